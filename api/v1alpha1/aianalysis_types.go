@@ -1,0 +1,333 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// AnalysisPhase is where an analysis stands.
+// +kubebuilder:validation:Enum=Pending;Investigating;AwaitingApproval;Completed;Rejected;Failed;TimedOut;Cancelled
+type AnalysisPhase string
+
+const (
+	AnalysisPending          AnalysisPhase = "Pending"
+	AnalysisInvestigating    AnalysisPhase = "Investigating"
+	AnalysisAwaitingApproval AnalysisPhase = "AwaitingApproval"
+	AnalysisCompleted        AnalysisPhase = "Completed"
+	AnalysisRejected         AnalysisPhase = "Rejected"
+	AnalysisFailed           AnalysisPhase = "Failed"
+	AnalysisTimedOut         AnalysisPhase = "TimedOut"
+	AnalysisCancelled        AnalysisPhase = "Cancelled"
+)
+
+// Final tells whether the record has ended with this phase.
+func (p AnalysisPhase) Final() bool {
+	switch p {
+	case AnalysisCompleted, AnalysisRejected, AnalysisFailed, AnalysisTimedOut, AnalysisCancelled:
+		return true
+	}
+	return false
+}
+
+// Verdict is a person's decision on a recommendation.
+// +kubebuilder:validation:Enum=Approved;Rejected
+type Verdict string
+
+const (
+	VerdictApproved Verdict = "Approved"
+	VerdictRejected Verdict = "Rejected"
+)
+
+// Values of approval_status.
+const (
+	ApprovalApproved     = "approved"
+	ApprovalRejected     = "rejected"
+	ApprovalAutoApproved = "auto-approved"
+	ApprovalExpired      = "expired"
+)
+
+// AIAnalysisSpec is what to investigate, and who approves what it finds.
+// +kubebuilder:validation:XValidation:rule="self.remediationRef == oldSelf.remediationRef",fieldPath=".remediationRef",message="remediationRef is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="self.signal == oldSelf.signal",fieldPath=".signal",message="signal is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="self.target == oldSelf.target",fieldPath=".target",message="target is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.approval) == has(oldSelf.approval) && (!has(self.approval) || self.approval == oldSelf.approval)",fieldPath=".approval",message="approval is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.timeout) == has(oldSelf.timeout) && (!has(self.timeout) || self.timeout == oldSelf.timeout)",fieldPath=".timeout",message="timeout is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.approvalTimeout) == has(oldSelf.approvalTimeout) && (!has(self.approvalTimeout) || self.approvalTimeout == oldSelf.approvalTimeout)",fieldPath=".approvalTimeout",message="approvalTimeout is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",fieldPath=".cancel",message="a cancellation can't be taken back"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.decision) || (has(self.decision) && self.decision == oldSelf.decision)",fieldPath=".decision",message="a decision is made once"
+type AIAnalysisSpec struct {
+	// remediationRef names the remediation that this analysis belongs to.
+	// +required
+	RemediationRef RemediationRef `json:"remediationRef"`
+
+	// signal is the alert.
+	// +required
+	Signal Signal `json:"signal"`
+
+	// target is the workload to investigate, in this namespace.
+	// +required
+	Target Target `json:"target"`
+
+	// approval says who approves the recommendation; a person does unless it says otherwise.
+	// +optional
+	// +kubebuilder:default={mode: Manual}
+	Approval ApprovalPolicy `json:"approval,omitzero"`
+
+	// timeout bounds the investigation.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:default="10m"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
+	// approvalTimeout bounds the wait for a decision.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:default="1h"
+	ApprovalTimeout *metav1.Duration `json:"approvalTimeout,omitempty"`
+
+	// cancel ends the work; it can be set at any time and not be taken back.
+	// +optional
+	Cancel bool `json:"cancel,omitempty"`
+
+	// decision is a person's, made once: kubectl patch aianalysis … --type=merge. The admission policy holdfast-approval makes sure that decidedBy is the caller, and that
+	// the caller may `approve` the analysis.
+	// +optional
+	Decision *Decision `json:"decision,omitempty"`
+}
+
+// Decision is a person's verdict on the recommendation.
+type Decision struct {
+	// verdict is Approved or Rejected.
+	// +required
+	Verdict Verdict `json:"verdict"`
+
+	// decidedBy is the user name of the person who decides: the caller's own.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=255
+	DecidedBy string `json:"decidedBy"`
+
+	// method is where it was decided: console, slack or api.
+	// +required
+	// +kubebuilder:validation:Enum=console;slack;api
+	Method string `json:"method"`
+
+	// justification is why.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Justification string `json:"justification,omitempty"`
+}
+
+// AIAnalysisStatus is what was found, recommended and decided.
+type AIAnalysisStatus struct {
+	// phase is where the analysis stands.
+	// +optional
+	Phase AnalysisPhase `json:"phase,omitempty"`
+
+	// investigation is how it was found.
+	// +optional
+	Investigation *Investigation `json:"investigation,omitempty"`
+
+	// rootCause is what was found.
+	// +optional
+	RootCause string `json:"rootCause,omitempty"`
+
+	// rootCauseConfidence in percent.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	RootCauseConfidence *int32 `json:"rootCauseConfidence,omitempty"`
+
+	// recommendation is what to do; absent when nothing should be done.
+	// +optional
+	Recommendation *Recommendation `json:"recommendation,omitempty"`
+
+	// alternatives are what was weighed and why it was not recommended.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	Alternatives []Alternative `json:"alternatives,omitempty"`
+
+	// approval is the decision on the recommendation.
+	// +optional
+	Approval *Approval `json:"approval,omitempty"`
+
+	// failureReason says why the analysis did not complete.
+	// +optional
+	FailureReason string `json:"failureReason,omitempty"`
+
+	// completedTime is when the analysis ended.
+	// +optional
+	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+
+	// conditions of the resource: Ready, and OutboxBlocked while a change is held back because the outbox is full.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// outbox holds the audit entries that are not yet durable in the store.
+	// +optional
+	Outbox *outbox.Outbox `json:"outbox,omitempty"`
+}
+
+// Investigation is how the root cause was found. It is written down before the investigator is asked.
+type Investigation struct {
+	// investigator that was asked: rules or holmesgpt.
+	// +required
+	Investigator string `json:"investigator"`
+
+	// attempt counts from 1.
+	// +required
+	Attempt int32 `json:"attempt"`
+
+	// startedTime is when the investigator was first asked.
+	// +required
+	StartedTime microtime.Time `json:"startedTime"`
+
+	// completedTime is when it answered.
+	// +optional
+	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+
+	// responseTimeMilliseconds of the answer.
+	// +optional
+	ResponseTimeMilliseconds *int64 `json:"responseTimeMilliseconds,omitempty"`
+
+	// model that answered, if it was one.
+	// +optional
+	Model string `json:"model,omitempty"`
+
+	// promptTokens that the model read.
+	// +optional
+	PromptTokens *int32 `json:"promptTokens,omitempty"`
+
+	// completionTokens that the model wrote.
+	// +optional
+	CompletionTokens *int32 `json:"completionTokens,omitempty"`
+
+	// lastError of the attempt before, if it failed.
+	// +optional
+	LastError string `json:"lastError,omitempty"`
+}
+
+// Recommendation is a workflow of the catalogue with its parameters.
+type Recommendation struct {
+	// workflowID names the workflow.
+	// +required
+	WorkflowID string `json:"workflowID"`
+
+	// action is what the workflow does, in words for people.
+	// +optional
+	Action string `json:"action,omitempty"`
+
+	// parameters of the workflow.
+	// +optional
+	Parameters map[string]string `json:"parameters,omitempty"`
+
+	// confidence in percent.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Confidence int32 `json:"confidence"`
+
+	// rationale is why.
+	// +optional
+	Rationale string `json:"rationale,omitempty"`
+}
+
+// Alternative is an action that was weighed and not recommended.
+type Alternative struct {
+	// action that was weighed.
+	// +required
+	Action string `json:"action"`
+
+	// confidence in percent.
+	// +required
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	Confidence int32 `json:"confidence"`
+
+	// rejectedReason is why it was not recommended.
+	// +required
+	RejectedReason string `json:"rejectedReason"`
+}
+
+// Approval is the decision on a recommendation, and how it came about.
+type Approval struct {
+	// required is true when a person had to decide.
+	// +required
+	Required bool `json:"required"`
+
+	// requestedTime is when a person was asked.
+	// +optional
+	RequestedTime *microtime.Time `json:"requestedTime,omitempty"`
+
+	// status is approved, rejected, auto-approved or expired; empty while it is open.
+	// +optional
+	Status string `json:"status,omitempty"`
+
+	// decidedTime is when the controller took the decision up.
+	// +optional
+	DecidedTime *microtime.Time `json:"decidedTime,omitempty"`
+
+	// durationSeconds that the decision took, from the request.
+	// +optional
+	DurationSeconds *int64 `json:"durationSeconds,omitempty"`
+
+	// decidedBy is who decided.
+	// +optional
+	DecidedBy string `json:"decidedBy,omitempty"`
+
+	// method is where: console, slack or api.
+	// +optional
+	Method string `json:"method,omitempty"`
+
+	// justification is why.
+	// +optional
+	Justification string `json:"justification,omitempty"`
+}
+
+// AIAnalysis finds out what is wrong, what to do, and who approves it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=aianalyses,shortName=aia,categories=holdfast
+// +kubebuilder:printcolumn:name="PHASE",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="RECOMMENDATION",type=string,JSONPath=`.status.recommendation.workflowID`
+// +kubebuilder:printcolumn:name="APPROVAL",type=string,JSONPath=`.status.approval.status`
+// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`
+// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1
+// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1
+// +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.name`
+// +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.uid`
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.outbox) || (has(self.status) && has(self.status.outbox))",message="status.outbox can't be removed: its entries may not be durable yet"
+type AIAnalysis struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is asked for.
+	// +required
+	Spec AIAnalysisSpec `json:"spec"`
+
+	// status is what has happened.
+	// +optional
+	Status AIAnalysisStatus `json:"status,omitempty"`
+}
+
+// AIAnalysisList is a list of AIAnalysis.
+// +kubebuilder:object:root=true
+type AIAnalysisList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []AIAnalysis `json:"items"`
+}

@@ -1,0 +1,292 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// RemediationPhase is where a remediation stands.
+// +kubebuilder:validation:Enum=Pending;Analyzing;AwaitingApproval;Executing;Notifying;Completed;Failed;Rejected;TimedOut;Cancelled
+type RemediationPhase string
+
+const (
+	RemediationPending          RemediationPhase = "Pending"
+	RemediationAnalyzing        RemediationPhase = "Analyzing"
+	RemediationAwaitingApproval RemediationPhase = "AwaitingApproval"
+	RemediationExecuting        RemediationPhase = "Executing"
+	RemediationNotifying        RemediationPhase = "Notifying"
+	RemediationCompleted        RemediationPhase = "Completed"
+	RemediationFailed           RemediationPhase = "Failed"
+	RemediationRejected         RemediationPhase = "Rejected"
+	RemediationTimedOut         RemediationPhase = "TimedOut"
+	RemediationCancelled        RemediationPhase = "Cancelled"
+)
+
+// Final tells whether the record has ended with this phase.
+func (p RemediationPhase) Final() bool {
+	switch p {
+	case RemediationCompleted, RemediationFailed, RemediationRejected, RemediationTimedOut, RemediationCancelled:
+		return true
+	}
+	return false
+}
+
+// Outcomes of a remediation.
+const (
+	OutcomeRemediated = "remediated"
+	OutcomeNoAction   = "no-action"
+	OutcomeRejected   = "rejected"
+	OutcomeFailed     = "failed"
+	OutcomeTimedOut   = "timed-out"
+	OutcomeCancelled  = "cancelled"
+)
+
+// Services that a remediation invokes, as the audit trail names them.
+const (
+	ServiceAIAnalysis        = "AIAnalysis"
+	ServiceWorkflowExecution = "WorkflowExecution"
+	ServiceNotification      = "Notification"
+)
+
+// RemediationRequestSpec is the alert, what to mend, and under which rules.
+// +kubebuilder:validation:XValidation:rule="self.signal == oldSelf.signal",fieldPath=".signal",message="signal is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="self.target == oldSelf.target",fieldPath=".target",message="target is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceAccountName) == has(oldSelf.serviceAccountName) && (!has(self.serviceAccountName) || self.serviceAccountName == oldSelf.serviceAccountName)",fieldPath=".serviceAccountName",message="serviceAccountName is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.approval) == has(oldSelf.approval) && (!has(self.approval) || self.approval == oldSelf.approval)",fieldPath=".approval",message="approval is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.notification) == has(oldSelf.notification) && (!has(self.notification) || self.notification == oldSelf.notification)",fieldPath=".notification",message="notification is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.timeouts) == has(oldSelf.timeouts) && (!has(self.timeouts) || self.timeouts == oldSelf.timeouts)",fieldPath=".timeouts",message="timeouts is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.ttlAfterFinished) == has(oldSelf.ttlAfterFinished) && (!has(self.ttlAfterFinished) || self.ttlAfterFinished == oldSelf.ttlAfterFinished)",fieldPath=".ttlAfterFinished",message="ttlAfterFinished is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",fieldPath=".cancel",message="a cancellation can't be taken back"
+type RemediationRequestSpec struct {
+	// signal is the alert.
+	// +required
+	Signal Signal `json:"signal"`
+
+	// target is the workload to mend, in this namespace.
+	// +required
+	Target Target `json:"target"`
+
+	// serviceAccountName is the account of this namespace that workflow steps act as. Without one no step runs.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
+	// approval says who approves the recommendation; a person does unless it says otherwise.
+	// +optional
+	// +kubebuilder:default={mode: Manual}
+	Approval ApprovalPolicy `json:"approval,omitzero"`
+
+	// notification says who is told at the end.
+	// +optional
+	// +kubebuilder:default={channels: {{type: console}}}
+	Notification NotificationPolicy `json:"notification,omitzero"`
+
+	// timeouts of the phases and of the whole.
+	// +optional
+	// +kubebuilder:default={}
+	Timeouts RemediationTimeouts `json:"timeouts,omitzero"`
+
+	// ttlAfterFinished is how long the finished request and its children stay before they are deleted.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="expected a duration from 0s to 8760h"
+	// +kubebuilder:default="24h"
+	TTLAfterFinished *metav1.Duration `json:"ttlAfterFinished,omitempty"`
+
+	// cancel ends the work; it can be set at any time and not be taken back.
+	// +optional
+	Cancel bool `json:"cancel,omitempty"`
+}
+
+// NotificationPolicy names the channels.
+type NotificationPolicy struct {
+	// channels that are told at the end; none tells nobody.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=10
+	Channels []Channel `json:"channels,omitempty"`
+}
+
+// RemediationTimeouts bound the phases of a remediation.
+type RemediationTimeouts struct {
+	// analysis bounds the investigation.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:default="10m"
+	Analysis *metav1.Duration `json:"analysis,omitempty"`
+
+	// approval bounds the wait for a decision.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:default="1h"
+	Approval *metav1.Duration `json:"approval,omitempty"`
+
+	// execution bounds the workflow.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:default="30m"
+	Execution *metav1.Duration `json:"execution,omitempty"`
+
+	// notification bounds the delivery of the notification.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:default="10m"
+	Notification *metav1.Duration `json:"notification,omitempty"`
+
+	// total bounds the whole, from the creation of the request.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:default="2h"
+	Total *metav1.Duration `json:"total,omitempty"`
+}
+
+// RemediationRequestStatus is where a remediation stands, and its timeline.
+type RemediationRequestStatus struct {
+	// phase is where the remediation stands.
+	// +optional
+	Phase RemediationPhase `json:"phase,omitempty"`
+
+	// outcome, once it is known: remediated, no-action, rejected, failed, timed-out or cancelled.
+	// +optional
+	Outcome string `json:"outcome,omitempty"`
+
+	// failureReason says why the outcome is not a good one.
+	// +optional
+	// +kubebuilder:validation:MaxLength=8192
+	FailureReason string `json:"failureReason,omitempty"`
+
+	// analysis is the name of the AIAnalysis.
+	// +optional
+	Analysis string `json:"analysis,omitempty"`
+
+	// workflow is the name of the WorkflowExecution.
+	// +optional
+	Workflow string `json:"workflow,omitempty"`
+
+	// notification is the name of the NotificationRequest.
+	// +optional
+	Notification string `json:"notification,omitempty"`
+
+	// analysisStartedTime is when the investigation began.
+	// +optional
+	AnalysisStartedTime *microtime.Time `json:"analysisStartedTime,omitempty"`
+
+	// workflowStartedTime is when the workflow began.
+	// +optional
+	WorkflowStartedTime *microtime.Time `json:"workflowStartedTime,omitempty"`
+
+	// notificationSentTime is when people were told.
+	// +optional
+	NotificationSentTime *microtime.Time `json:"notificationSentTime,omitempty"`
+
+	// completedTime is when the remediation ended.
+	// +optional
+	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+
+	// transitions are the phases that it went through, with the time spent in the one before.
+	// +optional
+	// +listType=atomic
+	Transitions []PhaseTransition `json:"transitions,omitempty"`
+
+	// totalDurationSeconds is the time from creation to the end, in whole seconds.
+	// +optional
+	TotalDurationSeconds *int64 `json:"totalDurationSeconds,omitempty"`
+
+	// bottleneck is where most of the time went.
+	// +optional
+	Bottleneck *Bottleneck `json:"bottleneck,omitempty"`
+
+	// conditions of the resource: Ready, and OutboxBlocked while a change is held back because the outbox is full.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// outbox holds the audit entries that are not yet durable in the store.
+	// +optional
+	Outbox *outbox.Outbox `json:"outbox,omitempty"`
+}
+
+// PhaseTransition is one step from phase to phase.
+type PhaseTransition struct {
+	// from is the phase before, empty at the first.
+	// +optional
+	From RemediationPhase `json:"from,omitempty"`
+
+	// to is the phase after.
+	// +required
+	To RemediationPhase `json:"to"`
+
+	// time of the change.
+	// +required
+	Time microtime.Time `json:"time"`
+
+	// duration is the time spent in the phase before.
+	// +optional
+	Duration *metav1.Duration `json:"duration,omitempty"`
+}
+
+// Bottleneck is the part of a remediation that took the longest.
+type Bottleneck struct {
+	// phase is ai_analysis, approval_wait, workflow_execution, notification or queueing.
+	// +required
+	Phase string `json:"phase"`
+
+	// durationSeconds spent there.
+	// +required
+	DurationSeconds int64 `json:"durationSeconds"`
+}
+
+// RemediationRequest is an alert that wants mending.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=remediationrequests,shortName=rr,categories=holdfast
+// +kubebuilder:printcolumn:name="PHASE",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="TARGET",type=string,JSONPath=`.spec.target.name`
+// +kubebuilder:printcolumn:name="OUTCOME",type=string,JSONPath=`.status.outcome`
+// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`
+// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1
+// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1
+// +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.outbox) || (has(self.status) && has(self.status.outbox))",message="status.outbox can't be removed: its entries may not be durable yet"
+type RemediationRequest struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is asked for.
+	// +required
+	Spec RemediationRequestSpec `json:"spec"`
+
+	// status is what has happened.
+	// +optional
+	Status RemediationRequestStatus `json:"status,omitempty"`
+}
+
+// RemediationRequestList is a list of RemediationRequest.
+// +kubebuilder:object:root=true
+type RemediationRequestList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []RemediationRequest `json:"items"`
+}

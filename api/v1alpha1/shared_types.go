@@ -1,0 +1,162 @@
+package v1alpha1
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/holdfast-dev/holdfast/microtime"
+)
+
+// Conditions of the four kinds. OutboxBlocked is outbox.ConditionBlocked.
+const (
+	// ConditionReady is True when the resource has ended well, False while it works or when it failed; the reason is the phase.
+	ConditionReady = "Ready"
+)
+
+// Signal is the alert that asks for a remediation.
+type Signal struct {
+	// fingerprint identifies the alert at its source: 64 lowercase hex digits.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	Fingerprint string `json:"fingerprint"`
+
+	// name of the alert, such as KubePodCrashLooping.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// severity is critical, warning or info.
+	// +required
+	// +kubebuilder:validation:Enum=critical;warning;info
+	Severity string `json:"severity"`
+
+	// source is who sent the alert, such as alertmanager.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Source string `json:"source"`
+
+	// receivedTime is when the alert came in, in RFC 3339.
+	// +required
+	ReceivedTime microtime.Time `json:"receivedTime"`
+
+	// labels of the alert.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=64
+	Labels map[string]LabelValue `json:"labels,omitempty"`
+
+	// annotations of the alert.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=32
+	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
+}
+
+// LabelValue is the value of an alert's label.
+// +kubebuilder:validation:MaxLength=256
+type LabelValue string
+
+// AnnotationValue is the value of an alert's annotation.
+// +kubebuilder:validation:MaxLength=1024
+type AnnotationValue string
+
+// Target is the workload to mend, in the namespace of the resource that names it.
+type Target struct {
+	// apiVersion of the target, such as apps/v1.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	APIVersion string `json:"apiVersion"`
+
+	// kind of the target, such as Deployment.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[A-Z][A-Za-z0-9]*$`
+	// +kubebuilder:validation:MaxLength=63
+	Kind string `json:"kind"`
+
+	// name of the target.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$`
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}
+
+// RemediationRef names the remediation that a resource belongs to, in its own namespace.
+type RemediationRef struct {
+	// name of the RemediationRequest.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// uid of the RemediationRequest: the remediation_id of the audit trail.
+	// +required
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	UID types.UID `json:"uid"`
+}
+
+// ApprovalMode is how a recommendation is approved.
+// +kubebuilder:validation:Enum=Auto;Manual
+type ApprovalMode string
+
+const (
+	// ApprovalAuto approves by itself at or above the threshold; below it a person decides.
+	ApprovalAuto ApprovalMode = "Auto"
+	// ApprovalManual always asks a person.
+	ApprovalManual ApprovalMode = "Manual"
+)
+
+// ApprovalPolicy says who may approve a recommendation.
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Auto' || has(self.autoApproveAbove)",fieldPath=".autoApproveAbove",reason=FieldValueRequired,message="mode Auto needs autoApproveAbove, a percentage"
+type ApprovalPolicy struct {
+	// mode is Auto (at or above the threshold no person is asked) or Manual.
+	// +required
+	Mode ApprovalMode `json:"mode"`
+
+	// autoApproveAbove is the confidence, in percent, from which on mode Auto approves by itself.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=100
+	AutoApproveAbove *int32 `json:"autoApproveAbove,omitempty"`
+}
+
+// ChannelType is a way to tell people.
+// +kubebuilder:validation:Enum=console;slack;webhook
+type ChannelType string
+
+const (
+	// ChannelConsole writes to the log and makes a Kubernetes Event.
+	ChannelConsole ChannelType = "console"
+	// ChannelSlack posts to a Slack incoming webhook.
+	ChannelSlack ChannelType = "slack"
+	// ChannelWebhook posts JSON to a URL.
+	ChannelWebhook ChannelType = "webhook"
+)
+
+// Channel is one way to tell people. The URL of slack and webhook is a credential and comes from a Secret.
+// +kubebuilder:validation:XValidation:rule="(self.type == 'console') != has(self.secretRef)",fieldPath=".secretRef",message="slack and webhook need secretRef with the URL, console takes none"
+type Channel struct {
+	// type is console, slack or webhook.
+	// +required
+	Type ChannelType `json:"type"`
+
+	// secretRef names the key of a Secret in the same namespace that holds the URL.
+	// +optional
+	SecretRef *SecretKeyRef `json:"secretRef,omitempty"`
+}
+
+// SecretKeyRef names one key of a Secret in the same namespace.
+type SecretKeyRef struct {
+	// name of the Secret.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// key within the Secret.
+	// +required
+	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key"`
+}

@@ -1,0 +1,349 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// WorkflowPhase is where a workflow stands.
+// +kubebuilder:validation:Enum=Pending;Validating;Executing;Verifying;RollingBack;Completed;Failed;TimedOut;Cancelled
+type WorkflowPhase string
+
+const (
+	WorkflowPending     WorkflowPhase = "Pending"
+	WorkflowValidating  WorkflowPhase = "Validating"
+	WorkflowExecuting   WorkflowPhase = "Executing"
+	WorkflowVerifying   WorkflowPhase = "Verifying"
+	WorkflowRollingBack WorkflowPhase = "RollingBack"
+	WorkflowCompleted   WorkflowPhase = "Completed"
+	WorkflowFailed      WorkflowPhase = "Failed"
+	WorkflowTimedOut    WorkflowPhase = "TimedOut"
+	WorkflowCancelled   WorkflowPhase = "Cancelled"
+)
+
+// Final tells whether the record has ended with this phase.
+func (p WorkflowPhase) Final() bool {
+	switch p {
+	case WorkflowCompleted, WorkflowFailed, WorkflowTimedOut, WorkflowCancelled:
+		return true
+	}
+	return false
+}
+
+// Outcomes of a workflow.
+const (
+	WorkflowSuccess = "success"
+	WorkflowFailure = "failure"
+	WorkflowPartial = "partial"
+)
+
+// FailurePolicy is what a step's failure leads to.
+// +kubebuilder:validation:Enum=Abort;Continue;Rollback
+type FailurePolicy string
+
+const (
+	// FailureAbort ends the workflow and leaves what was changed.
+	FailureAbort FailurePolicy = "Abort"
+	// FailureContinue goes on with the next step.
+	FailureContinue FailurePolicy = "Continue"
+	// FailureRollback undoes, newest first, what the workflow has changed.
+	FailureRollback FailurePolicy = "Rollback"
+)
+
+// WorkflowExecutionSpec is what to do to the target, and how to tell that it helped.
+// +kubebuilder:validation:XValidation:rule="self.remediationRef == oldSelf.remediationRef",fieldPath=".remediationRef",message="remediationRef is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="self.workflowID == oldSelf.workflowID",fieldPath=".workflowID",message="workflowID is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="self.target == oldSelf.target",fieldPath=".target",message="target is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceAccountName) == has(oldSelf.serviceAccountName) && (!has(self.serviceAccountName) || self.serviceAccountName == oldSelf.serviceAccountName)",fieldPath=".serviceAccountName",message="serviceAccountName is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.timeout) == has(oldSelf.timeout) && (!has(self.timeout) || self.timeout == oldSelf.timeout)",fieldPath=".timeout",message="timeout is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="self.steps == oldSelf.steps",fieldPath=".steps",message="steps is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.preConditions) == has(oldSelf.preConditions) && (!has(self.preConditions) || self.preConditions == oldSelf.preConditions)",fieldPath=".preConditions",message="preConditions is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.postConditions) == has(oldSelf.postConditions) && (!has(self.postConditions) || self.postConditions == oldSelf.postConditions)",fieldPath=".postConditions",message="postConditions is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",fieldPath=".cancel",message="a cancellation can't be taken back"
+type WorkflowExecutionSpec struct {
+	// remediationRef names the remediation that this workflow belongs to.
+	// +required
+	RemediationRef RemediationRef `json:"remediationRef"`
+
+	// workflowID names the workflow, as in the catalogue.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	WorkflowID string `json:"workflowID"`
+
+	// target is the workload to act on, in this namespace.
+	// +required
+	Target Target `json:"target"`
+
+	// serviceAccountName is the account of this namespace that the steps act as. Without one no step runs.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+
+	// timeout bounds the whole workflow, rollback not included.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:default="30m"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
+	// steps, one after the other.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=20
+	Steps []WorkflowStep `json:"steps"`
+
+	// preConditions must hold before the first step.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	PreConditions []WorkflowCondition `json:"preConditions,omitempty"`
+
+	// postConditions must hold after the last step; else what was changed is rolled back.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	PostConditions []WorkflowCondition `json:"postConditions,omitempty"`
+
+	// cancel ends the work; it can be set at any time and not be taken back.
+	// +optional
+	Cancel bool `json:"cancel,omitempty"`
+}
+
+// WorkflowStep is one action on the target.
+type WorkflowStep struct {
+	// name of the step, unique in the workflow.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+
+	// action is RestartPods, RolloutRestart, RolloutUndo, Scale, SetResources, SetImage or Wait. An unknown one fails as an attempt.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Action string `json:"action"`
+
+	// parameters of the action.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=20
+	Parameters map[string]ParameterValue `json:"parameters,omitempty"`
+
+	// timeout bounds one attempt.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
+	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:default="5m"
+	Timeout *metav1.Duration `json:"timeout,omitempty"`
+
+	// retries is how often a failed attempt is repeated.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=10
+	Retries int32 `json:"retries,omitempty"`
+
+	// onFailure is what follows when the last attempt has failed: Abort, Continue or Rollback.
+	// +optional
+	// +kubebuilder:default=Abort
+	OnFailure FailurePolicy `json:"onFailure,omitempty"`
+}
+
+// ParameterValue is the value of a step's parameter.
+// +kubebuilder:validation:MaxLength=1024
+type ParameterValue string
+
+// WorkflowCondition is a CEL expression over the live target, which is called `target`.
+type WorkflowCondition struct {
+	// name of the condition.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name"`
+
+	// expression in CEL that gives true or false, such as target.spec.replicas >= 1.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Expression string `json:"expression"`
+}
+
+// WorkflowExecutionStatus is what was done, and whether it helped.
+type WorkflowExecutionStatus struct {
+	// phase is where the workflow stands.
+	// +optional
+	Phase WorkflowPhase `json:"phase,omitempty"`
+
+	// startedTime is when the execution began.
+	// +optional
+	StartedTime *microtime.Time `json:"startedTime,omitempty"`
+
+	// completedTime is when it ended.
+	// +optional
+	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+
+	// outcome is success, failure or partial.
+	// +optional
+	Outcome string `json:"outcome,omitempty"`
+
+	// failureReason says why the outcome is not success.
+	// +optional
+	FailureReason string `json:"failureReason,omitempty"`
+
+	// steps are the steps that were begun, in order.
+	// +optional
+	// +listType=atomic
+	Steps []StepStatus `json:"steps,omitempty"`
+
+	// validations are the pre- and post-conditions as they were found.
+	// +optional
+	// +listType=atomic
+	Validations []ValidationResult `json:"validations,omitempty"`
+
+	// rollbacksPerformed counts the steps that were undone.
+	// +optional
+	RollbacksPerformed int32 `json:"rollbacksPerformed,omitempty"`
+
+	// effectivenessScore in percent, by the formula of docs/kinds/workflowexecution.md.
+	// +optional
+	EffectivenessScore *int32 `json:"effectivenessScore,omitempty"`
+
+	// adjustments are what the controller did differently from the plan, and why.
+	// +optional
+	// +listType=atomic
+	Adjustments []Adjustment `json:"adjustments,omitempty"`
+
+	// conditions of the resource: Ready, and OutboxBlocked while a change is held back because the outbox is full.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// outbox holds the audit entries that are not yet durable in the store.
+	// +optional
+	Outbox *outbox.Outbox `json:"outbox,omitempty"`
+}
+
+// StepStatus is one step's history.
+type StepStatus struct {
+	// name of the step.
+	// +required
+	Name string `json:"name"`
+
+	// action of the step.
+	// +required
+	Action string `json:"action"`
+
+	// state is Running, Succeeded, Failed, RollingBack or RolledBack.
+	// +required
+	State string `json:"state"`
+
+	// attempt counts from 1.
+	// +required
+	Attempt int32 `json:"attempt"`
+
+	// startedTime of the first attempt.
+	// +required
+	StartedTime microtime.Time `json:"startedTime"`
+
+	// attemptStartedTime of the newest attempt.
+	// +optional
+	AttemptStartedTime *microtime.Time `json:"attemptStartedTime,omitempty"`
+
+	// completedTime of the step.
+	// +optional
+	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+
+	// message says what was done, or why it failed.
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// intent is what the step is about to do, written before it is done.
+	// +optional
+	Intent map[string]string `json:"intent,omitempty"`
+
+	// previous are the values before the step, which a rollback restores.
+	// +optional
+	Previous map[string]string `json:"previous,omitempty"`
+}
+
+// ValidationResult is one evaluation of a condition.
+type ValidationResult struct {
+	// name of the condition.
+	// +required
+	Name string `json:"name"`
+
+	// stage is pre or post.
+	// +required
+	Stage string `json:"stage"`
+
+	// passed tells whether it held.
+	// +required
+	Passed bool `json:"passed"`
+
+	// message says why not.
+	// +optional
+	Message string `json:"message,omitempty"`
+
+	// time of the evaluation.
+	// +required
+	Time microtime.Time `json:"time"`
+}
+
+// Adjustment is one thing that the controller did differently from the plan.
+type Adjustment struct {
+	// step that was adjusted.
+	// +optional
+	Step string `json:"step,omitempty"`
+
+	// adjustment that was made.
+	// +required
+	Adjustment string `json:"adjustment"`
+
+	// reason for it.
+	// +required
+	Reason string `json:"reason"`
+}
+
+// WorkflowExecution runs steps on a workload, checks that they helped, and rolls back what did not.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:path=workflowexecutions,shortName=wfe,categories=holdfast
+// +kubebuilder:printcolumn:name="PHASE",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="WORKFLOW",type=string,JSONPath=`.spec.workflowID`
+// +kubebuilder:printcolumn:name="OUTCOME",type=string,JSONPath=`.status.outcome`
+// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`
+// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1
+// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1
+// +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.name`
+// +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.uid`
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.outbox) || (has(self.status) && has(self.status.outbox))",message="status.outbox can't be removed: its entries may not be durable yet"
+type WorkflowExecution struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what is asked for.
+	// +required
+	Spec WorkflowExecutionSpec `json:"spec"`
+
+	// status is what has happened.
+	// +optional
+	Status WorkflowExecutionStatus `json:"status,omitempty"`
+}
+
+// WorkflowExecutionList is a list of WorkflowExecution.
+// +kubebuilder:object:root=true
+type WorkflowExecutionList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []WorkflowExecution `json:"items"`
+}

@@ -1,0 +1,154 @@
+// Package microtime has the one time type of Holdfast: an instant in UTC, in whole microseconds.
+//
+// metav1.Time has whole seconds, so two changes within a second tie. metav1.MicroTime insists on six fractional digits when it reads,
+// so a value that Alertmanager sent ("…06Z", or nanoseconds) breaks the list of a whole kind. PostgreSQL's timestamptz holds
+// microseconds. Time reads every RFC 3339 time, and always writes the same 27 characters, so that what was hashed, what etcd holds and what
+// PostgreSQL returns are one value.
+package microtime
+
+import (
+	"database/sql/driver"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Layout is how a Time is written: RFC 3339 in UTC with six fractional digits.
+const Layout = "2006-01-02T15:04:05.000000Z"
+
+// Time is an instant in UTC, in whole microseconds. The zero value means "not set" and is written as null.
+//
+// +kubebuilder:validation:Type=string
+// +kubebuilder:validation:Format=date-time
+// +kubebuilder:validation:MaxLength=64
+// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,30})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
+type Time struct {
+	time.Time `json:"-"`
+}
+
+// New cuts t to microseconds and moves it to UTC.
+func New(t time.Time) Time {
+	if t.IsZero() {
+		return Time{}
+	}
+	return Time{t.UTC().Truncate(time.Microsecond)}
+}
+
+// NewPointer is New for optional fields: nil for the zero time.
+func NewPointer(t time.Time) *Time {
+	if t.IsZero() {
+		return nil
+	}
+	m := New(t)
+	return &m
+}
+
+// Parse reads any RFC 3339 time: with or without a fraction, with any offset. What is finer than a microsecond is cut off.
+func Parse(s string) (Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil {
+		return Time{}, fmt.Errorf("time %q: expected RFC 3339, as in %q", s, Layout)
+	}
+	return New(t), nil
+}
+
+// String is the written form, or "" for the zero value.
+func (t Time) String() string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(Layout)
+}
+
+// Sub is the duration from earlier to t; zero when either is not set.
+func (t *Time) Sub(earlier *Time) time.Duration {
+	if t == nil || earlier == nil || t.IsZero() || earlier.IsZero() {
+		return 0
+	}
+	return t.Time.Sub(earlier.Time)
+}
+
+// Equal compares instants; two pointers that are nil are equal.
+func (t *Time) Equal(other *Time) bool {
+	if t == nil || other == nil {
+		return t == other
+	}
+	return t.Time.Equal(other.Time)
+}
+
+// MarshalJSON writes the layout, or null for the zero value.
+func (t Time) MarshalJSON() ([]byte, error) {
+	if t.IsZero() {
+		return []byte("null"), nil
+	}
+	if y := t.UTC().Year(); y < 0 || y > 9999 {
+		return nil, fmt.Errorf("time: year %d is outside of RFC 3339", y)
+	}
+	return []byte(`"` + t.String() + `"`), nil
+}
+
+// UnmarshalJSON reads any RFC 3339 time, or null.
+func (t *Time) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		*t = Time{}
+		return nil
+	}
+	var s string
+	if err := json.Unmarshal(b, &s); err != nil {
+		return fmt.Errorf("time %s: expected a string in RFC 3339", b)
+	}
+	parsed, err := Parse(s)
+	if err != nil {
+		return err
+	}
+	*t = parsed
+	return nil
+}
+
+// Value hands the instant to a database driver; NULL for the zero value.
+func (t Time) Value() (driver.Value, error) {
+	if t.IsZero() {
+		return nil, nil
+	}
+	return t.UTC(), nil
+}
+
+// Scan reads a timestamptz.
+func (t *Time) Scan(src any) error {
+	switch v := src.(type) {
+	case nil:
+		*t = Time{}
+	case time.Time:
+		*t = New(v)
+	case string:
+		return t.scanText(v)
+	case []byte:
+		return t.scanText(string(v))
+	default:
+		return fmt.Errorf("time: cannot scan a %T, expected timestamptz", src)
+	}
+	return nil
+}
+
+func (t *Time) scanText(s string) error {
+	// PostgreSQL's text form, which bun hands over as it came.
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999Z07", "2006-01-02 15:04:05.999999Z07:00"} {
+		if v, err := time.Parse(layout, s); err == nil {
+			*t = New(v)
+			return nil
+		}
+	}
+	return fmt.Errorf("time %q: expected a timestamptz", s)
+}
+
+// DeepCopyInto copies the value; a time has no parts that are shared.
+func (t *Time) DeepCopyInto(out *Time) { *out = *t }
+
+// DeepCopy is DeepCopyInto into a new value.
+func (t *Time) DeepCopy() *Time {
+	if t == nil {
+		return nil
+	}
+	out := *t
+	return &out
+}

@@ -1,0 +1,155 @@
+package outbox
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+	"unicode/utf8"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/holdfast-dev/holdfast/microtime"
+)
+
+var (
+	// ErrInvalid says that a change breaks a rule of the envelope or of records. Retrying cannot help.
+	ErrInvalid = errors.New("invalid audit entry")
+	// ErrTooLarge says that one entry exceeds the entry limit. Retrying cannot help.
+	ErrTooLarge = errors.New("audit entry too large")
+	// ErrClosed says that the record has ended.
+	ErrClosed = errors.New("outbox is closed")
+	// ErrFull says that the pending entries leave no room; wait until the relay has trimmed.
+	ErrFull = errors.New("outbox is full")
+)
+
+// Kinds of the entries of Holdfast's own resources. All others carry a group.
+const (
+	KindOrchestration = "orchestration"
+	KindAIDecision    = "ai-decision"
+	KindExecution     = "execution"
+	KindNotification  = "notification"
+)
+
+var (
+	groupedKind = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)+$`)
+	camelCase   = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*$`)
+	// https://www.w3.org/TR/trace-context/#traceparent-header-field-values, version 00
+	traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+)
+
+// KnownKind tells whether an entry may be of this kind: one of the four above, or a name with a group (backups.example.com).
+func KnownKind(kind string) bool {
+	switch kind {
+	case KindOrchestration, KindAIDecision, KindExecution, KindNotification:
+		return true
+	}
+	return len(kind) <= 253 && groupedKind.MatchString(kind)
+}
+
+// ValidTraceparent tells whether s is a W3C traceparent of version 00.
+func ValidTraceparent(s string) bool { return traceparent.MatchString(s) }
+
+// Append returns the outbox with one entry more; o, which may be nil, stays as it is. It is pure: the same arguments give the same entry.
+// repaired counts the places in the record's texts that became U+FFFD (see Change.Record). Errors: ErrInvalid, ErrTooLarge, ErrClosed, ErrFull.
+func Append(o *Outbox, s Source, c Change, now time.Time, l Limits) (_ *Outbox, repaired int, _ error) {
+	if err := validate(s, &c); err != nil {
+		return nil, 0, err
+	}
+	next := o.DeepCopy()
+	if next == nil {
+		next = &Outbox{Entries: []Entry{}}
+	}
+	if next.Closed {
+		return nil, 0, fmt.Errorf("%w: the record of %s ended with entry %d; %s cannot be appended", ErrClosed, s, next.LastSequence, c.Event)
+	}
+	record, repaired, err := canonicalRecord(c.Record)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%s of %s: %w", c.Event, s, err)
+	}
+	e := Entry{
+		ID:            ID(s.UID, s.Created, next.LastSequence+1),
+		Sequence:      next.LastSequence + 1,
+		Kind:          c.Kind,
+		Event:         c.Event,
+		Phase:         c.Phase,
+		RecordedTime:  microtime.New(now),
+		SchemaVersion: SchemaVersion,
+		Final:         c.Final,
+		Traceparent:   c.Traceparent,
+		Record:        apiextensionsv1.JSON{Raw: record},
+		PreviousHash:  next.HeadHash,
+	}
+	if err := l.fits(next.Entries, &e); err != nil {
+		return nil, 0, err
+	}
+	text, err := Canonical(s, &e)
+	if err != nil {
+		return nil, 0, err
+	}
+	e.Hash = Hash(text)
+	next.push(e)
+	return next, repaired, nil
+}
+
+func (o *Outbox) push(e Entry) {
+	o.Entries = append(o.Entries, e)
+	o.Pending = int32(len(o.Entries))
+	o.LastSequence, o.HeadHash, o.Closed = e.Sequence, e.Hash, e.Final
+}
+
+func validate(s Source, c *Change) error {
+	switch {
+	case s.UID == "" || s.Name == "":
+		return fmt.Errorf("%w: source is %q/%q with uid %q, expected a resource that the API server has created", ErrInvalid, s.Namespace, s.Name, s.UID)
+	case !KnownKind(c.Kind):
+		return fmt.Errorf("%w: kind is %q, expected orchestration, ai-decision, execution, notification, or a name with a group as in backups.example.com", ErrInvalid, c.Kind)
+	case !camelCase.MatchString(c.Event) || len(c.Event) > 64:
+		return fmt.Errorf("%w: event is %q, expected CamelCase of at most 64 characters", ErrInvalid, c.Event)
+	case !utf8.ValidString(c.Phase) || len(c.Phase) > 50:
+		return fmt.Errorf("%w: phase is %q, expected at most 50 characters", ErrInvalid, c.Phase)
+	case c.Traceparent != "" && !ValidTraceparent(c.Traceparent):
+		return fmt.Errorf("%w: traceparent is %q, expected a W3C traceparent of version 00", ErrInvalid, c.Traceparent)
+	}
+	return nil
+}
+
+// Watermark tells how far a store holds a resource's entries: everything up to Sequence, whose entry has Hash. The zero value covers nothing.
+type Watermark struct {
+	Sequence int64
+	Hash     string
+	// Time is when the commit was acknowledged.
+	Time time.Time
+}
+
+// Watermarks answers from memory, without waiting. The relay is one.
+type Watermarks interface {
+	Watermark(uid types.UID) Watermark
+}
+
+// Above returns the entries that the watermark does not cover. An entry is covered only if the hash agrees: a watermark of another history (a restored
+// etcd gives out the same sequences again) covers nothing. The result shares memory with the outbox.
+func (o *Outbox) Above(w Watermark) []Entry {
+	if o == nil {
+		return nil
+	}
+	for i := range o.Entries {
+		if o.Entries[i].Sequence == w.Sequence && o.Entries[i].Hash == w.Hash {
+			return o.Entries[i+1:]
+		}
+	}
+	return o.Entries
+}
+
+// acknowledge drops the entries that the watermark covers.
+func (o *Outbox) acknowledge(w Watermark) {
+	kept := o.Above(w)
+	if len(kept) == len(o.Entries) {
+		return
+	}
+	o.Entries = append([]Entry{}, kept...)
+	o.Pending = int32(len(kept))
+	o.PersistedSequence = w.Sequence
+	o.PersistedTime = microtime.NewPointer(w.Time)
+}

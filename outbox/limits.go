@@ -1,0 +1,86 @@
+package outbox
+
+import "fmt"
+
+// Limits bound an outbox, since the whole resource must fit into one request to etcd (1.5 MiB by default). Sizes are bytes of JSON.
+type Limits struct {
+	// EntryBytes is the largest entry.
+	EntryBytes int
+	// SoftBytes of pending entries make the relay trim at once.
+	SoftBytes int
+	// HardBytes and HardEntries are never exceeded. The last EntryBytes and the last entry are kept for the one that closes the record.
+	HardBytes   int
+	HardEntries int
+}
+
+// DefaultLimits are 64 KiB an entry, 256 KiB soft, 512 KiB or 500 entries hard.
+func DefaultLimits() Limits {
+	return Limits{EntryBytes: 64 << 10, SoftBytes: 256 << 10, HardBytes: 512 << 10, HardEntries: 500}
+}
+
+// etcdRequest is etcd's default limit of a request; an object and its previous version's delta must stay well below.
+const etcdRequest = 1536 << 10
+
+// Validate names the first setting that cannot work.
+func (l Limits) Validate() error {
+	switch {
+	case l.EntryBytes < 4<<10:
+		return fmt.Errorf("entry limit is %d bytes, expected at least %d", l.EntryBytes, 4<<10)
+	case l.HardBytes < 4*l.EntryBytes:
+		return fmt.Errorf("hard limit is %d bytes, expected at least four entries of %d", l.HardBytes, l.EntryBytes)
+	case l.HardBytes > etcdRequest*2/3:
+		return fmt.Errorf("hard limit is %d bytes, expected at most %d: the resource must fit into etcd's request limit", l.HardBytes, etcdRequest*2/3)
+	case l.SoftBytes <= 0 || l.SoftBytes > l.HardBytes:
+		return fmt.Errorf("soft limit is %d bytes, expected 1 to the hard limit of %d", l.SoftBytes, l.HardBytes)
+	case l.HardEntries < 8 || l.HardEntries > 1000:
+		return fmt.Errorf("entry count limit is %d, expected 8 to 1000", l.HardEntries)
+	}
+	return nil
+}
+
+// AboveSoft tells whether the relay should trim at once: the bytes are above the soft limit, or half of the entry count is used.
+func (l Limits) AboveSoft(entries []Entry) bool {
+	return Size(entries) > l.SoftBytes || 2*len(entries) > l.HardEntries
+}
+
+// room tells whether n entries of unknown size fit behind those that are pending, and the one that closes the record after them.
+func (l Limits) room(pending []Entry, n int) error {
+	if have := Size(pending); have+(n+1)*l.EntryBytes > l.HardBytes {
+		return fmt.Errorf("%w: %d bytes are pending, %d entries of up to %d bytes and the closing one do not fit into %d", ErrFull, have, n, l.EntryBytes, l.HardBytes)
+	}
+	if len(pending)+n+1 > l.HardEntries {
+		return fmt.Errorf("%w: %d entries are pending, %d more and the closing one exceed %d", ErrFull, len(pending), n, l.HardEntries)
+	}
+	return nil
+}
+
+// fits tells whether this entry may be appended: within the entry limit, and leaving room for the closing one unless it is that.
+func (l Limits) fits(pending []Entry, e *Entry) error {
+	if size := e.size(); size > l.EntryBytes {
+		return fmt.Errorf("%w: entry %d (%s) has %d bytes, expected at most %d; bound its texts where they come in (outbox.Bound)", ErrTooLarge, e.Sequence, e.Event, size, l.EntryBytes)
+	}
+	bytes, entries := l.HardBytes, l.HardEntries
+	if !e.Final {
+		bytes, entries = bytes-l.EntryBytes, entries-1
+	}
+	if have := Size(pending); have+e.size() > bytes || len(pending)+1 > entries {
+		return fmt.Errorf("%w: %d entries of %d bytes are pending; entry %d (%s) has to wait until the store has taken some", ErrFull, len(pending), have, e.Sequence, e.Event)
+	}
+	return nil
+}
+
+// envelopeBytes is what an entry needs beside its record and its own texts: field names, id, hashes, times, punctuation.
+const envelopeBytes = 420
+
+func (e *Entry) size() int {
+	return envelopeBytes + len(e.Record.Raw) + len(e.Kind) + len(e.Event) + len(e.Phase) + len(e.Traceparent)
+}
+
+// Size is the JSON size of entries in bytes, to within a few bytes an entry.
+func Size(entries []Entry) int {
+	total := 0
+	for i := range entries {
+		total += entries[i].size()
+	}
+	return total
+}

@@ -1,0 +1,19 @@
+package outbox
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+)
+
+var (
+	appended = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_outbox_appended_total",
+		Help: "Audit entries that were appended and saved, by the resource's kind.",
+	}, []string{"kind"})
+	full = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_outbox_full_total",
+		Help: "Times a change was held back because the resource's outbox was full, by the resource's kind.",
+	}, []string{"kind"})
+)
+
+func init() { metrics.Registry.MustRegister(appended, full) }

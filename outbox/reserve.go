@@ -1,0 +1,55 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// ConditionedObject is an Object with standard conditions, in which Reserve says that it holds a change back.
+type ConditionedObject interface {
+	Object
+	GetConditions() []metav1.Condition
+	SetConditions([]metav1.Condition)
+}
+
+// Reserve makes sure, before the controller acts, that the entries its action will bring (at most n, each of any size up to the entry limit) and the
+// closing one fit. When they don't, it sets the condition OutboxBlocked, saves that without an entry, and returns false: keep the
+// state, act later. The relay's next trim starts the reconciler again.
+func (d *Draft) Reserve(ctx context.Context, n int) (bool, error) {
+	pending := d.obj.GetOutbox().Above(d.writer.watermarks.Watermark(d.obj.GetUID()))
+	err := d.writer.limits.room(pending, n)
+	if err == nil {
+		d.setBlocked(metav1.ConditionFalse, "RoomLeft", "")
+		return true, nil
+	}
+	if !errors.Is(err, ErrFull) {
+		return false, err
+	}
+	full.WithLabelValues(d.kind).Inc()
+	d.setBlocked(metav1.ConditionTrue, "OutboxFull", "Holding back the next change until the store has taken pending entries.")
+	return false, d.Save(ctx, nil)
+}
+
+// setBlocked touches the condition only when it has something to say: a resource that was never blocked does not carry it.
+func (d *Draft) setBlocked(status metav1.ConditionStatus, reason, message string) {
+	obj, ok := d.obj.(ConditionedObject)
+	if !ok {
+		return
+	}
+	conditions := obj.GetConditions()
+	if status == metav1.ConditionFalse && meta.FindStatusCondition(conditions, ConditionBlocked) == nil {
+		return
+	}
+	meta.SetStatusCondition(&conditions, metav1.Condition{Type: ConditionBlocked, Status: status, Reason: reason, Message: message, ObservedGeneration: obj.GetGeneration()})
+	obj.SetConditions(conditions)
+}
+
+func groupResource(o client.Object) schema.GroupResource {
+	gvk := o.GetObjectKind().GroupVersionKind()
+	return schema.GroupResource{Group: gvk.Group, Resource: gvk.Kind}
+}

@@ -1,0 +1,138 @@
+package outbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/gowebpki/jcs"
+)
+
+const replacement = "\uFFFD"
+
+// Bound cuts a text that comes from outside (a model's answer, a server's error) to at most max bytes, at a rune's boundary.
+// What is cut is named at the end: the length of the original and its SHA-256, so that a copy kept elsewhere can be matched.
+// A text that fits is returned as it is.
+func Bound(text string, max int) string {
+	if len(text) <= max {
+		return text
+	}
+	marker := fmt.Sprintf("… [cut: %d bytes, sha256 %s]", len(text), Hash([]byte(text)))
+	keep := max - len(marker)
+	if keep <= 0 {
+		return marker[:min(max, len(marker))]
+	}
+	for keep > 0 && !utf8.RuneStart(text[keep]) {
+		keep--
+	}
+	return text[:keep] + marker
+}
+
+// canonicalRecord encodes a record so that it survives etcd and PostgreSQL unchanged: RFC 8785 JSON whose texts hold no NUL, no lone
+// surrogate and no invalid UTF-8 (each becomes U+FFFD; repaired counts them), and no integer that a double cannot hold.
+func canonicalRecord(record any) (text []byte, repaired int, err error) {
+	raw, err := json.Marshal(record)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: record does not encode to JSON: %w", ErrInvalid, err)
+	}
+	clean, repaired, err := repair(raw)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(clean) == 0 || clean[0] != '{' {
+		return nil, 0, fmt.Errorf("%w: record is %s, expected a JSON object", ErrInvalid, Bound(string(clean), 64))
+	}
+	text, err = jcs.Transform(clean)
+	if err != nil {
+		return nil, 0, fmt.Errorf("%w: record has no canonical form: %w", ErrInvalid, err)
+	}
+	return text, repaired, nil
+}
+
+// repair walks over valid JSON. It works on the encoded text, since decoding would already have replaced what it looks for.
+func repair(raw []byte) ([]byte, int, error) {
+	repaired := 0
+	if !utf8.Valid(raw) {
+		raw = bytes.ToValidUTF8(raw, []byte(replacement))
+		repaired++
+	}
+	out := make([]byte, 0, len(raw))
+	inString := false
+	for i := 0; i < len(raw); {
+		switch c := raw[i]; {
+		case c == '"':
+			inString = !inString
+			out = append(out, c)
+			i++
+		case inString && c == '\\':
+			n, bad := escape(raw[i:])
+			if bad {
+				repaired++
+				out = append(out, replacement...)
+			} else {
+				out = append(out, raw[i:i+n]...)
+			}
+			i += n
+		case !inString && (c == '-' || c >= '0' && c <= '9'):
+			n := numberLength(raw[i:])
+			if err := checkNumber(string(raw[i : i+n])); err != nil {
+				return nil, 0, err
+			}
+			out = append(out, raw[i:i+n]...)
+			i += n
+		default:
+			out = append(out, c)
+			i++
+		}
+	}
+	return out, repaired, nil
+}
+
+// escape tells how long the escape sequence at the start of b is, and whether it must be replaced. encoding/json writes \ufffd as an escape
+// only for bytes that were not UTF-8, so that one counts as a repair too.
+func escape(b []byte) (n int, bad bool) {
+	unit := func(at int) (uint64, bool) {
+		if len(b) < at+6 || b[at] != '\\' || b[at+1] != 'u' {
+			return 0, false
+		}
+		v, err := strconv.ParseUint(string(b[at+2:at+6]), 16, 16)
+		return v, err == nil
+	}
+	first, ok := unit(0)
+	switch {
+	case !ok:
+		return 2, false
+	case first == 0, first == utf8.RuneError, first >= 0xDC00 && first <= 0xDFFF:
+		return 6, true
+	case first < 0xD800 || first > 0xDFFF:
+		return 6, false
+	}
+	if second, ok := unit(6); ok && second >= 0xDC00 && second <= 0xDFFF {
+		return 12, false
+	}
+	return 6, true
+}
+
+func numberLength(b []byte) int {
+	n := bytes.IndexFunc(b, func(r rune) bool { return !strings.ContainsRune("+-.0123456789eE", r) })
+	if n < 0 {
+		return len(b)
+	}
+	return n
+}
+
+// checkNumber refuses what RFC 8785 would silently change: integers beyond ±2^53, and numbers too large for a double.
+func checkNumber(s string) error {
+	f, err := strconv.ParseFloat(s, 64)
+	if err != nil {
+		return fmt.Errorf("%w: number %s does not fit a double; write it as a string", ErrInvalid, s)
+	}
+	if !strings.ContainsAny(s, ".eE") && math.Abs(f) > 1<<53 {
+		return fmt.Errorf("%w: integer %s is beyond ±2^53 and would not survive every JSON reader; write it as a string", ErrInvalid, s)
+	}
+	return nil
+}

@@ -1,0 +1,294 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+)
+
+// ErrReleased says that the resource is being deleted and does not have the finalizer: it gets no entries, and its controller should do nothing more.
+var ErrReleased = errors.New("resource is being deleted without the outbox finalizer")
+
+// rebases bounds how often one Save follows a resource that others keep touching.
+const rebases = 10
+
+// Writer is how controllers save status. One serves all controllers of a process.
+type Writer struct {
+	client     client.Client
+	live       client.Reader
+	watermarks Watermarks
+	limits     Limits
+	clock      clock.PassiveClock
+
+	mu      sync.Mutex
+	written map[client.ObjectKey]version // by kind too, see keyOf
+}
+
+// version is the newest write of ours to a resource.
+type version struct {
+	uid             types.UID
+	resourceVersion string
+}
+
+// Option changes a Writer's default.
+type Option func(*Writer)
+
+// WithLimits replaces DefaultLimits.
+func WithLimits(l Limits) Option { return func(w *Writer) { w.limits = l } }
+
+// WithClock replaces the system's clock.
+func WithClock(c clock.PassiveClock) Option { return func(w *Writer) { w.clock = c } }
+
+// NewWriter makes a Writer. live reads from the API server, not from a cache (a manager's GetAPIReader).
+func NewWriter(c client.Client, live client.Reader, watermarks Watermarks, options ...Option) *Writer {
+	w := &Writer{client: c, live: live, watermarks: watermarks, limits: DefaultLimits(), clock: clock.RealClock{}, written: map[client.ObjectKey]version{}}
+	for _, o := range options {
+		o(w)
+	}
+	return w
+}
+
+// Draft is one reconcile's working copy of a resource: the caller changes obj, and Save writes what it changed.
+type Draft struct {
+	writer *Writer
+	obj    Object
+	base   Object
+	kind   string
+}
+
+// Draft begins with obj as it was read. The caller owns obj (a client's Get gives a copy) and changes its status freely, but never its outbox.
+func (w *Writer) Draft(obj Object) *Draft {
+	kind := reflect.TypeOf(obj).Elem().Name()
+	if gvk, err := apiutil.GVKForObject(obj, w.client.Scheme()); err == nil {
+		kind = gvk.Kind
+	}
+	return &Draft{writer: w, obj: obj, base: obj.DeepCopyObject().(Object), kind: kind}
+}
+
+// Stale tells whether obj, read from a cache, is older than this writer's own last write to it. Then return, and wait for the event that is under way.
+func (w *Writer) Stale(obj Object) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last, ok := w.written[keyOf(obj)]
+	if !ok || last.uid != obj.GetUID() {
+		return false
+	}
+	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), last.resourceVersion)
+	return err == nil && order < 0
+}
+
+// Forget drops what the writer remembers of a resource that is gone. obj needs its type, namespace and name only.
+func (w *Writer) Forget(obj Object, key client.ObjectKey) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.written, typedKey(obj, key))
+}
+
+func (w *Writer) remember(obj Object) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.written[keyOf(obj)] = version{uid: obj.GetUID(), resourceVersion: obj.GetResourceVersion()}
+}
+
+func keyOf(obj Object) client.ObjectKey { return typedKey(obj, client.ObjectKeyFromObject(obj)) }
+
+func typedKey(obj Object, key client.ObjectKey) client.ObjectKey {
+	return client.ObjectKey{Namespace: reflect.TypeOf(obj).Elem().String() + "|" + key.Namespace, Name: key.Name}
+}
+
+// IgnoreConflict turns a conflict into silence: the cache was old, and the event that brings the newer version starts the reconciler again.
+func IgnoreConflict(err error) error {
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+// Save writes the status, and with it an entry if a change is given, in one PUT. Without a change it writes only if the status differs from what was
+// read. On success obj is what the API server holds now, and the draft goes on from there; after an error obj is spent: read it again.
+//
+// Errors: a conflict (see the package's rebase rule), ErrReleased, those of Append, those of the API server.
+func (d *Draft) Save(ctx context.Context, change *Change) error {
+	if change == nil {
+		same, err := sameBut(d.base, d.obj)
+		if err != nil || same {
+			return err
+		}
+	} else if err := d.hold(ctx); err != nil {
+		return err
+	}
+	head := headOf(d.base)
+	if o := d.obj.GetOutbox().DeepCopy(); o != nil {
+		o.acknowledge(d.writer.watermarks.Watermark(d.obj.GetUID()))
+		d.obj.SetOutbox(o)
+	}
+	if change != nil {
+		if err := d.append(ctx, *change); err != nil {
+			return err
+		}
+	}
+	if err := d.put(ctx, head, change != nil); err != nil {
+		return err
+	}
+	if change != nil {
+		appended.WithLabelValues(d.kind).Inc()
+	}
+	return nil
+}
+
+func (d *Draft) append(ctx context.Context, change Change) error {
+	if tp := d.obj.GetAnnotations()[TraceparentAnnotation]; change.Traceparent == "" && ValidTraceparent(tp) {
+		change.Traceparent = tp
+	}
+	next, repaired, err := Append(d.obj.GetOutbox(), SourceOf(d.obj), change, d.writer.clock.Now(), d.writer.limits)
+	if err != nil {
+		if errors.Is(err, ErrFull) {
+			full.WithLabelValues(d.kind).Inc()
+		}
+		return err
+	}
+	if repaired > 0 {
+		logf.FromContext(ctx).Info("Replaced characters that cannot be stored by U+FFFD", "event", change.Event, "sequence", next.LastSequence, "places", repaired)
+	}
+	d.obj.SetOutbox(next)
+	return nil
+}
+
+// hold makes sure that the finalizer is there before an entry is.
+func (d *Draft) hold(ctx context.Context) error {
+	if controllerutil.ContainsFinalizer(d.obj, Finalizer) {
+		return nil
+	}
+	if d.obj.GetDeletionTimestamp() != nil {
+		return fmt.Errorf("%w: %s", ErrReleased, SourceOf(d.obj))
+	}
+	held := d.base.DeepCopyObject().(Object)
+	controllerutil.AddFinalizer(held, Finalizer)
+	if err := d.writer.client.Patch(ctx, held, client.MergeFromWithOptions(d.base, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("add finalizer %s: %w", Finalizer, err)
+	}
+	adoptMetadata(d.obj, held)
+	adoptMetadata(d.base, held)
+	return nil
+}
+
+// put writes the status once, and again after a conflict when only the relay or somebody's label came between.
+func (d *Draft) put(ctx context.Context, head string, entry bool) error {
+	for range rebases {
+		wanted := d.obj.DeepCopyObject().(Object)
+		err := d.writer.client.Status().Update(ctx, wanted)
+		if err == nil {
+			return d.adopt(wanted)
+		}
+		if !apierrors.IsConflict(err) || !entry {
+			return fmt.Errorf("save status: %w", err)
+		}
+		live, getErr := d.readLive(ctx)
+		if getErr != nil {
+			return fmt.Errorf("read after a conflict: %w", getErr)
+		}
+		if live.GetUID() == d.obj.GetUID() && headOf(live) == headOf(d.obj) {
+			return d.adopt(live) // our own write, whose reply was lost
+		}
+		untouched, cmpErr := sameBut(d.base, live)
+		if cmpErr != nil {
+			return cmpErr
+		}
+		if !untouched || live.GetUID() != d.base.GetUID() || headOf(live) != head || !controllerutil.ContainsFinalizer(live, Finalizer) {
+			return err
+		}
+		d.rebase(live)
+	}
+	return apierrors.NewConflict(groupResource(d.obj), d.obj.GetName(), errors.New("others keep changing it"))
+}
+
+// rebase takes the live version with its trimmed entries, and our status with the same entry again.
+func (d *Draft) rebase(live Object) {
+	ours := d.obj.GetOutbox()
+	merged := live.GetOutbox().DeepCopy()
+	if merged == nil {
+		merged = &Outbox{Entries: []Entry{}}
+	}
+	merged.push(ours.Entries[len(ours.Entries)-1])
+	merged.acknowledge(d.writer.watermarks.Watermark(d.obj.GetUID()))
+	adoptMetadata(d.obj, live)
+	d.obj.SetOutbox(merged)
+}
+
+// adopt makes the caller's object, and the base of the next Save, what the API server holds.
+func (d *Draft) adopt(saved Object) error {
+	d.writer.remember(saved)
+	d.base = saved.DeepCopyObject().(Object)
+	reflect.ValueOf(d.obj).Elem().Set(reflect.ValueOf(saved).Elem())
+	return nil
+}
+
+// readLive reads into a new object: decoding into a used one would keep fields that the live version no longer has.
+func (d *Draft) readLive(ctx context.Context) (Object, error) {
+	live := reflect.New(reflect.TypeOf(d.obj).Elem()).Interface().(Object)
+	err := d.writer.live.Get(ctx, client.ObjectKeyFromObject(d.obj), live)
+	return live, err
+}
+
+func headOf(o Object) string {
+	if out := o.GetOutbox(); out != nil {
+		return out.HeadHash
+	}
+	return ""
+}
+
+func adoptMetadata(to, from Object) {
+	to.SetResourceVersion(from.GetResourceVersion())
+	to.SetGeneration(from.GetGeneration())
+	to.SetFinalizers(from.GetFinalizers())
+	to.SetLabels(from.GetLabels())
+	to.SetAnnotations(from.GetAnnotations())
+	to.SetDeletionTimestamp(from.GetDeletionTimestamp())
+	to.SetDeletionGracePeriodSeconds(from.GetDeletionGracePeriodSeconds())
+	to.SetOwnerReferences(from.GetOwnerReferences())
+	to.SetManagedFields(from.GetManagedFields())
+}
+
+// sameBut compares two versions without their metadata and outboxes. A status that somebody else wrote without an entry counts as a difference: two
+// managers that both wrote down what they are about to do must not both go on.
+func sameBut(a, b Object) (bool, error) {
+	left, err := bare(a)
+	if err != nil {
+		return false, err
+	}
+	right, err := bare(b)
+	if err != nil {
+		return false, err
+	}
+	return equality.Semantic.DeepEqual(left, right), nil
+}
+
+func bare(o Object) (map[string]any, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return nil, fmt.Errorf("compare %s: %w", SourceOf(o), err)
+	}
+	for _, k := range []string{"metadata", "apiVersion", "kind"} {
+		delete(content, k)
+	}
+	if status, ok := content["status"].(map[string]any); ok {
+		delete(status, "outbox")
+		if len(status) == 0 {
+			delete(content, "status")
+		}
+	}
+	return content, nil
+}
