@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -97,7 +98,11 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 }
 
 func startOnce(ctx context.Context, o Options, programs map[string]string) (*Cluster, error) {
-	dir, err := openStateDir(o.Dir, "cluster", "certs", "etcd", "logs", "run", "kubeconfig")
+	leftovers := []string{"certs", "etcd", "run", "kubeconfig"}
+	for name := range programs {
+		leftovers = append(leftovers, filepath.Join("logs", name+".log"))
+	}
+	dir, err := openStateDir(o.Dir, "", "cluster", leftovers...)
 	if err != nil {
 		return nil, err
 	}
@@ -143,10 +148,8 @@ func (c *Cluster) prepare() error {
 	for i, port := range c.ports.all() {
 		*port = got[i]
 	}
-	for _, folder := range []string{"logs", "run"} {
-		if err := os.MkdirAll(c.dir.in(folder), 0o755); err != nil {
-			return fmt.Errorf("make the folder %s: %w", folder, err)
-		}
+	if err := os.MkdirAll(c.dir.in("run"), 0o755); err != nil {
+		return fmt.Errorf("make the servers' working folder: %w", err)
 	}
 	if c.ca, c.clients, err = writeCredentials(c.dir.in("certs")); err != nil {
 		return err

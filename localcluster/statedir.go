@@ -78,11 +78,13 @@ type stateDir struct {
 }
 
 // openStateDir makes the folder (a temporary one for ""), locks it, and removes from it what an earlier run left in the
-// entries named: every start begins with fresh data.
-func openStateDir(path, kind string, entries ...string) (*stateDir, error) {
+// entries named: every start begins with fresh data. Temporary folders lie in base ("" is the system's place); those that
+// a killed run left there are removed.
+func openStateDir(path, base, kind string, entries ...string) (*stateDir, error) {
 	d := &stateDir{path: path}
 	if path == "" {
-		temporary, err := os.MkdirTemp("", "holdfast-"+kind+"-")
+		sweep(base, kind)
+		temporary, err := os.MkdirTemp(base, temporaryPrefix(kind))
 		if err != nil {
 			return nil, fmt.Errorf("make a temporary folder for the %s: %w", kind, err)
 		}
@@ -96,7 +98,7 @@ func openStateDir(path, kind string, entries ...string) (*stateDir, error) {
 	if err := os.MkdirAll(d.path, 0o755); err != nil {
 		return nil, fmt.Errorf("make the folder for the %s: %w", kind, err)
 	}
-	lockPath := d.in(kind + ".lock")
+	lockPath := d.in(lockName(kind))
 	lock, ok, err := tryLock(lockPath)
 	if err != nil {
 		return nil, err
@@ -108,11 +110,39 @@ func openStateDir(path, kind string, entries ...string) (*stateDir, error) {
 	d.lock = lock
 	for _, entry := range entries {
 		if err := os.RemoveAll(d.in(entry)); err != nil {
-			d.close()
-			return nil, fmt.Errorf("remove what an earlier run left: %w", err)
+			return nil, errors.Join(fmt.Errorf("remove what an earlier run left: %w", err), d.close())
 		}
 	}
+	if err := os.MkdirAll(d.in("logs"), 0o755); err != nil {
+		return nil, errors.Join(fmt.Errorf("make the folder of the logs: %w", err), d.close())
+	}
 	return d, nil
+}
+
+func temporaryPrefix(kind string) string { return "holdfast-" + kind + "-" }
+
+func lockName(kind string) string { return kind + ".lock" }
+
+// sweep removes the temporary folders of runs that were killed: their lock is there and nobody holds it. A folder is left
+// alone while it is young, since its maker may be about to take the lock.
+func sweep(base, kind string) {
+	if base == "" {
+		base = os.TempDir()
+	}
+	abandoned, err := filepath.Glob(filepath.Join(base, temporaryPrefix(kind)+"*", lockName(kind)))
+	if err != nil {
+		return
+	}
+	for _, path := range abandoned {
+		info, err := os.Stat(path)
+		if err != nil || time.Since(info.ModTime()) < time.Minute {
+			continue
+		}
+		if lock, ok, err := tryLock(path); err == nil && ok {
+			_ = os.RemoveAll(filepath.Dir(path))
+			lock.unlock()
+		}
+	}
 }
 
 func (d *stateDir) in(name ...string) string {
