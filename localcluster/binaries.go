@@ -44,7 +44,7 @@ var catalogue = []binary{
 	kubernetesBinary("kube-scheduler", "under a minute"),
 	kubernetesBinary("kubectl", "under a minute"),
 	{name: "kwok", version: kwokVersion, module: "kwok", pkg: "sigs.k8s.io/kwok/cmd/kwok", takes: "one to two minutes",
-		ldflags: "-s -w -X sigs.k8s.io/kwok/pkg/consts.Version=" + kwokVersion, release: kwokRelease},
+		ldflags: "-s -w", release: kwokRelease},
 }
 
 func kubernetesBinary(name, takes string) binary {

@@ -4,7 +4,6 @@ package localcluster
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"syscall"
@@ -123,5 +122,3 @@ func closeIdle(client *kubernetes.Clientset) {
 		utilnet.CloseIdleConnectionsFor(c.Client.Transport)
 	}
 }
-
-var errNotYet = errors.New("not yet")
