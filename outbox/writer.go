@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"sync"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -41,7 +42,11 @@ type Writer struct {
 type version struct {
 	uid             types.UID
 	resourceVersion string
+	at              time.Time
 }
+
+// staleFor bounds how long Stale waits for a cache to reach our own write: after a restored etcd it never does.
+const staleFor = 30 * time.Second
 
 // Option changes a Writer's default.
 type Option func(*Writer)
@@ -83,7 +88,7 @@ func (w *Writer) Stale(obj Object) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	last, ok := w.written[keyOf(obj)]
-	if !ok || last.uid != obj.GetUID() {
+	if !ok || last.uid != obj.GetUID() || w.clock.Since(last.at) > staleFor {
 		return false
 	}
 	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), last.resourceVersion)
@@ -100,7 +105,7 @@ func (w *Writer) Forget(obj Object, key client.ObjectKey) {
 func (w *Writer) remember(obj Object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.written[keyOf(obj)] = version{uid: obj.GetUID(), resourceVersion: obj.GetResourceVersion()}
+	w.written[keyOf(obj)] = version{uid: obj.GetUID(), resourceVersion: obj.GetResourceVersion(), at: w.clock.Now()}
 }
 
 func keyOf(obj Object) client.ObjectKey { return typedKey(obj, client.ObjectKeyFromObject(obj)) }

@@ -1,0 +1,86 @@
+package relay
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/clock"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// Config of a relay. The zero value of each field stands for its default.
+type Config struct {
+	// Limits of the outboxes; the same as the Writer's. Default outbox.DefaultLimits.
+	Limits outbox.Limits
+	// QuietPeriod after the newest entry, after which a drained outbox is trimmed. Default 10 s.
+	QuietPeriod time.Duration
+	// BatchRows and BatchBytes bound one transaction. Defaults 1,000 and 8 MiB.
+	BatchRows  int
+	BatchBytes int
+	// FlushTimeout bounds one transaction, its retries within the store included. Default 15 s.
+	FlushTimeout time.Duration
+	// DrainTimeout bounds how long a stopping relay goes on flushing. Default 8 s.
+	DrainTimeout time.Duration
+	// MaxBackoff between two probes while the store is away. Default 15 s.
+	MaxBackoff time.Duration
+	// MaxDeparted bounds the undrained entries that are kept in memory for resources that vanished. Default 100,000.
+	MaxDeparted int
+	// Workers is the number of concurrent reconciles of a kind. Default 4.
+	Workers int
+	// EventTarget is the object that the Event about an unreachable store regards, such as the manager's own Pod; nil: no Event.
+	EventTarget runtime.Object
+	// Clock is the system's by default.
+	Clock clock.Clock
+}
+
+func (c *Config) setDefaults() {
+	if c.Limits == (outbox.Limits{}) {
+		c.Limits = outbox.DefaultLimits()
+	}
+	orDuration := func(d *time.Duration, def time.Duration) {
+		if *d == 0 {
+			*d = def
+		}
+	}
+	orDuration(&c.QuietPeriod, 10*time.Second)
+	orDuration(&c.FlushTimeout, 15*time.Second)
+	orDuration(&c.DrainTimeout, 8*time.Second)
+	orDuration(&c.MaxBackoff, 15*time.Second)
+	orInt := func(n *int, def int) {
+		if *n == 0 {
+			*n = def
+		}
+	}
+	orInt(&c.BatchRows, 1000)
+	orInt(&c.BatchBytes, 8<<20)
+	orInt(&c.MaxDeparted, 100_000)
+	orInt(&c.Workers, 4)
+	if c.Clock == nil {
+		c.Clock = clock.RealClock{}
+	}
+}
+
+func (c *Config) validate() error {
+	if err := c.Limits.Validate(); err != nil {
+		return fmt.Errorf("relay limits: %w", err)
+	}
+	for _, d := range []struct {
+		name string
+		is   time.Duration
+	}{{"QuietPeriod", c.QuietPeriod}, {"FlushTimeout", c.FlushTimeout}, {"DrainTimeout", c.DrainTimeout}, {"MaxBackoff", c.MaxBackoff}} {
+		if d.is < 0 {
+			return fmt.Errorf("relay %s is %s, expected a positive duration", d.name, d.is)
+		}
+	}
+	for _, n := range []struct {
+		name string
+		is   int
+	}{{"BatchRows", c.BatchRows}, {"BatchBytes", c.BatchBytes}, {"MaxDeparted", c.MaxDeparted}, {"Workers", c.Workers}} {
+		if n.is < 1 {
+			return fmt.Errorf("relay %s is %d, expected at least 1", n.name, n.is)
+		}
+	}
+	return nil
+}

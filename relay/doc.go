@@ -1,0 +1,28 @@
+// Package relay drains the outboxes of resources (package outbox) into a Store and acknowledges what is durable.
+//
+// # Model
+//
+// One reconciler a kind, over the informer that the kind's controller has anyway, and one flusher for all. The reconciler is level-triggered and never waits
+// for the store: it hands the entries above the watermark to the flusher, trims what is durable when a trim is due, and releases the
+// finalizer when the record is closed and drained. The flusher commits in groups: with nothing under way a flush starts at once, and
+// what arrives meanwhile shares the next one.
+//
+//	r, err := relay.Add(mgr, store, relay.Config{}, &v1alpha1.Backup{})
+//	writer := outbox.NewWriter(mgr.GetClient(), mgr.GetAPIReader(), r) // status writes drop what r knows to be durable
+//
+// # Invariants
+//
+//   - A watermark moves only after the store acknowledged its COMMIT, and holds a sequence and that entry's hash.
+//   - An entry leaves its resource only if a watermark with the same hash covers it; every patch of ours tests uid and headHash.
+//   - The finalizer goes only from a closed outbox whose head is durable, in a patch that tests both.
+//   - Losing all memory costs nothing but inserting again what is there already.
+//
+// # How it fails
+//
+// While the store is away one breaker holds all flushing back, with a jittered backoff of at most 15 s and one probe at a time; work goes on, and outboxes
+// fill up to their limits. A bad entry goes to the store's dead letters in the same transaction as its neighbours' rows. An entry whose schema version is unknown
+// stays pending, and those behind it too. A resource that vanishes with undrained entries (its finalizer was stripped) is drained from
+// memory; what a stopped process misses of such resources cannot be saved, and `holdfast verify` reports it.
+//
+// Several relays may run at once: inserts are idempotent and patches are guarded. Leader election saves work; safety does not depend on it.
+package relay

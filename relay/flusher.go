@@ -1,0 +1,161 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/tools/events"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// flusher commits in groups. It is one loop: while a transaction runs, what arrives gathers for the next.
+type flusher struct {
+	store    Store
+	tracker  *tracker
+	config   Config
+	breaker  *breaker
+	recorder events.EventRecorder
+}
+
+func newFlusher(s Store, t *tracker, c Config, recorder events.EventRecorder) *flusher {
+	return &flusher{store: s, tracker: t, config: c, breaker: newBreaker(c.MaxBackoff), recorder: recorder}
+}
+
+// Start runs until ctx ends, and then goes on until everything pending is flushed, the store fails, or DrainTimeout is over.
+func (f *flusher) Start(ctx context.Context) error {
+	ctx = logf.IntoContext(ctx, logf.FromContext(ctx).WithName("relay"))
+	unregister := collect(f.tracker)
+	defer unregister()
+	for ctx.Err() == nil {
+		select {
+		case <-ctx.Done():
+		case <-f.tracker.wake:
+			f.flushAll(ctx)
+		}
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.config.DrainTimeout)
+	defer cancel()
+	for f.breaker.reason() == nil && drain.Err() == nil {
+		if n, err := f.runOnce(drain); n == 0 || err != nil {
+			break
+		}
+	}
+	if n := f.tracker.left(); n > 0 {
+		logf.FromContext(ctx).Info("Stopping with entries that are not durable yet; they stay in their resources", "resources", n)
+	}
+	return nil
+}
+
+// flushAll goes on until nothing is dirty. While the store fails it waits between probes.
+func (f *flusher) flushAll(ctx context.Context) {
+	for ctx.Err() == nil {
+		n, err := f.runOnce(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			f.wait(ctx, f.report(ctx, err))
+		case n == 0:
+			return
+		}
+	}
+}
+
+func (f *flusher) wait(ctx context.Context, delay time.Duration) {
+	timer := f.config.Clock.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C():
+	}
+}
+
+// runOnce flushes one batch. After an error all of it is sent again later: the commit may have happened, and Persist is idempotent.
+func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
+	flight := f.tracker.take()
+	if len(flight.items) == 0 {
+		return 0, nil
+	}
+	start := f.config.Clock.Now()
+	persist, cancel := context.WithTimeout(ctx, f.config.FlushTimeout)
+	defer cancel()
+	outcomes, err := f.store.Persist(persist, flight.items)
+	if err == nil && len(outcomes) != len(flight.items) {
+		err = fmt.Errorf("the store answered %d outcomes for %d entries", len(outcomes), len(flight.items))
+	}
+	seconds := f.config.Clock.Since(start).Seconds()
+	if err != nil {
+		flushSeconds.WithLabelValues("error").Observe(seconds)
+		f.tracker.back(flight)
+		return len(flight.items), err
+	}
+	flushSeconds.WithLabelValues("ok").Observe(seconds)
+	batchRows.Observe(float64(len(flight.items)))
+	if f.breaker.reset() {
+		f.announce(ctx, corev1.EventTypeNormal, "StoreReachable", "The audit store takes entries again; draining everything that is pending.")
+	}
+	held := f.tracker.settle(flight, outcomes)
+	f.observe(ctx, flight.items, outcomes, held)
+	return len(flight.items), nil
+}
+
+// report opens the breaker and says so once, not at every probe.
+func (f *flusher) report(ctx context.Context, err error) time.Duration {
+	last := f.breaker.reason()
+	delay, first := f.breaker.trip(err)
+	if !first && last.Error() == err.Error() {
+		return delay
+	}
+	log := logf.FromContext(ctx)
+	if errors.Is(err, ErrSchema) {
+		log.Error(err, "The audit store refuses everything; entries stay in their resources until it is mended")
+	} else {
+		log.Error(err, "The audit store cannot be reached; entries stay in their resources until it is back", "retryIn", delay.String())
+	}
+	if first {
+		f.announce(ctx, corev1.EventTypeWarning, "StoreUnavailable", "The audit store takes no entries; they stay in their resources: "+err.Error())
+	}
+	return delay
+}
+
+func (f *flusher) announce(ctx context.Context, eventType, reason, note string) {
+	if eventType == corev1.EventTypeNormal {
+		logf.FromContext(ctx).Info(note)
+	}
+	if f.config.EventTarget != nil {
+		f.recorder.Eventf(f.config.EventTarget, nil, eventType, reason, "Relay", "%s", outbox.Bound(note, 1000))
+	}
+}
+
+func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome, held []outbox.Source) {
+	log, now := logf.FromContext(ctx), f.config.Clock.Now()
+	for i, o := range outcomes {
+		item := &items[i]
+		switch o.Result {
+		case Stored:
+			persisted.WithLabelValues(item.ResourceKind).Inc()
+			latency.Observe(max(0, now.Sub(item.Entry.RecordedTime.Time).Seconds()))
+		case DeadLettered, Conflicting:
+			deadLetters.WithLabelValues(item.ResourceKind, o.SQLState).Inc()
+			f.alarm(log, item, o)
+		case Present, Held:
+		}
+	}
+	for _, s := range held {
+		log.Info("An entry's schema version is unknown to this release; it stays pending, and those behind it. Run a newer release", "resource", s.String())
+	}
+}
+
+func (f *flusher) alarm(log logr.Logger, item *Item, o Outcome) {
+	message := "An entry could not become a row; see `holdfast dead-letter list`"
+	if o.Result == Conflicting {
+		message = "Another entry holds this id or sequence in the store, as after a restored etcd; nothing was overwritten. See `holdfast dead-letter list`"
+	}
+	log.Error(errors.New(strings.ToValidUTF8(o.Error, "\uFFFD")), message, "kind", item.ResourceKind, "resource", item.Source.String(),
+		"sequence", item.Entry.Sequence, "event", item.Entry.Event, "sqlstate", o.SQLState)
+}

@@ -1,0 +1,117 @@
+package relay
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+)
+
+var (
+	persisted = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_relay_persisted_total", Help: "Entries that became rows, by the resource's kind.",
+	}, []string{"kind"})
+	latency = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "holdfast_relay_latency_seconds", Help: "Time from an entry's recordedTime to its commit in the store.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200},
+	})
+	batchRows = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "holdfast_relay_batch_rows", Help: "Entries in one transaction.", Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+	})
+	flushSeconds = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "holdfast_relay_flush_seconds", Help: "Time of one transaction, by outcome (ok, error).", Buckets: prometheus.ExponentialBuckets(.0005, 2, 16),
+	}, []string{"outcome"})
+	apiWrites = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_relay_api_writes_total", Help: "Writes of the relay to the API server, by op (trim, release).",
+	}, []string{"op"})
+	deadLetters = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_relay_dead_letters_total", Help: "Entries that went to the dead letters, by the resource's kind and the database's SQLSTATE (empty when no database refused it).",
+	}, []string{"kind", "sqlstate"})
+	breakerOpen = prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "holdfast_relay_breaker_open", Help: "1 while the store takes no entries.",
+	})
+	departedEntries = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_relay_departed_entries_total", Help: "Undrained entries of resources that vanished, by outcome (persisted, held, dropped).",
+	}, []string{"outcome"})
+
+	pendingDesc = prometheus.NewDesc("holdfast_outbox_pending_entries", "Entries that are not durable yet, by the resource's kind.", []string{"kind"}, nil)
+	oldestDesc  = prometheus.NewDesc("holdfast_outbox_oldest_pending_seconds", "Age of the oldest entry that is not durable yet, by the resource's kind; 0 when there is none.", []string{"kind"}, nil)
+	heldDesc    = prometheus.NewDesc("holdfast_finalizer_held", "Resources whose deletion waits for the outbox finalizer, by kind.", []string{"kind"}, nil)
+)
+
+func init() {
+	metrics.Registry.MustRegister(persisted, latency, batchRows, flushSeconds, apiWrites, deadLetters, breakerOpen, departedEntries, gauges)
+	for _, op := range []string{"trim", "release"} {
+		apiWrites.WithLabelValues(op)
+	}
+	for _, outcome := range []string{"persisted", "held", "dropped"} {
+		departedEntries.WithLabelValues(outcome)
+	}
+}
+
+// gauges are counted from the trackers of the running relays when they are scraped.
+var gauges = &collector{trackers: map[*tracker]struct{}{}}
+
+type collector struct {
+	mu       sync.Mutex
+	trackers map[*tracker]struct{}
+}
+
+func collect(t *tracker) (unregister func()) {
+	gauges.mu.Lock()
+	defer gauges.mu.Unlock()
+	gauges.trackers[t] = struct{}{}
+	return func() {
+		gauges.mu.Lock()
+		defer gauges.mu.Unlock()
+		delete(gauges.trackers, t)
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- pendingDesc
+	ch <- oldestDesc
+	ch <- heldDesc
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	sums := map[string]*sum{}
+	for t := range c.trackers {
+		t.sum(sums)
+	}
+	for kind, s := range sums {
+		ch <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(s.pending), kind)
+		ch <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, s.oldest.Seconds(), kind)
+		ch <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, float64(s.held), kind)
+	}
+}
+
+type sum struct {
+	pending, held int
+	oldest        time.Duration
+}
+
+func (t *tracker) sum(into map[string]*sum) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, kind := range t.kinds {
+		if into[kind] == nil {
+			into[kind] = &sum{}
+		}
+	}
+	for _, r := range t.byUID {
+		s := into[r.kind.kind]
+		s.pending += len(r.pending)
+		if len(r.pending) > 0 {
+			s.oldest = max(s.oldest, t.config.Clock.Since(r.pending[0].RecordedTime.Time))
+		}
+		if r.deleting {
+			s.held++
+		}
+	}
+}

@@ -1,0 +1,54 @@
+package relay
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// operation is one of RFC 6902.
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
+}
+
+// patchFor makes the JSON patch for "trim" or "release". A failed test makes the API server refuse all of it with 422.
+func patchFor(op string, obj outbox.Object, w outbox.Watermark) (client.Patch, error) {
+	o := obj.GetOutbox()
+	operations := []operation{
+		{"test", "/metadata/uid", obj.GetUID()},
+		{"test", "/status/outbox/headHash", o.HeadHash},
+	}
+	switch op {
+	case "trim":
+		kept := append([]outbox.Entry{}, o.Above(w)...)
+		operations = append(operations,
+			// Another relay may have trimmed since: putting back what it dropped would be wrong.
+			operation{"test", "/status/outbox/persistedSequence", o.PersistedSequence},
+			operation{"add", "/status/outbox/entries", kept},
+			operation{"add", "/status/outbox/persistedSequence", w.Sequence},
+			operation{"add", "/status/outbox/persistedTime", microtime.New(w.Time)},
+			operation{"add", "/status/outbox/pending", len(kept)},
+		)
+	case "release":
+		at := slices.Index(obj.GetFinalizers(), outbox.Finalizer)
+		path := fmt.Sprintf("/metadata/finalizers/%d", at)
+		operations = append(operations,
+			operation{"test", "/status/outbox/closed", true},
+			operation{"test", path, outbox.Finalizer},
+			operation{Op: "remove", Path: path},
+		)
+	}
+	data, err := json.Marshal(operations)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s of %s: %w", op, outbox.SourceOf(obj), err)
+	}
+	return client.RawPatch(types.JSONPatchType, data), nil
+}

@@ -1,0 +1,167 @@
+package relay
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/util/workqueue"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
+
+// kindReconciler drains the outboxes of one kind.
+type kindReconciler struct {
+	client    client.Client
+	tracker   *tracker
+	config    Config
+	kind      string
+	newObject func() outbox.Object
+	queue     atomic.Pointer[queue]
+}
+
+// recompute is how soon a patch whose tests failed is worked out anew, beside the event that the newer version brings.
+const recompute = time.Second
+
+// Reconcile hands over what is pending, and acknowledges what is durable.
+func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl.Result, error) {
+	obj := k.newObject()
+	if err := k.client.Get(ctx, req.NamespacedName, obj); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if obj.GetOutbox() == nil || k.tracker.stale(obj) {
+		return ctrl.Result{}, nil
+	}
+	k.tracker.offer(k, obj)
+	plan := decide(obj, k.tracker.watermark(obj.GetUID()), k.config, k.config.Clock.Now())
+	if plan.trim {
+		if again, err := k.patch(ctx, obj, "trim", plan.watermark); again || err != nil {
+			return ctrl.Result{RequeueAfter: recompute}, err
+		}
+	}
+	if plan.release {
+		if again, err := k.patch(ctx, obj, "release", plan.watermark); again || err != nil {
+			return ctrl.Result{RequeueAfter: recompute}, err
+		}
+		k.tracker.released(obj.GetUID())
+	}
+	return ctrl.Result{RequeueAfter: plan.after}, nil
+}
+
+// plan is what is due for one resource.
+type plan struct {
+	trim      bool
+	release   bool
+	watermark outbox.Watermark
+	// after is when to look again, zero: when something happens.
+	after time.Duration
+}
+
+// decide works out what is due. Trims cost an API write each, so an open record is trimmed only when it is above the soft limit or has been quiet; otherwise its
+// controller's next status write drops what is durable.
+func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan {
+	o := obj.GetOutbox()
+	above := o.Above(w)
+	p := plan{watermark: w}
+	drained, covered := len(above) == 0, len(o.Entries)-len(above)
+	switch {
+	case o.Closed && drained:
+		p.release = controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
+		// Nobody will look at the entries of what is about to vanish.
+		p.trim = covered > 0 && !(p.release && obj.GetDeletionTimestamp() != nil)
+	case covered == 0:
+	case c.Limits.AboveSoft(o.Entries):
+		p.trim = true
+	case drained:
+		newest := o.Entries[len(o.Entries)-1].RecordedTime.Time
+		quietIn := min(c.QuietPeriod-now.Sub(newest), c.QuietPeriod)
+		p.trim = quietIn <= 0
+		p.after = max(0, quietIn)
+	}
+	return p
+}
+
+// patch applies one JSON patch. again is true when its tests failed: somebody changed the resource, so what is due must be worked out anew.
+func (k *kindReconciler) patch(ctx context.Context, obj outbox.Object, op string, w outbox.Watermark) (again bool, _ error) {
+	patch, err := patchFor(op, obj, w)
+	if err != nil {
+		return false, err
+	}
+	patched := k.newObject() // decoding into a used object would keep fields that are gone
+	patched.SetNamespace(obj.GetNamespace())
+	patched.SetName(obj.GetName())
+	if op == "trim" {
+		err = k.client.Status().Patch(ctx, patched, patch)
+	} else {
+		err = k.client.Patch(ctx, patched, patch)
+	}
+	switch {
+	case apierrors.IsNotFound(err):
+		return false, nil
+	case apierrors.IsInvalid(err) || apierrors.IsConflict(err):
+		logf.FromContext(ctx).V(1).Info("The resource changed before the patch", "op", op, "answer", err.Error())
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("%s %s: %w", op, outbox.SourceOf(obj), err)
+	}
+	apiWrites.WithLabelValues(op).Inc()
+	k.tracker.wrote(patched)
+	obj.SetResourceVersion(patched.GetResourceVersion())
+	obj.SetOutbox(patched.GetOutbox())
+	obj.SetFinalizers(patched.GetFinalizers())
+	return false, nil
+}
+
+// takeQueue lets the flusher start this reconciler after a commit, without a channel that could fill up.
+func (k *kindReconciler) takeQueue(_ context.Context, q queue) error {
+	k.queue.Store(&q)
+	return nil
+}
+
+func (k *kindReconciler) trigger(key client.ObjectKey) {
+	if q := k.queue.Load(); q != nil {
+		(*q).Add(reconcile.Request{NamespacedName: key})
+	}
+}
+
+// watcher is the event handler: it queues resources, and notices those that vanish with entries that are not durable.
+type watcher struct{ kind *kindReconciler }
+
+// Create queues the resource.
+func (w *watcher) Create(_ context.Context, e event.TypedCreateEvent[outbox.Object], q queue) {
+	w.add(e.Object, q)
+}
+
+// Update queues the resource. After a relist a resource that was deleted and made again under its name comes as one update with another uid.
+func (w *watcher) Update(ctx context.Context, e event.TypedUpdateEvent[outbox.Object], q queue) {
+	if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() {
+		w.kind.tracker.depart(ctx, w.kind, e.ObjectOld)
+	}
+	w.add(e.ObjectNew, q)
+}
+
+// Delete keeps what the departed resource had not drained.
+func (w *watcher) Delete(ctx context.Context, e event.TypedDeleteEvent[outbox.Object], _ queue) {
+	w.kind.tracker.depart(ctx, w.kind, e.Object)
+}
+
+// Generic is not used.
+func (w *watcher) Generic(_ context.Context, e event.TypedGenericEvent[outbox.Object], q queue) {
+	w.add(e.Object, q)
+}
+
+func (w *watcher) add(obj outbox.Object, q queue) {
+	if obj.GetOutbox() != nil {
+		q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
+	}
+}

@@ -1,0 +1,89 @@
+package relay
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// Relay drains outboxes into one store. It answers watermarks from memory, so that an outbox.Writer acknowledges with its next write.
+type Relay struct {
+	config  Config
+	tracker *tracker
+	flusher *flusher
+}
+
+var _ outbox.Watermarks = (*Relay)(nil)
+
+// Add registers kinds with a manager and a store: a reconciler for each and the flusher, all of which run while this manager leads. The kinds must be
+// in the manager's scheme. The store need not be reachable yet.
+func Add(mgr ctrl.Manager, store Store, config Config, kinds ...outbox.Object) (*Relay, error) {
+	config.setDefaults()
+	if err := config.validate(); err != nil {
+		return nil, err
+	}
+	t := newTracker(config)
+	r := &Relay{config: config, tracker: t, flusher: newFlusher(store, t, config, mgr.GetEventRecorder("holdfast-relay"))}
+	for _, kind := range kinds {
+		if err := r.addKind(mgr, kind); err != nil {
+			return nil, err
+		}
+	}
+	if err := mgr.Add(r.flusher); err != nil {
+		return nil, fmt.Errorf("add the relay's flusher: %w", err)
+	}
+	return r, nil
+}
+
+func (r *Relay) addKind(mgr ctrl.Manager, prototype outbox.Object) error {
+	gvk, err := apiutil.GVKForObject(prototype, mgr.GetScheme())
+	if err != nil {
+		return fmt.Errorf("relay for %T: %w; add the kind to the manager's scheme", prototype, err)
+	}
+	goType := reflect.TypeOf(prototype).Elem()
+	k := &kindReconciler{
+		client:  mgr.GetClient(),
+		tracker: r.tracker,
+		config:  r.config,
+		kind:    gvk.Kind,
+		newObject: func() outbox.Object {
+			return reflect.New(goType).Interface().(outbox.Object)
+		},
+	}
+	name := "outbox-relay-" + strings.ToLower(gvk.Kind)
+	c, err := controller.New(name, mgr, controller.Options{
+		Reconciler:              k,
+		MaxConcurrentReconciles: r.config.Workers,
+		SkipNameValidation:      ptr.To(true),
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](50*time.Millisecond, r.config.MaxBackoff),
+	})
+	if err != nil {
+		return fmt.Errorf("relay for %s: %w", gvk.Kind, err)
+	}
+	if err := c.Watch(source.Kind[outbox.Object](mgr.GetCache(), k.newObject(), &watcher{kind: k})); err != nil {
+		return fmt.Errorf("relay for %s: watch: %w", gvk.Kind, err)
+	}
+	if err := c.Watch(source.Func(k.takeQueue)); err != nil {
+		return fmt.Errorf("relay for %s: %w", gvk.Kind, err)
+	}
+	r.tracker.addKind(gvk.Kind)
+	return nil
+}
+
+// Watermark tells how far the store holds a resource's entries, as far as this process knows.
+func (r *Relay) Watermark(uid types.UID) outbox.Watermark { return r.tracker.watermark(uid) }
+
+// Healthy returns nil while the store takes entries, and the reason why it does not otherwise. It answers from memory.
+func (r *Relay) Healthy() error { return r.flusher.breaker.reason() }

@@ -1,0 +1,316 @@
+package relay
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// staleFor bounds how long the relay waits for a cache to reach its own write: after a restored etcd it never does.
+const staleFor = 30 * time.Second
+
+// tracker is the relay's memory, by uid. All of it can be lost.
+type tracker struct {
+	config Config
+
+	mu       sync.Mutex
+	byUID    map[types.UID]*tracked
+	dirty    []types.UID // first come, first served; a uid stands here at most once (tracked.dirty)
+	departed int         // undrained entries of departed resources
+	kinds    []string
+	wake     chan struct{} // capacity 1: there is something dirty
+}
+
+// tracked is what the relay knows of one resource.
+type tracked struct {
+	kind      *kindReconciler
+	source    outbox.Source
+	watermark outbox.Watermark
+	// pending are the entries above the watermark in the newest version that was seen.
+	pending []outbox.Entry
+	dirty   bool
+	// flying is the newest sequence that the flush under way carries, 0: none.
+	flying int64
+	// held is the sequence of an entry whose schema version is unknown; nothing from there on is sent.
+	held     int64
+	departed bool
+	// deleting is true while a deletion waits for the finalizer.
+	deleting bool
+	// written is the resource version of our newest patch.
+	written   string
+	writtenAt time.Time
+}
+
+func newTracker(c Config) *tracker {
+	return &tracker{config: c, byUID: map[types.UID]*tracked{}, wake: make(chan struct{}, 1)}
+}
+
+func (t *tracker) addKind(kind string) { t.kinds = append(t.kinds, kind) }
+
+func (t *tracker) watermark(uid types.UID) outbox.Watermark {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.byUID[uid]; r != nil {
+		return r.watermark
+	}
+	return outbox.Watermark{}
+}
+
+// offer takes over what is pending in a resource as it was seen just now.
+func (t *tracker) offer(k *kindReconciler, obj outbox.Object) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.see(k, obj)
+}
+
+func (t *tracker) see(k *kindReconciler, obj outbox.Object) *tracked {
+	o := obj.GetOutbox()
+	r := t.byUID[obj.GetUID()]
+	if r == nil {
+		r = &tracked{kind: k, source: outbox.SourceOf(obj)}
+		t.byUID[obj.GetUID()] = r
+	}
+	r.pending = o.Above(r.watermark)
+	r.deleting = obj.GetDeletionTimestamp() != nil && controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
+	if n := len(r.sendable()); n > 0 && r.pending[n-1].Sequence > r.flying {
+		t.queue(obj.GetUID(), r)
+	}
+	return r
+}
+
+// sendable are the pending entries before the first that is held.
+func (r *tracked) sendable() []outbox.Entry {
+	if r.held == 0 {
+		return r.pending
+	}
+	n := slices.IndexFunc(r.pending, func(e outbox.Entry) bool { return e.Sequence >= r.held })
+	if n < 0 {
+		return r.pending
+	}
+	return r.pending[:n]
+}
+
+func (t *tracker) queue(uid types.UID, r *tracked) {
+	if !r.dirty {
+		r.dirty = true
+		t.dirty = append(t.dirty, uid)
+	}
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// depart keeps the undrained entries of a resource that is gone, up to a bound, and forgets everything else of it.
+func (t *tracker) depart(ctx context.Context, k *kindReconciler, obj outbox.Object) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if obj.GetOutbox() == nil {
+		delete(t.byUID, obj.GetUID())
+		return
+	}
+	r := t.see(k, obj)
+	r.deleting = false
+	n := len(r.pending)
+	log := logf.FromContext(ctx).WithValues("kind", k.kind, "resource", r.source.String(), "entries", n)
+	switch {
+	case n == 0:
+		delete(t.byUID, obj.GetUID())
+	case t.departed+n > t.config.MaxDeparted:
+		departedEntries.WithLabelValues("dropped").Add(float64(n))
+		log.Error(nil, "A resource vanished with undrained entries, and too many such entries are kept already: these are lost. `holdfast verify` will report the record", "limit", t.config.MaxDeparted)
+		delete(t.byUID, obj.GetUID())
+	default:
+		r.departed = true
+		t.departed += n
+		log.Info("A resource vanished with undrained entries; draining them from memory")
+	}
+}
+
+// released forgets a closed record: nothing will come any more.
+func (t *tracker) released(uid types.UID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.byUID[uid]; r != nil {
+		r.deleting = false
+	}
+}
+
+func (t *tracker) wrote(obj outbox.Object) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.byUID[obj.GetUID()]; r != nil {
+		r.written, r.writtenAt = obj.GetResourceVersion(), t.config.Clock.Now()
+	}
+}
+
+// stale tells whether obj is older than our own newest patch of it: deciding on it would repeat that patch.
+func (t *tracker) stale(obj outbox.Object) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.byUID[obj.GetUID()]
+	if r == nil || r.written == "" || t.config.Clock.Since(r.writtenAt) > staleFor {
+		return false
+	}
+	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), r.written)
+	return err == nil && order < 0
+}
+
+// flight is one batch under way.
+type flight struct {
+	items []Item
+	to    map[types.UID]int64 // newest sequence of each resource in it
+}
+
+// take removes a batch from the dirty resources, oldest first, within the bounds; a resource whose entries do not all fit stays dirty.
+func (t *tracker) take() flight {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f := flight{to: map[types.UID]int64{}}
+	bytes, left := 0, []types.UID(nil)
+	for i, uid := range t.dirty {
+		r := t.byUID[uid]
+		if r == nil {
+			continue
+		}
+		entries := r.sendable()
+		n := 0
+		for n < len(entries) && len(f.items) < t.config.BatchRows && (bytes < t.config.BatchBytes || len(f.items) == 0) {
+			item := itemOf(r, entries[n])
+			bytes += len(item.Canonical)
+			f.items = append(f.items, item)
+			f.to[uid] = entries[n].Sequence
+			n++
+		}
+		if n > 0 {
+			r.flying = f.to[uid]
+		}
+		if n < len(entries) {
+			left = t.dirty[i:]
+			break
+		}
+		r.dirty = false
+	}
+	t.dirty = slices.Clone(left)
+	slices.SortFunc(f.items, func(a, b Item) int { return strings.Compare(a.Entry.ID, b.Entry.ID) })
+	return f
+}
+
+// itemOf checks what the entry claims: its id and its hash must follow from its content. One that was changed by hand is refused.
+func itemOf(r *tracked, e outbox.Entry) Item {
+	item := Item{Source: r.source, ResourceKind: r.kind.kind, Entry: e}
+	text, err := outbox.Canonical(r.source, &e)
+	wantID := outbox.ID(r.source.UID, r.source.Created, e.Sequence)
+	switch {
+	case err != nil:
+		text, item.Refused = e.Record.Raw, err.Error()
+	case outbox.Hash(text) != e.Hash:
+		item.Refused = "the entry's hash does not agree with its content: it was changed after it was appended"
+	case e.ID != wantID:
+		item.Refused = "the entry's id " + e.ID + " does not follow from uid and sequence"
+	}
+	item.Entry.ID = wantID
+	item.Canonical = text
+	return item
+}
+
+// settle moves the watermarks of a flight that was committed and starts the reconcilers of its resources.
+func (t *tracker) settle(f flight, outcomes []Outcome) (held []outbox.Source) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.config.Clock.Now()
+	type end struct {
+		watermark outbox.Watermark
+		held      int64
+	}
+	ends := map[types.UID]end{}
+	order := make([]int, len(f.items))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return int(f.items[a].Entry.Sequence - f.items[b].Entry.Sequence) })
+	for _, i := range order {
+		item, uid := f.items[i], f.items[i].Source.UID
+		e := ends[uid]
+		switch {
+		case e.held > 0:
+		case !outcomes[i].Durable():
+			e.held = item.Entry.Sequence
+			held = append(held, item.Source)
+		default:
+			e.watermark = outbox.Watermark{Sequence: item.Entry.Sequence, Hash: item.Entry.Hash, Time: now}
+		}
+		ends[uid] = e
+	}
+	for uid, e := range ends {
+		r := t.byUID[uid]
+		if r == nil {
+			continue
+		}
+		r.flying = 0
+		if e.held > 0 {
+			r.held = e.held
+		}
+		t.advance(uid, r, e.watermark)
+	}
+	return held
+}
+
+func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
+	before := len(r.pending)
+	if w.Sequence > 0 {
+		r.watermark = w
+		r.pending = (&outbox.Outbox{Entries: r.pending}).Above(w)
+	}
+	if len(r.sendable()) > 0 {
+		t.queue(uid, r)
+	}
+	if !r.departed {
+		r.kind.trigger(client.ObjectKey{Namespace: r.source.Namespace, Name: r.source.Name})
+		return
+	}
+	done := before - len(r.pending)
+	t.departed -= done
+	departedEntries.WithLabelValues("persisted").Add(float64(done))
+	if len(r.sendable()) == 0 {
+		t.departed -= len(r.pending)
+		departedEntries.WithLabelValues("held").Add(float64(len(r.pending)))
+		delete(t.byUID, uid)
+	}
+}
+
+// back returns a flight that failed to the front of the line.
+func (t *tracker) back(f flight) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var again []types.UID
+	for uid := range f.to {
+		r := t.byUID[uid]
+		if r == nil {
+			continue
+		}
+		r.flying = 0
+		if !r.dirty {
+			r.dirty = true
+			again = append(again, uid)
+		}
+	}
+	t.dirty = append(again, t.dirty...)
+}
+
+// left tells how many resources wait to be flushed.
+func (t *tracker) left() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.dirty)
+}
