@@ -4,9 +4,7 @@ package localcluster
 
 import (
 	"context"
-	"errors"
 	"os"
-	"syscall"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -28,9 +26,6 @@ func (c *Cluster) pids() []int {
 	}
 	return ids
 }
-
-// gone reports whether no process has the id.
-func gone(pid int) bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
 
 func TestControlPlane(t *testing.T) {
 	g := NewWithT(t)
