@@ -4,8 +4,8 @@ import "github.com/holdfast-dev/holdfast/microtime"
 
 // Orchestration is the record of a RemediationRequest: the whole of a remediation, as far as it has come.
 type Orchestration struct {
-	RemediationID             string              `json:"remediation_id" bun:"remediation_id,notnull"`
-	SignalFingerprint         string              `json:"signal_fingerprint" bun:"signal_fingerprint,notnull"`
+	RemediationID             string              `json:"remediation_id" bun:"remediation_id,type:varchar(255),notnull"`
+	SignalFingerprint         string              `json:"signal_fingerprint" bun:"signal_fingerprint,type:varchar(255),notnull"`
 	SignalReceivedAt          microtime.Time      `json:"signal_received_at" bun:"signal_received_at,notnull"`
 	RemediationCreatedAt      microtime.Time      `json:"remediation_created_at" bun:"remediation_created_at,notnull"`
 	AIAnalysisStartedAt       *microtime.Time     `json:"ai_analysis_started_at,omitempty" bun:"ai_analysis_started_at"`
@@ -15,11 +15,11 @@ type Orchestration struct {
 	ServicesInvoked           []string            `json:"services_invoked,omitempty" bun:"services_invoked,type:jsonb,nullzero"`
 	ServiceTransitions        []ServiceTransition `json:"service_transitions,omitempty" bun:"service_transitions,type:jsonb,nullzero"`
 	TotalDurationSeconds      *int64              `json:"total_duration_seconds,omitempty" bun:"total_duration_seconds"`
-	BottleneckPhase           string              `json:"bottleneck_phase,omitempty" bun:"bottleneck_phase,nullzero"`
+	BottleneckPhase           string              `json:"bottleneck_phase,omitempty" bun:"bottleneck_phase,type:varchar(50),nullzero"`
 	BottleneckDurationSeconds *int64              `json:"bottleneck_duration_seconds,omitempty" bun:"bottleneck_duration_seconds"`
 	SignalContext             *SignalContext      `json:"signal_context,omitempty" bun:"signal_context,type:jsonb,nullzero"`
 	Target                    *Target             `json:"target,omitempty" bun:"target,type:jsonb,nullzero"`
-	Outcome                   string              `json:"outcome,omitempty" bun:"outcome,nullzero"`
+	Outcome                   string              `json:"outcome,omitempty" bun:"outcome,type:varchar(50),nullzero"`
 	FailureReason             string              `json:"failure_reason,omitempty" bun:"failure_reason,nullzero"`
 }
 
@@ -47,26 +47,26 @@ type Target struct {
 
 // AIDecision is the record of an AIAnalysis. Confidences are percentages, 0 to 100.
 type AIDecision struct {
-	RemediationID            string          `json:"remediation_id" bun:"remediation_id,notnull"`
+	RemediationID            string          `json:"remediation_id" bun:"remediation_id,type:varchar(255),notnull"`
 	InvestigationStartedAt   microtime.Time  `json:"investigation_started_at" bun:"investigation_started_at,notnull"`
 	InvestigationCompletedAt *microtime.Time `json:"investigation_completed_at,omitempty" bun:"investigation_completed_at"`
 	HolmesGPTResponseTimeMs  *int64          `json:"holmesgpt_response_time_ms,omitempty" bun:"holmesgpt_response_time_ms"`
 	RootCause                string          `json:"root_cause,omitempty" bun:"root_cause,nullzero"`
 	RootCauseConfidence      *float64        `json:"root_cause_confidence,omitempty" bun:"root_cause_confidence"`
-	RecommendedAction        string          `json:"recommended_action,omitempty" bun:"recommended_action,nullzero"`
+	RecommendedAction        string          `json:"recommended_action,omitempty" bun:"recommended_action,type:varchar(255),nullzero"`
 	ActionConfidence         *float64        `json:"action_confidence,omitempty" bun:"action_confidence"`
 	ActionRationale          string          `json:"action_rationale,omitempty" bun:"action_rationale,nullzero"`
 	AlternativesConsidered   []Alternative   `json:"alternatives_considered,omitempty" bun:"alternatives_considered,type:jsonb,nullzero"`
-	ApprovalStatus           string          `json:"approval_status,omitempty" bun:"approval_status,nullzero"`
+	ApprovalStatus           string          `json:"approval_status,omitempty" bun:"approval_status,type:varchar(50),nullzero"`
 	ApprovalTime             *microtime.Time `json:"approval_time,omitempty" bun:"approval_time"`
 	ApprovalDurationSeconds  *int64          `json:"approval_duration_seconds,omitempty" bun:"approval_duration_seconds"`
-	ApprovalMethod           string          `json:"approval_method,omitempty" bun:"approval_method,nullzero"`
+	ApprovalMethod           string          `json:"approval_method,omitempty" bun:"approval_method,type:varchar(50),nullzero"`
 	ApprovalJustification    string          `json:"approval_justification,omitempty" bun:"approval_justification,nullzero"`
-	ApprovedBy               string          `json:"approved_by,omitempty" bun:"approved_by,nullzero"`
-	RejectedBy               string          `json:"rejected_by,omitempty" bun:"rejected_by,nullzero"`
+	ApprovedBy               string          `json:"approved_by,omitempty" bun:"approved_by,type:varchar(255),nullzero"`
+	RejectedBy               string          `json:"rejected_by,omitempty" bun:"rejected_by,type:varchar(255),nullzero"`
 	RejectionReason          string          `json:"rejection_reason,omitempty" bun:"rejection_reason,nullzero"`
-	Investigator             string          `json:"investigator,omitempty" bun:"investigator,nullzero"`
-	Model                    string          `json:"model,omitempty" bun:"model,nullzero"`
+	Investigator             string          `json:"investigator,omitempty" bun:"investigator,type:varchar(100),nullzero"`
+	Model                    string          `json:"model,omitempty" bun:"model,type:varchar(255),nullzero"`
 	PromptTokens             *int64          `json:"prompt_tokens,omitempty" bun:"prompt_tokens"`
 	CompletionTokens         *int64          `json:"completion_tokens,omitempty" bun:"completion_tokens"`
 	ApprovalRequired         *bool           `json:"approval_required,omitempty" bun:"approval_required"`
@@ -82,8 +82,8 @@ type Alternative struct {
 
 // Execution is the record of a WorkflowExecution. EffectivenessScore is a percentage, 0 to 100.
 type Execution struct {
-	RemediationID        string             `json:"remediation_id" bun:"remediation_id,notnull"`
-	WorkflowID           string             `json:"workflow_id" bun:"workflow_id,notnull"`
+	RemediationID        string             `json:"remediation_id" bun:"remediation_id,type:varchar(255),notnull"`
+	WorkflowID           string             `json:"workflow_id" bun:"workflow_id,type:varchar(255),notnull"`
 	ExecutionStartedAt   microtime.Time     `json:"execution_started_at" bun:"execution_started_at,notnull"`
 	ExecutionCompletedAt *microtime.Time    `json:"execution_completed_at,omitempty" bun:"execution_completed_at"`
 	TotalDurationSeconds *int64             `json:"total_duration_seconds,omitempty" bun:"total_duration_seconds"`
@@ -95,7 +95,7 @@ type Execution struct {
 	PreConditionsPassed  *bool              `json:"pre_conditions_passed,omitempty" bun:"pre_conditions_passed"`
 	PostConditionsPassed *bool              `json:"post_conditions_passed,omitempty" bun:"post_conditions_passed"`
 	ValidationResults    []ValidationResult `json:"validation_results,omitempty" bun:"validation_results,type:jsonb,nullzero"`
-	Outcome              string             `json:"outcome,omitempty" bun:"outcome,nullzero"`
+	Outcome              string             `json:"outcome,omitempty" bun:"outcome,type:varchar(50),nullzero"`
 	EffectivenessScore   *float64           `json:"effectiveness_score,omitempty" bun:"effectiveness_score"`
 	RollbacksPerformed   *int64             `json:"rollbacks_performed,omitempty" bun:"rollbacks_performed"`
 	AdaptiveAdjustments  []Adjustment       `json:"adaptive_adjustments,omitempty" bun:"adaptive_adjustments,type:jsonb,nullzero"`
@@ -135,13 +135,13 @@ type Adjustment struct {
 
 // Notification is the record of a NotificationRequest.
 type Notification struct {
-	RemediationID           string            `json:"remediation_id" bun:"remediation_id,notnull"`
+	RemediationID           string            `json:"remediation_id" bun:"remediation_id,type:varchar(255),notnull"`
 	NotificationRequestedAt microtime.Time    `json:"notification_requested_at" bun:"notification_requested_at,notnull"`
 	NotificationSentAt      *microtime.Time   `json:"notification_sent_at,omitempty" bun:"notification_sent_at"`
 	DeliveryConfirmedAt     *microtime.Time   `json:"delivery_confirmed_at,omitempty" bun:"delivery_confirmed_at"`
 	Channels                []string          `json:"channels,omitempty" bun:"channels,type:jsonb,nullzero"`
 	DeliveryAttempts        []DeliveryAttempt `json:"delivery_attempts,omitempty" bun:"delivery_attempts,type:jsonb,nullzero"`
-	DeliveryStatus          string            `json:"delivery_status,omitempty" bun:"delivery_status,nullzero"`
+	DeliveryStatus          string            `json:"delivery_status,omitempty" bun:"delivery_status,type:varchar(50),nullzero"`
 	Subject                 string            `json:"subject,omitempty" bun:"subject,nullzero"`
 	FailureReason           string            `json:"failure_reason,omitempty" bun:"failure_reason,nullzero"`
 }

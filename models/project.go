@@ -1,0 +1,98 @@
+package models
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// NewRow returns an empty row for a kind of entry: orchestration, ai-decision, execution and notification have tables of their own, every other kind
+// goes to resource_audit.
+func NewRow(kind string) Row {
+	switch kind {
+	case "orchestration":
+		return &OrchestrationRow{}
+	case "ai-decision":
+		return &AIDecisionRow{}
+	case "execution":
+		return &ExecutionRow{}
+	case "notification":
+		return &NotificationRow{}
+	}
+	return &ResourceRow{Kind: kind}
+}
+
+// Project makes the row of an entry: the envelope as given, and the record's JSON object spread over the columns. It is pure.
+//
+// A field of the wrong type, or a required one that is missing, is an error that names it. Fields without a column are no error: a later release
+// may write them, and they stay in Envelope.Entry.
+func Project(kind string, e Envelope, record []byte) (Row, error) {
+	row := NewRow(kind)
+	*row.Head() = e
+	if r, ok := row.(*ResourceRow); ok {
+		if !isObject(record) {
+			return nil, fmt.Errorf("record is %.40s, expected a JSON object", record)
+		}
+		r.Record = string(record)
+		return row, nil
+	}
+	if err := DecodeRecord(record, row.record()); err != nil {
+		return nil, err
+	}
+	return row, nil
+}
+
+// DecodeRecord reads a record's JSON object into one of the record structs (a pointer), field by field so that every error names its field. JSON names match
+// exactly; null counts as absent; unknown fields are passed over.
+func DecodeRecord(record []byte, into any) error {
+	if !isObject(record) {
+		return fmt.Errorf("record is %.40s, expected a JSON object", record)
+	}
+	var fields map[string]json.RawMessage
+	if err := json.Unmarshal(record, &fields); err != nil {
+		return fmt.Errorf("record is not JSON: %w", err)
+	}
+	target := reflect.ValueOf(into).Elem()
+	for i := range target.NumField() {
+		field := target.Type().Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		raw, given := fields[name]
+		if !given || string(raw) == "null" {
+			if strings.HasSuffix(field.Tag.Get("bun"), ",notnull") {
+				return fmt.Errorf("record: %s is missing, expected %s", name, describe(field.Type))
+			}
+			continue
+		}
+		if err := json.Unmarshal(raw, target.Field(i).Addr().Interface()); err != nil {
+			return fmt.Errorf("record: %s is %.80s, expected %s: %w", name, raw, describe(field.Type), err)
+		}
+	}
+	return nil
+}
+
+func isObject(record []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(record), []byte("{")) }
+
+// describe names a field's type as someone who writes JSON would.
+func describe(t reflect.Type) string {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Int64:
+		return "an integer"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "an array"
+	}
+	if t.Name() == "Time" {
+		return "a time in RFC 3339"
+	}
+	return "an object"
+}
