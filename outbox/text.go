@@ -125,14 +125,14 @@ func numberLength(b []byte) int {
 	return n
 }
 
-// checkNumber refuses what RFC 8785 would silently change: integers beyond ±2^53, and numbers too large for a double.
+// checkNumber refuses what RFC 8785 would silently change: integers that a double cannot hold, and numbers too large for one.
 func checkNumber(s string) error {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
 		return fmt.Errorf("%w: number %s does not fit a double; write it as a string", ErrInvalid, s)
 	}
-	if !strings.ContainsAny(s, ".eE") && math.Abs(f) > 1<<53 {
-		return fmt.Errorf("%w: integer %s is beyond ±2^53 and would not survive every JSON reader; write it as a string", ErrInvalid, s)
+	if strings.ContainsAny(s, ".eE") || math.Abs(f) < 1<<53 || strconv.FormatFloat(f, 'f', -1, 64) == s {
+		return nil
 	}
-	return nil
+	return fmt.Errorf("%w: integer %s is beyond ±2^53 and would not survive every JSON reader; write it as a string", ErrInvalid, s)
 }

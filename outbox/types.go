@@ -159,7 +159,7 @@ type Change struct {
 	// Phase after the change, at most 50 characters.
 	Phase string
 	// Record is anything that encodes to a JSON object. Every NUL, lone surrogate and invalid byte in its texts becomes U+FFFD;
-	// integers beyond ±2^53 are refused, since not every JSON reader keeps them.
+	// integers that a double cannot hold (beyond ±2^53) are refused, since not every JSON reader keeps them.
 	Record any
 	// Final closes the outbox with this entry.
 	Final bool

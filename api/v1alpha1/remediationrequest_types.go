@@ -190,6 +190,14 @@ type RemediationRequestStatus struct {
 	// +optional
 	AnalysisStartedTime *microtime.Time `json:"analysisStartedTime,omitempty"`
 
+	// approvalRequestedTime is when a person was asked to approve.
+	// +optional
+	ApprovalRequestedTime *microtime.Time `json:"approvalRequestedTime,omitempty"`
+
+	// approvalDecidedTime is when the decision was taken up.
+	// +optional
+	ApprovalDecidedTime *microtime.Time `json:"approvalDecidedTime,omitempty"`
+
 	// workflowStartedTime is when the workflow began.
 	// +optional
 	WorkflowStartedTime *microtime.Time `json:"workflowStartedTime,omitempty"`
@@ -219,6 +227,8 @@ type RemediationRequestStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() < 2900)",message="expected times in RFC 3339 from the years 1970 to 2899"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// outbox holds the audit entries that are not yet durable in the store.
@@ -242,6 +252,9 @@ type PhaseTransition struct {
 
 	// duration is the time spent in the phase before.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=32
+	// +kubebuilder:validation:Pattern=`^-?([0-9]{1,9}(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
 	Duration *metav1.Duration `json:"duration,omitempty"`
 }
 

@@ -1,0 +1,101 @@
+package remediation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// conclude writes the outcome down and tells people; without a channel the request ends at once.
+func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Result, error) {
+	st := &s.rr.Status
+	st.Outcome, st.FailureReason = v.outcome, outbox.Bound(v.reason, 4096)
+	if len(s.rr.Spec.Notification.Channels) == 0 {
+		return ctrl.Result{}, r.enter(ctx, s, endPhase(v.outcome), string(endPhase(v.outcome)))
+	}
+	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
+		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+	}
+	notification := &v1alpha1.NotificationRequest{Spec: v1alpha1.NotificationRequestSpec{
+		RemediationRef: refTo(s.rr),
+		Subject:        outbox.Bound(subject(s), 512),
+		Body:           outbox.Bound(body(s), 12<<10),
+		Channels:       s.rr.Spec.Notification.Channels,
+	}}
+	err := r.create(ctx, s.rr, notificationName(s.rr), notification)
+	if errors.Is(err, errRefused) { // as in a namespace that is terminating: nobody can be told
+		st.FailureReason = outbox.Bound(strings.TrimSpace(st.FailureReason+" (nobody was told: "+err.Error()+")"), 4096)
+		return ctrl.Result{}, r.enter(ctx, s, endPhase(v.outcome), string(endPhase(v.outcome)))
+	}
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	s.notification = notification
+	st.Notification = notification.Name
+	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationNotifying, "NotificationStarted")
+}
+
+// followNotification waits until people were told, or cannot be; neither changes the outcome.
+func (r *Reconciler) followNotification(ctx context.Context, s *scope) (ctrl.Result, error) {
+	n := s.notification
+	if n != nil && !closed(n) {
+		// The total time is for the repair: what is over time is told all the same, within the notification's own time.
+		untimed := s.rr.DeepCopy()
+		untimed.Spec.Timeouts.Total = nil
+		reason, next := overdue(untimed, s.now)
+		if reason == "" {
+			return ctrl.Result{RequeueAfter: next}, nil
+		}
+		_, err := r.cancelChildren(ctx, s)
+		return ctrl.Result{}, err
+	}
+	end := endPhase(s.rr.Status.Outcome)
+	return ctrl.Result{}, r.enter(ctx, s, end, string(end))
+}
+
+// cancel stops the children and ends the request when all of them are closed.
+func (r *Reconciler) cancel(ctx context.Context, s *scope) (ctrl.Result, error) {
+	open, err := r.cancelChildren(ctx, s)
+	if err != nil || open > 0 {
+		return ctrl.Result{}, err // a child's last write starts us again
+	}
+	st := &s.rr.Status
+	if st.Phase != v1alpha1.RemediationNotifying { // else the repair had ended already, and its outcome stands
+		st.Outcome = v1alpha1.OutcomeCancelled
+		st.FailureReason = "The request was cancelled"
+		if s.rr.DeletionTimestamp != nil {
+			st.FailureReason = "The request was deleted while it ran"
+		}
+	}
+	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationCancelled, string(v1alpha1.RemediationCancelled))
+}
+
+// clean looks after a request that has ended: no child stays open (one may have been made by another manager that did not know of the end), and when its time is
+// over it goes, and its children with it.
+func (r *Reconciler) clean(ctx context.Context, s *scope) (ctrl.Result, error) {
+	if _, err := r.cancelChildren(ctx, s); err != nil {
+		return ctrl.Result{}, err
+	}
+	if s.rr.DeletionTimestamp != nil || s.rr.Status.CompletedTime == nil {
+		return ctrl.Result{}, nil
+	}
+	left, limited := lifecycle.Remaining(s.rr.Status.CompletedTime.Time, s.rr.Spec.TTLAfterFinished, s.now)
+	if !limited || left > 0 {
+		return ctrl.Result{RequeueAfter: left}, nil
+	}
+	err := r.client.Delete(ctx, s.rr, client.Preconditions{UID: &s.rr.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		return ctrl.Result{}, fmt.Errorf("delete the finished request: %w", err)
+	}
+	return ctrl.Result{}, nil
+}

@@ -1,0 +1,115 @@
+package remediation
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/catalogue"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// Reconciler takes remediation requests through their phases.
+type Reconciler struct {
+	client    client.Client
+	live      client.Reader
+	writer    *outbox.Writer
+	recorder  events.EventRecorder
+	catalogue *catalogue.Catalogue
+	clock     clock.PassiveClock
+}
+
+// Option changes a default.
+type Option func(*Reconciler)
+
+// WithClock replaces the system's clock.
+func WithClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clock = c } }
+
+// WithCatalogue replaces the built-in workflows.
+func WithCatalogue(c *catalogue.Catalogue) Option { return func(r *Reconciler) { r.catalogue = c } }
+
+// New makes a Reconciler. live reads from the API server, not from a cache.
+func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, options ...Option) (*Reconciler, error) {
+	r := &Reconciler{client: c, live: live, writer: w, recorder: recorder, clock: clock.RealClock{}}
+	for _, o := range options {
+		o(r)
+	}
+	if r.catalogue == nil {
+		var err error
+		if r.catalogue, err = catalogue.Default(); err != nil {
+			return nil, fmt.Errorf("remediation controller: %w", err)
+		}
+	}
+	return r, nil
+}
+
+// SetupWithManager watches requests and their children.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error {
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("remediation").
+		For(&v1alpha1.RemediationRequest{}).
+		Owns(&v1alpha1.AIAnalysis{}).
+		Owns(&v1alpha1.WorkflowExecution{}).
+		Owns(&v1alpha1.NotificationRequest{}).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: maxConcurrent,
+			SkipNameValidation:      ptr.To(true),
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](50*time.Millisecond, 30*time.Second),
+		}).
+		Complete(r)
+}
+
+// Reconcile brings one request forward.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	rr := &v1alpha1.RemediationRequest{}
+	if err := r.client.Get(ctx, req.NamespacedName, rr); err != nil {
+		if client.IgnoreNotFound(err) == nil {
+			r.writer.Forget(rr, req.NamespacedName)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if r.writer.Stale(rr) {
+		return ctrl.Result{}, nil
+	}
+	s, err := r.newScope(ctx, rr)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	switch {
+	case rr.Status.Outbox != nil && rr.Status.Outbox.Closed:
+		return r.clean(ctx, s)
+	case rr.Spec.Cancel || rr.DeletionTimestamp != nil:
+		return lifecycle.Result(r.cancel(ctx, s))
+	default:
+		return lifecycle.Result(r.proceed(ctx, s))
+	}
+}
+
+// proceed runs phases until one has to wait. Each phase saves what it changed.
+func (r *Reconciler) proceed(ctx context.Context, s *scope) (ctrl.Result, error) {
+	switch s.rr.Status.Phase {
+	case "":
+		return r.receive(ctx, s)
+	case v1alpha1.RemediationPending:
+		return r.startAnalysis(ctx, s)
+	case v1alpha1.RemediationAnalyzing, v1alpha1.RemediationAwaitingApproval:
+		return r.followAnalysis(ctx, s)
+	case v1alpha1.RemediationExecuting:
+		return r.followWorkflow(ctx, s)
+	case v1alpha1.RemediationNotifying:
+		return r.followNotification(ctx, s)
+	default:
+		return ctrl.Result{}, reconcile.TerminalError(fmt.Errorf("status.phase is %q, which this release does not know", s.rr.Status.Phase))
+	}
+}

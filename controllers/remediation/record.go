@@ -1,0 +1,88 @@
+package remediation
+
+import (
+	"time"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/models"
+)
+
+// Record is the audit record of a request as it stands.
+func Record(rr *v1alpha1.RemediationRequest) models.Orchestration {
+	st := &rr.Status
+	r := models.Orchestration{
+		RemediationID:        string(rr.UID),
+		SignalFingerprint:    rr.Spec.Signal.Fingerprint,
+		SignalReceivedAt:     rr.Spec.Signal.ReceivedTime,
+		RemediationCreatedAt: microtime.New(rr.CreationTimestamp.Time),
+		AIAnalysisStartedAt:  st.AnalysisStartedTime,
+		WorkflowStartedAt:    st.WorkflowStartedTime,
+		NotificationSentAt:   st.NotificationSentTime,
+		CompletedAt:          st.CompletedTime,
+		ServicesInvoked:      services(st),
+		ServiceTransitions:   serviceTransitions(st),
+		TotalDurationSeconds: st.TotalDurationSeconds,
+		SignalContext: &models.SignalContext{
+			Name: rr.Spec.Signal.Name, Severity: rr.Spec.Signal.Severity, Source: rr.Spec.Signal.Source, Labels: labels(rr.Spec.Signal.Labels),
+		},
+		Target:        &models.Target{APIVersion: rr.Spec.Target.APIVersion, Kind: rr.Spec.Target.Kind, Name: rr.Spec.Target.Name},
+		Outcome:       st.Outcome,
+		FailureReason: st.FailureReason,
+	}
+	if b := st.Bottleneck; b != nil {
+		r.BottleneckPhase, r.BottleneckDurationSeconds = b.Phase, &b.DurationSeconds
+	}
+	return r
+}
+
+func labels(in map[string]v1alpha1.LabelValue) map[string]string {
+	out := make(map[string]string, len(in))
+	for k, v := range in {
+		out[k] = string(v)
+	}
+	return out
+}
+
+// invocation is when a service took over.
+type invocation struct {
+	service string
+	at      *microtime.Time
+}
+
+func invocations(st *v1alpha1.RemediationRequestStatus) []invocation {
+	var all []invocation
+	for _, i := range []struct {
+		child   string
+		service string
+		phase   v1alpha1.RemediationPhase
+	}{
+		{st.Analysis, v1alpha1.ServiceAIAnalysis, v1alpha1.RemediationAnalyzing},
+		{st.Workflow, v1alpha1.ServiceWorkflowExecution, v1alpha1.RemediationExecuting},
+		{st.Notification, v1alpha1.ServiceNotification, v1alpha1.RemediationNotifying},
+	} {
+		if i.child != "" {
+			all = append(all, invocation{i.service, entered(st, i.phase)})
+		}
+	}
+	return all
+}
+
+func services(st *v1alpha1.RemediationRequestStatus) []string {
+	var names []string
+	for _, i := range invocations(st) {
+		names = append(names, i.service)
+	}
+	return names
+}
+
+// serviceTransitions are the hand-overs; the wait for an approval belongs to the analysis, as it does in the resources.
+func serviceTransitions(st *v1alpha1.RemediationRequestStatus) []models.ServiceTransition {
+	var all []models.ServiceTransition
+	invoked := invocations(st)
+	for i := 1; i < len(invoked); i++ {
+		spent := between(invoked[i-1].at, invoked[i].at).Truncate(time.Second)
+		all = append(all, models.ServiceTransition{From: invoked[i-1].service, To: invoked[i].service, Duration: spent.String()})
+	}
+	return all
+}

@@ -1,0 +1,71 @@
+package remediation
+
+import (
+	"context"
+	"fmt"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
+)
+
+// startWorkflow renders the recommended workflow and makes its execution.
+func (r *Reconciler) startWorkflow(ctx context.Context, s *scope) (ctrl.Result, error) {
+	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
+		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+	}
+	execution, err := r.render(s)
+	if err != nil {
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, err.Error()})
+	}
+	if err := r.create(ctx, s.rr, workflowName(s.rr), execution); err != nil {
+		return r.refused(ctx, s, err)
+	}
+	s.workflow = execution
+	s.rr.Status.Workflow = execution.Name
+	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationExecuting, "WorkflowStarted")
+}
+
+func (r *Reconciler) render(s *scope) (*v1alpha1.WorkflowExecution, error) {
+	recommended := s.analysis.Status.Recommendation
+	workflow, ok := r.catalogue.Get(recommended.WorkflowID)
+	if !ok {
+		return nil, fmt.Errorf("the recommended workflow %q is not in the catalogue", recommended.WorkflowID)
+	}
+	plan, err := workflow.Render(recommended.Parameters)
+	if err != nil {
+		return nil, fmt.Errorf("the recommended workflow %q cannot be run: %w", recommended.WorkflowID, err)
+	}
+	return &v1alpha1.WorkflowExecution{Spec: v1alpha1.WorkflowExecutionSpec{
+		RemediationRef:     refTo(s.rr),
+		WorkflowID:         recommended.WorkflowID,
+		Target:             s.rr.Spec.Target,
+		ServiceAccountName: s.rr.Spec.ServiceAccountName,
+		Timeout:            s.rr.Spec.Timeouts.Execution,
+		Steps:              plan.Steps,
+		PreConditions:      plan.PreConditions,
+		PostConditions:     plan.PostConditions,
+	}}, nil
+}
+
+// followWorkflow waits for the workflow's end.
+func (r *Reconciler) followWorkflow(ctx context.Context, s *scope) (ctrl.Result, error) {
+	w := s.workflow
+	if w == nil {
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The workflow was deleted before its end was seen"})
+	}
+	reason, next := overdue(s.rr, s.now)
+	switch {
+	case !closed(w) && reason != "":
+		_, err := r.cancelChildren(ctx, s)
+		return ctrl.Result{}, err
+	case !closed(w):
+		return ctrl.Result{RequeueAfter: next}, nil
+	}
+	v := judgeWorkflow(w)
+	if reason != "" && w.Status.Phase == v1alpha1.WorkflowCancelled {
+		v = verdict{v1alpha1.OutcomeTimedOut, reason}
+	}
+	return r.conclude(ctx, s, v)
+}

@@ -1,0 +1,288 @@
+package outbox_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	. "github.com/onsi/gomega"
+	"pgregory.net/rapid"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+var (
+	created = time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
+	now     = created.Add(time.Minute + 123456789*time.Nanosecond)
+	source  = outbox.Source{Namespace: "shop", Name: "cart-crash", UID: "6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d", Created: created}
+)
+
+func change(record any) outbox.Change {
+	return outbox.Change{Kind: outbox.KindExecution, Event: "StepCompleted", Phase: "Executing", Record: record}
+}
+
+func mustAppend(t rapid.TB, o *outbox.Outbox, c outbox.Change) *outbox.Outbox {
+	t.Helper()
+	next, _, err := outbox.Append(o, source, c, now, outbox.DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next
+}
+
+func TestIDIsFixedByUIDAndSequence(t *testing.T) {
+	g := NewWithT(t)
+	id := outbox.ID(source.UID, created, 7)
+	parsed := uuid.MustParse(id)
+	sum := sha256.Sum256([]byte(string(source.UID) + "/7"))
+
+	g.Expect(parsed.Version()).To(Equal(uuid.Version(8)))
+	g.Expect(parsed.Variant()).To(Equal(uuid.RFC4122))
+	ms := fmt.Sprintf("%012x", created.UnixMilli())
+	g.Expect(strings.ReplaceAll(id, "-", "")[:12]).To(Equal(ms))
+	g.Expect(parsed[9:16]).To(Equal(sum[3:10]))
+	g.Expect(outbox.ID(source.UID, created, 8)).NotTo(Equal(id))
+	g.Expect(outbox.ID("other", created, 7)).NotTo(Equal(id))
+}
+
+// The expected text was written by hand from RFC 8785 and the design, so that a change of ours cannot change both sides.
+func TestCanonicalTextIsWhatTheContractSays(t *testing.T) {
+	g := NewWithT(t)
+	o := mustAppend(t, nil, change(map[string]any{"workflow_id": "undo", "effectiveness_score": 97.50, "nested": map[string]any{"b": 1, "a": "é\"\n"}}))
+	e := o.Entries[0]
+	text, err := outbox.Canonical(source, &e)
+	g.Expect(err).NotTo(HaveOccurred())
+	want := `{"event":"StepCompleted","final":false,"id":"` + e.ID + `","kind":"execution","phase":"Executing","previousHash":"",` +
+		`"record":{"effectiveness_score":97.5,"nested":{"a":"é\"\n","b":1},"workflow_id":"undo"},"recordedTime":"2026-11-23T04:06:06.123456Z",` +
+		`"schemaVersion":1,"sequence":1,"source":{"name":"cart-crash","namespace":"shop","uid":"` + string(source.UID) + `"}}`
+	g.Expect(string(text)).To(Equal(want))
+	sum := sha256.Sum256([]byte(want))
+	g.Expect(e.Hash).To(Equal(hex.EncodeToString(sum[:])))
+	g.Expect(o.HeadHash).To(Equal(e.Hash))
+
+	from, decoded, err := outbox.Decode(text)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(from.UID).To(Equal(source.UID))
+	g.Expect(decoded).To(Equal(e))
+}
+
+// texts holds what a language model, a log line, or an attacker may write.
+func texts() *rapid.Generator[string] {
+	return rapid.OneOf(
+		rapid.String(),
+		rapid.StringOf(rapid.RuneFrom([]rune{'a', '\\', '"', 'u', '0', '\n', '\x00', '\x1f', '\u2028', '😀', '\uFFFD', '\uFFFF', '<', '&', '?'})),
+		rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }),
+		rapid.SampledFrom([]string{`\u0000`, `\\u0000`, `\ud83d`, "\xed\xa0\xbd", "?0 ?TableName", strings.Repeat("prose ", 9000)}),
+	)
+}
+
+func records() *rapid.Generator[map[string]any] {
+	leaf := rapid.OneOf(rapid.Map(texts(), func(s string) any { return s }),
+		rapid.Map(rapid.Int64Range(-1<<53, 1<<53), func(n int64) any { return n }),
+		rapid.Map(rapid.Float64(), func(f float64) any { return f }),
+		rapid.Map(rapid.Bool(), func(b bool) any { return b }),
+		rapid.Just(any(nil)))
+	value := rapid.OneOf(leaf,
+		rapid.Map(rapid.SliceOfN(leaf, 0, 4), func(s []any) any { return s }),
+		rapid.Map(rapid.MapOfN(rapid.StringMatching(`[a-zé\x{10000}-\x{10010}\x{e000}-\x{e010}]{0,8}`), leaf, 0, 4), func(m map[string]any) any { return m }))
+	return rapid.MapOfN(rapid.StringMatching(`[a-z_]{1,12}`), value, 0, 6)
+}
+
+// viaEtcd does what the API server does to a custom resource: decode into plain values and encode again.
+func viaEtcd(t rapid.TB, o *outbox.Outbox) *outbox.Outbox {
+	raw, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var plain map[string]any
+	if err := json.Unmarshal(raw, &plain); err != nil {
+		t.Fatal(err)
+	}
+	if raw, err = json.Marshal(plain); err != nil {
+		t.Fatal(err)
+	}
+	back := &outbox.Outbox{}
+	if err := json.Unmarshal(raw, back); err != nil {
+		t.Fatal(err)
+	}
+	return back
+}
+
+func TestAnyRecordKeepsItsHashThroughEtcd(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var o *outbox.Outbox
+		for i, record := range rapid.SliceOfN(records(), 1, 5).Draw(t, "records") {
+			next, _, err := outbox.Append(o, source, change(record), now.Add(time.Duration(i)), outbox.DefaultLimits())
+			if errors.Is(err, outbox.ErrTooLarge) {
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, _, err := outbox.Append(o, source, change(record), now.Add(time.Duration(i)), outbox.DefaultLimits())
+			if err != nil || again.HeadHash != next.HeadHash {
+				t.Fatalf("Append is not deterministic: %v", err)
+			}
+			o = next
+		}
+		if o == nil {
+			return
+		}
+		previous := ""
+		for i, e := range viaEtcd(t, o).Entries {
+			text, err := outbox.Canonical(source, &e)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if outbox.Hash(text) != e.Hash || e.PreviousHash != previous || e.Sequence != int64(i+1) {
+				t.Fatalf("entry %d: hash %s of %s, previous %s, sequence %d", i, e.Hash, text, e.PreviousHash, e.Sequence)
+			}
+			if !utf8.Valid(text) || strings.ContainsRune(string(text), 0) {
+				t.Fatalf("entry %d holds what PostgreSQL cannot: %q", i, text)
+			}
+			previous = e.Hash
+		}
+	})
+}
+
+func TestTextsThatCannotBeStoredAreRepaired(t *testing.T) {
+	for name, c := range map[string]struct {
+		in, out  string
+		repaired int
+	}{
+		"NUL":                   {"a\x00b", "a\uFFFDb", 1},
+		"invalid UTF-8":         {"a\xffb", "a\uFFFDb", 1},
+		"a literal \\u0000":     {`a\u0000b`, `a\u0000b`, 0},
+		"four bytes":            {"a😀b", "a😀b", 0},
+		"a real U+FFFD":         {"a\uFFFDb", "a\uFFFDb", 0},
+		"controls other than 0": {"a\x01\u007fb", "a\x01\u007fb", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			o, repaired, err := outbox.Append(nil, source, change(map[string]string{"text": c.in}), now, outbox.DefaultLimits())
+			g.Expect(err).NotTo(HaveOccurred())
+			var record map[string]string
+			g.Expect(json.Unmarshal(o.Entries[0].Record.Raw, &record)).To(Succeed())
+			g.Expect(record["text"]).To(Equal(c.out))
+			g.Expect(repaired).To(Equal(c.repaired))
+		})
+	}
+	t.Run("lone surrogates in raw JSON", func(t *testing.T) {
+		g := NewWithT(t)
+		o, repaired, err := outbox.Append(nil, source, change(json.RawMessage(`{"text":"a\ud83d\ude00b\ud83dc\ude00\\ud83d"}`)), now, outbox.DefaultLimits())
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(repaired).To(Equal(2))
+		g.Expect(string(o.Entries[0].Record.Raw)).To(Equal(`{"text":"a😀b` + "\uFFFDc\uFFFD" + `\\ud83d"}`))
+	})
+}
+
+func TestAppendRefuses(t *testing.T) {
+	closed := mustAppend(t, nil, outbox.Change{Kind: outbox.KindExecution, Event: "Completed", Phase: "Completed", Record: map[string]any{}, Final: true})
+	with := func(f func(*outbox.Change)) outbox.Change { c := change(map[string]any{}); f(&c); return c }
+	for name, c := range map[string]struct {
+		to     *outbox.Outbox
+		source outbox.Source
+		change outbox.Change
+		err    error
+		says   string
+	}{
+		"a closed outbox":        {closed, source, change(map[string]any{}), outbox.ErrClosed, "ended with entry 1"},
+		"an unknown kind":        {nil, source, with(func(c *outbox.Change) { c.Kind = "backup" }), outbox.ErrInvalid, `kind is "backup", expected`},
+		"an event in prose":      {nil, source, with(func(c *outbox.Change) { c.Event = "step done" }), outbox.ErrInvalid, `event is "step done", expected CamelCase`},
+		"a long phase":           {nil, source, with(func(c *outbox.Change) { c.Phase = strings.Repeat("x", 51) }), outbox.ErrInvalid, "at most 50"},
+		"a broken traceparent":   {nil, source, with(func(c *outbox.Change) { c.Traceparent = "00-1" }), outbox.ErrInvalid, `traceparent is "00-1"`},
+		"no uid":                 {nil, outbox.Source{Name: "x"}, change(map[string]any{}), outbox.ErrInvalid, "that the API server has created"},
+		"a record of no object":  {nil, source, change([]int{1}), outbox.ErrInvalid, "record is [1], expected a JSON object"},
+		"an integer above 2^53":  {nil, source, change(map[string]any{"n": int64(1<<53 + 1)}), outbox.ErrInvalid, "integer 9007199254740993"},
+		"a number without bound": {nil, source, change(json.RawMessage(`{"n":1e999}`)), outbox.ErrInvalid, "number 1e999"},
+		"what is not JSON":       {nil, source, change(func() {}), outbox.ErrInvalid, "does not encode to JSON"},
+		"a duplicate key":        {nil, source, change(json.RawMessage(`{"a":1,"a":2}`)), outbox.ErrInvalid, "canonical"},
+		"64 KiB":                 {nil, source, change(map[string]any{"text": strings.Repeat("x", 64<<10)}), outbox.ErrTooLarge, "expected at most 65536"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			_, _, err := outbox.Append(c.to, c.source, c.change, now, outbox.DefaultLimits())
+			g.Expect(err).To(MatchError(c.err))
+			g.Expect(err.Error()).To(ContainSubstring(c.says))
+		})
+	}
+}
+
+func TestFullOutboxKeepsRoomForTheClosingEntry(t *testing.T) {
+	g := NewWithT(t)
+	limits := outbox.DefaultLimits()
+	for name, size := range map[string]int{"by bytes": 60 << 10, "by entries": 1} {
+		var o *outbox.Outbox
+		record := map[string]any{"text": strings.Repeat("x", size)}
+		for {
+			next, _, err := outbox.Append(o, source, change(record), now, limits)
+			if err != nil {
+				g.Expect(err).To(MatchError(outbox.ErrFull), name)
+				break
+			}
+			o = next
+		}
+		final := change(record)
+		final.Final = true
+		o, _, err := outbox.Append(o, source, final, now, limits)
+		g.Expect(err).NotTo(HaveOccurred(), name)
+		raw, err := json.Marshal(o)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(len(raw)).To(BeNumerically("<=", limits.HardBytes), name)
+		g.Expect(len(raw)).To(BeNumerically("<=", outbox.Size(o.Entries)), name)
+		g.Expect(len(raw)).To(BeNumerically(">=", outbox.Size(o.Entries)-100*len(o.Entries)), name)
+		g.Expect(len(o.Entries)).To(BeNumerically("<=", limits.HardEntries), name)
+		g.Expect(o.Closed).To(BeTrue())
+	}
+}
+
+func TestAboveTrustsOnlyAMatchingHash(t *testing.T) {
+	g := NewWithT(t)
+	var o *outbox.Outbox
+	for i := range 3 {
+		o = mustAppend(t, o, change(map[string]any{"i": i}))
+	}
+	second := o.Entries[1]
+	g.Expect(o.Above(outbox.Watermark{})).To(HaveLen(3))
+	g.Expect(o.Above(outbox.Watermark{Sequence: 2, Hash: second.Hash})).To(Equal(o.Entries[2:]))
+	g.Expect(o.Above(outbox.Watermark{Sequence: 3, Hash: o.HeadHash})).To(BeEmpty())
+	g.Expect(o.Above(outbox.Watermark{Sequence: 2, Hash: "of another history"})).To(HaveLen(3))
+	g.Expect(o.Above(outbox.Watermark{Sequence: 9, Hash: "of another history"})).To(HaveLen(3))
+}
+
+func TestBoundNamesWhatItCut(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text, limit := rapid.String().Draw(t, "text"), rapid.IntRange(0, 300).Draw(t, "limit")
+		got := outbox.Bound(text, limit)
+		if len(text) <= limit && got != text {
+			t.Fatalf("changed a text that fits: %q", got)
+		}
+		if len(got) > limit {
+			t.Fatalf("%d bytes, limit %d", len(got), limit)
+		}
+		if len(text) > limit && limit > 120 && !strings.Contains(got, outbox.Hash([]byte(text))) {
+			t.Fatalf("no digest in %q", got)
+		}
+		if limit > 120 && !utf8.ValidString(got) {
+			t.Fatalf("cut within a rune: %q", got)
+		}
+	})
+}
+
+func TestKnownKinds(t *testing.T) {
+	g := NewWithT(t)
+	for _, k := range []string{"orchestration", "ai-decision", "execution", "notification", "backups.example.com"} {
+		g.Expect(outbox.KnownKind(k)).To(BeTrue(), k)
+	}
+	for _, k := range []string{"", "backup", "Backups.example.com", "a..b", strings.Repeat("a", 250) + ".com"} {
+		g.Expect(outbox.KnownKind(k)).To(BeFalse(), k)
+	}
+}
+
