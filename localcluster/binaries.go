@@ -13,6 +13,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -123,7 +124,12 @@ func (b binary) find(ctx context.Context, p *progress) (string, error) {
 
 // install downloads the program or compiles it, beside its place in the cache, and moves it there in one step.
 func (b binary) install(ctx context.Context, p *progress, path string) error {
-	work, err := os.MkdirTemp(filepath.Dir(path), ".making-"+b.name+"-")
+	unfinished := filepath.Join(filepath.Dir(path), ".making-"+b.name+"-")
+	killed, _ := filepath.Glob(unfinished + "*") // the lock is ours: nobody is at work there
+	for _, left := range killed {
+		_ = os.RemoveAll(left)
+	}
+	work, err := os.MkdirTemp(filepath.Dir(path), filepath.Base(unfinished))
 	if err != nil {
 		return fmt.Errorf("make a folder to work in: %w", err)
 	}
@@ -162,14 +168,20 @@ func (b binary) cached() string {
 	return filepath.Join(cacheDir(), fmt.Sprintf("%s-%s-%s-%s", b.module, b.version, runtime.GOOS, runtime.GOARCH), b.name)
 }
 
-// cacheDir is the user's cache folder, or one under the temporary folder where there is none (no HOME).
+// cacheDir is the user's cache folder, or one under the temporary folder where there is none (no HOME, or one that cannot
+// be written).
 func cacheDir() string {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return filepath.Join(os.TempDir(), fmt.Sprintf("holdfast-cache-%d", os.Getuid()))
+	if dir, err := os.UserCacheDir(); err == nil {
+		dir = filepath.Join(dir, "holdfast", "localcluster")
+		if os.MkdirAll(dir, 0o755) == nil && syscall.Access(dir, writable) == nil {
+			return dir
+		}
 	}
-	return filepath.Join(dir, "holdfast", "localcluster")
+	return filepath.Join(os.TempDir(), fmt.Sprintf("holdfast-cache-%d", os.Getuid()))
 }
+
+// writable is access(2)'s W_OK.
+const writable = 2
 
 func executable(path string) bool {
 	info, err := os.Stat(path)

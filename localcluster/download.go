@@ -88,13 +88,13 @@ func (b binary) download(ctx context.Context, p *progress, to string) error {
 			return fmt.Errorf("%s: %w", sums, err)
 		}
 	}
-	p.say("%s %s: downloading %s", b.name, b.version, address)
-	defer p.beat("downloading " + b.name)()
 	body, err := open(ctx, address)
 	if err != nil {
 		return err
 	}
 	defer body.Close()
+	p.say("%s %s: downloading %s", b.name, b.version, address)
+	defer p.beat("downloading " + b.name)()
 
 	digest := sha256.New()
 	whole := io.TeeReader(body, digest)
@@ -147,6 +147,9 @@ func open(ctx context.Context, address string) (io.ReadCloser, error) {
 	}
 	answer, err := downloads.client.Do(request)
 	if err != nil {
+		if asked := (*url.Error)(nil); errors.As(err, &asked) {
+			err = asked.Err // without the address, which is another one the next time
+		}
 		err = fmt.Errorf("%s cannot be reached: %w", parsed.Host, err)
 		if ctx.Err() == nil {
 			downloads.mu.Lock()
@@ -157,9 +160,26 @@ func open(ctx context.Context, address string) (io.ReadCloser, error) {
 	}
 	if answer.StatusCode != http.StatusOK {
 		answer.Body.Close()
-		return nil, fmt.Errorf("%s answers %s", address, answer.Status)
+		return nil, &refusal{address, answer.Status}
 	}
 	return answer.Body, nil
+}
+
+// refusal is an answer other than 200.
+type refusal struct{ address, status string }
+
+func (r *refusal) Error() string { return r.address + " answers " + r.status }
+
+// reach reports whether somebody answers at the address, whatever he says.
+func reach(ctx context.Context, address string) error {
+	body, err := open(ctx, address)
+	if err == nil {
+		return body.Close()
+	}
+	if refused := (*refusal)(nil); errors.As(err, &refused) {
+		return nil
+	}
+	return err
 }
 
 // checksumOf finds a file's SHA-256 in a text that is the sum alone, or has lines of sum and file name.

@@ -83,11 +83,9 @@ func downloadPostgres(ctx context.Context, p *progress, home string) (string, er
 		return bin, nil
 	}
 	// The library asks without a timeout; this finds out in seconds whether there is anything to ask.
-	answer, err := open(ctx, postgresRepository+"/")
-	if err != nil {
+	if err := reach(ctx, postgresRepository+"/"); err != nil {
 		return "", err
 	}
-	answer.Close()
 	work, err := os.MkdirTemp(home, ".making-")
 	if err != nil {
 		return "", fmt.Errorf("make a folder to work in: %w", err)
@@ -155,7 +153,7 @@ func unprivileged() (*syscall.Credential, error) {
 func openFolder(preferred ...string) (string, error) {
 	candidates := append(preferred, os.TempDir(), "/tmp", "/var/tmp")
 	for _, dir := range candidates {
-		if info, err := os.Stat(dir); err == nil && info.IsDir() && reachable(dir) && syscall.Access(dir, 2) == nil {
+		if info, err := os.Stat(dir); err == nil && info.IsDir() && reachable(dir) && syscall.Access(dir, writable) == nil {
 			return dir, nil
 		}
 	}

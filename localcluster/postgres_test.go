@@ -4,6 +4,7 @@ package localcluster
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -100,6 +101,16 @@ func TestPostgres(t *testing.T) {
 			g.Expect(p.URL()).To(Equal(url))
 		}
 		g.Expect(ask(ctx, t, url, "SELECT count(*)::text FROM kept")).To(Equal("2"))
+	})
+
+	t.Run("a port that somebody took is recognised", func(t *testing.T) {
+		g := NewWithT(t)
+		g.Expect(p.Stop(ctx)).To(Succeed())
+		thief, err := net.Listen("tcp", loopback(p.port))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(p.Start(ctx)).To(MatchError(errPortTaken))
+		g.Expect(thief.Close()).To(Succeed())
+		g.Expect(p.Start(ctx)).To(Succeed())
 	})
 
 	t.Run("its folder is its own", func(t *testing.T) {

@@ -154,7 +154,7 @@ func (p *process) waitReady(ctx context.Context, timeout time.Duration, check fu
 // failure describes what happened to the child, with the end of its log.
 func (p *process) failure(what string, cause error) error {
 	tail := logTail(p.log)
-	if cause == nil && strings.Contains(tail, "address already in use") {
+	if cause == nil && strings.Contains(strings.ToLower(tail), "address already in use") {
 		cause = errPortTaken
 	}
 	if cause != nil {
