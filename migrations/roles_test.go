@@ -1,0 +1,160 @@
+package migrations
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	. "github.com/onsi/gomega"
+	"github.com/onsi/gomega/types"
+
+	"github.com/holdfast-dev/holdfast/localcluster"
+)
+
+const insertOne = `INSERT INTO notification_audit (id, remediation_id, notification_requested_at, event, phase, final, recorded_at, schema_version, entry)
+	VALUES (gen_random_uuid(), 'r', now(), 'Posted', '', false, now(), 1, '{}')`
+
+const insertDead = `INSERT INTO audit_dead_letter (id, entry_hash, kind, entry, error, first_attempt, last_attempt, attempts)
+	VALUES (gen_random_uuid(), '\x01', 'execution', '{}', 'bad', now(), now(), 1)`
+
+func refusedWith(code string) types.GomegaMatcher {
+	return WithTransform(func(err error) string {
+		var refused *pgconn.PgError
+		if errors.As(err, &refused) {
+			return refused.Code
+		}
+		return ""
+	}, Equal(code))
+}
+
+var auditTables = []string{"orchestration_audit", "ai_analysis_audit", "workflow_execution_audit", "notification_audit", "resource_audit"}
+
+func TestRowsAreImmutableForASuperuserToo(t *testing.T) {
+	db, _ := migrated(t)
+	execute(t, db, insertOne)
+	execute(t, db, insertDead)
+	for _, role := range []string{"origin", "replica"} {
+		conn, err := db.Conn(t.Context())
+		NewWithT(t).Expect(err).NotTo(HaveOccurred())
+		defer conn.Close()
+		_, err = conn.ExecContext(t.Context(), "SET session_replication_role = "+role)
+		NewWithT(t).Expect(err).NotTo(HaveOccurred())
+		for _, table := range auditTables {
+			for _, statement := range []string{"UPDATE " + table + " SET event = 'Forged'", "DELETE FROM " + table, "TRUNCATE " + table} {
+				t.Run(role+" "+statement, func(t *testing.T) {
+					g := NewWithT(t)
+					_, err := conn.ExecContext(t.Context(), statement)
+					g.Expect(err).To(And(refusedWith("42501"), MatchError(ContainSubstring("append-only"))))
+				})
+			}
+		}
+		for _, statement := range []string{"UPDATE audit_dead_letter SET entry = 'forged'", "UPDATE audit_dead_letter SET error = '', attempts = 2", "DELETE FROM audit_dead_letter", "TRUNCATE audit_dead_letter"} {
+			t.Run(role+" "+statement, func(t *testing.T) {
+				_, err := conn.ExecContext(t.Context(), statement)
+				NewWithT(t).Expect(err).To(refusedWith("42501"))
+			})
+		}
+		_, err = conn.ExecContext(t.Context(), "UPDATE audit_dead_letter SET last_attempt = now(), attempts = attempts + 1, redriven_at = now()")
+		NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	}
+}
+
+// Without the statement's trigger, the row's still refuses: logical replication fires no other.
+func TestTheRowTriggerHoldsByItself(t *testing.T) {
+	g := NewWithT(t)
+	db, _ := migrated(t)
+	execute(t, db, insertOne)
+	execute(t, db, "ALTER TABLE notification_audit DISABLE TRIGGER append_only")
+	_, err := db.ExecContext(t.Context(), "UPDATE notification_audit SET event = 'Forged'")
+	g.Expect(err).To(refusedWith("42501"))
+}
+
+func TestTheWriterMayDoNoMoreThanItNeeds(t *testing.T) {
+	db, url := migrated(t)
+	writer := connect(t, login(t, db, url, "may_write", "holdfast_writer"))
+	for _, allowed := range []string{
+		insertOne + " ON CONFLICT DO NOTHING RETURNING id", insertDead,
+		"SELECT id, entry_hash FROM notification_audit", "SELECT * FROM audit_dead_letter", "SELECT * FROM holdfast_migrations",
+		"UPDATE audit_dead_letter SET last_attempt = now(), attempts = 2, redriven_at = now()",
+	} {
+		execute(t, writer, allowed)
+	}
+	NewWithT(t).Expect(Check(t.Context(), writer)).To(Succeed())
+	forbidden := []string{
+		"UPDATE audit_dead_letter SET entry = ''", "DELETE FROM audit_dead_letter", "TRUNCATE audit_dead_letter",
+		"DELETE FROM holdfast_migrations", "INSERT INTO holdfast_migrations (version_id, is_applied) VALUES (9, true)",
+		"ALTER TABLE notification_audit DISABLE TRIGGER ALL", "DROP TABLE notification_audit", "CREATE TABLE more (a int)", "SET session_replication_role = replica",
+	}
+	for _, table := range auditTables {
+		forbidden = append(forbidden, "SELECT entry FROM "+table, "SELECT source_uid, sequence FROM "+table, "SELECT * FROM "+table,
+			"UPDATE "+table+" SET event = ''", "DELETE FROM "+table, "TRUNCATE "+table)
+	}
+	for _, statement := range forbidden {
+		t.Run(statement, func(t *testing.T) {
+			_, err := writer.ExecContext(t.Context(), statement)
+			NewWithT(t).Expect(err).To(refusedWith("42501"))
+		})
+	}
+}
+
+func TestTheReaderReadsAndNothingElse(t *testing.T) {
+	db, url := migrated(t)
+	readerURL := login(t, db, url, "may_read", "holdfast_reader")
+	reader := connect(t, readerURL)
+	NewWithT(t).Expect(Check(t.Context(), reader)).To(Succeed())
+	_, err := Status(t.Context(), readerURL)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	for _, table := range append(auditTables, "audit_dead_letter", "holdfast_migrations") {
+		execute(t, reader, "SELECT * FROM "+table)
+		for _, statement := range []string{"DELETE FROM " + table, "TRUNCATE " + table, "INSERT INTO " + table + " SELECT * FROM " + table} {
+			t.Run(statement, func(t *testing.T) {
+				_, err := reader.ExecContext(t.Context(), statement)
+				NewWithT(t).Expect(err).To(refusedWith("42501"))
+			})
+		}
+	}
+	t.Run("UPDATE", func(t *testing.T) {
+		_, err := reader.ExecContext(t.Context(), "UPDATE audit_dead_letter SET attempts = 9")
+		NewWithT(t).Expect(err).To(refusedWith("42501"))
+	})
+}
+
+func TestALoginWithoutRights(t *testing.T) {
+	g := NewWithT(t)
+	db, url := migrated(t)
+	stranger := connect(t, login(t, db, url, "stranger"))
+	g.Expect(Check(t.Context(), stranger)).To(MatchError(ContainSubstring("make the login a member of holdfast_writer or holdfast_reader")))
+}
+
+// On a server of its own, since the roles must not exist at first.
+func TestMigratingWithoutCREATEROLE(t *testing.T) {
+	g := NewWithT(t)
+	alone, err := localcluster.StartPostgres(t.Context(), localcluster.PostgresOptions{})
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = alone.Close() })
+	db, url := fresh(t, alone)
+	migrator := login(t, db, url, "migrator")
+	execute(t, db, "GRANT CREATE ON SCHEMA public TO migrator")
+
+	err = Up(t.Context(), migrator, t.Output())
+	g.Expect(err).To(MatchError(And(ContainSubstring("role holdfast_owner does not exist, and migrator may not create it"), ContainSubstring("CREATE ROLE holdfast_owner NOLOGIN; "))))
+
+	execute(t, db, "CREATE ROLE holdfast_owner NOLOGIN; CREATE ROLE holdfast_writer NOLOGIN; CREATE ROLE holdfast_reader NOLOGIN")
+	err = Up(t.Context(), migrator, t.Output())
+	g.Expect(err).To(MatchError(ContainSubstring("As a superuser run: GRANT holdfast_owner TO migrator;")))
+
+	execute(t, db, "GRANT holdfast_owner TO migrator; GRANT CREATE ON SCHEMA public TO holdfast_owner")
+	g.Expect(Up(t.Context(), migrator, t.Output())).To(Succeed())
+	g.Expect(Up(t.Context(), migrator, t.Output())).To(Succeed(), "again")
+	g.Expect(Check(t.Context(), connect(t, migrator))).To(Succeed())
+}
+
+// A schema of its own, through the URL's search path.
+func TestAnotherSchema(t *testing.T) {
+	g := NewWithT(t)
+	db, url := fresh(t, server)
+	execute(t, db, "CREATE SCHEMA audit")
+	g.Expect(Up(t.Context(), url+"&search_path=audit", nil)).To(Succeed())
+	g.Expect(Check(t.Context(), connect(t, url+"&search_path=audit"))).To(Succeed())
+	g.Expect(Check(t.Context(), db)).To(MatchError(ErrMissing))
+}

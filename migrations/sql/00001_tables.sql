@@ -1,0 +1,225 @@
+-- +goose Up
+-- The audit tables: the columns of the requirement document DD-AUDIT-001 under their names, a few facts more, then the envelope, which is the same in every
+-- table. There is no way down: an audit trail is not dropped by its own program.
+
+CREATE TABLE orchestration_audit (
+    id UUID PRIMARY KEY,
+    remediation_id VARCHAR(255) NOT NULL,
+    signal_fingerprint VARCHAR(255) NOT NULL,
+    signal_received_at TIMESTAMPTZ NOT NULL,
+    remediation_created_at TIMESTAMPTZ NOT NULL,
+    ai_analysis_started_at TIMESTAMPTZ,
+    workflow_started_at TIMESTAMPTZ,
+    notification_sent_at TIMESTAMPTZ,
+    completed_at TIMESTAMPTZ,
+    services_invoked JSONB,
+    service_transitions JSONB,
+    total_duration_seconds INTEGER,
+    bottleneck_phase VARCHAR(50),
+    bottleneck_duration_seconds INTEGER,
+    signal_context JSONB,
+    target JSONB,
+    outcome VARCHAR(50),
+    failure_reason TEXT,
+    source_cluster VARCHAR(255),
+    source_namespace VARCHAR(255),
+    source_name VARCHAR(255),
+    source_uid UUID,
+    sequence BIGINT,
+    event VARCHAR(64) NOT NULL,
+    phase VARCHAR(50) NOT NULL,
+    final BOOLEAN NOT NULL,
+    recorded_at TIMESTAMPTZ NOT NULL,
+    recorded_by VARCHAR(255),
+    schema_version SMALLINT NOT NULL,
+    previous_hash BYTEA,
+    entry_hash BYTEA,
+    traceparent VARCHAR(64),
+    entry TEXT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    UNIQUE (source_uid, sequence)
+);
+COMMENT ON TABLE orchestration_audit IS 'What became of each remediation: one row a change, each with the whole record as of then.';
+CREATE INDEX ON orchestration_audit (remediation_id);
+CREATE INDEX ON orchestration_audit (recorded_at);
+CREATE INDEX ON orchestration_audit (signal_received_at);
+CREATE INDEX ON orchestration_audit (remediation_created_at);
+CREATE INDEX ON orchestration_audit (completed_at);
+
+CREATE TABLE ai_analysis_audit (
+    id UUID PRIMARY KEY,
+    remediation_id VARCHAR(255) NOT NULL,
+    investigation_started_at TIMESTAMPTZ NOT NULL,
+    investigation_completed_at TIMESTAMPTZ,
+    holmesgpt_response_time_ms INTEGER,
+    root_cause TEXT,
+    root_cause_confidence DOUBLE PRECISION,
+    recommended_action VARCHAR(255),
+    action_confidence DOUBLE PRECISION,
+    action_rationale TEXT,
+    alternatives_considered JSONB,
+    approval_status VARCHAR(50),
+    approval_time TIMESTAMPTZ,
+    approval_duration_seconds INTEGER,
+    approval_method VARCHAR(50),
+    approval_justification TEXT,
+    approved_by VARCHAR(255),
+    rejected_by VARCHAR(255),
+    rejection_reason TEXT,
+    investigator VARCHAR(100),
+    model VARCHAR(255),
+    prompt_tokens INTEGER,
+    completion_tokens INTEGER,
+    approval_required BOOLEAN,
+    approval_requested_at TIMESTAMPTZ,
+    source_cluster VARCHAR(255),
+    source_namespace VARCHAR(255),
+    source_name VARCHAR(255),
+    source_uid UUID,
+    sequence BIGINT,
+    event VARCHAR(64) NOT NULL,
+    phase VARCHAR(50) NOT NULL,
+    final BOOLEAN NOT NULL,
+    recorded_at TIMESTAMPTZ NOT NULL,
+    recorded_by VARCHAR(255),
+    schema_version SMALLINT NOT NULL,
+    previous_hash BYTEA,
+    entry_hash BYTEA,
+    traceparent VARCHAR(64),
+    entry TEXT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    UNIQUE (source_uid, sequence)
+);
+COMMENT ON TABLE ai_analysis_audit IS 'What was found and recommended, why, and who approved it.';
+CREATE INDEX ON ai_analysis_audit (remediation_id);
+CREATE INDEX ON ai_analysis_audit (recorded_at);
+CREATE INDEX ON ai_analysis_audit (investigation_started_at);
+CREATE INDEX ON ai_analysis_audit (approval_time);
+
+CREATE TABLE workflow_execution_audit (
+    id UUID PRIMARY KEY,
+    remediation_id VARCHAR(255) NOT NULL,
+    workflow_id VARCHAR(255) NOT NULL,
+    execution_started_at TIMESTAMPTZ NOT NULL,
+    execution_completed_at TIMESTAMPTZ,
+    total_duration_seconds INTEGER,
+    steps_executed JSONB,
+    total_steps INTEGER,
+    steps_succeeded INTEGER,
+    steps_failed INTEGER,
+    retries_performed INTEGER,
+    pre_conditions_passed BOOLEAN,
+    post_conditions_passed BOOLEAN,
+    validation_results JSONB,
+    outcome VARCHAR(50),
+    effectiveness_score DOUBLE PRECISION,
+    rollbacks_performed INTEGER,
+    adaptive_adjustments JSONB,
+    failure_reason TEXT,
+    source_cluster VARCHAR(255),
+    source_namespace VARCHAR(255),
+    source_name VARCHAR(255),
+    source_uid UUID,
+    sequence BIGINT,
+    event VARCHAR(64) NOT NULL,
+    phase VARCHAR(50) NOT NULL,
+    final BOOLEAN NOT NULL,
+    recorded_at TIMESTAMPTZ NOT NULL,
+    recorded_by VARCHAR(255),
+    schema_version SMALLINT NOT NULL,
+    previous_hash BYTEA,
+    entry_hash BYTEA,
+    traceparent VARCHAR(64),
+    entry TEXT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    UNIQUE (source_uid, sequence)
+);
+COMMENT ON TABLE workflow_execution_audit IS 'What was done to the target, step by step, and how well it worked.';
+CREATE INDEX ON workflow_execution_audit (remediation_id);
+CREATE INDEX ON workflow_execution_audit (recorded_at);
+CREATE INDEX ON workflow_execution_audit (execution_started_at);
+CREATE INDEX ON workflow_execution_audit (execution_completed_at);
+
+CREATE TABLE notification_audit (
+    id UUID PRIMARY KEY,
+    remediation_id VARCHAR(255) NOT NULL,
+    notification_requested_at TIMESTAMPTZ NOT NULL,
+    notification_sent_at TIMESTAMPTZ,
+    delivery_confirmed_at TIMESTAMPTZ,
+    channels JSONB,
+    delivery_attempts JSONB,
+    delivery_status VARCHAR(50),
+    subject TEXT,
+    failure_reason TEXT,
+    source_cluster VARCHAR(255),
+    source_namespace VARCHAR(255),
+    source_name VARCHAR(255),
+    source_uid UUID,
+    sequence BIGINT,
+    event VARCHAR(64) NOT NULL,
+    phase VARCHAR(50) NOT NULL,
+    final BOOLEAN NOT NULL,
+    recorded_at TIMESTAMPTZ NOT NULL,
+    recorded_by VARCHAR(255),
+    schema_version SMALLINT NOT NULL,
+    previous_hash BYTEA,
+    entry_hash BYTEA,
+    traceparent VARCHAR(64),
+    entry TEXT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    UNIQUE (source_uid, sequence)
+);
+COMMENT ON TABLE notification_audit IS 'Who was told what, and every attempt to deliver it.';
+CREATE INDEX ON notification_audit (remediation_id);
+CREATE INDEX ON notification_audit (recorded_at);
+CREATE INDEX ON notification_audit (notification_requested_at);
+CREATE INDEX ON notification_audit (notification_sent_at);
+
+CREATE TABLE resource_audit (
+    id UUID PRIMARY KEY,
+    kind VARCHAR(253) NOT NULL,
+    record JSONB NOT NULL,
+    source_cluster VARCHAR(255),
+    source_namespace VARCHAR(255),
+    source_name VARCHAR(255),
+    source_uid UUID,
+    sequence BIGINT,
+    event VARCHAR(64) NOT NULL,
+    phase VARCHAR(50) NOT NULL,
+    final BOOLEAN NOT NULL,
+    recorded_at TIMESTAMPTZ NOT NULL,
+    recorded_by VARCHAR(255),
+    schema_version SMALLINT NOT NULL,
+    previous_hash BYTEA,
+    entry_hash BYTEA,
+    traceparent VARCHAR(64),
+    entry TEXT NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    UNIQUE (source_uid, sequence)
+);
+COMMENT ON TABLE resource_audit IS 'The entries of kinds that have no table of their own.';
+CREATE INDEX ON resource_audit (recorded_at);
+CREATE INDEX ON resource_audit (kind, source_namespace, source_name);
+
+CREATE TABLE audit_dead_letter (
+    id UUID NOT NULL,
+    entry_hash BYTEA NOT NULL,
+    kind TEXT NOT NULL,
+    entry TEXT NOT NULL,
+    error TEXT NOT NULL,
+    sqlstate TEXT,
+    source_cluster TEXT,
+    source_namespace TEXT,
+    source_name TEXT,
+    source_uid UUID,
+    sequence BIGINT,
+    previous_hash BYTEA,
+    first_attempt TIMESTAMPTZ NOT NULL,
+    last_attempt TIMESTAMPTZ NOT NULL,
+    attempts BIGINT NOT NULL,
+    redriven_at TIMESTAMPTZ,
+    PRIMARY KEY (id, entry_hash)
+);
+COMMENT ON TABLE audit_dead_letter IS 'Entries that could not become rows, whole and with the reason. Redriving makes the row; the dead letter stays.';
+CREATE INDEX ON audit_dead_letter (source_uid, sequence);
+CREATE INDEX ON audit_dead_letter (first_attempt);

@@ -1,0 +1,194 @@
+package migrations
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/pressly/goose/v3"
+)
+
+var (
+	// ErrMissing says that the database has no audit tables, or lost some.
+	ErrMissing = errors.New("the audit tables are missing")
+	// ErrOlder says that migrations are pending.
+	ErrOlder = errors.New("the database schema is older than this release")
+	// ErrNewer says that a newer release has migrated the database.
+	ErrNewer = errors.New("the database schema is newer than this release")
+)
+
+// State of one migration in one database.
+type State string
+
+const (
+	// Applied is in the database.
+	Applied State = "applied"
+	// Pending is what Up would apply.
+	Pending State = "pending"
+	// Unknown was applied by a newer release.
+	Unknown State = "unknown"
+)
+
+// Version is one migration and what became of it.
+type Version struct {
+	Version int64  `json:"version"`
+	Name    string `json:"name"`
+	State   State  `json:"state"`
+	// AppliedAt is nil unless the migration was applied.
+	AppliedAt *time.Time `json:"appliedAt,omitempty"`
+}
+
+// Status lists the migrations that this release knows and those that the database has, by version. It only reads: a reader's login is enough.
+func Status(ctx context.Context, url string) ([]Version, error) {
+	db, err := open(url)
+	if err != nil {
+		return nil, fmt.Errorf("migration status: %w", err)
+	}
+	defer db.Close()
+	found, err := applied(ctx, db)
+	if err != nil {
+		return nil, fmt.Errorf("migration status: %w", explain(err))
+	}
+	return merge(known(files), found), nil
+}
+
+// Check tells whether the database has the schema of this release. Otherwise the error says exactly what is wrong and what to run, and wraps ErrMissing, ErrOlder
+// or ErrNewer; or it is an error of the connection. It only reads.
+func Check(ctx context.Context, db *sql.DB) error {
+	if err := check(ctx, db, files); err != nil {
+		return fmt.Errorf("check the database schema: %w", explain(err))
+	}
+	return nil
+}
+
+func check(ctx context.Context, db *sql.DB, from fs.FS) error {
+	found, err := applied(ctx, db)
+	if err != nil {
+		return err
+	}
+	at, want := latest(found), newest(from)
+	if at == 0 {
+		return fmt.Errorf("%w: database %s has none; run `holdfast migrate up`", ErrMissing, databaseName(ctx, db))
+	}
+	if at > want {
+		return newer(at, want)
+	}
+	for _, v := range merge(known(from), found) {
+		if v.State == Pending {
+			return fmt.Errorf("%w: it is at version %d, and %s is pending; run `holdfast migrate up`", ErrOlder, at, v.Name)
+		}
+	}
+	return tablesThere(ctx, db)
+}
+
+func newer(at, want int64) error {
+	return fmt.Errorf("%w: it is at version %d, this release knows %d; run a release of Holdfast that knows version %d", ErrNewer, at, want, at)
+}
+
+// tablesThere finds tables that somebody dropped although the version says that they were made.
+func tablesThere(ctx context.Context, db *sql.DB) error {
+	var missing sql.NullString
+	err := db.QueryRowContext(ctx, `SELECT string_agg(name, ', ' ORDER BY name) FROM unnest(ARRAY['orchestration_audit', 'ai_analysis_audit',
+		'workflow_execution_audit', 'notification_audit', 'resource_audit', 'audit_dead_letter']) AS name WHERE to_regclass(name) IS NULL`).Scan(&missing)
+	if err != nil {
+		return fmt.Errorf("look for the audit tables: %w", err)
+	}
+	if missing.Valid {
+		return fmt.Errorf("%w: database %s has lost %s although its schema version is current; restore them from a backup", ErrMissing, databaseName(ctx, db), missing.String)
+	}
+	return nil
+}
+
+func databaseName(ctx context.Context, db *sql.DB) string {
+	var name string
+	if err := db.QueryRowContext(ctx, "SELECT current_database()").Scan(&name); err != nil {
+		return "(unknown)"
+	}
+	return name
+}
+
+// applied reads goose's table without making it, as goose's own status does.
+func applied(ctx context.Context, db *sql.DB) ([]Version, error) {
+	var there bool
+	if err := db.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", versionTable).Scan(&there); err != nil {
+		return nil, fmt.Errorf("look for %s: %w", versionTable, err)
+	}
+	if !there {
+		return nil, nil
+	}
+	rows, err := db.QueryContext(ctx, "SELECT DISTINCT ON (version_id) version_id, is_applied, tstamp FROM "+versionTable+" WHERE version_id > 0 ORDER BY version_id, id DESC")
+	if err != nil {
+		return nil, readable(err)
+	}
+	defer rows.Close()
+	var found []Version
+	for rows.Next() {
+		v := Version{State: Unknown, AppliedAt: new(time.Time)}
+		var isApplied bool
+		if err := rows.Scan(&v.Version, &isApplied, v.AppliedAt); err != nil {
+			return nil, readable(err)
+		}
+		if isApplied {
+			found = append(found, v)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return nil, readable(err)
+	}
+	return found, nil
+}
+
+func readable(err error) error {
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "42501" {
+		return fmt.Errorf("read %s: %w; make the login a member of holdfast_writer or holdfast_reader", versionTable, err)
+	}
+	return fmt.Errorf("read %s: %w", versionTable, err)
+}
+
+// known lists the migrations of this release, by version.
+func known(from fs.FS) []Version {
+	names, err := fs.Glob(from, "sql/*.sql")
+	if err != nil || len(names) == 0 {
+		panic("migrations: no SQL is embedded") // decided when the program was built
+	}
+	var all []Version
+	for _, name := range names {
+		version, err := goose.NumericComponent(name)
+		if err != nil {
+			panic("migrations: " + err.Error())
+		}
+		all = append(all, Version{Version: version, Name: strings.TrimPrefix(name, "sql/"), State: Pending})
+	}
+	slices.SortFunc(all, func(a, b Version) int { return int(a.Version - b.Version) })
+	return all
+}
+
+func newest(from fs.FS) int64 { return latest(known(from)) }
+
+func latest(of []Version) int64 {
+	var at int64
+	for _, v := range of {
+		at = max(at, v.Version)
+	}
+	return at
+}
+
+func merge(known, found []Version) []Version {
+	all := slices.Clone(known)
+	for _, v := range found {
+		i := slices.IndexFunc(all, func(k Version) bool { return k.Version == v.Version })
+		if i < 0 {
+			all = append(all, v)
+			continue
+		}
+		all[i].State, all[i].AppliedAt = Applied, v.AppliedAt
+	}
+	return all
+}
