@@ -37,12 +37,25 @@ const (
 	DeliveryFailed  = "failed"
 )
 
-// NotificationRequestSpec is what to tell, and by which channels.
+// States of a delivery attempt.
+const (
+	// AttemptSending: written down, and not known to have ended.
+	AttemptSending = "Sending"
+	// AttemptSucceeded: the receiver took it.
+	AttemptSucceeded = "Succeeded"
+	// AttemptFailed: the receiver did not take it, or could not be asked.
+	AttemptFailed = "Failed"
+	// AttemptUnknown: it was begun, and nobody knows whether it was delivered.
+	AttemptUnknown = "Unknown"
+)
+
+// NotificationRequestSpec is what to tell, and by which channels. Its rule for retry compares durations, not their texts, since Go writes "5m" back as
+// "5m0s".
 // +kubebuilder:validation:XValidation:rule="self.remediationRef == oldSelf.remediationRef",fieldPath=".remediationRef",message="remediationRef is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="self.subject == oldSelf.subject",fieldPath=".subject",message="subject is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="has(self.body) == has(oldSelf.body) && (!has(self.body) || self.body == oldSelf.body)",fieldPath=".body",message="body is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="self.channels == oldSelf.channels",fieldPath=".channels",message="channels is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="has(self.retry) == has(oldSelf.retry) && (!has(self.retry) || self.retry == oldSelf.retry)",fieldPath=".retry",message="retry is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.retry) == has(oldSelf.retry) && (!has(self.retry) || (self.retry.maxAttempts == oldSelf.retry.maxAttempts && duration(self.retry.initialBackoff) == duration(oldSelf.retry.initialBackoff) && duration(self.retry.maxBackoff) == duration(oldSelf.retry.maxBackoff) && duration(self.retry.timeout) == duration(oldSelf.retry.timeout)))",fieldPath=".retry",message="retry is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",fieldPath=".cancel",message="a cancellation can't be taken back"
 type NotificationRequestSpec struct {
 	// remediationRef names the remediation that this notification belongs to.
@@ -86,7 +99,7 @@ type RetryPolicy struct {
 	// +kubebuilder:validation:Maximum=20
 	MaxAttempts int32 `json:"maxAttempts,omitempty"`
 
-	// initialBackoff before the second attempt; it doubles with each.
+	// initialBackoff before the second attempt; it doubles with each. A random half of it is taken off.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
@@ -138,6 +151,7 @@ type NotificationRequestStatus struct {
 
 	// failureReason says why not every channel was reached.
 	// +optional
+	// +kubebuilder:validation:MaxLength=8192
 	FailureReason string `json:"failureReason,omitempty"`
 
 	// attempts in the order in which they began. An attempt is written down before it is made.
@@ -150,6 +164,8 @@ type NotificationRequestStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() < 2900)",message="expected times in RFC 3339 from the years 1970 to 2899"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// outbox holds the audit entries that are not yet durable in the store.
@@ -159,8 +175,9 @@ type NotificationRequestStatus struct {
 
 // DeliveryAttempt is one attempt to deliver to one channel.
 type DeliveryAttempt struct {
-	// channel is the index in spec.channels.
+	// channel is the index in spec.channels, from 0.
 	// +required
+	// +kubebuilder:validation:Minimum=0
 	Channel int32 `json:"channel"`
 
 	// type of the channel.
@@ -171,8 +188,10 @@ type DeliveryAttempt struct {
 	// +required
 	Attempt int32 `json:"attempt"`
 
-	// state is Sending, Succeeded, Failed, or Unknown when the controller restarted in the middle.
+	// state is Sending, Succeeded, Failed, or Unknown when nobody knows whether it was delivered: the manager restarted or the
+	// notification was cancelled in the middle.
 	// +required
+	// +kubebuilder:validation:Enum=Sending;Succeeded;Failed;Unknown
 	State string `json:"state"`
 
 	// startedTime of the attempt.
@@ -187,7 +206,7 @@ type DeliveryAttempt struct {
 	// +optional
 	StatusCode *int32 `json:"statusCode,omitempty"`
 
-	// error of a failed attempt.
+	// error of a failed attempt, at most 200 bytes. It never holds the URL.
 	// +optional
 	Error string `json:"error,omitempty"`
 

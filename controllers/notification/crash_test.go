@@ -1,0 +1,238 @@
+package notification
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/test/testenv"
+)
+
+// die ends a process as a kill does: what it knew is gone, what it was doing is broken off.
+func (p *process) die() {
+	p.courier.mu.Lock()
+	defer p.courier.mu.Unlock()
+	for _, jobs := range p.courier.attempts {
+		for _, d := range jobs {
+			d.cancel()
+		}
+	}
+	p.courier.attempts = nil
+}
+
+var _ = Describe("a process that dies", func() {
+	var f *fixture
+	BeforeEach(func() { f = newFixture() })
+
+	// statusWrites fails the writes of the status from the nth on, before they reach the API server.
+	failFrom := func(nth int) interceptor.Funcs {
+		n := 0
+		return interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, obj client.Object, opts ...client.SubResourceUpdateOption) error {
+			if n++; n >= nth {
+				return errors.New("the API server is away")
+			}
+			return c.SubResource(sub).Update(ctx, obj, opts...)
+		}}
+	}
+
+	It("before the intent was saved: nothing was sent", func() {
+		hook := listen(answer(http.StatusOK))
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
+		p := f.start(failFrom(1))
+		_, err := p.tryReconcile(nr)
+		Expect(err).To(HaveOccurred())
+		p.courier.running.Wait()
+		Expect(hook.requests()).To(BeEmpty())
+		Expect(p.courier.taken).To(BeZero(), "its places are free again")
+
+		f.start(interceptor.Funcs{}).drive(nr)
+		Expect(hook.requests()).To(HaveLen(1))
+		Expect(states(f.get(nr))).To(Equal([]string{"0:1:Succeeded"}))
+	})
+
+	It("after the intent: the next one waits until the attempt can't be under way, calls it Unknown, and goes on", func() {
+		block := make(chan struct{})
+		hook := listen(func(http.ResponseWriter, *http.Request) { <-block }, answer(http.StatusOK))
+		DeferCleanup(func() { close(block) })
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
+		before := f.start(interceptor.Funcs{})
+		before.reconcile(nr)
+		Eventually(hook.requests, testenv.Timeout).Should(HaveLen(1))
+		before.die()
+
+		after := f.start(interceptor.Funcs{})
+		Expect(after.drive(nr).RequeueAfter).To(Equal(11 * time.Second))
+		Expect(states(f.get(nr))).To(Equal([]string{"0:1:Sending"}))
+		Expect(hook.requests()).To(HaveLen(1))
+
+		f.clock.SetTime(f.clock.Now().Add(11 * time.Second))
+		after.drive(nr)
+		now := f.get(nr)
+		Expect(states(now)).To(Equal([]string{"0:1:Unknown", "0:2:Succeeded"}))
+		Expect(told(now)).To(Equal([]string{"SendingStarted/Sending", "DeliveryUnknown/Retrying", "DeliverySucceeded/Sent/final"}))
+		Expect(recordAt(now, 1).DeliveryAttempts[0].Status).To(Equal("unknown"))
+	})
+
+	It("after the delivery, before its outcome was saved: delivered again under the same key", func() {
+		hook := listen(answer(http.StatusOK))
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
+		before := f.start(interceptor.Funcs{})
+		before.reconcile(nr)
+		before.courier.running.Wait()
+		Expect(hook.requests()).To(HaveLen(1))
+		before.die()
+
+		f.clock.SetTime(f.clock.Now().Add(time.Minute))
+		f.start(interceptor.Funcs{}).drive(nr)
+		Expect(states(f.get(nr))).To(Equal([]string{"0:1:Unknown", "0:2:Succeeded"}))
+		got := hook.requests()
+		Expect(got).To(HaveLen(2))
+		Expect(got[0].header.Get("Idempotency-Key")).To(Equal(got[1].header.Get("Idempotency-Key")))
+	})
+
+	It("after the outcome: the next one only waits for the backoff", func() {
+		hook := listen(answer(http.StatusInternalServerError), answer(http.StatusOK))
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook()), console1()})
+		f.start(interceptor.Funcs{}).drive(nr)
+		after := f.start(interceptor.Funcs{})
+		Expect(after.drive(nr).RequeueAfter).To(Equal(2 * time.Second))
+		Expect(hook.requests()).To(HaveLen(1))
+		f.clock.SetTime(f.clock.Now().Add(2 * time.Second))
+		after.drive(nr)
+		Expect(hook.requests()).To(HaveLen(2))
+		Expect(f.get(nr).Status.Phase).To(Equal(v1alpha1.NotificationSent))
+	})
+
+	It("only failed to save an outcome: it remembers it, and sends nothing again", func() {
+		hook := listen(answer(http.StatusOK))
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
+		away := true
+		n := 0
+		p := f.start(interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, obj client.Object, opts ...client.SubResourceUpdateOption) error {
+			if n++; n > 1 && away {
+				return errors.New("the API server is away")
+			}
+			return c.SubResource(sub).Update(ctx, obj, opts...)
+		}})
+		p.reconcile(nr)
+		p.courier.running.Wait()
+		_, err := p.tryReconcile(nr)
+		Expect(err).To(HaveOccurred())
+		f.clock.SetTime(f.clock.Now().Add(time.Hour))
+		away = false
+		p.drive(nr)
+		Expect(states(f.get(nr))).To(Equal([]string{"0:1:Succeeded"}))
+		Expect(hook.requests()).To(HaveLen(1))
+	})
+
+	It("uses up its attempts in dying", func() {
+		hook := listen(answer(http.StatusOK))
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, retry(2, time.Second))
+		for range 2 {
+			p := f.start(interceptor.Funcs{})
+			p.reconcile(nr)
+			p.courier.running.Wait()
+			p.die()
+			f.clock.SetTime(f.clock.Now().Add(time.Minute))
+		}
+		f.start(interceptor.Funcs{}).drive(nr)
+		now := f.get(nr)
+		Expect(states(now)).To(Equal([]string{"0:1:Unknown", "0:2:Unknown"}))
+		Expect(now.Status.Phase).To(Equal(v1alpha1.NotificationFailed))
+		Expect(now.Status.FailureReason).To(ContainSubstring("may have been delivered"))
+	})
+})
+
+var _ = Describe("a notification that is to stop", func() {
+	var f *fixture
+	BeforeEach(func() { f = newFixture() })
+
+	remove := func(nr *v1alpha1.NotificationRequest) { Expect(env.Client.Delete(f.ctx, f.get(nr))).To(Succeed()) }
+
+	DescribeTable("before anything was sent", func(ending func(*v1alpha1.NotificationRequest), reason string) {
+		hook := listen(answer(http.StatusOK))
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, withFinalizer)
+		ending(nr)
+		f.start(interceptor.Funcs{}).drive(nr)
+		now := f.get(nr)
+		Expect(told(now)).To(Equal([]string{"Cancelled/Cancelled/final"}))
+		Expect(now.Status.DeliveryStatus).To(Equal("failed"))
+		Expect(now.Status.FailureReason).To(Equal(reason))
+		Expect(hook.requests()).To(BeEmpty())
+	},
+		Entry("cancelled", func(nr *v1alpha1.NotificationRequest) { f.cancel(nr) }, "cancelled after 0 of 1 channels were reached"),
+		Entry("deleted", func(nr *v1alpha1.NotificationRequest) { remove(nr) }, "deleted after 0 of 1 channels were reached"),
+	)
+
+	DescribeTable("while an attempt is under way and another has ended", func(ending func(*v1alpha1.NotificationRequest)) {
+		block := make(chan struct{})
+		hook := listen(func(http.ResponseWriter, *http.Request) { <-block })
+		DeferCleanup(func() { close(block) })
+		nr := f.request([]v1alpha1.Channel{console1(), f.webhook(hook.hook())})
+		p := f.start(interceptor.Funcs{})
+		p.reconcile(nr)
+		Eventually(func() state {
+			_, s := p.courier.look(jobOf(nr, &v1alpha1.DeliveryAttempt{Channel: 0, Attempt: 1}))
+			return s
+		}, testenv.Timeout).Should(Equal(hasEnded))
+		Eventually(hook.requests, testenv.Timeout).Should(HaveLen(1))
+		ending(nr)
+		p.drive(nr)
+		now := f.get(nr)
+		Expect(told(now)).To(Equal([]string{"SendingStarted/Sending", "DeliverySucceeded/Sending", "Cancelled/Cancelled/final"}))
+		Expect(states(now)).To(Equal([]string{"0:1:Succeeded", "1:1:Unknown"}))
+		Expect(now.Status.DeliveryStatus).To(Equal("partial"))
+		Expect(p.courier.taken).To(BeZero())
+	},
+		Entry("cancelled", func(nr *v1alpha1.NotificationRequest) { f.cancel(nr) }),
+		Entry("deleted", func(nr *v1alpha1.NotificationRequest) { remove(nr) }),
+	)
+
+	It("is cancelled while it waits to try again", func() {
+		hook := listen(answer(http.StatusInternalServerError))
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
+		p := f.start(interceptor.Funcs{})
+		p.drive(nr)
+		f.cancel(nr)
+		p.drive(nr)
+		Expect(told(f.get(nr))).To(Equal([]string{"SendingStarted/Sending", "DeliveryFailed/Retrying", "Cancelled/Cancelled/final"}))
+	})
+
+	It("was delivered before the cancellation came: it says so", func() {
+		nr := f.request([]v1alpha1.Channel{console1()})
+		p := f.start(interceptor.Funcs{})
+		p.reconcile(nr)
+		p.courier.running.Wait()
+		f.cancel(nr)
+		p.drive(nr)
+		Expect(told(f.get(nr))).To(Equal([]string{"SendingStarted/Sending", "DeliverySucceeded/Sent/final"}))
+	})
+
+	It("is let go when it has no finalizer of ours", func() {
+		hook := listen(answer(http.StatusOK))
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, func(nr *v1alpha1.NotificationRequest) {
+			nr.Finalizers = []string{"example.com/other"}
+		})
+		remove(nr)
+		f.start(interceptor.Funcs{}).drive(nr)
+		now := f.get(nr)
+		Expect(now.Status.Outbox).To(BeNil())
+		Expect(hook.requests()).To(BeEmpty())
+		now.Finalizers = nil
+		Expect(env.Client.Update(f.ctx, now)).To(Succeed())
+	})
+
+	It("is gone: everything about it is forgotten", func() {
+		p := f.start(interceptor.Funcs{})
+		nr := &v1alpha1.NotificationRequest{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "gone"}}
+		Expect(p.reconcile(nr)).To(BeZero())
+	})
+})

@@ -1,0 +1,143 @@
+package notification
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"regexp"
+	"syscall"
+	"time"
+
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+const (
+	// answerBytes of a receiver's answer are read, the rest is left unread.
+	answerBytes = 16 << 10
+	// headerBytes bounds the header of an answer.
+	headerBytes = 32 << 10
+)
+
+// errorCode is the form of the answers with which Slack explains a refusal ("invalid_payload"): the only text of a receiver that is repeated.
+var errorCode = regexp.MustCompile(`^[a-z][a-z0-9_]{1,63}$`)
+
+// poster posts JSON to URLs that Secrets hold.
+type poster struct {
+	live  client.Reader
+	clock clock.PassiveClock
+	http  *http.Client
+	allow addressPolicy
+}
+
+func newPoster(live client.Reader, c clock.PassiveClock, allow addressPolicy) *poster {
+	dialer := &net.Dialer{Timeout: 30 * time.Second, Control: func(_, address string, _ syscall.RawConn) error { return allow.check(address) }}
+	return &poster{live: live, clock: c, allow: allow, http: &http.Client{
+		Transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            dialer.DialContext,
+			ForceAttemptHTTP2:      true,
+			TLSHandshakeTimeout:    30 * time.Second,
+			MaxResponseHeaderBytes: headerBytes,
+			// A connection that is used again makes the transport repeat a request on its own, since Idempotency-Key tells it that it
+			// may: an attempt that nobody wrote down.
+			DisableKeepAlives: true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// post makes one attempt.
+func (p *poster) post(ctx context.Context, m message, timeout time.Duration, body any, header http.Header) outcome {
+	target, err := p.endpoint(ctx, m.nr.Namespace, m.secretRef())
+	if err != nil {
+		return failed(err.Error())
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return failed("the message does not encode to JSON").forGood()
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(text))
+	if err != nil {
+		return failed(notAURL(m.secretRef()))
+	}
+	for k, v := range header {
+		req.Header[k] = v
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "holdfast")
+	answer, err := p.http.Do(req)
+	if err != nil {
+		return failed(describe(err, timeout))
+	}
+	defer answer.Body.Close()
+	said, _ := io.ReadAll(io.LimitReader(answer.Body, answerBytes)) // the status is what counts; a body that breaks off changes nothing
+	return p.judge(answer, said)
+}
+
+// judge reads the status: 2xx is delivered; a server's failure, 408, 425 and 429 may pass; all else, redirects too, is for good.
+func (p *poster) judge(answer *http.Response, said []byte) outcome {
+	code := answer.StatusCode
+	if code >= 200 && code < 300 {
+		o := succeeded()
+		o.code = int32(code)
+		return o
+	}
+	reason := fmt.Sprintf("answered %d", code)
+	if name := http.StatusText(code); name != "" {
+		reason += " " + name
+	}
+	if said = bytes.TrimSpace(said); errorCode.Match(said) {
+		reason += ": " + string(said)
+	}
+	if code >= 300 && code < 400 {
+		reason += "; redirects are not followed"
+	}
+	o := failed(reason)
+	o.code = int32(code)
+	switch {
+	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooEarly, code == http.StatusTooManyRequests:
+		o.retryAfter = parseRetryAfter(answer.Header.Get("Retry-After"), p.clock.Now())
+		return o
+	}
+	return o.forGood()
+}
+
+// addressPolicy says where the manager may connect to. It is asked with addresses, after names were resolved, so that no name can lead elsewhere.
+type addressPolicy struct{ loopback bool }
+
+// errRefused says that policy forbids an address. It does not name it.
+type errRefused struct{ what string }
+
+func (e errRefused) Error() string {
+	return fmt.Sprintf("the URL leads to a %s address, where the manager does not send", e.what)
+}
+
+func (a addressPolicy) check(address string) error {
+	at, err := netip.ParseAddrPort(address)
+	if err != nil {
+		return errRefused{"malformed"}
+	}
+	return a.checkIP(at.Addr())
+}
+
+func (a addressPolicy) checkIP(ip netip.Addr) error {
+	ip = ip.Unmap().WithZone("")
+	switch {
+	case ip.IsLinkLocalUnicast(), ip == metadataIPv6:
+		return errRefused{"link-local"}
+	case ip.IsMulticast(), ip.IsUnspecified(), ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+		return errRefused{"multicast, broadcast or unspecified"}
+	case ip.IsLoopback() && !a.loopback:
+		return errRefused{"loopback"}
+	}
+	return nil
+}
+
+// metadataIPv6 is where one cloud serves its instance metadata outside of the link-local range.
+var metadataIPv6 = netip.MustParseAddr("fd00:ec2::254")

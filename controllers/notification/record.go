@@ -1,0 +1,85 @@
+package notification
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/models"
+)
+
+// Ten channels of twenty attempts must fit into one entry (64 KiB), with every text at its worst.
+const (
+	// subjectBytes bounds the subject in the record.
+	subjectBytes = 2 << 10
+	// wholeErrors is how many of the newest attempts have their whole error in the record. Each attempt is the newest when its own entry is made; its place among
+	// the others later is shortened to oldErrorBytes.
+	wholeErrors   = 20
+	oldErrorBytes = 32
+	// reasonBytes bounds what failureReason quotes of each channel's last error.
+	reasonBytes = 90
+)
+
+// recordOf is the audit record of a notification as it stands now.
+func recordOf(nr *v1alpha1.NotificationRequest) models.Notification {
+	labels := labelsOf(nr.Spec.Channels)
+	return models.Notification{
+		RemediationID:           string(nr.Spec.RemediationRef.UID),
+		NotificationRequestedAt: microtime.New(nr.CreationTimestamp.Time),
+		NotificationSentAt:      nr.Status.SentTime.DeepCopy(),
+		DeliveryConfirmedAt:     nr.Status.ConfirmedTime.DeepCopy(),
+		Channels:                labels,
+		DeliveryAttempts:        attemptsOf(nr, labels),
+		DeliveryStatus:          nr.Status.DeliveryStatus,
+		Subject:                 oneLine(nr.Spec.Subject, subjectBytes),
+		FailureReason:           nr.Status.FailureReason,
+	}
+}
+
+// attemptStates are the words of the audit trail for an attempt's state.
+var attemptStates = map[string]string{
+	v1alpha1.AttemptSending:   "sending",
+	v1alpha1.AttemptSucceeded: "success",
+	v1alpha1.AttemptFailed:    "failed",
+	v1alpha1.AttemptUnknown:   "unknown",
+}
+
+func attemptsOf(nr *v1alpha1.NotificationRequest, labels []string) []models.DeliveryAttempt {
+	attempts := make([]models.DeliveryAttempt, len(nr.Status.Attempts))
+	old := len(attempts) - wholeErrors
+	for i := range attempts {
+		a := &nr.Status.Attempts[i]
+		text := a.Error
+		if i < old {
+			text = oneLine(text, oldErrorBytes)
+		}
+		attempts[i] = models.DeliveryAttempt{
+			Channel: labelOf(labels, a), Attempt: a.Attempt, Status: attemptStates[a.State],
+			StartedAt: a.StartedTime.DeepCopy(), StatusCode: a.StatusCode, Error: text,
+		}
+		if a.DurationMilliseconds != nil {
+			attempts[i].Duration = *a.DurationMilliseconds
+		}
+	}
+	return attempts
+}
+
+// labelOf bears with an attempt that names no channel, since anybody with the right to may have edited the status.
+func labelOf(labels []string, a *v1alpha1.DeliveryAttempt) string {
+	if a.Channel < 0 || int(a.Channel) >= len(labels) {
+		return string(a.Type)
+	}
+	return labels[a.Channel]
+}
+
+// failureReason names every channel that was not reached, and its last error; empty when all were.
+func failureReason(nr *v1alpha1.NotificationRequest, p plan) string {
+	labels, last := labelsOf(nr.Spec.Channels), lastAttempts(nr)
+	var reasons []string
+	for _, c := range p.failed {
+		a := &nr.Status.Attempts[last[c]]
+		reasons = append(reasons, fmt.Sprintf("%s: %s (attempt %d)", labels[c], oneLine(a.Error, reasonBytes), a.Attempt))
+	}
+	return strings.Join(reasons, "; ")
+}

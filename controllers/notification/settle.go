@@ -1,0 +1,149 @@
+package notification
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// outcome is how an attempt ended.
+type outcome struct {
+	state    string // Succeeded, Failed or Unknown
+	code     int32  // of the HTTP answer, 0 when there was none
+	reason   string // of a failure, at most errorBytes, without the URL
+	finished time.Time
+	// permanent: another attempt cannot help.
+	permanent bool
+	// retryAfter is what the receiver asked for.
+	retryAfter time.Duration
+}
+
+// settle writes down, one entry each, the outcome of every attempt that has ended. The one that leaves nothing to do ends the record. An outcome leaves the
+// courier's memory only once it is saved.
+func (r *Reconciler) settle(ctx context.Context, s *scope) error {
+	for _, at := range planOf(s.nr, s.policy, r.clock.Now()).sending {
+		a := &s.nr.Status.Attempts[at]
+		o, ok := r.outcomeOf(s, a)
+		if !ok {
+			continue
+		}
+		if err := r.record(ctx, s, a, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// outcomeOf asks the courier. An attempt that is not ours, since its process died or is another manager, is Unknown once it can't be under way any more,
+// or at once when the notification is to stop.
+func (r *Reconciler) outcomeOf(s *scope, a *v1alpha1.DeliveryAttempt) (outcome, bool) {
+	now := r.clock.Now()
+	o, state := r.courier.look(jobOf(s.nr, a))
+	switch {
+	case state == hasEnded:
+		return o, true
+	case state == underWay:
+		return outcome{}, false
+	case s.stopping == "" && now.Before(handover(a, s.policy)):
+		return outcome{}, false
+	}
+	return outcome{state: v1alpha1.AttemptUnknown, reason: "the manager restarted before the outcome was written down; it may have been delivered"}, true
+}
+
+// record saves an outcome with its entry, and with it the end of the record if nothing is left to do.
+func (r *Reconciler) record(ctx context.Context, s *scope, a *v1alpha1.DeliveryAttempt, o outcome) error {
+	job := jobOf(s.nr, a)
+	r.apply(s, a, o)
+	p := planOf(s.nr, s.policy, r.clock.Now())
+	if len(p.reached) > 0 && s.nr.Status.SentTime == nil {
+		s.nr.Status.SentTime = microtime.NewPointer(o.finished)
+	}
+	if p.ended() {
+		phase, delivery := finalPhase(p)
+		if delivery == v1alpha1.DeliverySuccess {
+			s.nr.Status.ConfirmedTime = microtime.NewPointer(o.finished)
+		}
+		r.end(s, phase, delivery, failureReason(s.nr, p))
+	} else {
+		s.nr.Status.Phase = workingPhase(s.nr, s.policy)
+	}
+	if err := r.save(ctx, s, "Delivery"+o.state); err != nil {
+		return err
+	}
+	r.courier.drop(job)
+	return nil
+}
+
+func (r *Reconciler) apply(s *scope, a *v1alpha1.DeliveryAttempt, o outcome) {
+	a.State, a.Error, a.Permanent = o.state, o.reason, o.permanent
+	if !o.finished.IsZero() {
+		a.DurationMilliseconds = ptr.To(max(0, o.finished.Sub(a.StartedTime.Time).Milliseconds()))
+	}
+	if o.code != 0 {
+		a.StatusCode = ptr.To(o.code)
+	}
+	if o.state == v1alpha1.AttemptFailed && !o.permanent && a.Attempt < s.policy.maxAttempts {
+		a.RetryTime = microtime.NewPointer(o.finished.Add(s.policy.backoff(a.Attempt, o.retryAfter, r.random)))
+	}
+}
+
+// end sets what the last entry says.
+func (r *Reconciler) end(s *scope, phase v1alpha1.NotificationPhase, delivery, reason string) {
+	s.nr.Status.Phase = phase
+	s.nr.Status.DeliveryStatus = delivery
+	s.nr.Status.FailureReason = reason
+	s.nr.Status.CompletedTime = microtime.NewPointer(r.clock.Now())
+}
+
+// save writes status and entry, and makes an Event when the phase has changed.
+func (r *Reconciler) save(ctx context.Context, s *scope, event string) error {
+	phase := s.nr.Status.Phase
+	reason := s.nr.Status.FailureReason
+	before := readyReason(s.nr)
+	lifecycle.SetReady(s.nr, string(phase), phase.Final(), phase == v1alpha1.NotificationSent, reason)
+	change := &outbox.Change{Kind: outbox.KindNotification, Event: event, Phase: string(phase), Record: recordOf(s.nr), Final: phase.Final()}
+	if err := s.draft.Save(ctx, change); err != nil {
+		return fmt.Errorf("save %s: %w", event, err)
+	}
+	if string(phase) != before {
+		r.announce(s.nr, reason)
+	}
+	return nil
+}
+
+func (r *Reconciler) announce(nr *v1alpha1.NotificationRequest, reason string) {
+	kind := lifecycle.Normal
+	switch nr.Status.Phase {
+	case v1alpha1.NotificationRetrying, v1alpha1.NotificationPartiallySent, v1alpha1.NotificationFailed:
+		kind = lifecycle.Warning
+	}
+	lifecycle.Announce(r.recorder, nr, kind, string(nr.Status.Phase), reason)
+}
+
+func readyReason(nr *v1alpha1.NotificationRequest) string {
+	for i := range nr.Status.Conditions {
+		if nr.Status.Conditions[i].Type == v1alpha1.ConditionReady {
+			return nr.Status.Conditions[i].Reason
+		}
+	}
+	return ""
+}
+
+// job names one attempt of one resource.
+type job struct {
+	resource         types.NamespacedName
+	uid              types.UID
+	channel, attempt int32
+}
+
+func jobOf(nr *v1alpha1.NotificationRequest, a *v1alpha1.DeliveryAttempt) job {
+	return job{resource: types.NamespacedName{Namespace: nr.Namespace, Name: nr.Name}, uid: nr.UID, channel: a.Channel, attempt: a.Attempt}
+}

@@ -1,0 +1,28 @@
+package notification
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+)
+
+// stop ends the record of a notification that was cancelled or deleted. What is under way is broken off; since the receiver may have it already, its outcome is
+// Unknown. What had ended before has its own entry by now (see settle).
+func (r *Reconciler) stop(ctx context.Context, s *scope) error {
+	p := planOf(s.nr, s.policy, r.clock.Now())
+	for _, at := range p.sending {
+		a := &s.nr.Status.Attempts[at]
+		a.State, a.Error = v1alpha1.AttemptUnknown, s.stopping+" while the attempt was under way; it may have been delivered"
+	}
+	delivery := v1alpha1.DeliveryFailed
+	if len(p.reached) > 0 {
+		delivery = v1alpha1.DeliveryPartial
+	}
+	r.end(s, v1alpha1.NotificationCancelled, delivery, fmt.Sprintf("%s after %d of %d channels were reached", s.stopping, len(p.reached), len(s.nr.Spec.Channels)))
+	if err := r.save(ctx, s, "Cancelled"); err != nil {
+		return err
+	}
+	r.courier.forget(jobOf(s.nr, &v1alpha1.DeliveryAttempt{}).resource)
+	return nil
+}

@@ -1,0 +1,278 @@
+package notification
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	testclock "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/test/testenv"
+)
+
+func TestNotification(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "notification controller")
+}
+
+var env *testenv.Env
+
+var _ = BeforeSuite(func(ctx SpecContext) {
+	testenv.LogTo = GinkgoWriter
+	var err error
+	env, err = testenv.Start(ctx)
+	Expect(err).NotTo(HaveOccurred())
+}, NodeTimeout(5*testenv.LongTimeout))
+
+var _ = AfterSuite(func() { Expect(env.Stop()).To(Succeed()) })
+
+// fixture is one spec's namespace, clock, and store.
+type fixture struct {
+	ctx       context.Context
+	namespace string
+	clock     *testclock.FakePassiveClock
+	store     *watermarks
+}
+
+func newFixture() *fixture {
+	ctx, cancel := context.WithCancel(context.Background())
+	DeferCleanup(cancel)
+	return &fixture{
+		ctx: ctx, namespace: env.Namespace(ctx, "notify"),
+		clock: testclock.NewFakePassiveClock(time.Now().Truncate(time.Second)),
+		store: &watermarks{},
+	}
+}
+
+// watermarks says how far the store is, as the spec wants it.
+type watermarks struct {
+	mu sync.Mutex
+	at outbox.Watermark
+}
+
+func (w *watermarks) Watermark(types.UID) outbox.Watermark {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.at
+}
+
+func (w *watermarks) set(o *outbox.Outbox) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.at = outbox.Watermark{Sequence: o.LastSequence, Hash: o.HeadHash, Time: time.Now()}
+}
+
+// process is one life of a manager, driven by hand.
+type process struct {
+	*Reconciler
+	f        *fixture
+	recorder *events.FakeRecorder
+}
+
+// start begins a new process, which remembers nothing of others. Its API calls can be intercepted.
+func (f *fixture) start(funcs interceptor.Funcs, options ...outbox.Option) *process {
+	recorder := events.NewFakeRecorder(1000)
+	c := interceptor.NewClient(env.Client, funcs)
+	w := outbox.NewWriter(c, env.Client, f.store, append([]outbox.Option{outbox.WithClock(f.clock)}, options...)...)
+	r := New(c, env.Client, w, recorder, WithClock(f.clock), WithRandom(func() float64 { return 0 }))
+	return &process{Reconciler: r, f: f, recorder: recorder}
+}
+
+func (p *process) tryReconcile(nr *v1alpha1.NotificationRequest) (ctrl.Result, error) {
+	return p.Reconcile(p.f.ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(nr)})
+}
+
+func (p *process) reconcile(nr *v1alpha1.NotificationRequest) ctrl.Result {
+	GinkgoHelper()
+	res, err := p.tryReconcile(nr)
+	Expect(err).NotTo(HaveOccurred())
+	return res
+}
+
+// drive reconciles, as a manager does, until no attempt is under way and every outcome is saved.
+func (p *process) drive(nr *v1alpha1.NotificationRequest) ctrl.Result {
+	GinkgoHelper()
+	for range 50 {
+		res := p.reconcile(nr)
+		p.courier.running.Wait()
+		if len(p.courier.attempts) == 0 {
+			return res
+		}
+	}
+	Fail("the notification does not come to rest")
+	return ctrl.Result{}
+}
+
+// nrOption changes a request before it is created.
+type nrOption func(*v1alpha1.NotificationRequest)
+
+func retry(maxAttempts int32, timeout time.Duration) nrOption {
+	return func(nr *v1alpha1.NotificationRequest) {
+		nr.Spec.Retry = v1alpha1.RetryPolicy{MaxAttempts: maxAttempts, Timeout: &metav1.Duration{Duration: timeout}}
+	}
+}
+
+func withFinalizer(nr *v1alpha1.NotificationRequest) { nr.Finalizers = []string{outbox.Finalizer} }
+
+func (f *fixture) request(channels []v1alpha1.Channel, options ...nrOption) *v1alpha1.NotificationRequest {
+	GinkgoHelper()
+	nr := &v1alpha1.NotificationRequest{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "cart-"},
+		Spec: v1alpha1.NotificationRequestSpec{
+			RemediationRef: v1alpha1.RemediationRef{Name: "cart-crash", UID: "1f0e2d3c-0000-4000-8000-000000000001"},
+			Subject:        "cart is mended", Body: "It was <the release> & it is undone.", Channels: channels,
+		},
+	}
+	for _, o := range options {
+		o(nr)
+	}
+	Expect(env.Client.Create(f.ctx, nr)).To(Succeed())
+	return nr
+}
+
+// get reads the request as the API server has it.
+func (f *fixture) get(nr *v1alpha1.NotificationRequest) *v1alpha1.NotificationRequest {
+	GinkgoHelper()
+	live := &v1alpha1.NotificationRequest{}
+	Expect(env.Client.Get(f.ctx, client.ObjectKeyFromObject(nr), live)).To(Succeed())
+	return live
+}
+
+func (f *fixture) cancel(nr *v1alpha1.NotificationRequest) {
+	GinkgoHelper()
+	Expect(env.Client.Patch(f.ctx, f.get(nr), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`)))).To(Succeed())
+}
+
+// secret holds a URL and gives the reference to it.
+func (f *fixture) secret(url string) *v1alpha1.SecretKeyRef {
+	GinkgoHelper()
+	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "hook-"}, StringData: map[string]string{"url": url}}
+	Expect(env.Client.Create(f.ctx, s)).To(Succeed())
+	return &v1alpha1.SecretKeyRef{Name: s.Name, Key: "url"}
+}
+
+func console1() v1alpha1.Channel { return v1alpha1.Channel{Type: v1alpha1.ChannelConsole} }
+
+func (f *fixture) webhook(url string) v1alpha1.Channel {
+	return v1alpha1.Channel{Type: v1alpha1.ChannelWebhook, SecretRef: f.secret(url)}
+}
+
+func (f *fixture) slack(url string) v1alpha1.Channel {
+	return v1alpha1.Channel{Type: v1alpha1.ChannelSlack, SecretRef: f.secret(url)}
+}
+
+// received is one POST.
+type received struct {
+	header http.Header
+	body   map[string]any
+}
+
+// receiver is a real HTTP server that keeps what it gets and answers as it is told: one answer after the other, then the last one again.
+type receiver struct {
+	*httptest.Server
+	mu      sync.Mutex
+	got     []received
+	answers []http.HandlerFunc
+}
+
+const hookPath = "/services/T000/B000/very-secret-token"
+
+func listen(answers ...http.HandlerFunc) *receiver {
+	r := &receiver{answers: answers}
+	r.Server = httptest.NewServer(r)
+	DeferCleanup(r.Close)
+	return r
+}
+
+// hook is the URL that must never be seen.
+func (r *receiver) hook() string { return r.URL + hookPath }
+
+func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	var body map[string]any
+	if err := json.NewDecoder(req.Body).Decode(&body); err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	r.mu.Lock()
+	answer := r.answers[min(len(r.got), len(r.answers)-1)]
+	r.got = append(r.got, received{header: req.Header.Clone(), body: body})
+	r.mu.Unlock()
+	answer(w, req)
+}
+
+func (r *receiver) requests() []received {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]received(nil), r.got...)
+}
+
+func answer(code int) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+// told are the events of the entries, with the phases after them.
+func told(nr *v1alpha1.NotificationRequest) []string {
+	var events []string
+	for _, e := range nr.Status.Outbox.Entries {
+		text := e.Event + "/" + e.Phase
+		if e.Final {
+			text += "/final"
+		}
+		events = append(events, text)
+	}
+	return events
+}
+
+func recordAt(nr *v1alpha1.NotificationRequest, entry int) models.Notification {
+	GinkgoHelper()
+	var record models.Notification
+	Expect(json.Unmarshal(nr.Status.Outbox.Entries[entry].Record.Raw, &record)).To(Succeed())
+	return record
+}
+
+func lastRecord(nr *v1alpha1.NotificationRequest) models.Notification {
+	GinkgoHelper()
+	return recordAt(nr, len(nr.Status.Outbox.Entries)-1)
+}
+
+// states are the states of all attempts, as channel:attempt:state.
+func states(nr *v1alpha1.NotificationRequest) []string {
+	var all []string
+	for _, a := range nr.Status.Attempts {
+		all = append(all, fmt.Sprintf("%d:%d:%s", a.Channel, a.Attempt, a.State))
+	}
+	return all
+}
+
+// everything is all that is known of a request: its JSON, entries included, and its Events.
+func (p *process) everything(nr *v1alpha1.NotificationRequest) string {
+	GinkgoHelper()
+	text, err := json.Marshal(p.f.get(nr))
+	Expect(err).NotTo(HaveOccurred())
+	all := string(text)
+	for {
+		select {
+		case e := <-p.recorder.Events:
+			all += "\n" + e
+		default:
+			return all
+		}
+	}
+}
