@@ -10,6 +10,7 @@ import (
 	"database/sql/driver"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -18,10 +19,14 @@ const Layout = "2006-01-02T15:04:05.000000Z"
 
 // Time is an instant in UTC, in whole microseconds. The zero value means "not set" and is written as null.
 //
+// The schema is a pattern that takes exactly what Parse reads, in the years 1000 to 2999: one value that Go cannot read would break the
+// list of the whole kind, and beyond these years an offset can make the zero value, or a year that RFC 3339 cannot write. The format
+// date-time would not do: for it the API server (1.37) also takes an empty list, and offsets that no clock has. A CEL rule would not do
+// either: its cost forbids times in lists without a bound.
+//
 // +kubebuilder:validation:Type=string
-// +kubebuilder:validation:Format=date-time
 // +kubebuilder:validation:MaxLength=64
-// +kubebuilder:validation:Pattern=`^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,30})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
+// +kubebuilder:validation:Pattern=`^([12][0-9]{3}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))|([12][0-9](0[48]|[2468][048]|[13579][26])|(12|16|20|24|28)00)-02-29)[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,30})?([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`
 type Time struct {
 	time.Time `json:"-"`
 }
@@ -43,9 +48,10 @@ func NewPointer(t time.Time) *Time {
 	return &m
 }
 
-// Parse reads any RFC 3339 time: with or without a fraction, with any offset. What is finer than a microsecond is cut off.
+// Parse reads any RFC 3339 time: with or without a fraction, with any offset, with T and Z in lower case too (section 5.6), which package
+// time refuses. What is finer than a microsecond is cut off.
 func Parse(s string) (Time, error) {
-	t, err := time.Parse(time.RFC3339Nano, s)
+	t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(s))
 	if err != nil {
 		return Time{}, fmt.Errorf("time %q: expected RFC 3339, as in %q", s, Layout)
 	}

@@ -254,7 +254,7 @@ type PhaseTransition struct {
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^-?([0-9]{1,9}(\.[0-9]+)?(ns|us|µs|ms|s|m|h))+$`
+	// +kubebuilder:validation:Pattern=`^-?((([0-9]{1,6}h)?[0-9]{1,2}m)?[0-9]{1,2}(\.[0-9]{1,9})?s|[0-9]{1,3}(\.[0-9]{1,6})?(ms|µs|ns))$`
 	Duration *metav1.Duration `json:"duration,omitempty"`
 }
 

@@ -13,6 +13,7 @@ const (
 )
 
 // Signal is the alert that asks for a remediation.
+// +kubebuilder:validation:XValidation:rule="timestamp(self.receivedTime.upperAscii()).getFullYear() >= 1970 && timestamp(self.receivedTime.upperAscii()).getFullYear() < 2900",fieldPath=".receivedTime",message="expected a time in RFC 3339 from the years 1970 to 2899, as in 2026-11-23T04:05:06Z"
 type Signal struct {
 	// fingerprint identifies the alert at its source: 64 lowercase hex digits.
 	// +required
