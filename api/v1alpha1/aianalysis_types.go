@@ -31,6 +31,9 @@ func (p AnalysisPhase) Final() bool {
 	return false
 }
 
+// ConditionDecisionRefused is True while a person's decision does not count, because the admission policy that makes sure who made it is not in force.
+const ConditionDecisionRefused = "DecisionRefused"
+
 // Verdict is a person's decision on a recommendation.
 // +kubebuilder:validation:Enum=Approved;Rejected
 type Verdict string
@@ -150,6 +153,10 @@ type AIAnalysisStatus struct {
 	// +optional
 	Recommendation *Recommendation `json:"recommendation,omitempty"`
 
+	// noActionReason says why nothing is recommended.
+	// +optional
+	NoActionReason string `json:"noActionReason,omitempty"`
+
 	// alternatives are what was weighed and why it was not recommended.
 	// +optional
 	// +listType=atomic
@@ -168,10 +175,13 @@ type AIAnalysisStatus struct {
 	// +optional
 	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
 
-	// conditions of the resource: Ready, and OutboxBlocked while a change is held back because the outbox is full.
+	// conditions of the resource: Ready, OutboxBlocked while a change is held back because the outbox is full, and DecisionRefused while a decision does not count
+	// because no admission policy makes sure who made it.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() < 2900)",message="expected times in RFC 3339 from the years 1970 to 2899"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// outbox holds the audit entries that are not yet durable in the store.
@@ -193,6 +203,11 @@ type Investigation struct {
 	// +required
 	StartedTime microtime.Time `json:"startedTime"`
 
+	// nextAttemptTime is when the investigator is asked again. It is there from the end of an attempt that failed to the beginning of the next; without it, and without
+	// completedTime, an attempt is under way.
+	// +optional
+	NextAttemptTime *microtime.Time `json:"nextAttemptTime,omitempty"`
+
 	// completedTime is when it answered.
 	// +optional
 	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
@@ -213,7 +228,7 @@ type Investigation struct {
 	// +optional
 	CompletionTokens *int32 `json:"completionTokens,omitempty"`
 
-	// lastError of the attempt before, if it failed.
+	// lastError of the newest attempt that failed.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
 }
@@ -282,7 +297,7 @@ type Approval struct {
 	// +optional
 	DurationSeconds *int64 `json:"durationSeconds,omitempty"`
 
-	// decidedBy is who decided.
+	// decidedBy is who decided; "policy" for an automatic approval.
 	// +optional
 	DecidedBy string `json:"decidedBy,omitempty"`
 

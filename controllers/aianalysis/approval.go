@@ -1,0 +1,155 @@
+package aianalysis
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
+	"github.com/holdfast-dev/holdfast/microtime"
+)
+
+// DecidedByPolicy is who approved when no person was asked.
+const DecidedByPolicy = "policy"
+
+// decide is what follows a finding, in the same write: the end, or the request for a decision.
+func (r *Reconciler) decide(ctx context.Context, s *scope) (ctrl.Result, error) {
+	status := &s.analysis.Status
+	rec := status.Recommendation
+	switch {
+	case rec == nil:
+		return r.finish(ctx, s, v1alpha1.AnalysisCompleted, eventCompleted, "Nothing is to be done: "+status.NoActionReason, "")
+	case s.analysis.Spec.Decision != nil:
+		// A person was quicker. Also where the policy would approve, it is theirs to say.
+		status.Approval = &v1alpha1.Approval{Required: true, RequestedTime: microtime.NewPointer(s.now)}
+		problem, err := r.unguarded(ctx)
+		if err != nil {
+			return ctrl.Result{}, err
+		}
+		if problem == "" {
+			return r.takeDecision(ctx, s)
+		}
+		setRefused(s.analysis, problem)
+	case approvedByPolicy(s.analysis.Spec.Approval, rec.Confidence):
+		return r.autoApprove(ctx, s)
+	}
+	status.Approval = &v1alpha1.Approval{Required: true, RequestedTime: microtime.NewPointer(s.now)}
+	if err := r.save(ctx, s, v1alpha1.AnalysisAwaitingApproval, eventCompleted, fmt.Sprintf("Recommends %s (%d %% sure) and waits for a decision.", rec.WorkflowID, rec.Confidence)); err != nil {
+		return ctrl.Result{}, err
+	}
+	r.runs.drop(s.key)
+	return ctrl.Result{RequeueAfter: r.nextLook(s)}, nil
+}
+
+// approvedByPolicy tells whether spec.approval lets a recommendation pass without a person.
+func approvedByPolicy(p v1alpha1.ApprovalPolicy, confidence int32) bool {
+	return p.Mode == v1alpha1.ApprovalAuto && p.AutoApproveAbove != nil && confidence >= *p.AutoApproveAbove
+}
+
+func (r *Reconciler) autoApprove(ctx context.Context, s *scope) (ctrl.Result, error) {
+	status := &s.analysis.Status
+	why := fmt.Sprintf("The confidence of %d %% is at or above the threshold of %d %%.", status.Recommendation.Confidence, *s.analysis.Spec.Approval.AutoApproveAbove)
+	status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: DecidedByPolicy, Justification: why,
+		DecidedTime: microtime.NewPointer(s.now), DurationSeconds: ptr.To[int64](0)}
+	return r.finish(ctx, s, v1alpha1.AnalysisCompleted, eventAutoApproved, fmt.Sprintf("Recommends %s, approved by the policy: %s", status.Recommendation.WorkflowID, why), "")
+}
+
+// awaitDecision waits for a person, but not for ever.
+func (r *Reconciler) awaitDecision(ctx context.Context, s *scope) (ctrl.Result, error) {
+	a := s.analysis
+	if approvalLeft(a, s.now) == 0 {
+		return r.expire(ctx, s)
+	}
+	if a.Spec.Decision == nil {
+		return ctrl.Result{RequeueAfter: r.nextLook(s)}, nil
+	}
+	problem, err := r.unguarded(ctx)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if problem == "" {
+		return r.takeDecision(ctx, s)
+	}
+	if setRefused(a, problem) {
+		lifecycle.Announce(r.recorder, a, lifecycle.Warning, "DecisionRefused", problem)
+	}
+	return ctrl.Result{RequeueAfter: r.nextLook(s)}, s.draft.Save(ctx, nil)
+}
+
+// takeDecision makes the person's decision ours, as of now.
+func (r *Reconciler) takeDecision(ctx context.Context, s *scope) (ctrl.Result, error) {
+	d, approval := s.analysis.Spec.Decision, s.analysis.Status.Approval
+	if c := meta.FindStatusCondition(s.analysis.Status.Conditions, v1alpha1.ConditionDecisionRefused); c != nil {
+		setCondition(s.analysis, metav1.ConditionFalse, "PolicyInForce", "The admission policy is in force.")
+	}
+	s.close(approval)
+	approval.DecidedBy, approval.Method = investigator.Clean(d.DecidedBy, maxDecidedBy), d.Method
+	approval.Justification = investigator.Clean(d.Justification, maxJustification)
+	id := s.analysis.Status.Recommendation.WorkflowID
+	if d.Verdict == v1alpha1.VerdictApproved {
+		approval.Status = v1alpha1.ApprovalApproved
+		return r.finish(ctx, s, v1alpha1.AnalysisCompleted, eventApproved, fmt.Sprintf("%s approved %s.", approval.DecidedBy, id), "")
+	}
+	approval.Status = v1alpha1.ApprovalRejected
+	reason := fmt.Sprintf("%s rejected %s", approval.DecidedBy, id)
+	return r.finish(ctx, s, v1alpha1.AnalysisRejected, eventRejected, reason+".", reason)
+}
+
+// Bounds in bytes of what a person may write: 255 and 4,096 characters of up to four bytes.
+const (
+	maxDecidedBy     = 4 * 255
+	maxJustification = 4 * 4096
+)
+
+// expire ends an analysis that nobody decided in time. A decision that is there by now may have been made on a state that is long over, so it does not count.
+func (r *Reconciler) expire(ctx context.Context, s *scope) (ctrl.Result, error) {
+	s.close(s.analysis.Status.Approval)
+	s.analysis.Status.Approval.Status = v1alpha1.ApprovalExpired
+	reason := fmt.Sprintf("nobody decided within spec.approvalTimeout of %s", approvalTimeout(s.analysis))
+	if s.analysis.Spec.Decision != nil {
+		reason = fmt.Sprintf("no decision counted within spec.approvalTimeout of %s", approvalTimeout(s.analysis))
+	}
+	return r.finish(ctx, s, v1alpha1.AnalysisTimedOut, eventExpired, reason, reason)
+}
+
+// close notes when the wait was over, and how long it was.
+func (s *scope) close(a *v1alpha1.Approval) {
+	a.DecidedTime = microtime.NewPointer(s.now)
+	a.DurationSeconds = ptr.To(int64(a.DecidedTime.Sub(a.RequestedTime) / time.Second))
+}
+
+// nextLook is when the wait for a decision ends, or when the admission policy may be in force by now.
+func (r *Reconciler) nextLook(s *scope) time.Duration {
+	left := approvalLeft(s.analysis, s.now)
+	if s.analysis.Spec.Decision != nil {
+		return min(left, r.settings.guardRecheck)
+	}
+	return left
+}
+
+func approvalLeft(a *v1alpha1.AIAnalysis, now time.Time) time.Duration {
+	return max(0, a.Status.Approval.RequestedTime.Add(approvalTimeout(a)).Sub(now))
+}
+
+func approvalTimeout(a *v1alpha1.AIAnalysis) time.Duration {
+	if a.Spec.ApprovalTimeout == nil {
+		return time.Hour // The CRD has a default; this is for resources older than it.
+	}
+	return a.Spec.ApprovalTimeout.Duration
+}
+
+// setRefused says that the decision does not count, and whether that is new.
+func setRefused(a *v1alpha1.AIAnalysis, problem string) bool {
+	return setCondition(a, metav1.ConditionTrue, "PolicyNotInForce", problem)
+}
+
+func setCondition(a *v1alpha1.AIAnalysis, status metav1.ConditionStatus, reason, message string) bool {
+	return meta.SetStatusCondition(&a.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionDecisionRefused, Status: status, Reason: reason, Message: message, ObservedGeneration: a.Generation})
+}

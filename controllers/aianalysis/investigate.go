@@ -1,0 +1,175 @@
+package aianalysis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
+	"github.com/holdfast-dev/holdfast/microtime"
+)
+
+const (
+	// slotRetry is how soon an analysis looks again for a slot, beside being woken when one is free.
+	slotRetry = 5 * time.Second
+	// lastResort is how long after an attempt's deadline the controller looks, beside being woken by its end.
+	lastResort = 2 * time.Second
+	maxBackoff = time.Minute
+)
+
+// errInterrupted is the end of an attempt that this process did not begin and nobody has finished.
+var errInterrupted = errors.New("the controller that asked stopped before it had the answer")
+
+// begin asks for the first time.
+func (r *Reconciler) begin(ctx context.Context, s *scope) (ctrl.Result, error) {
+	a := s.analysis
+	if left(a, s.now) == 0 {
+		return r.timeOut(ctx, s, "no investigation could begin in time")
+	}
+	return r.ask(ctx, s, 2, func() error {
+		a.Status.Investigation = &v1alpha1.Investigation{Investigator: investigator.Clean(r.investigator.Name(), 100), Attempt: 1, StartedTime: microtime.New(s.now)}
+		return r.save(ctx, s, v1alpha1.AnalysisInvestigating, eventStarted, "Asking "+r.investigator.Name()+" what is wrong.")
+	}, func() error {
+		if a.Status.Phase != "" {
+			return nil
+		}
+		return r.save(ctx, s, v1alpha1.AnalysisPending, eventCreated, "Waiting until another investigation has ended.")
+	})
+}
+
+// askAgain is the next attempt.
+func (r *Reconciler) askAgain(ctx context.Context, s *scope) (ctrl.Result, error) {
+	return r.ask(ctx, s, 1, func() error {
+		i := s.analysis.Status.Investigation
+		i.Attempt++
+		i.NextAttemptTime = nil
+		return s.draft.Save(ctx, nil)
+	}, func() error { return nil })
+}
+
+// ask takes a slot, makes room for the entries that the answer will bring, saves the intent, and only then begins. Without a slot it calls wait.
+func (r *Reconciler) ask(ctx context.Context, s *scope, entries int, intend, wait func() error) (ctrl.Result, error) {
+	if !r.runs.admit(s.key) {
+		return ctrl.Result{RequeueAfter: slotRetry}, wait()
+	}
+	begun := false
+	defer func() {
+		if !begun {
+			r.runs.release() // whoever waits looks again by itself
+		}
+	}()
+	if ok, err := s.draft.Reserve(ctx, entries); !ok {
+		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+	}
+	if err := intend(); err != nil {
+		return ctrl.Result{}, err
+	}
+	a := s.analysis
+	q := investigator.Request{Namespace: a.Namespace, Target: a.Spec.Target, Signal: *a.Spec.Signal.DeepCopy()}
+	timeout := min(r.settings.attemptTimeout, left(a, s.now))
+	begun = true
+	r.runs.begin(ctx, s.key, a.UID, a.Status.Investigation.Attempt, timeout, func(ctx context.Context) (investigator.Finding, error) {
+		return r.investigator.Investigate(ctx, q)
+	})
+	return ctrl.Result{RequeueAfter: timeout + lastResort}, nil
+}
+
+// investigate looks where the attempt stands.
+func (r *Reconciler) investigate(ctx context.Context, s *scope) (ctrl.Result, error) {
+	i := s.analysis.Status.Investigation
+	attempt := r.runs.find(s.key, s.analysis.UID, i.Attempt)
+	switch {
+	case i.NextAttemptTime != nil:
+		return r.pause(ctx, s)
+	case attempt == nil:
+		return r.attemptFailed(ctx, s, errInterrupted, 0)
+	case !attempt.finished():
+		return ctrl.Result{RequeueAfter: max(lastResort, attempt.deadline.Sub(s.now)+lastResort)}, nil
+	case r.runs.ctx.Err() != nil:
+		// The process is ending and has cancelled the attempt; the next one finds it unfinished.
+		return ctrl.Result{}, nil
+	}
+	answer := attempt.answer
+	finding, err := answer.finding, answer.err
+	if err == nil {
+		finding, err = investigator.Check(r.catalogue, s.analysis.Spec.Target.Kind, finding)
+	}
+	if err != nil {
+		return r.attemptFailed(ctx, s, err, r.settings.backoff<<min(i.Attempt-1, 10))
+	}
+	s.keep(finding, answer)
+	return r.decide(ctx, s)
+}
+
+// keep writes a finding into the status.
+func (s *scope) keep(f investigator.Finding, a answer) {
+	status := &s.analysis.Status
+	status.RootCause, status.RootCauseConfidence, status.NoActionReason = f.RootCause, ptr.To(f.RootCauseConfidence), f.NoActionReason
+	status.Recommendation = nil
+	if rec := f.Recommendation; rec != nil {
+		status.Recommendation = &v1alpha1.Recommendation{WorkflowID: rec.WorkflowID, Parameters: rec.Parameters, Confidence: rec.Confidence, Rationale: rec.Rationale}
+	}
+	status.Alternatives = make([]v1alpha1.Alternative, 0, len(f.Alternatives))
+	for _, alt := range f.Alternatives {
+		status.Alternatives = append(status.Alternatives, v1alpha1.Alternative{Action: alt.Action, Confidence: alt.Confidence, RejectedReason: alt.RejectedReason})
+	}
+	i := status.Investigation
+	i.CompletedTime = microtime.NewPointer(a.ended)
+	i.ResponseTimeMilliseconds = ptr.To(a.ended.Sub(a.started).Milliseconds())
+	i.Model, i.PromptTokens, i.CompletionTokens = f.Model, f.PromptTokens, f.CompletionTokens
+}
+
+// pause waits for the time of the next attempt.
+func (r *Reconciler) pause(ctx context.Context, s *scope) (ctrl.Result, error) {
+	i := s.analysis.Status.Investigation
+	if left(s.analysis, s.now) == 0 {
+		return r.timeOut(ctx, s, "the last error was: "+i.LastError)
+	}
+	if wait := i.NextAttemptTime.Time.Sub(s.now); wait > 0 {
+		return ctrl.Result{RequeueAfter: wait}, nil
+	}
+	return r.askAgain(ctx, s)
+}
+
+// attemptFailed records the failure, and what follows: another attempt after the backoff, or the end.
+func (r *Reconciler) attemptFailed(ctx context.Context, s *scope, cause error, backoff time.Duration) (ctrl.Result, error) {
+	i := s.analysis.Status.Investigation
+	i.LastError = investigator.Clean(cause.Error(), investigator.MaxError)
+	backoff = min(backoff, maxBackoff)
+	switch {
+	case left(s.analysis, s.now) <= backoff:
+		return r.timeOut(ctx, s, fmt.Sprintf("attempt %d failed and no time is left for another: %s", i.Attempt, i.LastError))
+	case i.Attempt >= r.settings.attempts:
+		reason := fmt.Sprintf("%s gave no usable answer in %d attempts, the last error was: %s", i.Investigator, i.Attempt, i.LastError)
+		return r.finish(ctx, s, v1alpha1.AnalysisFailed, eventFailed, reason, reason)
+	}
+	i.NextAttemptTime = microtime.NewPointer(s.now.Add(backoff))
+	if err := r.save(ctx, s, v1alpha1.AnalysisInvestigating, eventAttemptFailed, fmt.Sprintf("Attempt %d failed: %s", i.Attempt, i.LastError)); err != nil {
+		return ctrl.Result{}, err
+	}
+	r.runs.drop(s.key)
+	return ctrl.Result{RequeueAfter: max(backoff, time.Millisecond)}, nil
+}
+
+func (r *Reconciler) timeOut(ctx context.Context, s *scope, why string) (ctrl.Result, error) {
+	reason := fmt.Sprintf("no finding within spec.timeout of %s: %s", s.analysis.Spec.Timeout.Duration, why)
+	return r.finish(ctx, s, v1alpha1.AnalysisTimedOut, eventTimedOut, reason, reason)
+}
+
+// left is the time that the investigation has left: spec.timeout from its start, before that from the creation of the resource.
+func left(a *v1alpha1.AIAnalysis, now time.Time) time.Duration {
+	start := a.CreationTimestamp.Time
+	if i := a.Status.Investigation; i != nil {
+		start = i.StartedTime.Time
+	}
+	if remaining, ok := lifecycle.Remaining(start, a.Spec.Timeout, now); ok {
+		return remaining
+	}
+	return time.Hour // The CRD has a default; this is for resources older than it.
+}

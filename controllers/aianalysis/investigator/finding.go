@@ -1,0 +1,174 @@
+package investigator
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/catalogue"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// ErrAnswer says that an answer cannot be used. Asking again may help.
+var ErrAnswer = errors.New("unusable answer")
+
+// Request is what an investigator is asked.
+type Request struct {
+	// Namespace of the target.
+	Namespace string
+	// Target is the workload that the alert is about.
+	Target v1alpha1.Target
+	// Signal is the alert.
+	Signal v1alpha1.Signal
+}
+
+// Finding is the answer.
+type Finding struct {
+	// RootCause in prose, with its evidence.
+	RootCause string
+	// RootCauseConfidence in percent.
+	RootCauseConfidence int32
+	// Recommendation is nil when nothing should be done.
+	Recommendation *Recommendation
+	// NoActionReason says why nothing is recommended.
+	NoActionReason string
+	// Alternatives that were weighed and rejected.
+	Alternatives []Alternative
+	// Model that answered; empty if it was none.
+	Model string
+	// PromptTokens and CompletionTokens that the model read and wrote, if it said.
+	PromptTokens, CompletionTokens *int32
+}
+
+// Recommendation is a workflow of the catalogue.
+type Recommendation struct {
+	WorkflowID string
+	Parameters map[string]string
+	// Confidence in percent that the workflow helps.
+	Confidence int32
+	Rationale  string
+}
+
+// Alternative is a workflow, or something that no workflow does, that was weighed and rejected.
+type Alternative struct {
+	Action string
+	// Confidence in percent that it would have helped.
+	Confidence     int32
+	RejectedReason string
+}
+
+// Bounds of texts, in bytes. JSON writes a quote or a line break as two bytes, so the whole record stays below 2 × 6 KiB × 2 (root cause, rationale) + 8 × 1.7 KiB
+// (alternatives) + 16 KiB (a justification of 4,096 characters) + 2 × 2 KiB (the reason of a failure) = 58 KiB.
+const (
+	MaxProse        = 6 << 10
+	MaxReason       = 600
+	MaxAction       = 255
+	MaxAlternatives = 8
+	MaxError        = 2 << 10
+	maxModel        = 255
+)
+
+// Clean makes a text from outside safe to keep: valid UTF-8, no control characters but line breaks and tabs (each becomes U+FFFD), no white space around it, at
+// most max bytes.
+func Clean(text string, max int) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
+			return '\uFFFD'
+		}
+		return r
+	}, strings.ReplaceAll(text, "\r\n", "\n"))
+	return outbox.Bound(strings.TrimSpace(text), max)
+}
+
+// Check returns the finding as it may be kept (see the package's invariants), for a target of this kind. Errors wrap ErrAnswer.
+func Check(c *catalogue.Catalogue, kind string, f Finding) (Finding, error) {
+	f.RootCause = Clean(f.RootCause, MaxProse)
+	f.NoActionReason = Clean(f.NoActionReason, MaxProse)
+	f.Model = Clean(f.Model, maxModel)
+	if f.RootCause == "" {
+		return Finding{}, fmt.Errorf("%w: root cause is empty, expected prose", ErrAnswer)
+	}
+	if err := percentage("confidence in the root cause", f.RootCauseConfidence); err != nil {
+		return Finding{}, err
+	}
+	alternatives, err := checkAlternatives(f.Alternatives)
+	if err != nil {
+		return Finding{}, err
+	}
+	f.Alternatives = alternatives
+	if f.Recommendation == nil {
+		if f.NoActionReason == "" {
+			f.NoActionReason = "The investigator recommends nothing and does not say why."
+		}
+		return f, nil
+	}
+	return checkRecommendation(c, kind, f)
+}
+
+func checkRecommendation(c *catalogue.Catalogue, kind string, f Finding) (Finding, error) {
+	r := *f.Recommendation
+	if err := percentage("confidence in the recommendation", r.Confidence); err != nil {
+		return Finding{}, err
+	}
+	r.Parameters = maps.Clone(r.Parameters)
+	r.Rationale = Clean(r.Rationale, MaxProse)
+	f.Recommendation = &r
+	if problem := unusable(c, kind, r); problem != "" {
+		// It comes first, since what follows may be cut.
+		rejected := Alternative{Action: Clean(r.WorkflowID, MaxAction), Confidence: r.Confidence, RejectedReason: Clean(problem, MaxReason)}
+		if rejected.Action == "" {
+			rejected.Action = "(unnamed)"
+		}
+		f.Alternatives = slices.Insert(f.Alternatives, 0, rejected)
+		f.Alternatives = f.Alternatives[:min(len(f.Alternatives), MaxAlternatives)]
+		f.NoActionReason = Clean("What the investigator recommended cannot be run: "+problem, MaxProse)
+		f.Recommendation = nil
+		return f, nil
+	}
+	f.NoActionReason = ""
+	return f, nil
+}
+
+// unusable says why a recommendation cannot be run, or nothing.
+func unusable(c *catalogue.Catalogue, kind string, r Recommendation) string {
+	w, ok := c.Get(r.WorkflowID)
+	if !ok {
+		return fmt.Sprintf("workflow %.64q is not in the catalogue, expected one of %s", r.WorkflowID, strings.Join(c.IDs(), ", "))
+	}
+	if !w.Supports(kind) {
+		return fmt.Sprintf("workflow %s cannot be run on a %s, expected %s", w.ID, kind, strings.Join(w.Kinds, ", "))
+	}
+	if _, err := w.Render(r.Parameters); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+func checkAlternatives(all []Alternative) ([]Alternative, error) {
+	kept := make([]Alternative, 0, min(len(all), MaxAlternatives))
+	for _, a := range all {
+		if len(kept) == MaxAlternatives {
+			break
+		}
+		if err := percentage("confidence in an alternative", a.Confidence); err != nil {
+			return nil, err
+		}
+		a.Action, a.RejectedReason = Clean(a.Action, MaxAction), Clean(a.RejectedReason, MaxReason)
+		if a.Action == "" {
+			continue
+		}
+		kept = append(kept, a)
+	}
+	return kept, nil
+}
+
+func percentage(what string, p int32) error {
+	if p < 0 || p > 100 {
+		return fmt.Errorf("%w: %s is %d, expected 0 to 100", ErrAnswer, what, p)
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package aianalysis
+
+import (
+	"context"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/catalogue"
+	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+	"github.com/holdfast-dev/holdfast/controllers/aianalysis/rules"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// Investigator finds out what is wrong with a target and what to do. It only reads, heeds its context, and may be asked several things at once.
+type Investigator interface {
+	// Name as resources and audit records have it, at most 100 bytes.
+	Name() string
+	// Investigate answers, or fails; then it is asked again.
+	Investigate(ctx context.Context, q investigator.Request) (investigator.Finding, error)
+}
+
+// Reconciler is the AIAnalysis controller.
+type Reconciler struct {
+	client   client.Client
+	live     client.Reader
+	writer   *outbox.Writer
+	recorder events.EventRecorder
+
+	investigator Investigator
+	catalogue    *catalogue.Catalogue
+	clock        clock.PassiveClock
+	settings     settings
+	runs         *runs
+}
+
+// settings are the numbers that options change.
+type settings struct {
+	slots          int
+	attempts       int32
+	attemptTimeout time.Duration
+	backoff        time.Duration
+	guardRecheck   time.Duration
+}
+
+// Option changes a default.
+type Option func(*Reconciler)
+
+// WithInvestigator replaces the rules.
+func WithInvestigator(i Investigator) Option { return func(r *Reconciler) { r.investigator = i } }
+
+// WithCatalogue replaces the embedded catalogue.
+func WithCatalogue(c *catalogue.Catalogue) Option { return func(r *Reconciler) { r.catalogue = c } }
+
+// WithClock replaces the system's clock.
+func WithClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clock = c } }
+
+// WithSlots sets how many investigations run at once; 8 by default.
+func WithSlots(n int) Option { return func(r *Reconciler) { r.settings.slots = n } }
+
+// WithAttempts sets how often the investigator is asked at most, and the pause after the first failure, which doubles with each; 4 and 2 s by default.
+func WithAttempts(n int32, backoff time.Duration) Option {
+	return func(r *Reconciler) { r.settings.attempts, r.settings.backoff = n, backoff }
+}
+
+// WithAttemptTimeout bounds one attempt; 3 min by default.
+func WithAttemptTimeout(d time.Duration) Option {
+	return func(r *Reconciler) { r.settings.attemptTimeout = d }
+}
+
+// WithGuardRecheck sets how often the controller looks whether the admission policy is in force by now, while it refuses a decision; 10 s by default.
+func WithGuardRecheck(d time.Duration) Option {
+	return func(r *Reconciler) { r.settings.guardRecheck = d }
+}
+
+// New makes the controller. c reads from the cache, live from the API server. It panics if the embedded catalogue is wrong, which a test rules out.
+func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) *Reconciler {
+	r := &Reconciler{
+		client: c, live: live, writer: w, recorder: recorder,
+		clock:    clock.RealClock{},
+		settings: settings{slots: 8, attempts: 4, attemptTimeout: 3 * time.Minute, backoff: 2 * time.Second, guardRecheck: 10 * time.Second},
+	}
+	for _, o := range opts {
+		o(r)
+	}
+	if r.investigator == nil {
+		r.investigator = rules.New(live, rules.WithClock(r.clock))
+	}
+	if r.catalogue == nil {
+		var err error
+		if r.catalogue, err = catalogue.Default(); err != nil {
+			panic(err)
+		}
+	}
+	r.runs = newRuns(r.settings.slots, r.clock)
+	return r
+}
+
+// +kubebuilder:rbac:groups=holdfast.dev,resources=aianalyses,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=holdfast.dev,resources=aianalyses/status,verbs=get;update
+// +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,verbs=get
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// SetupWithManager adds the controller to the manager, with this many workers. Workers only read and write resources; see WithSlots for investigations.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error {
+	woken := make(chan event.GenericEvent, r.settings.slots)
+	r.runs.wake = func(ctx context.Context, key client.ObjectKey) {
+		a := &v1alpha1.AIAnalysis{}
+		a.Namespace, a.Name = key.Namespace, key.Name
+		select {
+		case woken <- event.GenericEvent{Object: a}:
+		case <-ctx.Done():
+		}
+	}
+	if err := mgr.Add(manager.RunnableFunc(r.runs.serve)); err != nil {
+		return err
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("aianalysis").
+		For(&v1alpha1.AIAnalysis{}).
+		WatchesRawSource(source.Channel(woken, &handler.EnqueueRequestForObject{})).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: maxConcurrent,
+			// The default grows to a quarter of an hour.
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](50*time.Millisecond, 30*time.Second),
+		}).
+		Complete(r)
+}
+
+// scope is what one reconcile works with.
+type scope struct {
+	analysis *v1alpha1.AIAnalysis
+	draft    *outbox.Draft
+	key      client.ObjectKey
+	// now is the one time of this reconcile.
+	now time.Time
+}
+
+// Reconcile takes an analysis one step further.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	a := &v1alpha1.AIAnalysis{}
+	if err := r.client.Get(ctx, req.NamespacedName, a); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.runs.drop(req.NamespacedName)
+			r.writer.Forget(a, req.NamespacedName)
+		}
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	if r.writer.Stale(a) {
+		return ctrl.Result{}, nil
+	}
+	if o := a.Status.Outbox; o != nil && o.Closed {
+		r.runs.drop(req.NamespacedName)
+		return ctrl.Result{}, nil
+	}
+	s := &scope{analysis: a, draft: r.writer.Draft(a), key: req.NamespacedName, now: r.clock.Now()}
+	return lifecycle.Result(r.phase(ctx, s))
+}
+
+func (r *Reconciler) phase(ctx context.Context, s *scope) (ctrl.Result, error) {
+	switch a := s.analysis; {
+	case a.DeletionTimestamp != nil || a.Spec.Cancel:
+		return r.cancel(ctx, s)
+	case a.Status.Investigation == nil:
+		return r.begin(ctx, s)
+	case a.Status.Approval == nil:
+		return r.investigate(ctx, s)
+	default:
+		return r.awaitDecision(ctx, s)
+	}
+}
