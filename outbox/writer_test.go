@@ -1,0 +1,293 @@
+package outbox_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/test/testenv"
+)
+
+// fixture is one resource and a writer over the real API server, whose calls a test can disturb.
+type fixture struct {
+	*WithT
+	client client.WithWatch
+	acks   *acknowledged
+	writer *outbox.Writer
+	// before and after run around each PUT of the status.
+	before, after func() error
+}
+
+func setup(t *testing.T, options ...outbox.Option) (*fixture, *v1alpha1.NotificationRequest) {
+	f := &fixture{WithT: NewWithT(t), acks: &acknowledged{}}
+	run := func(hook *func() error) error {
+		if h := *hook; h != nil {
+			*hook = nil
+			return h()
+		}
+		return nil
+	}
+	f.client = interceptor.NewClient(env.Client, interceptor.Funcs{
+		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, obj client.Object, opts ...client.SubResourceUpdateOption) error {
+			if err := run(&f.before); err != nil {
+				return err
+			}
+			if err := c.SubResource(sub).Update(ctx, obj, opts...); err != nil {
+				return err
+			}
+			return run(&f.after)
+		},
+	})
+	f.writer = outbox.NewWriter(f.client, env.Client, f.acks, options...)
+	obj := testenv.MakeNotification(env.Namespace(ctx, "writer"), "n").Obj()
+	f.Expect(env.Client.Create(ctx, obj)).To(Succeed())
+	return f, obj
+}
+
+func (f *fixture) live(obj client.Object) *v1alpha1.NotificationRequest {
+	got := &v1alpha1.NotificationRequest{}
+	f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(obj), got)).To(Succeed())
+	return got
+}
+
+func entry(event, phase string) *outbox.Change {
+	return &outbox.Change{Kind: outbox.KindNotification, Event: event, Phase: phase, Record: map[string]any{"remediation_id": "r", "event": event}}
+}
+
+// save does what a controller does in one reconcile.
+func (f *fixture) save(obj *v1alpha1.NotificationRequest, phase v1alpha1.NotificationPhase, event string) error {
+	draft := f.writer.Draft(obj)
+	obj.Status.Phase = phase
+	return draft.Save(ctx, entry(event, string(phase)))
+}
+
+func TestSaveWritesStateAndEntryTogetherBehindTheFinalizer(t *testing.T) {
+	f, obj := setup(t)
+	f.Expect(f.save(obj, v1alpha1.NotificationSending, "Started")).To(Succeed())
+	got := f.live(obj)
+	f.Expect(got.Finalizers).To(ContainElement(outbox.Finalizer))
+	f.Expect(got.Status.Phase).To(Equal(v1alpha1.NotificationSending))
+	f.Expect(got.Status.Outbox.Entries).To(HaveLen(1))
+	f.Expect(got.Status.Outbox.Pending).To(BeEquivalentTo(1))
+	f.Expect(obj.ResourceVersion).To(Equal(got.ResourceVersion))
+	e := got.Status.Outbox.Entries[0]
+	text, err := outbox.Canonical(outbox.SourceOf(got), &e)
+	f.Expect(err).NotTo(HaveOccurred())
+	f.Expect(outbox.Hash(text)).To(Equal(got.Status.Outbox.HeadHash))
+
+	f.Expect(f.save(obj, v1alpha1.NotificationRetrying, "Again")).To(Succeed(), "the draft goes on from what was saved")
+	f.Expect(f.live(obj).Status.Outbox.LastSequence).To(BeEquivalentTo(2))
+}
+
+func TestSaveWithoutAChangeWritesOnlyDifferences(t *testing.T) {
+	f, obj := setup(t)
+	f.Expect(f.save(obj, v1alpha1.NotificationSending, "Started")).To(Succeed())
+	version := obj.ResourceVersion
+	f.acks.set(obj.UID, outbox.Watermark{Sequence: 1, Hash: obj.Status.Outbox.HeadHash})
+	f.Expect(f.writer.Draft(obj).Save(ctx, nil)).To(Succeed())
+	f.Expect(f.live(obj).ResourceVersion).To(Equal(version), "an acknowledgement alone is no reason to write")
+
+	draft := f.writer.Draft(obj)
+	obj.Status.FailureReason = "x"
+	f.Expect(draft.Save(ctx, nil)).To(Succeed())
+	got := f.live(obj)
+	f.Expect(got.Status.FailureReason).To(Equal("x"))
+	f.Expect(got.Status.Outbox.Entries).To(BeEmpty(), "but it rides along")
+	f.Expect(got.Status.Outbox.PersistedSequence).To(BeEquivalentTo(1))
+}
+
+func TestAcknowledgedEntriesLeaveWithTheNextWrite(t *testing.T) {
+	f, obj := setup(t)
+	f.Expect(f.save(obj, v1alpha1.NotificationSending, "One")).To(Succeed())
+	f.Expect(f.save(obj, v1alpha1.NotificationSending, "Two")).To(Succeed())
+	f.acks.set(obj.UID, outbox.Watermark{Sequence: 2, Hash: obj.Status.Outbox.HeadHash, Time: now})
+	f.Expect(f.save(obj, v1alpha1.NotificationSending, "Three")).To(Succeed())
+	o := f.live(obj).Status.Outbox
+	f.Expect(o.Entries).To(HaveLen(1))
+	f.Expect(o.Entries[0].Sequence).To(BeEquivalentTo(3))
+	f.Expect(o.PersistedSequence).To(BeEquivalentTo(2))
+	f.Expect(o.LastSequence).To(BeEquivalentTo(3))
+
+	f.acks.set(obj.UID, outbox.Watermark{Sequence: 3, Hash: "of another history", Time: now})
+	f.Expect(f.save(obj, v1alpha1.NotificationSending, "Four")).To(Succeed())
+	f.Expect(f.live(obj).Status.Outbox.Entries).To(HaveLen(2), "a watermark of another history acknowledges nothing")
+}
+
+// trim does what the relay does while a Save is under way.
+func (f *fixture) trim(obj *v1alpha1.NotificationRequest) func() error {
+	return func() error {
+		patch := []byte(`[{"op":"add","path":"/status/outbox/entries","value":[]},{"op":"add","path":"/status/outbox/pending","value":0},{"op":"add","path":"/status/outbox/persistedSequence","value":1}]`)
+		return env.Client.Status().Patch(ctx, f.live(obj), client.RawPatch(types.JSONPatchType, patch))
+	}
+}
+
+func TestRebaseOverATrimPutsTheSameEntryOnce(t *testing.T) {
+	f, obj := setup(t)
+	f.Expect(f.save(obj, v1alpha1.NotificationSending, "One")).To(Succeed())
+	first := obj.Status.Outbox.HeadHash
+	f.before = f.trim(obj)
+	f.Expect(f.save(obj, v1alpha1.NotificationRetrying, "Two")).To(Succeed())
+	got := f.live(obj)
+	f.Expect(got.Status.Phase).To(Equal(v1alpha1.NotificationRetrying))
+	f.Expect(got.Status.Outbox.Entries).To(HaveLen(1), "the trimmed entry did not come back")
+	f.Expect(got.Status.Outbox.Entries[0].Sequence).To(BeEquivalentTo(2))
+	f.Expect(got.Status.Outbox.Entries[0].PreviousHash).To(Equal(first))
+	f.Expect(got.Status.Outbox.PersistedSequence).To(BeEquivalentTo(1))
+}
+
+func TestRebaseOverALabelKeepsIt(t *testing.T) {
+	f, obj := setup(t)
+	f.Expect(f.save(obj, v1alpha1.NotificationSending, "One")).To(Succeed())
+	f.before = func() error {
+		return env.Client.Patch(ctx, f.live(obj), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"team":"checkout"}}}`)))
+	}
+	f.Expect(f.save(obj, v1alpha1.NotificationRetrying, "Two")).To(Succeed())
+	got := f.live(obj)
+	f.Expect(got.Labels).To(HaveKeyWithValue("team", "checkout"))
+	f.Expect(got.Status.Outbox.LastSequence).To(BeEquivalentTo(2))
+	f.Expect(obj.Labels).To(HaveKeyWithValue("team", "checkout"))
+}
+
+func TestConflictsThatAreNotTheRelaysGoToTheCaller(t *testing.T) {
+	for name, disturb := range map[string]func(f *fixture, obj *v1alpha1.NotificationRequest) error{
+		"a changed spec": func(f *fixture, obj *v1alpha1.NotificationRequest) error {
+			return env.Client.Patch(ctx, f.live(obj), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`)))
+		},
+		"another entry": func(f *fixture, obj *v1alpha1.NotificationRequest) error {
+			return f.save(f.live(obj), v1alpha1.NotificationRetrying, "Other")
+		},
+		"a status without an entry": func(f *fixture, obj *v1alpha1.NotificationRequest) error {
+			other := f.live(obj)
+			draft := f.writer.Draft(other)
+			other.Status.FailureReason = "written down by another manager"
+			return draft.Save(ctx, nil)
+		},
+		"the same name made again": func(f *fixture, obj *v1alpha1.NotificationRequest) error {
+			gone := f.live(obj)
+			gone.Finalizers = nil
+			if err := errors.Join(env.Client.Update(ctx, gone), env.Client.Delete(ctx, gone)); err != nil {
+				return err
+			}
+			return env.Client.Create(ctx, testenv.MakeNotification(obj.Namespace, obj.Name).Obj())
+		},
+		"a stripped finalizer": func(f *fixture, obj *v1alpha1.NotificationRequest) error {
+			stripped := f.live(obj)
+			stripped.Finalizers = nil
+			return env.Client.Update(ctx, stripped)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, obj := setup(t)
+			f.Expect(f.save(obj, v1alpha1.NotificationSending, "One")).To(Succeed())
+			f.before = func() error { return disturb(f, obj) }
+			err := f.save(obj, v1alpha1.NotificationSent, "Mine")
+			f.Expect(apierrors.IsConflict(err)).To(BeTrue(), "got %v", err)
+			f.Expect(outbox.IgnoreConflict(err)).To(Succeed())
+			for _, e := range entriesOf(f.live(obj)) {
+				f.Expect(e.Event).NotTo(Equal("Mine"))
+			}
+		})
+	}
+}
+
+func entriesOf(n *v1alpha1.NotificationRequest) []outbox.Entry {
+	if n.Status.Outbox == nil {
+		return nil
+	}
+	return n.Status.Outbox.Entries
+}
+
+func TestLostReplyIsAnErrorAndTheEntryStandsOnce(t *testing.T) {
+	f, obj := setup(t)
+	lost := errors.New("connection reset")
+	f.after = func() error { return lost }
+	f.Expect(f.save(obj, v1alpha1.NotificationSending, "One")).To(MatchError(lost))
+	f.Expect(f.live(obj).Status.Outbox.LastSequence).To(BeEquivalentTo(1))
+
+	// A transport that repeats the request by itself meets our own write as a conflict.
+	obj = f.live(obj)
+	f.after = func() error {
+		return apierrors.NewConflict(v1alpha1.GroupVersion.WithResource("notificationrequests").GroupResource(), obj.Name, errors.New("changed"))
+	}
+	f.Expect(f.save(obj, v1alpha1.NotificationSent, "Two")).To(Succeed())
+	f.Expect(f.live(obj).Status.Outbox.LastSequence).To(BeEquivalentTo(2))
+	f.Expect(obj.ResourceVersion).To(Equal(f.live(obj).ResourceVersion))
+}
+
+func TestFinalizerIsAddedOverAConcurrentLabel(t *testing.T) {
+	f, obj := setup(t)
+	old := f.live(obj)
+	f.Expect(env.Client.Patch(ctx, f.live(obj), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/other"]}}`)))).To(Succeed())
+	err := f.save(old, v1alpha1.NotificationSending, "One")
+	f.Expect(apierrors.IsConflict(err)).To(BeTrue(), "got %v", err)
+	f.Expect(f.live(obj).Finalizers).To(ConsistOf("example.com/other"), "another's finalizer was not overwritten")
+	f.Expect(f.save(f.live(obj), v1alpha1.NotificationSending, "One")).To(Succeed())
+	f.Expect(f.live(obj).Finalizers).To(ConsistOf("example.com/other", outbox.Finalizer))
+}
+
+func TestReleasedResourceGetsNoEntry(t *testing.T) {
+	f, obj := setup(t)
+	obj.Finalizers = []string{"example.com/other"}
+	f.Expect(env.Client.Update(ctx, obj)).To(Succeed())
+	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
+	f.Expect(f.save(f.live(obj), v1alpha1.NotificationCancelled, "Cancelled")).To(MatchError(outbox.ErrReleased))
+	f.Expect(f.live(obj).Status.Outbox).To(BeNil())
+}
+
+func TestStaleTellsAnOlderCache(t *testing.T) {
+	f, obj := setup(t)
+	old := f.live(obj)
+	f.Expect(f.writer.Stale(old)).To(BeFalse())
+	f.Expect(f.save(obj, v1alpha1.NotificationSending, "One")).To(Succeed())
+	f.Expect(f.writer.Stale(old)).To(BeTrue())
+	f.Expect(f.writer.Stale(f.live(obj))).To(BeFalse())
+	f.writer.Forget(obj, client.ObjectKeyFromObject(obj))
+	f.Expect(f.writer.Stale(old)).To(BeFalse())
+}
+
+func TestReserveHoldsBackAndSaysSo(t *testing.T) {
+	limits := outbox.Limits{EntryBytes: 4 << 10, SoftBytes: 8 << 10, HardBytes: 16 << 10, HardEntries: 500}
+	f, obj := setup(t, outbox.WithLimits(limits))
+	blocked := func() *metav1.Condition {
+		return meta.FindStatusCondition(f.live(obj).Status.Conditions, outbox.ConditionBlocked)
+	}
+	for range 2 {
+		draft := f.writer.Draft(obj)
+		ok, err := draft.Reserve(ctx, 1)
+		f.Expect(err).NotTo(HaveOccurred())
+		f.Expect(ok).To(BeTrue())
+		change := entry("Filled", "Sending")
+		change.Record = map[string]any{"text": strings.Repeat("x", 3500)}
+		f.Expect(draft.Save(ctx, change)).To(Succeed())
+	}
+	f.Expect(blocked()).To(BeNil(), "a resource that never was blocked does not carry the condition")
+
+	ok, err := f.writer.Draft(obj).Reserve(ctx, 2)
+	f.Expect(err).NotTo(HaveOccurred())
+	f.Expect(ok).To(BeFalse())
+	f.Expect(blocked().Status).To(Equal(metav1.ConditionTrue))
+	f.Expect(f.live(obj).Status.Outbox.LastSequence).To(BeEquivalentTo(2), "no entry was made")
+
+	f.acks.set(obj.UID, outbox.Watermark{Sequence: 2, Hash: obj.Status.Outbox.HeadHash, Time: now})
+	draft := f.writer.Draft(obj)
+	ok, err = draft.Reserve(ctx, 2)
+	f.Expect(err).NotTo(HaveOccurred())
+	f.Expect(ok).To(BeTrue())
+	f.Expect(draft.Save(ctx, entry("Went", "Sending"))).To(Succeed())
+	f.Expect(blocked().Status).To(Equal(metav1.ConditionFalse))
+	raw, err := json.Marshal(f.live(obj).Status.Outbox)
+	f.Expect(err).NotTo(HaveOccurred())
+	f.Expect(len(raw)).To(BeNumerically("<", limits.HardBytes))
+}

@@ -1,0 +1,195 @@
+package relay
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+var begin = time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
+
+func resource(t *testing.T, n int, closed, finalizer, deleting bool) *v1alpha1.NotificationRequest {
+	obj := &v1alpha1.NotificationRequest{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "n", UID: "u", CreationTimestamp: metav1.NewTime(begin)}}
+	if finalizer {
+		obj.Finalizers = []string{outbox.Finalizer}
+	}
+	if deleting {
+		obj.DeletionTimestamp = &metav1.Time{Time: begin}
+	}
+	for i := range n {
+		next, _, err := outbox.Append(obj.Status.Outbox, outbox.SourceOf(obj), outbox.Change{
+			Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"i": i}, Final: closed && i == n-1}, begin, outbox.DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		obj.Status.Outbox = next
+	}
+	return obj
+}
+
+func upTo(obj outbox.Object, sequence int64) outbox.Watermark {
+	if sequence == 0 {
+		return outbox.Watermark{}
+	}
+	return outbox.Watermark{Sequence: sequence, Hash: obj.GetOutbox().Entries[sequence-1].Hash}
+}
+
+func TestDecide(t *testing.T) {
+	config := Config{}
+	config.setDefaults()
+	soft := config
+	soft.Limits.SoftBytes = 1
+	for name, c := range map[string]struct {
+		obj     *v1alpha1.NotificationRequest
+		durable int64
+		config  Config
+		after   time.Duration // of now since the entries
+		want    plan
+	}{
+		"nothing durable":                        {resource(t, 2, false, true, false), 0, config, time.Hour, plan{}},
+		"part of it durable":                     {resource(t, 2, false, true, false), 1, config, time.Hour, plan{}},
+		"part of it durable, above soft":         {resource(t, 2, false, true, false), 1, soft, 0, plan{trim: true}},
+		"drained, not yet quiet":                 {resource(t, 2, false, true, false), 2, config, 4 * time.Second, plan{after: 6 * time.Second}},
+		"drained, its clock ahead of ours":       {resource(t, 2, false, true, false), 2, config, -time.Hour, plan{after: 10 * time.Second}},
+		"drained and quiet":                      {resource(t, 2, false, true, false), 2, config, 10 * time.Second, plan{trim: true}},
+		"drained, being deleted, but still open": {resource(t, 2, false, true, true), 2, config, 0, plan{after: 10 * time.Second}},
+		"closed, not durable":                    {resource(t, 2, true, true, true), 1, config, time.Hour, plan{}},
+		"closed and drained":                     {resource(t, 2, true, true, false), 2, config, 0, plan{trim: true, release: true}},
+		"closed, drained, being deleted":         {resource(t, 2, true, true, true), 2, config, 0, plan{release: true}},
+		"closed, drained, finalizer stripped":    {resource(t, 2, true, false, false), 2, config, 0, plan{trim: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			w := upTo(c.obj, c.durable)
+			c.want.watermark = w
+			g.Expect(decide(c.obj, w, c.config, begin.Add(c.after))).To(Equal(c.want))
+		})
+	}
+	t.Run("another history's watermark releases nothing", func(t *testing.T) {
+		g := NewWithT(t)
+		w := outbox.Watermark{Sequence: 2, Hash: "other"}
+		g.Expect(decide(resource(t, 2, true, true, true), w, config, begin)).To(Equal(plan{watermark: w}))
+	})
+	t.Run("closed, trimmed before a crash", func(t *testing.T) {
+		g := NewWithT(t)
+		obj := resource(t, 2, true, true, false)
+		obj.Status.Outbox.Entries = []outbox.Entry{}
+		g.Expect(decide(obj, outbox.Watermark{}, config, begin)).To(Equal(plan{release: true}))
+	})
+}
+
+func tracking(c Config) (*tracker, *kindReconciler) {
+	c.setDefaults()
+	t := newTracker(c)
+	t.addKind("NotificationRequest")
+	return t, &kindReconciler{tracker: t, config: t.config, kind: "NotificationRequest"}
+}
+
+func stored(n int) []Outcome { return make([]Outcome, n) }
+
+func TestAResourceMadeAgainComesAsOneUpdateAndTheOldOneIsDrained(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	before, after := resource(t, 2, false, true, false), resource(t, 1, false, true, false)
+	after.UID = "v"
+	q := &discard{}
+	(&watcher{kind: k}).Update(t.Context(), event.TypedUpdateEvent[outbox.Object]{ObjectOld: before, ObjectNew: after}, q)
+	g.Expect(q.added).To(Equal(1))
+	f := tr.take()
+	g.Expect(f.items).To(HaveLen(2))
+	for _, i := range f.items {
+		g.Expect(i.Source.UID).To(BeEquivalentTo("u"))
+	}
+	tr.settle(f, stored(2))
+	g.Expect(tr.byUID).To(BeEmpty(), "the departed one is forgotten once it is drained")
+	g.Expect(tr.departed).To(BeZero())
+}
+
+type discard struct {
+	queue
+	added int
+}
+
+func (d *discard) Add(reconcile.Request) { d.added++ }
+
+func TestDepartedEntriesAreBounded(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{MaxDeparted: 3})
+	for i := range 3 {
+		obj := resource(t, 2, false, true, false)
+		obj.UID += "x"
+		obj.Name += string(rune('a' + i))
+		obj.UID = obj.UID + obj.UID[:i]
+		tr.depart(t.Context(), k, obj)
+	}
+	g.Expect(tr.departed).To(Equal(2))
+	g.Expect(tr.byUID).To(HaveLen(1))
+}
+
+func TestAFailedFlightGoesAgainAndNewEntriesJoinIt(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	obj := resource(t, 1, false, true, false)
+	tr.offer(k, obj)
+	f := tr.take()
+	g.Expect(f.items).To(HaveLen(1))
+	tr.offer(k, obj)
+	g.Expect(tr.take().items).To(BeEmpty(), "what is under way is not sent twice")
+	longer := resource(t, 2, false, true, false)
+	tr.offer(k, longer)
+	tr.back(f)
+	again := tr.take()
+	g.Expect(again.items).To(HaveLen(2))
+	tr.settle(again, stored(2))
+	g.Expect(tr.watermark("u")).To(HaveField("Sequence", int64(2)))
+	g.Expect(tr.take().items).To(BeEmpty())
+}
+
+func TestABatchIsBoundedAndTheRestFollows(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{BatchRows: 3})
+	tr.offer(k, resource(t, 5, false, true, false))
+	f := tr.take()
+	g.Expect(f.items).To(HaveLen(3))
+	tr.settle(f, stored(3))
+	g.Expect(tr.watermark("u").Sequence).To(BeEquivalentTo(3))
+	g.Expect(tr.take().items).To(HaveLen(2))
+}
+
+func TestAWatermarkStopsBeforeAnEntryThatIsHeld(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	tr.offer(k, resource(t, 3, false, true, false))
+	f := tr.take()
+	outcomes := make([]Outcome, 3)
+	for i, item := range f.items {
+		if item.Entry.Sequence == 2 {
+			outcomes[i].Result = Held
+		}
+	}
+	g.Expect(tr.settle(f, outcomes)).To(HaveLen(1))
+	g.Expect(tr.watermark("u").Sequence).To(BeEquivalentTo(1))
+	g.Expect(tr.take().items).To(BeEmpty(), "nothing is sent over and over")
+}
+
+func TestBreakerBacksOffUpToItsCap(t *testing.T) {
+	g := NewWithT(t)
+	b := newBreaker(15 * time.Second)
+	last := time.Duration(0)
+	for i := range 30 {
+		delay, first := b.trip(ErrSchema)
+		g.Expect(first).To(Equal(i == 0))
+		g.Expect(delay).To(BeNumerically("<=", 15*time.Second))
+		last = delay
+	}
+	g.Expect(last).To(BeNumerically(">=", 10*time.Second))
+	g.Expect(b.reset()).To(BeTrue())
+	g.Expect(b.reason()).To(Succeed())
+}
