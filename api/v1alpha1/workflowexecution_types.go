@@ -196,6 +196,14 @@ type WorkflowExecutionStatus struct {
 	// +optional
 	FailureReason string `json:"failureReason,omitempty"`
 
+	// ending is the final phase that a rollback leads to: Failed or TimedOut.
+	// +optional
+	Ending WorkflowPhase `json:"ending,omitempty"`
+
+	// verifyingTime is when the post-conditions were first looked at.
+	// +optional
+	VerifyingTime *microtime.Time `json:"verifyingTime,omitempty"`
+
 	// steps are the steps that were begun, in order.
 	// +optional
 	// +listType=atomic
@@ -223,6 +231,8 @@ type WorkflowExecutionStatus struct {
 	// +optional
 	// +listType=map
 	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() < 2900)",message="expected times in RFC 3339 from the years 1970 to 2899"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
 	// outbox holds the audit entries that are not yet durable in the store.
@@ -240,9 +250,9 @@ type StepStatus struct {
 	// +required
 	Action string `json:"action"`
 
-	// state is Running, Succeeded, Failed, RollingBack or RolledBack.
+	// state is Running, Succeeded, Failed, RollingBack or RolledBack. A step whose rollback failed goes back to what it was.
 	// +required
-	State string `json:"state"`
+	State StepState `json:"state"`
 
 	// attempt counts from 1.
 	// +required
@@ -252,26 +262,82 @@ type StepStatus struct {
 	// +required
 	StartedTime microtime.Time `json:"startedTime"`
 
-	// attemptStartedTime of the newest attempt.
+	// attemptStartedTime of the attempt that is under way; absent while none is.
 	// +optional
 	AttemptStartedTime *microtime.Time `json:"attemptStartedTime,omitempty"`
+
+	// nextAttemptTime is when the next attempt begins, while one is waited for.
+	// +optional
+	NextAttemptTime *microtime.Time `json:"nextAttemptTime,omitempty"`
 
 	// completedTime of the step.
 	// +optional
 	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
 
+	// failed tells that the last attempt failed. It stays when the step is rolled back.
+	// +optional
+	Failed bool `json:"failed,omitempty"`
+
 	// message says what was done, or why it failed.
 	// +optional
 	Message string `json:"message,omitempty"`
 
-	// intent is what the step is about to do, written before it is done.
+	// intent is what the step is about to do and, as `from.`, what it finds, written before anything is done.
 	// +optional
 	Intent map[string]string `json:"intent,omitempty"`
 
-	// previous are the values before the step, which a rollback restores.
+	// previous are the values before the step, which a rollback restores. Absent when the step left nothing that could be undone.
 	// +optional
 	Previous map[string]string `json:"previous,omitempty"`
+
+	// rollback of the step, once it was begun.
+	// +optional
+	Rollback *StepRollback `json:"rollback,omitempty"`
 }
+
+// StepState is where a step stands.
+// +kubebuilder:validation:Enum=Running;Succeeded;Failed;RollingBack;RolledBack
+type StepState string
+
+const (
+	StepRunning     StepState = "Running"
+	StepSucceeded   StepState = "Succeeded"
+	StepFailed      StepState = "Failed"
+	StepRollingBack StepState = "RollingBack"
+	StepRolledBack  StepState = "RolledBack"
+)
+
+// StepRollback is how a step was undone.
+type StepRollback struct {
+	// attempt counts from 1.
+	// +required
+	Attempt int32 `json:"attempt"`
+
+	// nextAttemptTime is when the next attempt begins, while one is waited for.
+	// +optional
+	NextAttemptTime *microtime.Time `json:"nextAttemptTime,omitempty"`
+
+	// completedTime is when it was undone, or given up.
+	// +optional
+	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+
+	// failed tells that it was given up.
+	// +optional
+	Failed bool `json:"failed,omitempty"`
+
+	// message says what was undone, or why not.
+	// +optional
+	Message string `json:"message,omitempty"`
+}
+
+// ValidationStage tells when a condition is looked at: before the first step or after the last.
+// +kubebuilder:validation:Enum=pre;post
+type ValidationStage string
+
+const (
+	StagePre  ValidationStage = "pre"
+	StagePost ValidationStage = "post"
+)
 
 // ValidationResult is one evaluation of a condition.
 type ValidationResult struct {
@@ -281,7 +347,7 @@ type ValidationResult struct {
 
 	// stage is pre or post.
 	// +required
-	Stage string `json:"stage"`
+	Stage ValidationStage `json:"stage"`
 
 	// passed tells whether it held.
 	// +required

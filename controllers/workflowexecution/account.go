@@ -1,0 +1,105 @@
+package workflowexecution
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/lru"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
+)
+
+// keptAccounts bounds the clients that are kept; they share their connections.
+const keptAccounts = 128
+
+// accounts hands out clients that act as service accounts.
+type accounts struct {
+	config *rest.Config
+	own    client.Client
+	kept   *lru.Cache
+}
+
+func newAccounts(config *rest.Config, own client.Client) *accounts {
+	return &accounts{config: rest.CopyConfig(config), own: own, kept: lru.New(keptAccounts)}
+}
+
+// client acts as the service account. The API server itself adds the groups that every service account has (system:serviceaccounts,
+// system:serviceaccounts:<namespace>, system:authenticated), as long as none are asked for; so the controller needs the verb impersonate on service accounts only, and on no group.
+func (a *accounts) client(namespace, name string) (client.Client, error) {
+	user := "system:serviceaccount:" + namespace + ":" + name
+	if kept, ok := a.kept.Get(user); ok {
+		return kept.(client.Client), nil
+	}
+	config := rest.CopyConfig(a.config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user}
+	c, err := client.New(config, client.Options{Scheme: a.own.Scheme(), Mapper: a.own.RESTMapper()})
+	if err != nil {
+		return nil, fmt.Errorf("make a client that acts as %s: %w", user, err)
+	}
+	a.kept.Add(user, c)
+	return c, nil
+}
+
+// workload is the target, to be read and changed with the rights of the workflow's account. The error is the reason for a failed attempt, or transient.
+func (r *Reconciler) workload(ctx context.Context, wfe *v1alpha1.WorkflowExecution) (action.Workload, error) {
+	kind, err := r.targetKind(wfe.Spec.Target)
+	if err != nil {
+		return action.Workload{}, err
+	}
+	if err := r.checkAccount(ctx, wfe); err != nil {
+		return action.Workload{}, err
+	}
+	c, err := r.accounts.client(wfe.Namespace, wfe.Spec.ServiceAccountName)
+	if err != nil {
+		return action.Workload{}, err
+	}
+	return action.Workload{Client: c, Kind: kind, Key: client.ObjectKey{Namespace: wfe.Namespace, Name: wfe.Spec.Target.Name}}, nil
+}
+
+// checkAccount makes sure that the account exists: the API server would impersonate one that does not, with whatever a forgotten binding grants to its name.
+func (r *Reconciler) checkAccount(ctx context.Context, wfe *v1alpha1.WorkflowExecution) error {
+	account := &corev1.ServiceAccount{}
+	err := r.live.Get(ctx, client.ObjectKey{Namespace: wfe.Namespace, Name: wfe.Spec.ServiceAccountName}, account)
+	switch {
+	case apierrors.IsNotFound(err):
+		return fmt.Errorf("service account %q does not exist in namespace %s: make it, or name another in spec.serviceAccountName", wfe.Spec.ServiceAccountName, wfe.Namespace)
+	case err != nil:
+		return fmt.Errorf("read service account %q of namespace %s: %w", wfe.Spec.ServiceAccountName, wfe.Namespace, err)
+	}
+	return nil
+}
+
+// targetKind is the target's kind, which must live in namespaces: the workflow's own is where its account has its rights.
+func (r *Reconciler) targetKind(target v1alpha1.Target) (schema.GroupVersionKind, error) {
+	gv, err := schema.ParseGroupVersion(target.APIVersion)
+	if err != nil {
+		return schema.GroupVersionKind{}, fmt.Errorf("%w: target.apiVersion is %q, expected one as in apps/v1", action.ErrParameter, target.APIVersion)
+	}
+	gvk := gv.WithKind(target.Kind)
+	mapping, err := r.accounts.own.RESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version)
+	switch {
+	case meta.IsNoMatchError(err):
+		return gvk, fmt.Errorf("%w: target is a %s of %s, which this cluster does not have", action.ErrParameter, target.Kind, target.APIVersion)
+	case err != nil:
+		return gvk, fmt.Errorf("look up the target's kind: %w", err)
+	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
+		return gvk, fmt.Errorf("%w: target is a %s, expected a kind that lives in a namespace", action.ErrParameter, target.Kind)
+	}
+	return gvk, nil
+}
+
+// namespaceEnding tells whether the workflow's namespace is being deleted. Nothing new is begun there.
+func (r *Reconciler) namespaceEnding(ctx context.Context, namespace string) (bool, error) {
+	ns := &corev1.Namespace{}
+	if err := r.live.Get(ctx, client.ObjectKey{Name: namespace}, ns); err != nil {
+		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
+	}
+	return ns.DeletionTimestamp != nil, nil
+}

@@ -1,0 +1,107 @@
+package action
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+)
+
+var (
+	// ErrParameter says that the step names an unknown action, or a parameter is missing, unknown or wrong, or the target's kind cannot do it. Retrying cannot help.
+	ErrParameter = errors.New("the step cannot be done as it is written")
+	// ErrGone says that the target does not exist, or is another one under the same name. Retrying cannot help.
+	ErrGone = errors.New("the target is gone")
+	// ErrNoEffect says that certainly nothing was changed, and that the intent is spent: a retry plans anew.
+	ErrNoEffect = errors.New("nothing was changed")
+	// ErrChanged is an ErrNoEffect: somebody else has changed in between what the action wanted to change.
+	ErrChanged = fmt.Errorf("%w, since somebody else has changed it in between", ErrNoEffect)
+)
+
+// Permanent tells whether a retry cannot help.
+func Permanent(err error) bool { return errors.Is(err, ErrParameter) || errors.Is(err, ErrGone) }
+
+// Plan is what an action decided to do.
+type Plan struct {
+	// Nothing is true when the target is already as wanted; then there is no intent.
+	Nothing bool
+	// Intent is what Apply, Applied and Undo need to know. It stays in the workflow's status.
+	Intent map[string]string
+	// Previous are the values that Undo restores, for people to read. Empty when there will be nothing to undo.
+	Previous map[string]string
+	// Adjustments are what will be done differently from what the step says.
+	Adjustments []v1alpha1.Adjustment
+	// Message says what will be done, or why nothing.
+	Message string
+}
+
+// Progress is how far Apply came.
+type Progress struct {
+	// Done is false while the action waits for something; then apply again later.
+	Done bool
+	// Message says what was done, or what is waited for.
+	Message string
+}
+
+// Action is one parsed step.
+type Action interface {
+	// Plan reads what is there and decides what to do. It changes nothing.
+	Plan(ctx context.Context, w Workload, now time.Time) (Plan, error)
+	// Apply does what of the intent is still missing. began is when this attempt began.
+	Apply(ctx context.Context, w Workload, intent map[string]string, began, now time.Time) (Progress, error)
+	// Applied only looks whether the intent has come true.
+	Applied(ctx context.Context, w Workload, intent map[string]string) (bool, error)
+	// Undo restores what Plan found. undone is false when there was nothing to restore. ErrChanged: the target is neither as Apply left it nor as Plan found it.
+	Undo(ctx context.Context, w Workload, intent map[string]string) (undone bool, message string, err error)
+}
+
+// Parse checks a step's action and parameters; nothing is read. Errors are ErrParameter, with the parameter's name, its value and what was expected.
+func Parse(step v1alpha1.WorkflowStep) (Action, error) {
+	p := parameters{action: step.Action, values: step.Parameters}
+	var a Action
+	switch step.Action {
+	case "RestartPods":
+		a = &restartPods{selector: p.selector("selector")}
+	case "RolloutRestart":
+		a = editor{rolloutRestart{}}
+	case "RolloutUndo":
+		a = editor{rolloutUndo{toRevision: p.integer("toRevision", 0, 1<<53, 0)}}
+	case "Scale":
+		a = editor{scale{replicas: p.integer("replicas", 0, 1<<31-1, required)}}
+	case "SetResources":
+		a = editor{p.resources()}
+	case "SetImage":
+		a = editor{setImage{container: p.text("container"), image: p.image("image")}}
+	case "Wait":
+		a = p.wait(step.Timeout)
+	default:
+		return nil, fmt.Errorf("%w: action is %q, expected RestartPods, RolloutRestart, RolloutUndo, Scale, SetResources, SetImage or Wait", ErrParameter, step.Action)
+	}
+	if err := p.finish(); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+// Parameters lists the names of the parameters that an action knows, nil for an unknown action.
+func Parameters(action string) []string {
+	switch action {
+	case "RestartPods":
+		return []string{"selector"}
+	case "RolloutRestart":
+		return []string{}
+	case "RolloutUndo":
+		return []string{"toRevision"}
+	case "Scale":
+		return []string{"replicas"}
+	case "SetResources":
+		return []string{"container", "memoryLimit", "cpuLimit", "memoryRequest", "cpuRequest"}
+	case "SetImage":
+		return []string{"container", "image"}
+	case "Wait":
+		return []string{"for", "seconds"}
+	}
+	return nil
+}

@@ -1,0 +1,143 @@
+package action
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+)
+
+// setResources sets limits and requests of one container.
+type setResources struct {
+	container string
+	wanted    []wanted
+}
+
+// wanted is what a step asks for of one resource; nil leaves it.
+type wanted struct {
+	resource       string
+	limit, request *resource.Quantity
+}
+
+func (a setResources) plan(_ context.Context, w Workload, t *unstructured.Unstructured, _ time.Time) (from, to state, adjustments []v1alpha1.Adjustment, err error) {
+	if err := w.supports("SetResources", workloads...); err != nil {
+		return nil, nil, nil, err
+	}
+	c, adjustments, err := pick(w, t, a.container)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	old := resourcesOf(c)
+	changed := runtime.DeepCopyJSON(old)
+	for _, want := range a.wanted {
+		more, err := want.apply(changed)
+		if err != nil {
+			return nil, nil, nil, fmt.Errorf("%s, container %s: %w", w, nameOf(c), err)
+		}
+		adjustments = append(adjustments, more...)
+	}
+	before, err := json.Marshal(old)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("encode the resources of %s: %w", w, err)
+	}
+	after, err := json.Marshal(changed)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("encode the resources of %s: %w", w, err)
+	}
+	return state{"container": nameOf(c), "resources": string(before)}, state{"container": nameOf(c), "resources": string(after)}, adjustments, nil
+}
+
+// apply sets what is wanted. The API server refuses a request above its limit, so the one of the two that the step does not name follows the other.
+func (w wanted) apply(resources map[string]any) (adjustments []v1alpha1.Adjustment, err error) {
+	limit, err := quantityAt(resources, "limits", w.resource)
+	if err != nil {
+		return nil, err
+	}
+	request, err := quantityAt(resources, "requests", w.resource)
+	if err != nil {
+		return nil, err
+	}
+	newLimit, newRequest := w.limit, w.request
+	if newLimit != nil && newRequest == nil && request != nil && request.Cmp(*newLimit) > 0 {
+		newRequest = newLimit
+		adjustments = append(adjustments, v1alpha1.Adjustment{Adjustment: fmt.Sprintf("lowered the %s request from %s to %s", w.resource, request, newLimit),
+			Reason: "a request above the new limit would be refused"})
+	}
+	if newRequest != nil && newLimit == nil && limit != nil && newRequest.Cmp(*limit) > 0 {
+		newLimit = newRequest
+		adjustments = append(adjustments, v1alpha1.Adjustment{Adjustment: fmt.Sprintf("raised the %s limit from %s to %s", w.resource, limit, newRequest),
+			Reason: "the new request would be refused above the limit"})
+	}
+	if newLimit != nil {
+		err = unstructured.SetNestedField(resources, newLimit.String(), "limits", w.resource)
+	}
+	if err == nil && newRequest != nil {
+		err = unstructured.SetNestedField(resources, newRequest.String(), "requests", w.resource)
+	}
+	return adjustments, err
+}
+
+func (setResources) matches(_ context.Context, _ Workload, t *unstructured.Unstructured, s state) (bool, error) {
+	c := container(t, s["container"])
+	if c == nil {
+		return false, nil
+	}
+	live, err := json.Marshal(resourcesOf(c))
+	if err != nil {
+		return false, fmt.Errorf("encode the resources of %s: %w", t.GetName(), err)
+	}
+	var a, b corev1.ResourceRequirements
+	if err := json.Unmarshal(live, &a); err != nil {
+		return false, fmt.Errorf("read the resources of %s: %w", t.GetName(), err)
+	}
+	if err := json.Unmarshal([]byte(s["resources"]), &b); err != nil {
+		return false, fmt.Errorf("%w: the intent holds resources %q: %w", ErrNoEffect, bounded(s["resources"]), err)
+	}
+	return equality.Semantic.DeepEqual(a, b), nil
+}
+
+func (setResources) set(_ context.Context, _ Workload, t *unstructured.Unstructured, s state) error {
+	c := container(t, s["container"])
+	if c == nil {
+		return fmt.Errorf("%w: container %q is gone", ErrChanged, s["container"])
+	}
+	var resources map[string]any
+	if err := json.Unmarshal([]byte(s["resources"]), &resources); err != nil {
+		return fmt.Errorf("%w: the intent holds resources %q: %w", ErrNoEffect, bounded(s["resources"]), err)
+	}
+	c["resources"] = resources
+	return nil
+}
+
+func (setResources) describe(from, to state) string {
+	return fmt.Sprintf("set the resources of %s from %s to %s", to["container"], bounded(from["resources"]), bounded(to["resources"]))
+}
+
+func (setResources) previous(from state) map[string]string { return from }
+
+func resourcesOf(c map[string]any) map[string]any {
+	if r, ok := c["resources"].(map[string]any); ok {
+		return r
+	}
+	return map[string]any{}
+}
+
+func quantityAt(resources map[string]any, path ...string) (*resource.Quantity, error) {
+	value, ok, err := unstructured.NestedFieldNoCopy(resources, path...)
+	if err != nil || !ok {
+		return nil, err
+	}
+	q, err := resource.ParseQuantity(fmt.Sprint(value))
+	if err != nil {
+		return nil, fmt.Errorf("read resources.%s.%s %q: %w", path[0], path[1], fmt.Sprint(value), err)
+	}
+	return &q, nil
+}

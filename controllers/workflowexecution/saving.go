@@ -1,0 +1,67 @@
+package workflowexecution
+
+import (
+	"context"
+	"fmt"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// Events of the entries, beside the final one, whose event is its phase.
+const (
+	eventCreated            = "Created"
+	eventValidationStarted  = "ValidationStarted"
+	eventValidationPassed   = "ValidationPassed"
+	eventStepAttemptFailed  = "StepAttemptFailed"
+	eventStepCompleted      = "StepCompleted"
+	eventStepFailed         = "StepFailed"
+	eventVerificationFailed = "VerificationFailed"
+	eventRollbackStarted    = "RollbackStarted"
+	eventStepRolledBack     = "StepRolledBack"
+	eventStepRollbackFailed = "StepRollbackFailed"
+)
+
+// record saves the status with an entry, and tells people. The event of the write brings the next pass.
+func (r *Reconciler) record(ctx context.Context, s *scope, event, eventType, note string) (ctrl.Result, error) {
+	lifecycle.SetReady(s.wfe, string(s.status.Phase), false, false, note)
+	change := &outbox.Change{Kind: outbox.KindExecution, Event: event, Phase: string(s.status.Phase), Record: recordOf(s.wfe)}
+	if err := s.draft.Save(ctx, change); err != nil {
+		return ctrl.Result{}, fmt.Errorf("record %s: %w", event, err)
+	}
+	lifecycle.Announce(r.recorder, s.wfe, eventType, event, note)
+	return ctrl.Result{}, nil
+}
+
+// end closes the record.
+func (r *Reconciler) end(ctx context.Context, s *scope, phase v1alpha1.WorkflowPhase, reason string) (ctrl.Result, error) {
+	s.status.Phase = phase
+	s.status.CompletedTime = microtime.NewPointer(r.clock.Now())
+	s.status.FailureReason = outbox.Bound(reason, reasonBytes)
+	s.status.Outcome = outcome(s.status)
+	score := effectiveness(&s.wfe.Spec, s.status)
+	s.status.EffectivenessScore = &score
+	succeeded, eventType := phase == v1alpha1.WorkflowCompleted, lifecycle.Normal
+	if !succeeded {
+		eventType = lifecycle.Warning
+	}
+	lifecycle.SetReady(s.wfe, string(phase), true, succeeded, reason)
+	change := &outbox.Change{Kind: outbox.KindExecution, Event: string(phase), Phase: string(phase), Record: recordOf(s.wfe), Final: true}
+	if err := s.draft.Save(ctx, change); err != nil {
+		return ctrl.Result{}, fmt.Errorf("record the end (%s): %w", phase, err)
+	}
+	lifecycle.Announce(r.recorder, s.wfe, eventType, string(phase), reason)
+	return ctrl.Result{}, nil
+}
+
+// rollBackThen goes to RollingBack, which ends in the phase ending. event is what has happened.
+func (r *Reconciler) rollBackThen(ctx context.Context, s *scope, ending v1alpha1.WorkflowPhase, event, reason string) (ctrl.Result, error) {
+	s.status.Phase = v1alpha1.WorkflowRollingBack
+	s.status.Ending = ending
+	s.status.FailureReason = outbox.Bound(reason, reasonBytes)
+	return r.record(ctx, s, event, lifecycle.Warning, reason)
+}

@@ -1,0 +1,131 @@
+package workflowexecution
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
+	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
+	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
+	"github.com/holdfast-dev/holdfast/microtime"
+)
+
+// accept makes the first entry: the workflow is known.
+func (r *Reconciler) accept(ctx context.Context, s *scope) (ctrl.Result, error) {
+	s.status.Phase = v1alpha1.WorkflowPending
+	return r.record(ctx, s, eventCreated, lifecycle.Normal, "")
+}
+
+func (r *Reconciler) beginValidation(ctx context.Context, s *scope) (ctrl.Result, error) {
+	s.status.Phase = v1alpha1.WorkflowValidating
+	return r.record(ctx, s, eventValidationStarted, lifecycle.Normal, "")
+}
+
+// validate looks at all that can be looked at before anything is done: the account, the expressions, the pre-conditions. They hold at once or not at all.
+func (r *Reconciler) validate(ctx context.Context, s *scope) (ctrl.Result, error) {
+	spec := &s.wfe.Spec
+	if spec.ServiceAccountName == "" {
+		return r.end(ctx, s, v1alpha1.WorkflowFailed, "spec.serviceAccountName is empty, expected the name of a service account of this namespace: steps act with its rights, and without one none is run")
+	}
+	if ending, err := r.namespaceEnding(ctx, s.wfe.Namespace); err != nil {
+		return ctrl.Result{}, fmt.Errorf("read namespace %s: %w", s.wfe.Namespace, err)
+	} else if ending {
+		return r.end(ctx, s, v1alpha1.WorkflowFailed, "namespace "+s.wfe.Namespace+" is being deleted")
+	}
+	if wrong := s.compile(v1alpha1.StagePre, spec.PreConditions) + s.compile(v1alpha1.StagePost, spec.PostConditions); wrong != "" {
+		return r.end(ctx, s, v1alpha1.WorkflowFailed, strings.TrimPrefix(wrong, "; "))
+	}
+	if len(spec.PreConditions) > 0 {
+		results, err := r.look(ctx, s, v1alpha1.StagePre, spec.PreConditions)
+		if err != nil && transient(err) {
+			if s.timedOut() {
+				return r.end(ctx, s, v1alpha1.WorkflowTimedOut, s.timeoutReason()+" before the pre-conditions could be looked at: "+err.Error())
+			}
+			return ctrl.Result{}, err
+		}
+		s.status.Validations = append(s.status.Validations, results...)
+		if err != nil {
+			s.failFirstStep(err)
+			return r.end(ctx, s, v1alpha1.WorkflowFailed, "the pre-conditions could not be looked at: "+err.Error())
+		}
+		if failed := failures(results); failed != "" {
+			return r.end(ctx, s, v1alpha1.WorkflowFailed, "pre-conditions did not hold: "+failed)
+		}
+	}
+	s.status.Phase = v1alpha1.WorkflowExecuting
+	s.status.StartedTime = microtime.NewPointer(s.now)
+	return r.record(ctx, s, eventValidationPassed, lifecycle.Normal, "")
+}
+
+// compile records the conditions that do not compile, and says which.
+func (s *scope) compile(stage v1alpha1.ValidationStage, conditions []v1alpha1.WorkflowCondition) (wrong string) {
+	for _, c := range conditions {
+		if _, err := condition.Compile(c.Expression); err != nil {
+			s.status.Validations = append(s.status.Validations, s.result(stage, c.Name, false, err.Error()))
+			wrong += fmt.Sprintf("; %s-condition %s: %v", stage, c.Name, err)
+		}
+	}
+	return wrong
+}
+
+// failFirstStep records that the account could not act: a failed attempt of the first step. A target that is gone is no fault of the account's.
+func (s *scope) failFirstStep(err error) {
+	if errors.Is(err, action.ErrGone) || errors.Is(err, action.ErrParameter) {
+		return
+	}
+	st := s.openAttempt(&s.wfe.Spec.Steps[0])
+	s.closeAttempt(st, v1alpha1.StepFailed, err.Error())
+}
+
+// look evaluates conditions over the live target, read as the account. When the target cannot be read, the error says why and no condition holds.
+func (r *Reconciler) look(ctx context.Context, s *scope, stage v1alpha1.ValidationStage, conditions []v1alpha1.WorkflowCondition) ([]v1alpha1.ValidationResult, error) {
+	target, err := r.readTarget(ctx, s.wfe)
+	results := make([]v1alpha1.ValidationResult, 0, len(conditions))
+	for _, c := range conditions {
+		holds, message := false, ""
+		switch compiled, compileErr := condition.Compile(c.Expression); {
+		case err != nil:
+			message = err.Error()
+		case compileErr != nil:
+			message = compileErr.Error()
+		case stage == v1alpha1.StagePre:
+			holds, message = compiled.Holds(ctx, target)
+		default:
+			holds, message = condition.HoldsNow(ctx, compiled, target)
+		}
+		results = append(results, s.result(stage, c.Name, holds, message))
+	}
+	return results, err
+}
+
+func (r *Reconciler) readTarget(ctx context.Context, wfe *v1alpha1.WorkflowExecution) (map[string]any, error) {
+	w, err := r.workload(ctx, wfe)
+	if err != nil {
+		return nil, err
+	}
+	target, err := w.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return target.Object, nil
+}
+
+func (s *scope) result(stage v1alpha1.ValidationStage, name string, passed bool, message string) v1alpha1.ValidationResult {
+	return v1alpha1.ValidationResult{Name: name, Stage: stage, Passed: passed, Message: bound(message), Time: microtime.New(s.now)}
+}
+
+// failures names the conditions that do not hold, "" when all do.
+func failures(results []v1alpha1.ValidationResult) string {
+	var texts []string
+	for _, v := range results {
+		if !v.Passed {
+			texts = append(texts, v.Name+": "+v.Message)
+		}
+	}
+	return strings.Join(texts, "; ")
+}

@@ -1,0 +1,57 @@
+package workflowexecution
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+)
+
+// verify looks at the post-conditions until all hold, or the settle window is over.
+func (r *Reconciler) verify(ctx context.Context, s *scope) (ctrl.Result, error) {
+	if len(s.wfe.Spec.PostConditions) == 0 {
+		return r.complete(ctx, s)
+	}
+	results, err := r.look(ctx, s, v1alpha1.StagePost, s.wfe.Spec.PostConditions)
+	failed := failures(results)
+	if failed == "" {
+		s.status.Validations = append(s.status.Validations, results...)
+		return r.complete(ctx, s)
+	}
+	began := s.status.VerifyingTime.Time
+	window := min(r.settle, stepTimeout(&s.wfe.Spec.Steps[len(s.wfe.Spec.Steps)-1]))
+	left := s.untilTimeout(began.Add(window).Sub(s.now))
+	switch {
+	case left > 0 && err != nil && transient(err):
+		return ctrl.Result{}, err
+	case left > 0 && err == nil:
+		return ctrl.Result{RequeueAfter: pollDelay(s.now.Sub(began), left)}, nil
+	}
+	s.status.Validations = append(s.status.Validations, results...)
+	ending, reason := v1alpha1.WorkflowFailed, fmt.Sprintf("post-conditions did not hold within %s: %s", window, failed)
+	if s.timedOut() {
+		ending, reason = v1alpha1.WorkflowTimedOut, s.timeoutReason()+", and post-conditions did not hold: "+failed
+	}
+	if s.changed() {
+		return r.rollBackThen(ctx, s, ending, eventVerificationFailed, reason)
+	}
+	return r.end(ctx, s, ending, reason)
+}
+
+// complete ends a workflow whose post-conditions hold. Steps that failed and were passed over make the outcome partial, and if none succeeded the workflow has failed.
+func (r *Reconciler) complete(ctx context.Context, s *scope) (ctrl.Result, error) {
+	var failed []string
+	for i := range s.status.Steps {
+		if s.status.Steps[i].Failed {
+			failed = append(failed, stepReason(&s.status.Steps[i]))
+		}
+	}
+	reason := strings.Join(failed, "; ")
+	if len(failed) == len(s.status.Steps) {
+		return r.end(ctx, s, v1alpha1.WorkflowFailed, "no step succeeded: "+reason)
+	}
+	return r.end(ctx, s, v1alpha1.WorkflowCompleted, reason)
+}
