@@ -8,20 +8,33 @@ import (
 	"strings"
 )
 
+// Kinds of entries that have a table of their own. Package outbox has them too; this package imports nothing of ours.
+const (
+	kindOrchestration = "orchestration"
+	kindAIDecision    = "ai-decision"
+	kindExecution     = "execution"
+	kindNotification  = "notification"
+)
+
 // NewRow returns an empty row for a kind of entry: orchestration, ai-decision, execution and notification have tables of their own, every other kind
 // goes to resource_audit.
 func NewRow(kind string) Row {
 	switch kind {
-	case "orchestration":
+	case kindOrchestration:
 		return &OrchestrationRow{}
-	case "ai-decision":
+	case kindAIDecision:
 		return &AIDecisionRow{}
-	case "execution":
+	case kindExecution:
 		return &ExecutionRow{}
-	case "notification":
+	case kindNotification:
 		return &NotificationRow{}
 	}
 	return &ResourceRow{Kind: kind}
+}
+
+// NewRows returns an empty row of each of the Tables, in their order.
+func NewRows() []Row {
+	return []Row{&OrchestrationRow{}, &AIDecisionRow{}, &ExecutionRow{}, &NotificationRow{}, &ResourceRow{}}
 }
 
 // Project makes the row of an entry: the envelope as given, and the record's JSON object spread over the columns. It is pure.

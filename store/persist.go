@@ -1,0 +1,191 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/uptrace/bun"
+
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/relay"
+)
+
+// restarts bounds how often one Persist starts over at once.
+const restarts = 5
+
+// batch is one Persist: what each item is going to be, and what became of it so far.
+type batch struct {
+	items    []relay.Item
+	outcomes []relay.Outcome
+	rows     map[string][]record
+	letters  []models.DeadLetter
+}
+
+// record is an item that can be projected.
+type record struct {
+	item   int
+	id     [16]byte
+	hash   []byte
+	values []any
+}
+
+// Persist makes the batch durable. See relay.Store, and the package for how it fails.
+func (s *Store) Persist(ctx context.Context, items []relay.Item) ([]relay.Outcome, error) {
+	planned := s.plan(items)
+	if len(planned.rows) == 0 && len(planned.letters) == 0 {
+		return planned.outcomes, nil
+	}
+	careful := false
+	for attempt := 1; ; attempt++ {
+		b := planned.copy()
+		err := s.write(ctx, b, careful)
+		if err == nil {
+			return b.outcomes, nil
+		}
+		switch kind := classify(err); {
+		case kind == ofData && !careful:
+			careful = true
+		case kind == atOnce && attempt <= restarts && ctx.Err() == nil:
+		default:
+			return nil, fmt.Errorf("persist %d entries: %w", len(items), explain(err))
+		}
+	}
+}
+
+// plan projects the items, without the database.
+func (s *Store) plan(items []relay.Item) *batch {
+	b := &batch{items: items, outcomes: make([]relay.Outcome, len(items)), rows: map[string][]record{}}
+	for i := range items {
+		item := &items[i]
+		if item.Refused != "" {
+			b.dead(s, i, relay.DeadLettered, item.Refused, "")
+			continue
+		}
+		if item.Entry.SchemaVersion != outbox.SchemaVersion {
+			b.outcomes[i] = relay.Outcome{Result: relay.Held}
+			continue
+		}
+		name, r, err := s.prepare(i, item)
+		if err != nil {
+			b.dead(s, i, relay.DeadLettered, err.Error(), "")
+			continue
+		}
+		b.rows[name] = append(b.rows[name], r)
+	}
+	return b
+}
+
+func (s *Store) prepare(i int, item *relay.Item) (tableName string, r record, _ error) {
+	row, err := RowOf(s.options.Cluster, item.Source, &item.Entry, item.Canonical)
+	if err != nil {
+		return "", r, err
+	}
+	t := s.tables[row.Table()]
+	r = record{item: i, hash: row.Head().EntryHash}
+	if r.values, err = t.values(row); err != nil {
+		return "", r, err
+	}
+	r.id = r.values[0].([16]byte) // describe puts id first
+	return t.name, r, nil
+}
+
+// copy is for one attempt, which may fail half-way.
+func (b *batch) copy() *batch {
+	return &batch{items: b.items, outcomes: slices.Clone(b.outcomes), rows: b.rows, letters: slices.Clone(b.letters)}
+}
+
+func (b *batch) dead(s *Store, item int, result relay.Result, reason, sqlState string) {
+	d := deadLetterOf(s.options.Cluster, &b.items[item], reason, sqlState)
+	b.letters = append(b.letters, d)
+	b.outcomes[item] = relay.Outcome{Result: result, Error: d.Error, SQLState: sqlState}
+}
+
+// settings of the transaction. A cluster that is set to wait for its standbys to apply (remote_apply) keeps that: it is more than on.
+const settings = `SELECT set_config('statement_timeout', ?, true),
+	CASE WHEN current_setting('synchronous_commit') <> 'remote_apply' THEN set_config('synchronous_commit', 'on', true) END`
+
+// write is one attempt: one transaction.
+func (s *Store) write(ctx context.Context, b *batch, careful bool) error {
+	return s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if _, err := tx.ExecContext(ctx, settings, fmt.Sprint(s.options.StatementTimeout.Milliseconds())); err != nil {
+			return fmt.Errorf("set up the transaction: %w", err)
+		}
+		for _, name := range models.Tables() {
+			if rows := b.rows[name]; len(rows) > 0 {
+				if err := s.writeTable(ctx, tx, b, s.tables[name], rows, careful); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+			}
+		}
+		return putDeadLetters(ctx, tx, b.letters)
+	})
+}
+
+func (s *Store) writeTable(ctx context.Context, tx bun.Tx, b *batch, t *table, rows []record, careful bool) error {
+	var done inserted
+	var bad []refusal
+	var err error
+	if careful {
+		done, bad, err = t.bisect(ctx, tx, rows)
+	} else {
+		done, err = t.put(ctx, tx, rows)
+	}
+	if err != nil {
+		return err
+	}
+	for _, r := range bad {
+		b.dead(s, r.record.item, relay.DeadLettered, describeRefusal(t, r), sqlState(r.err))
+	}
+	left := slices.DeleteFunc(slices.Clone(rows), func(r record) bool {
+		return slices.ContainsFunc(bad, func(x refusal) bool { return x.record.item == r.item }) || done.take(r.id)
+	})
+	return s.resolve(ctx, tx, b, t, left)
+}
+
+// resolve tells what was in the way of rows that were not inserted: themselves, sent before, or other entries. An id that is not there means that the row's
+// place, (source_uid, sequence), is taken under another id.
+func (s *Store) resolve(ctx context.Context, tx bun.Tx, b *batch, t *table, left []record) error {
+	if len(left) == 0 {
+		return nil
+	}
+	there, err := t.hashes(ctx, tx, left)
+	if err != nil {
+		return fmt.Errorf("look for entries that were there before: %w", err)
+	}
+	for _, r := range left {
+		hash, ok := there[r.id]
+		switch {
+		case ok && bytes.Equal(hash, r.hash):
+			b.outcomes[r.item] = relay.Outcome{Result: relay.Present}
+		case ok:
+			b.dead(s, r.item, relay.Conflicting, fmt.Sprintf("another entry has this id, with hash %x", hash), "")
+		default:
+			e := &b.items[r.item]
+			b.dead(s, r.item, relay.Conflicting, fmt.Sprintf("another entry, with another id, has sequence %d of %s", e.Entry.Sequence, e.Source.UID), "")
+		}
+	}
+	return nil
+}
+
+func describeRefusal(t *table, r refusal) string {
+	reason := r.err.Error()
+	var refused *pgconn.PgError
+	if errors.As(r.err, &refused) {
+		reason = refused.Message
+		for _, more := range []string{refused.Detail, refused.ColumnName} {
+			if more != "" && !strings.Contains(reason, more) {
+				reason += "; " + more
+			}
+		}
+	}
+	if sqlState(r.err) == "22001" {
+		reason += ": " + t.tooLong(r.record.values)
+	}
+	return t.name + ": " + reason
+}
