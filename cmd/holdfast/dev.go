@@ -1,0 +1,56 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-dev/holdfast/dev"
+)
+
+func newDevCommand() *cobra.Command {
+	o := dev.Options{}
+	cmd := &cobra.Command{
+		Use:   "dev",
+		Short: "Run a whole Holdfast on this machine until it is interrupted",
+		Long: `Start etcd, the Kubernetes servers with one simulated node, and PostgreSQL on loopback, install the kinds, policies and tables, run the manager, and
+keep all of it running until SIGINT or SIGTERM. Then everything is gone.
+
+The state folder gets 'kubeconfig' (cluster-admin) and, when everything is ready, 'env' with the variables that the other commands take. An inherited KUBECONFIG and
+HOLDFAST_* are ignored. The first start downloads the servers, or compiles them from their Go modules, which takes some minutes; later ones take seconds.`,
+		Example: `  holdfast dev --state-dir .dev
+  export $(cat .dev/env)         # in another terminal, once the file is there
+  kubectl get holdfast -A
+
+  # Only the servers, with kinds, policies and tables; run your own manager
+  holdfast dev --infra-only`,
+		Args:              cobra.NoArgs,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return nil }, // no variable is read
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			ctx := cmd.Context()
+			if o.Program, err = os.Executable(); err != nil {
+				return fmt.Errorf("find this program: %w", err)
+			}
+			o.Progress = cmd.OutOrStdout()
+			stack, err := dev.Start(ctx, o)
+			if err != nil {
+				if ctx.Err() != nil {
+					return ctx.Err()
+				}
+				return err
+			}
+			fmt.Fprintf(o.Progress, "\nReady. In another terminal:\n\n  export $(cat %s)\n  kubectl get holdfast -A\n\nCtrl-C stops everything.\n", filepath.Join(stack.Dir, "env"))
+			err = stack.Wait(ctx)
+			fmt.Fprintln(o.Progress, "Stopping.")
+			return errors.Join(err, stack.Stop())
+		},
+	}
+	cmd.Flags().StringVar(&o.Dir, "state-dir", ".dev", "folder for kubeconfig, env, logs and data")
+	cmd.Flags().BoolVar(&o.InfraOnly, "infra-only", false, "start the servers, kinds, policies and tables, but none of Holdfast's own services")
+	return cmd
+}

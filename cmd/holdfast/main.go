@@ -1,0 +1,96 @@
+// Command holdfast runs and looks after the audit trail of Kubernetes custom resources.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker (make build).
+var version = ""
+
+// exitError carries the exit status of a command that has said all it had to say.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is main without the process: it returns the exit status. 0 is success, 1 a failure, 130 an interruption; commands document others.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var exit *exitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		if exit.err != nil {
+			fmt.Fprintln(stderr, "holdfast:", exit.err)
+		}
+		return exit.code
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(stderr, "holdfast: interrupted")
+		return 130
+	default:
+		fmt.Fprintln(stderr, "holdfast:", err)
+		return 1
+	}
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "holdfast",
+		Short: "The audit trail of Kubernetes custom resources, with the resource itself as the durable outbox",
+		Long: `Holdfast keeps the audit trail of Kubernetes custom resources: every state change becomes a durable row in PostgreSQL, and no resource
+disappears before its rows are there.
+
+Every flag can be given as a variable too: --database-url as HOLDFAST_DATABASE_URL. A flag wins over its variable.`,
+		Example: `  # Try it: a whole cluster on this machine, failing workloads, and their repair
+  holdfast demo
+
+  # Keep such a cluster running, and use it
+  holdfast dev --state-dir .dev
+  export $(cat .dev/env)
+  holdfast verify`,
+		Version:           versionText(),
+		SilenceUsage:      true,
+		SilenceErrors:     true,
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags(), os.LookupEnv) },
+	}
+	root.SetVersionTemplate("holdfast {{.Version}}\n")
+	root.AddCommand(
+		newManagerCommand(),
+		newDevCommand(),
+	)
+	return root
+}
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap/zapcore"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/holdfast-dev/holdfast/manager"
+	"github.com/holdfast-dev/holdfast/migrations"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/store"
+)
+
+// managerFlags are the settings of `holdfast manager`.
+type managerFlags struct {
+	kubeconfig, databaseURL, cluster string
+	poolSize                         int
+	investigatorURL, tokenFile       string
+	investigatorTimeout              time.Duration
+	logLevel, logFormat              string
+	config                           manager.Config
+}
+
+func newManagerCommand() *cobra.Command {
+	f := &managerFlags{config: manager.Config{}}
+	f.config.Relay.Limits = outbox.DefaultLimits()
+	cmd := &cobra.Command{
+		Use:   "manager",
+		Short: "Run the controllers and the relay",
+		Long: `Run the four controllers (remediation, analysis, workflow, notification) and the relay that drains their outboxes into PostgreSQL.
+
+It starts and works without the database: entries stay in their resources and are drained when it is back. SIGTERM stops it within 20 seconds,
+after it has flushed what it can.`,
+		Example: `  # Beside a local cluster of 'holdfast dev --infra-only'
+  export $(cat .dev/env)
+  holdfast manager
+
+  # Ask HolmesGPT instead of the built-in rules
+  holdfast manager --investigator-url http://holmes.monitoring:5050`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.ErrOrStderr()) },
+	}
+	flags := cmd.Flags()
+	addKubeconfig(flags, &f.kubeconfig)
+	addDatabaseURL(flags, &f.databaseURL)
+	flags.StringVar(&f.cluster, "cluster-name", "", "name of this cluster in the rows (source_cluster); needed when several clusters share a database")
+	flags.IntVar(&f.poolSize, "database-pool-size", 4, "most connections to the database")
+	flags.StringVar(&f.config.MetricsBindAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
+	flags.StringVar(&f.config.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns them off")
+	flags.BoolVar(&f.config.LeaderElect, "leader-elect", false, "let one of several managers work at a time")
+	flags.StringVar(&f.config.LeaderElectNamespace, "leader-elect-namespace", "", "namespace of the lease; by default the Pod's own")
+	flags.StringSliceVar(&f.config.Namespaces, "namespaces", nil, "namespaces to look after; by default all")
+	flags.IntVar(&f.config.Workers, "workers", 8, "concurrent reconciles of a kind")
+	flags.StringVar(&f.investigatorURL, "investigator-url", "", "address of HolmesGPT; empty: the built-in rules investigate")
+	flags.StringVar(&f.tokenFile, "investigator-token-file", "", "file with HolmesGPT's bearer token")
+	flags.DurationVar(&f.investigatorTimeout, "investigator-timeout", 2*time.Minute, "time that HolmesGPT has for an answer")
+	flags.DurationVar(&f.config.Relay.QuietPeriod, "quiet-period", 10*time.Second, "how long a resource must be quiet before its drained outbox is trimmed in a write of its own")
+	flags.IntVar(&f.config.Relay.Limits.EntryBytes, "outbox-entry-bytes", f.config.Relay.Limits.EntryBytes, "largest audit entry")
+	flags.IntVar(&f.config.Relay.Limits.SoftBytes, "outbox-soft-bytes", f.config.Relay.Limits.SoftBytes, "pending entries of a resource from which on it is trimmed at once")
+	flags.IntVar(&f.config.Relay.Limits.HardBytes, "outbox-hard-bytes", f.config.Relay.Limits.HardBytes, "pending entries of a resource from which on its controller holds changes back")
+	flags.IntVar(&f.config.Relay.Limits.HardEntries, "outbox-hard-entries", f.config.Relay.Limits.HardEntries, "the same as a number of entries")
+	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info or error")
+	flags.StringVar(&f.logFormat, "log-format", "json", "json or text")
+	return cmd
+}
+
+func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
+	if err := setLogger(f.logLevel, f.logFormat, logTo); err != nil {
+		return err
+	}
+	if f.databaseURL == "" {
+		return errors.New("no database: give --database-url or HOLDFAST_DATABASE_URL, as in postgres://user:password@host:5432/holdfast")
+	}
+	if err := f.config.Relay.Limits.Validate(); err != nil {
+		return fmt.Errorf("--outbox-* flags: %w", err)
+	}
+	var err error
+	if f.config.REST, err = restConfig(f.kubeconfig); err != nil {
+		return err
+	}
+	if f.config.Investigator, err = f.investigator(); err != nil {
+		return err
+	}
+	s, err := store.Open(ctx, f.databaseURL, store.Options{Cluster: f.cluster, PoolSize: f.poolSize})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	f.config.Store = s
+	f.config.Check = func(ctx context.Context) error { return migrations.Check(ctx, s.DB().DB) }
+	mgr, err := manager.New(f.config)
+	if err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+// setLogger makes controller-runtime's logger: structured, one line an event.
+func setLogger(level, format string, to io.Writer) error {
+	var l zapcore.Level
+	if err := l.Set(level); err != nil {
+		return fmt.Errorf("--log-level is %q, expected debug, info or error", level)
+	}
+	encoder := zap.JSONEncoder
+	switch format {
+	case "json":
+	case "text":
+		encoder = zap.ConsoleEncoder
+	default:
+		return fmt.Errorf("--log-format is %q, expected json or text", format)
+	}
+	ctrl.SetLogger(zap.New(zap.WriteTo(to), zap.Level(l), encoder(func(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.RFC3339NanoTimeEncoder })))
+	return nil
+}
