@@ -1,0 +1,153 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+
+	"github.com/holdfast-dev/holdfast/config"
+)
+
+// build makes the objects of a kustomization, as `kubectl kustomize` does.
+func build(t *testing.T, folder string) []*unstructured.Unstructured {
+	t.Helper()
+	g := NewWithT(t)
+	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
+	g.Expect(err).NotTo(HaveOccurred())
+	objects := make([]*unstructured.Unstructured, 0, built.Size())
+	for _, resource := range built.Resources() {
+		content, err := resource.Map()
+		g.Expect(err).NotTo(HaveOccurred())
+		objects = append(objects, &unstructured.Unstructured{Object: content})
+	}
+	g.Expect(objects).NotTo(BeEmpty())
+	return objects
+}
+
+// ofKind picks the objects of a kind.
+func ofKind(objects []*unstructured.Unstructured, kind string) []*unstructured.Unstructured {
+	return slices.DeleteFunc(slices.Clone(objects), func(o *unstructured.Unstructured) bool { return o.GetKind() != kind })
+}
+
+// folders are all kustomizations below this folder.
+func folders(t *testing.T) []string {
+	t.Helper()
+	found, err := filepath.Glob("*/kustomization.yaml")
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	for i := range found {
+		found[i] = filepath.Dir(found[i])
+	}
+	NewWithT(t).Expect(found).To(ContainElements("admission", "crd", "default", "manager", "prometheus", "rbac", "samples"))
+	return found
+}
+
+// apply is a server-side apply, strict about fields that nobody knows.
+func apply(t *testing.T, o *unstructured.Unstructured, options ...client.ApplyOption) error {
+	t.Helper()
+	options = append(options, client.FieldOwner("config-test"), client.ForceOwnership)
+	return client.WithFieldValidation(as(t, ""), metav1.FieldValidationStrict).Apply(t.Context(), client.ApplyConfigurationFromUnstructured(o), options...)
+}
+
+func TestEveryKustomizationIsAcceptedByTheAPIServer(t *testing.T) {
+	for _, folder := range folders(t) {
+		t.Run(folder, func(t *testing.T) {
+			objects := build(t, folder)
+			for _, ns := range ofKind(objects, "Namespace") { // a dry run makes no namespace for those that follow
+				NewWithT(t).Expect(apply(t, ns.DeepCopy())).To(Succeed())
+			}
+			for _, o := range objects {
+				if strings.HasPrefix(o.GetAPIVersion(), "monitoring.coreos.com/") {
+					continue // see monitoring_test.go
+				}
+				NewWithT(t).Expect(apply(t, o, client.DryRunAll)).To(Succeed(), "%s %s", o.GetKind(), o.GetName())
+			}
+		})
+	}
+}
+
+func TestTheDefaultHasWhatInstallApplies(t *testing.T) {
+	g := NewWithT(t)
+	names := map[string]bool{}
+	for _, o := range build(t, "default") {
+		names[o.GetKind()+" "+o.GetName()] = true
+	}
+	crds, err := config.CRDs()
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, crd := range crds {
+		g.Expect(names).To(HaveKey("CustomResourceDefinition " + crd.Name))
+	}
+	policies, err := config.Policies()
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, policy := range policies {
+		g.Expect(names).To(HaveKey(policy.GetKind() + " " + policy.GetName()))
+	}
+	g.Expect(names).NotTo(HaveKey("MutatingAdmissionPolicy holdfast-finalizer"), "it is optional")
+}
+
+// deploymentOf is the manager's.
+func deploymentOf(t *testing.T) *appsv1.Deployment {
+	t.Helper()
+	g := NewWithT(t)
+	found := ofKind(build(t, "manager"), "Deployment")
+	g.Expect(found).To(HaveLen(1))
+	deployment := &appsv1.Deployment{}
+	g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(found[0].Object, deployment)).To(Succeed())
+	return deployment
+}
+
+func TestTheManagerRunsUnderRestrictedPodSecurity(t *testing.T) {
+	g := NewWithT(t)
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "config-", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}}}
+	g.Expect(as(t, "").Create(t.Context(), ns)).To(Succeed())
+	deployment := deploymentOf(t)
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "manager-", Namespace: ns.Name}, Spec: deployment.Spec.Template.Spec}
+	g.Expect(as(t, "").Create(t.Context(), pod, client.DryRunAll)).To(Succeed())
+	g.Expect(pod.Spec.Containers[0].SecurityContext.ReadOnlyRootFilesystem).To(HaveValue(BeTrue()))
+
+	pod = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "manager-", Namespace: ns.Name}, Spec: deployment.Spec.Template.Spec}
+	pod.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = new(bool)
+	*pod.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = true
+	g.Expect(as(t, "").Create(t.Context(), pod, client.DryRunAll)).To(MatchError(ContainSubstring(`violates PodSecurity "restricted`)), "the namespace enforces it")
+}
+
+func TestTheFinalizerComponentPutsItOnEachKind(t *testing.T) {
+	g := NewWithT(t)
+	overlay := filesys.MakeFsOnDisk()
+	folder, err := os.MkdirTemp(".", "overlay-") // kustomize reaches bases by relative paths only
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { g.Expect(os.RemoveAll(folder)).To(Succeed()) })
+	g.Expect(overlay.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte("components: [../admission/finalizer]\n"))).To(Succeed())
+	for _, o := range build(t, folder) {
+		o := o
+		g.Expect(apply(t, o.DeepCopy())).To(Succeed())
+		t.Cleanup(func() { g.Expect(client.IgnoreNotFound(as(t, "").Delete(ctxOf(t), o))).To(Succeed()) })
+	}
+
+	for _, o := range samplesOf(t, namespace(t)) {
+		t.Run(o.GetKind(), func(t *testing.T) {
+			g := NewWithT(t)
+			made := func() []string {
+				dry := o.DeepCopy()
+				g.Expect(as(t, "").Create(t.Context(), dry, client.DryRunAll)).To(Succeed())
+				return dry.GetFinalizers()
+			}
+			g.Eventually(made, enforcement, poll).Should(ConsistOf("holdfast.dev/outbox"))
+			o.SetFinalizers([]string{"example.com/other"})
+			g.Expect(made()).To(ConsistOf("example.com/other", "holdfast.dev/outbox"))
+			o.SetFinalizers([]string{"holdfast.dev/outbox"})
+			g.Expect(made()).To(ConsistOf("holdfast.dev/outbox"))
+		})
+	}
+}

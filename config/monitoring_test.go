@@ -1,0 +1,121 @@
+package config_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	_ "github.com/holdfast-dev/holdfast/outbox" // register their metrics
+	_ "github.com/holdfast-dev/holdfast/relay"
+)
+
+// What the manifests use of the Prometheus operator's API (monitoring.coreos.com/v1). Decoding is strict: a field that is not here is
+// either misspelt or needs to be looked up and added.
+type (
+	podMonitor struct {
+		APIVersion string         `json:"apiVersion"`
+		Kind       string         `json:"kind"`
+		Metadata   map[string]any `json:"metadata"`
+		Spec       struct {
+			Selector struct {
+				MatchLabels map[string]string `json:"matchLabels"`
+			} `json:"selector"`
+			PodMetricsEndpoints []struct {
+				Port     string `json:"port"`
+				Interval string `json:"interval"`
+			} `json:"podMetricsEndpoints"`
+		} `json:"spec"`
+	}
+	prometheusRule struct {
+		APIVersion string         `json:"apiVersion"`
+		Kind       string         `json:"kind"`
+		Metadata   map[string]any `json:"metadata"`
+		Spec       struct {
+			Groups []struct {
+				Name  string  `json:"name"`
+				Rules []alert `json:"rules"`
+			} `json:"groups"`
+		} `json:"spec"`
+	}
+	alert struct {
+		Alert       string            `json:"alert"`
+		Expr        string            `json:"expr"`
+		For         string            `json:"for"`
+		Labels      map[string]string `json:"labels"`
+		Annotations map[string]string `json:"annotations"`
+	}
+)
+
+func TestAlerts(t *testing.T) {
+	g := NewWithT(t)
+	found := ofKind(build(t, "prometheus"), "PrometheusRule")
+	g.Expect(found).To(HaveLen(1))
+	rules := &prometheusRule{}
+	g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(found[0].Object, rules, true)).To(Succeed())
+	known := metricNames(t)
+	for _, group := range rules.Spec.Groups {
+		for _, a := range group.Rules {
+			t.Run(a.Alert, func(t *testing.T) {
+				g := NewWithT(t)
+				g.Expect(a.Alert).To(HavePrefix("Holdfast"))
+				g.Expect(a.Labels["severity"]).To(BeElementOf("critical", "warning"))
+				g.Expect(a.Annotations).To(HaveKeyWithValue("runbook", "docs/operations.md#"+strings.ToLower(a.Alert)))
+				g.Expect(a.Annotations).To(And(HaveKey("summary"), HaveKey("description")))
+				names := regexp.MustCompile(`holdfast_\w+`).FindAllString(a.Expr, -1)
+				g.Expect(names).NotTo(BeEmpty())
+				for _, name := range names {
+					g.Expect(known).To(HaveKey(name))
+				}
+				for _, label := range regexp.MustCompile(`\$labels\.(\w+)`).FindAllStringSubmatch(a.Annotations["summary"], -1) {
+					g.Expect(a.Expr).To(MatchRegexp(`by \([^)]*\b%s\b`, label[1]), "the summary's label %s", label[1])
+				}
+			})
+		}
+	}
+}
+
+func TestThePodMonitorFindsTheManager(t *testing.T) {
+	g := NewWithT(t)
+	found := ofKind(build(t, "prometheus"), "PodMonitor")
+	g.Expect(found).To(HaveLen(1))
+	monitor := &podMonitor{}
+	g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(found[0].Object, monitor, true)).To(Succeed())
+	g.Expect(monitor.Spec.PodMetricsEndpoints).To(HaveLen(1))
+
+	deployment := deploymentOf(t)
+	g.Expect(found[0].GetNamespace()).To(Equal(deployment.Namespace))
+	for key, value := range monitor.Spec.Selector.MatchLabels {
+		g.Expect(deployment.Spec.Template.Labels).To(HaveKeyWithValue(key, value))
+	}
+	var ports []string
+	for _, port := range deployment.Spec.Template.Spec.Containers[0].Ports {
+		ports = append(ports, port.Name)
+	}
+	g.Expect(ports).To(ContainElement(monitor.Spec.PodMetricsEndpoints[0].Port))
+}
+
+// metricNames are the names of the metrics that the manager registers.
+func metricNames(t *testing.T) map[string]bool {
+	t.Helper()
+	g := NewWithT(t)
+	registry, ok := metrics.Registry.(prometheus.Collector)
+	g.Expect(ok).To(BeTrue())
+	descriptions := make(chan *prometheus.Desc)
+	go func() {
+		registry.Describe(descriptions)
+		close(descriptions)
+	}()
+	names, name := map[string]bool{}, regexp.MustCompile(`fqName: "(\w+)"`)
+	for description := range descriptions {
+		if found := name.FindStringSubmatch(description.String()); found != nil {
+			names[found[1]] = true
+		}
+	}
+	g.Expect(names).To(HaveKey("holdfast_relay_breaker_open"))
+	return names
+}
