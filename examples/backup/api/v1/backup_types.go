@@ -1,0 +1,123 @@
+package v1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// BackupPhase is where a backup stands.
+// +kubebuilder:validation:Enum=Waiting;Copying;Copied;Deleted
+type BackupPhase string
+
+const (
+	// PhaseWaiting: the source does not exist.
+	PhaseWaiting BackupPhase = "Waiting"
+	// PhaseCopying: a copy was written down and is being made.
+	PhaseCopying BackupPhase = "Copying"
+	// PhaseCopied: the target holds what the source held when it was last looked at.
+	PhaseCopied BackupPhase = "Copied"
+	// PhaseDeleted: the Backup is gone, the target stays.
+	PhaseDeleted BackupPhase = "Deleted"
+)
+
+// BackupSpec names what to copy.
+// +kubebuilder:validation:XValidation:rule="self.source != self.target",fieldPath=".target",message="target is the source itself"
+// +kubebuilder:validation:XValidation:rule="self.source == oldSelf.source && self.target == oldSelf.target",message="source and target are immutable; make a new Backup instead"
+type BackupSpec struct {
+	// source is the ConfigMap to copy, in this namespace.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Source string `json:"source"`
+
+	// target is the ConfigMap that gets the copy; it is made when it does not exist.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Target string `json:"target"`
+
+	// everySeconds is how often to look for a change of the source.
+	// +optional
+	// +kubebuilder:default=60
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	EverySeconds int32 `json:"everySeconds,omitempty"`
+}
+
+// BackupStatus is what was copied.
+type BackupStatus struct {
+	// phase is where the backup stands.
+	// +optional
+	Phase BackupPhase `json:"phase,omitempty"`
+
+	// copies that were made.
+	// +optional
+	Copies int32 `json:"copies,omitempty"`
+
+	// digest is the SHA-256 of what is being copied, or was copied last.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Digest string `json:"digest,omitempty"`
+
+	// copiedTime is when the last copy was made.
+	// +optional
+	CopiedTime *microtime.Time `json:"copiedTime,omitempty"`
+
+	// conditions of the resource: OutboxBlocked while a copy is held back because the outbox is full.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// outbox holds the audit entries that are not yet durable in the store.
+	// +optional
+	Outbox *outbox.Outbox `json:"outbox,omitempty"`
+}
+
+// Backup keeps a copy of a ConfigMap.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:printcolumn:name="PHASE",type=string,JSONPath=`.status.phase`
+// +kubebuilder:printcolumn:name="COPIES",type=integer,JSONPath=`.status.copies`
+// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`
+// +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.outbox) || (has(self.status) && has(self.status.outbox))",message="status.outbox can't be removed: its entries may not be durable yet"
+type Backup struct {
+	metav1.TypeMeta `json:",inline"`
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what to copy.
+	// +required
+	Spec BackupSpec `json:"spec"`
+
+	// status is what was copied.
+	// +optional
+	Status BackupStatus `json:"status,omitempty"`
+}
+
+// BackupList is a list of Backup.
+// +kubebuilder:object:root=true
+type BackupList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []Backup `json:"items"`
+}
+
+// A Backup has an outbox and, so that Reserve can say OutboxBlocked, conditions.
+var _ outbox.ConditionedObject = (*Backup)(nil)
+
+// GetOutbox returns the outbox of the status, nil before the first entry.
+func (b *Backup) GetOutbox() *outbox.Outbox { return b.Status.Outbox }
+
+// SetOutbox replaces it.
+func (b *Backup) SetOutbox(o *outbox.Outbox) { b.Status.Outbox = o }
+
+// GetConditions returns the conditions of the status.
+func (b *Backup) GetConditions() []metav1.Condition { return b.Status.Conditions }
+
+// SetConditions replaces them.
+func (b *Backup) SetConditions(c []metav1.Condition) { b.Status.Conditions = c }
