@@ -104,6 +104,10 @@ func (r *Reconciler) investigate(ctx context.Context, s *scope) (ctrl.Result, er
 		return r.attemptFailed(ctx, s, err, r.settings.backoff<<min(i.Attempt-1, 10))
 	}
 	s.keep(finding, answer)
+	if rec := s.analysis.Status.Recommendation; rec != nil {
+		workflow, _ := r.catalogue.Get(rec.WorkflowID)
+		rec.Action = workflow.Title
+	}
 	return r.decide(ctx, s)
 }
 

@@ -1,0 +1,271 @@
+package aianalysis
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"sync"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	testclock "k8s.io/utils/clock/testing"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/test/testenv"
+)
+
+func TestAIAnalysis(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "aianalysis controller")
+}
+
+var (
+	env *testenv.Env
+	// me is the user name of the suite's client, whose decisions the admission policy lets pass.
+	me string
+)
+
+var _ = BeforeSuite(func(ctx SpecContext) {
+	testenv.LogTo = GinkgoWriter
+	var err error
+	env, err = testenv.Start(ctx)
+	Expect(err).NotTo(HaveOccurred())
+	review := &authenticationv1.SelfSubjectReview{}
+	Expect(env.Client.Create(ctx, review)).To(Succeed())
+	me = review.Status.UserInfo.Username
+}, NodeTimeout(5*testenv.LongTimeout))
+
+var _ = AfterSuite(func() { Expect(env.Stop()).To(Succeed()) })
+
+// fixture is one spec's namespace, clock and store.
+type fixture struct {
+	ctx       context.Context
+	namespace string
+	clock     *testclock.FakePassiveClock
+	store     *watermarks
+}
+
+func newFixture() *fixture {
+	ctx, cancel := context.WithCancel(context.Background())
+	DeferCleanup(cancel)
+	// Whole seconds, later than the creation of what the spec makes.
+	return &fixture{ctx: ctx, namespace: env.Namespace(ctx, "analysis"), clock: testclock.NewFakePassiveClock(time.Now().Truncate(time.Second)), store: &watermarks{}}
+}
+
+func (f *fixture) pass(d time.Duration) { f.clock.SetTime(f.clock.Now().Add(d)) }
+
+// watermarks says how far the store is, as the spec wants it.
+type watermarks struct {
+	mu sync.Mutex
+	at outbox.Watermark
+}
+
+func (w *watermarks) Watermark(types.UID) outbox.Watermark {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.at
+}
+
+func (w *watermarks) set(o *outbox.Outbox) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.at = outbox.Watermark{Sequence: o.LastSequence, Hash: o.HeadHash, Time: time.Now()}
+}
+
+// expert is an investigator that says what it is told to: one reply after the other, then the last one again.
+type expert struct {
+	mu      sync.Mutex
+	asked   []investigator.Request
+	replies []reply
+}
+
+type reply func(context.Context) (investigator.Finding, error)
+
+func (e *expert) Name() string { return "expert" }
+
+func (e *expert) Investigate(ctx context.Context, q investigator.Request) (investigator.Finding, error) {
+	e.mu.Lock()
+	next := e.replies[min(len(e.asked), len(e.replies)-1)]
+	e.asked = append(e.asked, q)
+	e.mu.Unlock()
+	return next(ctx)
+}
+
+func (e *expert) questions() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.asked)
+}
+
+func says(f investigator.Finding) reply {
+	return func(context.Context) (investigator.Finding, error) { return f, nil }
+}
+
+func fails(text string) reply {
+	return func(context.Context) (investigator.Finding, error) { return investigator.Finding{}, errors.New(text) }
+}
+
+// hangs until it is told to stop, and tells how that came.
+func hangs(stopped chan<- error) reply {
+	return func(ctx context.Context) (investigator.Finding, error) {
+		<-ctx.Done()
+		if stopped != nil {
+			stopped <- ctx.Err()
+		}
+		return investigator.Finding{}, ctx.Err()
+	}
+}
+
+func undo(confidence int32) investigator.Finding {
+	return investigator.Finding{
+		RootCause: "cart crashes since its rollout", RootCauseConfidence: 90,
+		Recommendation: &investigator.Recommendation{WorkflowID: "rollout-undo", Parameters: map[string]string{"toRevision": "4"}, Confidence: confidence, Rationale: "it began with the rollout"},
+		Alternatives:   []investigator.Alternative{{Action: "increase-memory", Confidence: 5, RejectedReason: "nothing was killed"}},
+		Model:          "model-1", PromptTokens: ptr.To[int32](2500), CompletionTokens: ptr.To[int32](150),
+	}
+}
+
+// process is one life of a manager, driven by hand.
+type process struct {
+	*Reconciler
+	f      *fixture
+	expert *expert
+	events *events.FakeRecorder
+}
+
+// start begins a new process, which remembers nothing of others. Its API calls can be intercepted.
+func (f *fixture) start(funcs interceptor.Funcs, replies ...reply) *process {
+	return f.startWith(funcs, outbox.DefaultLimits(), []Option{}, replies...)
+}
+
+func (f *fixture) startWith(funcs interceptor.Funcs, limits outbox.Limits, options []Option, replies ...reply) *process {
+	p := &process{f: f, expert: &expert{replies: replies}, events: events.NewFakeRecorder(1000)}
+	c := interceptor.NewClient(env.Client, funcs)
+	w := outbox.NewWriter(c, env.Client, f.store, outbox.WithClock(f.clock), outbox.WithLimits(limits))
+	p.Reconciler = New(c, env.Client, w, p.events, append([]Option{WithClock(f.clock), WithInvestigator(p.expert)}, options...)...)
+	DeferCleanup(p.runs.close)
+	return p
+}
+
+// die ends a process as a kill does: what it knew is gone, what it was doing is broken off.
+func (p *process) die() { p.runs.close() }
+
+func (p *process) try(a *v1alpha1.AIAnalysis) (ctrl.Result, error) {
+	return p.Reconcile(p.f.ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(a)})
+}
+
+func (p *process) reconcile(a *v1alpha1.AIAnalysis) ctrl.Result {
+	GinkgoHelper()
+	result, err := p.try(a)
+	Expect(err).NotTo(HaveOccurred())
+	return result
+}
+
+// answered waits until the attempt that is under way has its answer.
+func (p *process) answered(a *v1alpha1.AIAnalysis) {
+	GinkgoHelper()
+	p.runs.mu.Lock()
+	run := p.runs.byKey[client.ObjectKeyFromObject(a)]
+	p.runs.mu.Unlock()
+	Expect(run).NotTo(BeNil(), "no attempt is under way")
+	Eventually(run.done, testenv.Timeout).Should(BeClosed())
+}
+
+// investigated asks, waits for the answer, and takes it up.
+func (p *process) investigated(a *v1alpha1.AIAnalysis) *v1alpha1.AIAnalysis {
+	GinkgoHelper()
+	p.reconcile(a)
+	p.answered(a)
+	p.reconcile(a)
+	return p.f.get(a)
+}
+
+type change func(*v1alpha1.AIAnalysis)
+
+func auto(threshold int32) change {
+	return func(a *v1alpha1.AIAnalysis) {
+		a.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalAuto, AutoApproveAbove: &threshold}
+	}
+}
+
+func within(timeout time.Duration) change {
+	return func(a *v1alpha1.AIAnalysis) { a.Spec.Timeout = &metav1.Duration{Duration: timeout} }
+}
+
+func decided(v v1alpha1.Verdict) change {
+	return func(a *v1alpha1.AIAnalysis) {
+		a.Spec.Decision = &v1alpha1.Decision{Verdict: v, DecidedBy: me, Method: "api", Justification: "known bad release"}
+	}
+}
+
+func (f *fixture) analysis(changes ...change) *v1alpha1.AIAnalysis {
+	GinkgoHelper()
+	a := &v1alpha1.AIAnalysis{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "cart-"},
+		Spec: v1alpha1.AIAnalysisSpec{
+			RemediationRef: v1alpha1.RemediationRef{Name: "cart-crash", UID: "1f0e2d3c-0000-4000-8000-000000000001"},
+			Signal: v1alpha1.Signal{Fingerprint: "3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c", Name: "KubePodCrashLooping", Severity: "critical", Source: "alertmanager"},
+			Target: v1alpha1.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: "cart"},
+		},
+	}
+	a.Spec.Signal.ReceivedTime.Time = f.clock.Now()
+	for _, c := range changes {
+		c(a)
+	}
+	Expect(env.Client.Create(f.ctx, a)).To(Succeed())
+	return a
+}
+
+// get reads the analysis as the API server has it.
+func (f *fixture) get(a *v1alpha1.AIAnalysis) *v1alpha1.AIAnalysis {
+	GinkgoHelper()
+	live := &v1alpha1.AIAnalysis{}
+	Expect(env.Client.Get(f.ctx, client.ObjectKeyFromObject(a), live)).To(Succeed())
+	return live
+}
+
+// alter changes the spec, as a user does.
+func (f *fixture) alter(a *v1alpha1.AIAnalysis, c change) {
+	GinkgoHelper()
+	live := f.get(a)
+	base := live.DeepCopy()
+	c(live)
+	Expect(env.Client.Patch(f.ctx, live, client.MergeFrom(base))).To(Succeed())
+}
+
+func cancelled(a *v1alpha1.AIAnalysis) { a.Spec.Cancel = true }
+
+// told are the events of the entries, with the phases after them.
+func told(a *v1alpha1.AIAnalysis) []string {
+	var all []string
+	for _, e := range a.Status.Outbox.Entries {
+		text := e.Event + "/" + e.Phase
+		if e.Final {
+			text += "/final"
+		}
+		all = append(all, text)
+	}
+	return all
+}
+
+// lastRecord is the record of the newest entry.
+func lastRecord(a *v1alpha1.AIAnalysis) models.AIDecision {
+	GinkgoHelper()
+	var record models.AIDecision
+	entries := a.Status.Outbox.Entries
+	Expect(json.Unmarshal(entries[len(entries)-1].Record.Raw, &record)).To(Succeed())
+	return record
+}
