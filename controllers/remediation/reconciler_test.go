@@ -1,0 +1,316 @@
+package remediation_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+func (f *fixture) record(i int) models.Orchestration {
+	var r models.Orchestration
+	f.Expect(json.Unmarshal(f.live().Status.Outbox.Entries[i].Record.Raw, &r)).To(Succeed())
+	return r
+}
+
+func TestFromTheAlertToTheEnd(t *testing.T) {
+	f := setup(t)
+	f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAnalyzing))
+	a := f.analysis()
+	f.Expect(a.Spec.Signal).To(Equal(f.live().Spec.Signal))
+	f.Expect(*a.Spec.Approval.AutoApproveAbove).To(BeEquivalentTo(80))
+	f.Expect(a.Finalizers).To(ContainElement(outbox.Finalizer))
+	f.Expect(a.Spec.RemediationRef.UID).To(Equal(f.rr.UID))
+	f.Expect(metav1.IsControlledBy(a, f.rr)).To(BeTrue())
+
+	f.step(20 * time.Second)
+	f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
+	f.step(time.Second)
+	f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationExecuting))
+	w := f.workflow()
+	f.Expect(w.Spec.ServiceAccountName).To(Equal("remediator"))
+	f.Expect(w.Spec.Steps).NotTo(BeEmpty())
+	f.Expect(w.Spec.Target.Name).To(Equal("cart"))
+
+	f.endWorkflow(v1alpha1.WorkflowCompleted, "")
+	f.step(150 * time.Second)
+	f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationNotifying))
+	f.Expect(f.notification().Spec.Subject).To(Equal("Remediated: KubePodCrashLooping on Deployment " + f.rr.Namespace + "/cart"))
+	f.endNotification(v1alpha1.NotificationFailed)
+	f.reconcile()
+
+	st := f.live().Status
+	f.Expect(st.Phase).To(Equal(v1alpha1.RemediationCompleted), "a notification that fails does not change the outcome")
+	f.Expect(st.Outbox.Closed).To(BeTrue())
+	f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "WorkflowStarted", "NotificationStarted", "Completed"}))
+	last := f.record(4)
+	f.Expect(last.RemediationID).To(Equal(string(f.rr.UID)))
+	f.Expect(last.Outcome).To(Equal("remediated"))
+	f.Expect(last.ServicesInvoked).To(Equal([]string{"AIAnalysis", "WorkflowExecution", "Notification"}))
+	f.Expect(last.ServiceTransitions).To(Equal([]models.ServiceTransition{
+		{From: "AIAnalysis", To: "WorkflowExecution", Duration: "21s"}, {From: "WorkflowExecution", To: "Notification", Duration: "2m30s"}}))
+	f.Expect(last.BottleneckPhase).To(Equal("workflow_execution"))
+	f.Expect(*last.BottleneckDurationSeconds).To(BeEquivalentTo(150))
+	f.Expect(*last.TotalDurationSeconds).To(BeNumerically(">=", 171))
+	f.Expect(last.AIAnalysisStartedAt).NotTo(BeNil())
+	f.Expect(last.WorkflowStartedAt).NotTo(BeNil())
+	f.Expect(last.NotificationSentAt).NotTo(BeNil())
+	f.Expect(last.CompletedAt).NotTo(BeNil())
+	f.Expect(f.record(0).CompletedAt).To(BeNil())
+}
+
+func TestEndings(t *testing.T) {
+	for name, c := range map[string]struct {
+		drive   func(f *fixture)
+		outcome string
+		phase   v1alpha1.RemediationPhase
+		reason  string
+	}{
+		"no action": {func(f *fixture) { f.endAnalysis(v1alpha1.AnalysisCompleted, nil) }, "no-action", v1alpha1.RemediationCompleted, ""},
+		"rejected": {func(f *fixture) {
+			a := f.analysis()
+			f.end(a, outbox.KindAIDecision, func() {
+				a.Status.Phase, a.Status.Recommendation = v1alpha1.AnalysisRejected, undo
+				a.Status.Approval = &v1alpha1.Approval{Required: true, DecidedBy: "jane@example.com", Justification: "not on a Friday"}
+			})
+		}, "rejected", v1alpha1.RemediationRejected, "rejected by jane@example.com: not on a Friday"},
+		"approval expired": {func(f *fixture) { f.endAnalysis(v1alpha1.AnalysisTimedOut, undo) }, "timed-out", v1alpha1.RemediationTimedOut, "timed out"},
+		"analysis failed":  {func(f *fixture) { f.endAnalysis(v1alpha1.AnalysisFailed, nil) }, "failed", v1alpha1.RemediationFailed, "analysis failed"},
+		"an unknown workflow": {func(f *fixture) {
+			f.endAnalysis(v1alpha1.AnalysisCompleted, &v1alpha1.Recommendation{WorkflowID: "format-disk", Confidence: 99})
+		}, "failed", v1alpha1.RemediationFailed, `"format-disk" is not in the catalogue`},
+		"workflow failed": {func(f *fixture) {
+			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
+			f.reconcile()
+			f.endWorkflow(v1alpha1.WorkflowFailed, "post-condition available failed")
+		}, "failed", v1alpha1.RemediationFailed, "post-condition available failed"},
+		"workflow cancelled by somebody": {func(f *fixture) {
+			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
+			f.reconcile()
+			f.endWorkflow(v1alpha1.WorkflowCancelled, "")
+		}, "failed", v1alpha1.RemediationFailed, "workflow was cancelled"},
+		"analysis deleted by somebody": {func(f *fixture) {
+			a := f.analysis()
+			a.Finalizers = nil
+			f.Expect(env.Client.Update(ctx, a)).To(Succeed())
+			f.Expect(env.Client.Delete(ctx, a)).To(Succeed())
+		}, "failed", v1alpha1.RemediationFailed, "was deleted before its end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t)
+			f.reconcile()
+			c.drive(f)
+			f.reconcile()
+			f.Expect(f.phase()).To(Equal(v1alpha1.RemediationNotifying), "people are told before the record closes")
+			f.endNotification(v1alpha1.NotificationSent)
+			f.reconcile()
+			st := f.live().Status
+			f.Expect(st.Phase).To(Equal(c.phase))
+			f.Expect(st.Outcome).To(Equal(c.outcome))
+			f.Expect(st.FailureReason).To(ContainSubstring(c.reason))
+			f.Expect(st.Outbox.Closed).To(BeTrue())
+		})
+	}
+}
+
+func TestApprovalIsAPhaseOfItsOwn(t *testing.T) {
+	f := setup(t)
+	f.reconcile()
+	a := f.analysis()
+	draft := outbox.NewWriter(env.Client, env.Client, unacknowledging{}).Draft(a)
+	a.Status.Phase = v1alpha1.AnalysisAwaitingApproval
+	f.Expect(draft.Save(ctx, &outbox.Change{Kind: outbox.KindAIDecision, Event: "ApprovalRequested", Record: map[string]string{}})).To(Succeed())
+	result := f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAwaitingApproval))
+	f.Expect(result.RequeueAfter).To(BeNumerically("~", time.Hour+30*time.Second, 2*time.Second), "the approval's own time and the grace")
+}
+
+func TestWithoutChannelsNobodyIsTold(t *testing.T) {
+	f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Notification.Channels = []v1alpha1.Channel{} })
+	f.Expect(f.live().Spec.Notification.Channels).To(BeEmpty(), "an explicit empty list is not defaulted")
+	f.reconcile()
+	f.endAnalysis(v1alpha1.AnalysisCompleted, nil)
+	f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationCompleted))
+	f.Expect(f.live().Status.Notification).To(BeEmpty())
+}
+
+func TestTotalTimeEndsTheRunningChildAndIsTold(t *testing.T) {
+	f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Timeouts.Total = seconds(60) })
+	result := f.reconcile()
+	f.Expect(result.RequeueAfter).To(BeNumerically("<=", time.Minute))
+	f.step(2 * time.Minute)
+	f.reconcile()
+	f.Expect(f.analysis().Spec.Cancel).To(BeTrue())
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAnalyzing), "it waits until the child is closed")
+	f.endAnalysis(v1alpha1.AnalysisCancelled, nil)
+	f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationNotifying))
+	f.endNotification(v1alpha1.NotificationSent)
+	f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationTimedOut))
+	f.Expect(f.live().Status.FailureReason).To(Equal("The total time of 1m0s is over"))
+}
+
+func TestAnOverdueNotificationDoesNotHoldTheRequest(t *testing.T) {
+	f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Timeouts.Notification = seconds(60) })
+	f.reconcile()
+	f.endAnalysis(v1alpha1.AnalysisCompleted, nil)
+	f.reconcile()
+	f.step(2 * time.Minute)
+	f.reconcile()
+	f.Expect(f.notification().Spec.Cancel).To(BeTrue())
+	f.endNotification(v1alpha1.NotificationCancelled)
+	f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationCompleted))
+	f.Expect(f.live().Status.Outcome).To(Equal("no-action"))
+}
+
+func TestCancelAndDeletionWaitForTheChildren(t *testing.T) {
+	for name, stop := range map[string]func(f *fixture){
+		"cancelled": func(f *fixture) {
+			f.Expect(env.Client.Patch(ctx, f.live(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cancel":true}}`)))).To(Succeed())
+		},
+		"deleted": func(f *fixture) { f.Expect(env.Client.Delete(ctx, f.live())).To(Succeed()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t)
+			f.reconcile()
+			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
+			f.reconcile()
+			stop(f)
+			f.reconcile()
+			f.Expect(f.workflow().Spec.Cancel).To(BeTrue())
+			f.Expect(f.phase()).To(Equal(v1alpha1.RemediationExecuting))
+			f.step(5 * time.Second)
+			f.endWorkflow(v1alpha1.WorkflowCancelled, "")
+			f.reconcile()
+			st := f.live().Status
+			f.Expect(st.Phase).To(Equal(v1alpha1.RemediationCancelled))
+			f.Expect(st.Outcome).To(Equal("cancelled"))
+			f.Expect(st.FailureReason).To(ContainSubstring(name))
+			f.Expect(st.Notification).To(BeEmpty(), "no new children")
+			f.Expect(st.Outbox.Closed).To(BeTrue())
+			last := f.record(len(st.Outbox.Entries) - 1)
+			f.Expect(last.WorkflowStartedAt).NotTo(BeNil(), "the last entry has the whole timeline")
+		})
+	}
+}
+
+func TestCancelledBeforeItBegan(t *testing.T) {
+	f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Cancel = true })
+	f.reconcile()
+	f.Expect(f.events()).To(Equal([]string{"Cancelled"}))
+	f.Expect(f.live().Status.Analysis).To(BeEmpty())
+}
+
+func TestATerminatingNamespaceGetsNoChildren(t *testing.T) {
+	f := setup(t)
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.rr.Namespace}}
+	f.Expect(env.Client.Delete(ctx, ns)).To(Succeed())
+	f.reconcile()
+	st := f.live().Status
+	f.Expect(st.Phase).To(Equal(v1alpha1.RemediationFailed))
+	f.Expect(st.FailureReason).To(ContainSubstring("the namespace is terminating"))
+	f.Expect(st.Outbox.Closed).To(BeTrue())
+	children := &v1alpha1.AIAnalysisList{}
+	f.Expect(env.Client.List(ctx, children, client.InNamespace(f.rr.Namespace))).To(Succeed())
+	f.Expect(children.Items).To(BeEmpty())
+}
+
+func TestAForeignResourceOfTheChildsNameIsNotTaken(t *testing.T) {
+	f := setup(t)
+	sum := sha256.Sum256([]byte(f.rr.UID))
+	squatter := &v1alpha1.AIAnalysis{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.rr.Namespace, Name: "cart-" + hex.EncodeToString(sum[:4]) + "-analysis"},
+		Spec:       v1alpha1.AIAnalysisSpec{RemediationRef: v1alpha1.RemediationRef{Name: "x", UID: "y"}, Signal: f.rr.Spec.Signal, Target: f.rr.Spec.Target},
+	}
+	f.Expect(env.Client.Create(ctx, squatter)).To(Succeed())
+	f.reconcile()
+	f.Expect(f.live().Status.Outcome).To(Equal("failed"))
+	f.Expect(f.live().Status.FailureReason).To(ContainSubstring("a resource of that name belongs to somebody else"))
+}
+
+func TestTTLDeletesTheFinishedRequest(t *testing.T) {
+	f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.TTLAfterFinished = seconds(3600) })
+	f.reconcile()
+	f.endAnalysis(v1alpha1.AnalysisCompleted, nil)
+	f.reconcile()
+	f.endNotification(v1alpha1.NotificationSent)
+	result := f.reconcile()
+	f.Expect(result.RequeueAfter).To(BeNumerically("~", time.Hour, time.Second))
+	f.step(time.Hour)
+	_, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
+	f.Expect(err).NotTo(HaveOccurred())
+	f.Expect(f.live().DeletionTimestamp).NotTo(BeNil(), "only the relay's finalizer holds it now")
+}
+
+func TestAChildThatIsOpenAfterTheEndIsStopped(t *testing.T) {
+	f := setup(t)
+	f.reconcile()
+	late := f.analysis().DeepCopy()
+	f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
+	f.Expect(env.Client.Patch(ctx, f.live(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cancel":true}}`)))).To(Succeed())
+	f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationCancelled))
+	// Another manager that had not seen the end makes the workflow.
+	w := &v1alpha1.WorkflowExecution{ObjectMeta: metav1.ObjectMeta{Namespace: late.Namespace, Name: late.Name[:len(late.Name)-len("analysis")] + "workflow", OwnerReferences: late.OwnerReferences},
+		Spec: v1alpha1.WorkflowExecutionSpec{RemediationRef: late.Spec.RemediationRef, WorkflowID: "rollout-undo", Target: late.Spec.Target, Steps: []v1alpha1.WorkflowStep{{Name: "undo", Action: "RolloutUndo"}}}}
+	f.Expect(env.Client.Create(ctx, w)).To(Succeed())
+	f.reconcile()
+	f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(w), w)).To(Succeed())
+	f.Expect(w.Spec.Cancel).To(BeTrue())
+}
+
+// The process dies at every write of a whole remediation in turn, before the write and after it.
+func TestADeathAtAnyWriteRepeatsAndLosesNothing(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for n := 1; ; n++ {
+			f := setup(t)
+			f.dieAt, f.dieAfter = n, after
+			f.reconcile()
+			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
+			f.reconcile()
+			f.endWorkflow(v1alpha1.WorkflowCompleted, "")
+			f.reconcile()
+			f.endNotification(v1alpha1.NotificationSent)
+			f.reconcile()
+			what := fmt.Sprintf("write %d, after: %v", n, after)
+			f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "WorkflowStarted", "NotificationStarted", "Completed"}), what)
+			for i, e := range f.live().Status.Outbox.Entries {
+				f.Expect(e.Sequence).To(BeEquivalentTo(i+1), what)
+			}
+			executions := &v1alpha1.WorkflowExecutionList{}
+			f.Expect(env.Client.List(ctx, executions, client.InNamespace(f.rr.Namespace))).To(Succeed())
+			f.Expect(executions.Items).To(HaveLen(1), what)
+			if f.dieAt > 0 { // the remediation had fewer writes
+				f.Expect(n).To(BeNumerically(">", 8))
+				break
+			}
+		}
+	}
+}
+
+func TestGoneIsQuiet(t *testing.T) {
+	f := setup(t)
+	f.Expect(env.Client.Delete(ctx, f.rr)).To(Succeed())
+	f.Expect(apierrors.IsNotFound(env.Client.Get(ctx, client.ObjectKeyFromObject(f.rr), f.rr))).To(BeTrue())
+	_, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
+	f.Expect(err).NotTo(HaveOccurred())
+}

@@ -1,0 +1,183 @@
+package remediation_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
+	testingclock "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/remediation"
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/test/testenv"
+)
+
+var (
+	env *testenv.Env
+	ctx = context.Background()
+)
+
+func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &env)) }
+
+type unacknowledging struct{}
+
+func (unacknowledging) Watermark(types.UID) outbox.Watermark { return outbox.Watermark{} }
+
+// errDied is what a write of a process that dies there returns: the test starts over with a new one.
+var errDied = errors.New("the process died here")
+
+// fixture drives one request by hand, and plays the children's controllers.
+type fixture struct {
+	*WithT
+	client     client.Client
+	writer     *outbox.Writer
+	clock      *testingclock.FakePassiveClock
+	reconciler *remediation.Reconciler
+	rr         *v1alpha1.RemediationRequest
+	// dieAt counts writes of the reconciler down; the one that reaches 0 fails, before it is made or (dieAfter) after.
+	dieAt    int
+	dieAfter bool
+}
+
+func setup(t *testing.T, change ...func(*v1alpha1.RemediationRequest)) *fixture {
+	f := &fixture{WithT: NewWithT(t)}
+	f.clock = testingclock.NewFakePassiveClock(time.Now())
+	f.client = interceptor.NewClient(env.Client, interceptor.Funcs{
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
+			return f.write(func() error { return c.Create(ctx, o, opts...) })
+		},
+		Patch: func(ctx context.Context, c client.WithWatch, o client.Object, p client.Patch, opts ...client.PatchOption) error {
+			return f.write(func() error { return c.Patch(ctx, o, p, opts...) })
+		},
+		SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, o client.Object, opts ...client.SubResourceUpdateOption) error {
+			return f.write(func() error { return c.SubResource(sub).Update(ctx, o, opts...) })
+		},
+	})
+	f.start()
+	f.rr = testenv.MakeRemediation(env.Namespace(ctx, "remediation"), "cart").Auto(80).Obj()
+	for _, c := range change {
+		c(f.rr)
+	}
+	f.Expect(env.Client.Create(ctx, f.rr)).To(Succeed())
+	return f
+}
+
+// start makes a new process: nothing in memory.
+func (f *fixture) start() {
+	f.writer = outbox.NewWriter(f.client, env.Client, unacknowledging{}, outbox.WithClock(f.clock))
+	var err error
+	f.reconciler, err = remediation.New(f.client, env.Client, f.writer, events.NewFakeRecorder(1000), remediation.WithClock(f.clock))
+	f.Expect(err).NotTo(HaveOccurred())
+}
+
+func (f *fixture) write(do func() error) error {
+	if f.dieAt--; f.dieAt != 0 {
+		return do()
+	}
+	if f.dieAfter {
+		f.Expect(client.IgnoreAlreadyExists(do())).To(Succeed())
+	}
+	return errDied
+}
+
+// reconcile runs until nothing changes any more, and returns when it asked to look again.
+func (f *fixture) reconcile() ctrl.Result {
+	for range 20 {
+		before := f.live().ResourceVersion
+		result, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
+		if errors.Is(err, errDied) {
+			f.start()
+			continue
+		}
+		f.Expect(err).NotTo(HaveOccurred())
+		if f.live().ResourceVersion == before {
+			return result
+		}
+	}
+	f.Expect(false).To(BeTrue(), "the request does not settle")
+	return ctrl.Result{}
+}
+
+func (f *fixture) live() *v1alpha1.RemediationRequest {
+	got := &v1alpha1.RemediationRequest{}
+	f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(f.rr), got)).To(Succeed())
+	return got
+}
+
+func (f *fixture) phase() v1alpha1.RemediationPhase { return f.live().Status.Phase }
+
+func (f *fixture) events() []string {
+	var names []string
+	for _, e := range f.live().Status.Outbox.Entries {
+		names = append(names, e.Event)
+	}
+	return names
+}
+
+func (f *fixture) step(d time.Duration) { f.clock.SetTime(f.clock.Now().Add(d)) }
+
+func get[T client.Object](f *fixture, name string, into T) T {
+	f.Expect(name).NotTo(BeEmpty())
+	f.Expect(env.Client.Get(ctx, client.ObjectKey{Namespace: f.rr.Namespace, Name: name}, into)).To(Succeed())
+	return into
+}
+
+func (f *fixture) analysis() *v1alpha1.AIAnalysis {
+	return get(f, f.live().Status.Analysis, &v1alpha1.AIAnalysis{})
+}
+
+func (f *fixture) workflow() *v1alpha1.WorkflowExecution {
+	return get(f, f.live().Status.Workflow, &v1alpha1.WorkflowExecution{})
+}
+
+func (f *fixture) notification() *v1alpha1.NotificationRequest {
+	return get(f, f.live().Status.Notification, &v1alpha1.NotificationRequest{})
+}
+
+// end closes a child's record, as its controller does with its last write.
+func (f *fixture) end(child outbox.Object, kind string, change func()) {
+	w := outbox.NewWriter(env.Client, env.Client, unacknowledging{}, outbox.WithClock(f.clock))
+	draft := w.Draft(child)
+	change()
+	f.Expect(draft.Save(ctx, &outbox.Change{Kind: kind, Event: "Ended", Phase: "Ended", Record: map[string]string{}, Final: true})).To(Succeed())
+}
+
+func (f *fixture) endAnalysis(phase v1alpha1.AnalysisPhase, r *v1alpha1.Recommendation) {
+	a := f.analysis()
+	f.end(a, outbox.KindAIDecision, func() {
+		a.Status.Phase, a.Status.Recommendation = phase, r
+		a.Status.Investigation = &v1alpha1.Investigation{Investigator: "rules", Attempt: 1, StartedTime: microtime.New(f.clock.Now())}
+	})
+}
+
+func (f *fixture) endWorkflow(phase v1alpha1.WorkflowPhase, reason string) {
+	w := f.workflow()
+	f.end(w, outbox.KindExecution, func() {
+		w.Status.Phase, w.Status.FailureReason = phase, reason
+		w.Status.StartedTime = microtime.NewPointer(f.clock.Now())
+	})
+}
+
+func (f *fixture) endNotification(phase v1alpha1.NotificationPhase) {
+	n := f.notification()
+	f.end(n, outbox.KindNotification, func() {
+		n.Status.Phase, n.Status.SentTime = phase, microtime.NewPointer(f.clock.Now())
+	})
+}
+
+var undo = &v1alpha1.Recommendation{WorkflowID: "rollout-undo", Confidence: 93}
+
+func seconds(n int) *metav1.Duration {
+	return &metav1.Duration{Duration: time.Duration(n) * time.Second}
+}
