@@ -1,0 +1,67 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/holdfast-dev/holdfast/demo"
+)
+
+func newDemoCommand() *cobra.Command {
+	o := demo.Options{}
+	output := ""
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Watch failing workloads being repaired, and their audit trail survive everything",
+		Long: `Start a local cluster, PostgreSQL and the manager, let workloads fail, and repair them: one automatically, one when a person approves, one that a person
+rejects, and one whose repair fails and is rolled back. In the middle PostgreSQL is stopped and the manager killed; a deletion is seen to wait for its rows.
+An independent witness counts every audit entry, and at the end the tables must hold each of them exactly once.
+
+It takes about two minutes; the first time some more, to get the servers. Nothing of it remains. An inherited KUBECONFIG and HOLDFAST_* are ignored.
+
+The exit status is 0 when nothing was lost and nothing is there twice, 1 when something was or when a step failed, and 130 after an interruption.`,
+		Example: `  holdfast demo
+  holdfast demo -o json --state-dir .demo > summary.json   # the play goes to stderr, the logs stay in .demo/logs`,
+		Args:              cobra.NoArgs,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return nil }, // no variable is read
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if o.Program, err = os.Executable(); err != nil {
+				return fmt.Errorf("find this program: %w", err)
+			}
+			stream := os.Stdout
+			switch output {
+			case "":
+				o.Out = cmd.OutOrStdout()
+			case "json":
+				o.Out, stream = cmd.ErrOrStderr(), os.Stderr
+			default:
+				return fmt.Errorf("--output is %q, expected json, or nothing for the play alone", output)
+			}
+			o.Colour = o.Out == stream && term.IsTerminal(int(stream.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+			// The libraries' logs would only disturb the play: the demo's own errors say what was waited for.
+			ctrl.SetLogger(logr.Discard())
+			klog.SetLogger(logr.Discard())
+			summary, err := demo.Run(cmd.Context(), o)
+			if output == "json" && summary != nil {
+				encoder := json.NewEncoder(cmd.OutOrStdout())
+				encoder.SetIndent("", "  ")
+				if encodeErr := encoder.Encode(summary); err == nil {
+					err = encodeErr
+				}
+			}
+			return err
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "", "json: print a summary to stdout at the end, and the play to stderr")
+	cmd.Flags().StringVar(&o.StateDir, "state-dir", "", "folder for logs and data, which stays; by default a temporary one, of which the logs are kept when something fails")
+	return cmd
+}

@@ -1,0 +1,303 @@
+//go:build unix
+
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+)
+
+// workloads, in the order in which their alerts fire.
+var workloads = []workload{
+	{
+		name: "cart", tag: "1.0", badTag: "crash", symptom: "CrashLoopBackOff",
+		alert:        alertRule{"KubePodCrashLooping", "crash", "critical", "The new release of cart crashes"},
+		approveAbove: ptr.To[int32](80), execution: time.Minute, ends: "Completed", outcome: v1alpha1.OutcomeRemediated,
+		story: "the policy approves what is at least 80 % sure, so it is repaired automatically",
+	},
+	{
+		name: "reports", tag: "3.2", memory: "64Mi", needs: "1Gi", symptom: "OOMKilled",
+		alert:        alertRule{"KubeContainerOOMKilled", "memory", "warning", "reports runs out of memory"},
+		approveAbove: ptr.To[int32](80), execution: 20 * time.Second, ends: "TimedOut", outcome: v1alpha1.OutcomeTimedOut,
+		story: "needs far more memory than the repair gives it: the repair fails and is rolled back",
+	},
+	{
+		name: "checkout", tag: "1.0", badTag: "missing", symptom: "ImagePull",
+		alert:     alertRule{"KubeImagePullBackOff", "image", "critical", "The new release of checkout cannot be pulled"},
+		execution: time.Minute, ends: "Completed", outcome: v1alpha1.OutcomeRemediated,
+		story: "a person approves the repair",
+	},
+	{
+		name: "search", tag: "2.1", memory: "128Mi", needs: "192Mi", symptom: "OOMKilled",
+		alert:     alertRule{"KubeContainerOOMKilled", "memory", "warning", "search runs out of memory"},
+		execution: time.Minute, ends: "Rejected", outcome: v1alpha1.OutcomeRejected,
+		story: "a person rejects the repair",
+	},
+	{
+		name: "payments", tag: "1.0",
+		alert:        alertRule{"HighLatency", "latency", "info", "payments answered slowly"},
+		approveAbove: ptr.To[int32](80), execution: time.Minute, ends: "Completed", outcome: v1alpha1.OutcomeNoAction,
+		story: "is well: there is nothing to repair",
+	},
+}
+
+func find(name string) workload {
+	for _, w := range workloads {
+		if w.name == name {
+			return w
+		}
+	}
+	panic("no workload " + name)
+}
+
+// failingWorkloads starts the workloads and waits until they fail.
+func (d *demo) failingWorkloads(ctx context.Context) error {
+	d.heading("2  Five workloads in namespace shop, four of which fail", "Deployments, ReplicaSets and the scheduler are real; the node simulates what the containers do.")
+	if err := d.furnish(ctx); err != nil {
+		return err
+	}
+	for _, w := range workloads {
+		if err := d.start(ctx, w); err != nil {
+			return err
+		}
+	}
+	for _, w := range workloads {
+		if w.symptom != "" && w.badTag == "" {
+			continue // it was never well
+		}
+		counts, err := d.awaitHealthy(ctx, w)
+		if err != nil {
+			return err
+		}
+		d.step(w.name, "healthy", green, w.image(w.tag)+", "+counts)
+	}
+	for _, w := range workloads {
+		if w.badTag == "" {
+			continue
+		}
+		if err := d.rollOut(ctx, w); err != nil {
+			return err
+		}
+		d.step(w.name, "new release", bold, w.image(w.badTag))
+	}
+	for _, w := range workloads {
+		if w.symptom == "" {
+			continue
+		}
+		symptoms, err := d.awaitFailing(ctx, w)
+		if err != nil {
+			return err
+		}
+		d.step(w.name, "failing", red, symptoms)
+	}
+	return nil
+}
+
+// alertsArrive makes a request of each alert, and waits until people are asked.
+func (d *demo) alertsArrive(ctx context.Context) error {
+	d.heading("3  Alertmanager fires, and each alert becomes a RemediationRequest",
+		"Each line is an audit entry: written into the resource together with the change that it tells of, in one update.")
+	for _, w := range workloads {
+		d.step(w.name, "alert", yellow, w.alert.name+": "+w.story)
+	}
+	for _, w := range workloads {
+		if err := d.alert(ctx, w, w.request()); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"checkout", "search"} {
+		if err := d.awaitPhase(ctx, find(name).request(), "AwaitingApproval"); err != nil {
+			return err
+		}
+	}
+	return d.awaitPhase(ctx, find("reports").request(), "Executing")
+}
+
+// alert turns the alert of a workload into a request, as the receiver.
+func (d *demo) alert(ctx context.Context, w workload, name string) error {
+	as, err := newClient(d.stack.Cluster.RESTConfig(), receiver)
+	if err != nil {
+		return err
+	}
+	payload, err := fire(w, time.Now())
+	if err != nil {
+		return err
+	}
+	requests, err := requestsFrom(payload, name, w)
+	if err != nil {
+		return err
+	}
+	for _, r := range requests {
+		if err := as.Create(ctx, r); err != nil {
+			return fmt.Errorf("make the request for %s as %s: %w", w.name, receiver, err)
+		}
+	}
+	return nil
+}
+
+// databaseStops shows that controllers go on without the database, and that nothing is lost.
+func (d *demo) databaseStops(ctx context.Context) error {
+	d.heading("4  PostgreSQL is stopped: nobody waits for it", "Entries stay in the status of their resources. Repairs, decisions and notifications go on.")
+	if err := d.stopDatabase(ctx); err != nil {
+		return err
+	}
+	begin, before := time.Now(), d.witness.count()
+	if err := d.refusedDecision(ctx); err != nil {
+		return err
+	}
+	if err := d.decide(ctx, "search", v1alpha1.VerdictRejected, "more memory has to be budgeted first"); err != nil {
+		return err
+	}
+	for _, name := range []string{"search", "cart"} {
+		if err := d.awaitEnd(ctx, find(name)); err != nil {
+			return err
+		}
+	}
+	d.say("%d entries were made in the %.1f s without a database; %d wait in their resources", d.witness.count()-before, time.Since(begin).Seconds(), d.pending())
+	return d.startDatabase(ctx)
+}
+
+func (d *demo) stopDatabase(ctx context.Context) error {
+	if err := d.stack.Postgres.Stop(ctx); err != nil {
+		return err
+	}
+	d.step("PostgreSQL", "stopped", red, "")
+	return nil
+}
+
+// startDatabase starts it and waits until every entry of before is a row.
+func (d *demo) startDatabase(ctx context.Context) error {
+	if err := d.stack.Postgres.Start(ctx); err != nil {
+		return err
+	}
+	d.step("PostgreSQL", "started", green, "")
+	begin := time.Now()
+	ids := d.witness.ids()
+	err := poll(ctx, "every entry is a row", 30*time.Second, func(ctx context.Context) (bool, string, error) {
+		n, err := d.ledger.missing(ctx, ids)
+		return n == 0, fmt.Sprintf("%d of %d entries are missing", n, len(ids)), err
+	})
+	if err != nil {
+		return err
+	}
+	d.say("%.1f s later each of the %d entries of before is a row", time.Since(begin).Seconds(), len(ids))
+	return nil
+}
+
+// pending is how many entries wait in all resources.
+func (d *demo) pending() (sum int64) {
+	for _, o := range d.feed.all() {
+		sum += number(o, "status", "outbox", "pending")
+	}
+	return sum
+}
+
+// refusedDecision shows that not everybody may decide, nor in somebody else's name.
+func (d *demo) refusedDecision(ctx context.Context) error {
+	for _, as := range []struct{ user, decidedBy string }{{trainee, trainee}, {trainee, approver}} {
+		err := d.patchDecision(ctx, "checkout", as.user, v1alpha1.Decision{Verdict: v1alpha1.VerdictApproved, DecidedBy: as.decidedBy, Method: "api"})
+		if err == nil {
+			return fmt.Errorf("%s could approve a repair as %s, which the policy holdfast-approval must refuse", as.user, as.decidedBy)
+		}
+		if !refusedByPolicy(err) {
+			return fmt.Errorf("approve a repair as %s, who may not: expected that the policy holdfast-approval refuses: %w", as.user, err)
+		}
+		d.step("checkout", "decision refused", yellow, fmt.Sprintf("%s may not approve as %s", as.user, as.decidedBy))
+	}
+	return nil
+}
+
+func (d *demo) decide(ctx context.Context, name string, verdict v1alpha1.Verdict, why string) error {
+	err := d.patchDecision(ctx, name, approver, v1alpha1.Decision{Verdict: verdict, DecidedBy: approver, Method: "api", Justification: why})
+	if err != nil {
+		return fmt.Errorf("decide on %s as %s: %w", name, approver, err)
+	}
+	return nil
+}
+
+// managerIsKilled shows that a repair goes on where it was.
+func (d *demo) managerIsKilled(ctx context.Context) error {
+	d.heading("5  The manager is killed in the middle of two repairs", "What it was about to do stands in the resource, so the next one neither repeats nor forgets it.")
+	if err := d.decide(ctx, "checkout", v1alpha1.VerdictApproved, "1.0 ran well, and the image is known to be missing"); err != nil {
+		return err
+	}
+	if err := d.awaitFirstStep(ctx, "checkout"); err != nil {
+		return err
+	}
+	if err := d.stack.KillManager(); err != nil {
+		return err
+	}
+	d.step("manager", "killed", red, "SIGKILL, while the workflow of checkout settles and that of reports runs")
+	if err := d.stack.StartManager(ctx); err != nil {
+		return err
+	}
+	return nil
+}
+
+// endings waits for the other repairs and looks at what became of the workloads.
+func (d *demo) endings(ctx context.Context) error {
+	d.heading("6  How they end")
+	for _, w := range workloads {
+		if err := d.awaitEnd(ctx, w); err != nil {
+			return err
+		}
+		d.summary.Remediations = append(d.summary.Remediations, Remediation{Request: w.request(), Target: w.name, Phase: w.ends, Outcome: w.outcome})
+	}
+	for _, w := range workloads {
+		deployment, err := d.deployment(ctx, w)
+		if err != nil {
+			return err
+		}
+		if err := w.check(deployment); err != nil {
+			return err
+		}
+		d.step(w.name, w.outcome, bold, "Deployment: "+describeTemplate(deployment))
+	}
+	return nil
+}
+
+var errHeld = errors.New("the request went although its entries were not durable")
+
+// deletionIsHeld deletes a request while the database is away.
+func (d *demo) deletionIsHeld(ctx context.Context) error {
+	d.heading("7  A deletion waits until the rows are there", "The alert of search fires again. This time its request is deleted while the database is away.")
+	const name = "search-memory-again"
+	if err := d.alert(ctx, find("search"), name); err != nil {
+		return err
+	}
+	if err := d.awaitPhase(ctx, name, "AwaitingApproval"); err != nil {
+		return err
+	}
+	if err := d.stopDatabase(ctx); err != nil {
+		return err
+	}
+	d.say("$ kubectl --namespace %s delete remediationrequest %s", namespace, name)
+	request := &v1alpha1.RemediationRequest{ObjectMeta: inShop(name)}
+	if err := d.admin.Delete(ctx, request, client.PropagationPolicy("Background")); err != nil {
+		return fmt.Errorf("delete the request: %w", err)
+	}
+	if err := d.awaitPhase(ctx, name, "Cancelled"); err != nil {
+		return err
+	}
+	if err := d.watchItStay(ctx, name); err != nil {
+		return err
+	}
+	if err := d.startDatabase(ctx); err != nil {
+		return err
+	}
+	if err := d.awaitGone(ctx, name); err != nil {
+		return err
+	}
+	d.say("$ kubectl --namespace %s delete remediationrequests --all   # the other five have ended, and their rows are there", namespace)
+	if err := d.admin.DeleteAllOf(ctx, &v1alpha1.RemediationRequest{}, client.InNamespace(namespace), client.PropagationPolicy("Background")); err != nil {
+		return fmt.Errorf("delete the requests: %w", err)
+	}
+	return d.awaitNothingLeft(ctx)
+}

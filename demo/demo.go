@@ -1,0 +1,150 @@
+//go:build unix
+
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/dev"
+)
+
+// ErrNotClean says that the play went to its end, but that the audit trail is not what it must be.
+var ErrNotClean = errors.New("the audit trail is not complete")
+
+// Options of a demo.
+type Options struct {
+	// Program is the holdfast binary that the manager is started from.
+	Program string
+	// StateDir gets logs and data and stays; "" makes a temporary folder, of which only the logs are kept, and only when something failed.
+	StateDir string
+	// Out gets the play. Colour: it is a terminal that shows colours.
+	Out    io.Writer
+	Colour bool
+}
+
+// Summary is what a demo found, for programs.
+type Summary struct {
+	Seconds      float64       `json:"seconds"`
+	Remediations []Remediation `json:"remediations"`
+	Verdict      Verdict       `json:"verdict"`
+}
+
+// Remediation is how one request ended.
+type Remediation struct {
+	Request string `json:"request"`
+	Target  string `json:"target"`
+	Phase   string `json:"phase"`
+	Outcome string `json:"outcome"`
+}
+
+// demo is one performance.
+type demo struct {
+	*narrator
+	stack   *dev.Stack
+	feed    *feed
+	witness *witness
+	ledger  ledger
+	admin   client.Client
+	summary Summary
+}
+
+// Run performs the demo. The Summary is there when the play came to its end, also when the error is ErrNotClean.
+func Run(ctx context.Context, o Options) (*Summary, error) {
+	n := newNarrator(o.Out, o.Colour)
+	dir, temporary, err := stateDir(o.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{narrator: n}
+	d.heading("Holdfast: what happens to a resource is a durable row, before the resource can go")
+	err = d.perform(ctx, dev.Options{Dir: dir, Program: o.Program, Progress: n.lines()})
+	if stopped := d.strike(); stopped != nil {
+		err = errors.Join(err, fmt.Errorf("stop what was started: %w", stopped))
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("the demo was interrupted: %w", ctx.Err())
+	}
+	d.summary.Seconds = time.Since(n.begin).Seconds()
+	if !temporary {
+		n.print(fmt.Sprintf("\n   Logs: %s\n", filepath.Join(dir, "logs")))
+		return &d.summary, err
+	}
+	return &d.summary, leave(dir, err)
+}
+
+func stateDir(path string) (dir string, temporary bool, err error) {
+	if path != "" {
+		path, err = filepath.Abs(path)
+		return path, false, err
+	}
+	if dir, err = os.MkdirTemp("", "holdfast-demo-"); err != nil {
+		return "", false, fmt.Errorf("make a folder for the demo: %w", err)
+	}
+	return dir, true, nil
+}
+
+// leave removes the temporary folder; after a failure the logs stay, and the error says where.
+func leave(dir string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return errors.Join(err, os.RemoveAll(dir))
+	}
+	entries, _ := os.ReadDir(dir)
+	for _, e := range entries {
+		if e.Name() != "logs" {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
+		}
+	}
+	return fmt.Errorf("%w\nThe logs of the manager and of all servers are in %s", err, filepath.Join(dir, "logs"))
+}
+
+// perform sets the stage and plays the acts.
+func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
+	d.heading("1  The stage: a Kubernetes cluster with a simulated node, PostgreSQL, and the manager",
+		"All of it runs on this machine, on loopback, and is gone when the demo ends.")
+	if d.stack, err = dev.Start(ctx, o); err != nil {
+		return err
+	}
+	cfg := d.stack.Cluster.RESTConfig()
+	d.ledger = ledger{d.stack.Postgres.URL()}
+	d.witness = newWitness()
+	if d.feed, err = startFeed(ctx, cfg, d.witness.observe, newTeller(d.narrator).observe); err != nil {
+		return err
+	}
+	d.say("witness: writes down every audit entry that the API server commits, to hold it against the tables at the end")
+	if d.admin, err = newClient(cfg, ""); err != nil {
+		return err
+	}
+	for _, act := range []func(context.Context) error{
+		d.failingWorkloads, d.alertsArrive, d.databaseStops, d.managerIsKilled, d.endings, d.deletionIsHeld, d.trail, d.verdict,
+	} {
+		if err := act(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// strike ends everything.
+func (d *demo) strike() error {
+	if d.feed != nil {
+		d.feed.close()
+	}
+	if d.stack == nil {
+		return nil
+	}
+	begin := time.Now()
+	err := d.stack.Stop()
+	if err == nil {
+		d.print("\n")
+		d.say("everything that was started is gone again (%.1f s)", time.Since(begin).Seconds())
+	}
+	return err
+}

@@ -1,0 +1,113 @@
+//go:build unix
+
+package demo
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// show is one table of the end: its title, its columns, and the query that fills them.
+type show struct {
+	title   string
+	columns []string
+	sql     string
+}
+
+// Each query shows the newest row of each resource, which has the whole record; the target names what it is about.
+var shows = []show{
+	{
+		"orchestration_audit", []string{"target", "signal", " rows", "outcome", " seconds", "bottleneck", "services invoked"},
+		`SELECT target->>'name', signal_context->>'name', sequence::text, outcome, total_duration_seconds::text,
+			bottleneck_phase, (SELECT string_agg(s, ', ') FROM jsonb_array_elements_text(services_invoked) s)
+		FROM orchestration_audit WHERE final ORDER BY remediation_created_at, source_name`,
+	},
+	{
+		"ai_analysis_audit", []string{"target", "recommended", " sure %", "approval", "by", "why"},
+		`SELECT o.target->>'name', a.recommended_action, a.action_confidence::text, a.approval_status, COALESCE(a.approved_by, a.rejected_by),
+			left(COALESCE(a.rejection_reason, a.approval_justification), 60)
+		FROM ai_analysis_audit a JOIN orchestration_audit o ON o.remediation_id = a.remediation_id AND o.final WHERE a.final ORDER BY o.remediation_created_at, o.source_name`,
+	},
+	{
+		"workflow_execution_audit", []string{"target", "workflow", " rows", "outcome", " steps", " rolled back", " effect %", "failure"},
+		`SELECT o.target->>'name', w.workflow_id, w.sequence::text, w.outcome, w.steps_succeeded || '/' || w.total_steps, w.rollbacks_performed::text,
+			w.effectiveness_score::text, left(w.failure_reason, 60)
+		FROM workflow_execution_audit w JOIN orchestration_audit o ON o.remediation_id = w.remediation_id AND o.final WHERE w.final ORDER BY o.remediation_created_at, o.source_name`,
+	},
+	{
+		"notification_audit", []string{"target", "channels", "delivery", "subject"},
+		`SELECT o.target->>'name', (SELECT string_agg(s, ', ') FROM jsonb_array_elements_text(n.channels) s), n.delivery_status, n.subject
+		FROM notification_audit n JOIN orchestration_audit o ON o.remediation_id = n.remediation_id AND o.final WHERE n.final ORDER BY o.remediation_created_at, o.source_name`,
+	},
+}
+
+// trail shows what the database knows of resources that are gone.
+func (d *demo) trail(ctx context.Context) error {
+	d.heading("8  The resources are gone, and the trail is there", "The last row of each resource, a few of its columns:")
+	for _, s := range shows {
+		rows, err := d.ledger.table(ctx, s.columns, s.sql)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.title, err)
+		}
+		if len(rows) == 1 {
+			return fmt.Errorf("%s: no row ends a record; expected one for each resource that has ended", s.title)
+		}
+		d.print(fmt.Sprintf(" %s\n", d.paint(cyan, s.title)))
+		d.table(rows)
+		d.print("\n")
+	}
+	return d.timeline(ctx, "checkout")
+}
+
+// timeline shows all rows of one remediation. The sequence orders the rows of one resource; between resources only the clock can.
+func (d *demo) timeline(ctx context.Context, target string) error {
+	var parts []string
+	for _, k := range kinds {
+		parts = append(parts, fmt.Sprintf("SELECT recorded_at, '%s' AS of, source_uid, sequence, event, phase, remediation_id, entry_hash FROM %s", k.short, k.table))
+	}
+	sql := `SELECT to_char(recorded_at AT TIME ZONE 'UTC', 'HH24:MI:SS.MS'), of, sequence::text, event, phase, left(encode(entry_hash, 'hex'), 12)
+		FROM (` + strings.Join(parts, " UNION ALL ") + `) AS trail
+		WHERE remediation_id IN (SELECT remediation_id FROM orchestration_audit WHERE target->>'name' = $1)
+		ORDER BY recorded_at, source_uid, sequence`
+	rows, err := d.ledger.table(ctx, []string{"time (UTC)", "of", " sequence", "event", "phase", "hash"}, sql, target)
+	if err != nil {
+		return fmt.Errorf("timeline of %s: %w", target, err)
+	}
+	d.print(fmt.Sprintf(" %s\n", d.paint(cyan, "everything that happened to "+target)))
+	d.table(rows)
+	return nil
+}
+
+// verdict holds the witness against the tables.
+func (d *demo) verdict(ctx context.Context) error {
+	d.heading("9  The verdict: what the witness saw, against what the tables hold")
+	if err := d.feed.catchUp(ctx, 30*time.Second); err != nil {
+		return err
+	}
+	rows, err := d.ledger.everything(ctx)
+	if err != nil {
+		return err
+	}
+	v := d.witness.judge(rows)
+	d.summary.Verdict = v
+	table := [][]string{{"", " resources", " entries appended", " rows found", " dead letters", " lost", " doubled"}}
+	for _, c := range append(v.Kinds, v.Total) {
+		row := []string{c.Kind}
+		for _, n := range []int{c.Resources, c.Appended, c.Rows, c.DeadLetters, c.Lost, c.Doubled} {
+			row = append(row, strconv.Itoa(n))
+		}
+		table = append(table, row)
+	}
+	d.table(table)
+	for _, fault := range v.Faults {
+		d.print("   " + d.paint(red, fault) + "\n")
+	}
+	if !v.Clean() {
+		return fmt.Errorf("%w: %d lost, %d doubled, %d other faults", ErrNotClean, v.Total.Lost, v.Total.Doubled, len(v.Faults))
+	}
+	d.print(d.paint(green, "\n   Nothing was lost, nothing is there twice. Every sequence is gapless from 1, and every hash is the one that stood in the resource.\n"))
+	return nil
+}
