@@ -203,6 +203,10 @@ type Investigation struct {
 	// +required
 	StartedTime microtime.Time `json:"startedTime"`
 
+	// deadlineTime is when the attempt that is under way is given up, also by a process that did not begin it.
+	// +optional
+	DeadlineTime *microtime.Time `json:"deadlineTime,omitempty"`
+
 	// nextAttemptTime is when the investigator is asked again. It is there from the end of an attempt that failed to the beginning of the next; without it, and without
 	// completedTime, an attempt is under way.
 	// +optional

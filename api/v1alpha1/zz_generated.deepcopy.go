@@ -321,6 +321,10 @@ func (in *DeliveryAttempt) DeepCopy() *DeliveryAttempt {
 func (in *Investigation) DeepCopyInto(out *Investigation) {
 	*out = *in
 	in.StartedTime.DeepCopyInto(&out.StartedTime)
+	if in.DeadlineTime != nil {
+		in, out := &in.DeadlineTime, &out.DeadlineTime
+		*out = (*in).DeepCopy()
+	}
 	if in.NextAttemptTime != nil {
 		in, out := &in.NextAttemptTime, &out.NextAttemptTime
 		*out = (*in).DeepCopy()

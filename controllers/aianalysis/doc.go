@@ -12,8 +12,8 @@
 //
 // # Invariants
 //
-//   - The attempt's number is saved before the investigator is asked. A process that finds an attempt which it does not run itself takes it as failed and asks again, with the next
-//     number: an investigation only reads, so what cannot be known is repeated, and the trail says so.
+//   - The attempt's number is saved before the investigator is asked. A process that finds an attempt which it does not run itself waits for the attempt's deadline (another manager
+//     may run it), then takes it as failed and asks again, with the next number: an investigation only reads, so what cannot be known is repeated, and the trail says so.
 //   - What an investigator says is kept only as investigator.Check returns it.
 //   - A person's decision counts only while the admission policy holdfast-approval, which makes sure that decidedBy is the caller and may approve, is in force (guard.go).
 //     It is looked at once there is a recommendation, and not after approvalTimeout; a decision that is there before decides, also where the policy would have approved.

@@ -18,7 +18,7 @@ import (
 const (
 	// slotRetry is how soon an analysis looks again for a slot, beside being woken when one is free.
 	slotRetry = 5 * time.Second
-	// lastResort is how long after an attempt's deadline the controller looks, beside being woken by its end.
+	// lastResort is how long after an attempt's deadline the controller looks, beside being woken by its end. Then an attempt of another process is over, too.
 	lastResort = 2 * time.Second
 	maxBackoff = time.Minute
 )
@@ -34,6 +34,7 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (ctrl.Result, error) {
 	}
 	return r.ask(ctx, s, 2, func() error {
 		a.Status.Investigation = &v1alpha1.Investigation{Investigator: investigator.Clean(r.investigator.Name(), 100), Attempt: 1, StartedTime: microtime.New(s.now)}
+		a.Status.Investigation.DeadlineTime = microtime.NewPointer(s.now.Add(r.attemptTimeout(s)))
 		return r.save(ctx, s, v1alpha1.AnalysisInvestigating, eventStarted, "Asking "+r.investigator.Name()+" what is wrong.")
 	}, func() error {
 		if a.Status.Phase != "" {
@@ -48,7 +49,7 @@ func (r *Reconciler) askAgain(ctx context.Context, s *scope) (ctrl.Result, error
 	return r.ask(ctx, s, 1, func() error {
 		i := s.analysis.Status.Investigation
 		i.Attempt++
-		i.NextAttemptTime = nil
+		i.NextAttemptTime, i.DeadlineTime = nil, microtime.NewPointer(s.now.Add(r.attemptTimeout(s)))
 		return s.draft.Save(ctx, nil)
 	}, func() error { return nil })
 }
@@ -72,7 +73,7 @@ func (r *Reconciler) ask(ctx context.Context, s *scope, entries int, intend, wai
 	}
 	a := s.analysis
 	q := investigator.Request{Namespace: a.Namespace, Target: a.Spec.Target, Signal: *a.Spec.Signal.DeepCopy()}
-	timeout := min(r.settings.attemptTimeout, left(a, s.now))
+	timeout := r.attemptTimeout(s)
 	begun = true
 	r.runs.begin(ctx, s.key, a.UID, a.Status.Investigation.Attempt, timeout, func(ctx context.Context) (investigator.Finding, error) {
 		return r.investigator.Investigate(ctx, q)
@@ -88,9 +89,9 @@ func (r *Reconciler) investigate(ctx context.Context, s *scope) (ctrl.Result, er
 	case i.NextAttemptTime != nil:
 		return r.pause(ctx, s)
 	case attempt == nil:
-		return r.attemptFailed(ctx, s, errInterrupted, 0)
+		return r.interrupted(ctx, s)
 	case !attempt.finished():
-		return ctrl.Result{RequeueAfter: max(lastResort, attempt.deadline.Sub(s.now)+lastResort)}, nil
+		return ctrl.Result{RequeueAfter: max(lastResort, i.DeadlineTime.Sub(ptr.To(microtime.New(s.now)))+lastResort)}, nil
 	case r.runs.ctx.Err() != nil:
 		// The process is ending and has cancelled the attempt; the next one finds it unfinished.
 		return ctrl.Result{}, nil
@@ -111,6 +112,21 @@ func (r *Reconciler) investigate(ctx context.Context, s *scope) (ctrl.Result, er
 	return r.decide(ctx, s)
 }
 
+// interrupted is for an attempt that this process does not run. Another manager may, until the deadline: to take it as failed before would let two managers interrupt each other.
+func (r *Reconciler) interrupted(ctx context.Context, s *scope) (ctrl.Result, error) {
+	if deadline := s.analysis.Status.Investigation.DeadlineTime; deadline != nil {
+		if wait := deadline.Add(lastResort).Sub(s.now); wait > 0 {
+			return ctrl.Result{RequeueAfter: wait}, nil
+		}
+	}
+	return r.attemptFailed(ctx, s, errInterrupted, 0)
+}
+
+// attemptTimeout is how long an attempt that begins now may take.
+func (r *Reconciler) attemptTimeout(s *scope) time.Duration {
+	return min(r.settings.attemptTimeout, left(s.analysis, s.now))
+}
+
 // keep writes a finding into the status.
 func (s *scope) keep(f investigator.Finding, a answer) {
 	status := &s.analysis.Status
@@ -124,7 +140,7 @@ func (s *scope) keep(f investigator.Finding, a answer) {
 		status.Alternatives = append(status.Alternatives, v1alpha1.Alternative{Action: alt.Action, Confidence: alt.Confidence, RejectedReason: alt.RejectedReason})
 	}
 	i := status.Investigation
-	i.CompletedTime = microtime.NewPointer(a.ended)
+	i.DeadlineTime, i.CompletedTime = nil, microtime.NewPointer(a.ended)
 	i.ResponseTimeMilliseconds = ptr.To(a.ended.Sub(a.started).Milliseconds())
 	i.Model, i.PromptTokens, i.CompletionTokens = f.Model, f.PromptTokens, f.CompletionTokens
 }
@@ -153,7 +169,7 @@ func (r *Reconciler) attemptFailed(ctx context.Context, s *scope, cause error, b
 		reason := fmt.Sprintf("%s gave no usable answer in %d attempts, the last error was: %s", i.Investigator, i.Attempt, i.LastError)
 		return r.finish(ctx, s, v1alpha1.AnalysisFailed, eventFailed, reason, reason)
 	}
-	i.NextAttemptTime = microtime.NewPointer(s.now.Add(backoff))
+	i.NextAttemptTime, i.DeadlineTime = microtime.NewPointer(s.now.Add(backoff)), nil
 	if err := r.save(ctx, s, v1alpha1.AnalysisInvestigating, eventAttemptFailed, fmt.Sprintf("Attempt %d failed: %s", i.Attempt, i.LastError)); err != nil {
 		return ctrl.Result{}, err
 	}

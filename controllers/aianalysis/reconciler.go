@@ -29,7 +29,7 @@ import (
 type Investigator interface {
 	// Name as resources and audit records have it, at most 100 bytes.
 	Name() string
-	// Investigate answers, or fails; then it is asked again.
+	// Investigate answers, or fails; then it is asked again. An investigator that needs more than 15 s has a method Timeout() time.Duration, too.
 	Investigate(ctx context.Context, q investigator.Request) (investigator.Finding, error)
 }
 
@@ -76,7 +76,8 @@ func WithAttempts(n int32, backoff time.Duration) Option {
 	return func(r *Reconciler) { r.settings.attempts, r.settings.backoff = n, backoff }
 }
 
-// WithAttemptTimeout bounds one attempt; 3 min by default.
+// WithAttemptTimeout bounds one attempt; 15 s by default, or what the investigator's method Timeout says. It is also how long the attempt of a manager
+// that died keeps another one from asking again.
 func WithAttemptTimeout(d time.Duration) Option {
 	return func(r *Reconciler) { r.settings.attemptTimeout = d }
 }
@@ -91,13 +92,18 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 	r := &Reconciler{
 		client: c, live: live, writer: w, recorder: recorder,
 		clock:    clock.RealClock{},
-		settings: settings{slots: 8, attempts: 4, attemptTimeout: 3 * time.Minute, backoff: 2 * time.Second, guardRecheck: 10 * time.Second},
+		settings: settings{slots: 8, attempts: 4, backoff: 2 * time.Second, guardRecheck: 10 * time.Second},
 	}
 	for _, o := range opts {
 		o(r)
 	}
 	if r.investigator == nil {
 		r.investigator = rules.New(live, rules.WithClock(r.clock))
+	}
+	if limited, ok := r.investigator.(interface{ Timeout() time.Duration }); ok && r.settings.attemptTimeout == 0 {
+		r.settings.attemptTimeout = limited.Timeout()
+	} else if r.settings.attemptTimeout == 0 {
+		r.settings.attemptTimeout = 15 * time.Second
 	}
 	if r.catalogue == nil {
 		var err error

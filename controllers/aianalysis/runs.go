@@ -36,11 +36,10 @@ type runs struct {
 
 // run is one attempt.
 type run struct {
-	uid      types.UID
-	attempt  int32
-	deadline time.Time
-	cancel   context.CancelFunc
-	done     chan struct{}
+	uid     types.UID
+	attempt int32
+	cancel  context.CancelFunc
+	done    chan struct{}
 	// answer may be read once done is closed.
 	answer answer
 }
@@ -101,7 +100,7 @@ func (r *runs) release() (next client.ObjectKey, ok bool) {
 // begin asks in a goroutine. The caller has a slot, which the goroutine gives back.
 func (r *runs) begin(ctx context.Context, key client.ObjectKey, uid types.UID, attempt int32, timeout time.Duration, ask question) {
 	// Not the reconcile's context: the question outlives it.
-	run := &run{uid: uid, attempt: attempt, deadline: r.clock.Now().Add(timeout), done: make(chan struct{})}
+	run := &run{uid: uid, attempt: attempt, done: make(chan struct{})}
 	ctx, run.cancel = context.WithTimeout(logf.IntoContext(r.ctx, logf.FromContext(ctx)), timeout)
 	r.mu.Lock()
 	r.byKey[key] = run

@@ -217,8 +217,8 @@ func (f *fixture) analysis(changes ...change) *v1alpha1.AIAnalysis {
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "cart-"},
 		Spec: v1alpha1.AIAnalysisSpec{
 			RemediationRef: v1alpha1.RemediationRef{Name: "cart-crash", UID: "1f0e2d3c-0000-4000-8000-000000000001"},
-			Signal: v1alpha1.Signal{Fingerprint: "3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c", Name: "KubePodCrashLooping", Severity: "critical", Source: "alertmanager"},
-			Target: v1alpha1.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: "cart"},
+			Signal:         v1alpha1.Signal{Fingerprint: "3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c", Name: "KubePodCrashLooping", Severity: "critical", Source: "alertmanager"},
+			Target:         v1alpha1.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: "cart"},
 		},
 	}
 	a.Spec.Signal.ReceivedTime.Time = f.clock.Now()
