@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -50,7 +52,9 @@ The exit status is 0 when nothing was lost and nothing is there twice, 1 when so
 			// The libraries' logs would only disturb the play: the demo's own errors say what was waited for.
 			ctrl.SetLogger(logr.Discard())
 			klog.SetLogger(logr.Discard())
-			summary, err := demo.Run(cmd.Context(), o)
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP) // the terminal was closed
+			defer stop()
+			summary, err := demo.Run(ctx, o)
 			if output == "json" && summary != nil {
 				encoder := json.NewEncoder(cmd.OutOrStdout())
 				encoder.SetIndent("", "  ")

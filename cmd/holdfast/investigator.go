@@ -1,9 +1,11 @@
 package main
 
 import (
-	"errors"
+	"fmt"
 
+	"github.com/holdfast-dev/holdfast/catalogue"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis"
+	"github.com/holdfast-dev/holdfast/controllers/aianalysis/holmesgpt"
 )
 
 // investigator is HolmesGPT when an address is given, else nil: the built-in rules.
@@ -11,5 +13,22 @@ func (f *managerFlags) investigator() (aianalysis.Investigator, error) {
 	if f.investigatorURL == "" {
 		return nil, nil
 	}
-	return nil, errors.New("--investigator-url: not in this build yet")
+	workflows, err := catalogue.Default()
+	if err != nil {
+		return nil, err
+	}
+	options := []holmesgpt.Option{holmesgpt.WithTimeout(f.investigatorTimeout), holmesgpt.WithModel(f.investigatorModel)}
+	switch {
+	case f.token != "" && f.tokenFile != "":
+		return nil, fmt.Errorf("--investigator-token and --investigator-token-file are both given, expected one")
+	case f.token != "":
+		options = append(options, holmesgpt.WithToken(f.token))
+	case f.tokenFile != "":
+		options = append(options, holmesgpt.WithTokenFile(f.tokenFile))
+	}
+	client, err := holmesgpt.New(f.investigatorURL, workflows, options...)
+	if err != nil {
+		return nil, fmt.Errorf("--investigator-url: %w", err)
+	}
+	return client, nil
 }

@@ -20,12 +20,13 @@ import (
 
 // managerFlags are the settings of `holdfast manager`.
 type managerFlags struct {
-	kubeconfig, databaseURL, cluster string
-	poolSize                         int
-	investigatorURL, tokenFile       string
-	investigatorTimeout              time.Duration
-	logLevel, logFormat              string
-	config                           manager.Config
+	kubeconfig, databaseURL, cluster  string
+	poolSize                          int
+	investigatorURL, token, tokenFile string
+	investigatorModel                 string
+	investigatorTimeout               time.Duration
+	logLevel, logFormat               string
+	config                            manager.Config
 }
 
 func newManagerCommand() *cobra.Command {
@@ -59,7 +60,9 @@ after it has flushed what it can.`,
 	flags.StringSliceVar(&f.config.Namespaces, "namespaces", nil, "namespaces to look after; by default all")
 	flags.IntVar(&f.config.Workers, "workers", 8, "concurrent reconciles of a kind")
 	flags.StringVar(&f.investigatorURL, "investigator-url", "", "address of HolmesGPT; empty: the built-in rules investigate")
-	flags.StringVar(&f.tokenFile, "investigator-token-file", "", "file with HolmesGPT's bearer token")
+	flags.StringVar(&f.tokenFile, "investigator-token-file", "", "file with HolmesGPT's bearer token, read again for each question")
+	flags.StringVar(&f.token, "investigator-token", "", "HolmesGPT's bearer token; better given as HOLDFAST_INVESTIGATOR_TOKEN than as a flag")
+	flags.StringVar(&f.investigatorModel, "investigator-model", "", "model of HolmesGPT's list to ask; empty: its default")
 	flags.DurationVar(&f.investigatorTimeout, "investigator-timeout", 2*time.Minute, "time that HolmesGPT has for an answer")
 	flags.DurationVar(&f.config.Relay.QuietPeriod, "quiet-period", 10*time.Second, "how long a resource must be quiet before its drained outbox is trimmed in a write of its own")
 	flags.IntVar(&f.config.Relay.Limits.EntryBytes, "outbox-entry-bytes", f.config.Relay.Limits.EntryBytes, "largest audit entry")
@@ -99,7 +102,15 @@ func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
 	if err != nil {
 		return err
 	}
+	ctrl.Log.Info("Starting", "version", versionText(), "investigator", f.investigatorName())
 	return mgr.Start(ctx)
+}
+
+func (f *managerFlags) investigatorName() string {
+	if f.config.Investigator == nil {
+		return "rules"
+	}
+	return f.config.Investigator.Name()
 }
 
 // setLogger makes controller-runtime's logger: structured, one line an event.
