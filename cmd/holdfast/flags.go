@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -49,8 +50,11 @@ func addDatabaseURL(flags *pflag.FlagSet, into *string) {
 // restConfig reads a kubeconfig; without one it is that of the Pod, or of the user's ~/.kube/config.
 func restConfig(kubeconfig string) (*rest.Config, error) {
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	if kubeconfig != "" {
-		rules.Precedence = strings.Split(kubeconfig, ":")
+	switch files := filepath.SplitList(kubeconfig); {
+	case len(files) == 1:
+		rules.ExplicitPath = kubeconfig // which must exist, unlike one of several
+	case len(files) > 1:
+		rules.Precedence = files
 	}
 	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
 	if err != nil {
