@@ -52,15 +52,16 @@ const (
 	FailureRollback FailurePolicy = "Rollback"
 )
 
-// WorkflowExecutionSpec is what to do to the target, and how to tell that it helped.
+// WorkflowExecutionSpec is what to do to the target, and how to tell that it helped. Its rules compare durations by value, and take what is absent for what is
+// empty: a Go client that reads and writes the resource turns 2m into 2m0s, and drops what is empty.
 // +kubebuilder:validation:XValidation:rule="self.remediationRef == oldSelf.remediationRef",fieldPath=".remediationRef",message="remediationRef is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="self.workflowID == oldSelf.workflowID",fieldPath=".workflowID",message="workflowID is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="self.target == oldSelf.target",fieldPath=".target",message="target is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="has(self.serviceAccountName) == has(oldSelf.serviceAccountName) && (!has(self.serviceAccountName) || self.serviceAccountName == oldSelf.serviceAccountName)",fieldPath=".serviceAccountName",message="serviceAccountName is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="has(self.timeout) == has(oldSelf.timeout) && (!has(self.timeout) || self.timeout == oldSelf.timeout)",fieldPath=".timeout",message="timeout is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="self.steps == oldSelf.steps",fieldPath=".steps",message="steps is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="has(self.preConditions) == has(oldSelf.preConditions) && (!has(self.preConditions) || self.preConditions == oldSelf.preConditions)",fieldPath=".preConditions",message="preConditions is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="has(self.postConditions) == has(oldSelf.postConditions) && (!has(self.postConditions) || self.postConditions == oldSelf.postConditions)",fieldPath=".postConditions",message="postConditions is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.timeout) == has(oldSelf.timeout) && (!has(self.timeout) || duration(self.timeout) == duration(oldSelf.timeout))",fieldPath=".timeout",message="timeout is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="self.steps.size() == oldSelf.steps.size() && self.steps.all(i, s, s.name == oldSelf.steps[i].name && s.action == oldSelf.steps[i].action && (has(s.parameters) && s.parameters.size() > 0) == (has(oldSelf.steps[i].parameters) && oldSelf.steps[i].parameters.size() > 0) && (!has(s.parameters) || !has(oldSelf.steps[i].parameters) || s.parameters == oldSelf.steps[i].parameters) && has(s.timeout) == has(oldSelf.steps[i].timeout) && (!has(s.timeout) || duration(s.timeout) == duration(oldSelf.steps[i].timeout)) && (has(s.retries) ? s.retries : 0) == (has(oldSelf.steps[i].retries) ? oldSelf.steps[i].retries : 0) && has(s.onFailure) == has(oldSelf.steps[i].onFailure) && (!has(s.onFailure) || s.onFailure == oldSelf.steps[i].onFailure))",fieldPath=".steps",message="steps is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="(has(self.preConditions) && self.preConditions.size() > 0) == (has(oldSelf.preConditions) && oldSelf.preConditions.size() > 0) && (!has(self.preConditions) || !has(oldSelf.preConditions) || self.preConditions == oldSelf.preConditions)",fieldPath=".preConditions",message="preConditions is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="(has(self.postConditions) && self.postConditions.size() > 0) == (has(oldSelf.postConditions) && oldSelf.postConditions.size() > 0) && (!has(self.postConditions) || !has(oldSelf.postConditions) || self.postConditions == oldSelf.postConditions)",fieldPath=".postConditions",message="postConditions is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",fieldPath=".cancel",message="a cancellation can't be taken back"
 type WorkflowExecutionSpec struct {
 	// remediationRef names the remediation that this workflow belongs to.
@@ -91,7 +92,7 @@ type WorkflowExecutionSpec struct {
 	// +kubebuilder:default="30m"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 
-	// steps, one after the other.
+	// steps are run one after the other.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
@@ -394,6 +395,7 @@ type Adjustment struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.outbox) || (has(self.status) && has(self.status.outbox))",message="status.outbox can't be removed: its entries may not be durable yet"
 type WorkflowExecution struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata of the resource.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 

@@ -146,7 +146,7 @@ func (r *Reconciler) interrupt(ctx context.Context, s *scope, st *v1alpha1.StepS
 		s.closeAttempt(st, v1alpha1.StepSucceeded, st.Message)
 	default:
 		st.Previous = nil
-		s.closeAttempt(st, v1alpha1.StepFailed, reason+", before it took effect")
+		s.closeAttempt(st, v1alpha1.StepFailed, reason+", before it was done")
 	}
 }
 

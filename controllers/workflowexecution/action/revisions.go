@@ -116,7 +116,7 @@ func currentRevision(history []revision, t *unstructured.Unstructured) (*revisio
 	return nil, nil
 }
 
-// sameTemplate compares as the Deployment controller does: by meaning, without the hash label.
+// sameTemplate compares as the Deployment controller does, by meaning and without the hash label, and takes a template that was only restarted for the same.
 func sameTemplate(a, b map[string]any) (bool, error) {
 	left, err := typedTemplate(a)
 	if err != nil {
@@ -135,6 +135,7 @@ func typedTemplate(content map[string]any) (*corev1.PodTemplateSpec, error) {
 		return nil, fmt.Errorf("read a pod template: %w", err)
 	}
 	delete(template.Labels, appsv1.DefaultDeploymentUniqueLabelKey)
+	delete(template.Annotations, restartedAt)
 	template.CreationTimestamp = metav1.Time{}
 	return template, nil
 }

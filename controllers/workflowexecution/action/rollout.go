@@ -65,7 +65,7 @@ type rolloutUndo struct {
 	toRevision int64
 }
 
-func (a rolloutUndo) plan(ctx context.Context, w Workload, t *unstructured.Unstructured, _ time.Time) (from, to state, _ []v1alpha1.Adjustment, err error) {
+func (a rolloutUndo) plan(ctx context.Context, w Workload, t *unstructured.Unstructured, _ time.Time) (from, to state, adjustments []v1alpha1.Adjustment, err error) {
 	if err := w.supports("RolloutUndo", workloads...); err != nil {
 		return nil, nil, nil, err
 	}
@@ -83,35 +83,43 @@ func (a rolloutUndo) plan(ctx context.Context, w Workload, t *unstructured.Unstr
 	if from, err = revisionState(current, t); err != nil {
 		return nil, nil, nil, err
 	}
-	target, err := a.choose(w, history, current)
+	target, adjustments, err := a.choose(w, history, current)
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	if to, err = revisionState(target, t); err != nil {
 		return nil, nil, nil, err
 	}
-	return from, to, nil, nil
+	return from, to, adjustments, nil
 }
 
-// choose picks the revision to go back to: the one that was asked for, or the newest that is not current.
-func (a rolloutUndo) choose(w Workload, history []revision, current *revision) (*revision, error) {
-	var previous *revision
-	for i := range history {
+// choose picks the revision to go back to: the one that was asked for, or the newest that is not current. A revision that differs from the current one only by a
+// restart would mend nothing and is passed over.
+func (a rolloutUndo) choose(w Workload, history []revision, current *revision) (*revision, []v1alpha1.Adjustment, error) {
+	if a.toRevision > 0 {
+		for i := range history {
+			if history[i].number == a.toRevision {
+				return &history[i], nil, nil
+			}
+		}
+		return nil, nil, fmt.Errorf("%w: parameter \"toRevision\" is \"%d\", expected a revision in the history of %s: %s", ErrParameter, a.toRevision, w, numbers(history))
+	}
+	var adjustments []v1alpha1.Adjustment
+	for i := len(history) - 1; i >= 0; i-- {
 		r := &history[i]
-		if a.toRevision > 0 && r.number == a.toRevision {
-			return r, nil
+		if current == nil {
+			return r, nil, nil
 		}
-		if (current == nil || r.name != current.name) && (previous == nil || r.number > previous.number) {
-			previous = r
+		if r.name == current.name {
+			continue
 		}
+		same, err := sameTemplate(r.template, current.template)
+		if err != nil || !same {
+			return r, adjustments, err
+		}
+		adjustments = append(adjustments, v1alpha1.Adjustment{Adjustment: fmt.Sprintf("passed over revision %d", r.number), Reason: "it differs from the current one only by a restart"})
 	}
-	switch {
-	case a.toRevision > 0:
-		return nil, fmt.Errorf("%w: parameter \"toRevision\" is \"%d\", expected a revision in the history of %s: %s", ErrParameter, a.toRevision, w, numbers(history))
-	case previous == nil:
-		return nil, fmt.Errorf("%w: the history of %s has no earlier revision to go back to", ErrParameter, w)
-	}
-	return previous, nil
+	return nil, nil, fmt.Errorf("%w: the history of %s has no earlier revision to go back to", ErrParameter, w)
 }
 
 // revisionState names a revision; for a template that no revision holds (its controller has not seen it yet) it keeps the template itself.

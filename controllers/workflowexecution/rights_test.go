@@ -1,0 +1,141 @@
+package workflowexecution
+
+import (
+	"net/http"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+)
+
+var _ = Describe("The account of a workflow", func() {
+	var f *fixture
+	var p *process
+	var d *appsv1.Deployment
+	BeforeEach(func() {
+		f = newFixture()
+		p = f.start()
+		d = f.deployment(template("web:2"))
+		rs := f.replicaSet(d, 1, "web:1", "")
+		f.pod("a", nil, owned(rs, "ReplicaSet"))
+	})
+	as := func(name string) func(*v1alpha1.WorkflowExecutionSpec) {
+		return func(s *v1alpha1.WorkflowExecutionSpec) { s.ServiceAccountName = name }
+	}
+
+	DescribeTable("that lacks rights makes the attempt fail, and changes nothing",
+		func(action string, values parameters, missing string, rules ...rbacv1.PolicyRule) {
+			f.grant("weak", rules...)
+			live := p.run(f.workflow(d, as("weak"), step(action, values, retries(1), onFailure(v1alpha1.FailureRollback))))
+			Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
+			Expect(live.Status.Outcome).To(Equal("failure"))
+			Expect(live.Status.FailureReason).To(And(ContainSubstring("system:serviceaccount:"+f.namespace+":weak"), ContainSubstring(missing)))
+			Expect(trail(live)[3:]).To(Equal([]string{"StepAttemptFailed/Executing", "StepFailed/Executing", "Failed/Failed"}))
+			Expect(f.wire.effects).To(BeEmpty())
+			Expect(f.pods()).To(ConsistOf("a"))
+		},
+		Entry("Scale, nothing", "Scale", parameters{"replicas": "5"}, "cannot get resource"),
+		Entry("Scale, read only", "Scale", parameters{"replicas": "5"}, "cannot patch resource", ruleFor("apps", "deployments", "get")),
+		Entry("SetImage", "SetImage", parameters{"image": "web:3"}, "cannot patch resource", ruleFor("apps", "deployments", "get")),
+		Entry("SetResources", "SetResources", parameters{"cpuLimit": "1"}, "cannot patch resource", ruleFor("apps", "deployments", "get")),
+		Entry("RolloutRestart", "RolloutRestart", nil, "cannot patch resource", ruleFor("apps", "deployments", "get")),
+		Entry("RolloutUndo, no history", "RolloutUndo", nil, "cannot list resource", ruleFor("apps", "deployments", "get", "patch")),
+		Entry("RolloutUndo, read only", "RolloutUndo", nil, "cannot patch resource", ruleFor("apps", "deployments", "get"), ruleFor("apps", "replicasets", "get", "list")),
+		Entry("RestartPods, no list", "RestartPods", nil, "cannot list resource", ruleFor("apps", "deployments", "get"), ruleFor("apps", "replicasets", "list")),
+		Entry("RestartPods, no delete", "RestartPods", nil, "cannot delete resource", ruleFor("apps", "deployments", "get"), ruleFor("apps", "replicasets", "list"), ruleFor("", "pods", "get", "list")),
+		Entry("Wait", "Wait", parameters{"for": "true"}, "cannot get resource"),
+	)
+
+	It("that does not exist makes the attempt fail, also when a forgotten binding names it", func() {
+		f.bind("ghost", ruleFor("apps", "deployments", "get", "patch"))
+		live := p.run(f.workflow(d, as("ghost"), step("Scale", parameters{"replicas": "5"})))
+		Expect(live.Status.FailureReason).To(ContainSubstring(`service account "ghost" does not exist`))
+		Expect(lastRecord(live).StepsFailed).To(HaveValue(BeEquivalentTo(1)))
+		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
+	})
+
+	It("decides what pre-conditions can see", func() {
+		f.grant("blind")
+		live := p.run(f.workflow(d, func(s *v1alpha1.WorkflowExecutionSpec) {
+			s.ServiceAccountName = "blind"
+			pre("target.spec.replicas == 3")(s)
+		}, step("Scale", parameters{"replicas": "5"})))
+		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
+		r := lastRecord(live)
+		Expect(r.PreConditionsPassed).To(HaveValue(BeFalse()))
+		Expect(r.ValidationResults[0].Message).To(ContainSubstring("forbidden"))
+		Expect(r.StepsExecuted).To(ConsistOf(And(HaveField("Status", "failure"), HaveField("Attempts", BeEquivalentTo(1)), HaveField("Message", ContainSubstring("forbidden")))))
+	})
+
+	It("may get its rights while the workflow tries", func() {
+		f.grant("late")
+		wfe := f.workflow(d, as("late"), step("Scale", parameters{"replicas": "5"}, retries(1)))
+		p.drive(wfe)
+		role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "late"}}
+		Expect(env.Client.Get(f.ctx, client.ObjectKeyFromObject(role), role)).To(Succeed())
+		role.Rules = []rbacv1.PolicyRule{ruleFor("apps", "deployments", "get", "patch")}
+		Expect(env.Client.Update(f.ctx, role)).To(Succeed())
+		Eventually(func(g Gomega) { // the authorizer reads roles from its own cache
+			c, err := p.accounts.client(f.namespace, "late")
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(c.Get(f.ctx, client.ObjectKeyFromObject(d), &appsv1.Deployment{})).To(Succeed())
+		}).WithTimeout(10 * time.Second).Should(Succeed())
+		Expect(p.run(wfe).Status.Outcome).To(Equal("success"))
+	})
+
+	It("may not read beyond its namespace: a target lives in one", func() {
+		wfe := f.workflow(namespaceOf(f), nil, step("Wait", parameters{"for": "true"}))
+		Expect(p.run(wfe).Status.FailureReason).To(ContainSubstring("expected a kind that lives in a namespace"))
+	})
+
+	It("is all that the controller acts with: it needs the verb impersonate on it, and no rights of its own on the target", func() {
+		rules := []rbacv1.PolicyRule{
+			ruleFor("holdfast.dev", "workflowexecutions", "get", "list", "watch", "patch"),
+			ruleFor("holdfast.dev", "workflowexecutions/status", "get", "update"),
+			ruleFor("", "serviceaccounts", "get", "impersonate"),
+			ruleFor("", "namespaces", "get"),
+		}
+		name := "manager-" + f.namespace
+		Expect(env.Client.Create(f.ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules})).To(Succeed())
+		Expect(env.Client.Create(f.ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name},
+			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name}, Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: f.namespace, Name: "manager"}}})).To(Succeed())
+		token := tokenOf(f, "manager")
+		wfe := f.workflow(d, nil, step("Scale", parameters{"replicas": "5"}), step("RestartPods", nil), step("RolloutUndo", nil))
+		manager := f.startAs(&rest.Config{Host: env.Config.Host, BearerToken: token, TLSClientConfig: rest.TLSClientConfig{CAData: env.Config.CAData, CAFile: env.Config.CAFile}})
+		Expect(manager.run(wfe).Status.Outcome).To(Equal("success"))
+	})
+})
+
+var _ = Describe("An API server that is away", func() {
+	It("is no failure of an attempt, until its time is over", func() {
+		f := newFixture()
+		p := f.start()
+		d := f.deployment(template("web:2"))
+		f.wire.answer = func(r *http.Request) *http.Response {
+			if r.Method == http.MethodPatch && r.Header.Get("Impersonate-User") != "" {
+				return refuse(r, http.StatusServiceUnavailable, "ServiceUnavailable")
+			}
+			return nil
+		}
+		wfe := f.workflow(d, nil, step("Scale", parameters{"replicas": "5"}, within(10*time.Second)))
+		for range 4 {
+			_, _ = p.try(wfe)
+		}
+		live := f.get(wfe)
+		Expect(live.Status.Steps[0].State).To(Equal(v1alpha1.StepRunning))
+		_, err := p.try(wfe)
+		Expect(err).To(MatchError(ContainSubstring("ServiceUnavailable")))
+		Expect(f.get(wfe).ResourceVersion).To(Equal(live.ResourceVersion), "nothing is written while it is away")
+		f.pass(10 * time.Second)
+		ended := p.run(wfe)
+		Expect(ended.Status.FailureReason).To(ContainSubstring("timed out after 10s"))
+		Expect(ended.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
+	})
+})

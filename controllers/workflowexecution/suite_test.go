@@ -1,0 +1,273 @@
+package workflowexecution
+
+import (
+	"context"
+	"encoding/json"
+	"testing"
+	"time"
+
+	. "github.com/onsi/ginkgo/v2"
+	. "github.com/onsi/gomega"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/events"
+	testclock "k8s.io/utils/clock/testing"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/test/testenv"
+)
+
+func TestWorkflowExecution(t *testing.T) {
+	RegisterFailHandler(Fail)
+	RunSpecs(t, "workflow execution controller")
+}
+
+var env *testenv.Env
+
+var _ = BeforeSuite(func(ctx SpecContext) {
+	testenv.LogTo = GinkgoWriter
+	var err error
+	env, err = testenv.Start(ctx)
+	Expect(err).NotTo(HaveOccurred())
+}, NodeTimeout(5*testenv.LongTimeout))
+
+var _ = AfterSuite(func() { Expect(env.Stop()).To(Succeed()) })
+
+// account is the service account that has what every action needs, and no more.
+const account = "remediator"
+
+// fixture is one spec's namespace and clock, and the wire between its processes and the API server.
+type fixture struct {
+	ctx       context.Context
+	namespace string
+	clock     *testclock.FakePassiveClock
+	wire      *wire
+	limits    []outbox.Option
+	settle    time.Duration
+}
+
+func newFixture() *fixture {
+	GinkgoHelper()
+	ctx, cancel := context.WithCancel(context.Background())
+	DeferCleanup(cancel)
+	f := &fixture{ctx: ctx, namespace: env.Namespace(ctx, "wfe"), clock: testclock.NewFakePassiveClock(time.Now()), wire: &wire{}, settle: 20 * time.Second}
+	f.grant(account,
+		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments", "statefulsets", "daemonsets"}, Verbs: []string{"get", "patch"}},
+		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"replicasets", "controllerrevisions"}, Verbs: []string{"get", "list"}},
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "delete"}},
+	)
+	return f
+}
+
+// grant makes a service account and gives it the rules.
+func (f *fixture) grant(name string, rules ...rbacv1.PolicyRule) {
+	GinkgoHelper()
+	meta := metav1.ObjectMeta{Namespace: f.namespace, Name: name}
+	Expect(env.Client.Create(f.ctx, &corev1.ServiceAccount{ObjectMeta: meta})).To(Succeed())
+	f.bind(name, rules...)
+}
+
+// bind gives rules to a service account, whether or not it exists.
+func (f *fixture) bind(name string, rules ...rbacv1.PolicyRule) {
+	GinkgoHelper()
+	meta := metav1.ObjectMeta{Namespace: f.namespace, Name: name}
+	Expect(env.Client.Create(f.ctx, &rbacv1.Role{ObjectMeta: meta, Rules: rules})).To(Succeed())
+	Expect(env.Client.Create(f.ctx, &rbacv1.RoleBinding{
+		ObjectMeta: meta,
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+		Subjects:   []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: f.namespace, Name: name}},
+	})).To(Succeed())
+	for _, rule := range rules { // the authorizer reads roles from a cache of its own
+		Eventually(func(g Gomega) {
+			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+				User:               "system:serviceaccount:" + f.namespace + ":" + name,
+				ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: f.namespace, Group: rule.APIGroups[0], Resource: rule.Resources[0], Verb: rule.Verbs[0]},
+			}}
+			g.Expect(env.Client.Create(f.ctx, review)).To(Succeed())
+			g.Expect(review.Status.Allowed).To(BeTrue())
+		}).WithTimeout(testenv.Timeout).WithPolling(testenv.Interval).Should(Succeed())
+	}
+}
+
+// tokenOf makes a service account and a token of its.
+func tokenOf(f *fixture, name string) string {
+	GinkgoHelper()
+	account := serviceAccount(f, name)
+	Expect(env.Client.Create(f.ctx, account)).To(Succeed())
+	request := &authenticationv1.TokenRequest{}
+	Expect(env.Client.SubResource("token").Create(f.ctx, account, request)).To(Succeed())
+	return request.Status.Token
+}
+
+// nothingPersisted is a store that has taken nothing yet.
+type nothingPersisted struct{}
+
+func (nothingPersisted) Watermark(types.UID) outbox.Watermark { return outbox.Watermark{} }
+
+// process is one life of a manager, driven by hand. It remembers nothing of those before it.
+type process struct {
+	*Reconciler
+	f        *fixture
+	recorder *events.FakeRecorder
+}
+
+func (f *fixture) start() *process { return f.startAs(env.Config) }
+
+func (f *fixture) startAs(who *rest.Config) *process {
+	GinkgoHelper()
+	config := rest.CopyConfig(who)
+	config.Wrap(f.wire.through)
+	c, err := client.New(config, client.Options{Scheme: env.Scheme, Mapper: env.Client.RESTMapper()})
+	Expect(err).NotTo(HaveOccurred())
+	recorder := events.NewFakeRecorder(1000)
+	w := outbox.NewWriter(c, c, nothingPersisted{}, append([]outbox.Option{outbox.WithClock(f.clock)}, f.limits...)...)
+	return &process{Reconciler: New(c, c, w, recorder, WithRESTConfig(config), WithClock(f.clock), WithSettle(f.settle)), f: f, recorder: recorder}
+}
+
+func (p *process) try(wfe *v1alpha1.WorkflowExecution) (ctrl.Result, error) {
+	return p.Reconcile(p.f.ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(wfe)})
+}
+
+// drive reconciles until the workflow is closed or waits for time to pass.
+func (p *process) drive(wfe *v1alpha1.WorkflowExecution) ctrl.Result {
+	GinkgoHelper()
+	for range 100 {
+		res, err := p.try(wfe)
+		Expect(err).NotTo(HaveOccurred())
+		if res.RequeueAfter > 0 || p.f.get(wfe).Status.Phase.Final() {
+			return res
+		}
+	}
+	Fail("the workflow does not come to rest")
+	return ctrl.Result{}
+}
+
+// run drives the workflow to its end; where it waits, the clock moves on.
+func (p *process) run(wfe *v1alpha1.WorkflowExecution) *v1alpha1.WorkflowExecution {
+	GinkgoHelper()
+	for range 1000 {
+		res := p.drive(wfe)
+		if live := p.f.get(wfe); live.Status.Phase.Final() {
+			return live
+		}
+		p.f.pass(res.RequeueAfter)
+	}
+	Fail("the workflow does not end")
+	return nil
+}
+
+func (f *fixture) pass(d time.Duration) { f.clock.SetTime(f.clock.Now().Add(d)) }
+
+func (f *fixture) get(wfe *v1alpha1.WorkflowExecution) *v1alpha1.WorkflowExecution {
+	GinkgoHelper()
+	live := &v1alpha1.WorkflowExecution{}
+	Expect(env.Client.Get(f.ctx, client.ObjectKeyFromObject(wfe), live)).To(Succeed())
+	return live
+}
+
+// workflow makes a workflow for the target with these steps.
+func (f *fixture) workflow(target client.Object, change func(*v1alpha1.WorkflowExecutionSpec), steps ...v1alpha1.WorkflowStep) *v1alpha1.WorkflowExecution {
+	GinkgoHelper()
+	gvk, err := env.Client.GroupVersionKindFor(target)
+	Expect(err).NotTo(HaveOccurred())
+	wfe := &v1alpha1.WorkflowExecution{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "mend-", Finalizers: []string{outbox.Finalizer}},
+		Spec: v1alpha1.WorkflowExecutionSpec{
+			RemediationRef:     v1alpha1.RemediationRef{Name: "web-crash", UID: "5c0f1e2d-0000-4000-8000-000000000002"},
+			WorkflowID:         "test",
+			Target:             v1alpha1.Target{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: target.GetName()},
+			ServiceAccountName: account,
+			Steps:              steps,
+		},
+	}
+	if change != nil {
+		change(&wfe.Spec)
+	}
+	Expect(env.Client.Create(f.ctx, wfe)).To(Succeed())
+	return wfe
+}
+
+func (f *fixture) cancel(wfe *v1alpha1.WorkflowExecution) {
+	GinkgoHelper()
+	Expect(env.Client.Patch(f.ctx, f.get(wfe), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`)))).To(Succeed())
+}
+
+type parameters = map[string]v1alpha1.ParameterValue
+
+// stepOption changes a step.
+type stepOption func(*v1alpha1.WorkflowStep)
+
+func onFailure(p v1alpha1.FailurePolicy) stepOption {
+	return func(s *v1alpha1.WorkflowStep) { s.OnFailure = p }
+}
+
+func retries(n int32) stepOption { return func(s *v1alpha1.WorkflowStep) { s.Retries = n } }
+
+func within(d time.Duration) stepOption {
+	return func(s *v1alpha1.WorkflowStep) { s.Timeout = &metav1.Duration{Duration: d} }
+}
+
+// step is a step whose name is its action.
+func step(action string, p parameters, options ...stepOption) v1alpha1.WorkflowStep {
+	s := v1alpha1.WorkflowStep{Name: action, Action: action, Parameters: p}
+	for _, o := range options {
+		o(&s)
+	}
+	return s
+}
+
+func post(expression string) func(*v1alpha1.WorkflowExecutionSpec) {
+	return func(s *v1alpha1.WorkflowExecutionSpec) {
+		s.PostConditions = []v1alpha1.WorkflowCondition{{Name: "helped", Expression: expression}}
+	}
+}
+
+func pre(expression string) func(*v1alpha1.WorkflowExecutionSpec) {
+	return func(s *v1alpha1.WorkflowExecutionSpec) {
+		s.PreConditions = []v1alpha1.WorkflowCondition{{Name: "ready", Expression: expression}}
+	}
+}
+
+// trail is the entries of a workflow as event/phase.
+func trail(wfe *v1alpha1.WorkflowExecution) []string {
+	var texts []string
+	for _, e := range wfe.Status.Outbox.Entries {
+		texts = append(texts, e.Event+"/"+e.Phase)
+	}
+	return texts
+}
+
+// lastRecord is the record of the newest entry.
+func lastRecord(wfe *v1alpha1.WorkflowExecution) *models.Execution {
+	GinkgoHelper()
+	entries := wfe.Status.Outbox.Entries
+	record := &models.Execution{}
+	Expect(json.Unmarshal(entries[len(entries)-1].Record.Raw, record)).To(Succeed())
+	return record
+}
+
+// expectChain checks the entries: gapless, chained, and exactly the last one final.
+func expectChain(wfe *v1alpha1.WorkflowExecution) {
+	GinkgoHelper()
+	previous := ""
+	entries := wfe.Status.Outbox.Entries
+	for i := range entries {
+		text, err := outbox.Canonical(outbox.SourceOf(wfe), &entries[i])
+		Expect(err).NotTo(HaveOccurred())
+		Expect(entries[i].Sequence).To(BeEquivalentTo(i + 1))
+		Expect(entries[i].PreviousHash).To(Equal(previous))
+		Expect(entries[i].Hash).To(Equal(outbox.Hash(text)))
+		Expect(entries[i].Final).To(Equal(i == len(entries)-1))
+		previous = entries[i].Hash
+	}
+	Expect(wfe.Status.Outbox.Closed).To(BeTrue())
+}
