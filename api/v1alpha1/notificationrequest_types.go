@@ -39,13 +39,13 @@ const (
 
 // States of a delivery attempt.
 const (
-	// AttemptSending: written down, and not known to have ended.
+	// AttemptSending is written down, and not known to have ended.
 	AttemptSending = "Sending"
-	// AttemptSucceeded: the receiver took it.
+	// AttemptSucceeded means that the receiver took it.
 	AttemptSucceeded = "Succeeded"
-	// AttemptFailed: the receiver did not take it, or could not be asked.
+	// AttemptFailed means that the receiver did not take it, or could not be asked.
 	AttemptFailed = "Failed"
-	// AttemptUnknown: it was begun, and nobody knows whether it was delivered.
+	// AttemptUnknown means that it was begun, and nobody knows whether it was delivered.
 	AttemptUnknown = "Unknown"
 )
 
@@ -236,6 +236,7 @@ type DeliveryAttempt struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.outbox) || (has(self.status) && has(self.status.outbox))",message="status.outbox can't be removed: its entries may not be durable yet"
 type NotificationRequest struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata of the resource.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 

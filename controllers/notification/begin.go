@@ -79,6 +79,7 @@ func (r *Reconciler) dispatch(ctx context.Context, s *scope, a v1alpha1.Delivery
 	m := message{nr: s.nr.DeepCopy(), channel: a.Channel, attempt: a.Attempt}
 	log := logf.FromContext(ctx).WithValues("channel", labelsOf(s.nr.Spec.Channels)[a.Channel], "attempt", a.Attempt)
 	way, known := r.channels[a.Type]
+	//nolint:contextcheck // the attempt outlives this reconcile: it lives as long as the controller, or until its timeout
 	r.courier.start(jobOf(s.nr, &a), s.policy.timeout, func(ctx context.Context) outcome {
 		if !known {
 			return failed(fmt.Sprintf("type is %q, expected console, slack or webhook", a.Type)).forGood()

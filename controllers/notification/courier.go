@@ -22,7 +22,7 @@ type courier struct {
 	clock clock.PassiveClock
 
 	mu       sync.Mutex
-	ctx      context.Context
+	ctx      context.Context                                         //nolint:containedctx // the controller's life, which attempts share; no call carries it
 	queue    workqueue.TypedRateLimitingInterface[reconcile.Request] // nil until attached
 	taken    int
 	takenIn  map[string]int // by namespace

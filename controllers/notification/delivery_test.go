@@ -91,6 +91,7 @@ var _ = Describe("delivery", func() {
 		now := f.get(nr)
 		Expect(now.Status.Phase).To(Equal(v1alpha1.NotificationRetrying))
 		Expect(now.Status.Attempts[0].Error).To(Equal("answered 500 Internal Server Error"))
+		Expect(now.Status.Conditions[0].Message).To(Equal("webhook: answered 500 Internal Server Error (attempt 1)"))
 		Expect(now.Status.Attempts[0].RetryTime.Time).To(BeTemporally("==", f.clock.Now().Add(2*time.Second)))
 		Expect(res.RequeueAfter).To(Equal(2 * time.Second))
 		Expect(p.drive(nr).RequeueAfter).To(Equal(2*time.Second), "nothing is due yet")

@@ -24,7 +24,7 @@ const errorBytes = 200
 // may quote the URL again: none of their text is passed on.
 func describe(err error, timeout time.Duration) string {
 	var (
-		refused errRefused
+		refused refusedError
 		dns     *net.DNSError
 		errno   syscall.Errno
 		network net.Error
@@ -78,19 +78,19 @@ func describeTLS(err error) string {
 	return "the TLS handshake failed"
 }
 
-// oneLine makes a text that fits into a line and max bytes: control characters and bytes that aren't UTF-8 become spaces, and what is cut off ends in "…".
-func oneLine(text string, max int) string {
+// oneLine makes a text that fits into a line and limit bytes: control characters and bytes that aren't UTF-8 become spaces, and what is cut off ends in "…".
+func oneLine(text string, limit int) string {
 	text = strings.Map(func(r rune) rune {
 		if r == utf8.RuneError || unicode.IsControl(r) || r == '\u2028' || r == '\u2029' {
 			return ' '
 		}
 		return r
 	}, text)
-	if len(text) <= max {
+	if len(text) <= limit {
 		return text
 	}
 	const mark = "…"
-	keep := max - len(mark)
+	keep := limit - len(mark)
 	for keep > 0 && !utf8.RuneStart(text[keep]) {
 		keep--
 	}

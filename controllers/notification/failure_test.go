@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	neturl "net/url"
 	"strings"
 	"time"
 
@@ -28,10 +29,11 @@ var _ = Describe("what receivers do", func() {
 		GinkgoHelper()
 		nr := f.request([]v1alpha1.Channel{f.webhook(url)}, options...)
 		p.drive(nr)
-		host := strings.Split(strings.TrimPrefix(strings.TrimPrefix(url, "https://"), "http://"), "/")[0]
+		u, err := neturl.Parse(url)
+		Expect(err).NotTo(HaveOccurred())
 		all := p.everything(nr)
 		Expect(all).NotTo(ContainSubstring("very-secret-token"))
-		Expect(all).NotTo(ContainSubstring(host))
+		Expect(all).NotTo(ContainSubstring(u.Host))
 		now := f.get(nr)
 		Expect(now.Status.Attempts).To(HaveLen(1))
 		return now.Status.Attempts[0]
@@ -70,6 +72,21 @@ var _ = Describe("what receivers do", func() {
 		a := first(hook.hook())
 		Expect(a.Error).To(Equal("connection refused"))
 		Expect(a.RetryTime).NotTo(BeNil())
+	})
+
+	It("makes one request an attempt, also where a connection breaks that could have been used again", func() {
+		hook := listen(answer(http.StatusInternalServerError), func(w http.ResponseWriter, _ *http.Request) {
+			c, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				_ = c.Close()
+			}
+		})
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
+		p.drive(nr)
+		f.clock.SetTime(f.clock.Now().Add(time.Minute))
+		p.drive(nr)
+		Expect(f.get(nr).Status.Attempts[1].Error).To(Equal("the connection was closed before an answer"))
+		Expect(hook.requests()).To(HaveLen(2))
 	})
 
 	It("does not follow redirects", func() {
@@ -170,7 +187,7 @@ var _ = Describe("what receivers do", func() {
 	})
 
 	It("sends nothing while the outbox has no room", func() {
-		hook := listen(answer(http.StatusInternalServerError), answer(http.StatusInternalServerError), answer(http.StatusOK))
+		hook := listen(answer(http.StatusInternalServerError), answer(http.StatusBadGateway), answer(http.StatusOK))
 		limits := outbox.DefaultLimits()
 		limits.HardBytes = 4 * limits.EntryBytes
 		limits.HardEntries = 4

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/netip"
@@ -66,9 +67,7 @@ func (p *poster) post(ctx context.Context, m message, timeout time.Duration, bod
 	if err != nil {
 		return failed(notAURL(m.secretRef()))
 	}
-	for k, v := range header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, header)
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("User-Agent", "holdfast")
 	answer, err := p.http.Do(req)
@@ -111,17 +110,17 @@ func (p *poster) judge(answer *http.Response, said []byte) outcome {
 // addressPolicy says where the manager may connect to. It is asked with addresses, after names were resolved, so that no name can lead elsewhere.
 type addressPolicy struct{ loopback bool }
 
-// errRefused says that policy forbids an address. It does not name it.
-type errRefused struct{ what string }
+// refusedError says that policy forbids an address. It does not name it.
+type refusedError struct{ what string }
 
-func (e errRefused) Error() string {
+func (e refusedError) Error() string {
 	return fmt.Sprintf("the URL leads to a %s address, where the manager does not send", e.what)
 }
 
 func (a addressPolicy) check(address string) error {
 	at, err := netip.ParseAddrPort(address)
 	if err != nil {
-		return errRefused{"malformed"}
+		return refusedError{"malformed"}
 	}
 	return a.checkIP(at.Addr())
 }
@@ -130,11 +129,11 @@ func (a addressPolicy) checkIP(ip netip.Addr) error {
 	ip = ip.Unmap().WithZone("")
 	switch {
 	case ip.IsLinkLocalUnicast(), ip == metadataIPv6:
-		return errRefused{"link-local"}
+		return refusedError{"link-local"}
 	case ip.IsMulticast(), ip.IsUnspecified(), ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return errRefused{"multicast, broadcast or unspecified"}
+		return refusedError{"multicast, broadcast or unspecified"}
 	case ip.IsLoopback() && !a.loopback:
-		return errRefused{"loopback"}
+		return refusedError{"loopback"}
 	}
 	return nil
 }

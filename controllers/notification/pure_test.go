@@ -98,7 +98,7 @@ func TestLargestRecordFitsAnEntry(t *testing.T) {
 	record := recordOf(nr)
 	g.Expect(record.DeliveryAttempts).To(HaveLen(200))
 	g.Expect(record.DeliveryAttempts[199].Error).To(Equal(worst), "the newest are whole")
-	g.Expect(len(record.DeliveryAttempts[0].Error)).To(Equal(oldErrorBytes), "older ones are shortened")
+	g.Expect(record.DeliveryAttempts[0].Error).To(HaveLen(oldErrorBytes), "older ones are shortened")
 }
 
 func TestOneLine(t *testing.T) {

@@ -78,8 +78,11 @@ func failureReason(nr *v1alpha1.NotificationRequest, p plan) string {
 	labels, last := labelsOf(nr.Spec.Channels), lastAttempts(nr)
 	var reasons []string
 	for _, c := range p.failed {
-		a := &nr.Status.Attempts[last[c]]
-		reasons = append(reasons, fmt.Sprintf("%s: %s (attempt %d)", labels[c], oneLine(a.Error, reasonBytes), a.Attempt))
+		reasons = append(reasons, missed(labels, &nr.Status.Attempts[last[c]], reasonBytes))
 	}
 	return strings.Join(reasons, "; ")
+}
+
+func missed(labels []string, a *v1alpha1.DeliveryAttempt, bytes int) string {
+	return fmt.Sprintf("%s: %s (attempt %d)", labelOf(labels, a), oneLine(a.Error, bytes), a.Attempt)
 }

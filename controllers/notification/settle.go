@@ -3,10 +3,11 @@ package notification
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/utils/ptr"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
@@ -79,16 +80,17 @@ func (r *Reconciler) record(ctx context.Context, s *scope, a *v1alpha1.DeliveryA
 		return err
 	}
 	r.courier.drop(job)
+	logf.FromContext(ctx).Info("Delivery attempt ended", "channel", job.channel, "attempt", job.attempt, "state", o.state, "statusCode", o.code, "reason", o.reason)
 	return nil
 }
 
 func (r *Reconciler) apply(s *scope, a *v1alpha1.DeliveryAttempt, o outcome) {
 	a.State, a.Error, a.Permanent = o.state, o.reason, o.permanent
 	if !o.finished.IsZero() {
-		a.DurationMilliseconds = ptr.To(max(0, o.finished.Sub(a.StartedTime.Time).Milliseconds()))
+		a.DurationMilliseconds = new(max(0, o.finished.Sub(a.StartedTime.Time).Milliseconds()))
 	}
 	if o.code != 0 {
-		a.StatusCode = ptr.To(o.code)
+		a.StatusCode = new(o.code)
 	}
 	if o.state == v1alpha1.AttemptFailed && !o.permanent && a.Attempt < s.policy.maxAttempts {
 		a.RetryTime = microtime.NewPointer(o.finished.Add(s.policy.backoff(a.Attempt, o.retryAfter, r.random)))
@@ -106,26 +108,40 @@ func (r *Reconciler) end(s *scope, phase v1alpha1.NotificationPhase, delivery, r
 // save writes status and entry, and makes an Event when the phase has changed.
 func (r *Reconciler) save(ctx context.Context, s *scope, event string) error {
 	phase := s.nr.Status.Phase
-	reason := s.nr.Status.FailureReason
 	before := readyReason(s.nr)
-	lifecycle.SetReady(s.nr, string(phase), phase.Final(), phase == v1alpha1.NotificationSent, reason)
+	note := noteOf(s.nr)
+	lifecycle.SetReady(s.nr, string(phase), phase.Final(), phase == v1alpha1.NotificationSent, note)
 	change := &outbox.Change{Kind: outbox.KindNotification, Event: event, Phase: string(phase), Record: recordOf(s.nr), Final: phase.Final()}
 	if err := s.draft.Save(ctx, change); err != nil {
 		return fmt.Errorf("save %s: %w", event, err)
 	}
 	if string(phase) != before {
-		r.announce(s.nr, reason)
+		r.announce(s.nr, note)
 	}
 	return nil
 }
 
-func (r *Reconciler) announce(nr *v1alpha1.NotificationRequest, reason string) {
+func (r *Reconciler) announce(nr *v1alpha1.NotificationRequest, note string) {
 	kind := lifecycle.Normal
-	switch nr.Status.Phase {
-	case v1alpha1.NotificationRetrying, v1alpha1.NotificationPartiallySent, v1alpha1.NotificationFailed:
+	troubled := []v1alpha1.NotificationPhase{v1alpha1.NotificationRetrying, v1alpha1.NotificationPartiallySent, v1alpha1.NotificationFailed}
+	if slices.Contains(troubled, nr.Status.Phase) {
 		kind = lifecycle.Warning
 	}
-	lifecycle.Announce(r.recorder, nr, kind, string(nr.Status.Phase), reason)
+	lifecycle.Announce(r.recorder, nr, kind, string(nr.Status.Phase), note)
+}
+
+// noteOf says why the notification is not where it should be: how it ended, or the newest attempt that missed.
+func noteOf(nr *v1alpha1.NotificationRequest) string {
+	if nr.Status.Phase != v1alpha1.NotificationRetrying {
+		return nr.Status.FailureReason
+	}
+	labels := labelsOf(nr.Spec.Channels)
+	for i := range slices.Backward(nr.Status.Attempts) {
+		if a := &nr.Status.Attempts[i]; a.Error != "" {
+			return missed(labels, a, errorBytes)
+		}
+	}
+	return ""
 }
 
 func readyReason(nr *v1alpha1.NotificationRequest) string {

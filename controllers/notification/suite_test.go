@@ -45,7 +45,7 @@ var _ = AfterSuite(func() { Expect(env.Stop()).To(Succeed()) })
 
 // fixture is one spec's namespace, clock, and store.
 type fixture struct {
-	ctx       context.Context
+	ctx       context.Context //nolint:containedctx // a spec's, for all of its steps
 	namespace string
 	clock     *testclock.FakePassiveClock
 	store     *watermarks
@@ -229,15 +229,15 @@ func answer(code int) http.HandlerFunc {
 
 // told are the events of the entries, with the phases after them.
 func told(nr *v1alpha1.NotificationRequest) []string {
-	var events []string
+	var all []string
 	for _, e := range nr.Status.Outbox.Entries {
 		text := e.Event + "/" + e.Phase
 		if e.Final {
 			text += "/final"
 		}
-		events = append(events, text)
+		all = append(all, text)
 	}
-	return events
+	return all
 }
 
 func recordAt(nr *v1alpha1.NotificationRequest, entry int) models.Notification {

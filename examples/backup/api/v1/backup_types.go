@@ -12,13 +12,13 @@ import (
 type BackupPhase string
 
 const (
-	// PhaseWaiting: the source does not exist.
+	// PhaseWaiting is when the source does not exist.
 	PhaseWaiting BackupPhase = "Waiting"
-	// PhaseCopying: a copy was written down and is being made.
+	// PhaseCopying is when a copy was written down and is being made.
 	PhaseCopying BackupPhase = "Copying"
-	// PhaseCopied: the target holds what the source held when it was last looked at.
+	// PhaseCopied is when the target holds what the source held when it was last looked at.
 	PhaseCopied BackupPhase = "Copied"
-	// PhaseDeleted: the Backup is gone, the target stays.
+	// PhaseDeleted is when the Backup is gone, the target stays.
 	PhaseDeleted BackupPhase = "Deleted"
 )
 
