@@ -109,3 +109,18 @@ func describe(t reflect.Type) string {
 	}
 	return "an object"
 }
+
+// ProjectPosted makes the row of a table from a record that was posted over REST. Only its record is set.
+func ProjectPosted(table string, record []byte) (Row, error) {
+	for _, row := range NewRows() {
+		if row.Table() != table {
+			continue
+		}
+		if r, ok := row.(*ResourceRow); ok {
+			r.Record = string(record)
+			return row, nil
+		}
+		return row, DecodeRecord(record, row.record())
+	}
+	return nil, fmt.Errorf("table is %q, expected one of %q", table, Tables())
+}

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"slices"
 
+	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
 	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/relay"
 )
 
 // putDeadLetters writes them one by one, in one order for all writers: they are few. One that is there already counts another attempt.
@@ -28,4 +32,90 @@ func putDeadLetters(ctx context.Context, tx bun.Tx, letters []models.DeadLetter)
 		}
 	}
 	return nil
+}
+
+// Letters selects dead letters. The zero value selects those that wait.
+type Letters struct {
+	// IDs limits them to these entries; an id may have several, with different hashes.
+	IDs []string
+	// Redriven includes those that became rows.
+	Redriven bool
+}
+
+// DeadLetters hands the selected dead letters to visit, by id. It holds a page of them in memory.
+func (s *Store) DeadLetters(ctx context.Context, which Letters, visit func(models.DeadLetter) error) error {
+	for _, id := range which.IDs {
+		if _, err := uuid.Parse(id); err != nil {
+			return fmt.Errorf("read dead letters: id is %q, expected a UUID", id)
+		}
+	}
+	var after *models.DeadLetter
+	for {
+		var some []models.DeadLetter
+		query := s.db.NewSelect().Model(&some).Order("id", "entry_hash").Limit(page)
+		if after != nil {
+			query.Where("(id, entry_hash) > (?, ?)", after.ID, after.EntryHash)
+		}
+		if len(which.IDs) > 0 {
+			query.Where("id IN (?)", bun.List(which.IDs))
+		}
+		if !which.Redriven {
+			query.Where("redriven_at IS NULL")
+		}
+		if err := query.Scan(ctx); err != nil {
+			return fmt.Errorf("read dead letters: %w", explain(err))
+		}
+		for _, d := range some {
+			if err := visit(d); err != nil {
+				return err
+			}
+		}
+		if len(some) < page {
+			return nil
+		}
+		after = &some[len(some)-1]
+	}
+}
+
+// Redrive tries again to make the row of a dead letter, with its id, sequence and hash. On Stored and Present the dead letter is marked in the same transaction
+// and stays; else the outcome says what is still wrong, and the dead letter counts the attempt. A dry run tells what would happen.
+func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (relay.Outcome, error) {
+	item, reason := itemOf(d)
+	if reason != "" {
+		return relay.Outcome{Result: relay.DeadLettered, Error: reason}, nil
+	}
+	there := *s
+	there.options.Cluster = d.SourceCluster
+	outcomes, err := there.persist(ctx, []relay.Item{item}, func(ctx context.Context, tx bun.Tx, outcomes []relay.Outcome) error {
+		if dryRun {
+			return errRollback
+		}
+		if r := outcomes[0].Result; r != relay.Stored && r != relay.Present {
+			return nil
+		}
+		_, err := tx.Tx.ExecContext(ctx, `UPDATE audit_dead_letter SET redriven_at = now(), last_attempt = now(), attempts = attempts + 1
+			WHERE id = $1 AND entry_hash = $2 AND redriven_at IS NULL`, d.ID, d.EntryHash)
+		return err
+	})
+	if err != nil {
+		return relay.Outcome{}, fmt.Errorf("redrive dead letter %s: %w", d.ID, err)
+	}
+	if outcomes[0].Result == relay.Held {
+		outcomes[0].Error = fmt.Sprintf("its schema version is %d, this release knows %d; redrive it with a newer one", item.Entry.SchemaVersion, outbox.SchemaVersion)
+	}
+	return outcomes[0], nil
+}
+
+// itemOf reads the entry back. What the relay refused, since id or hash do not follow from the content, never becomes a row: the chain would not hold.
+func itemOf(d models.DeadLetter) (_ relay.Item, reason string) {
+	source, entry, err := outbox.Decode([]byte(d.Entry))
+	switch {
+	case err != nil:
+		return relay.Item{}, fmt.Sprintf("its entry cannot be read: %v", err)
+	case entry.Hash != hex.EncodeToString(d.EntryHash):
+		return relay.Item{}, fmt.Sprintf("its entry has the hash %s, but claimed %x: it was changed after it was appended", entry.Hash, d.EntryHash)
+	case entry.ID != d.ID:
+		return relay.Item{}, fmt.Sprintf("its entry claims the id %s, which does not follow from uid and sequence", entry.ID)
+	}
+	return relay.Item{Source: source, ResourceKind: entry.Kind, Entry: entry, Canonical: []byte(d.Entry)}, ""
 }

@@ -37,6 +37,11 @@ type record struct {
 
 // Persist makes the batch durable. See relay.Store, and the package for how it fails.
 func (s *Store) Persist(ctx context.Context, items []relay.Item) ([]relay.Outcome, error) {
+	return s.persist(ctx, items, func(context.Context, bun.Tx, []relay.Outcome) error { return nil })
+}
+
+// persist is Persist with a last step in the same transaction. If that returns errRollback, nothing stays, and the outcomes are what would have been.
+func (s *Store) persist(ctx context.Context, items []relay.Item, last func(context.Context, bun.Tx, []relay.Outcome) error) ([]relay.Outcome, error) {
 	planned := s.plan(items)
 	if len(planned.rows) == 0 && len(planned.letters) == 0 {
 		return planned.outcomes, nil
@@ -44,8 +49,8 @@ func (s *Store) Persist(ctx context.Context, items []relay.Item) ([]relay.Outcom
 	careful := false
 	for attempt := 1; ; attempt++ {
 		b := planned.copy()
-		err := s.write(ctx, b, careful)
-		if err == nil {
+		err := s.write(ctx, b, careful, last)
+		if err == nil || errors.Is(err, errRollback) {
 			return b.outcomes, nil
 		}
 		switch kind := classify(err); {
@@ -111,7 +116,7 @@ const settings = `SELECT set_config('statement_timeout', ?, true),
 	CASE WHEN current_setting('synchronous_commit') <> 'remote_apply' THEN set_config('synchronous_commit', 'on', true) END`
 
 // write is one attempt: one transaction.
-func (s *Store) write(ctx context.Context, b *batch, careful bool) error {
+func (s *Store) write(ctx context.Context, b *batch, careful bool, last func(context.Context, bun.Tx, []relay.Outcome) error) error {
 	return s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		if _, err := tx.ExecContext(ctx, settings, fmt.Sprint(s.options.StatementTimeout.Milliseconds())); err != nil {
 			return fmt.Errorf("set up the transaction: %w", err)
@@ -123,7 +128,10 @@ func (s *Store) write(ctx context.Context, b *batch, careful bool) error {
 				}
 			}
 		}
-		return putDeadLetters(ctx, tx, b.letters)
+		if err := putDeadLetters(ctx, tx, b.letters); err != nil {
+			return err
+		}
+		return last(ctx, tx, b.outcomes)
 	})
 }
 

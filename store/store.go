@@ -22,11 +22,11 @@ type Options struct {
 	Cluster string
 	// PoolSize bounds the connections. By default it is pool_max_conns of the URL, else 4 or the number of CPUs, whichever is greater.
 	PoolSize int
-	// StatementTimeout bounds each statement on the server; 15 seconds by default. The caller's context bounds the whole.
+	// StatementTimeout bounds each statement on the server; 10 seconds by default. The caller's context bounds the whole.
 	StatementTimeout time.Duration
 }
 
-const defaultStatementTimeout = 15 * time.Second
+const defaultStatementTimeout = 10 * time.Second
 
 // Store is a database with the audit tables. It is safe for concurrent use.
 type Store struct {

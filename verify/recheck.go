@@ -1,0 +1,117 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/holdfast-dev/holdfast/store"
+)
+
+// suspect is a chain whose end does not fit what was live when the check began. It may be that the world moved on.
+type suspect struct {
+	kind   string
+	newest Finding
+	hashes place
+}
+
+// endChain looks at the chain's end: is it final, and does it fit the live resource?
+func (v *verifier) endChain() {
+	c := v.chain
+	if c == nil {
+		return
+	}
+	c.endPlace()
+	v.chain = nil
+	newest := c.place.members[len(c.place.members)-1]
+	if !c.place.final() {
+		v.report.Unfinished++
+	}
+	if c.expected != nil {
+		c.expected.met = true
+		if c.place.sequence < c.expected.PersistedSequence {
+			v.lost(newest.at, c.place.sequence+1, c.expected.PersistedSequence)
+		}
+		if c.place.sequence > c.expected.LastSequence {
+			v.suspects = append(v.suspects, suspect{kind: newest.kind, newest: newest.at, hashes: *c.place})
+		}
+		return
+	}
+	if c.place.final() {
+		return
+	}
+	switch {
+	case v.live == nil:
+		v.report.Unchecked++
+	case newest.at.Cluster != v.cluster:
+		v.report.Unchecked++
+		v.otherClusters[newest.at.Cluster]++
+	case !v.live.Knows(newest.kind):
+		v.report.Unchecked++
+		v.kinds[newest.kind]++
+	default:
+		v.suspects = append(v.suspects, suspect{kind: newest.kind, newest: newest.at, hashes: *c.place})
+	}
+}
+
+// unseen are live resources that have acknowledged entries, but no row at all.
+func (v *verifier) unseen() {
+	for uid, r := range v.expected {
+		if !r.met && r.PersistedSequence > 0 {
+			v.lost(Finding{Cluster: v.cluster, Namespace: r.Namespace, Name: r.Name, UID: uid}, 1, r.PersistedSequence)
+		}
+	}
+}
+
+func (v *verifier) lost(at Finding, from, to int64) {
+	at.Table, at.ID, at.Sequence = "", "", from
+	at.Problem, at.Detail = Missing, fmt.Sprintf("%s: the live resource shows them as durable, but there is neither row nor dead letter", entries(from, to))
+	v.tell(at)
+}
+
+// recheck looks at the suspects again: first at the resource, then at the rows, since a resource goes only after its last row is there.
+func (v *verifier) recheck(ctx context.Context) error {
+	for _, s := range v.suspects {
+		now, err := v.live.Get(ctx, s.kind, s.newest.Namespace, s.newest.Name)
+		if err != nil {
+			return fmt.Errorf("read %s/%s again: %w", s.newest.Namespace, s.newest.Name, err)
+		}
+		if now != nil && now.UID == s.newest.UID {
+			v.beyondHead(s, now)
+			continue
+		}
+		final, err := v.finalNow(ctx, s.newest.UID)
+		if err != nil {
+			return err
+		}
+		if !final {
+			at := s.newest
+			at.Problem, at.Detail = Unfinished, "its newest entry is not final, and the resource is gone: what it did after that was not audited, or not drained"
+			v.tell(at)
+		}
+	}
+	return nil
+}
+
+// beyondHead finds entries that the resource never appended. It has gone on since the rows were read, so it must have reached them.
+func (v *verifier) beyondHead(s suspect, now *Resource) {
+	at := s.newest
+	switch hash, ok := now.hashAt(at.Sequence); {
+	case at.Sequence > now.LastSequence:
+		at.Problem, at.Detail = Invented, fmt.Sprintf("the newest entry of the live resource is %d: this row was forged, or etcd was restored from a backup", now.LastSequence)
+		v.tell(at)
+	case ok && !s.hashes.has(hash):
+		at.Problem, at.Detail = Diverged, fmt.Sprintf("the live resource has an entry with the hash %s here", short(hash))
+		v.tell(at)
+	}
+}
+
+// finalNow reads a chain again and tells whether it has its end by now.
+func (v *verifier) finalNow(ctx context.Context, uid string) (final bool, _ error) {
+	again := &chain{v: &verifier{store: v.store, found: func(Finding) {}}, uid: uid}
+	err := v.store.Read(ctx, uid, func(e *store.Stored) error {
+		m, err := again.examine(e)
+		final = final || m.final
+		return err
+	})
+	return final, err
+}

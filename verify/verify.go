@@ -1,0 +1,177 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/store"
+)
+
+// Problem is what is wrong, one word for scripts.
+type Problem string
+
+const (
+	// Changed: an entry's text does not have the hash that stands beside it, or does not decode.
+	Changed Problem = "changed"
+	// Column: a column does not say what the entry says.
+	Column Problem = "column"
+	// Reordered: an entry stands in another place, or under another id, than it says of itself.
+	Reordered Problem = "reordered"
+	// Missing: entries of a chain have neither row nor dead letter.
+	Missing Problem = "missing"
+	// Forked: two entries claim one place.
+	Forked Problem = "forked"
+	// Doubled: one entry has two rows.
+	Doubled Problem = "doubled"
+	// Broken: an entry does not follow the one before it, so one of the two was replaced.
+	Broken Problem = "broken"
+	// AfterFinal: an entry follows the one that closed the record.
+	AfterFinal Problem = "after-final"
+	// Diverged: the live resource has another entry in this place.
+	Diverged Problem = "diverged"
+	// Invented: the chain goes on beyond the newest entry of the live resource.
+	Invented Problem = "invented"
+	// Unfinished: the resource is gone, and its newest entry is not final.
+	Unfinished Problem = "unfinished"
+)
+
+// Finding is one thing that is wrong, and where.
+type Finding struct {
+	Problem   Problem `json:"problem"`
+	Table     string  `json:"table,omitempty"`
+	ID        string  `json:"id,omitempty"`
+	Cluster   string  `json:"cluster,omitempty"`
+	Namespace string  `json:"namespace,omitempty"`
+	Name      string  `json:"name,omitempty"`
+	UID       string  `json:"uid,omitempty"`
+	Sequence  int64   `json:"sequence,omitempty"`
+	Detail    string  `json:"detail"`
+}
+
+// Report counts what was looked at.
+type Report struct {
+	// Intact: there is no finding.
+	Intact   bool `json:"intact"`
+	Findings int  `json:"findings"`
+	Chains   int  `json:"chains"`
+	// Entries that stand in chains, as rows; Posted are rows without a chain.
+	Entries int `json:"entries"`
+	Posted  int `json:"posted"`
+	// DeadLetters that were not redriven, which count as present.
+	DeadLetters int `json:"deadLetters"`
+	// Unfinished chains, whose newest entry is not final. Unchecked are those of them whose resource was not looked for.
+	Unfinished int `json:"unfinished"`
+	Unchecked  int `json:"unchecked"`
+	// Live is the number of live resources with an outbox; 0 without a cluster.
+	Live int `json:"live"`
+	// Notes say what was not looked at, and why.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Run checks everything, and hands each finding to found as it comes. live may be nil: then only the rows are checked. cluster is the name (source_cluster) of live's
+// cluster in the rows; chains of other clusters are not looked for there. An error means that the check could not be finished.
+func Run(ctx context.Context, s *store.Store, live Live, cluster string, found func(Finding)) (Report, error) {
+	v := &verifier{store: s, live: live, cluster: cluster, found: found, otherClusters: map[string]int{}, kinds: map[string]int{}}
+	if live != nil {
+		var err error
+		if v.expected, v.report.Notes, err = live.List(ctx); err != nil {
+			return v.report, fmt.Errorf("verify: list the live resources: %w", err)
+		}
+		v.report.Live = len(v.expected)
+	}
+	if err := s.Read(ctx, "", v.visit); err != nil {
+		return v.report, fmt.Errorf("verify: %w", err)
+	}
+	v.endChain()
+	v.unseen()
+	if err := v.recheck(ctx); err != nil {
+		return v.report, fmt.Errorf("verify: %w", err)
+	}
+	v.explainUnchecked()
+	v.report.Intact = v.report.Findings == 0
+	return v.report, nil
+}
+
+// verifier is one Run.
+type verifier struct {
+	store   *store.Store
+	live    Live
+	cluster string
+	found   func(Finding)
+	report  Report
+
+	// expected are the live resources by uid. One that was met as a chain is marked.
+	expected map[string]*Resource
+	chain    *chain
+	// suspects are looked at again.
+	suspects []suspect
+	// otherClusters and kinds count the unfinished chains that were not looked for, by the reason.
+	otherClusters, kinds map[string]int
+}
+
+func (v *verifier) tell(f Finding) {
+	v.report.Findings++
+	v.found(f)
+}
+
+func (v *verifier) visit(e *store.Stored) error {
+	if e.DeadLetter() {
+		if e.RedrivenAt == nil {
+			v.report.DeadLetters++
+		}
+	} else if e.SourceUID == "" || e.Sequence == 0 {
+		v.report.Posted++
+	} else {
+		v.report.Entries++
+	}
+	if e.SourceUID == "" || e.Sequence == 0 {
+		return v.posted(e)
+	}
+	if v.chain == nil || v.chain.uid != e.SourceUID {
+		v.endChain()
+		v.report.Chains++
+		v.chain = &chain{v: v, uid: e.SourceUID, expected: v.expected[e.SourceUID]}
+	}
+	return v.chain.add(e)
+}
+
+// posted checks a row without a chain: its record against its columns.
+func (v *verifier) posted(e *store.Stored) error {
+	if e.DeadLetter() {
+		return nil
+	}
+	at := Finding{Problem: Changed, Table: e.Table, ID: e.ID}
+	want, err := models.ProjectPosted(e.Table, []byte(e.Entry))
+	if err != nil {
+		at.Detail = "what was posted cannot be read: " + err.Error()
+		v.tell(at)
+		return nil
+	}
+	different, err := v.store.Compare(want, e.Columns, true)
+	if err != nil {
+		return err
+	}
+	for _, d := range different {
+		at.Problem, at.Detail = Column, d.String()
+		v.tell(at)
+	}
+	return nil
+}
+
+func (v *verifier) explainUnchecked() {
+	if v.live == nil {
+		if v.report.Unchecked > 0 {
+			v.report.Notes = append(v.report.Notes, "no cluster was given: heads, and whether the resources of unfinished records are still there, were not checked (--kubeconfig)")
+		}
+		return
+	}
+	for _, cluster := range slices.Sorted(maps.Keys(v.otherClusters)) {
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d unfinished records are of cluster %q, not %q, and were not looked for (--cluster-name)", v.otherClusters[cluster], cluster, v.cluster))
+	}
+	for _, kind := range slices.Sorted(maps.Keys(v.kinds)) {
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d unfinished records have entries of kind %q, whose resource is not known (--resource %s=RESOURCE.VERSION.GROUP)", v.kinds[kind], kind, kind))
+	}
+}
