@@ -122,7 +122,7 @@ func (r *Reconciler) expire(ctx context.Context, s *scope) (ctrl.Result, error) 
 // close notes when the wait was over, and how long it was.
 func (s *scope) close(a *v1alpha1.Approval) {
 	a.DecidedTime = microtime.NewPointer(s.now)
-	a.DurationSeconds = ptr.To(int64(a.DecidedTime.Sub(a.RequestedTime) / time.Second))
+	a.DurationSeconds = new(int64(a.DecidedTime.Sub(a.RequestedTime) / time.Second))
 }
 
 // nextLook is when the wait for a decision ends, or when the admission policy may be in force by now.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
@@ -91,12 +90,17 @@ func (r *Reconciler) investigate(ctx context.Context, s *scope) (ctrl.Result, er
 	case attempt == nil:
 		return r.interrupted(ctx, s)
 	case !attempt.finished():
-		return ctrl.Result{RequeueAfter: max(lastResort, i.DeadlineTime.Sub(ptr.To(microtime.New(s.now)))+lastResort)}, nil
-	case r.runs.ctx.Err() != nil:
-		// The process is ending and has cancelled the attempt; the next one finds it unfinished.
+		return ctrl.Result{RequeueAfter: max(lastResort, i.DeadlineTime.Sub(microtime.NewPointer(s.now))+lastResort)}, nil
+	case r.runs.ending():
+		// The attempt was broken off; the next process finds it unfinished.
 		return ctrl.Result{}, nil
 	}
-	answer := attempt.answer
+	return r.conclude(ctx, s, attempt.answer)
+}
+
+// conclude takes an answer up.
+func (r *Reconciler) conclude(ctx context.Context, s *scope, answer answer) (ctrl.Result, error) {
+	i := s.analysis.Status.Investigation
 	finding, err := answer.finding, answer.err
 	if err == nil {
 		finding, err = investigator.Check(r.catalogue, s.analysis.Spec.Target.Kind, finding)
@@ -130,7 +134,7 @@ func (r *Reconciler) attemptTimeout(s *scope) time.Duration {
 // keep writes a finding into the status.
 func (s *scope) keep(f investigator.Finding, a answer) {
 	status := &s.analysis.Status
-	status.RootCause, status.RootCauseConfidence, status.NoActionReason = f.RootCause, ptr.To(f.RootCauseConfidence), f.NoActionReason
+	status.RootCause, status.RootCauseConfidence, status.NoActionReason = f.RootCause, &f.RootCauseConfidence, f.NoActionReason
 	status.Recommendation = nil
 	if rec := f.Recommendation; rec != nil {
 		status.Recommendation = &v1alpha1.Recommendation{WorkflowID: rec.WorkflowID, Parameters: rec.Parameters, Confidence: rec.Confidence, Rationale: rec.Rationale}
@@ -141,7 +145,7 @@ func (s *scope) keep(f investigator.Finding, a answer) {
 	}
 	i := status.Investigation
 	i.DeadlineTime, i.CompletedTime = nil, microtime.NewPointer(a.ended)
-	i.ResponseTimeMilliseconds = ptr.To(a.ended.Sub(a.started).Milliseconds())
+	i.ResponseTimeMilliseconds = new(a.ended.Sub(a.started).Milliseconds())
 	i.Model, i.PromptTokens, i.CompletionTokens = f.Model, f.PromptTokens, f.CompletionTokens
 }
 

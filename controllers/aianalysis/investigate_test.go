@@ -38,10 +38,10 @@ var _ = Describe("an investigation", func() {
 			RemediationID:          "1f0e2d3c-0000-4000-8000-000000000001",
 			InvestigationStartedAt: now.Status.Investigation.StartedTime, InvestigationCompletedAt: now.Status.Investigation.CompletedTime,
 			HolmesGPTResponseTimeMs: ptr.To[int64](0), Investigator: "expert", Model: "model-1", PromptTokens: ptr.To[int64](2500), CompletionTokens: ptr.To[int64](150),
-			RootCause: "cart crashes since its rollout", RootCauseConfidence: ptr.To(90.0),
-			RecommendedAction: "rollout-undo", ActionConfidence: ptr.To(80.0), ActionRationale: "it began with the rollout\nParameters: toRevision=4",
+			RootCause: "cart crashes since its rollout", RootCauseConfidence: new(90.0),
+			RecommendedAction: "rollout-undo", ActionConfidence: new(80.0), ActionRationale: "it began with the rollout\nParameters: toRevision=4",
 			AlternativesConsidered: []models.Alternative{{Action: "increase-memory", Confidence: 5, RejectedReason: "nothing was killed"}},
-			ApprovalRequired:       ptr.To(false), ApprovalStatus: "auto-approved", ApprovalTime: r.ApprovalTime, ApprovalDurationSeconds: ptr.To[int64](0),
+			ApprovalRequired:       new(false), ApprovalStatus: "auto-approved", ApprovalTime: r.ApprovalTime, ApprovalDurationSeconds: ptr.To[int64](0),
 			ApprovedBy: "policy", ApprovalJustification: "The confidence of 80 % is at or above the threshold of 80 %.",
 		}))
 		Expect(now.Status.Recommendation).To(HaveField("Action", "Undo the newest rollout"))
@@ -206,7 +206,7 @@ var _ = Describe("an investigation", func() {
 		p := f.startWith(interceptor.Funcs{}, outbox.DefaultLimits(), []Option{WithSlots(1)},
 			func(context.Context) (investigator.Finding, error) { <-release; return undo(80), nil }, says(undo(80)))
 		woken := make(chan client.ObjectKey, 10)
-		p.runs.wake = func(_ context.Context, key client.ObjectKey) { woken <- key }
+		p.runs.wake = func(key client.ObjectKey, _ <-chan struct{}) { woken <- key }
 		p.reconcile(first)
 		for range 2 {
 			Expect(p.reconcile(second).RequeueAfter).To(Equal(slotRetry))

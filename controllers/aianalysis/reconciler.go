@@ -123,12 +123,12 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 // SetupWithManager adds the controller to the manager, with this many workers. Workers only read and write resources; see WithSlots for investigations.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error {
 	woken := make(chan event.GenericEvent, r.settings.slots)
-	r.runs.wake = func(ctx context.Context, key client.ObjectKey) {
+	r.runs.wake = func(key client.ObjectKey, stopped <-chan struct{}) {
 		a := &v1alpha1.AIAnalysis{}
 		a.Namespace, a.Name = key.Namespace, key.Name
 		select {
 		case woken <- event.GenericEvent{Object: a}:
-		case <-ctx.Done():
+		case <-stopped:
 		}
 	}
 	if err := mgr.Add(manager.RunnableFunc(r.runs.serve)); err != nil {

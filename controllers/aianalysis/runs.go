@@ -21,14 +21,13 @@ import (
 type runs struct {
 	clock clock.PassiveClock
 	slots int
-	// wake starts the reconciler for a resource; it may block until the process ends.
-	wake func(context.Context, client.ObjectKey)
-
-	ctx  context.Context
-	stop context.CancelFunc
-	all  sync.WaitGroup
+	// wake starts the reconciler for a resource; it may block until stopped is closed.
+	wake    func(key client.ObjectKey, stopped <-chan struct{})
+	stopped chan struct{}
+	all     sync.WaitGroup
 
 	mu      sync.Mutex
+	closed  bool
 	used    int
 	waiting []client.ObjectKey
 	byKey   map[client.ObjectKey]*run
@@ -54,8 +53,7 @@ type answer struct {
 type question func(context.Context) (investigator.Finding, error)
 
 func newRuns(slots int, c clock.PassiveClock) *runs {
-	ctx, stop := context.WithCancel(context.Background())
-	return &runs{clock: c, slots: slots, ctx: ctx, stop: stop, wake: func(context.Context, client.ObjectKey) {}, byKey: map[client.ObjectKey]*run{}}
+	return &runs{clock: c, slots: slots, wake: func(client.ObjectKey, <-chan struct{}) {}, stopped: make(chan struct{}), byKey: map[client.ObjectKey]*run{}}
 }
 
 // serve ends all investigations when ctx does, and waits for them.
@@ -65,9 +63,25 @@ func (r *runs) serve(ctx context.Context) error {
 	return nil
 }
 
+// close breaks all investigations off, and begins no others. Their answers are not taken up: whoever comes next finds the attempts unfinished.
 func (r *runs) close() {
-	r.stop()
+	r.mu.Lock()
+	if !r.closed {
+		r.closed = true
+		close(r.stopped)
+	}
+	for _, run := range r.byKey {
+		run.cancel()
+	}
+	r.mu.Unlock()
 	r.all.Wait()
+}
+
+// ending tells whether the process stops.
+func (r *runs) ending() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.closed
 }
 
 // admit takes a slot. Without a free one it remembers the resource, which is woken when there is one.
@@ -99,12 +113,15 @@ func (r *runs) release() (next client.ObjectKey, ok bool) {
 
 // begin asks in a goroutine. The caller has a slot, which the goroutine gives back.
 func (r *runs) begin(ctx context.Context, key client.ObjectKey, uid types.UID, attempt int32, timeout time.Duration, ask question) {
-	// Not the reconcile's context: the question outlives it.
-	run := &run{uid: uid, attempt: attempt, done: make(chan struct{})}
-	ctx, run.cancel = context.WithTimeout(logf.IntoContext(r.ctx, logf.FromContext(ctx)), timeout)
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return
+	}
+	run := &run{uid: uid, attempt: attempt, done: make(chan struct{})}
+	// The question outlives the reconcile that begins it.
+	ctx, run.cancel = context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	r.byKey[key] = run
-	r.mu.Unlock()
 	r.all.Go(func() {
 		defer run.cancel()
 		run.answer = answer{started: r.clock.Now()}
@@ -115,9 +132,9 @@ func (r *runs) begin(ctx context.Context, key client.ObjectKey, uid types.UID, a
 		}
 		close(run.done)
 		if next, ok := r.release(); ok {
-			r.wake(r.ctx, next)
+			r.wake(next, r.stopped)
 		}
-		r.wake(r.ctx, key)
+		r.wake(key, r.stopped)
 	})
 }
 

@@ -72,8 +72,8 @@ const (
 )
 
 // Clean makes a text from outside safe to keep: valid UTF-8, no control characters but line breaks and tabs (each becomes U+FFFD), no white space around it, at
-// most max bytes.
-func Clean(text string, max int) string {
+// most limit bytes.
+func Clean(text string, limit int) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
@@ -81,7 +81,7 @@ func Clean(text string, max int) string {
 		}
 		return r
 	}, strings.ReplaceAll(text, "\r\n", "\n"))
-	return outbox.Bound(strings.TrimSpace(text), max)
+	return outbox.Bound(strings.TrimSpace(text), limit)
 }
 
 // Check returns the finding as it may be kept (see the package's invariants), for a target of this kind. Errors wrap ErrAnswer.

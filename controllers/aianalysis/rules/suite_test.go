@@ -33,12 +33,12 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) int {
 	cluster, err := localcluster.Start(context.Background(), localcluster.Options{Profile: localcluster.ControlPlane})
 	if err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	defer func() { _ = cluster.Stop() }()
 	if api, err = client.NewWithWatch(cluster.RESTConfig(), client.Options{Scheme: clientgoscheme.Scheme}); err != nil {
-		fmt.Println(err)
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	return m.Run()
