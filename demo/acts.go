@@ -6,6 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"k8s.io/utils/ptr"
@@ -20,13 +23,13 @@ var workloads = []workload{
 		name: "cart", tag: "1.0", badTag: "crash", symptom: "CrashLoopBackOff",
 		alert:        alertRule{"KubePodCrashLooping", "crash", "critical", "The new release of cart crashes"},
 		approveAbove: ptr.To[int32](80), execution: time.Minute, ends: "Completed", outcome: v1alpha1.OutcomeRemediated,
-		story: "the policy approves what is at least 80 % sure, so it is repaired automatically",
+		story: "repaired automatically: the policy approves what is at least 80 % sure",
 	},
 	{
 		name: "reports", tag: "3.2", memory: "64Mi", needs: "1Gi", symptom: "OOMKilled",
 		alert:        alertRule{"KubeContainerOOMKilled", "memory", "warning", "reports runs out of memory"},
-		approveAbove: ptr.To[int32](80), execution: 20 * time.Second, ends: "TimedOut", outcome: v1alpha1.OutcomeTimedOut,
-		story: "needs far more memory than the repair gives it: the repair fails and is rolled back",
+		approveAbove: ptr.To[int32](80), execution: 30 * time.Second, ends: "TimedOut", outcome: v1alpha1.OutcomeTimedOut,
+		story: "the repair does not help, and is rolled back",
 	},
 	{
 		name: "checkout", tag: "1.0", badTag: "missing", symptom: "ImagePull",
@@ -44,10 +47,11 @@ var workloads = []workload{
 		name: "payments", tag: "1.0",
 		alert:        alertRule{"HighLatency", "latency", "info", "payments answered slowly"},
 		approveAbove: ptr.To[int32](80), execution: time.Minute, ends: "Completed", outcome: v1alpha1.OutcomeNoAction,
-		story: "is well: there is nothing to repair",
+		story: "the workload is well: nothing to repair",
 	},
 }
 
+// find returns the workload of that name.
 func find(name string) workload {
 	for _, w := range workloads {
 		if w.name == name {
@@ -103,9 +107,9 @@ func (d *demo) failingWorkloads(ctx context.Context) error {
 // alertsArrive makes a request of each alert, and waits until people are asked.
 func (d *demo) alertsArrive(ctx context.Context) error {
 	d.heading("3  Alertmanager fires, and each alert becomes a RemediationRequest",
-		"Each line is an audit entry: written into the resource together with the change that it tells of, in one update.")
+		"After the alerts each line is an audit entry, written into its resource together with the change that it tells of, in one update.")
 	for _, w := range workloads {
-		d.step(w.name, "alert", yellow, w.alert.name+": "+w.story)
+		d.step(w.name, "alert", yellow, w.alert.name+" ("+w.story+")")
 	}
 	for _, w := range workloads {
 		if err := d.alert(ctx, w, w.request()); err != nil {
@@ -160,8 +164,25 @@ func (d *demo) databaseStops(ctx context.Context) error {
 			return err
 		}
 	}
-	d.say("%d entries were made in the %.1f s without a database; %d wait in their resources", d.witness.count()-before, time.Since(begin).Seconds(), d.pending())
+	d.say("in %.1f s without a database %d entries were made: nobody waited for it", time.Since(begin).Seconds(), d.witness.count()-before)
+	d.print(d.paint(dim, "\n   PENDING entries are carried by the resource; PERSISTED is the newest that it knows to be a row:\n"))
+	d.table(d.requestTable())
+	d.print("\n")
 	return d.startDatabase(ctx)
+}
+
+// requestTable is what `kubectl get remediationrequests -o wide` shows.
+func (d *demo) requestTable() [][]string {
+	table := [][]string{{"NAME", "PHASE", "OUTCOME", " PENDING", " LAST-SEQ", " PERSISTED"}}
+	for _, w := range workloads {
+		o := d.request(w.request())
+		row := []string{w.request(), text(o, "status", "phase"), text(o, "status", "outcome")}
+		for _, field := range []string{"pending", "lastSequence", "persistedSequence"} {
+			row = append(row, strconv.FormatInt(number(o, "status", "outbox", field), 10))
+		}
+		table = append(table, row)
+	}
+	return table
 }
 
 func (d *demo) stopDatabase(ctx context.Context) error {
@@ -191,25 +212,20 @@ func (d *demo) startDatabase(ctx context.Context) error {
 	return nil
 }
 
-// pending is how many entries wait in all resources.
-func (d *demo) pending() (sum int64) {
-	for _, o := range d.feed.all() {
-		sum += number(o, "status", "outbox", "pending")
-	}
-	return sum
-}
-
 // refusedDecision shows that not everybody may decide, nor in somebody else's name.
 func (d *demo) refusedDecision(ctx context.Context) error {
-	for _, as := range []struct{ user, decidedBy string }{{trainee, trainee}, {trainee, approver}} {
-		err := d.patchDecision(ctx, "checkout", as.user, v1alpha1.Decision{Verdict: v1alpha1.VerdictApproved, DecidedBy: as.decidedBy, Method: "api"})
+	for _, c := range []struct{ decidedBy, why string }{
+		{trainee, trainee + " may not approve"},
+		{approver, trainee + " may not say to be " + approver},
+	} {
+		err := d.patchDecision(ctx, "checkout", trainee, v1alpha1.Decision{Verdict: v1alpha1.VerdictApproved, DecidedBy: c.decidedBy, Method: "api"})
 		if err == nil {
-			return fmt.Errorf("%s could approve a repair as %s, which the policy holdfast-approval must refuse", as.user, as.decidedBy)
+			return fmt.Errorf("%s could approve a repair as %s, which the policy holdfast-approval must refuse", trainee, c.decidedBy)
 		}
 		if !refusedByPolicy(err) {
-			return fmt.Errorf("approve a repair as %s, who may not: expected that the policy holdfast-approval refuses: %w", as.user, err)
+			return fmt.Errorf("approve a repair as %s, who may not: expected that the policy holdfast-approval refuses: %w", trainee, err)
 		}
-		d.step("checkout", "decision refused", yellow, fmt.Sprintf("%s may not approve as %s", as.user, as.decidedBy))
+		d.step("checkout", "decision refused", yellow, c.why)
 	}
 	return nil
 }
@@ -224,7 +240,7 @@ func (d *demo) decide(ctx context.Context, name string, verdict v1alpha1.Verdict
 
 // managerIsKilled shows that a repair goes on where it was.
 func (d *demo) managerIsKilled(ctx context.Context) error {
-	d.heading("5  The manager is killed in the middle of two repairs", "What it was about to do stands in the resource, so the next one neither repeats nor forgets it.")
+	d.heading("5  The manager is killed in the middle of repairs", "What it was about to do stands in the resource, so the next one neither repeats nor forgets it.")
 	if err := d.decide(ctx, "checkout", v1alpha1.VerdictApproved, "1.0 ran well, and the image is known to be missing"); err != nil {
 		return err
 	}
@@ -234,11 +250,20 @@ func (d *demo) managerIsKilled(ctx context.Context) error {
 	if err := d.stack.KillManager(); err != nil {
 		return err
 	}
-	d.step("manager", "killed", red, "SIGKILL, while the workflow of checkout settles and that of reports runs")
-	if err := d.stack.StartManager(ctx); err != nil {
-		return err
+	d.step("manager", "killed", red, "SIGKILL, while there are repairs under way: "+strings.Join(d.underWay(), ", "))
+	return d.stack.StartManager(ctx)
+}
+
+// underWay are the targets of the workflows that have not ended.
+func (d *demo) underWay() []string {
+	var targets []string
+	for _, o := range d.feed.all() {
+		if o.GetKind() == "WorkflowExecution" && !v1alpha1.WorkflowPhase(text(o, "status", "phase")).Final() {
+			targets = append(targets, text(o, "spec", "target", "name"))
+		}
 	}
-	return nil
+	slices.Sort(targets)
+	return targets
 }
 
 // endings waits for the other repairs and looks at what became of the workloads.
@@ -278,7 +303,7 @@ func (d *demo) deletionIsHeld(ctx context.Context) error {
 	if err := d.stopDatabase(ctx); err != nil {
 		return err
 	}
-	d.say("$ kubectl --namespace %s delete remediationrequest %s", namespace, name)
+	d.step("search", "delete", bold, "RemediationRequest "+name)
 	request := &v1alpha1.RemediationRequest{ObjectMeta: inShop(name)}
 	if err := d.admin.Delete(ctx, request, client.PropagationPolicy("Background")); err != nil {
 		return fmt.Errorf("delete the request: %w", err)
@@ -295,7 +320,7 @@ func (d *demo) deletionIsHeld(ctx context.Context) error {
 	if err := d.awaitGone(ctx, name); err != nil {
 		return err
 	}
-	d.say("$ kubectl --namespace %s delete remediationrequests --all   # the other five have ended, and their rows are there", namespace)
+	d.say("the other requests have ended, and their rows are there, so nothing holds them: delete all")
 	if err := d.admin.DeleteAllOf(ctx, &v1alpha1.RemediationRequest{}, client.InNamespace(namespace), client.PropagationPolicy("Background")); err != nil {
 		return fmt.Errorf("delete the requests: %w", err)
 	}

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,9 +23,10 @@ type Options struct {
 	Program string
 	// StateDir gets logs and data and stays; "" makes a temporary folder, of which only the logs are kept, and only when something failed.
 	StateDir string
-	// Out gets the play. Colour: it is a terminal that shows colours.
+	// Out gets the play. Colour: it is a terminal that shows colours. Width of the terminal in columns; 0: it is none.
 	Out    io.Writer
 	Colour bool
+	Width  int
 }
 
 // Summary is what a demo found, for programs.
@@ -56,59 +55,42 @@ type demo struct {
 	summary Summary
 }
 
-// Run performs the demo. The Summary is there when the play came to its end, also when the error is ErrNotClean.
+// Run performs the demo. The Summary is there when the play came to its verdict, also when the error is ErrNotClean; else it is nil.
 func Run(ctx context.Context, o Options) (*Summary, error) {
-	n := newNarrator(o.Out, o.Colour)
-	dir, temporary, err := stateDir(o.StateDir)
+	n := newNarrator(o.Out, o.Colour, o.Width)
+	dir, err := openStateDir(o.StateDir)
 	if err != nil {
 		return nil, err
 	}
 	d := &demo{narrator: n}
-	d.heading("Holdfast: what happens to a resource is a durable row, before the resource can go")
-	err = d.perform(ctx, dev.Options{Dir: dir, Program: o.Program, Progress: n.lines()})
+	err = d.perform(ctx, dev.Options{Dir: dir.path, Program: o.Program, Progress: n.lines()})
 	if stopped := d.strike(); stopped != nil {
 		err = errors.Join(err, fmt.Errorf("stop what was started: %w", stopped))
 	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("the demo was interrupted: %w", ctx.Err())
 	}
-	d.summary.Seconds = time.Since(n.begin).Seconds()
-	if !temporary {
-		n.print(fmt.Sprintf("\n   Logs: %s\n", filepath.Join(dir, "logs")))
-		return &d.summary, err
+	if err := dir.leave(err); err != nil {
+		return d.result(), err
 	}
-	return &d.summary, leave(dir, err)
+	n.print("\n   To try it yourself: holdfast dev --state-dir .dev\n")
+	return d.result(), nil
 }
 
-func stateDir(path string) (dir string, temporary bool, err error) {
-	if path != "" {
-		path, err = filepath.Abs(path)
-		return path, false, err
+// result is the summary, or nil when the play did not come to a verdict.
+func (d *demo) result() *Summary {
+	if d.summary.Verdict.Kinds == nil {
+		return nil
 	}
-	if dir, err = os.MkdirTemp("", "holdfast-demo-"); err != nil {
-		return "", false, fmt.Errorf("make a folder for the demo: %w", err)
-	}
-	return dir, true, nil
-}
-
-// leave removes the temporary folder; after a failure the logs stay, and the error says where.
-func leave(dir string, err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return errors.Join(err, os.RemoveAll(dir))
-	}
-	entries, _ := os.ReadDir(dir)
-	for _, e := range entries {
-		if e.Name() != "logs" {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(dir, e.Name())))
-		}
-	}
-	return fmt.Errorf("%w\nThe logs of the manager and of all servers are in %s", err, filepath.Join(dir, "logs"))
+	d.summary.Seconds = time.Since(d.begin).Round(100 * time.Millisecond).Seconds()
+	return &d.summary
 }
 
 // perform sets the stage and plays the acts.
 func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 	d.heading("1  The stage: a Kubernetes cluster with a simulated node, PostgreSQL, and the manager",
 		"All of it runs on this machine, on loopback, and is gone when the demo ends.")
+	d.say("starting the servers; the first time on a machine they are downloaded or compiled, which takes minutes")
 	if d.stack, err = dev.Start(ctx, o); err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (t *teller) workload(k kind, object *unstructured.Unstructured) string {
 	return t.names[uid]
 }
 
-// describe says what an entry means; ok is false for those that add nothing to what others say.
+// describe says what an entry means; ok is false for those that add nothing to what others say. What is below a request is indented.
 func describe(k kind, e entry) (what, colour, detail string, ok bool) {
 	event, phase, r := e.text("event"), e.text("phase"), e.record()
 	switch k.name {
@@ -113,8 +113,8 @@ func describeRequest(event, phase string, r record) (what, colour, detail string
 
 func ending(r record) string {
 	text := fmt.Sprintf("%s after %d s", r.text("outcome"), r.number("total_duration_seconds"))
-	if b := r.text("bottleneck_phase"); b != "" {
-		text += fmt.Sprintf(", %d s of it in %s", r.number("bottleneck_duration_seconds"), b)
+	if s := r.number("bottleneck_duration_seconds"); s > 0 {
+		text += fmt.Sprintf(" (%s took %d s)", r.text("bottleneck_phase"), s)
 	}
 	if why := r.text("failure_reason"); why != "" {
 		text += ": " + why
@@ -127,22 +127,22 @@ func describeAnalysis(event string, r record) (what, colour, detail string, ok b
 	case "Created", "InvestigationStarted":
 		return "", "", "", false
 	case "InvestigationCompleted":
-		return "  root cause", dim, firstSentence(r.text("root_cause")) + " " + recommendation(r), true
+		return "  analysis", dim, recommendation(r) + because(firstSentence(r.text("root_cause"))), true
 	case "AutoApproved":
-		return "  root cause", dim, firstSentence(r.text("root_cause")) + " " + recommendation(r) + ", approved by the policy", true
+		return "  analysis", dim, recommendation(r) + ", approved by the policy" + because(firstSentence(r.text("root_cause"))), true
 	case "Approved":
 		return "  approved", green, "by " + r.text("approved_by") + because(r.text("approval_justification")), true
 	case "Rejected":
 		return "  rejected", yellow, "by " + r.text("rejected_by") + because(r.text("rejection_reason")), true
 	}
-	return "  analysis", dim, event, true
+	return "  analysis", dim, spaced(event), true
 }
 
 func recommendation(r record) string {
 	if action := r.text("recommended_action"); action != "" {
-		return fmt.Sprintf("→ %s, %d %% sure", action, r.number("action_confidence"))
+		return fmt.Sprintf("%s, %d %% sure", action, r.number("action_confidence"))
 	}
-	return "→ nothing to do"
+	return "nothing to do"
 }
 
 func because(why string) string {
@@ -159,7 +159,7 @@ func firstSentence(text string) string {
 			text = text[:i]
 		}
 	}
-	return strings.TrimRight(text, ".") + "."
+	return strings.TrimRight(text, ".")
 }
 
 func describeWorkflow(event, phase string, r record) (what, colour, detail string, ok bool) {
@@ -177,7 +177,7 @@ func describeWorkflow(event, phase string, r record) (what, colour, detail strin
 	case "Completed":
 		return "  workflow", green, fmt.Sprintf("%s: %s, effectiveness %d %%", r.text("workflow_id"), r.text("outcome"), r.number("effectiveness_score")), true
 	case "Failed", "TimedOut", "Cancelled":
-		return "  workflow", red, fmt.Sprintf("%s: %s, %d steps rolled back", r.text("workflow_id"), r.text("outcome"), r.number("rollbacks_performed")), true
+		return "  workflow", red, fmt.Sprintf("%s: %s, steps rolled back: %d", r.text("workflow_id"), r.text("outcome"), r.number("rollbacks_performed")), true
 	}
 	return "  workflow", yellow, spaced(event) + because(r.text("failure_reason")), true
 }
@@ -191,7 +191,14 @@ func stepText(r record, event string) string {
 		if event == "StepRolledBack" && s.text("status") != "rolled-back" {
 			continue
 		}
-		return fmt.Sprintf("%s: %s", s.text("action"), s.text("message"))
+		message := s.text("message")
+		switch _, undone, ok := strings.Cut(message, " | rollback: "); {
+		case ok:
+			message = undone
+		case s.text("action") == "Wait" && event == "StepCompleted":
+			return s.text("name") // its message repeats the condition
+		}
+		return s.text("name") + because(message)
 	}
 	return ""
 }

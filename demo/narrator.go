@@ -20,19 +20,31 @@ const (
 	cyan   = "36"
 )
 
-// lineWidth is where long texts of a line are cut.
-const lineWidth = 150
+// Long lines are cut at the width of the terminal, within these bounds; without one at the default.
+const (
+	leastWidth   = 80
+	defaultWidth = 120
+	mostWidth    = 160
+)
+
+// before are the columns of a step in front of its detail.
+const before = len("1234.5s  ") + 11 + 19
 
 // narrator prints the play: headings, and one line a step with the time since the beginning. It may be used by several goroutines.
 type narrator struct {
 	mu     sync.Mutex
 	out    io.Writer
 	colour bool
+	width  int
 	begin  time.Time
 }
 
-func newNarrator(out io.Writer, colour bool) *narrator {
-	return &narrator{out: out, colour: colour, begin: time.Now()}
+// newNarrator writes to out; width is that of the terminal, 0 if there is none.
+func newNarrator(out io.Writer, colour bool, width int) *narrator {
+	if width == 0 {
+		width = defaultWidth
+	}
+	return &narrator{out: out, colour: colour, width: min(max(width, leastWidth), mostWidth), begin: time.Now()}
 }
 
 func (n *narrator) paint(code, text string) string {
@@ -46,7 +58,7 @@ func (n *narrator) paint(code, text string) string {
 func (n *narrator) heading(title string, text ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	fmt.Fprintf(n.out, "\n%s\n", n.paint(bold, "── "+title+" "+strings.Repeat("─", max(0, 90-utf8.RuneCountInString(title)))))
+	fmt.Fprintf(n.out, "\n%s\n", n.paint(bold, "── "+title+" "+strings.Repeat("─", max(0, n.width-20-utf8.RuneCountInString(title)))))
 	for _, line := range text {
 		fmt.Fprintln(n.out, n.paint(dim, "   "+line))
 	}
@@ -59,7 +71,7 @@ func (n *narrator) heading(title string, text ...string) {
 func (n *narrator) step(who, what, colour, detail string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	line := fmt.Sprintf("%6.1fs  %s %s %s", time.Since(n.begin).Seconds(), n.paint(cyan, pad(who, 10)), n.paint(colour, pad(what, 17)), cut(detail, lineWidth-38))
+	line := fmt.Sprintf("%6.1fs  %s %s %s", time.Since(n.begin).Seconds(), n.paint(cyan, pad(who, 10)), n.paint(colour, pad(what, 18)), cut(detail, n.width-before))
 	fmt.Fprintln(n.out, strings.TrimRight(line, " "))
 }
 

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 )
 
@@ -51,10 +50,14 @@ func (w *witness) judge(rows []stored) Verdict {
 		counts[kind].Resources++
 		counts[kind].Appended += int(w.last[uid])
 	}
-	var faults []string
+	faults := []string{} // [] in JSON, not null
 	found, ids := map[position]bool{}, map[string]bool{}
 	for _, r := range rows {
-		c := counts[r.kind]
+		c, ok := counts[r.kind]
+		if !ok {
+			faults = append(faults, fmt.Sprintf("%s: stored for %s, which nobody appends to", r.position, r.kind))
+			continue
+		}
 		if r.deadLetter {
 			c.DeadLetters++
 		} else {
@@ -126,12 +129,3 @@ func (c *Count) add(o Count) {
 }
 
 func (p position) String() string { return fmt.Sprintf("entry %d of %s", p.sequence, p.uid) }
-
-// kindNames maps a table to the kind whose entries it has.
-var kindNames = maps.Collect(func(yield func(string, string) bool) {
-	for _, k := range kinds {
-		if !yield(k.table, k.name) {
-			return
-		}
-	}
-})

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,8 +18,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/outbox"
 )
+
+// finalizer holds a resource until its entries are durable. It is written out here: the demo shares no code with what it watches.
+const finalizer = "holdfast.dev/outbox"
 
 // How long a phase may take until the demo gives up, and how long a deletion is watched while the database is away.
 const (
@@ -120,15 +123,10 @@ func (d *demo) watchItStay(ctx context.Context, name string) error {
 	if o == nil {
 		return errHeld
 	}
-	held := false
-	for _, f := range o.GetFinalizers() {
-		held = held || f == outbox.Finalizer
+	if !slices.Contains(o.GetFinalizers(), finalizer) || o.GetDeletionTimestamp() == nil {
+		return fmt.Errorf("request %s: expected a deletion time and the finalizer %s, found %v and %v", name, finalizer, o.GetDeletionTimestamp(), o.GetFinalizers())
 	}
-	if !held || o.GetDeletionTimestamp() == nil {
-		return fmt.Errorf("request %s: expected a deletion time and the finalizer %s, found %v and %v", name, outbox.Finalizer, o.GetDeletionTimestamp(), o.GetFinalizers())
-	}
-	d.step("search", "deletion waits", yellow, fmt.Sprintf("finalizer %s, %d of %d entries are not durable yet", outbox.Finalizer,
-		number(o, "status", "outbox", "pending"), number(o, "status", "outbox", "lastSequence")))
+	d.step("search", "deletion waits", yellow, fmt.Sprintf("for the finalizer %s: %d entries are not acknowledged", finalizer, number(o, "status", "outbox", "pending")))
 	timer := time.NewTimer(heldFor)
 	defer timer.Stop()
 	for {
@@ -141,7 +139,7 @@ func (d *demo) watchItStay(ctx context.Context, name string) error {
 		select {
 		case <-changed:
 		case <-timer.C:
-			d.step("search", "still there", yellow, fmt.Sprintf("after %s", heldFor))
+			d.step("search", "still there", yellow, fmt.Sprintf("%s later", heldFor))
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()

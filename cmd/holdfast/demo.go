@@ -48,7 +48,10 @@ The exit status is 0 when nothing was lost and nothing is there twice, 1 when so
 			default:
 				return fmt.Errorf("--output is %q, expected json, or nothing for the play alone", output)
 			}
-			o.Colour = o.Out == stream && term.IsTerminal(int(stream.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+			if fd := int(stream.Fd()); o.Out == stream && term.IsTerminal(fd) {
+				o.Width, _, _ = term.GetSize(fd)
+				o.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+			}
 			// The libraries' logs would only disturb the play: the demo's own errors say what was waited for.
 			ctrl.SetLogger(logr.Discard())
 			klog.SetLogger(logr.Discard())
