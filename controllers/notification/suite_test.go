@@ -45,7 +45,7 @@ var _ = AfterSuite(func() { Expect(env.Stop()).To(Succeed()) })
 
 // fixture is one spec's namespace, clock, and store.
 type fixture struct {
-	ctx       context.Context //nolint:containedctx // a spec's, for all of its steps
+	ctx       context.Context
 	namespace string
 	clock     *testclock.FakePassiveClock
 	store     *watermarks

@@ -87,6 +87,7 @@ type BackupStatus struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.outbox) || (has(self.status) && has(self.status.outbox))",message="status.outbox can't be removed: its entries may not be durable yet"
 type Backup struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata names it.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
