@@ -80,6 +80,9 @@ Every flag can be given as a variable too: --database-url as HOLDFAST_DATABASE_U
 	root.SetVersionTemplate("holdfast {{.Version}}\n")
 	root.AddCommand(
 		newManagerCommand(),
+		newMigrateCommand(),
+		newVerifyCommand(),
+		newDeadLetterCommand(),
 		newDevCommand(),
 		newDemoCommand(),
 	)

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/holdfast-dev/holdfast/migrations"
+	"github.com/holdfast-dev/holdfast/store"
+)
+
+// exitNotDone is the status of verify and dead-letter when they could not do what they were asked, as opposed to having found something.
+const exitNotDone = 2
+
+// exitInterrupted is that of a shell for SIGINT.
+const exitInterrupted = 130
+
+// notDone makes every error of a command, that of its flags and variables too, one with this status.
+func notDone(cmd *cobra.Command) *cobra.Command {
+	status := func(err error) error {
+		if err == nil {
+			return nil
+		}
+		if cmd.Context() != nil && cmd.Context().Err() != nil {
+			return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+		}
+		if _, ok := err.(*exitError); ok { //nolint:errorlint // only one that the command itself has made
+			return err
+		}
+		return &exitError{code: exitNotDone, err: err}
+	}
+	run, inherited := cmd.RunE, cmd.Args
+	cmd.Args = func(cmd *cobra.Command, args []string) error { return status(inherited(cmd, args)) }
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return status(run(cmd, args)) }
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
+		return status(cmd.Root().PersistentPreRunE(cmd, args))
+	}
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return status(err) })
+	return cmd
+}
+
+// output is the form of what a command prints.
+type output string
+
+const (
+	asTable output = "table"
+	asJSON  output = "json"
+)
+
+// String, Set and Type make it a flag.
+func (o *output) String() string { return string(*o) }
+func (o *output) Type() string   { return "table|json" }
+func (o *output) Set(s string) error {
+	if s != string(asTable) && s != string(asJSON) {
+		return fmt.Errorf("output is %q, expected table or json", s)
+	}
+	*o = output(s)
+	return nil
+}
+
+func addOutput(flags *pflag.FlagSet, into *output) {
+	*into = asTable
+	flags.VarP(into, "output", "o", "form of what is printed: table or json")
+}
+
+func printJSON(to io.Writer, v any) error {
+	encoder := json.NewEncoder(to)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+// plain makes a text from the database safe for a terminal: one line, no control sequences.
+func plain(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.QuoteToGraphic(s)
+	}
+	return s
+}
+
+// openChecked opens a database whose schema fits this release.
+func openChecked(ctx context.Context, url, cluster string) (*store.Store, error) {
+	s, err := store.Open(ctx, url, store.Options{Cluster: cluster})
+	if err != nil {
+		return nil, err
+	}
+	if err := migrations.Check(ctx, s.DB().DB); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return s, nil
+}

@@ -1,0 +1,239 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/relay"
+	"github.com/holdfast-dev/holdfast/store"
+)
+
+func newDeadLetterCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dead-letter",
+		Short: "List entries that could not become rows, and try again",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(newDeadLetterListCommand(), newDeadLetterRedriveCommand())
+	return cmd
+}
+
+// letter is a dead letter as it is printed in JSON.
+type letter struct {
+	ID           string     `json:"id"`
+	Hash         string     `json:"hash"`
+	Kind         string     `json:"kind"`
+	Cluster      string     `json:"cluster,omitempty"`
+	Namespace    string     `json:"namespace,omitempty"`
+	Name         string     `json:"name,omitempty"`
+	UID          string     `json:"uid,omitempty"`
+	Sequence     int64      `json:"sequence,omitempty"`
+	SQLState     string     `json:"sqlstate,omitempty"`
+	Error        string     `json:"error"`
+	Attempts     int64      `json:"attempts"`
+	FirstAttempt time.Time  `json:"firstAttempt"`
+	LastAttempt  time.Time  `json:"lastAttempt"`
+	RedrivenAt   *time.Time `json:"redrivenAt,omitempty"`
+	Entry        string     `json:"entry"`
+}
+
+func letterOf(d models.DeadLetter) letter {
+	l := letter{
+		ID: d.ID, Hash: fmt.Sprintf("%x", d.EntryHash), Kind: d.Kind, Cluster: d.SourceCluster, Namespace: d.SourceNamespace, Name: d.SourceName, UID: d.SourceUID,
+		Sequence: d.Sequence, SQLState: d.SQLState, Error: d.Error, Attempts: d.Attempts, FirstAttempt: d.FirstAttempt.Time, LastAttempt: d.LastAttempt.Time, Entry: d.Entry,
+	}
+	if d.RedrivenAt != nil {
+		l.RedrivenAt = &d.RedrivenAt.Time
+	}
+	return l
+}
+
+func newDeadLetterListCommand() *cobra.Command {
+	var url string
+	var all bool
+	form := output("")
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the dead letters that wait",
+		Long: `List the dead letters that wait to be redriven, with the reason. JSON has the whole entry too. A member of holdfast_reader may run it.
+
+Exit status: 0 (also when there are none), 2 they could not be read.`,
+		Example: `  holdfast dead-letter list
+  holdfast dead-letter list --all -o json | jq '.[] | {id, error, entry: (.entry | fromjson)}'`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return listDeadLetters(cmd.Context(), url, store.Letters{Redriven: all}, form, cmd.OutOrStdout())
+		},
+	}
+	addDatabaseURL(cmd.Flags(), &url)
+	cmd.Flags().BoolVar(&all, "all", false, "also those that were redriven")
+	addOutput(cmd.Flags(), &form)
+	return notDone(cmd)
+}
+
+func listDeadLetters(ctx context.Context, url string, which store.Letters, form output, to io.Writer) error {
+	s, err := openChecked(ctx, url, "")
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if form == asJSON {
+		letters := []letter{}
+		err := s.DeadLetters(ctx, which, func(d models.DeadLetter) error {
+			letters = append(letters, letterOf(d))
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return printJSON(to, letters)
+	}
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	n := 0
+	err = s.DeadLetters(ctx, which, func(d models.DeadLetter) error {
+		if n++; n == 1 {
+			fmt.Fprintln(table, "ID\tKIND\tRESOURCE\tSEQUENCE\tATTEMPTS\tLAST ATTEMPT\tREDRIVEN\tSQLSTATE\tERROR")
+		}
+		redriven := "-"
+		if d.RedrivenAt != nil {
+			redriven = d.RedrivenAt.Format(time.RFC3339)
+		}
+		sqlState := d.SQLState
+		if sqlState == "" {
+			sqlState = "-"
+		}
+		_, err := fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\t%s\n", d.ID, plain(d.Kind), resourceName(d), d.Sequence, d.Attempts,
+			d.LastAttempt.Format(time.RFC3339), redriven, sqlState, plain(outbox.Bound(d.Error, 200)))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		fmt.Fprintln(to, "There are no dead letters.")
+	}
+	return table.Flush()
+}
+
+func resourceName(d models.DeadLetter) string {
+	return plain(strings.TrimPrefix(d.SourceNamespace+"/"+d.SourceName, "/"))
+}
+
+// redriveFlags are the settings of `holdfast dead-letter redrive`.
+type redriveFlags struct {
+	databaseURL string
+	all, dryRun bool
+	output      output
+}
+
+func newDeadLetterRedriveCommand() *cobra.Command {
+	f := &redriveFlags{}
+	cmd := &cobra.Command{
+		Use:   "redrive {--all | ID...}",
+		Short: "Try again to make rows of dead letters",
+		Long: `Try again to make rows of dead letters, once what was wrong with the database or the release is mended. A row gets the entry's original id, sequence and hash. The dead letter
+stays, marked as redriven; nothing is deleted. What cannot become a row stays as it is. A member of holdfast_writer may run it, again and again.
+
+Exit status: 0 all became rows, 1 some did not, 2 it could not be tried.`,
+		Example: `  # What would happen?
+  holdfast dead-letter redrive --all --dry-run
+
+  holdfast dead-letter redrive 019ab3c4-5d6e-8f70-8123-456789abcdef`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if f.all == (len(args) > 0) {
+				return errors.New("give either --all or the ids of dead letters (see `holdfast dead-letter list`)")
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args, cmd.OutOrStdout()) },
+	}
+	addDatabaseURL(cmd.Flags(), &f.databaseURL)
+	cmd.Flags().BoolVar(&f.all, "all", false, "all dead letters that wait")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only tell what would happen")
+	addOutput(cmd.Flags(), &f.output)
+	return notDone(cmd)
+}
+
+// redriven is what became of one dead letter: redriven (or would-redrive), already-redriven, failed, or unknown for an id that has none.
+type redriven struct {
+	ID     string `json:"id"`
+	Hash   string `json:"hash,omitempty"`
+	Result string `json:"result"`
+	Error  string `json:"error,omitempty"`
+}
+
+func (f *redriveFlags) run(ctx context.Context, ids []string, to io.Writer) error {
+	s, err := openChecked(ctx, f.databaseURL, "")
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	all, failed := []redriven{}, 0
+	say := func(r redriven) {
+		if r.Error != "" {
+			failed++
+		}
+		all = append(all, r)
+		if f.output == asTable {
+			fmt.Fprintln(to, strings.TrimSuffix(fmt.Sprintf("%s %s: %s", r.Result, r.ID, plain(r.Error)), ": "))
+		}
+	}
+	seen := map[string]bool{}
+	err = s.DeadLetters(ctx, store.Letters{IDs: ids, Redriven: len(ids) > 0}, func(d models.DeadLetter) error {
+		seen[d.ID] = true
+		r, err := f.redrive(ctx, s, d)
+		if err == nil {
+			say(r)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
+		if !seen[strings.ToLower(id)] {
+			say(redriven{ID: id, Result: "unknown", Error: "there is no dead letter with this id"})
+		}
+	}
+	switch {
+	case f.output == asJSON:
+		err = printJSON(to, all)
+	case len(all) == 0:
+		_, err = fmt.Fprintln(to, "There are no dead letters.")
+	}
+	if err == nil && failed > 0 {
+		err = &exitError{code: 1, err: fmt.Errorf("%d of %s did not become rows", failed, counted(len(all), "dead letter"))}
+	}
+	return err
+}
+
+func (f *redriveFlags) redrive(ctx context.Context, s *store.Store, d models.DeadLetter) (redriven, error) {
+	r := redriven{ID: d.ID, Hash: fmt.Sprintf("%x", d.EntryHash)}
+	if d.RedrivenAt != nil {
+		r.Result = "already-redriven"
+		return r, nil
+	}
+	outcome, err := s.Redrive(ctx, d, f.dryRun)
+	switch {
+	case err != nil:
+		return r, err
+	case outcome.Result != relay.Stored && outcome.Result != relay.Present:
+		r.Result, r.Error = "failed", outcome.Error
+	case f.dryRun:
+		r.Result = "would-redrive"
+	default:
+		r.Result = "redriven"
+	}
+	return r, nil
+}
