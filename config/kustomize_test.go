@@ -125,12 +125,11 @@ func TestTheManagerRunsUnderRestrictedPodSecurity(t *testing.T) {
 func TestTheFinalizerComponentPutsItOnEachKind(t *testing.T) {
 	g := NewWithT(t)
 	overlay := filesys.MakeFsOnDisk()
-	folder, err := os.MkdirTemp(".", "overlay-") // kustomize reaches bases by relative paths only
+	folder, err := os.MkdirTemp(".", "overlay-") //nolint:usetesting // kustomize reaches bases by relative paths only
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { g.Expect(os.RemoveAll(folder)).To(Succeed()) })
 	g.Expect(overlay.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte("components: [../admission/finalizer]\n"))).To(Succeed())
 	for _, o := range build(t, folder) {
-		o := o
 		g.Expect(apply(t, o.DeepCopy())).To(Succeed())
 		t.Cleanup(func() { g.Expect(client.IgnoreNotFound(as(t, "").Delete(ctxOf(t), o))).To(Succeed()) })
 	}

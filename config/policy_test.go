@@ -110,7 +110,7 @@ func decide(t *testing.T, ns, name, user, by string) error {
 
 func TestApproval(t *testing.T) {
 	ns := namespace(t)
-	make := func(t *testing.T) string {
+	propose := func(t *testing.T) string {
 		a := sampleOf(t, ns, "AIAnalysis")
 		NewWithT(t).Expect(as(t, "").Create(t.Context(), a)).To(Succeed())
 		return a.GetName()
@@ -119,23 +119,23 @@ func TestApproval(t *testing.T) {
 	grant(t, ns, "editor", edits)
 
 	t.Run("in another's name is refused, also for an administrator", func(t *testing.T) {
-		g, name := NewWithT(t), make(t)
+		g, name := NewWithT(t), propose(t)
 		g.Expect(decide(t, ns, name, jane, "boss@example.com")).To(deniedBy("holdfast-approval",
 			`spec.decision.decidedBy: "boss@example.com": expected the user name of the caller, "jane@example.com"`))
 		g.Expect(decide(t, ns, name, "", jane)).To(deniedBy("holdfast-approval",
 			`spec.decision.decidedBy: "jane@example.com": expected the user name of the caller, "admin"`))
 	})
 	t.Run("without the verb approve is refused", func(t *testing.T) {
-		g, name := NewWithT(t), make(t)
+		g, name := NewWithT(t), propose(t)
 		g.Expect(decide(t, ns, name, "editor", "editor")).To(deniedBy("holdfast-approval",
 			`spec.decision: "Approved" by "editor": expected a caller who holds the verb approve on aianalyses.holdfast.dev "`+name+`" in namespace "`+ns+`"`))
 	})
 	t.Run("with the verb, in one's own name, is taken", func(t *testing.T) {
-		g, name := NewWithT(t), make(t)
+		g, name := NewWithT(t), propose(t)
 		g.Expect(decide(t, ns, name, jane, jane)).To(Succeed())
 	})
 	t.Run("of one analysis by name gives no right on another", func(t *testing.T) {
-		g, mine, other := NewWithT(t), make(t), make(t)
+		g, mine, other := NewWithT(t), propose(t), propose(t)
 		grant(t, ns, "narrow", edits, named(rule("holdfast.dev", "aianalyses", "approve"), mine))
 		g.Expect(decide(t, ns, other, "narrow", "narrow")).To(deniedBy("holdfast-approval", "expected a caller who holds the verb approve"))
 		g.Expect(decide(t, ns, mine, "narrow", "narrow")).To(Succeed())
@@ -143,7 +143,7 @@ func TestApproval(t *testing.T) {
 	t.Run("in another namespace gives none here", func(t *testing.T) {
 		g, elsewhere := NewWithT(t), namespace(t)
 		grant(t, elsewhere, "editor", rule("holdfast.dev", "aianalyses", "approve"))
-		g.Expect(decide(t, ns, make(t), "editor", "editor")).To(deniedBy("holdfast-approval", "expected a caller who holds the verb approve"))
+		g.Expect(decide(t, ns, propose(t), "editor", "editor")).To(deniedBy("holdfast-approval", "expected a caller who holds the verb approve"))
 	})
 	t.Run("with the creation is held to the same", func(t *testing.T) {
 		g := NewWithT(t)
@@ -160,7 +160,7 @@ func TestApproval(t *testing.T) {
 		g.Expect(try(jane, jane, "with-a-name")).To(Succeed())
 	})
 	t.Run("once made does not bind those who change something else", func(t *testing.T) {
-		g, name := NewWithT(t), make(t)
+		g, name := NewWithT(t), propose(t)
 		g.Expect(decide(t, ns, name, jane, jane)).To(Succeed())
 		a := &v1alpha1.AIAnalysis{}
 		g.Expect(as(t, "editor").Get(t.Context(), client.ObjectKey{Namespace: ns, Name: name}, a)).To(Succeed())
@@ -169,7 +169,7 @@ func TestApproval(t *testing.T) {
 		g.Expect(as(t, "editor").Patch(t.Context(), a, client.MergeFrom(original))).To(Succeed())
 	})
 	t.Run("cannot be written through the status", func(t *testing.T) {
-		g, name := NewWithT(t), make(t)
+		g, name := NewWithT(t), propose(t)
 		a := &v1alpha1.AIAnalysis{}
 		g.Expect(as(t, "").Get(t.Context(), client.ObjectKey{Namespace: ns, Name: name}, a)).To(Succeed())
 		a.Spec.Decision = &v1alpha1.Decision{Verdict: v1alpha1.VerdictApproved, DecidedBy: "boss@example.com", Method: "api"}

@@ -31,7 +31,7 @@ func (p AnalysisPhase) Final() bool {
 	return false
 }
 
-// ConditionDecisionRefused is True while a person's decision does not count, because the admission policy that makes sure who made it is not in force.
+// ConditionDecisionRefused is True when a person's decision does not count, because the admission policy that makes sure who wrote it was not in force. It stays.
 const ConditionDecisionRefused = "DecisionRefused"
 
 // Verdict is a person's decision on a recommendation.
@@ -175,7 +175,7 @@ type AIAnalysisStatus struct {
 	// +optional
 	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
 
-	// conditions of the resource: Ready, OutboxBlocked while a change is held back because the outbox is full, and DecisionRefused while a decision does not count
+	// conditions of the resource: Ready, OutboxBlocked while a change is held back because the outbox is full, and DecisionRefused when a decision does not count
 	// because no admission policy makes sure who made it.
 	// +optional
 	// +listType=map
@@ -331,6 +331,7 @@ type Approval struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.outbox) || (has(self.status) && has(self.status.outbox))",message="status.outbox can't be removed: its entries may not be durable yet"
 type AIAnalysis struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata of the resource.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 

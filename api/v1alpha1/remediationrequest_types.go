@@ -165,7 +165,7 @@ type RemediationRequestStatus struct {
 	// +optional
 	Phase RemediationPhase `json:"phase,omitempty"`
 
-	// outcome, once it is known: remediated, no-action, rejected, failed, timed-out or cancelled.
+	// outcome is empty until it is known: then remediated, no-action, rejected, failed, timed-out or cancelled.
 	// +optional
 	Outcome string `json:"outcome,omitempty"`
 
@@ -284,6 +284,7 @@ type Bottleneck struct {
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.outbox) || (has(self.status) && has(self.status.outbox))",message="status.outbox can't be removed: its entries may not be durable yet"
 type RemediationRequest struct {
 	metav1.TypeMeta `json:",inline"`
+	// metadata of the resource.
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 

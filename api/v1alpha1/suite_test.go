@@ -95,7 +95,10 @@ func (q request) do(ctx context.Context) (object, error) {
 		return nil, err
 	}
 	decoded := object{}
-	return decoded, json.Unmarshal(content, &decoded)
+	if err := json.Unmarshal(content, &decoded); err != nil {
+		return nil, err
+	}
+	return decoded, nil
 }
 
 // dryRun is the parameter with which the server does everything but keep the result.

@@ -1,0 +1,89 @@
+# Go, make and git are enough; what else is needed is built from tools/go.mod into bin/, or gets itself (package localcluster).
+# A C compiler is used for the race detector where there is one.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-builtin-rules
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+GO      ?= go
+
+# Tools are named by their version, so that another version is another file.
+tool_version   = $(shell cd tools && $(GO) list -m -f '{{.Version}}' $(1))
+CONTROLLER_GEN = bin/controller-gen-$(call tool_version,sigs.k8s.io/controller-tools)
+GOLANGCI_LINT  = bin/golangci-lint-$(call tool_version,github.com/golangci/golangci-lint/v2)-$(call tool_version,sigs.k8s.io/kube-api-linter)
+
+# The race detector needs cgo and a C compiler.
+CC_FOUND := $(shell $(GO) env CC | { read -r cc _; command -v "$$cc" 2>/dev/null || true; })
+ifneq ($(CC_FOUND),)
+RACE := -race
+else
+RACE :=
+endif
+
+##@ Build
+
+.PHONY: build
+build: ## Build bin/holdfast
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/holdfast ./cmd/holdfast
+
+.PHONY: generate
+generate: $(CONTROLLER_GEN) ## Write the generated files anew: deep copies and CustomResourceDefinitions
+	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' tools/generate
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format the sources
+	$(GOLANGCI_LINT) fmt
+
+.PHONY: clean
+clean: ## Remove what the build made
+	rm -rf bin coverage .dev
+
+##@ Check
+
+.PHONY: test
+test: ## Run every test on real servers, with the race detector where there is a C compiler, and print the coverage
+ifeq ($(RACE),)
+	@echo 'no C compiler ($(shell $(GO) env CC)) found: the tests run without the race detector'
+endif
+	@mkdir -p coverage
+	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m -coverprofile coverage/cover.out ./...
+	@$(GO) tool cover -func coverage/cover.out | awk '$$1 == "total:" { print "statements covered: " $$3 }'
+
+.PHONY: verify
+verify: $(CONTROLLER_GEN) ## Check that generated files are current, modules tidy and sources formatted; prints the difference
+	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' GO='$(GO)' tools/verify
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run the linters, kube-api-linter among them
+	$(GOLANGCI_LINT) run ./...
+
+##@ Run
+
+.PHONY: demo
+demo: build ## Send failing workloads and their alerts through a local cluster and PostgreSQL, and show each step
+	bin/holdfast demo
+
+.PHONY: dev
+dev: build ## Run the same servers until Ctrl-C; .dev/env says how to reach them
+	bin/holdfast dev --state-dir .dev
+
+##@ Help
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(CONTROLLER_GEN):
+	@mkdir -p bin
+	cd tools && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+
+$(GOLANGCI_LINT):
+	@mkdir -p bin
+	@echo 'building golangci-lint, which takes two minutes the first time'
+	cd tools && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
