@@ -128,11 +128,16 @@ func addControllers(mgr ctrl.Manager, c Config) error {
 	if c.Investigator != nil {
 		asked = append(asked, aianalysis.WithInvestigator(c.Investigator))
 	}
+	var deliveries []notification.Option
+	if os.Getenv("KUBERNETES_SERVICE_HOST") != "" {
+		// In a Pod, loopback is the manager itself: no resource may post to it.
+		deliveries = append(deliveries, notification.WithoutLoopback())
+	}
 	for _, add := range []func(ctrl.Manager, int) error{
 		orchestrator.SetupWithManager,
 		aianalysis.New(cl, live, writer, mgr.GetEventRecorder("holdfast-analysis"), asked...).SetupWithManager,
 		workflowexecution.New(cl, live, writer, mgr.GetEventRecorder("holdfast-workflow"), workflowexecution.WithRESTConfig(mgr.GetConfig())).SetupWithManager,
-		notification.New(cl, live, writer, mgr.GetEventRecorder("holdfast-notification")).SetupWithManager,
+		notification.New(cl, live, writer, mgr.GetEventRecorder("holdfast-notification"), deliveries...).SetupWithManager,
 	} {
 		if err := add(mgr, c.Workers); err != nil {
 			return err

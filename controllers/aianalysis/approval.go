@@ -45,7 +45,7 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (ctrl.Result, error) 
 		return ctrl.Result{}, err
 	}
 	r.runs.drop(s.key)
-	return ctrl.Result{RequeueAfter: r.nextLook(s)}, nil
+	return ctrl.Result{RequeueAfter: approvalLeft(s.analysis, s.now)}, nil
 }
 
 // approvedByPolicy tells whether spec.approval lets a recommendation pass without a person.
@@ -67,8 +67,9 @@ func (r *Reconciler) awaitDecision(ctx context.Context, s *scope) (ctrl.Result, 
 	if approvalLeft(a, s.now) == 0 {
 		return r.expire(ctx, s)
 	}
-	if a.Spec.Decision == nil {
-		return ctrl.Result{RequeueAfter: r.nextLook(s)}, nil
+	// A decision that was refused stays refused, also once the policy is in force: nobody checked who wrote it, and nobody can any more.
+	if a.Spec.Decision == nil || meta.IsStatusConditionTrue(a.Status.Conditions, v1alpha1.ConditionDecisionRefused) {
+		return ctrl.Result{RequeueAfter: approvalLeft(a, s.now)}, nil
 	}
 	problem, err := r.unguarded(ctx)
 	if err != nil {
@@ -77,18 +78,17 @@ func (r *Reconciler) awaitDecision(ctx context.Context, s *scope) (ctrl.Result, 
 	if problem == "" {
 		return r.takeDecision(ctx, s)
 	}
-	if setRefused(a, problem) {
-		lifecycle.Announce(r.recorder, a, lifecycle.Warning, "DecisionRefused", problem)
+	setRefused(a, problem)
+	if err := s.draft.Save(ctx, nil); err != nil {
+		return ctrl.Result{}, err
 	}
-	return ctrl.Result{RequeueAfter: r.nextLook(s)}, s.draft.Save(ctx, nil)
+	lifecycle.Announce(r.recorder, a, lifecycle.Warning, "DecisionRefused", problem)
+	return ctrl.Result{RequeueAfter: approvalLeft(a, s.now)}, nil
 }
 
 // takeDecision makes the person's decision ours, as of now.
 func (r *Reconciler) takeDecision(ctx context.Context, s *scope) (ctrl.Result, error) {
 	d, approval := s.analysis.Spec.Decision, s.analysis.Status.Approval
-	if c := meta.FindStatusCondition(s.analysis.Status.Conditions, v1alpha1.ConditionDecisionRefused); c != nil {
-		setCondition(s.analysis, metav1.ConditionFalse, "PolicyInForce", "The admission policy is in force.")
-	}
 	s.close(approval)
 	approval.DecidedBy, approval.Method = investigator.Clean(d.DecidedBy, maxDecidedBy), d.Method
 	approval.Justification = investigator.Clean(d.Justification, maxJustification)
@@ -125,15 +125,6 @@ func (s *scope) close(a *v1alpha1.Approval) {
 	a.DurationSeconds = new(int64(a.DecidedTime.Sub(a.RequestedTime) / time.Second))
 }
 
-// nextLook is when the wait for a decision ends, or when the admission policy may be in force by now.
-func (r *Reconciler) nextLook(s *scope) time.Duration {
-	left := approvalLeft(s.analysis, s.now)
-	if s.analysis.Spec.Decision != nil {
-		return min(left, r.settings.guardRecheck)
-	}
-	return left
-}
-
 func approvalLeft(a *v1alpha1.AIAnalysis, now time.Time) time.Duration {
 	return max(0, a.Status.Approval.RequestedTime.Add(approvalTimeout(a)).Sub(now))
 }
@@ -145,11 +136,8 @@ func approvalTimeout(a *v1alpha1.AIAnalysis) time.Duration {
 	return a.Spec.ApprovalTimeout.Duration
 }
 
-// setRefused says that the decision does not count, and whether that is new.
-func setRefused(a *v1alpha1.AIAnalysis, problem string) bool {
-	return setCondition(a, metav1.ConditionTrue, "PolicyNotInForce", problem)
-}
-
-func setCondition(a *v1alpha1.AIAnalysis, status metav1.ConditionStatus, reason, message string) bool {
-	return meta.SetStatusCondition(&a.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionDecisionRefused, Status: status, Reason: reason, Message: message, ObservedGeneration: a.Generation})
+// setRefused says that the decision does not count, for good.
+func setRefused(a *v1alpha1.AIAnalysis, problem string) {
+	meta.SetStatusCondition(&a.Status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionDecisionRefused, Status: metav1.ConditionTrue, Reason: "PolicyNotInForce", Message: problem, ObservedGeneration: a.Generation})
 }

@@ -38,7 +38,7 @@ func (r *Reconciler) unguarded(ctx context.Context) (string, error) {
 }
 
 func advice(problem string) string {
-	return "Decisions do not count, because nothing makes sure who makes them: " + problem + ". Install config/admission; then the decision counts."
+	return "The decision does not count, because nothing made sure who wrote it: " + problem + ". Install config/admission, cancel this request, and make it again."
 }
 
 // weakness tells what lets a decision through that nobody has checked; nothing if the two are in force. It looks at what can be switched off by accident: whom they apply to, what a

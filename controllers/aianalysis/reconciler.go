@@ -53,7 +53,6 @@ type settings struct {
 	attempts       int32
 	attemptTimeout time.Duration
 	backoff        time.Duration
-	guardRecheck   time.Duration
 }
 
 // Option changes a default.
@@ -82,17 +81,12 @@ func WithAttemptTimeout(d time.Duration) Option {
 	return func(r *Reconciler) { r.settings.attemptTimeout = d }
 }
 
-// WithGuardRecheck sets how often the controller looks whether the admission policy is in force by now, while it refuses a decision; 10 s by default.
-func WithGuardRecheck(d time.Duration) Option {
-	return func(r *Reconciler) { r.settings.guardRecheck = d }
-}
-
 // New makes the controller. c reads from the cache, live from the API server. It panics if the embedded catalogue is wrong, which a test rules out.
 func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) *Reconciler {
 	r := &Reconciler{
 		client: c, live: live, writer: w, recorder: recorder,
 		clock:    clock.RealClock{},
-		settings: settings{slots: 8, attempts: 4, backoff: 2 * time.Second, guardRecheck: 10 * time.Second},
+		settings: settings{slots: 8, attempts: 4, backoff: 2 * time.Second},
 	}
 	for _, o := range opts {
 		o(r)
