@@ -36,7 +36,7 @@ func TestRowsAreImmutableForASuperuserToo(t *testing.T) {
 	for _, role := range []string{"origin", "replica"} {
 		conn, err := db.Conn(t.Context())
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
-		defer conn.Close()
+		t.Cleanup(func() { _ = conn.Close() })
 		_, err = conn.ExecContext(t.Context(), "SET session_replication_role = "+role)
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 		for _, table := range auditTables {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -74,7 +75,7 @@ func same(c column, want any, have json.RawMessage) bool {
 	if c.cast == "::jsonb" {
 		wantText, err := jcs.Transform([]byte(want.(string)))
 		haveText, haveErr := jcs.Transform(have)
-		return err == nil && haveErr == nil && string(wantText) == string(haveText)
+		return err == nil && haveErr == nil && bytes.Equal(wantText, haveText)
 	}
 	var text string
 	if json.Unmarshal(have, &text) != nil {

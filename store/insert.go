@@ -124,7 +124,7 @@ func (t *table) hashes(ctx context.Context, tx bun.Tx, of []record) (map[[16]byt
 	for i := range of {
 		ids[i] = of[i].id
 	}
-	rows, err := tx.Tx.QueryContext(ctx, "SELECT id, entry_hash FROM "+t.name+" WHERE id = ANY($1::uuid[])", ids)
+	rows, err := tx.Tx.QueryContext(ctx, t.lookUp, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -154,7 +154,10 @@ func declare(ctx context.Context, tx bun.Tx, prefix, table, where string) (*curs
 	if err != nil {
 		return nil, &readError{fmt.Errorf("%s: %w", table, err)}
 	}
-	return c, c.fetch(ctx, tx)
+	if err := c.fetch(ctx, tx); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (c *cursor) fetch(ctx context.Context, tx bun.Tx) error {

@@ -23,7 +23,8 @@ import (
 type table struct {
 	name    string
 	columns []column
-	insert  string
+	// insert and lookUp are the statements: rows as one array a column, ids as one array.
+	insert, lookUp string
 }
 
 // column is one of a table's. Its array is the type of the bound parameter: wide types, so that it is the column that refuses what does not fit, with a SQLSTATE.
@@ -64,6 +65,7 @@ func describe(db *bun.DB, row models.Row) (*table, error) {
 	}
 	t.insert = fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM unnest(%s) AS r(%s) ON CONFLICT DO NOTHING RETURNING id",
 		t.name, strings.Join(names, ", "), strings.Join(selected, ", "), strings.Join(arrays, ", "), strings.Join(names, ", "))
+	t.lookUp = fmt.Sprintf("SELECT id, entry_hash FROM %s WHERE id = ANY($1::uuid[])", t.name)
 	return t, nil
 }
 

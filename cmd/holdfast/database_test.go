@@ -41,10 +41,10 @@ type answer struct {
 // holdfast runs the command with the variables of the test alone.
 func holdfast(t *testing.T, args ...string) answer {
 	t.Helper()
-	return holdfastIn(t, t.Context(), args...)
+	return holdfastIn(t.Context(), t, args...)
 }
 
-func holdfastIn(t *testing.T, ctx context.Context, args ...string) answer {
+func holdfastIn(ctx context.Context, t *testing.T, args ...string) answer {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	status := run(ctx, args, &stdout, &stderr)
@@ -280,5 +280,5 @@ func TestStatusesOfMistakesAndInterruption(t *testing.T) {
 	g.Expect(holdfast(t, "verify", "-o", "table").Status).To(BeZero(), "a flag wins over its variable")
 	canceled, cancel := context.WithCancel(t.Context())
 	cancel()
-	g.Expect(holdfastIn(t, canceled, "verify", "-o", "table")).To(has(130, BeEmpty(), ContainSubstring("interrupted")))
+	g.Expect(holdfastIn(canceled, t, "verify", "-o", "table")).To(has(130, BeEmpty(), ContainSubstring("interrupted")))
 }
