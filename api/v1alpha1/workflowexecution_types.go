@@ -99,13 +99,13 @@ type WorkflowExecutionSpec struct {
 	// +kubebuilder:validation:MaxItems=20
 	Steps []WorkflowStep `json:"steps"`
 
-	// preConditions must hold before the first step.
+	// preConditions must hold before the first step, at the first look.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
 	PreConditions []WorkflowCondition `json:"preConditions,omitempty"`
 
-	// postConditions must hold after the last step; else what was changed is rolled back.
+	// postConditions must hold after the last step, within a minute or the last step's timeout if that is shorter; else what was changed is rolled back.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
@@ -135,7 +135,7 @@ type WorkflowStep struct {
 	// +kubebuilder:validation:MaxProperties=20
 	Parameters map[string]ParameterValue `json:"parameters,omitempty"`
 
-	// timeout bounds one attempt.
+	// timeout bounds one attempt, from the moment that its intent is written down.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32

@@ -1,7 +1,6 @@
 package workflowexecution
 
 import (
-	"net/http"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -110,32 +109,5 @@ var _ = Describe("The account of a workflow", func() {
 		wfe := f.workflow(d, nil, step("Scale", parameters{"replicas": "5"}), step("RestartPods", nil), step("RolloutUndo", nil))
 		manager := f.startAs(&rest.Config{Host: env.Config.Host, BearerToken: token, TLSClientConfig: rest.TLSClientConfig{CAData: env.Config.CAData, CAFile: env.Config.CAFile}})
 		Expect(manager.run(wfe).Status.Outcome).To(Equal("success"))
-	})
-})
-
-var _ = Describe("An API server that is away", func() {
-	It("is no failure of an attempt, until its time is over", func() {
-		f := newFixture()
-		p := f.start()
-		d := f.deployment(template("web:2"))
-		f.wire.answer = func(r *http.Request) *http.Response {
-			if r.Method == http.MethodPatch && r.Header.Get("Impersonate-User") != "" {
-				return refuse(r, http.StatusServiceUnavailable, "ServiceUnavailable")
-			}
-			return nil
-		}
-		wfe := f.workflow(d, nil, step("Scale", parameters{"replicas": "5"}, within(10*time.Second)))
-		for range 4 {
-			_, _ = p.try(wfe)
-		}
-		live := f.get(wfe)
-		Expect(live.Status.Steps[0].State).To(Equal(v1alpha1.StepRunning))
-		_, err := p.try(wfe)
-		Expect(err).To(MatchError(ContainSubstring("ServiceUnavailable")))
-		Expect(f.get(wfe).ResourceVersion).To(Equal(live.ResourceVersion), "nothing is written while it is away")
-		f.pass(10 * time.Second)
-		ended := p.run(wfe)
-		Expect(ended.Status.FailureReason).To(ContainSubstring("timed out after 10s"))
-		Expect(ended.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 	})
 })

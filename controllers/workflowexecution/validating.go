@@ -87,7 +87,8 @@ func (r *Reconciler) look(ctx context.Context, s *scope, stage v1alpha1.Validati
 	target, err := r.readTarget(ctx, s.wfe)
 	results := make([]v1alpha1.ValidationResult, 0, len(conditions))
 	for _, c := range conditions {
-		holds, message := false, ""
+		var holds bool
+		var message string
 		switch compiled, compileErr := condition.Compile(c.Expression); {
 		case err != nil:
 			message = err.Error()

@@ -22,6 +22,7 @@ type wire struct {
 	effects []call // the writes that acted on the target and succeeded
 	answer  func(*http.Request) *http.Response
 	effect  func() // runs before a write that acts on the target
+	garble  bool   // writes that act on the target are done, and their answer is 503
 }
 
 // before has f run before each write that acts on the target goes out.
@@ -84,6 +85,10 @@ func (w *wire) through(next http.RoundTripper) http.RoundTripper {
 			w.mu.Lock()
 			w.effects = append(w.effects, made)
 			w.mu.Unlock()
+		}
+		if err == nil && w.garble && made.user != "" && r.Method != http.MethodGet {
+			response.Body.Close()
+			return refuse(r, http.StatusServiceUnavailable, "ServiceUnavailable"), nil
 		}
 		if err == nil && !back {
 			response.Body.Close()

@@ -110,14 +110,14 @@ func (p *parameters) resources() setResources {
 		{resource: "memory", limit: p.quantity("memoryLimit"), request: p.quantity("memoryRequest")},
 		{resource: "cpu", limit: p.quantity("cpuLimit"), request: p.quantity("cpuRequest")},
 	}}
-	any := false
+	given := false
 	for _, w := range s.wanted {
-		any = any || w.limit != nil || w.request != nil
+		given = given || w.limit != nil || w.request != nil
 		if w.limit != nil && w.request != nil && w.request.Cmp(*w.limit) > 0 {
 			p.fail(w.resource+"Request", fmt.Sprintf("at most the limit of %s", w.limit))
 		}
 	}
-	if !any && p.err == nil {
+	if !given && p.err == nil {
 		p.err = fmt.Errorf("%w: SetResources changes nothing, expected at least one of memoryLimit, cpuLimit, memoryRequest, cpuRequest", ErrParameter)
 	}
 	return s

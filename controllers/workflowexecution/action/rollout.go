@@ -36,12 +36,12 @@ func (rolloutRestart) plan(_ context.Context, w Workload, t *unstructured.Unstru
 
 // matches takes a later restart, whoever made it, for this one: there is no need for another.
 func (rolloutRestart) matches(_ context.Context, _ Workload, t *unstructured.Unstructured, s state) (bool, error) {
-	live, err := time.Parse(time.RFC3339Nano, restarted(t))
-	wanted, wantedErr := time.Parse(time.RFC3339Nano, s["restartedAt"])
-	if err != nil || wantedErr != nil {
-		return restarted(t) == s["restartedAt"], nil
+	if restarted(t) == s["restartedAt"] {
+		return true, nil
 	}
-	return !live.Before(wanted), nil
+	live, liveErr := time.Parse(time.RFC3339Nano, restarted(t))
+	wanted, wantedErr := time.Parse(time.RFC3339Nano, s["restartedAt"])
+	return liveErr == nil && wantedErr == nil && !live.Before(wanted), nil
 }
 
 func (rolloutRestart) set(_ context.Context, _ Workload, t *unstructured.Unstructured, s state) error {

@@ -3,6 +3,7 @@ package condition
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 
@@ -111,13 +112,8 @@ func withCounters(target map[string]any) map[string]any {
 	for _, name := range names {
 		status[name] = int64(0)
 	}
-	for k, v := range old {
-		status[k] = v
-	}
-	filled := make(map[string]any, len(target)+1)
-	for k, v := range target {
-		filled[k] = v
-	}
+	maps.Copy(status, old)
+	filled := maps.Clone(target)
 	filled["status"] = status
 	return filled
 }
