@@ -47,6 +47,7 @@ type Remediation struct {
 // demo is one performance.
 type demo struct {
 	*narrator
+	program string
 	stack   *dev.Stack
 	feed    *feed
 	witness *witness
@@ -62,7 +63,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{narrator: n}
+	d := &demo{narrator: n, program: o.Program}
 	err = d.perform(ctx, dev.Options{Dir: dir.path, Program: o.Program, Progress: n.lines()})
 	if stopped := d.strike(); stopped != nil {
 		err = errors.Join(err, fmt.Errorf("stop what was started: %w", stopped))
@@ -105,7 +106,7 @@ func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 		return err
 	}
 	for _, act := range []func(context.Context) error{
-		d.failingWorkloads, d.alertsArrive, d.databaseStops, d.managerIsKilled, d.endings, d.deletionIsHeld, d.trail, d.verdict,
+		d.failingWorkloads, d.alertsArrive, d.databaseStops, d.managerIsKilled, d.endings, d.deletionIsHeld, d.trail, d.selfCheck, d.verdict,
 	} {
 		if err := act(ctx); err != nil {
 			return err

@@ -81,7 +81,7 @@ func describe(k kind, e entry) (what, colour, detail string, ok bool) {
 	case "AIAnalysis":
 		return describeAnalysis(event, r)
 	case "WorkflowExecution":
-		return describeWorkflow(event, phase, r)
+		return describeWorkflow(event, r)
 	default:
 		if final, _ := e.fields["final"].(bool); !final {
 			return "", "", "", false
@@ -162,7 +162,7 @@ func firstSentence(text string) string {
 	return strings.TrimRight(text, ".")
 }
 
-func describeWorkflow(event, phase string, r record) (what, colour, detail string, ok bool) {
+func describeWorkflow(event string, r record) (what, colour, detail string, ok bool) {
 	switch event {
 	case "Created", "ValidationStarted", "ValidationPassed":
 		return "", "", "", false

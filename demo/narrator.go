@@ -23,7 +23,7 @@ const (
 // Long lines are cut at the width of the terminal, within these bounds; without one at the default.
 const (
 	leastWidth   = 80
-	defaultWidth = 120
+	defaultWidth = 140
 	mostWidth    = 160
 )
 
@@ -58,7 +58,7 @@ func (n *narrator) paint(code, text string) string {
 func (n *narrator) heading(title string, text ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	fmt.Fprintf(n.out, "\n%s\n", n.paint(bold, "── "+title+" "+strings.Repeat("─", max(0, n.width-20-utf8.RuneCountInString(title)))))
+	fmt.Fprintf(n.out, "\n%s\n", n.paint(bold, "── "+title+" "+strings.Repeat("─", max(0, min(n.width, 120)-20-utf8.RuneCountInString(title)))))
 	for _, line := range text {
 		fmt.Fprintln(n.out, n.paint(dim, "   "+line))
 	}

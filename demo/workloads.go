@@ -17,6 +17,9 @@ import (
 // needsMemory is how much the simulated node pretends that a pod uses; see package localcluster for this and for the tags crash and missing.
 const needsMemory = "holdfast.dev/needs-memory"
 
+// registry of the images, from which nobody pulls.
+const registry = "registry.example.com/shop/"
+
 // workload is a Deployment, what goes wrong with it, and what should become of it.
 type workload struct {
 	name string
@@ -39,7 +42,7 @@ type workload struct {
 // request is the name of its RemediationRequest.
 func (w workload) request() string { return w.name + "-" + strings.ToLower(w.alert.short) }
 
-func (w workload) image(tag string) string { return "registry.example.com/shop/" + w.name + ":" + tag }
+func (w workload) image(tag string) string { return registry + w.name + ":" + tag }
 
 // start makes the Deployment as it was when it was well, or never was.
 func (d *demo) start(ctx context.Context, w workload) error {
@@ -127,7 +130,7 @@ func symptom(c corev1.ContainerStatus) string {
 // describeTemplate is what a repair changes: image, memory limit and revision.
 func describeTemplate(d *appsv1.Deployment) string {
 	c := d.Spec.Template.Spec.Containers[0]
-	text := "image " + c.Image
+	text := "image " + strings.TrimPrefix(c.Image, registry)
 	if limit, ok := c.Resources.Limits[corev1.ResourceMemory]; ok {
 		text = "memory limit " + limit.String()
 	}

@@ -118,6 +118,7 @@ func TestDemo(t *testing.T) {
 	g.Expect(play).To(MatchRegexp(`entries appended +rows found +dead letters +lost +doubled\n`))
 	g.Expect(play).To(MatchRegexp(`\n +total +\d+ +%d +%d +0 +0 +0\n`, s.Verdict.Total.Appended, s.Verdict.Total.Appended))
 	g.Expect(play).To(ContainSubstring("deletion waits"))
+	g.Expect(play).To(ContainSubstring("The trail is whole"))
 	g.Expect(play).To(ContainSubstring("step rolled back"))
 	g.Expect(play).NotTo(ContainSubstring("\x1b"), "there is no terminal, so there are no colours")
 
