@@ -29,7 +29,7 @@ import (
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
-// shutdown bounds how long a stopping manager waits for its reconciles and the last flush; a second less than the 20 s that it may take in all.
+// shutdown bounds how long a stopping manager waits for its reconciles and the last flush, of the 20 s that it may take in all.
 const shutdown = 15 * time.Second
 
 // Config of a manager.

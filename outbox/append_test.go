@@ -285,4 +285,3 @@ func TestKnownKinds(t *testing.T) {
 		g.Expect(outbox.KnownKind(k)).To(BeFalse(), k)
 	}
 }
-

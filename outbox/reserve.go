@@ -31,9 +31,21 @@ func (d *Draft) Reserve(ctx context.Context, n int) (bool, error) {
 		return false, err
 	}
 	full.WithLabelValues(d.kind).Inc()
-	d.setBlocked(metav1.ConditionTrue, "OutboxFull", "Holding back the next change until the store has taken pending entries.")
+	d.setBlocked(metav1.ConditionTrue, "OutboxFull", blockedMessage)
 	return false, d.Save(ctx, nil)
 }
+
+// explainFull sets the condition on the resource as it was read, when an entry that nobody had reserved room for did not fit: the change itself is not saved.
+func (d *Draft) explainFull(ctx context.Context, err error) error {
+	if !errors.Is(err, ErrFull) {
+		return err
+	}
+	held := d.writer.Draft(d.base.DeepCopyObject().(Object))
+	held.setBlocked(metav1.ConditionTrue, "OutboxFull", blockedMessage)
+	return errors.Join(err, held.Save(ctx, nil))
+}
+
+const blockedMessage = "Holding back the next change until the store has taken pending entries."
 
 // setBlocked touches the condition only when it has something to say: a resource that was never blocked does not carry it.
 func (d *Draft) setBlocked(status metav1.ConditionStatus, reason, message string) {

@@ -142,7 +142,7 @@ func (d *Draft) Save(ctx context.Context, change *Change) error {
 	}
 	if change != nil {
 		if err := d.append(ctx, *change); err != nil {
-			return err
+			return d.explainFull(ctx, err)
 		}
 	}
 	if err := d.put(ctx, head, change != nil); err != nil {

@@ -291,3 +291,20 @@ func TestReserveHoldsBackAndSaysSo(t *testing.T) {
 	f.Expect(err).NotTo(HaveOccurred())
 	f.Expect(len(raw)).To(BeNumerically("<", limits.HardBytes))
 }
+
+func TestAnEntryThatDoesNotFitLeavesTheStateAsItIsAndSaysSo(t *testing.T) {
+	limits := outbox.Limits{EntryBytes: 4 << 10, SoftBytes: 8 << 10, HardBytes: 16 << 10, HardEntries: 500}
+	f, obj := setup(t, outbox.WithLimits(limits))
+	big := entry("Filled", "Sending")
+	big.Record = map[string]any{"text": strings.Repeat("x", 3500)}
+	for range 3 {
+		f.Expect(f.writer.Draft(obj).Save(ctx, big)).To(Succeed())
+	}
+	draft := f.writer.Draft(obj)
+	obj.Status.Phase = v1alpha1.NotificationRetrying
+	f.Expect(draft.Save(ctx, big)).To(MatchError(outbox.ErrFull))
+	got := f.live(obj)
+	f.Expect(got.Status.Phase).NotTo(Equal(v1alpha1.NotificationRetrying))
+	f.Expect(got.Status.Outbox.LastSequence).To(BeEquivalentTo(3))
+	f.Expect(meta.IsStatusConditionTrue(got.Status.Conditions, outbox.ConditionBlocked)).To(BeTrue())
+}

@@ -104,15 +104,16 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	return len(flight.items), nil
 }
 
-// report opens the breaker and says so once, not at every probe.
+// report opens the breaker, and says so once for each kind of failure, not at every probe.
 func (f *flusher) report(ctx context.Context, err error) time.Duration {
 	last := f.breaker.reason()
 	delay, first := f.breaker.trip(err)
-	if !first && last.Error() == err.Error() {
+	schema := errors.Is(err, ErrSchema)
+	if !first && schema == errors.Is(last, ErrSchema) {
 		return delay
 	}
 	log := logf.FromContext(ctx)
-	if errors.Is(err, ErrSchema) {
+	if schema {
 		log.Error(err, "The audit store refuses everything; entries stay in their resources until it is mended")
 	} else {
 		log.Error(err, "The audit store cannot be reached; entries stay in their resources until it is back", "retryIn", delay.String())

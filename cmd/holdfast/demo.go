@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/go-logr/logr"
@@ -36,6 +37,9 @@ The exit status is 0 when nothing was lost and nothing is there twice, 1 when so
 		Args:              cobra.NoArgs,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return nil }, // no variable is read
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if err := forgetPostgresVariables(); err != nil {
+				return err
+			}
 			if o.Program, err = os.Executable(); err != nil {
 				return fmt.Errorf("find this program: %w", err)
 			}
@@ -71,4 +75,19 @@ The exit status is 0 when nothing was lost and nothing is there twice, 1 when so
 	cmd.Flags().StringVarP(&output, "output", "o", "", "json: print a summary to stdout at the end, and the play to stderr")
 	cmd.Flags().StringVar(&o.StateDir, "state-dir", "", "folder for logs and data, which stays; by default a temporary one, of which the logs are kept when something fails")
 	return cmd
+}
+
+// forgetPostgresVariables removes the variables that pgx, like libpq, adds to every address (PGSERVICE, PGOPTIONS, …): the servers that dev and demo start are
+// their own, and what the user has set is for another one.
+func forgetPostgresVariables() error {
+	for _, variable := range os.Environ() {
+		name, _, _ := strings.Cut(variable, "=")
+		if !strings.HasPrefix(name, "PG") {
+			continue
+		}
+		if err := os.Unsetenv(name); err != nil {
+			return fmt.Errorf("ignore the variable %s: %w", name, err)
+		}
+	}
+	return nil
 }

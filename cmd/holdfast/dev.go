@@ -32,6 +32,9 @@ HOLDFAST_* are ignored. The first start downloads the servers, or compiles them 
 		Args:              cobra.NoArgs,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return nil }, // no variable is read
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if err := forgetPostgresVariables(); err != nil {
+				return err
+			}
 			ctx := cmd.Context()
 			if o.Program, err = os.Executable(); err != nil {
 				return fmt.Errorf("find this program: %w", err)

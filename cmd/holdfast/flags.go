@@ -39,7 +39,7 @@ func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) e
 
 // addKubeconfig adds --kubeconfig.
 func addKubeconfig(flags *pflag.FlagSet, into *string) {
-	flags.StringVar(into, "kubeconfig", "", "kubeconfig file of the cluster (variable KUBECONFIG); empty: the cluster that this runs in")
+	flags.StringVar(into, "kubeconfig", "", "kubeconfig file of the cluster (variable KUBECONFIG); empty: the cluster that this runs in, or ~/.kube/config")
 }
 
 // addDatabaseURL adds --database-url.

@@ -52,7 +52,7 @@ after it has flushed what it can.`,
 	addKubeconfig(flags, &f.kubeconfig)
 	addDatabaseURL(flags, &f.databaseURL)
 	flags.StringVar(&f.cluster, "cluster-name", "", "name of this cluster in the rows (source_cluster); needed when several clusters share a database")
-	flags.IntVar(&f.poolSize, "database-pool-size", 4, "most connections to the database")
+	flags.IntVar(&f.poolSize, "database-pool-size", 0, "most connections to the database; 0: pool_max_conns of the URL, else 4 or the number of CPUs")
 	flags.StringVar(&f.config.MetricsBindAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
 	flags.StringVar(&f.config.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns them off")
 	flags.BoolVar(&f.config.LeaderElect, "leader-elect", false, "let one of several managers work at a time")
