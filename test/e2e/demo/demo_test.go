@@ -47,7 +47,8 @@ func start(t *testing.T, temporary string, args ...string) *gexec.Session {
 	t.Helper()
 	g := NewWithT(t)
 	cmd := exec.Command(program, append([]string{"demo"}, args...)...)
-	cmd.Env = append(os.Environ(), "TMPDIR="+temporary, "KUBECONFIG=/nonexistent/kubeconfig", "HOLDFAST_DATABASE_URL=postgres://127.0.0.1:1/none", "HOLDFAST_STATE_DIR=/nonexistent/state")
+	cmd.Env = append(os.Environ(), "TMPDIR="+temporary, "KUBECONFIG=/nonexistent/kubeconfig", "HOLDFAST_DATABASE_URL=postgres://127.0.0.1:1/none", "HOLDFAST_STATE_DIR=/nonexistent/state",
+		"PGSERVICE=none", "PGOPTIONS=-c search_path=nowhere")
 	session, err := gexec.Start(cmd, t.Output(), t.Output())
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() {
