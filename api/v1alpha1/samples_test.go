@@ -2,6 +2,7 @@ package v1alpha1_test
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -88,6 +89,17 @@ var _ = Describe("The samples", func() {
 			stored, err := create(ctx, k, o)
 			Expect(err).NotTo(HaveOccurred())
 			Expect(stored["spec"]).To(MatchKeysOf(o["spec"].(object)))
+		})
+
+		It("can be written back by a Go client, which writes 5m as 5m0s: "+k.name, func(ctx context.Context) {
+			stored, err := create(ctx, k, sample(k, newNamespace(ctx)))
+			Expect(err).NotTo(HaveOccurred())
+			content, err := json.Marshal(stored)
+			Expect(err).NotTo(HaveOccurred())
+			typed := k.new()
+			Expect(json.Unmarshal(content, typed)).To(Succeed())
+			_, err = request{verb: http.MethodPut, namespace: namespaceOf(stored), plural: k.plural, name: nameOf(stored), body: typed}.do(ctx)
+			Expect(err).NotTo(HaveOccurred())
 		})
 
 		It("with only what is required are accepted: "+k.name, func(ctx context.Context) {
