@@ -124,7 +124,11 @@ func (s *Stack) writeEnv() error {
 
 // StartManager starts a manager and returns when it is ready.
 func (s *Stack) StartManager(ctx context.Context) error {
-	metrics, health, err := twoAddresses()
+	metrics, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	health, err := freeAddress()
 	if err != nil {
 		return err
 	}
@@ -192,17 +196,13 @@ func (s *Stack) Stop() error {
 	return errors.Join(errs...)
 }
 
-func twoAddresses() (string, string, error) {
-	var addresses [2]string
-	for i := range addresses {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return "", "", fmt.Errorf("find a free port: %w", err)
-		}
-		defer l.Close()
-		addresses[i] = l.Addr().String()
+// freeAddress is a loopback address that nobody listens on just now.
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
 	}
-	return addresses[0], addresses[1], nil
+	return l.Addr().String(), l.Close()
 }
 
 func get(ctx context.Context, url string) error {

@@ -46,6 +46,7 @@ func processesOf(t *testing.T, text string) []string {
 func TestKilledParentTakesItsServersAlong(t *testing.T) {
 	g := NewWithT(t)
 	// A run that is killed cannot remove its temporary folders; here they are at least in one place that goes.
+	//nolint:usetesting // PostgreSQL's user has to reach it, and t.TempDir is closed to others
 	folder, err := os.MkdirTemp("", "holdfast-killed-")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(os.Chmod(folder, 0o755)).To(Succeed())
@@ -84,11 +85,12 @@ func TestStartThatIsGivenUpLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() { // as soon as the API server is under way
 		defer cancel()
-		for ctx.Err() == nil {
-			if _, err := os.Stat(dir + "/logs/kube-apiserver.log"); err == nil {
+		poll := time.NewTicker(time.Millisecond)
+		defer poll.Stop()
+		for range poll.C {
+			if _, err := os.Stat(dir + "/logs/kube-apiserver.log"); err == nil || ctx.Err() != nil {
 				return
 			}
-			time.Sleep(time.Millisecond)
 		}
 	}()
 	_, err = Start(ctx, Options{Dir: dir})

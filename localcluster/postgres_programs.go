@@ -12,6 +12,7 @@ import (
 	"os/user"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"syscall"
 
@@ -151,7 +152,7 @@ func unprivileged() (*syscall.Credential, error) {
 // openFolder returns the first folder that root can write and every user can reach: those preferred, then the places
 // for temporary files.
 func openFolder(preferred ...string) (string, error) {
-	candidates := append(preferred, os.TempDir(), "/tmp", "/var/tmp")
+	candidates := slices.Concat(preferred, []string{os.TempDir(), "/tmp", "/var/tmp"})
 	for _, dir := range candidates {
 		if info, err := os.Stat(dir); err == nil && info.IsDir() && reachable(dir) && syscall.Access(dir, writable) == nil {
 			return dir, nil

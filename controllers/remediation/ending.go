@@ -64,10 +64,10 @@ func (r *Reconciler) followNotification(ctx context.Context, s *scope) (ctrl.Res
 }
 
 // cancel stops the children and ends the request when all of them are closed.
-func (r *Reconciler) cancel(ctx context.Context, s *scope) (ctrl.Result, error) {
+func (r *Reconciler) cancel(ctx context.Context, s *scope) error {
 	open, err := r.cancelChildren(ctx, s)
 	if err != nil || open > 0 {
-		return ctrl.Result{}, err // a child's last write starts us again
+		return err // a child's last write starts us again
 	}
 	st := &s.rr.Status
 	if st.Phase != v1alpha1.RemediationNotifying { // else the repair had ended already, and its outcome stands
@@ -77,7 +77,7 @@ func (r *Reconciler) cancel(ctx context.Context, s *scope) (ctrl.Result, error) 
 			st.FailureReason = "The request was deleted while it ran"
 		}
 	}
-	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationCancelled, string(v1alpha1.RemediationCancelled))
+	return r.enter(ctx, s, v1alpha1.RemediationCancelled, string(v1alpha1.RemediationCancelled))
 }
 
 // clean looks after a request that has ended: no child stays open (one may have been made by another manager that did not know of the end), and when its time is

@@ -90,7 +90,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case rr.Status.Outbox != nil && rr.Status.Outbox.Closed:
 		return r.clean(ctx, s)
 	case rr.Spec.Cancel || rr.DeletionTimestamp != nil:
-		return lifecycle.Result(r.cancel(ctx, s))
+		return lifecycle.Result(ctrl.Result{}, r.cancel(ctx, s))
 	default:
 		return lifecycle.Result(r.proceed(ctx, s))
 	}

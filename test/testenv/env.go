@@ -85,7 +85,7 @@ func (e *Env) Stop() error {
 }
 
 // LogTo takes what managers log; a suite points it at GinkgoWriter.
-var LogTo io.Writer = io.Discard
+var LogTo = io.Discard
 
 // Scheme knows Kubernetes' own kinds and Holdfast's four.
 func Scheme() *runtime.Scheme {
