@@ -129,13 +129,17 @@ type Watermarks interface {
 }
 
 // Above returns the entries that the watermark does not cover. An entry is covered only if the hash agrees: a watermark of another history (a restored
-// etcd gives out the same sequences again) covers nothing. The result shares memory with the outbox.
+// etcd gives out the same sequences again) covers nothing. The result shares memory with the outbox, and is nil when nothing is left: an empty slice would
+// keep the entries in memory.
 func (o *Outbox) Above(w Watermark) []Entry {
 	if o == nil {
 		return nil
 	}
 	for i := range o.Entries {
 		if o.Entries[i].Sequence == w.Sequence && o.Entries[i].Hash == w.Hash {
+			if i+1 == len(o.Entries) {
+				return nil
+			}
 			return o.Entries[i+1:]
 		}
 	}

@@ -1,14 +1,18 @@
 package outbox
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // Limits bound an outbox, since the whole resource must fit into one request to etcd (1.5 MiB by default). Sizes are bytes of JSON.
 type Limits struct {
-	// EntryBytes is the largest entry.
+	// EntryBytes is the largest entry, in canonical form.
 	EntryBytes int
 	// SoftBytes of pending entries make the relay trim at once.
 	SoftBytes int
-	// HardBytes and HardEntries are never exceeded. The last EntryBytes and the last entry are kept for the one that closes the record.
+	// HardBytes and HardEntries are never exceeded, but for what the API server's JSON adds to the closing entry. The last EntryBytes and the last entry are
+	// kept for that one.
 	HardBytes   int
 	HardEntries int
 }
@@ -43,8 +47,13 @@ func (l Limits) AboveSoft(entries []Entry) bool {
 	return Size(entries) > l.SoftBytes || 2*len(entries) > l.HardEntries
 }
 
-// room tells whether n entries of unknown size fit behind those that are pending, and the one that closes the record after them.
+// room tells whether n entries of unknown size fit behind those that are pending, and the one that closes the record after them. It is ErrTooLarge when they
+// would not even fit into an empty outbox.
 func (l Limits) room(pending []Entry, n int) error {
+	if (n+1)*l.EntryBytes > l.HardBytes || n+1 > l.HardEntries {
+		return fmt.Errorf("%w: room for %d entries of up to %d bytes and the closing one is more than an empty outbox has (%d bytes, %d entries); reserve less at a time",
+			ErrTooLarge, n, l.EntryBytes, l.HardBytes, l.HardEntries)
+	}
 	if have := Size(pending); have+(n+1)*l.EntryBytes > l.HardBytes {
 		return fmt.Errorf("%w: %d bytes are pending, %d entries of up to %d bytes and the closing one do not fit into %d", ErrFull, have, n, l.EntryBytes, l.HardBytes)
 	}
@@ -59,11 +68,12 @@ func (l Limits) fits(pending []Entry, e *Entry) error {
 	if size := e.size(); size > l.EntryBytes {
 		return fmt.Errorf("%w: entry %d (%s) has %d bytes, expected at most %d; bound its texts where they come in (outbox.Bound)", ErrTooLarge, e.Sequence, e.Event, size, l.EntryBytes)
 	}
-	bytes, entries := l.HardBytes, l.HardEntries
+	most, entries := l.HardBytes, l.HardEntries
+	need := e.size() // the closing entry fits whatever is in it
 	if !e.Final {
-		bytes, entries = bytes-l.EntryBytes, entries-1
+		most, entries, need = most-l.EntryBytes, entries-1, need+e.escapes()
 	}
-	if have := Size(pending); have+e.size() > bytes || len(pending)+1 > entries {
+	if have := Size(pending); have+need > most || len(pending)+1 > entries {
 		return fmt.Errorf("%w: %d entries of %d bytes are pending; entry %d (%s) has to wait until the store has taken some", ErrFull, len(pending), have, e.Sequence, e.Event)
 	}
 	return nil
@@ -76,11 +86,21 @@ func (e *Entry) size() int {
 	return envelopeBytes + len(e.Record.Raw) + len(e.Kind) + len(e.Event) + len(e.Phase) + len(e.Traceparent)
 }
 
-// Size is the JSON size of entries in bytes, to within a few bytes an entry.
+// escapes is what Go's JSON encoder, and so the API server and etcd, adds to a record that is not yet written like this: each <, >, &, U+2028 and U+2029
+// becomes an escape of six bytes.
+func (e *Entry) escapes() int {
+	n := 0
+	for _, c := range []string{"<", ">", "&", "\u2028", "\u2029"} {
+		n += (6 - len(c)) * bytes.Count(e.Record.Raw, []byte(c))
+	}
+	return n
+}
+
+// Size is the JSON size of entries in bytes as the API server keeps them, to within a few bytes an entry.
 func Size(entries []Entry) int {
 	total := 0
 	for i := range entries {
-		total += entries[i].size()
+		total += entries[i].size() + entries[i].escapes()
 	}
 	return total
 }

@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"reflect"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,8 +19,9 @@ type ConditionedObject interface {
 }
 
 // Reserve makes sure, before the controller acts, that the entries its action will bring (at most n, each of any size up to the entry limit) and the
-// closing one fit. When they don't, it sets the condition OutboxBlocked, saves that without an entry, and returns false: keep the
-// state, act later. The relay's next trim starts the reconciler again.
+// closing one fit. When they don't, it sets the condition OutboxBlocked, saves that alone, and returns false: keep the
+// state, act later. The relay's next trim starts the reconciler again. What the draft's object was changed before is not saved; the draft is spent.
+// n entries that no outbox could hold are ErrTooLarge.
 func (d *Draft) Reserve(ctx context.Context, n int) (bool, error) {
 	pending := d.obj.GetOutbox().Above(d.writer.watermarks.Watermark(d.obj.GetUID()))
 	err := d.writer.limits.room(pending, n)
@@ -31,6 +33,7 @@ func (d *Draft) Reserve(ctx context.Context, n int) (bool, error) {
 		return false, err
 	}
 	full.WithLabelValues(d.kind).Inc()
+	reflect.ValueOf(d.obj).Elem().Set(reflect.ValueOf(d.base.DeepCopyObject()).Elem()) // no state without its entry
 	d.setBlocked(metav1.ConditionTrue, "OutboxFull", blockedMessage)
 	return false, d.Save(ctx, nil)
 }

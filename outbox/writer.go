@@ -132,8 +132,8 @@ func (d *Draft) Save(ctx context.Context, change *Change) error {
 		if err != nil || same {
 			return err
 		}
-	} else if err := d.hold(ctx); err != nil {
-		return err
+	} else if d.released() {
+		return fmt.Errorf("%w: %s", ErrReleased, SourceOf(d.obj))
 	}
 	head := headOf(d.base)
 	if o := d.obj.GetOutbox().DeepCopy(); o != nil {
@@ -143,6 +143,10 @@ func (d *Draft) Save(ctx context.Context, change *Change) error {
 	if change != nil {
 		if err := d.append(ctx, *change); err != nil {
 			return d.explainFull(ctx, err)
+		}
+		// Only now: a change that cannot be appended must not leave a finalizer behind that nobody releases.
+		if err := d.hold(ctx); err != nil {
+			return err
 		}
 	}
 	if err := d.put(ctx, head, change != nil); err != nil {
@@ -172,13 +176,15 @@ func (d *Draft) append(ctx context.Context, change Change) error {
 	return nil
 }
 
+// released tells whether the resource is on its way out without us.
+func (d *Draft) released() bool {
+	return d.obj.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(d.obj, Finalizer)
+}
+
 // hold makes sure that the finalizer is there before an entry is.
 func (d *Draft) hold(ctx context.Context) error {
 	if controllerutil.ContainsFinalizer(d.obj, Finalizer) {
 		return nil
-	}
-	if d.obj.GetDeletionTimestamp() != nil {
-		return fmt.Errorf("%w: %s", ErrReleased, SourceOf(d.obj))
 	}
 	held := d.base.DeepCopyObject().(Object)
 	controllerutil.AddFinalizer(held, Finalizer)
@@ -198,39 +204,42 @@ func (d *Draft) put(ctx context.Context, head string, entry bool) error {
 		if err == nil {
 			return d.adopt(wanted)
 		}
-		if !apierrors.IsConflict(err) || !entry {
+		if !apierrors.IsConflict(err) {
 			return fmt.Errorf("save status: %w", err)
 		}
 		live, getErr := d.readLive(ctx)
 		if getErr != nil {
 			return fmt.Errorf("read after a conflict: %w", getErr)
 		}
-		if live.GetUID() == d.obj.GetUID() && headOf(live) == headOf(d.obj) {
+		if entry && live.GetUID() == d.obj.GetUID() && headOf(live) == headOf(d.obj) {
 			return d.adopt(live) // our own write, whose reply was lost
 		}
 		untouched, cmpErr := sameBut(d.base, live)
 		if cmpErr != nil {
 			return cmpErr
 		}
-		if !untouched || live.GetUID() != d.base.GetUID() || headOf(live) != head || !controllerutil.ContainsFinalizer(live, Finalizer) {
+		if !untouched || live.GetUID() != d.base.GetUID() || headOf(live) != head || entry && !controllerutil.ContainsFinalizer(live, Finalizer) {
 			return err
 		}
-		d.rebase(live)
+		d.rebase(live, entry)
 	}
 	return apierrors.NewConflict(groupResource(d.obj), d.obj.GetName(), errors.New("others keep changing it"))
 }
 
-// rebase takes the live version with its trimmed entries, and our status with the same entry again.
-func (d *Draft) rebase(live Object) {
-	ours := d.obj.GetOutbox()
-	merged := live.GetOutbox().DeepCopy()
-	if merged == nil {
-		merged = &Outbox{Entries: []Entry{}}
+// rebase takes the live version with its trimmed entries, and our status with the same entry, if any, again.
+func (d *Draft) rebase(live Object, entry bool) {
+	ours, merged := d.obj.GetOutbox(), live.GetOutbox().DeepCopy()
+	if entry {
+		if merged == nil {
+			merged = &Outbox{Entries: []Entry{}}
+		}
+		merged.push(ours.Entries[len(ours.Entries)-1])
 	}
-	merged.push(ours.Entries[len(ours.Entries)-1])
-	merged.acknowledge(d.writer.watermarks.Watermark(d.obj.GetUID()))
+	if merged != nil {
+		merged.acknowledge(d.writer.watermarks.Watermark(d.obj.GetUID()))
+		d.obj.SetOutbox(merged)
+	}
 	adoptMetadata(d.obj, live)
-	d.obj.SetOutbox(merged)
 }
 
 // adopt makes the caller's object, and the base of the next Save, what the API server holds.

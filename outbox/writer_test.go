@@ -147,6 +147,44 @@ func TestRebaseOverATrimPutsTheSameEntryOnce(t *testing.T) {
 	f.Expect(got.Status.Outbox.PersistedSequence).To(BeEquivalentTo(1))
 }
 
+func TestAStateWithoutAnEntryFollowsATrimToo(t *testing.T) {
+	f, obj := setup(t)
+	f.Expect(f.save(obj, v1alpha1.NotificationSending, "One")).To(Succeed())
+	f.before = f.trim(obj)
+	draft := f.writer.Draft(obj)
+	obj.Status.FailureReason = "what came of an effect"
+	f.Expect(draft.Save(ctx, nil)).To(Succeed(), "else the caller starts over, and so does the effect")
+	got := f.live(obj)
+	f.Expect(got.Status.FailureReason).To(Equal("what came of an effect"))
+	f.Expect(got.Status.Outbox.Entries).To(BeEmpty(), "the trimmed entry did not come back")
+	f.Expect(got.Status.Outbox.PersistedSequence).To(BeEquivalentTo(1))
+
+	f.before = func() error { return f.save(f.live(obj), v1alpha1.NotificationRetrying, "Other") }
+	draft = f.writer.Draft(obj)
+	obj.Status.FailureReason = "mine"
+	f.Expect(apierrors.IsConflict(draft.Save(ctx, nil))).To(BeTrue())
+	f.Expect(f.live(obj).Status.FailureReason).NotTo(Equal("mine"))
+
+	obj = f.live(obj)
+	f.before = func() error { // another manager, with the very same intent
+		other := f.live(obj)
+		draft := f.writer.Draft(other)
+		other.Status.FailureReason = "about to act"
+		return draft.Save(ctx, nil)
+	}
+	draft = f.writer.Draft(obj)
+	obj.Status.FailureReason = "about to act"
+	f.Expect(apierrors.IsConflict(draft.Save(ctx, nil))).To(BeTrue(), "or both would act")
+}
+
+func TestAChangeThatCannotBeAppendedLeavesNoFinalizer(t *testing.T) {
+	f, obj := setup(t)
+	huge := entry("Started", "Sending")
+	huge.Record = map[string]any{"text": strings.Repeat("x", 65<<10)}
+	f.Expect(f.writer.Draft(obj).Save(ctx, huge)).To(MatchError(outbox.ErrTooLarge))
+	f.Expect(f.live(obj).Finalizers).To(BeEmpty(), "nothing would ever release it")
+}
+
 func TestRebaseOverALabelKeepsIt(t *testing.T) {
 	f, obj := setup(t)
 	f.Expect(f.save(obj, v1alpha1.NotificationSending, "One")).To(Succeed())
@@ -274,14 +312,17 @@ func TestReserveHoldsBackAndSaysSo(t *testing.T) {
 	}
 	f.Expect(blocked()).To(BeNil(), "a resource that never was blocked does not carry the condition")
 
-	ok, err := f.writer.Draft(obj).Reserve(ctx, 2)
+	draft := f.writer.Draft(obj)
+	obj.Status.Phase = v1alpha1.NotificationFailed
+	ok, err := draft.Reserve(ctx, 2)
 	f.Expect(err).NotTo(HaveOccurred())
 	f.Expect(ok).To(BeFalse())
+	f.Expect(f.live(obj).Status.Phase).NotTo(Equal(v1alpha1.NotificationFailed), "a state that has no entry is not saved")
 	f.Expect(blocked().Status).To(Equal(metav1.ConditionTrue))
 	f.Expect(f.live(obj).Status.Outbox.LastSequence).To(BeEquivalentTo(2), "no entry was made")
 
 	f.acks.set(obj.UID, outbox.Watermark{Sequence: 2, Hash: obj.Status.Outbox.HeadHash, Time: now})
-	draft := f.writer.Draft(obj)
+	draft = f.writer.Draft(obj)
 	ok, err = draft.Reserve(ctx, 2)
 	f.Expect(err).NotTo(HaveOccurred())
 	f.Expect(ok).To(BeTrue())
@@ -290,6 +331,32 @@ func TestReserveHoldsBackAndSaysSo(t *testing.T) {
 	raw, err := json.Marshal(f.live(obj).Status.Outbox)
 	f.Expect(err).NotTo(HaveOccurred())
 	f.Expect(len(raw)).To(BeNumerically("<", limits.HardBytes))
+}
+
+func TestRoomThatNoOutboxHasIsAnErrorNotAWait(t *testing.T) {
+	f, obj := setup(t)
+	ok, err := f.writer.Draft(obj).Reserve(ctx, 8)
+	f.Expect(ok).To(BeFalse())
+	f.Expect(err).To(MatchError(outbox.ErrTooLarge))
+}
+
+// The API server writes < in six bytes. What a record takes there counts, and the closing entry fits all the same.
+func TestTheClosingEntryFitsBehindTextsThatGrowInTheServer(t *testing.T) {
+	f, obj := setup(t)
+	c := entry("Filled", "Sending")
+	c.Record = map[string]any{"text": strings.Repeat("<", 40<<10)}
+	var err error
+	for err == nil {
+		err = f.writer.Draft(obj).Save(ctx, c)
+	}
+	f.Expect(err).To(MatchError(outbox.ErrFull))
+	obj = f.live(obj)
+	raw, err := json.Marshal(obj.Status.Outbox)
+	f.Expect(err).NotTo(HaveOccurred())
+	f.Expect(len(raw)).To(BeNumerically("<", outbox.DefaultLimits().HardBytes))
+	f.Expect(obj.Status.Outbox.Entries).NotTo(BeEmpty())
+	c.Final = true
+	f.Expect(f.writer.Draft(obj).Save(ctx, c)).To(Succeed())
 }
 
 func TestAnEntryThatDoesNotFitLeavesTheStateAsItIsAndSaysSo(t *testing.T) {
