@@ -14,7 +14,7 @@ import (
 type Config struct {
 	// Limits of the outboxes; the same as the Writer's. Default outbox.DefaultLimits.
 	Limits outbox.Limits
-	// QuietPeriod after the newest entry, after which a drained outbox is trimmed. Default 10 s.
+	// QuietPeriod after the newest entry became durable, after which a drained outbox is trimmed. Default 10 s.
 	QuietPeriod time.Duration
 	// BatchRows and BatchBytes bound one transaction. Defaults 1,000 and 8 MiB.
 	BatchRows  int

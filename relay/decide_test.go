@@ -1,15 +1,22 @@
 package relay
 
 import (
+	"context"
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -34,11 +41,18 @@ func resource(t *testing.T, n int, closed, finalizer, deleting bool) *v1alpha1.N
 	return obj
 }
 
+// ahead is a resource whose newest entry was recorded by a clock that is a day ahead.
+func ahead(obj *v1alpha1.NotificationRequest) *v1alpha1.NotificationRequest {
+	entries := obj.Status.Outbox.Entries
+	entries[len(entries)-1].RecordedTime = microtime.New(begin.Add(24 * time.Hour))
+	return obj
+}
+
 func upTo(obj outbox.Object, sequence int64) outbox.Watermark {
 	if sequence == 0 {
 		return outbox.Watermark{}
 	}
-	return outbox.Watermark{Sequence: sequence, Hash: obj.GetOutbox().Entries[sequence-1].Hash}
+	return outbox.Watermark{Sequence: sequence, Hash: obj.GetOutbox().Entries[sequence-1].Hash, Time: begin}
 }
 
 func TestDecide(t *testing.T) {
@@ -57,7 +71,8 @@ func TestDecide(t *testing.T) {
 		"part of it durable":                     {resource(t, 2, false, true, false), 1, config, time.Hour, plan{}},
 		"part of it durable, above soft":         {resource(t, 2, false, true, false), 1, soft, 0, plan{trim: true}},
 		"drained, not yet quiet":                 {resource(t, 2, false, true, false), 2, config, 4 * time.Second, plan{after: 6 * time.Second}},
-		"drained, its clock ahead of ours":       {resource(t, 2, false, true, false), 2, config, -time.Hour, plan{after: 10 * time.Second}},
+		"drained, our clock set back since":      {resource(t, 2, false, true, false), 2, config, -time.Hour, plan{after: 10 * time.Second}},
+		"drained, its clock ahead of ours":       {ahead(resource(t, 2, false, true, false)), 2, config, 10 * time.Second, plan{trim: true}},
 		"drained and quiet":                      {resource(t, 2, false, true, false), 2, config, 10 * time.Second, plan{trim: true}},
 		"drained, being deleted, but still open": {resource(t, 2, false, true, true), 2, config, 0, plan{after: 10 * time.Second}},
 		"closed, not durable":                    {resource(t, 2, true, true, true), 1, config, time.Hour, plan{}},
@@ -133,17 +148,98 @@ func TestDepartedEntriesAreBounded(t *testing.T) {
 	g.Expect(tr.byUID).To(HaveLen(1))
 }
 
+func TestADepartedResourceOfWhichNothingCanBeSentIsForgotten(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{MaxDeparted: 2})
+	obj := resource(t, 2, false, true, false)
+	tr.offer(k, obj, tr.seen())
+	f := tr.take()
+	outcomes := stored(2)
+	for i := range outcomes {
+		outcomes[i].Result = Held
+	}
+	tr.settle(f, outcomes)
+	tr.depart(t.Context(), k, obj)
+	g.Expect(tr.byUID).To(BeEmpty())
+	g.Expect(tr.departed).To(BeZero(), "or the room for departed entries would shrink for good")
+}
+
+type away struct{}
+
+func (away) Persist(context.Context, []Item) ([]Outcome, error) {
+	return nil, errors.New("connection refused")
+}
+
+func TestStoppingCountsWhatHasNoResourceAnyMoreToStayIn(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	tr.depart(t.Context(), k, resource(t, 2, false, true, false))
+	before := testutil.ToFloat64(departedEntries.WithLabelValues("dropped"))
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	g.Expect(newFlusher(away{}, tr, tr.config, nil).Start(stopped)).To(Succeed())
+	g.Expect(testutil.ToFloat64(departedEntries.WithLabelValues("dropped"))).To(Equal(before + 2))
+}
+
+func TestWhatWasReadBeforeItVanishedIsNotTakenUp(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	obj := resource(t, 1, true, true, true)
+	seen := tr.seen()
+	(&watcher{kind: k}).Delete(t.Context(), event.TypedDeleteEvent[outbox.Object]{Object: obj}, nil)
+	tr.settle(tr.take(), stored(1))
+	g.Expect(tr.offer(k, obj, seen)).To(BeFalse())
+	g.Expect(tr.byUID).To(BeEmpty(), "no event would ever take it out again")
+	g.Expect(tr.offer(k, obj, tr.seen())).To(BeTrue())
+}
+
+// After a restored etcd versions count anew, and no event says that a version has caught up with our own write.
+func TestAStaleVersionIsLookedAtAgain(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	k.newObject = func() outbox.Object { return &v1alpha1.NotificationRequest{} }
+	old := resource(t, 1, false, true, false)
+	old.ResourceVersion = "5"
+	k.client = interceptor.NewClient(nil, interceptor.Funcs{Get: func(_ context.Context, _ client.WithWatch, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+		old.DeepCopyInto(into.(*v1alpha1.NotificationRequest))
+		return nil
+	}})
+	tr.offer(k, old, tr.seen())
+	ours := old.DeepCopy()
+	ours.ResourceVersion = "9"
+	tr.wrote(ours)
+	result, err := k.Reconcile(t.Context(), reconcile.Request{})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(result.RequeueAfter).To(Equal(staleFor))
+}
+
+func TestWhatIsHeldHoldsNothingBackOnceAnotherRelayTookIt(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	obj := resource(t, 2, false, true, false)
+	tr.offer(k, obj, tr.seen())
+	f := tr.take()
+	outcomes := stored(2)
+	outcomes[slices.IndexFunc(f.items, func(i Item) bool { return i.Entry.Sequence == 2 })].Result = Held
+	tr.settle(f, outcomes)
+
+	obj = resource(t, 3, false, true, false)
+	obj.Status.Outbox.Entries = obj.Status.Outbox.Entries[2:]
+	tr.offer(k, obj, tr.seen())
+	g.Expect(tr.take().items).To(HaveLen(1))
+}
+
 func TestAFailedFlightGoesAgainAndNewEntriesJoinIt(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})
 	obj := resource(t, 1, false, true, false)
-	tr.offer(k, obj)
+	tr.offer(k, obj, tr.seen())
 	f := tr.take()
 	g.Expect(f.items).To(HaveLen(1))
-	tr.offer(k, obj)
+	tr.offer(k, obj, tr.seen())
 	g.Expect(tr.take().items).To(BeEmpty(), "what is under way is not sent twice")
 	longer := resource(t, 2, false, true, false)
-	tr.offer(k, longer)
+	tr.offer(k, longer, tr.seen())
 	tr.back(f)
 	again := tr.take()
 	g.Expect(again.items).To(HaveLen(2))
@@ -155,7 +251,7 @@ func TestAFailedFlightGoesAgainAndNewEntriesJoinIt(t *testing.T) {
 func TestABatchIsBoundedAndTheRestFollows(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{BatchRows: 3})
-	tr.offer(k, resource(t, 5, false, true, false))
+	tr.offer(k, resource(t, 5, false, true, false), tr.seen())
 	f := tr.take()
 	g.Expect(f.items).To(HaveLen(3))
 	tr.settle(f, stored(3))
@@ -166,7 +262,7 @@ func TestABatchIsBoundedAndTheRestFollows(t *testing.T) {
 func TestAWatermarkStopsBeforeAnEntryThatIsHeld(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})
-	tr.offer(k, resource(t, 3, false, true, false))
+	tr.offer(k, resource(t, 3, false, true, false), tr.seen())
 	f := tr.take()
 	outcomes := make([]Outcome, 3)
 	for i, item := range f.items {

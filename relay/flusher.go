@@ -47,8 +47,13 @@ func (f *flusher) Start(ctx context.Context) error {
 			break
 		}
 	}
-	if n := f.tracker.left(); n > 0 {
-		logf.FromContext(ctx).Info("Stopping with entries that are not durable yet; they stay in their resources", "resources", n)
+	resources, departed := f.tracker.left()
+	if resources > 0 {
+		logf.FromContext(ctx).Info("Stopping with entries that are not durable yet; they stay in their resources", "resources", resources)
+	}
+	if departed > 0 {
+		departedEntries.WithLabelValues("dropped").Add(float64(departed))
+		logf.FromContext(ctx).Error(nil, "Stopping with entries of resources that vanished: these are lost. `holdfast verify` will report the records", "entries", departed)
 	}
 	return nil
 }

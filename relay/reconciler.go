@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -35,23 +36,33 @@ const recompute = time.Second
 
 // Reconcile hands over what is pending, and acknowledges what is durable.
 func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl.Result, error) {
+	seen := k.tracker.seen()
 	obj := k.newObject()
 	if err := k.client.Get(ctx, req.NamespacedName, obj); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
-	if obj.GetOutbox() == nil || k.tracker.stale(obj) {
+	switch {
+	case obj.GetOutbox() == nil:
 		return ctrl.Result{}, nil
+	case k.tracker.stale(obj):
+		// The event of our own write brings the newer version. After a restored etcd there is none.
+		return ctrl.Result{RequeueAfter: staleFor}, nil
+	case !k.tracker.offer(k, obj, seen):
+		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
 	}
-	k.tracker.offer(k, obj)
 	plan := decide(obj, k.tracker.watermark(obj.GetUID()), k.config, k.config.Clock.Now())
 	if plan.trim {
-		if again, err := k.patch(ctx, obj, "trim", plan.watermark); again || err != nil {
-			return ctrl.Result{RequeueAfter: recompute}, err
+		if again, err := k.patch(ctx, obj, "trim", plan.watermark); err != nil {
+			return ctrl.Result{}, err
+		} else if again {
+			return ctrl.Result{RequeueAfter: recompute}, nil
 		}
 	}
 	if plan.release {
-		if again, err := k.patch(ctx, obj, "release", plan.watermark); again || err != nil {
-			return ctrl.Result{RequeueAfter: recompute}, err
+		if again, err := k.patch(ctx, obj, "release", plan.watermark); err != nil {
+			return ctrl.Result{}, err
+		} else if again {
+			return ctrl.Result{RequeueAfter: recompute}, nil
 		}
 		k.tracker.released(obj.GetUID())
 	}
@@ -83,8 +94,8 @@ func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan
 	case c.Limits.AboveSoft(o.Entries):
 		p.trim = true
 	case drained:
-		newest := o.Entries[len(o.Entries)-1].RecordedTime.Time
-		quietIn := min(c.QuietPeriod-now.Sub(newest), c.QuietPeriod)
+		// Not recordedTime: a controller's clock that was ahead, or was set back since, would keep the outbox full for as long.
+		quietIn := min(c.QuietPeriod-now.Sub(w.Time), c.QuietPeriod)
 		p.trim = quietIn <= 0
 		p.after = max(0, quietIn)
 	}
@@ -108,7 +119,7 @@ func (k *kindReconciler) patch(ctx context.Context, obj outbox.Object, op string
 	switch {
 	case apierrors.IsNotFound(err):
 		return false, nil
-	case apierrors.IsInvalid(err) || apierrors.IsConflict(err):
+	case failedTest(err) || apierrors.IsConflict(err):
 		logf.FromContext(ctx).V(1).Info("The resource changed before the patch", "op", op, "answer", err.Error())
 		return true, nil
 	case err != nil:
@@ -120,6 +131,17 @@ func (k *kindReconciler) patch(ctx context.Context, obj outbox.Object, op string
 	obj.SetOutbox(patched.GetOutbox())
 	obj.SetFinalizers(patched.GetFinalizers())
 	return false, nil
+}
+
+// failedTest tells a JSON patch whose test failed from one whose result breaks a rule of the kind: both are 422, but the latter names what is wrong, and
+// does not mend itself by working the patch out anew.
+func failedTest(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsInvalid(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details == nil || len(details.Causes) == 0
 }
 
 // takeQueue lets the flusher start this reconciler after a commit, without a channel that could fill up.

@@ -27,8 +27,10 @@ type tracker struct {
 	byUID    map[types.UID]*tracked
 	dirty    []types.UID // first come, first served; a uid stands here at most once (tracked.dirty)
 	departed int         // undrained entries of departed resources
-	kinds    []string
-	wake     chan struct{} // capacity 1: there is something dirty
+	// departures counts the resources that vanished, see offer.
+	departures int
+	kinds      []string
+	wake       chan struct{} // capacity 1: there is something dirty
 }
 
 // tracked is what the relay knows of one resource.
@@ -41,8 +43,8 @@ type tracked struct {
 	dirty   bool
 	// flying is the newest sequence that the flush under way carries, 0: none.
 	flying int64
-	// held is the sequence of an entry whose schema version is unknown; nothing from there on is sent.
-	held     int64
+	// held is the hash of an entry whose schema version is unknown; nothing from there on is sent while it is pending.
+	held     string
 	departed bool
 	// deleting is true while a deletion waits for the finalizer.
 	deleting bool
@@ -66,11 +68,23 @@ func (t *tracker) watermark(uid types.UID) outbox.Watermark {
 	return outbox.Watermark{}
 }
 
-// offer takes over what is pending in a resource as it was seen just now.
-func (t *tracker) offer(k *kindReconciler, obj outbox.Object) {
+// seen is how many resources have vanished so far, for offer.
+func (t *tracker) seen() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.departures
+}
+
+// offer takes over what is pending in a resource that was read after seen. It refuses when some resource vanished since: if it was this one, nobody
+// would tell a second time, and it would be kept for ever. Read again then.
+func (t *tracker) offer(k *kindReconciler, obj outbox.Object, seen int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if seen != t.departures {
+		return false
+	}
 	t.see(k, obj)
+	return true
 }
 
 func (t *tracker) see(k *kindReconciler, obj outbox.Object) *tracked {
@@ -79,6 +93,10 @@ func (t *tracker) see(k *kindReconciler, obj outbox.Object) *tracked {
 	if r == nil {
 		r = &tracked{kind: k, source: outbox.SourceOf(obj)}
 		t.byUID[obj.GetUID()] = r
+	}
+	if r.departed { // an API server that lags behind showed it once more
+		r.departed = false
+		t.departed -= len(r.pending)
 	}
 	r.pending = o.Above(r.watermark)
 	r.deleting = obj.GetDeletionTimestamp() != nil && controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
@@ -90,10 +108,10 @@ func (t *tracker) see(k *kindReconciler, obj outbox.Object) *tracked {
 
 // sendable are the pending entries before the first that is held.
 func (r *tracked) sendable() []outbox.Entry {
-	if r.held == 0 {
+	if r.held == "" {
 		return r.pending
 	}
-	n := slices.IndexFunc(r.pending, func(e outbox.Entry) bool { return e.Sequence >= r.held })
+	n := slices.IndexFunc(r.pending, func(e outbox.Entry) bool { return e.Hash == r.held })
 	if n < 0 {
 		return r.pending
 	}
@@ -115,6 +133,7 @@ func (t *tracker) queue(uid types.UID, r *tracked) {
 func (t *tracker) depart(ctx context.Context, k *kindReconciler, obj outbox.Object) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.departures++
 	if obj.GetOutbox() == nil {
 		delete(t.byUID, obj.GetUID())
 		return
@@ -134,10 +153,21 @@ func (t *tracker) depart(ctx context.Context, k *kindReconciler, obj outbox.Obje
 		r.departed = true
 		t.departed += n
 		log.Info("A resource vanished with undrained entries; draining them from memory")
+		t.bury(obj.GetUID(), r)
 	}
 }
 
-// released forgets a closed record: nothing will come any more.
+// bury forgets a departed resource once nothing more of it can be sent.
+func (t *tracker) bury(uid types.UID, r *tracked) {
+	if r.flying > 0 || len(r.sendable()) > 0 {
+		return
+	}
+	t.departed -= len(r.pending)
+	departedEntries.WithLabelValues("held").Add(float64(len(r.pending)))
+	delete(t.byUID, uid)
+}
+
+// released notes that a deletion no longer waits for us.
 func (t *tracker) released(uid types.UID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -174,26 +204,34 @@ type flight struct {
 
 // take removes a batch from the dirty resources, oldest first, within the bounds; a resource whose entries do not all fit stays dirty.
 func (t *tracker) take() flight {
+	items, to := t.next()
+	for i := range items {
+		items[i].check() // outside the lock, since controllers ask for watermarks meanwhile
+	}
+	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Entry.ID, b.Entry.ID) })
+	return flight{items: items, to: to}
+}
+
+func (t *tracker) next() (items []Item, to map[types.UID]int64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f := flight{to: map[types.UID]int64{}}
+	to = map[types.UID]int64{}
 	bytes, left := 0, []types.UID(nil)
 	for i, uid := range t.dirty {
 		r := t.byUID[uid]
-		if r == nil {
+		if r == nil || !r.dirty {
 			continue
 		}
 		entries := r.sendable()
 		n := 0
-		for n < len(entries) && len(f.items) < t.config.BatchRows && (bytes < t.config.BatchBytes || len(f.items) == 0) {
-			item := itemOf(r, entries[n])
-			bytes += len(item.Canonical)
-			f.items = append(f.items, item)
-			f.to[uid] = entries[n].Sequence
+		for n < len(entries) && len(items) < t.config.BatchRows && (bytes < t.config.BatchBytes || len(items) == 0) {
+			items = append(items, Item{Source: r.source, ResourceKind: r.kind.kind, Entry: entries[n]})
+			bytes += outbox.Size(entries[n : n+1])
+			to[uid] = entries[n].Sequence
 			n++
 		}
 		if n > 0 {
-			r.flying = f.to[uid]
+			r.flying = to[uid]
 		}
 		if n < len(entries) {
 			left = t.dirty[i:]
@@ -202,26 +240,23 @@ func (t *tracker) take() flight {
 		r.dirty = false
 	}
 	t.dirty = slices.Clone(left)
-	slices.SortFunc(f.items, func(a, b Item) int { return strings.Compare(a.Entry.ID, b.Entry.ID) })
-	return f
+	return items, to
 }
 
-// itemOf checks what the entry claims: its id and its hash must follow from its content. One that was changed by hand is refused.
-func itemOf(r *tracked, e outbox.Entry) Item {
-	item := Item{Source: r.source, ResourceKind: r.kind.kind, Entry: e}
-	text, err := outbox.Canonical(r.source, &e)
-	wantID := outbox.ID(r.source.UID, r.source.Created, e.Sequence)
+// check holds the entry to what it claims: its id and its hash must follow from its content. One that was changed by hand is refused.
+func (i *Item) check() {
+	text, err := outbox.Canonical(i.Source, &i.Entry)
+	wantID := outbox.ID(i.Source.UID, i.Source.Created, i.Entry.Sequence)
 	switch {
 	case err != nil:
-		text, item.Refused = e.Record.Raw, err.Error()
-	case outbox.Hash(text) != e.Hash:
-		item.Refused = "the entry's hash does not agree with its content: it was changed after it was appended"
-	case e.ID != wantID:
-		item.Refused = "the entry's id " + e.ID + " does not follow from uid and sequence"
+		text, i.Refused = i.Entry.Record.Raw, err.Error()
+	case outbox.Hash(text) != i.Entry.Hash:
+		i.Refused = "the entry's hash does not agree with its content: it was changed after it was appended"
+	case i.Entry.ID != wantID:
+		i.Refused = "the entry's id " + i.Entry.ID + " does not follow from uid and sequence"
 	}
-	item.Entry.ID = wantID
-	item.Canonical = text
-	return item
+	i.Entry.ID = wantID
+	i.Canonical = text
 }
 
 // settle moves the watermarks of a flight that was committed and starts the reconcilers of its resources.
@@ -231,7 +266,7 @@ func (t *tracker) settle(f flight, outcomes []Outcome) (held []outbox.Source) {
 	now := t.config.Clock.Now()
 	type end struct {
 		watermark outbox.Watermark
-		held      int64
+		held      string
 	}
 	ends := map[types.UID]end{}
 	order := make([]int, len(f.items))
@@ -243,9 +278,9 @@ func (t *tracker) settle(f flight, outcomes []Outcome) (held []outbox.Source) {
 		item, uid := f.items[i], f.items[i].Source.UID
 		e := ends[uid]
 		switch {
-		case e.held > 0:
+		case e.held != "":
 		case !outcomes[i].Durable():
-			e.held = item.Entry.Sequence
+			e.held = item.Entry.Hash
 			held = append(held, item.Source)
 		default:
 			e.watermark = outbox.Watermark{Sequence: item.Entry.Sequence, Hash: item.Entry.Hash, Time: now}
@@ -258,7 +293,7 @@ func (t *tracker) settle(f flight, outcomes []Outcome) (held []outbox.Source) {
 			continue
 		}
 		r.flying = 0
-		if e.held > 0 {
+		if e.held != "" {
 			r.held = e.held
 		}
 		t.advance(uid, r, e.watermark)
@@ -282,11 +317,7 @@ func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 	done := before - len(r.pending)
 	t.departed -= done
 	departedEntries.WithLabelValues("persisted").Add(float64(done))
-	if len(r.sendable()) == 0 {
-		t.departed -= len(r.pending)
-		departedEntries.WithLabelValues("held").Add(float64(len(r.pending)))
-		delete(t.byUID, uid)
-	}
+	t.bury(uid, r)
 }
 
 // back returns a flight that failed to the front of the line.
@@ -308,9 +339,9 @@ func (t *tracker) back(f flight) {
 	t.dirty = append(again, t.dirty...)
 }
 
-// left tells how many resources wait to be flushed.
-func (t *tracker) left() int {
+// left tells how many resources wait to be flushed, and how many entries have no resource any more to stay in.
+func (t *tracker) left() (resources, departed int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.dirty)
+	return len(t.dirty), t.departed
 }

@@ -1,0 +1,68 @@
+package relay_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// refuseTrims installs a policy that somebody else might: no outbox of this namespace may become empty.
+func (f *fixture) refuseTrims() {
+	name := "refuse-trims-" + f.namespace
+	policy := &admissionv1.ValidatingAdmissionPolicy{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: admissionv1.ValidatingAdmissionPolicySpec{
+		MatchConstraints: &admissionv1.MatchResources{ResourceRules: []admissionv1.NamedRuleWithOperations{{RuleWithOperations: admissionv1.RuleWithOperations{
+			Operations: []admissionv1.OperationType{admissionv1.Update},
+			Rule:       admissionv1.Rule{APIGroups: []string{"holdfast.dev"}, APIVersions: []string{"*"}, Resources: []string{"notificationrequests/status"}},
+		}}}},
+		Validations: []admissionv1.Validation{{Expression: "!has(object.status.outbox) || object.status.outbox.pending > 0", Message: "outboxes stay full here"}},
+	}}
+	binding := &admissionv1.ValidatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: admissionv1.ValidatingAdmissionPolicyBindingSpec{
+		PolicyName: name, ValidationActions: []admissionv1.ValidationAction{admissionv1.Deny},
+		MatchResources: &admissionv1.MatchResources{NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": f.namespace}}},
+	}}
+	for _, o := range []client.Object{policy, binding} {
+		f.Expect(env.Client.Create(ctx, o)).To(Succeed())
+		f.t.Cleanup(func() { f.Expect(env.Client.Delete(ctx, o)).To(Succeed()) })
+	}
+	probe := f.create("probe")
+	f.append(probe, 1, false)
+	empty := client.RawPatch(types.JSONPatchType, []byte(`[{"op":"add","path":"/status/outbox/pending","value":0}]`))
+	f.Eventually(func() error {
+		return env.Client.Status().Patch(ctx, f.live(probe), empty, client.DryRunAll)
+	}).Should(MatchError(ContainSubstring("outboxes stay full here")))
+}
+
+func (f *fixture) reconcileErrors() (total float64) {
+	families, err := metrics.Registry.Gather()
+	f.Expect(err).NotTo(HaveOccurred())
+	for _, family := range families {
+		if family.GetName() != "controller_runtime_reconcile_errors_total" {
+			continue
+		}
+		for _, m := range family.GetMetric() {
+			total += m.GetCounter().GetValue()
+		}
+	}
+	return total
+}
+
+func TestARefusedTrimIsAnErrorAndHoldsNoDeletionUp(t *testing.T) {
+	f := setup(t)
+	f.refuseTrims()
+	before := f.reconcileErrors()
+	f.run(&hooks{}, slow)
+	obj := f.create("refused")
+	f.append(obj, 1, true)
+	f.Eventually(f.reconcileErrors).Should(BeNumerically(">=", before+3), "it is said, with the workqueue's backoff")
+	f.Expect(f.live(obj).Finalizers).To(ContainElement(outbox.Finalizer))
+	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
+	f.Eventually(f.gone(obj)).Should(BeTrue())
+	f.Expect(f.sequences(obj.UID)()).To(Equal([]int64{1}))
+}

@@ -1,0 +1,380 @@
+package relay
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"pgregory.net/rapid"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// model is what the tracker is held against: resources that are appended to, trimmed, restored and deleted at random, and a store that remembers by hash what
+// it took. It drives the tracker as the reconcilers, the event handler and the flusher do: offers of one resource come in order, and one flight is under way at most.
+type model struct {
+	tracker *tracker
+	kind    *kindReconciler
+	live    []*v1alpha1.NotificationRequest
+	// offered are versions that a reconciler has read and not yet handed over, each with what it asked for before.
+	offered []reading
+	flight  *flight
+	// durable, unknown and due are hashes: rows or dead letters; entries whose schema version is unknown; entries that the tracker was shown and must not lose.
+	durable map[string]bool
+	unknown map[string]bool
+	due     map[string]types.UID
+	gone    map[types.UID]bool
+	// highest is where each watermark was; one of a resource that was restored may go back once.
+	highest  map[types.UID]int64
+	restored map[types.UID]bool
+	made     int
+}
+
+type reading struct {
+	obj  *v1alpha1.NotificationRequest
+	seen int
+}
+
+func newModel(t *rapid.T) *model {
+	c := Config{
+		BatchRows:   rapid.IntRange(1, 6).Draw(t, "rows"),
+		BatchBytes:  rapid.SampledFrom([]int{1, 2000, 8 << 20}).Draw(t, "bytes"),
+		MaxDeparted: rapid.SampledFrom([]int{4, 1000}).Draw(t, "departed"),
+	}
+	tr, k := tracking(c)
+	return &model{tracker: tr, kind: k, durable: map[string]bool{}, unknown: map[string]bool{}, due: map[string]types.UID{}, gone: map[types.UID]bool{},
+		highest: map[types.UID]int64{}, restored: map[types.UID]bool{}}
+}
+
+func (m *model) pick(t *rapid.T) *v1alpha1.NotificationRequest {
+	if len(m.live) == 0 {
+		m.create("n")
+	}
+	return m.live[rapid.IntRange(0, len(m.live)-1).Draw(t, "which")]
+}
+
+func (m *model) create(name string) {
+	m.made++
+	m.live = append(m.live, &v1alpha1.NotificationRequest{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: name, UID: types.UID(fmt.Sprintf("u%d", m.made)), CreationTimestamp: metav1.NewTime(begin)}})
+}
+
+// Create makes a resource; it has no outbox yet.
+func (m *model) Create(t *rapid.T) {
+	if len(m.live) > 4 {
+		t.Skip("enough")
+	}
+	m.create(fmt.Sprintf("n%d", m.made))
+}
+
+// Append is a controller's write: it drops what is durable and appends.
+func (m *model) Append(t *rapid.T) {
+	obj := m.pick(t)
+	m.trim(obj)
+	for range rapid.IntRange(1, 4).Draw(t, "entries") {
+		next, _, err := outbox.Append(obj.Status.Outbox, outbox.SourceOf(obj), outbox.Change{
+			Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"n": rapid.Int().Draw(t, "n") % 1000}}, begin.Add(time.Duration(len(m.due))*time.Second), outbox.DefaultLimits())
+		if err != nil {
+			t.Fatal(err)
+		}
+		obj.Status.Outbox = next
+		if rapid.IntRange(0, 9).Draw(t, "unknown") == 0 {
+			m.unknown[next.HeadHash] = true
+		}
+	}
+}
+
+// Trim is the relay's patch.
+func (m *model) Trim(t *rapid.T) { m.trim(m.pick(t)) }
+
+func (m *model) trim(obj *v1alpha1.NotificationRequest) {
+	if o := obj.Status.Outbox; o != nil {
+		o.Entries = slices.Clone(o.Above(m.tracker.watermark(obj.UID)))
+	}
+}
+
+// Read is a reconciler's Get.
+func (m *model) Read(t *rapid.T) {
+	obj := m.pick(t)
+	if obj.Status.Outbox == nil || slices.ContainsFunc(m.offered, func(r reading) bool { return r.obj.UID == obj.UID }) {
+		t.Skip("nothing to read, or read already")
+	}
+	m.offered = append(m.offered, reading{obj: obj.DeepCopy(), seen: m.tracker.seen()})
+}
+
+// Offer is the same reconciler's next step. The resource may be gone by now.
+func (m *model) Offer(t *rapid.T) {
+	if len(m.offered) == 0 {
+		t.Skip("nothing read")
+	}
+	i := rapid.IntRange(0, len(m.offered)-1).Draw(t, "which")
+	r := m.offered[i]
+	m.offered = slices.Delete(m.offered, i, i+1)
+	if m.tracker.offer(m.kind, r.obj, r.seen) {
+		m.show(r.obj)
+	}
+}
+
+func (m *model) show(obj *v1alpha1.NotificationRequest) {
+	for _, e := range obj.Status.Outbox.Entries {
+		m.due[e.Hash] = obj.UID
+	}
+}
+
+// Depart is the deletion of a resource whose finalizer was stripped, as its event says it.
+func (m *model) Depart(t *rapid.T) {
+	obj := m.pick(t)
+	m.live = slices.DeleteFunc(m.live, func(o *v1alpha1.NotificationRequest) bool { return o == obj })
+	m.gone[obj.UID] = true
+	before := m.tracker.departed
+	m.tracker.depart(t.Context(), m.kind, obj)
+	if obj.Status.Outbox == nil {
+		return
+	}
+	m.show(obj)
+	if r := m.tracker.byUID[obj.UID]; r == nil { // dropped, held, or nothing left to drain
+		if m.tracker.departed != before {
+			t.Fatalf("%s is forgotten, and still counted", obj.UID)
+		}
+		m.excuse(obj, before+len(obj.Status.Outbox.Above(m.tracker.watermark(obj.UID))) > m.tracker.config.MaxDeparted)
+	}
+}
+
+// excuse takes off what the tracker says it gave up: what it dropped, or what stands behind an entry that nobody can read.
+func (m *model) excuse(obj *v1alpha1.NotificationRequest, dropped bool) {
+	held := false
+	for _, e := range obj.Status.Outbox.Entries {
+		held = held || m.unknown[e.Hash] && !m.durable[e.Hash]
+		if dropped || held {
+			delete(m.due, e.Hash)
+		}
+	}
+}
+
+// Restore puts a resource back to an older state of etcd: entries of its end are gone, and their sequences are given out again.
+func (m *model) Restore(t *rapid.T) {
+	obj := m.pick(t)
+	o := obj.Status.Outbox
+	if o == nil || len(o.Entries) < 2 || slices.ContainsFunc(m.offered, func(r reading) bool { return r.obj.UID == obj.UID }) {
+		t.Skip("nothing to lose")
+	}
+	keep := rapid.IntRange(1, len(o.Entries)-1).Draw(t, "keep")
+	for _, e := range o.Entries[keep:] {
+		delete(m.due, e.Hash)
+	}
+	o.Entries = slices.Clone(o.Entries[:keep])
+	last := o.Entries[keep-1]
+	o.LastSequence, o.HeadHash = last.Sequence, last.Hash
+	m.restored[obj.UID] = true
+}
+
+// Take is the flusher's next batch.
+func (m *model) Take(t *rapid.T) {
+	if m.flight != nil {
+		t.Skip("one at a time")
+	}
+	m.take(t)
+}
+
+func (m *model) take(t *rapid.T) {
+	f := m.tracker.take()
+	if len(f.items) == 0 {
+		return
+	}
+	if len(f.items) > m.tracker.config.BatchRows {
+		t.Fatalf("%d items in a batch of %d", len(f.items), m.tracker.config.BatchRows)
+	}
+	ids := map[string]bool{}
+	for _, i := range f.items {
+		if i.Refused != "" || ids[i.Entry.ID] {
+			t.Fatalf("%s: refused %q, or twice in one batch", i.Entry.ID, i.Refused)
+		}
+		ids[i.Entry.ID] = true
+	}
+	m.flight = &f
+}
+
+// Settle is a COMMIT that was acknowledged.
+func (m *model) Settle(t *rapid.T) {
+	if m.flight == nil {
+		t.Skip("nothing under way")
+	}
+	outcomes := make([]Outcome, len(m.flight.items))
+	for i, item := range m.flight.items {
+		if m.unknown[item.Entry.Hash] {
+			outcomes[i].Result = Held
+			continue
+		}
+		outcomes[i].Result = rapid.SampledFrom([]Result{Stored, Present, DeadLettered, Conflicting}).Draw(t, "outcome")
+		m.durable[item.Entry.Hash] = true
+	}
+	f := *m.flight
+	m.flight = nil
+	m.tracker.settle(f, outcomes)
+	for uid := range f.to {
+		if m.gone[uid] && m.tracker.byUID[uid] == nil {
+			m.excuseAll(uid)
+		}
+	}
+}
+
+// excuseAll takes off what was behind an unknown entry when its departed resource was given up.
+func (m *model) excuseAll(uid types.UID) {
+	held := slices.ContainsFunc(m.entriesDue(uid), func(hash string) bool { return m.unknown[hash] })
+	for _, hash := range m.entriesDue(uid) {
+		if held && !m.durable[hash] {
+			delete(m.due, hash)
+		}
+	}
+}
+
+func (m *model) entriesDue(uid types.UID) (hashes []string) {
+	for hash, of := range m.due {
+		if of == uid {
+			hashes = append(hashes, hash)
+		}
+	}
+	return hashes
+}
+
+// Fail is an error: the COMMIT may have happened.
+func (m *model) Fail(t *rapid.T) {
+	if m.flight == nil {
+		t.Skip("nothing under way")
+	}
+	if rapid.Bool().Draw(t, "committed") {
+		for _, item := range m.flight.items {
+			m.durable[item.Entry.Hash] = !m.unknown[item.Entry.Hash]
+		}
+	}
+	m.tracker.back(*m.flight)
+	m.flight = nil
+}
+
+// Upgrade is another relay, of a newer release, which knows what this one does not, and trims.
+func (m *model) Upgrade(t *rapid.T) {
+	obj := m.pick(t)
+	o := obj.Status.Outbox
+	if o == nil || len(o.Entries) == 0 || !m.unknown[o.Entries[0].Hash] || slices.ContainsFunc(m.offered, func(r reading) bool { return r.obj.UID == obj.UID }) {
+		t.Skip("nothing unknown in front")
+	}
+	delete(m.due, o.Entries[0].Hash)
+	o.Entries = slices.Clone(o.Entries[1:])
+}
+
+// Check holds after every step.
+func (m *model) Check(t *rapid.T) {
+	tr := m.tracker
+	at := map[types.UID]int{}
+	for _, uid := range tr.dirty {
+		at[uid]++
+	}
+	departed := 0
+	for uid, r := range tr.byUID {
+		if r.dirty && at[uid] != 1 {
+			t.Fatalf("%s is dirty and stands %d times in line", uid, at[uid])
+		}
+		if n := len(r.sendable()); n > 0 && !r.dirty && r.flying == 0 {
+			t.Fatalf("%s has %d entries to send, and nobody will", uid, n)
+		}
+		if r.flying > 0 && m.flight == nil {
+			t.Fatalf("%s flies in no flight", uid)
+		}
+		if r.departed {
+			departed += len(r.pending)
+			if !r.dirty && r.flying == 0 {
+				t.Fatalf("%s departed, and is kept for nothing", uid)
+			}
+		} else if m.gone[uid] {
+			t.Fatalf("%s is gone, and is kept for ever", uid)
+		}
+		if w := r.watermark; w.Sequence > 0 {
+			if !m.durable[w.Hash] {
+				t.Fatalf("the watermark of %s is at %d, which is not durable", uid, w.Sequence)
+			}
+			if w.Sequence < m.highest[uid] && !m.restored[uid] {
+				t.Fatalf("the watermark of %s went from %d back to %d", uid, m.highest[uid], w.Sequence)
+			}
+			m.highest[uid] = w.Sequence
+		}
+	}
+	for _, obj := range m.live {
+		o := obj.Status.Outbox
+		if o == nil {
+			continue
+		}
+		for _, e := range o.Entries[:len(o.Entries)-len(o.Above(tr.watermark(obj.UID)))] {
+			if !m.durable[e.Hash] {
+				t.Fatalf("entry %d of %s may be trimmed, and is not durable", e.Sequence, obj.UID)
+			}
+		}
+	}
+	if departed != tr.departed {
+		t.Fatalf("%d entries of departed resources are counted, there are %d", tr.departed, departed)
+	}
+}
+
+// finish lets everything settle down, and asks for each entry that the tracker was ever shown.
+func (m *model) finish(t *rapid.T) {
+	if m.flight != nil {
+		m.Fail(t)
+	}
+	m.offered = nil
+	for range 2 {
+		for _, obj := range m.live {
+			if obj.Status.Outbox != nil {
+				m.tracker.offer(m.kind, obj, m.tracker.seen())
+				m.show(obj)
+			}
+		}
+		for m.take(t); m.flight != nil; m.take(t) {
+			m.Settle(t)
+			m.Check(t)
+		}
+	}
+	for _, obj := range m.live {
+		m.excuseHeld(obj)
+	}
+	for hash, uid := range m.due {
+		if !m.durable[hash] {
+			t.Fatalf("an entry of %s was lost", uid)
+		}
+	}
+	if m.tracker.departed != 0 {
+		t.Fatalf("%d entries of departed resources are left", m.tracker.departed)
+	}
+	for uid := range m.gone {
+		if m.tracker.byUID[uid] != nil {
+			t.Fatalf("%s is gone, and still there", uid)
+		}
+	}
+}
+
+// excuseHeld takes off what rightly stays pending.
+func (m *model) excuseHeld(obj *v1alpha1.NotificationRequest) {
+	if obj.Status.Outbox == nil {
+		return
+	}
+	held := false
+	for _, e := range obj.Status.Outbox.Entries {
+		held = held || m.unknown[e.Hash]
+		if held {
+			delete(m.due, e.Hash)
+		}
+	}
+}
+
+func TestTheTrackerLosesNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := newModel(t)
+		t.Repeat(map[string]func(*rapid.T){
+			"Create": m.Create, "Append": m.Append, "Trim": m.Trim, "Read": m.Read, "Offer": m.Offer, "Depart": m.Depart,
+			"Restore": m.Restore, "Take": m.Take, "Settle": m.Settle, "Fail": m.Fail, "Upgrade": m.Upgrade, "": m.Check,
+		})
+		m.finish(t)
+	})
+}
