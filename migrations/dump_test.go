@@ -29,7 +29,7 @@ var dumpQueries = []string{
 	  ORDER BY 1`,
 	`SELECT 'index ' || regexp_replace(indexdef, ' ON [^ .]+\.', ' ON ') FROM pg_indexes WHERE schemaname = current_schema() AND tablename <> 'holdfast_migrations' ORDER BY 1`,
 	`SELECT format('trigger %s enabled=%s', regexp_replace(pg_get_triggerdef(oid), ' ON [^ .]+\.', ' ON '), tgenabled) FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgrelid::regclass::text, tgname`,
-	`SELECT format('function %s owner %s %s', proname, pg_get_userbyid(proowner), regexp_replace(prosrc, '\s+', ' ', 'g'))
+	`SELECT format('function %s owner %s%s %s', proname, pg_get_userbyid(proowner), CASE WHEN prosecdef THEN ' security definer' ELSE '' END, regexp_replace(prosrc, '\s+', ' ', 'g'))
 	   FROM pg_proc WHERE pronamespace = current_schema()::regnamespace ORDER BY proname`,
 	`SELECT format('grant %s on %s to %s', string_agg(x.privilege_type, ', ' ORDER BY x.privilege_type), c.relname, pg_get_userbyid(x.grantee))
 	   FROM pg_class c, aclexplode(c.relacl) x WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r' AND x.grantee <> c.relowner
@@ -37,6 +37,8 @@ var dumpQueries = []string{
 	`SELECT format('grant %s on %s (%s) to %s', x.privilege_type, c.relname, string_agg(a.attname, ', ' ORDER BY a.attnum), pg_get_userbyid(x.grantee))
 	   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid, aclexplode(a.attacl) x WHERE c.relnamespace = current_schema()::regnamespace
 	  GROUP BY c.relname, x.privilege_type, x.grantee ORDER BY 1`,
+	`SELECT format('grant EXECUTE on %s to %s', p.proname, CASE WHEN x.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(x.grantee)::text END)
+	   FROM pg_proc p, aclexplode(coalesce(p.proacl, acldefault('f', p.proowner))) x WHERE p.pronamespace = current_schema()::regnamespace AND x.grantee <> p.proowner ORDER BY 1`,
 	`SELECT format('role %s login=%s', rolname, rolcanlogin) FROM pg_roles WHERE rolname LIKE 'holdfast\_%' AND NOT rolcanlogin ORDER BY 1`,
 }
 

@@ -158,3 +158,24 @@ func TestAnotherSchema(t *testing.T) {
 	g.Expect(Check(t.Context(), connect(t, url+"&search_path=audit"))).To(Succeed())
 	g.Expect(Check(t.Context(), db)).To(MatchError(ErrMissing))
 }
+
+func TestTheWriterComparesWhatItMayNotRead(t *testing.T) {
+	g := NewWithT(t)
+	db, url := migrated(t)
+	const id = "019ab3c4-0000-7000-8000-000000000001"
+	execute(t, db, "INSERT INTO notification_audit (id, remediation_id, notification_requested_at, event, phase, final, recorded_at, schema_version, entry) VALUES ('"+id+"', 'r', now(), 'Posted', '', false, now(), 1, '{\"a\":1}')")
+	writer := connect(t, login(t, db, url, "may_compare", "holdfast_writer"))
+	execute(t, writer, "CREATE TEMPORARY TABLE notification_audit (id uuid, entry text); INSERT INTO notification_audit VALUES ('"+id+"', 'forged')")
+	var answers string
+	g.Expect(writer.QueryRowContext(t.Context(), `SELECT string_agg(place || ' ' || same, ', ' ORDER BY place) FROM holdfast_same_entry('notification_audit', $1, $2)`,
+		[]string{id, id, "019ab3c4-0000-7000-8000-000000000002"}, []string{`{"a":1}`, "forged", ""}).Scan(&answers)).To(Succeed())
+	g.Expect(answers).To(Equal("1 true, 2 false"), "of the real table, and nothing of an id that is not there")
+
+	for _, table := range []string{"resource_audit", "audit_dead_letter", "pg_authid", `notification_audit"; DROP TABLE x; --`} {
+		_, err := writer.ExecContext(t.Context(), "SELECT * FROM holdfast_same_entry($1, '{}', '{}')", table)
+		g.Expect(err).To(refusedWith("22023"), table)
+	}
+	stranger := connect(t, login(t, db, url, "may_not_compare"))
+	_, err := stranger.ExecContext(t.Context(), "SELECT * FROM holdfast_same_entry('notification_audit', '{}', '{}')")
+	g.Expect(err).To(refusedWith("42501"))
+}

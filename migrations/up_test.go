@@ -25,16 +25,16 @@ func TestUp(t *testing.T) {
 	var said bytes.Buffer
 	g.Expect(Up(t.Context(), url, &said)).To(Succeed())
 	g.Expect(lines(&said)).To(ConsistOf(
-		HavePrefix("applied 00001_tables.sql in "), HavePrefix("applied 00002_append_only.sql in "), HavePrefix("applied 00003_roles.sql in "),
-		Equal("the schema is at version 3")))
+		HavePrefix("applied 00001_tables.sql in "), HavePrefix("applied 00002_append_only.sql in "), HavePrefix("applied 00003_roles.sql in "), HavePrefix("applied 00004_posted.sql in "),
+		Equal("the schema is at version 4")))
 	g.Expect(Check(t.Context(), db)).To(Succeed())
 
 	said.Reset()
 	g.Expect(Up(t.Context(), url, &said)).To(Succeed(), "again")
-	g.Expect(lines(&said)).To(ConsistOf("the schema is at version 3"))
+	g.Expect(lines(&said)).To(ConsistOf("the schema is at version 4"))
 	all, err := Status(t.Context(), url)
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(all).To(HaveLen(3))
+	g.Expect(all).To(HaveLen(4))
 	for _, v := range all {
 		g.Expect(v.State).To(Equal(Applied))
 		g.Expect(*v.AppliedAt).To(BeTemporally("~", time.Now(), time.Minute))
@@ -52,7 +52,7 @@ func TestEightAtOnce(t *testing.T) {
 	g.Expect(Check(t.Context(), db)).To(Succeed())
 	var applied int
 	g.Expect(db.QueryRowContext(t.Context(), "SELECT count(*) FROM holdfast_migrations WHERE version_id > 0").Scan(&applied)).To(Succeed())
-	g.Expect(applied).To(Equal(3))
+	g.Expect(applied).To(Equal(4))
 }
 
 // Roles belong to the server: on a new one, all of these want to make them.
@@ -97,7 +97,7 @@ func TestKilledHalfWay(t *testing.T) {
 	g.Expect(obstacle.Rollback()).To(Succeed())
 	var said bytes.Buffer
 	g.Expect(Up(t.Context(), url, &said)).To(Succeed())
-	g.Expect(lines(&said)).To(HaveLen(2), said.String())
+	g.Expect(lines(&said)).To(HaveLen(3), said.String())
 	g.Expect(Check(t.Context(), db)).To(Succeed())
 }
 
@@ -132,7 +132,7 @@ func TestOlderNewerLost(t *testing.T) {
 		db, url := migrated(t)
 		execute(t, db, "INSERT INTO holdfast_migrations (version_id, is_applied) VALUES (99, true)")
 		g.Expect(Check(t.Context(), db)).To(MatchError(ErrNewer))
-		g.Expect(Check(t.Context(), db)).To(MatchError(ContainSubstring("it is at version 99, this release knows 3; run a release of Holdfast that knows version 99")))
+		g.Expect(Check(t.Context(), db)).To(MatchError(ContainSubstring("it is at version 99, this release knows 4; run a release of Holdfast that knows version 99")))
 		g.Expect(Up(t.Context(), url, nil)).To(MatchError(ErrNewer))
 		all, err := Status(t.Context(), url)
 		g.Expect(err).NotTo(HaveOccurred())

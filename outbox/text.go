@@ -32,6 +32,12 @@ func Bound(text string, max int) string {
 	return text[:keep] + marker
 }
 
+// CanonicalRecord is the form in which records are kept: RFC 8785 JSON of an object, given as JSON text, in which every NUL, lone surrogate and byte that is not UTF-8 became
+// U+FFFD; repaired counts the places. Numbers that a double would silently change are refused. Errors wrap ErrInvalid.
+func CanonicalRecord(text []byte) (canonical []byte, repaired int, err error) {
+	return canonicalRecord(json.RawMessage(text))
+}
+
 // canonicalRecord encodes a record so that it survives etcd and PostgreSQL unchanged: RFC 8785 JSON whose texts hold no NUL, no lone
 // surrogate and no invalid UTF-8 (each becomes U+FFFD; repaired counts them), and no integer that a double cannot hold.
 func canonicalRecord(record any) (text []byte, repaired int, err error) {
