@@ -45,8 +45,8 @@ type version struct {
 	at              time.Time
 }
 
-// staleFor bounds how long Stale waits for a cache to reach our own write: after a restored etcd it never does.
-const staleFor = 30 * time.Second
+// StaleFor bounds how long Stale waits for a cache to reach our own write: after a restored etcd it never does, and no event says so. Look again after it.
+const StaleFor = 30 * time.Second
 
 // Option changes a Writer's default.
 type Option func(*Writer)
@@ -83,12 +83,13 @@ func (w *Writer) Draft(obj Object) *Draft {
 	return &Draft{writer: w, obj: obj, base: obj.DeepCopyObject().(Object), kind: kind}
 }
 
-// Stale tells whether obj, read from a cache, is older than this writer's own last write to it. Then return, and wait for the event that is under way.
+// Stale tells whether obj, read from a cache, is older than this writer's own last write to it. Then return, and wait for the event that is under way: RequeueAfter StaleFor,
+// since after a restored etcd there is none.
 func (w *Writer) Stale(obj Object) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	last, ok := w.written[keyOf(obj)]
-	if !ok || last.uid != obj.GetUID() || w.clock.Since(last.at) > staleFor {
+	if !ok || last.uid != obj.GetUID() || w.clock.Since(last.at) > StaleFor {
 		return false
 	}
 	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), last.resourceVersion)

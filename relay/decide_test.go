@@ -141,7 +141,7 @@ func TestDepartedEntriesAreBounded(t *testing.T) {
 		obj := resource(t, 2, false, true, false)
 		obj.UID += "x"
 		obj.Name += string(rune('a' + i))
-		obj.UID = obj.UID + obj.UID[:i]
+		obj.UID += obj.UID[:i]
 		tr.depart(t.Context(), k, obj)
 	}
 	g.Expect(tr.departed).To(Equal(2))
@@ -210,7 +210,7 @@ func TestAStaleVersionIsLookedAtAgain(t *testing.T) {
 	tr.wrote(ours)
 	result, err := k.Reconcile(t.Context(), reconcile.Request{})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(result.RequeueAfter).To(Equal(staleFor))
+	g.Expect(result.RequeueAfter).To(Equal(outbox.StaleFor))
 }
 
 func TestWhatIsHeldHoldsNothingBackOnceAnotherRelayTookIt(t *testing.T) {

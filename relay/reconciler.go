@@ -46,7 +46,7 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 		return ctrl.Result{}, nil
 	case k.tracker.stale(obj):
 		// The event of our own write brings the newer version. After a restored etcd there is none.
-		return ctrl.Result{RequeueAfter: staleFor}, nil
+		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
 	case !k.tracker.offer(k, obj, seen):
 		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
 	}
@@ -89,7 +89,7 @@ func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan
 	case o.Closed && drained:
 		p.release = controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
 		// Nobody will look at the entries of what is about to vanish.
-		p.trim = covered > 0 && !(p.release && obj.GetDeletionTimestamp() != nil)
+		p.trim = covered > 0 && (!p.release || obj.GetDeletionTimestamp() == nil)
 	case covered == 0:
 	case c.Limits.AboveSoft(o.Entries):
 		p.trim = true

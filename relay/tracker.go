@@ -16,9 +16,6 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// staleFor bounds how long the relay waits for a cache to reach its own write: after a restored etcd it never does.
-const staleFor = 30 * time.Second
-
 // tracker is the relay's memory, by uid. All of it can be lost.
 type tracker struct {
 	config Config
@@ -189,7 +186,7 @@ func (t *tracker) stale(obj outbox.Object) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := t.byUID[obj.GetUID()]
-	if r == nil || r.written == "" || t.config.Clock.Since(r.writtenAt) > staleFor {
+	if r == nil || r.written == "" || t.config.Clock.Since(r.writtenAt) > outbox.StaleFor {
 		return false
 	}
 	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), r.written)

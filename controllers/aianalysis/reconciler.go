@@ -160,7 +160,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if r.writer.Stale(a) {
-		return ctrl.Result{}, nil
+		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
 	}
 	if o := a.Status.Outbox; o != nil && o.Closed {
 		r.runs.drop(req.NamespacedName)

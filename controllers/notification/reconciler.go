@@ -104,7 +104,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, fmt.Errorf("read the notification: %w", err)
 	}
 	if r.writer.Stale(nr) {
-		return ctrl.Result{}, nil
+		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
 	}
 	if o := nr.GetOutbox(); o != nil && o.Closed || released(nr) {
 		r.courier.forget(req.NamespacedName)

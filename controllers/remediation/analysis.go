@@ -21,7 +21,8 @@ func (r *Reconciler) receive(ctx context.Context, s *scope) (ctrl.Result, error)
 
 // startAnalysis makes the analysis and waits for it.
 func (r *Reconciler) startAnalysis(ctx context.Context, s *scope) (ctrl.Result, error) {
-	if reason, _ := overdue(s.rr, s.now); reason != "" {
+	// An analysis that an earlier process made, and did not live to say so, is taken up first: it has to be stopped.
+	if reason, _ := overdue(s.rr, s.now); reason != "" && s.analysis == nil {
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, reason})
 	}
 	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
@@ -60,6 +61,8 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 	}
 	reason, next := overdue(s.rr, s.now)
 	switch {
+	case s.workflow != nil: // made by an earlier process that did not live to say so
+		return r.startWorkflow(ctx, s)
 	case reason != "" && !closed(a):
 		_, err := r.cancelChildren(ctx, s)
 		return ctrl.Result{}, err

@@ -80,7 +80,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	if r.writer.Stale(rr) {
-		return ctrl.Result{}, nil
+		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
 	}
 	s, err := r.newScope(ctx, rr)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -313,4 +314,48 @@ func TestGoneIsQuiet(t *testing.T) {
 	f.Expect(apierrors.IsNotFound(env.Client.Get(ctx, client.ObjectKeyFromObject(f.rr), f.rr))).To(BeTrue())
 	_, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
 	f.Expect(err).NotTo(HaveOccurred())
+}
+
+func TestADeadlineBetweenMakingAChildAndSayingSoLeavesNothingRunning(t *testing.T) {
+	for name, begin := range map[string]func(*fixture){
+		"the analysis": func(f *fixture) { f.dieAt = 4 }, // finalizer, Received, the analysis, and what would have said so
+		"the workflow": func(f *fixture) {
+			f.reconcile()
+			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
+			f.dieAt = 2
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t)
+			begin(f)
+			_, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
+			f.Expect(err).To(MatchError(errDied))
+			f.start()
+			f.step(3 * time.Hour)
+			f.reconcile()
+			if name == "the analysis" {
+				f.Expect(f.analysis().Spec.Cancel).To(BeTrue())
+				return
+			}
+			f.Expect(f.workflow().Spec.Cancel).To(BeTrue())
+			f.endWorkflow(v1alpha1.WorkflowCancelled, "")
+			f.reconcile()
+			f.Expect(f.live().Status.Outcome).To(Equal("timed-out"))
+			f.Expect(f.live().Status.WorkflowStartedTime).NotTo(BeNil())
+		})
+	}
+}
+
+func TestTheLargestAlertCanBeRecorded(t *testing.T) {
+	f := setup(t, func(rr *v1alpha1.RemediationRequest) {
+		rr.Spec.Signal.Labels = map[string]v1alpha1.LabelValue{}
+		for i := range 64 {
+			rr.Spec.Signal.Labels[fmt.Sprintf("label-%02d", i)] = v1alpha1.LabelValue(strings.Repeat("😀", 256))
+		}
+	})
+	f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAnalyzing))
+	kept := f.record(0).SignalContext.Labels
+	f.Expect(kept).To(HaveKey("label-00"))
+	f.Expect(kept).To(HaveKeyWithValue("holdfast.dev/cut", ContainSubstring("of 64 labels, sha256 of all ")))
 }

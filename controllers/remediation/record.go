@@ -1,11 +1,16 @@
 package remediation
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 // Record is the audit record of a request as it stands.
@@ -36,10 +41,22 @@ func Record(rr *v1alpha1.RemediationRequest) models.Orchestration {
 	return r
 }
 
+// labelBytes of an alert's labels are kept in each entry: the record must fit whatever the alert says, or nothing could be recorded, not even the end.
+const labelBytes = 16 << 10
+
+// cutLabel says what was left out.
+const cutLabel = "holdfast.dev/cut"
+
+// labels keeps the alert's labels by their names until the bytes are used up, and names what does not fit: how many, and the SHA-256 of all as JSON.
 func labels(in map[string]v1alpha1.LabelValue) map[string]string {
-	out := make(map[string]string, len(in))
-	for k, v := range in {
-		out[k] = string(v)
+	out, bytes := make(map[string]string, len(in)), 0
+	for _, k := range slices.Sorted(maps.Keys(in)) {
+		if bytes += len(k) + len(in[k]); bytes > labelBytes {
+			all, _ := json.Marshal(in) // a map of texts always encodes
+			out[cutLabel] = fmt.Sprintf("%d of %d labels, sha256 of all %s", len(in)-len(out), len(in), outbox.Hash(all))
+			break
+		}
+		out[k] = string(in[k])
 	}
 	return out
 }

@@ -45,7 +45,8 @@ func fetch[T outbox.Object](ctx context.Context, r *Reconciler, rr *v1alpha1.Rem
 	var none T
 	key := client.ObjectKey{Namespace: rr.Namespace, Name: name}
 	err := r.client.Get(ctx, key, child)
-	ending := rr.Spec.Cancel || rr.DeletionTimestamp != nil
+	late, _ := overdue(rr, r.clock.Now())
+	ending := rr.Spec.Cancel || rr.DeletionTimestamp != nil || late != ""
 	if apierrors.IsNotFound(err) && (recorded != "" || ending) {
 		err = r.live.Get(ctx, key, child)
 	}

@@ -15,15 +15,17 @@ func (r *Reconciler) startWorkflow(ctx context.Context, s *scope) (ctrl.Result, 
 	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
 	}
-	execution, err := r.render(s)
-	if err != nil {
-		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, err.Error()})
+	if s.workflow == nil {
+		execution, err := r.render(s)
+		if err != nil {
+			return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, err.Error()})
+		}
+		if err := r.create(ctx, s.rr, workflowName(s.rr), execution); err != nil {
+			return r.refused(ctx, s, err)
+		}
+		s.workflow = execution
 	}
-	if err := r.create(ctx, s.rr, workflowName(s.rr), execution); err != nil {
-		return r.refused(ctx, s, err)
-	}
-	s.workflow = execution
-	s.rr.Status.Workflow = execution.Name
+	s.rr.Status.Workflow = s.workflow.Name
 	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationExecuting, "WorkflowStarted")
 }
 

@@ -102,7 +102,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return ctrl.Result{}, fmt.Errorf("read the workflow: %w", err)
 	}
-	if closed(wfe) || released(wfe) || r.writer.Stale(wfe) {
+	if r.writer.Stale(wfe) {
+		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
+	}
+	if closed(wfe) || released(wfe) {
 		return ctrl.Result{}, nil
 	}
 	s := &scope{wfe: wfe, status: &wfe.Status, draft: r.writer.Draft(wfe), now: r.clock.Now()}

@@ -59,8 +59,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	} else if err != nil {
 		return ctrl.Result{}, fmt.Errorf("read the backup: %w", err)
 	}
-	if r.writer.Stale(b) || b.Status.Outbox != nil && b.Status.Outbox.Closed {
-		return ctrl.Result{}, nil // the cache is behind our own last write, or the record has ended
+	if r.writer.Stale(b) {
+		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil // the cache is behind our own last write
+	}
+	if b.Status.Outbox != nil && b.Status.Outbox.Closed {
+		return ctrl.Result{}, nil
 	}
 	res, err := r.advance(ctx, b, r.writer.Draft(b))
 	switch {
