@@ -52,7 +52,7 @@ func labels(in map[string]v1alpha1.LabelValue) map[string]string {
 	out, bytes := make(map[string]string, len(in)), 0
 	for _, k := range slices.Sorted(maps.Keys(in)) {
 		if bytes += len(k) + len(in[k]); bytes > labelBytes {
-			all, _ := json.Marshal(in) // a map of texts always encodes
+			all, _ := json.Marshal(in) //nolint:errchkjson // a map of texts always encodes
 			out[cutLabel] = fmt.Sprintf("%d of %d labels, sha256 of all %s", len(in)-len(out), len(in), outbox.Hash(all))
 			break
 		}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -39,11 +40,13 @@ type Env struct {
 	Postgres *localcluster.Postgres
 	// DatabaseURL is a migrated database of this suite's own.
 	DatabaseURL string
+
+	before goleak.Option // what ran before Start
 }
 
 // Start brings up etcd, kube-apiserver, and PostgreSQL, and installs everything. Stop when done.
 func Start(ctx context.Context) (*Env, error) {
-	e := &Env{Scheme: Scheme()}
+	e := &Env{Scheme: Scheme(), before: goleak.IgnoreCurrent()}
 	if err := e.bringUp(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("test environment: %w", err), e.Stop())
 	}
@@ -69,7 +72,7 @@ func (e *Env) bringUp(ctx context.Context) (err error) {
 	return err
 }
 
-// Stop ends what Start began; it may be called on a nil or half-started Env.
+// Stop ends what Start began, and fails when the suite has left a goroutine behind. It may be called on a nil or half-started Env.
 func (e *Env) Stop() error {
 	if e == nil {
 		return nil
@@ -81,7 +84,10 @@ func (e *Env) Stop() error {
 	if e.Postgres != nil {
 		errs = append(errs, e.Postgres.Close())
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return goleak.Find(e.before)
 }
 
 // LogTo takes what managers log; a suite points it at GinkgoWriter.
