@@ -7,11 +7,13 @@ import (
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 var errAway = errors.New("the API server is away")
@@ -167,7 +169,7 @@ var _ = Describe("a process that lives on", func() {
 		p.reconcile(a)
 		p.answered(a)
 		stale = true
-		Expect(p.reconcile(a)).To(BeZero())
+		Expect(p.reconcile(a)).To(Equal(ctrl.Result{RequeueAfter: outbox.StaleFor}))
 		Expect(p.expert.questions()).To(Equal(1))
 		Expect(p.runs.byKey).To(HaveLen(1), "the answer is still there")
 	})
