@@ -49,8 +49,8 @@ func folders(t *testing.T) []string {
 	for i := range found {
 		found[i] = filepath.Dir(found[i])
 	}
-	NewWithT(t).Expect(found).To(ContainElements("admission", "crd", "default", "manager", "prometheus", "rbac", "samples"))
-	return found
+	NewWithT(t).Expect(found).To(ContainElements("admission", "crd", "default", "manager", "prometheus", "rbac", "samples", "storage"))
+	return append(found, "storage/samples")
 }
 
 // apply is a server-side apply, strict about fields that nobody knows.
@@ -96,30 +96,35 @@ func TestTheDefaultHasWhatInstallApplies(t *testing.T) {
 	g.Expect(names).NotTo(HaveKey("MutatingAdmissionPolicy holdfast-finalizer"), "it is optional")
 }
 
-// deploymentOf is the manager's.
-func deploymentOf(t *testing.T) *appsv1.Deployment {
+// deploymentOf is the one of a folder.
+func deploymentOf(t *testing.T, folder string) *appsv1.Deployment {
 	t.Helper()
 	g := NewWithT(t)
-	found := ofKind(build(t, "manager"), "Deployment")
+	found := ofKind(build(t, folder), "Deployment")
 	g.Expect(found).To(HaveLen(1))
 	deployment := &appsv1.Deployment{}
 	g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(found[0].Object, deployment)).To(Succeed())
 	return deployment
 }
 
-func TestTheManagerRunsUnderRestrictedPodSecurity(t *testing.T) {
+func TestTheServicesRunUnderRestrictedPodSecurity(t *testing.T) {
 	g := NewWithT(t)
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "config-", Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}}}
 	g.Expect(as(t, "").Create(t.Context(), ns)).To(Succeed())
-	deployment := deploymentOf(t)
-	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "manager-", Namespace: ns.Name}, Spec: deployment.Spec.Template.Spec}
-	g.Expect(as(t, "").Create(t.Context(), pod, client.DryRunAll)).To(Succeed())
-	g.Expect(pod.Spec.Containers[0].SecurityContext.ReadOnlyRootFilesystem).To(HaveValue(BeTrue()))
+	for _, folder := range []string{"manager", "storage"} {
+		t.Run(folder, func(t *testing.T) {
+			g := NewWithT(t)
+			deployment := deploymentOf(t, folder)
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: folder + "-", Namespace: ns.Name}, Spec: deployment.Spec.Template.Spec}
+			g.Expect(as(t, "").Create(t.Context(), pod, client.DryRunAll)).To(Succeed())
+			g.Expect(pod.Spec.Containers[0].SecurityContext.ReadOnlyRootFilesystem).To(HaveValue(BeTrue()))
 
-	pod = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "manager-", Namespace: ns.Name}, Spec: deployment.Spec.Template.Spec}
-	pod.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = new(bool)
-	*pod.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = true
-	g.Expect(as(t, "").Create(t.Context(), pod, client.DryRunAll)).To(MatchError(ContainSubstring(`violates PodSecurity "restricted`)), "the namespace enforces it")
+			pod = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: folder + "-", Namespace: ns.Name}, Spec: deployment.Spec.Template.Spec}
+			pod.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = new(bool)
+			*pod.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = true
+			g.Expect(as(t, "").Create(t.Context(), pod, client.DryRunAll)).To(MatchError(ContainSubstring(`violates PodSecurity "restricted`)), "the namespace enforces it")
+		})
+	}
 }
 
 func TestTheFinalizerComponentPutsItOnEachKind(t *testing.T) {

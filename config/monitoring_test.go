@@ -2,11 +2,14 @@ package config_test
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
@@ -26,8 +29,15 @@ type (
 				MatchLabels map[string]string `json:"matchLabels"`
 			} `json:"selector"`
 			PodMetricsEndpoints []struct {
-				Port     string `json:"port"`
-				Interval string `json:"interval"`
+				Port      string `json:"port"`
+				Interval  string `json:"interval"`
+				Scheme    string `json:"scheme"`
+				TLSConfig struct {
+					InsecureSkipVerify bool `json:"insecureSkipVerify"`
+				} `json:"tlsConfig"`
+				Authorization struct {
+					Credentials corev1.SecretKeySelector `json:"credentials"`
+				} `json:"authorization"`
 			} `json:"podMetricsEndpoints"`
 		} `json:"spec"`
 	}
@@ -79,24 +89,36 @@ func TestAlerts(t *testing.T) {
 	}
 }
 
-func TestThePodMonitorFindsTheManager(t *testing.T) {
-	g := NewWithT(t)
-	found := ofKind(build(t, "prometheus"), "PodMonitor")
-	g.Expect(found).To(HaveLen(1))
-	monitor := &podMonitor{}
-	g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(found[0].Object, monitor, true)).To(Succeed())
-	g.Expect(monitor.Spec.PodMetricsEndpoints).To(HaveLen(1))
+func TestThePodMonitorsFindTheServices(t *testing.T) {
+	objects := build(t, "prometheus")
+	for _, component := range []string{"manager", "storage"} {
+		t.Run(component, func(t *testing.T) {
+			g := NewWithT(t)
+			name := "holdfast-" + component
+			found := slices.DeleteFunc(ofKind(objects, "PodMonitor"), func(o *unstructured.Unstructured) bool { return o.GetName() != name })
+			g.Expect(found).To(HaveLen(1))
+			monitor := &podMonitor{}
+			g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(found[0].Object, monitor, true)).To(Succeed())
+			g.Expect(monitor.Spec.PodMetricsEndpoints).To(HaveLen(1))
+			endpoint := monitor.Spec.PodMetricsEndpoints[0]
 
-	deployment := deploymentOf(t)
-	g.Expect(found[0].GetNamespace()).To(Equal(deployment.Namespace))
-	for key, value := range monitor.Spec.Selector.MatchLabels {
-		g.Expect(deployment.Spec.Template.Labels).To(HaveKeyWithValue(key, value))
+			deployment := deploymentOf(t, component)
+			g.Expect(found[0].GetNamespace()).To(Equal(deployment.Namespace))
+			for key, value := range monitor.Spec.Selector.MatchLabels {
+				g.Expect(deployment.Spec.Template.Labels).To(HaveKeyWithValue(key, value))
+			}
+			var ports []string
+			for _, port := range deployment.Spec.Template.Spec.Containers[0].Ports {
+				ports = append(ports, port.Name)
+			}
+			g.Expect(ports).To(ContainElement(endpoint.Port))
+			g.Expect(endpoint.Scheme).To(Equal("https"), "tokens go over TLS only")
+			g.Expect(endpoint.Authorization.Credentials.Key).To(Equal("token"))
+			secret := ofKind(objects, "Secret")[0]
+			g.Expect(secret.GetName()).To(Equal(endpoint.Authorization.Credentials.Name))
+			g.Expect(secret.GetNamespace()).To(Equal(found[0].GetNamespace()), "a PodMonitor reads Secrets of its own namespace")
+		})
 	}
-	var ports []string
-	for _, port := range deployment.Spec.Template.Spec.Containers[0].Ports {
-		ports = append(ports, port.Name)
-	}
-	g.Expect(ports).To(ContainElement(monitor.Spec.PodMetricsEndpoints[0].Port))
 }
 
 // metricNames are the names of the metrics that the manager registers.

@@ -126,6 +126,8 @@ func TestRolesJoinThoseOfKubernetes(t *testing.T) {
 			"holdfast-requester": {"rbac.authorization.k8s.io/aggregate-to-edit"},
 			"holdfast-approver":  {},
 			"holdfast-manager":   {},
+
+			"holdfast-metrics-reader": {},
 		}[o.GetName()]), o.GetName())
 	}
 }
@@ -190,7 +192,7 @@ var marker = regexp.MustCompile(`(?m)^// \+kubebuilder:rbac:groups=([^,]*),resou
 func marked(t *testing.T) map[string]bool {
 	t.Helper()
 	g, asked := NewWithT(t), map[string]bool{}
-	for _, folder := range []string{"../controllers", "../relay", "../outbox"} {
+	for _, folder := range []string{"../controllers", "../relay", "../outbox", "../serving"} {
 		g.Expect(filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") {
 				return err

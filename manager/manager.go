@@ -18,7 +18,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis"
@@ -43,10 +42,16 @@ type Config struct {
 	// Investigator asked by analyses; nil: the built-in rules.
 	Investigator aianalysis.Investigator
 
-	MetricsBindAddress     string
-	HealthProbeBindAddress string
-	LeaderElect            bool
-	LeaderElectNamespace   string
+	// MetricsBindAddress is where /metrics is served, host:port; "0": nowhere.
+	MetricsBindAddress string
+	// MetricsSecure serves them over TLS, to callers who may get the non-resource URL /metrics. Without it they are anybody's who reaches the address, which
+	// must be a loopback one.
+	MetricsSecure bool
+	// MetricsCertFile and MetricsKeyFile are served then, and read again when they change; neither: a self-signed certificate.
+	MetricsCertFile, MetricsKeyFile string
+	HealthProbeBindAddress          string
+	LeaderElect                     bool
+	LeaderElectNamespace            string
 	// Namespaces to look after; none: all.
 	Namespaces []string
 	// Workers is the number of concurrent reconciles of a kind.
@@ -65,10 +70,14 @@ func New(c Config) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("manager: %w", err)
 	}
+	metrics, watch, err := metricsOptions(c)
+	if err != nil {
+		return nil, fmt.Errorf("manager: %w", err)
+	}
 	grace := shutdown
 	mgr, err := ctrl.NewManager(c.REST, ctrl.Options{
 		Scheme:                        scheme,
-		Metrics:                       metricsserver.Options{BindAddress: c.MetricsBindAddress},
+		Metrics:                       metrics,
 		HealthProbeBindAddress:        c.HealthProbeBindAddress,
 		LeaderElection:                c.LeaderElect,
 		LeaderElectionID:              "holdfast-manager",
@@ -87,6 +96,11 @@ func New(c Config) (ctrl.Manager, error) {
 	}
 	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("ping", healthz.Ping)); err != nil {
 		return nil, fmt.Errorf("manager: %w", err)
+	}
+	if watch != nil {
+		if err := mgr.Add(watch); err != nil {
+			return nil, fmt.Errorf("manager: %w", err)
+		}
 	}
 	if c.Check != nil {
 		if err := mgr.Add(&checker{check: c.Check}); err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-dev/holdfast/manager"
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/serving"
 	"github.com/holdfast-dev/holdfast/store"
 )
 
@@ -46,14 +47,22 @@ after it has flushed what it can.`,
   # Ask HolmesGPT instead of the built-in rules
   holdfast manager --investigator-url http://holmes.monitoring:5050`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.ErrOrStderr()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !cmd.Flags().Changed("metrics-secure") { // by its variable neither
+				f.config.MetricsSecure = f.secureMetrics()
+			}
+			return f.run(cmd.Context(), cmd.ErrOrStderr())
+		},
 	}
 	flags := cmd.Flags()
 	addKubeconfig(flags, &f.kubeconfig)
 	addDatabaseURL(flags, &f.databaseURL)
 	flags.StringVar(&f.cluster, "cluster-name", "", "name of this cluster in the rows (source_cluster); needed when several clusters share a database")
 	flags.IntVar(&f.poolSize, "database-pool-size", 0, "most connections to the database; 0: pool_max_conns of the URL, else 4 or the number of CPUs")
-	flags.StringVar(&f.config.MetricsBindAddress, "metrics-bind-address", ":8080", "address of /metrics; 0 turns it off")
+	flags.StringVar(&f.config.MetricsBindAddress, "metrics-bind-address", "127.0.0.1:8080", "address of /metrics; 0 turns it off")
+	flags.BoolVar(&f.config.MetricsSecure, "metrics-secure", false, "serve /metrics over TLS, to bearer tokens that may get it (ClusterRole holdfast-metrics-reader); on where the address is not a loopback one, or a certificate is given")
+	flags.StringVar(&f.config.MetricsCertFile, "metrics-cert-file", "", "certificate of /metrics with its chain, PEM, read again when it changes; empty: a self-signed one")
+	flags.StringVar(&f.config.MetricsKeyFile, "metrics-key-file", "", "its private key, PEM")
 	flags.StringVar(&f.config.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns them off")
 	flags.BoolVar(&f.config.LeaderElect, "leader-elect", false, "let one of several managers work at a time")
 	flags.StringVar(&f.config.LeaderElectNamespace, "leader-elect-namespace", "", "namespace of the lease; by default the Pod's own")
@@ -72,6 +81,11 @@ after it has flushed what it can.`,
 	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info or error")
 	flags.StringVar(&f.logFormat, "log-format", "json", "json or text")
 	return cmd
+}
+
+// secureMetrics is --metrics-secure where it was not given: plain HTTP stays on the machine.
+func (f *managerFlags) secureMetrics() bool {
+	return f.config.MetricsCertFile != "" || f.config.MetricsKeyFile != "" || !serving.Loopback(f.config.MetricsBindAddress)
 }
 
 func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
