@@ -14,13 +14,15 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/holdfast-dev/holdfast/config"
 	"github.com/holdfast-dev/holdfast/localcluster"
 	"github.com/holdfast-dev/holdfast/migrations"
 )
 
-// managerGrace is how long a manager may take to end after SIGTERM.
-const managerGrace = 20 * time.Second
+// serviceGrace is how long one of our services may take to end after SIGTERM.
+const serviceGrace = 20 * time.Second
 
 // Options say where and what to start.
 type Options struct {
@@ -28,7 +30,7 @@ type Options struct {
 	Dir string
 	// InfraOnly leaves Holdfast's own services out.
 	InfraOnly bool
-	// Program is the holdfast binary that the manager is started from.
+	// Program is the holdfast binary that the services are started from.
 	Program string
 	// Progress gets one line a step; nil is silent.
 	Progress io.Writer
@@ -45,9 +47,14 @@ type Stack struct {
 	manager   *localcluster.Running
 	// MetricsURL is where the running manager serves its metrics.
 	MetricsURL string
+
+	storage      *localcluster.Running
+	storageToken string
+	// StorageURL is the Data Storage API.
+	StorageURL string
 }
 
-// Start brings everything up and returns when it is ready: the policies are enforced, the schema is there, the manager leads. On failure nothing is left.
+// Start brings everything up and returns when it is ready: the policies are enforced, the schema is there, manager and storage service are ready. On failure nothing is left.
 func Start(ctx context.Context, o Options) (*Stack, error) {
 	if o.Progress == nil {
 		o.Progress = io.Discard
@@ -79,6 +86,9 @@ func (s *Stack) bringUp(ctx context.Context) (err error) {
 		if err := s.StartManager(ctx); err != nil {
 			return err
 		}
+		if err := s.StartStorage(ctx); err != nil {
+			return err
+		}
 	}
 	return s.writeEnv()
 }
@@ -107,7 +117,11 @@ func (s *Stack) envFile() string { return filepath.Join(s.Dir, "env") }
 
 // Env is what a Holdfast command needs, and nothing that this process inherited.
 func (s *Stack) Env() []string {
-	return []string{"KUBECONFIG=" + s.Cluster.Kubeconfig(), "HOLDFAST_DATABASE_URL=" + s.Postgres.URL()}
+	env := []string{"KUBECONFIG=" + s.Cluster.Kubeconfig(), "HOLDFAST_DATABASE_URL=" + s.Postgres.URL()}
+	if s.StorageURL != "" {
+		env = append(env, "HOLDFAST_STORAGE_URL="+s.StorageURL, "HOLDFAST_STORAGE_TOKEN="+s.storageToken)
+	}
+	return env
 }
 
 // writeEnv comes last and by rename, so that whoever sees the file can rely on all of it.
@@ -161,9 +175,9 @@ func (s *Stack) KillManager() error {
 	return m.Kill()
 }
 
-// Wait returns when ctx ends (nil) or the manager ends by itself (why).
+// Wait returns when ctx ends (nil) or one of our services ends by itself (why).
 func (s *Stack) Wait(ctx context.Context) error {
-	if s.manager == nil {
+	if s.manager == nil || s.storage == nil {
 		<-ctx.Done()
 		return nil
 	}
@@ -172,6 +186,8 @@ func (s *Stack) Wait(ctx context.Context) error {
 		return nil
 	case <-s.manager.Done():
 		return s.manager.Failure()
+	case <-s.storage.Done():
+		return s.storage.Failure()
 	}
 }
 
@@ -181,9 +197,7 @@ func (s *Stack) Stop() error {
 	if err := os.Remove(s.envFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
 		errs = append(errs, err)
 	}
-	if s.manager != nil {
-		errs = append(errs, s.manager.Stop(managerGrace))
-	}
+	errs = append(errs, s.stopServices())
 	if s.Cluster != nil {
 		errs = append(errs, s.Cluster.Stop())
 	}
@@ -194,6 +208,17 @@ func (s *Stack) Stop() error {
 		errs = append(errs, os.RemoveAll(s.Dir))
 	}
 	return errors.Join(errs...)
+}
+
+// stopServices stops ours, both at once.
+func (s *Stack) stopServices() error {
+	var together errgroup.Group
+	for _, service := range []*localcluster.Running{s.manager, s.storage} {
+		if service != nil {
+			together.Go(func() error { return service.Stop(serviceGrace) })
+		}
+	}
+	return together.Wait()
 }
 
 // freeAddress is a loopback address that nobody listens on just now.

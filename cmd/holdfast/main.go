@@ -81,6 +81,7 @@ Every flag can be given as a variable too: --database-url as HOLDFAST_DATABASE_U
 	root.SetVersionTemplate("holdfast {{.Version}}\n")
 	root.AddCommand(
 		newManagerCommand(),
+		newStorageCommand(),
 		newMigrateCommand(),
 		newVerifyCommand(),
 		newDeadLetterCommand(),

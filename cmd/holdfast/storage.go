@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/holdfast-dev/holdfast/migrations"
+	"github.com/holdfast-dev/holdfast/serving"
+	"github.com/holdfast-dev/holdfast/storage"
+	"github.com/holdfast-dev/holdfast/store"
+)
+
+// storageFlags are the settings of `holdfast storage`.
+type storageFlags struct {
+	kubeconfig, databaseURL string
+	poolSize                int
+	certFile, keyFile       string
+	plain, noAuth           bool
+	audience                string
+	logLevel, logFormat     string
+	config                  storage.Config
+}
+
+func newStorageCommand() *cobra.Command {
+	f := &storageFlags{}
+	f.config.Limits = storage.DefaultLimits()
+	cmd := &cobra.Command{
+		Use:   "storage",
+		Short: "Run the Data Storage API: audit records over REST",
+		Long: `Run the service that takes audit records over REST, for those that have no outbox. Callers need a token of the cluster that was made for the service's audience, and the
+right to create auditrecords.holdfast.dev. /docs describes it, /openapi.json is for programs; /healthz, /readyz and /metrics are on the same address.
+
+It serves HTTPS. Without a certificate it makes one for itself, on a loopback address only; plain HTTP and service without authentication are for loopback only too.
+It starts without the database, and answers 503 until that is there. SIGTERM stops it within 20 seconds, after it has finished what it has taken.`,
+		Example: `  # In a cluster, behind a Service
+  holdfast storage --bind-address :8443 --tls-cert-file /tls/tls.crt --tls-key-file /tls/tls.key
+
+  # Beside a local cluster of 'holdfast dev --infra-only'
+  export $(cat .dev/env)
+  holdfast storage --insecure-http --bind-address 127.0.0.1:8080
+  TOKEN=$(kubectl create token auditor --audience holdfast-storage)
+
+  # To try it without a cluster
+  holdfast storage --insecure-no-auth --insecure-http --bind-address 127.0.0.1:8080 --database-url postgres://me@localhost/holdfast`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.ErrOrStderr()) },
+	}
+	flags := cmd.Flags()
+	addKubeconfig(flags, &f.kubeconfig)
+	addDatabaseURL(flags, &f.databaseURL)
+	flags.IntVar(&f.poolSize, "database-pool-size", 0, "most connections to the database; 0: pool_max_conns of the URL, else 4 or the number of CPUs")
+	flags.StringVar(&f.config.Address, "bind-address", "127.0.0.1:8443", "address of the service")
+	flags.StringVar(&f.certFile, "tls-cert-file", "", "certificate with its chain, PEM, read again when it changes; empty: a self-signed one, on loopback only")
+	flags.StringVar(&f.keyFile, "tls-key-file", "", "its private key, PEM")
+	flags.BoolVar(&f.plain, "insecure-http", false, "serve plain HTTP; on loopback only")
+	flags.BoolVar(&f.noAuth, "insecure-no-auth", false, "take every caller as anonymous, without asking a cluster; on loopback only")
+	flags.StringVar(&f.audience, "audience", storage.DefaultAudience, "audience that callers' tokens must have been made for")
+	flags.StringVar(&f.config.MetricsAddress, "metrics-bind-address", "", "another address for /metrics, with the same certificate; 0 turns them off")
+	flags.StringVar(&f.config.HealthAddress, "health-probe-bind-address", "", "another address for /healthz and /readyz, in plain HTTP; they are on the service's own as well")
+	l := &f.config.Limits
+	flags.Int64Var(&l.BodyBytes, "max-body-bytes", l.BodyBytes, "largest body of a request")
+	flags.IntVar(&l.Records, "max-records", l.Records, "most records in one request")
+	flags.Float64Var(&l.RequestsPerSecond, "caller-requests-per-second", l.RequestsPerSecond, "requests a second that one caller may send")
+	flags.IntVar(&l.Burst, "caller-burst", l.Burst, "requests that a caller may send at once after a pause")
+	flags.IntVar(&l.Requests, "max-requests-in-flight", l.Requests, "most requests at once; those beyond get 503")
+	flags.Int64Var(&l.BytesInFlight, "max-bytes-in-flight", l.BytesInFlight, "most bytes of all bodies at once; those beyond get 503")
+	flags.IntVar(&l.Writes, "max-concurrent-writes", l.Writes, "most transactions at once; those beyond wait for a second, then get 503")
+	flags.DurationVar(&l.ReadTimeout, "read-timeout", l.ReadTimeout, "time for a body to arrive")
+	flags.DurationVar(&l.WriteTimeout, "write-timeout", l.WriteTimeout, "time for a transaction")
+	flags.StringVar(&f.logLevel, "log-level", "info", "debug, info or error")
+	flags.StringVar(&f.logFormat, "log-format", "json", "json or text")
+	return cmd
+}
+
+// validate refuses what would leave the service open.
+func (f *storageFlags) validate() error {
+	loopback := serving.Loopback(f.config.Address)
+	const open = "%s is for loopback only, and --bind-address is %q; %s"
+	switch {
+	case f.databaseURL == "":
+		return errors.New("no database: give --database-url or HOLDFAST_DATABASE_URL, as in postgres://user:password@host:5432/holdfast")
+	case f.plain && (f.certFile != "" || f.keyFile != ""):
+		return errors.New("--insecure-http and --tls-cert-file or --tls-key-file exclude each other")
+	case f.plain && !loopback:
+		return fmt.Errorf(open, "--insecure-http", f.config.Address, "give --tls-cert-file and --tls-key-file instead")
+	case f.noAuth && !loopback:
+		return fmt.Errorf(open, "--insecure-no-auth", f.config.Address, "leave it out, or bind to 127.0.0.1:8443")
+	case f.certFile == "" && f.keyFile == "" && !loopback:
+		return fmt.Errorf(open, "a self-signed certificate", f.config.Address, "give --tls-cert-file and --tls-key-file")
+	}
+	if a := f.config.MetricsAddress; (f.plain || f.noAuth) && a != "" && a != "0" && !serving.Loopback(a) {
+		return fmt.Errorf("--metrics-bind-address is %q, expected a loopback address with --insecure-http or --insecure-no-auth", a)
+	}
+	return nil
+}
+
+func (f *storageFlags) run(ctx context.Context, logTo io.Writer) error {
+	if err := setLogger(f.logLevel, f.logFormat, logTo); err != nil {
+		return err
+	}
+	if err := f.validate(); err != nil {
+		return err
+	}
+	if err := f.authenticate(); err != nil {
+		return err
+	}
+	watch := func(ctx context.Context) error { <-ctx.Done(); return nil }
+	if !f.plain {
+		var err error
+		if f.config.TLS, watch, err = storage.ServerTLS(f.certFile, f.keyFile); err != nil {
+			return err
+		}
+	}
+	s, err := store.Open(ctx, f.databaseURL, store.Options{PoolSize: f.poolSize})
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	f.config.Store, f.config.Log = s, ctrl.Log.WithName("storage")
+	f.config.Check = func(ctx context.Context) error { return migrations.Check(ctx, s.DB().DB) }
+	server, err := storage.New(f.config)
+	if err != nil {
+		return err
+	}
+	ctrl.Log.Info("Starting", "version", versionText(), "authentication", !f.noAuth)
+	if err := f.config.Check(ctx); err != nil && ctx.Err() == nil {
+		ctrl.Log.Error(err, "The audit store is not usable yet; until it is, records are answered with 503")
+	}
+	together, ctx := errgroup.WithContext(ctx)
+	together.Go(func() error { return watch(ctx) })
+	together.Go(func() error { return server.Run(ctx) })
+	return together.Wait()
+}
+
+// authenticate says who may post, and who may read the metrics.
+func (f *storageFlags) authenticate() error {
+	if f.noAuth {
+		f.config.Authorizer = storage.NoAuth{}
+		return nil
+	}
+	cluster, err := restConfig(f.kubeconfig)
+	if err != nil {
+		return err
+	}
+	if f.config.Authorizer, err = storage.NewKubernetesAuthorizer(cluster, storage.AuthOptions{Audience: f.audience}); err != nil {
+		return err
+	}
+	f.config.ProtectMetrics, err = serving.Metrics(cluster)
+	return err
+}
