@@ -96,7 +96,7 @@ func start(t *testing.T, adapt ...func(*Config)) *service {
 	server, err := New(c)
 	g.Expect(err).NotTo(HaveOccurred())
 	listening := httptest.NewUnstartedServer(server.Handler())
-	listening.Config = server.newServer(server.Handler())
+	listening.Config = server.newServer(server.Handler(), nil)
 	listening.Start()
 	t.Cleanup(listening.Close)
 	return &service{t: t, url: listening.URL, store: c.Store, server: server}

@@ -31,7 +31,7 @@ type Config struct {
 	// Address to listen on, host:port. TLS is nil for plain HTTP.
 	Address string
 	TLS     *tls.Config
-	// MetricsAddress and HealthAddress have /metrics, and /healthz and /readyz, in plain HTTP, as on Address; "" is there only, "0" nowhere for metrics.
+	// MetricsAddress has /metrics, with the same TLS; "" is on Address, "0" nowhere. HealthAddress has /healthz and /readyz in plain HTTP too, unless it is "" or "0".
 	MetricsAddress, HealthAddress string
 	// ProtectMetrics asks who reads the metrics; nil lets everybody.
 	ProtectMetrics func(logr.Logger, http.Handler) http.Handler
@@ -158,15 +158,13 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Serve is Run on a listener, which it closes.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	servers := []*http.Server{s.newServer(s.Handler())}
+	servers := []*http.Server{s.newServer(s.Handler(), s.config.TLS)}
 	listeners := []net.Listener{l}
-	if s.config.TLS != nil {
-		servers[0].TLSConfig = s.config.TLS.Clone()
-	}
 	for _, other := range []struct {
 		address string
 		handler http.Handler
-	}{{s.config.MetricsAddress, s.metricsOnly()}, {s.config.HealthAddress, s.healthOnly()}} {
+		tls     *tls.Config
+	}{{s.config.MetricsAddress, s.metricsOnly(), s.config.TLS}, {s.config.HealthAddress, s.healthOnly(), nil}} {
 		if other.address == "" || other.address == "0" {
 			continue
 		}
@@ -175,7 +173,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 			closeAll(listeners)
 			return fmt.Errorf("storage: %w", err)
 		}
-		listeners, servers = append(listeners, more), append(servers, s.newServer(other.handler))
+		listeners, servers = append(listeners, more), append(servers, s.newServer(other.handler, other.tls))
 	}
 	s.log.Info("Serving", "address", l.Addr().String(), "tls", s.config.TLS != nil)
 	return s.serveAll(ctx, servers, listeners)
@@ -221,10 +219,14 @@ func closeAll(listeners []net.Listener) {
 	}
 }
 
-func (s *Server) newServer(h http.Handler) *http.Server {
+func (s *Server) newServer(h http.Handler, secure *tls.Config) *http.Server {
 	l := s.config.Limits
+	if secure != nil {
+		secure = secure.Clone() // net/http adds its protocols
+	}
 	return &http.Server{
 		Handler:           h,
+		TLSConfig:         secure,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       l.ReadTimeout + 5*time.Second,
 		WriteTimeout:      l.ReadTimeout + l.WriteTimeout + 2*l.Wait + 5*time.Second,
