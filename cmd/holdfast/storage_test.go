@@ -1,0 +1,35 @@
+package main
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+)
+
+// What would leave the service open to others is refused, with what to do instead.
+func TestStorageRefusesToBeOpen(t *testing.T) {
+	for name, test := range map[string]struct {
+		flags storageFlags
+		want  string
+	}{
+		"no database":              {storageFlags{}, "--database-url"},
+		"plain, everywhere":        {storageFlags{databaseURL: "x", plain: true}, "--insecure-http is for loopback only"},
+		"no authentication":        {storageFlags{databaseURL: "x", noAuth: true, certFile: "c", keyFile: "k"}, "--insecure-no-auth is for loopback only"},
+		"self-signed, everywhere":  {storageFlags{databaseURL: "x"}, "a self-signed certificate is for loopback only"},
+		"plain with a certificate": {storageFlags{databaseURL: "x", plain: true, certFile: "c"}, "exclude each other"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.flags.config.Address = ":8443"
+			NewWithT(t).Expect(test.flags.validate()).To(MatchError(ContainSubstring(test.want)))
+		})
+	}
+	g := NewWithT(t)
+	open := storageFlags{databaseURL: "x", plain: true, noAuth: true}
+	open.config.Address = "127.0.0.1:8080"
+	g.Expect(open.validate()).To(Succeed())
+	open.config.MetricsAddress = ":9090"
+	g.Expect(open.validate()).To(MatchError(ContainSubstring("--metrics-bind-address")))
+	closed := storageFlags{databaseURL: "x", certFile: "c", keyFile: "k"}
+	closed.config.Address = "0.0.0.0:8443"
+	g.Expect(closed.validate()).To(Succeed())
+}
