@@ -21,7 +21,7 @@ func described(full, name string) string {
 }
 
 // descriptions of fields, those of a record's parts with the name of the part.
-var descriptions = map[string]string{
+var descriptions = map[string]string{ //nolint:gosec // the tokens are a model's
 	// The envelope.
 	"id":             "Makes the call idempotent: the same id with the same record is stored once. By default a new UUIDv7. UUIDs of version 8 are those of outbox entries and are refused here.",
 	"event":          "What happened. By default Posted.",

@@ -181,7 +181,7 @@ func (s *Server) commit(p *posting, r *http.Request) *Problem {
 }
 
 func (s *Server) notStored(p *posting, err error) *Problem {
-	var bad *store.NotPosted
+	var bad *store.NotPostedError
 	switch {
 	case errors.As(err, &bad) && len(bad.Refused) > 0:
 		refused := problem(http.StatusUnprocessableEntity, "the database does not take the record; nothing was stored")

@@ -56,7 +56,7 @@ func TestRatesForgetTheQuiet(t *testing.T) {
 		g.Expect(r.take(fmt.Sprint(i), now)).To(BeNil())
 	}
 	g.Expect(r.take("busy", now.Add(2*time.Second))).To(BeNil())
-	g.Expect(len(r.byName)).To(Equal(1))
+	g.Expect(r.byName).To(HaveLen(1))
 	g.Expect(r.take("busy", now.Add(2*time.Second)).Status).To(Equal(http.StatusTooManyRequests))
 }
 

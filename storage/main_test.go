@@ -1,7 +1,6 @@
 package storage
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -191,11 +190,4 @@ const (
 // note is a notification with more fields, as JSON members.
 func note(members ...string) string {
 	return `{"remediation_id":"r","notification_requested_at":"2026-11-23T04:05:06Z"` + strings.Join(append([]string{""}, members...), ",") + `}`
-}
-
-func compact(t *testing.T, text string) string {
-	t.Helper()
-	var b bytes.Buffer
-	NewWithT(t).Expect(json.Compact(&b, []byte(text))).To(Succeed())
-	return b.String()
 }

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -75,7 +74,7 @@ func follows(s outbox.Source, e *outbox.Entry) bool {
 		ms = ms<<8 | int64(b)
 	}
 	_, err = uuid.Parse(string(s.UID))
-	return err == nil && outbox.ID(types.UID(s.UID), time.UnixMilli(ms), e.Sequence) == e.ID
+	return err == nil && outbox.ID(s.UID, time.UnixMilli(ms), e.Sequence) == e.ID
 }
 
 // sameRecord compares the columns of two rows of one table, but for the envelope.

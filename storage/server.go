@@ -92,7 +92,10 @@ func New(c Config) (*Server, error) {
 	if c.ProtectMetrics != nil {
 		s.exposition = c.ProtectMetrics(c.Log, s.exposition)
 	}
-	return s, s.addRoutes()
+	if err := s.addRoutes(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (s *Server) addRoutes() error {

@@ -22,8 +22,8 @@ const (
 	PostedBefore
 )
 
-// NotPosted says which rows are in the way of storing any of them. Nothing was stored, and the same rows will not be stored later either.
-type NotPosted struct {
+// NotPostedError says which rows are in the way of storing any of them. Nothing was stored, and the same rows will not be stored later either.
+type NotPostedError struct {
 	// Conflicts are rows whose id is taken by another entry, or whose place (source_uid, sequence) is. Refused are rows that the database does not take.
 	Conflicts, Refused []Misfit
 }
@@ -34,7 +34,7 @@ type Misfit struct {
 	Reason string
 }
 
-func (e *NotPosted) Error() string {
+func (e *NotPostedError) Error() string {
 	var parts []string
 	for _, m := range slices.Concat(e.Conflicts, e.Refused) {
 		parts = append(parts, fmt.Sprintf("row %d: %s", m.Index, m.Reason))
@@ -44,7 +44,7 @@ func (e *NotPosted) Error() string {
 
 // Post makes rows of one table durable, in one transaction, all or none. A row whose id is there with the same entry counts as stored. A nil error means COMMIT was acknowledged.
 //
-// Errors: NotPosted, when some rows are bad; one that wraps relay.ErrSchema, when a person must mend the database; every other may pass, and then nobody knows
+// Errors: NotPostedError, when some rows are bad; one that wraps relay.ErrSchema, when a person must mend the database; every other may pass, and then nobody knows
 // whether the rows are there, which posting them again finds out.
 func (s *Store) Post(ctx context.Context, rows []models.Row) ([]PostOutcome, error) {
 	if len(rows) == 0 {
@@ -57,7 +57,7 @@ func (s *Store) Post(ctx context.Context, rows []models.Row) ([]PostOutcome, err
 	careful := false
 	for attempt := 1; ; attempt++ {
 		outcomes, err := s.post(ctx, t, rows, records, careful)
-		var bad *NotPosted
+		var bad *NotPostedError
 		switch {
 		case err == nil:
 			return outcomes, nil
@@ -76,7 +76,7 @@ func (s *Store) Post(ctx context.Context, rows []models.Row) ([]PostOutcome, err
 
 func (s *Store) preparePost(rows []models.Row) (*table, []record, error) {
 	t := s.tables[rows[0].Table()]
-	bad := &NotPosted{}
+	bad := &NotPostedError{}
 	records := make([]record, len(rows))
 	for i, row := range rows {
 		if row.Table() != t.name {
@@ -123,7 +123,7 @@ func (s *Store) refusals(ctx context.Context, tx bun.Tx, t *table, records []rec
 	if err != nil {
 		return err
 	}
-	bad := &NotPosted{}
+	bad := &NotPostedError{}
 	for _, r := range refused {
 		bad.Refused = append(bad.Refused, Misfit{Index: r.record.item, Reason: describeRefusal(t, r)})
 	}
@@ -160,7 +160,7 @@ func (t *table) samePosts(ctx context.Context, tx bun.Tx, rows []models.Row, lef
 	if err := answer.Err(); err != nil {
 		return fmt.Errorf("look for rows that were there before: %w", err)
 	}
-	bad := &NotPosted{}
+	bad := &NotPostedError{}
 	for i, r := range left {
 		is, there := same[int64(i+1)]
 		switch {
