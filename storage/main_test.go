@@ -3,6 +3,7 @@ package storage
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,6 +27,10 @@ var postgres *localcluster.Postgres
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
+	flag.Parse()
+	if flag.Lookup("test.fuzz").Value.String() != "" || flag.Lookup("test.fuzzworker").Value.String() == "true" {
+		return m.Run() // which needs no database
+	}
 	var err error
 	if postgres, err = localcluster.StartPostgres(context.Background(), localcluster.PostgresOptions{}); err != nil {
 		fmt.Fprintln(os.Stderr, err)
