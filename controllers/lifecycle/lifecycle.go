@@ -3,14 +3,18 @@
 package lifecycle
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -68,4 +72,18 @@ func Remaining(start time.Time, limit *metav1.Duration, now time.Time) (left tim
 		return 0, false
 	}
 	return max(0, start.Add(limit.Duration).Sub(now)), true
+}
+
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
+
+// NamespaceEnding tells whether a namespace is being deleted, or gone. Nothing new is begun there. live reads from the API server, not from a cache.
+func NamespaceEnding(ctx context.Context, live client.Reader, namespace string) (bool, error) {
+	ns := &corev1.Namespace{}
+	if err := live.Get(ctx, client.ObjectKey{Name: namespace}, ns); err != nil {
+		if apierrors.IsNotFound(err) {
+			return true, nil
+		}
+		return false, fmt.Errorf("read namespace %s: %w", namespace, err)
+	}
+	return ns.DeletionTimestamp != nil, nil
 }

@@ -18,6 +18,16 @@ import (
 
 // conclude writes the outcome down and tells people; without a channel the request ends at once.
 func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Result, error) {
+	if v.outcome == v1alpha1.OutcomeFailed {
+		// The deletion of a namespace takes what is in it in no order: that a child went first, or that none can be made any more, is no failure of the repair.
+		ending, err := lifecycle.NamespaceEnding(ctx, r.live, s.rr.Namespace)
+		if err != nil {
+			return ctrl.Result{}, err
+		}
+		if ending {
+			return ctrl.Result{}, r.cancel(ctx, s, "The namespace is being deleted. "+v.reason)
+		}
+	}
 	st := &s.rr.Status
 	st.Outcome, st.FailureReason = v.outcome, outbox.Bound(v.reason, 4096)
 	if len(s.rr.Spec.Notification.Channels) == 0 {
@@ -64,18 +74,14 @@ func (r *Reconciler) followNotification(ctx context.Context, s *scope) (ctrl.Res
 }
 
 // cancel stops the children and ends the request when all of them are closed.
-func (r *Reconciler) cancel(ctx context.Context, s *scope) error {
+func (r *Reconciler) cancel(ctx context.Context, s *scope, reason string) error {
 	open, err := r.cancelChildren(ctx, s)
 	if err != nil || open > 0 {
 		return err // a child's last write starts us again
 	}
 	st := &s.rr.Status
 	if st.Phase != v1alpha1.RemediationNotifying { // else the repair had ended already, and its outcome stands
-		st.Outcome = v1alpha1.OutcomeCancelled
-		st.FailureReason = "The request was cancelled"
-		if s.rr.DeletionTimestamp != nil {
-			st.FailureReason = "The request was deleted while it ran"
-		}
+		st.Outcome, st.FailureReason = v1alpha1.OutcomeCancelled, outbox.Bound(reason, 4096)
 	}
 	return r.enter(ctx, s, v1alpha1.RemediationCancelled, string(v1alpha1.RemediationCancelled))
 }

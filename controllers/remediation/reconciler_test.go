@@ -227,12 +227,44 @@ func TestATerminatingNamespaceGetsNoChildren(t *testing.T) {
 	f.Expect(env.Client.Delete(ctx, ns)).To(Succeed())
 	f.reconcile()
 	st := f.live().Status
-	f.Expect(st.Phase).To(Equal(v1alpha1.RemediationFailed))
+	f.Expect(st.Phase).To(Equal(v1alpha1.RemediationCancelled))
 	f.Expect(st.FailureReason).To(ContainSubstring("the namespace is terminating"))
 	f.Expect(st.Outbox.Closed).To(BeTrue())
 	children := &v1alpha1.AIAnalysisList{}
 	f.Expect(env.Client.List(ctx, children, client.InNamespace(f.rr.Namespace))).To(Succeed())
 	f.Expect(children.Items).To(BeEmpty())
+}
+
+// The deletion of a namespace reaches its contents in any order: a request whose child went first ends as one that was deleted itself.
+func TestAChildThatTheNamespacesDeletionTookFirstIsNoFailure(t *testing.T) {
+	for name, c := range map[string]struct {
+		channels int
+		end      func(*fixture)
+	}{
+		"cancelled":                 {1, func(f *fixture) { f.endAnalysis(v1alpha1.AnalysisCancelled, nil) }},
+		"cancelled, nobody to tell": {0, func(f *fixture) { f.endAnalysis(v1alpha1.AnalysisCancelled, nil) }},
+		"gone": {1, func(f *fixture) {
+			a := f.analysis()
+			f.endAnalysis(v1alpha1.AnalysisCancelled, nil)
+			f.Expect(env.Client.Patch(ctx, a, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
+			f.Expect(env.Client.Delete(ctx, a)).To(Succeed())
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t, func(rr *v1alpha1.RemediationRequest) {
+				if c.channels == 0 {
+					rr.Spec.Notification.Channels = []v1alpha1.Channel{}
+				}
+			})
+			f.reconcile()
+			f.Expect(env.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.rr.Namespace}})).To(Succeed())
+			c.end(f)
+			f.reconcile()
+			f.Expect(f.phase()).To(Equal(v1alpha1.RemediationCancelled))
+			f.Expect(f.live().Status.FailureReason).To(ContainSubstring("The namespace is being deleted. The analysis was "))
+			f.Expect(f.events()).To(HaveExactElements("Received", "AnalysisStarted", "Cancelled"))
+		})
+	}
 }
 
 func TestAForeignResourceOfTheChildsNameIsNotTaken(t *testing.T) {

@@ -94,12 +94,3 @@ func (r *Reconciler) targetKind(target v1alpha1.Target) (schema.GroupVersionKind
 	}
 	return gvk, nil
 }
-
-// namespaceEnding tells whether the workflow's namespace is being deleted. Nothing new is begun there.
-func (r *Reconciler) namespaceEnding(ctx context.Context, namespace string) (bool, error) {
-	ns := &corev1.Namespace{}
-	if err := r.live.Get(ctx, client.ObjectKey{Name: namespace}, ns); err != nil {
-		return apierrors.IsNotFound(err), client.IgnoreNotFound(err)
-	}
-	return ns.DeletionTimestamp != nil, nil
-}

@@ -45,7 +45,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope, step *v1alpha1.Workf
 	if err != nil {
 		return nil, action.Workload{}, err
 	}
-	ending, err := r.namespaceEnding(ctx, s.wfe.Namespace)
+	ending, err := lifecycle.NamespaceEnding(ctx, r.live, s.wfe.Namespace)
 	if err != nil {
 		return nil, action.Workload{}, fmt.Errorf("read namespace %s: %w", s.wfe.Namespace, err)
 	}

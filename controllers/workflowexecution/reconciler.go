@@ -67,7 +67,6 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 // +kubebuilder:rbac:groups=holdfast.dev,resources=workflowexecutions,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=holdfast.dev,resources=workflowexecutions/status,verbs=get;update;patch
 // +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get;impersonate
-// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // SetupWithManager registers the controller. maxConcurrent workflows are worked on at a time; one that waits takes no part of it.

@@ -32,7 +32,7 @@ func (r *Reconciler) validate(ctx context.Context, s *scope) (ctrl.Result, error
 	if spec.ServiceAccountName == "" {
 		return r.end(ctx, s, v1alpha1.WorkflowFailed, "spec.serviceAccountName is empty, expected the name of a service account of this namespace: steps act with its rights, and without one none is run")
 	}
-	if ending, err := r.namespaceEnding(ctx, s.wfe.Namespace); err != nil {
+	if ending, err := lifecycle.NamespaceEnding(ctx, r.live, s.wfe.Namespace); err != nil {
 		return ctrl.Result{}, fmt.Errorf("read namespace %s: %w", s.wfe.Namespace, err)
 	} else if ending {
 		return r.end(ctx, s, v1alpha1.WorkflowFailed, "namespace "+s.wfe.Namespace+" is being deleted")
