@@ -58,6 +58,9 @@ func (f *flusher) Start(ctx context.Context) error {
 	return nil
 }
 
+// mostRetryAfter bounds how long a store may ask the relay to wait.
+const mostRetryAfter = time.Minute
+
 // flushAll goes on until nothing is dirty. While the store fails it waits between probes.
 func (f *flusher) flushAll(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -113,6 +116,9 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 func (f *flusher) report(ctx context.Context, err error) time.Duration {
 	last := f.breaker.reason()
 	delay, first := f.breaker.trip(err)
+	if asked := Retry(nil); errors.As(err, &asked) {
+		delay = max(delay, min(asked.RetryAfter(), mostRetryAfter))
+	}
 	schema := errors.Is(err, ErrSchema)
 	if !first && schema == errors.Is(last, ErrSchema) {
 		return delay

@@ -3,13 +3,17 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 // Store keeps entries as rows. It is what the relay drains into.
 type Store interface {
-	// Persist makes the whole batch durable in one transaction and tells, by index, what became of each item. The batch is sorted by entry id.
+	// Persist makes the whole batch durable in one transaction and tells, by index, what became of each item. The batch is sorted by id.
 	//
 	// A nil error means COMMIT was acknowledged. With an error nothing is known (the commit may have happened and its reply been lost): the
 	// relay sends the same items again later, so Persist is idempotent. An error that retrying cannot mend without a person, such
@@ -20,17 +24,45 @@ type Store interface {
 // ErrSchema says that the store refuses everything, not one bad entry: missing tables, another schema version, missing rights.
 var ErrSchema = errors.New("the store's schema does not fit")
 
-// Item is one entry on its way to the store.
+// Retry is what an error of a store may be, if the store said when to ask again. The relay waits at least for so long, but never longer than a minute.
+type Retry interface {
+	error
+	RetryAfter() time.Duration
+}
+
+// Item is one entry on its way to the store; NewItem makes it.
 type Item struct {
 	// Source is the resource; its Kubernetes kind is ResourceKind.
 	Source       outbox.Source
 	ResourceKind string
-	Entry        outbox.Entry
+	// Entry as it stands in the resource.
+	Entry outbox.Entry
+	// ID follows from uid and sequence. It is the entry's own id, unless that was tampered with; then the entry is refused.
+	ID string
 	// Canonical is the exact text that was hashed.
 	Canonical []byte
-	// Refused is the reason why the relay itself found the entry bad (its hash does not agree). The store dead-letters it without trying.
+	// Refused is the reason why the entry is bad (its id or its hash does not agree). The store dead-letters it without trying.
 	Refused string
 }
+
+// NewItem holds an entry to what it claims: its id and its hash must follow from its content. One that was changed by hand is refused.
+func NewItem(s outbox.Source, resourceKind string, e outbox.Entry) Item {
+	i := Item{Source: s, ResourceKind: resourceKind, Entry: e, ID: outbox.ID(s.UID, s.Created, e.Sequence)}
+	text, err := outbox.Canonical(s, &e)
+	switch {
+	case err != nil:
+		text, i.Refused = e.Record.Raw, err.Error()
+	case outbox.Hash(text) != e.Hash:
+		i.Refused = "the entry's hash does not agree with its content: it was changed after it was appended"
+	case e.ID != i.ID:
+		i.Refused = "the entry's id " + e.ID + " does not follow from uid and sequence"
+	}
+	i.Canonical = text
+	return i
+}
+
+// ByID compares items by their ids: one order for all writers, so that two of them cannot deadlock.
+func ByID(a, b Item) int { return strings.Compare(a.ID, b.ID) }
 
 // Result of one item.
 type Result int
@@ -48,11 +80,32 @@ const (
 	Held
 )
 
+// results are the words for them, as stores that are called over a network write them.
+var results = [...]string{Stored: "stored", Present: "present", DeadLettered: "dead-lettered", Conflicting: "conflicting", Held: "held"}
+
+// MarshalText implements encoding.TextMarshaler.
+func (r Result) MarshalText() ([]byte, error) {
+	if r < 0 || int(r) >= len(results) {
+		return nil, fmt.Errorf("result %d has no name", int(r))
+	}
+	return []byte(results[r]), nil
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler. An outcome that is not known is an error: the entry may not count as durable.
+func (r *Result) UnmarshalText(text []byte) error {
+	i := slices.Index(results[:], string(text))
+	if i < 0 {
+		return fmt.Errorf("result is %q, expected one of %q", text, results)
+	}
+	*r = Result(i)
+	return nil
+}
+
 // Outcome tells what became of one item. Error and SQLState are set for DeadLettered and Conflicting; SQLState is empty where no database refused it.
 type Outcome struct {
-	Result   Result
-	Error    string
-	SQLState string
+	Result   Result `json:"result"`
+	Error    string `json:"error,omitempty"`
+	SQLState string `json:"sqlstate,omitempty"`
 }
 
 // Durable tells whether the entry may leave its resource.

@@ -3,7 +3,6 @@ package relay
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -203,9 +202,9 @@ type flight struct {
 func (t *tracker) take() flight {
 	items, to := t.next()
 	for i := range items {
-		items[i].check() // outside the lock, since controllers ask for watermarks meanwhile
+		items[i] = NewItem(items[i].Source, items[i].ResourceKind, items[i].Entry) // outside the lock, since controllers ask for watermarks meanwhile
 	}
-	slices.SortFunc(items, func(a, b Item) int { return strings.Compare(a.Entry.ID, b.Entry.ID) })
+	slices.SortFunc(items, ByID)
 	return flight{items: items, to: to}
 }
 
@@ -238,22 +237,6 @@ func (t *tracker) next() (items []Item, to map[types.UID]int64) {
 	}
 	t.dirty = slices.Clone(left)
 	return items, to
-}
-
-// check holds the entry to what it claims: its id and its hash must follow from its content. One that was changed by hand is refused.
-func (i *Item) check() {
-	text, err := outbox.Canonical(i.Source, &i.Entry)
-	wantID := outbox.ID(i.Source.UID, i.Source.Created, i.Entry.Sequence)
-	switch {
-	case err != nil:
-		text, i.Refused = i.Entry.Record.Raw, err.Error()
-	case outbox.Hash(text) != i.Entry.Hash:
-		i.Refused = "the entry's hash does not agree with its content: it was changed after it was appended"
-	case i.Entry.ID != wantID:
-		i.Refused = "the entry's id " + i.Entry.ID + " does not follow from uid and sequence"
-	}
-	i.Entry.ID = wantID
-	i.Canonical = text
 }
 
 // settle moves the watermarks of a flight that was committed and starts the reconcilers of its resources.

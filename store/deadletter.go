@@ -84,9 +84,7 @@ func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (
 	if reason != "" {
 		return relay.Outcome{Result: relay.DeadLettered, Error: reason}, nil
 	}
-	there := *s
-	there.options.Cluster = d.SourceCluster
-	outcomes, err := there.persist(ctx, []relay.Item{item}, func(ctx context.Context, tx bun.Tx, outcomes []relay.Outcome) error {
+	outcomes, err := s.ForCluster(d.SourceCluster).persist(ctx, []relay.Item{item}, func(ctx context.Context, tx bun.Tx, outcomes []relay.Outcome) error {
 		if dryRun {
 			return errRollback
 		}
@@ -117,5 +115,5 @@ func itemOf(d models.DeadLetter) (_ relay.Item, reason string) {
 	case entry.ID != d.ID:
 		return relay.Item{}, fmt.Sprintf("its entry claims the id %s, which does not follow from uid and sequence", entry.ID)
 	}
-	return relay.Item{Source: source, ResourceKind: entry.Kind, Entry: entry, Canonical: []byte(d.Entry)}, ""
+	return relay.Item{Source: source, ResourceKind: entry.Kind, Entry: entry, ID: entry.ID, Canonical: []byte(d.Entry)}, ""
 }

@@ -114,12 +114,12 @@ func TestWhatCannotBeRedriven(t *testing.T) {
 	noJSON.Refused, noJSON.Canonical = "no JSON", []byte("\xff")
 	conflicting := forge(t, batch[0], func(e *outbox.Entry) { e.Event = "Diverged" })
 	otherID := forge(t, notifications(t, 1)[0], func(e *outbox.Entry) { e.ID = "019ab3c4-0000-8000-8000-000000000001" })
-	otherID.Refused, otherID.Entry.ID = "id", notifications(t, 1)[0].Entry.ID
+	otherID.Refused, otherID.ID = "id", notifications(t, 1)[0].ID
 	persist(t, s, sorted([]relay.Item{changed, noJSON, conflicting, otherID}))
 
 	reasons := map[string]string{
-		changed.Entry.ID: "it was changed after it was appended", noJSON.Entry.ID: "cannot be read",
-		conflicting.Entry.ID: "another entry has this id", otherID.Entry.ID: "does not follow from uid and sequence",
+		changed.ID: "it was changed after it was appended", noJSON.ID: "cannot be read",
+		conflicting.ID: "another entry has this id", otherID.ID: "does not follow from uid and sequence",
 	}
 	letters := selected(t, s, Letters{})
 	g.Expect(letters).To(HaveLen(len(reasons)))

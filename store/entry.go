@@ -83,7 +83,7 @@ func deadLetterOf(cluster string, item *relay.Item, reason, sqlState string) mod
 	if uid, err := uuid.Parse(string(item.Source.UID)); err == nil {
 		d.SourceUID = uid.String()
 	}
-	id, err := uuid.Parse(e.ID)
+	id, err := uuid.Parse(item.ID)
 	if err != nil {
 		id = uuid.NewHash(sha256.New(), uuid.Nil, item.Canonical, 8)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -128,16 +127,15 @@ func items(t require, s outbox.Source, o *outbox.Outbox) []relay.Item {
 	g.Expect(json.Unmarshal(raw, &stored)).To(Succeed())
 	var all []relay.Item
 	for _, e := range stored.Entries {
-		text, err := outbox.Canonical(s, &e)
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(outbox.Hash(text)).To(Equal(e.Hash))
-		all = append(all, relay.Item{Source: s, ResourceKind: "NotificationRequest", Entry: e, Canonical: text})
+		item := relay.NewItem(s, "NotificationRequest", e)
+		g.Expect(item.Refused).To(BeEmpty())
+		all = append(all, item)
 	}
 	return sorted(all)
 }
 
 func sorted(all []relay.Item) []relay.Item {
-	slices.SortFunc(all, func(a, b relay.Item) int { return strings.Compare(a.Entry.ID, b.Entry.ID) })
+	slices.SortFunc(all, relay.ByID)
 	return all
 }
 

@@ -108,7 +108,7 @@ func forge(t *testing.T, item relay.Item, change func(*outbox.Entry)) relay.Item
 	change(&item.Entry)
 	text, err := outbox.Canonical(item.Source, &item.Entry)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	item.Canonical, item.Entry.Hash = text, outbox.Hash(text)
+	item.Canonical, item.Entry.Hash, item.ID = text, outbox.Hash(text), item.Entry.ID
 	return item
 }
 
@@ -239,7 +239,7 @@ func TestWhatTheRelayRefusedIsDeadLetteredWithoutTrying(t *testing.T) {
 	item := notifications(t, 1)[0]
 	item.Refused = "the entry's hash does not agree"
 	broken := notifications(t, 1)[0]
-	broken.Refused, broken.Canonical, broken.Entry.Hash, broken.Entry.ID = "no JSON", []byte("a\x00b\xff"), "none", "none"
+	broken.Refused, broken.Canonical, broken.Entry.Hash, broken.ID = "no JSON", []byte("a\x00b\xff"), "none", "none"
 	for range 2 {
 		g.Expect(persist(t, s, []relay.Item{item, broken})).To(HaveEach(HaveField("Result", relay.DeadLettered)))
 	}

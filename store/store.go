@@ -76,6 +76,13 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// ForCluster is the same Store, for entries of another cluster: its connections are shared, and closed with s.
+func (s *Store) ForCluster(name string) *Store {
+	there := *s
+	there.options.Cluster = name
+	return &there
+}
+
 // DB is the database, for queries that this package does not have.
 func (s *Store) DB() *bun.DB { return s.db }
 

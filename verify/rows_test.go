@@ -217,10 +217,7 @@ func TestAFork(t *testing.T) {
 		next, _, err := outbox.Append(o, source(1), outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Working", Record: r, Final: i == 4}, first[min(i, 3)].Entry.RecordedTime.Time, outbox.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
-		e := o.Entries[i]
-		text, err := outbox.Canonical(source(1), &e)
-		g.Expect(err).NotTo(HaveOccurred())
-		second = append(second, relay.Item{Source: source(1), Entry: e, Canonical: text})
+		second = append(second, relay.NewItem(source(1), "", o.Entries[i]))
 	}
 	persist(t, s, second)
 	_, found := check(t, s, nil, "")
@@ -236,7 +233,7 @@ func TestAnEntryAfterTheEnd(t *testing.T) {
 	text, err := outbox.Canonical(source(1), &e)
 	g.Expect(err).NotTo(HaveOccurred())
 	e.Hash = outbox.Hash(text)
-	persist(t, s, append(items, relay.Item{Source: source(1), Entry: e, Canonical: text}))
+	persist(t, s, append(items, relay.NewItem(source(1), "", e)))
 	_, found := check(t, s, nil, "")
 	g.Expect(brief(found)).To(Equal([]string{"after-final cart-1 3"}))
 }

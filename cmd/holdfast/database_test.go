@@ -97,15 +97,13 @@ func trail(t *testing.T, s *store.Store, n int, refused ...int) []relay.Item {
 			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: microtime.New(at), Subject: "cart"}}, at, outbox.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
-		text, err := outbox.Canonical(source, &o.Entries[i])
-		g.Expect(err).NotTo(HaveOccurred())
-		item := relay.Item{Source: source, ResourceKind: "NotificationRequest", Entry: o.Entries[i], Canonical: text}
+		item := relay.NewItem(source, "NotificationRequest", o.Entries[i])
 		if slices.Contains(refused, i+1) {
 			item.Refused = "for the \x1b[31mtest"
 		}
 		items = append(items, item)
 	}
-	sent := slices.SortedFunc(slices.Values(items), func(a, b relay.Item) int { return strings.Compare(a.Entry.ID, b.Entry.ID) })
+	sent := slices.SortedFunc(slices.Values(items), relay.ByID)
 	_, err := s.Persist(t.Context(), sent)
 	g.Expect(err).NotTo(HaveOccurred())
 	return items
