@@ -14,16 +14,14 @@ import (
 
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/storage/client"
 )
 
 // mostFaults bounds an answer; what goes beyond is counted.
 const mostFaults = 1000
 
-// Fault is one thing that is wrong with a request's body. Pointer is a JSON pointer (RFC 6901); "" is the whole body.
-type Fault struct {
-	Pointer string `json:"pointer"`
-	Detail  string `json:"detail"`
-}
+// Fault is one thing that is wrong with a request's body.
+type Fault = client.Fault
 
 // checker holds a body against schemas, token by token, and finds all that is wrong with it. It keeps nothing of what it reads: a body costs the memory of its
 // bytes, whatever is in it.

@@ -13,7 +13,10 @@ import (
 // apiVersion is that of the interface, not of the program.
 const apiVersion = "1.0.0"
 
-const schemaPrefix = "#/components/schemas/"
+const (
+	schemaPrefix   = "#/components/schemas/"
+	responsePrefix = "#/components/responses/"
+)
 
 const introduction = `Audit records over REST, for those that have no outbox of their own. Each call is one transaction, all or nothing, and is answered after COMMIT.
 
@@ -52,13 +55,13 @@ func newDocument(l Limits) *huma.OpenAPI {
 	schemas.Map()["Receipt"], schemas.Map()["Problem"] = receiptSchema(), problemSchema()
 	responses := map[string]*huma.Response{}
 	for _, r := range refusals {
-		responses[strconv.Itoa(r.status)] = answer(r.description, "application/problem+json", &huma.Schema{Ref: schemaPrefix + "Problem"}, r.headers)
+		responses[status(r)] = answer(r.description, "application/problem+json", &huma.Schema{Ref: schemaPrefix + "Problem"}, r.headers)
 	}
 	o := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info:    &huma.Info{Title: "Holdfast Data Storage API", Version: apiVersion, Description: introduction, License: &huma.License{Name: "Apache 2.0", Identifier: "Apache-2.0"}},
 		Servers: []*huma.Server{{URL: "/"}},
-		Tags:    []*huma.Tag{{Name: "records", Description: "Posting audit records."}, {Name: "service", Description: "About the service itself."}},
+		Tags:    []*huma.Tag{{Name: "records", Description: "Posting audit records."}, {Name: "relay", Description: "For relays that drain outboxes into the service."}, {Name: "service", Description: "About the service itself."}},
 		Components: &huma.Components{Schemas: schemas, Responses: responses, SecuritySchemes: map[string]*huma.SecurityScheme{
 			"kubernetes": {Type: "http", Scheme: "bearer", Description: "A token of a ServiceAccount, made for the service: kubectl create token NAME --audience " + DefaultAudience + ". It takes the right to create auditrecords.holdfast.dev."},
 			"metrics":    {Type: "http", Scheme: "bearer", Description: "A token of the cluster that may get /metrics."},
@@ -68,11 +71,14 @@ func newDocument(l Limits) *huma.OpenAPI {
 		schemas.Map()[e.name] = e.schema
 		o.AddOperation(e.operationOf(l))
 	}
+	o.AddOperation(entriesOperation(l))
 	for _, op := range serviceOperations() {
 		o.AddOperation(op)
 	}
 	return o
 }
+
+func status(r refusal) string { return strconv.Itoa(r.status) }
 
 func answer(description, contentType string, schema *huma.Schema, header string) *huma.Response {
 	r := &huma.Response{Description: description, Content: map[string]*huma.MediaType{contentType: {Schema: schema}}}
@@ -96,7 +102,7 @@ func (e *endpoint) operationOf(l Limits) *huma.Operation {
 		"200": answer("All records were stored before, as they are.", "application/json", oneOrMore(receipt), ""),
 	}
 	for _, r := range refusals {
-		responses[strconv.Itoa(r.status)] = &huma.Response{Ref: "#/components/responses/" + strconv.Itoa(r.status)}
+		responses[status(r)] = &huma.Response{Ref: responsePrefix + status(r)}
 	}
 	return &huma.Operation{
 		Method: http.MethodPost, Path: e.path, OperationID: e.operation, Tags: []string{"records"}, Summary: e.summary,

@@ -210,10 +210,11 @@ func (c *contract) documented(method, path string, r reply) {
 	}
 }
 
+// posts are the paths that take records.
 func (c *contract) posts() []string {
 	var paths []string
 	for path, item := range at(c.root, "paths").(map[string]any) {
-		if at(item, "post") != nil {
+		if slices.Contains(list(at(item, "post", "tags")), any("records")) {
 			paths = append(paths, path)
 		}
 	}

@@ -45,40 +45,77 @@ func (s *Server) post(e *endpoint) func(*exchange, *http.Request) {
 
 // take does a post, step by step as the package describes.
 func (s *Server) take(e *endpoint, x *exchange, r *http.Request) (*posting, *Problem) {
+	call, refused := s.admit(x, r, s.paced)
+	if refused != nil {
+		return nil, refused
+	}
+	defer call.done()
+	from := arrival{caller: call.caller, at: microtime.New(time.Now()), traceparent: traceparentOf(r)}
+	var p *posting
+	if refused := s.decode(r, func() (refused *Problem) {
+		p, refused = e.read(call.body, from, s.config.Limits.Records)
+		return refused
+	}); refused != nil {
+		return nil, refused
+	}
+	x.records = len(p.rows)
+	return p, s.commit(p, r)
+}
+
+// paced refuses callers that come too often.
+func (s *Server) paced(c Caller) *Problem {
+	refused := s.rates.take(c.Name, time.Now())
+	if refused != nil {
+		s.metrics.shed.WithLabelValues(shedRate).Inc()
+	}
+	return refused
+}
+
+// call is a post that was let in, with its body. done makes room for the next.
+type call struct {
+	caller Caller
+	body   []byte
+	done   func()
+}
+
+// admit lets a post in and reads its body. may refuses callers that were authenticated.
+func (s *Server) admit(x *exchange, r *http.Request, may func(Caller) *Problem) (admitted *call, refused *Problem) {
 	if !s.gates.requests.TryAcquire(1) {
 		return nil, s.shed(shedRequests, "more requests are under way than the service takes at once")
 	}
-	defer s.gates.requests.Release(1)
 	s.metrics.inFlight.Inc()
-	defer s.metrics.inFlight.Dec()
-
+	size := int64(0)
+	done := func() {
+		s.gates.bytes.Release(size)
+		s.metrics.inFlight.Dec()
+		s.gates.requests.Release(1)
+	}
+	defer func() {
+		if admitted == nil { // refused, or a panic
+			done()
+		}
+	}()
 	caller, refused := s.authorize(r)
 	if refused != nil {
 		return nil, refused
 	}
 	x.caller = caller.Name
-	if refused := s.rates.take(caller.Name, time.Now()); refused != nil {
-		s.metrics.shed.WithLabelValues(shedRate).Inc()
+	if refused := may(caller); refused != nil {
 		return nil, refused
 	}
-	size, refused := s.acceptable(r)
+	declared, refused := s.acceptable(r)
 	if refused != nil {
 		return nil, refused
 	}
-	if !s.gates.bytes.TryAcquire(size) {
+	if !s.gates.bytes.TryAcquire(declared) {
 		return nil, s.shed(shedBytes, "the bodies of the requests under way are more than the service takes at once")
 	}
-	defer s.gates.bytes.Release(size)
+	size = declared
 	body, refused := s.body(x, r)
 	if refused != nil {
 		return nil, refused
 	}
-	p, refused := s.decode(e, body, arrival{caller: caller, at: microtime.New(time.Now()), traceparent: traceparentOf(r)}, r)
-	if refused != nil {
-		return nil, refused
-	}
-	x.records = len(p.rows)
-	return p, s.commit(p, r)
+	return &call{caller: caller, body: body, done: done}, nil
 }
 
 func (s *Server) shed(reason, detail string) *Problem {
@@ -146,29 +183,43 @@ func (s *Server) body(x *exchange, r *http.Request) ([]byte, *Problem) {
 	return nil, problem(http.StatusBadRequest, "the body could not be read").with("Connection", "close")
 }
 
-func (s *Server) decode(e *endpoint, body []byte, from arrival, r *http.Request) (*posting, *Problem) {
+// decode reads a body when it is its turn.
+func (s *Server) decode(r *http.Request, read func() *Problem) *Problem {
 	ctx, cancel := context.WithTimeout(r.Context(), s.config.Limits.Wait)
 	defer cancel()
 	if err := s.gates.decoding.Acquire(ctx, 1); err != nil {
-		return nil, s.shed(shedRequests, "more requests are under way than the service takes at once")
+		return s.shed(shedRequests, "more requests are under way than the service takes at once")
 	}
 	defer s.gates.decoding.Release(1)
-	return e.read(body, from, s.config.Limits.Records)
+	return read()
 }
 
-// commit stores the rows. From here on the caller's going away changes nothing: what was taken is finished.
-func (s *Server) commit(p *posting, r *http.Request) *Problem {
+// write runs a transaction when it is its turn. From here on the caller's going away changes nothing: what was taken is finished.
+func (s *Server) write(r *http.Request, transaction func(context.Context) error) (refused *Problem, err error) {
 	wait, cancelWait := context.WithTimeout(r.Context(), s.config.Limits.Wait)
 	defer cancelWait()
 	if err := s.gates.writes.Acquire(wait, 1); err != nil {
-		return s.shed(shedWrites, "the database takes rows more slowly than they come")
+		return s.shed(shedWrites, "the database takes rows more slowly than they come"), nil
 	}
 	defer s.gates.writes.Release(1)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.config.Limits.WriteTimeout)
 	defer cancel()
 	begin := time.Now()
-	outcomes, err := s.config.Store.Post(ctx, p.rows)
+	err = transaction(ctx)
 	s.metrics.commits.Observe(time.Since(begin).Seconds())
+	return nil, err
+}
+
+// commit stores the rows.
+func (s *Server) commit(p *posting, r *http.Request) *Problem {
+	var outcomes []store.PostOutcome
+	refused, err := s.write(r, func(ctx context.Context) (err error) {
+		outcomes, err = s.config.Store.Post(ctx, p.rows)
+		return err
+	})
+	if refused != nil {
+		return refused
+	}
 	if err != nil {
 		return s.notStored(p, err)
 	}
@@ -191,11 +242,17 @@ func (s *Server) notStored(p *posting, err error) *Problem {
 		refused := problem(http.StatusConflict, "another record is stored under the same id; nothing was stored")
 		refused.Errors = p.faults(bad.Conflicts, "/id")
 		return refused
-	case errors.Is(err, relay.ErrSchema):
+	}
+	return s.away(err, len(p.rows))
+}
+
+// away is the answer when the database cannot take anything.
+func (s *Server) away(err error, records int) *Problem {
+	if errors.Is(err, relay.ErrSchema) {
 		s.log.Error(err, "The database takes no rows until somebody has mended it")
 		return problem(http.StatusServiceUnavailable, "the audit store is not usable; nothing was stored").later(needsPerson)
 	}
-	s.log.Error(err, "Records could not be stored", "records", len(p.rows))
+	s.log.Error(err, "Records could not be stored", "records", records)
 	return problem(http.StatusServiceUnavailable, "the audit store does not answer; whether the record was stored is not known: send it again, with the same id").later(databaseAway)
 }
 

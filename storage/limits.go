@@ -13,9 +13,10 @@ import (
 
 // Limits keep the service up whatever comes. What is zero has the default.
 type Limits struct {
-	// BodyBytes of one request, 4 MiB; Records of one array, 500.
+	// BodyBytes of one request, 4 MiB; Records of one array, 500; Entries of one call of a relay, 1,000.
 	BodyBytes int64
 	Records   int
+	Entries   int
 	// RequestsPerSecond of one caller, 50, with a Burst of 100.
 	RequestsPerSecond float64
 	Burst             int
@@ -32,7 +33,7 @@ type Limits struct {
 // DefaultLimits are those that hold where nothing else is said.
 func DefaultLimits() Limits {
 	return Limits{
-		BodyBytes: 4 << 20, Records: 500, RequestsPerSecond: 50, Burst: 100, Requests: 256, BytesInFlight: 64 << 20,
+		BodyBytes: 4 << 20, Records: 500, Entries: 1000, RequestsPerSecond: 50, Burst: 100, Requests: 256, BytesInFlight: 64 << 20,
 		Writes: 16, Wait: time.Second, ReadTimeout: 5 * time.Second, WriteTimeout: 8 * time.Second,
 	}
 }
@@ -41,6 +42,7 @@ func (l *Limits) setDefaults() {
 	d := DefaultLimits()
 	orDefault(&l.BodyBytes, d.BodyBytes)
 	orDefault(&l.Records, d.Records)
+	orDefault(&l.Entries, d.Entries)
 	orDefault(&l.RequestsPerSecond, d.RequestsPerSecond)
 	orDefault(&l.Burst, d.Burst)
 	orDefault(&l.Requests, d.Requests)
@@ -59,7 +61,7 @@ func orDefault[T comparable](v *T, value T) {
 }
 
 func (l *Limits) validate() error {
-	if l.BodyBytes < 0 || l.Records < 0 || l.RequestsPerSecond < 0 || l.Burst < 0 || l.Requests < 0 || l.BytesInFlight < 0 || l.Writes < 0 || l.Wait < 0 || l.ReadTimeout < 0 || l.WriteTimeout < 0 {
+	if l.BodyBytes < 0 || l.Records < 0 || l.Entries < 0 || l.RequestsPerSecond < 0 || l.Burst < 0 || l.Requests < 0 || l.BytesInFlight < 0 || l.Writes < 0 || l.Wait < 0 || l.ReadTimeout < 0 || l.WriteTimeout < 0 {
 		return errors.New("limits: none can be negative")
 	}
 	if l.BytesInFlight < l.BodyBytes {

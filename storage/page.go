@@ -81,7 +81,11 @@ func describeOperation(o *huma.OpenAPI, op *huma.Operation) pageOperation {
 	p := pageOperation{ID: op.OperationID, Method: op.Method, Path: op.Path, Summary: op.Summary, Description: op.Description}
 	if op.Method == http.MethodPost {
 		media := op.RequestBody.Content["application/json"]
-		p.Fields = describeFields("", o.Components.Schemas.SchemaFromRef(media.Schema.OneOf[0].Ref))
+		body := media.Schema
+		if len(body.OneOf) > 0 { // a record, or an array of them
+			body = o.Components.Schemas.SchemaFromRef(body.OneOf[0].Ref)
+		}
+		p.Fields = describeFields("", body)
 		for _, name := range slices.Sorted(maps.Keys(media.Examples)) {
 			var text bytes.Buffer
 			_ = json.Indent(&text, media.Examples[name].Value.(json.RawMessage), "", "  ") // valid: the tests send it

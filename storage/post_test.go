@@ -77,10 +77,10 @@ func TestEveryInvalidFieldIsNamedAtOnce(t *testing.T) {
 		g.Expect(f.Detail).NotTo(BeEmpty())
 	}
 	g.Expect(p.Errors).To(ContainElements(
-		Fault{"/remediation_created_at", "is missing, expected a time in RFC 3339, as in 2026-11-23T04:05:06.123456Z"},
-		Fault{"/signal_fingerprint", "is 7, expected a string of 1 to 255 characters"},
-		Fault{"/outcome", "has 51 characters, expected a string of at most 50 characters"},
-		Fault{"/outcome", "stands here twice"}))
+		Fault{Pointer: "/remediation_created_at", Detail: "is missing, expected a time in RFC 3339, as in 2026-11-23T04:05:06.123456Z"},
+		Fault{Pointer: "/signal_fingerprint", Detail: "is 7, expected a string of 1 to 255 characters"},
+		Fault{Pointer: "/outcome", Detail: "has 51 characters, expected a string of at most 50 characters"},
+		Fault{Pointer: "/outcome", Detail: "stands here twice"}))
 
 	several := s.post(notifications, "["+note()+",7,"+note(`"subjects":"x"`)+",{}]")
 	g.Expect(several.problem(t).pointers()).To(Equal([]string{"/1", "/2/subjects", "/3/remediation_id", "/3/notification_requested_at"}))

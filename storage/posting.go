@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/storage/client"
 )
 
 // posting is a body that was found to be good.
@@ -23,13 +24,7 @@ type posting struct {
 }
 
 // Receipt is the answer for one record.
-type Receipt struct {
-	ID string `json:"id"`
-	// Status is stored, or present if the same record was stored under this id before.
-	Status string `json:"status"`
-	// Repaired counts the places of the record's texts that no text column can hold (NUL, lone surrogates, bytes that are not UTF-8). Each became U+FFFD.
-	Repaired int `json:"repaired,omitempty"`
-}
+type Receipt = client.Receipt
 
 const (
 	statusStored  = "stored"

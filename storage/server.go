@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/holdfast-dev/holdfast/storage/client"
 	"github.com/holdfast-dev/holdfast/store"
 )
 
@@ -117,6 +118,7 @@ func (s *Server) addRoutes() error {
 	if s.config.MetricsAddress == "" {
 		s.routes["/metrics"] = route{get: func(x *exchange, r *http.Request) { s.exposition.ServeHTTP(x, r) }, quiet: true}
 	}
+	s.routes["/"+client.EntriesPath] = route{post: s.relayed}
 	for _, e := range endpoints() {
 		s.routes[e.path] = route{post: s.post(e)}
 	}
