@@ -155,3 +155,41 @@ func TestTheFinalizerComponentPutsItOnEachKind(t *testing.T) {
 		})
 	}
 }
+
+// The component leaves the manager without the database's credentials, and lets it into the service, whose roles must be those that it names.
+func TestARelayedManagerHasNoDatabase(t *testing.T) {
+	g := NewWithT(t)
+	folder, err := os.MkdirTemp(".", "overlay-") //nolint:usetesting // kustomize reaches bases by relative paths only
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { g.Expect(os.RemoveAll(folder)).To(Succeed()) })
+	overlay := "resources: [../default, ../storage]\ncomponents: [../manager/relayed]\n"
+	g.Expect(os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(overlay), 0o600)).To(Succeed())
+	objects := build(t, folder)
+	roles, granted := map[string]bool{}, map[string]bool{}
+	for _, o := range objects {
+		if o.GetKind() == "Namespace" {
+			g.Expect(apply(t, o.DeepCopy())).To(Succeed())
+			g.Expect(o.GetLabels()).To(HaveKeyWithValue("holdfast.dev/storage-client", "true"))
+		}
+		g.Expect(apply(t, o, client.DryRunAll)).To(Succeed(), "%s %s", o.GetKind(), o.GetName())
+		switch o.GetKind() {
+		case "ClusterRole":
+			roles[o.GetName()] = true
+		case "ClusterRoleBinding":
+			name, _, _ := unstructured.NestedString(o.Object, "roleRef", "name")
+			granted[o.GetName()] = roles[name]
+		}
+	}
+	g.Expect(granted).To(HaveKeyWithValue("holdfast-manager-relay", true))
+	deployment := &appsv1.Deployment{}
+	for _, o := range ofKind(objects, "Deployment") {
+		if o.GetName() == "holdfast-manager" {
+			g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, deployment)).To(Succeed())
+		}
+	}
+	var names []string
+	for _, e := range deployment.Spec.Template.Spec.Containers[0].Env {
+		names = append(names, e.Name)
+	}
+	g.Expect(names).To(ConsistOf("HOLDFAST_STORE_URL", "HOLDFAST_STORE_TOKEN_FILE", "HOLDFAST_STORE_CA_FILE", "POD_NAME", "POD_NAMESPACE"))
+}

@@ -83,7 +83,7 @@ func (s *Stack) mayPost(ctx context.Context, url string) error {
 	return nil
 }
 
-// makePoster makes somebody who may post records, and may not claim origins. It returns their token.
+// makePoster makes somebody who may post records, and relay entries, so that a manager can drain into the service as well. It returns their token.
 func (s *Stack) makePoster(ctx context.Context) (string, error) {
 	client, err := kubernetes.NewForConfig(s.Cluster.RESTConfig())
 	if err != nil {
@@ -95,7 +95,7 @@ func (s *Stack) makePoster(ctx context.Context) (string, error) {
 	}
 	if _, err := client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
 		ObjectMeta: meta,
-		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"holdfast.dev"}, Resources: []string{"auditrecords"}, Verbs: []string{"create"}}},
+		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"holdfast.dev"}, Resources: []string{"auditrecords"}, Verbs: []string{"create", "relay"}}},
 	}, metav1.CreateOptions{}); err != nil {
 		return "", err
 	}

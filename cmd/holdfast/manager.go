@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -13,16 +12,14 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/holdfast-dev/holdfast/manager"
-	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/serving"
-	"github.com/holdfast-dev/holdfast/store"
 )
 
 // managerFlags are the settings of `holdfast manager`.
 type managerFlags struct {
-	kubeconfig, databaseURL, cluster  string
-	poolSize                          int
+	kubeconfig                        string
+	store                             storeFlags
 	investigatorURL, token, tokenFile string
 	investigatorModel                 string
 	investigatorTimeout               time.Duration
@@ -36,13 +33,18 @@ func newManagerCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "manager",
 		Short: "Run the controllers and the relay",
-		Long: `Run the four controllers (remediation, analysis, workflow, notification) and the relay that drains their outboxes into PostgreSQL.
+		Long: `Run the four controllers (remediation, analysis, workflow, notification) and the relay that drains their outboxes into PostgreSQL, or into a Data Storage API, which
+alone holds the database's credentials then.
 
 It starts and works without the database: entries stay in their resources and are drained when it is back. SIGTERM stops it within 20 seconds,
 after it has flushed what it can.`,
 		Example: `  # Beside a local cluster of 'holdfast dev --infra-only'
   export $(cat .dev/env)
   holdfast manager
+
+  # Drain into the Data Storage API of 'holdfast storage' instead of a database
+  unset HOLDFAST_DATABASE_URL
+  holdfast manager --store-url "$HOLDFAST_STORAGE_URL" --cluster-name east
 
   # Ask HolmesGPT instead of the built-in rules
   holdfast manager --investigator-url http://holmes.monitoring:5050`,
@@ -56,9 +58,7 @@ after it has flushed what it can.`,
 	}
 	flags := cmd.Flags()
 	addKubeconfig(flags, &f.kubeconfig)
-	addDatabaseURL(flags, &f.databaseURL)
-	flags.StringVar(&f.cluster, "cluster-name", "", "name of this cluster in the rows (source_cluster); needed when several clusters share a database")
-	flags.IntVar(&f.poolSize, "database-pool-size", 0, "most connections to the database; 0: pool_max_conns of the URL, else 4 or the number of CPUs")
+	f.store.add(flags)
 	flags.StringVar(&f.config.MetricsBindAddress, "metrics-bind-address", "127.0.0.1:8080", "address of /metrics; 0 turns it off")
 	flags.BoolVar(&f.config.MetricsSecure, "metrics-secure", false, "serve /metrics over TLS, to bearer tokens that may get it (ClusterRole holdfast-metrics-reader); on where the address is not a loopback one, or a certificate is given")
 	flags.StringVar(&f.config.MetricsCertFile, "metrics-cert-file", "", "certificate of /metrics with its chain, PEM, read again when it changes; empty: a self-signed one")
@@ -92,9 +92,6 @@ func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
 	if err := setLogger(f.logLevel, f.logFormat, logTo); err != nil {
 		return err
 	}
-	if f.databaseURL == "" {
-		return errors.New("no database: give --database-url or HOLDFAST_DATABASE_URL, as in postgres://user:password@host:5432/holdfast")
-	}
 	if err := f.config.Relay.Limits.Validate(); err != nil {
 		return fmt.Errorf("--outbox-* flags: %w", err)
 	}
@@ -105,13 +102,12 @@ func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
 	if f.config.Investigator, err = f.investigator(); err != nil {
 		return err
 	}
-	s, err := store.Open(ctx, f.databaseURL, store.Options{Cluster: f.cluster, PoolSize: f.poolSize})
+	s, err := f.store.open(ctx)
 	if err != nil {
 		return err
 	}
-	defer s.Close()
-	f.config.Store = s
-	f.config.Check = func(ctx context.Context) error { return migrations.Check(ctx, s.DB().DB) }
+	defer s.close()
+	f.config.Store, f.config.Check = s.store, s.check
 	mgr, err := manager.New(f.config)
 	if err != nil {
 		return err

@@ -147,7 +147,7 @@ func TestAManagerWithoutTablesSaysWhatToRunAndLosesNothing(t *testing.T) {
 	f.Expect(err).NotTo(HaveOccurred())
 	f.manager(url)
 	f.Eventually(func() string {
-		text, err := os.ReadFile(f.log())
+		text, err := os.ReadFile(f.log("manager"))
 		f.Expect(err).NotTo(HaveOccurred())
 		return string(text)
 	}).Should(ContainSubstring("holdfast migrate up"))

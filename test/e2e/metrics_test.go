@@ -78,7 +78,7 @@ func TestMetricsElsewhereAreForReaders(t *testing.T) {
 		f.Expect(plain.Body.Close()).To(Succeed())
 		f.Expect(plain.StatusCode).To(Equal(http.StatusBadRequest), "there is no plain HTTP")
 	}
-	log, err := os.ReadFile(f.log())
+	log, err := os.ReadFile(f.log("manager"))
 	f.Expect(err).NotTo(HaveOccurred())
 	f.Expect(string(log)).NotTo(Or(ContainSubstring(reader), ContainSubstring(other)))
 }

@@ -105,17 +105,16 @@ func setup(t *testing.T) *fixture {
 
 func (f *fixture) create(o client.Object) { f.Expect(f.client.Create(ctx, o)).To(Succeed()) }
 
-// manager starts `holdfast manager` as a process of its own; the test's end stops it.
-func (f *fixture) manager(database string, args ...string) *localcluster.Running {
-	health := freeAddress(f)
-	m, err := localcluster.StartProgram(ctx, localcluster.Program{
-		Name: "manager",
+// start runs one of our programs as a process of its own, with nothing of this process's environment, and waits until an address answers 200; the test's end stops it.
+func (f *fixture) start(name string, env []string, ready string, args ...string) *localcluster.Running {
+	p, err := localcluster.StartProgram(ctx, localcluster.Program{
+		Name: name,
 		Path: program,
-		Args: append([]string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--quiet-period=500ms"}, args...),
-		Env:  []string{"KUBECONFIG=" + stack.Cluster.Kubeconfig(), "HOLDFAST_DATABASE_URL=" + database},
-		Log:  f.log(),
-		Ready: func(ctx context.Context) error {
-			answer, err := http.Get("http://" + health + "/readyz")
+		Args: args,
+		Env:  env,
+		Log:  f.log(name),
+		Ready: func(context.Context) error {
+			answer, err := http.Get(ready)
 			if err != nil {
 				return err
 			}
@@ -127,11 +126,23 @@ func (f *fixture) manager(database string, args ...string) *localcluster.Running
 		},
 	})
 	f.Expect(err).NotTo(HaveOccurred())
-	f.t.Cleanup(func() { f.Expect(m.Stop(20 * time.Second)).To(Succeed()) })
-	return m
+	f.t.Cleanup(func() { f.Expect(p.Stop(20 * time.Second)).To(Succeed()) })
+	return p
 }
 
-func (f *fixture) log() string { return filepath.Join(stack.Dir, "logs", f.t.Name()+".log") }
+// manager runs `holdfast manager`, which drains into a database.
+func (f *fixture) manager(database string, args ...string) *localcluster.Running {
+	return f.managerOf("manager", []string{"KUBECONFIG=" + stack.Cluster.Kubeconfig(), "HOLDFAST_DATABASE_URL=" + database}, args...)
+}
+
+func (f *fixture) managerOf(name string, env []string, args ...string) *localcluster.Running {
+	health := freeAddress(f)
+	return f.start(name, env, "http://"+health+"/readyz", append([]string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--quiet-period=500ms"}, args...)...)
+}
+
+func (f *fixture) log(name string) string {
+	return filepath.Join(stack.Dir, "logs", f.t.Name()+"-"+name+".log")
+}
 
 func freeAddress(f *fixture) string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")

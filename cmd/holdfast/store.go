@@ -1,0 +1,77 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/pflag"
+
+	"github.com/holdfast-dev/holdfast/migrations"
+	"github.com/holdfast-dev/holdfast/relay"
+	"github.com/holdfast-dev/holdfast/storage/client"
+	"github.com/holdfast-dev/holdfast/store"
+)
+
+// storeFlags say where a manager's relay drains to: a database, or the Data Storage API in front of one.
+type storeFlags struct {
+	databaseURL string
+	poolSize    int
+
+	storeURL string
+	client   client.Options
+
+	cluster string
+}
+
+func (f *storeFlags) add(flags *pflag.FlagSet) {
+	addDatabaseURL(flags, &f.databaseURL)
+	flags.IntVar(&f.poolSize, "database-pool-size", 0, "most connections to the database; 0: pool_max_conns of the URL, else 4 or the number of CPUs")
+	flags.StringVar(&f.storeURL, "store-url", "", "Data Storage API to drain into instead of a database, as in https://holdfast-storage.holdfast-system:8443 (variable HOLDFAST_STORE_URL)")
+	flags.StringVar(&f.client.TokenFile, "store-token-file", "", "file with the token for --store-url, read again when it changes; its account needs the ClusterRole holdfast-relay")
+	flags.StringVar(&f.client.Token, "store-token", "", "the token itself; better given as HOLDFAST_STORE_TOKEN, or as HOLDFAST_STORAGE_TOKEN as in the env file of 'holdfast dev', than as a flag")
+	flags.StringVar(&f.client.CAFile, "store-ca-file", "", "certificates that the one of --store-url is signed by, PEM; empty: those that the system trusts")
+	flags.BoolVar(&f.client.SkipVerify, "store-insecure-skip-tls-verify", false, "take any certificate of --store-url; on loopback only")
+	flags.StringVar(&f.cluster, "cluster-name", "", "name of this cluster in the rows (source_cluster); needed when several clusters share a database")
+}
+
+// opened is a store, how to ask it at the start whether it can be used, and what ends it.
+type opened struct {
+	store relay.Store
+	check func(context.Context) error
+	close func()
+}
+
+func (f *storeFlags) open(ctx context.Context) (opened, error) {
+	switch {
+	case f.databaseURL != "" && f.storeURL != "":
+		return opened{}, errors.New("--database-url (HOLDFAST_DATABASE_URL) and --store-url (HOLDFAST_STORE_URL) exclude each other: unset the one that is not meant")
+	case f.storeURL != "":
+		return f.openService()
+	case f.databaseURL != "":
+		return f.openDatabase(ctx)
+	}
+	return opened{}, errors.New("no database: give --database-url or HOLDFAST_DATABASE_URL, as in postgres://user:password@host:5432/holdfast; or --store-url, the Data Storage API in front of one")
+}
+
+func (f *storeFlags) openDatabase(ctx context.Context) (opened, error) {
+	s, err := store.Open(ctx, f.databaseURL, store.Options{Cluster: f.cluster, PoolSize: f.poolSize})
+	if err != nil {
+		return opened{}, err
+	}
+	return opened{store: s, check: func(ctx context.Context) error { return migrations.Check(ctx, s.DB().DB) }, close: s.Close}, nil
+}
+
+func (f *storeFlags) openService() (opened, error) {
+	o := f.client
+	o.UserAgent = "holdfast-relay/" + versionText()
+	if o.Token == "" && o.TokenFile == "" {
+		o.Token = os.Getenv("HOLDFAST_STORAGE_TOKEN")
+	}
+	c, err := client.New(f.storeURL, o)
+	if err != nil {
+		return opened{}, err
+	}
+	s := c.Store(f.cluster)
+	return opened{store: s, check: s.Check, close: func() {}}, nil
+}
