@@ -50,7 +50,7 @@ func (s *Server) takeEntries(x *exchange, r *http.Request) ([]relay.Outcome, *Pr
 		return nil, s.away(err, len(b.items))
 	}
 	for i, o := range outcomes {
-		word, _ := o.Result.MarshalText() //nolint:errcheck // the store makes no others
+		word, _ := o.Result.MarshalText() // the store makes no others
 		s.metrics.rows.WithLabelValues(models.NewRow(b.items[i].Entry.Kind).Table(), string(word)).Inc()
 	}
 	return b.inOrder(outcomes), nil
