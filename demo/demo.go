@@ -19,7 +19,7 @@ var ErrNotClean = errors.New("the audit trail is not complete")
 
 // Options of a demo.
 type Options struct {
-	// Program is the holdfast binary that the manager is started from.
+	// Program is the holdfast binary that the services are started from.
 	Program string
 	// StateDir gets logs and data and stays; "" makes a temporary folder, of which only the logs are kept, and only when something failed.
 	StateDir string
@@ -33,6 +33,7 @@ type Options struct {
 type Summary struct {
 	Seconds      float64       `json:"seconds"`
 	Remediations []Remediation `json:"remediations"`
+	Posted       []Posted      `json:"posted"`
 	Verdict      Verdict       `json:"verdict"`
 }
 
@@ -89,7 +90,7 @@ func (d *demo) result() *Summary {
 
 // perform sets the stage and plays the acts.
 func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
-	d.heading("1  The stage: a Kubernetes cluster with a simulated node, PostgreSQL, and the manager",
+	d.heading("1  The stage: a Kubernetes cluster with a simulated node, PostgreSQL, and Holdfast",
 		"All of it runs on this machine, on loopback, and is gone when the demo ends.")
 	d.say("starting the servers; the first time on a machine they are downloaded or compiled, which takes minutes")
 	if d.stack, err = dev.Start(ctx, o); err != nil {
@@ -106,7 +107,7 @@ func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 		return err
 	}
 	for _, act := range []func(context.Context) error{
-		d.failingWorkloads, d.alertsArrive, d.databaseStops, d.managerIsKilled, d.endings, d.deletionIsHeld, d.trail, d.selfCheck, d.verdict,
+		d.failingWorkloads, d.alertsArrive, d.databaseStops, d.managerIsKilled, d.endings, d.deletionIsHeld, d.trail, d.outside, d.selfCheck, d.verdict,
 	} {
 		if err := act(ctx); err != nil {
 			return err

@@ -2,9 +2,9 @@
 //
 // # Model
 //
-// The demo is a play with a stage of its own: package dev starts a local cluster, PostgreSQL and the manager, each a real server. In the namespace shop some
-// workloads fail for real (the pods of the simulated node do), their alerts become remediations, and in the middle the database is stopped and the manager
-// killed. Each act is one file.
+// The demo is a play with a stage of its own: package dev starts a local cluster, PostgreSQL, the manager and the storage service, each a real server. In the
+// namespace shop some workloads fail for real (the pods of the simulated node do), their alerts become remediations, and in the middle the database is stopped and
+// the manager killed. Then records are posted from outside, each twice; they have no resource, so the act itself counts their rows.
 //
 // Two observers share one watch of the four kinds (feed.go). The narrator prints what happens, as it happens. The witness (witness.go) writes down every audit
 // entry that was ever committed to the API server, and takes no part in the play; it knows the fields of an outbox, and none of the code that fills or

@@ -73,13 +73,14 @@ func (l ledger) missing(ctx context.Context, ids []string) (n int, err error) {
 	return n, err
 }
 
-// everything reads all rows, and the dead letters that were not redriven. PostgreSQL hashes the stored texts itself.
+// everything reads all rows of resources, and the dead letters that were not redriven. Posted rows have no source_uid: the witness saw no entry to hold against them.
+// PostgreSQL hashes the stored texts itself.
 func (l ledger) everything(ctx context.Context) ([]stored, error) {
 	const columns = `source_uid::text, COALESCE(sequence, 0), id::text, COALESCE(encode(entry_hash, 'hex'), ''), COALESCE(encode(previous_hash, 'hex'), ''),
 		encode(sha256(convert_to(entry, 'UTF8')), 'hex')`
 	var parts []string
 	for _, k := range kinds {
-		parts = append(parts, fmt.Sprintf("SELECT '%s', false, %s FROM %s", k.name, columns, k.table))
+		parts = append(parts, fmt.Sprintf("SELECT '%s', false, %s FROM %s WHERE source_uid IS NOT NULL", k.name, columns, k.table))
 	}
 	parts = append(parts,
 		fmt.Sprintf("SELECT 'resource_audit', false, %s FROM resource_audit", columns),

@@ -85,7 +85,7 @@ func (d *demo) timeline(ctx context.Context, target string) error {
 
 // selfCheck lets the product check its own trail, as its users do. Its exit status says whether the trail is whole.
 func (d *demo) selfCheck(ctx context.Context) error {
-	d.heading("9  holdfast verify: every hash computed anew, every column held against the bytes that were hashed")
+	d.heading("10 holdfast verify: every hash computed anew, every column held against the bytes that were hashed")
 	cmd := exec.CommandContext(ctx, d.program, "verify")
 	cmd.Env = append(d.stack.Env(), "TMPDIR="+os.TempDir())
 	answer, err := cmd.CombinedOutput()
@@ -100,7 +100,7 @@ func (d *demo) selfCheck(ctx context.Context) error {
 
 // verdict holds the witness against the tables.
 func (d *demo) verdict(ctx context.Context) error {
-	d.heading("10 The verdict: what the witness saw, against what the tables hold")
+	d.heading("11 The verdict: what the witness saw, against what the tables hold")
 	if err := d.feed.catchUp(ctx, 30*time.Second); err != nil {
 		return err
 	}

@@ -48,10 +48,9 @@ type Stack struct {
 	// MetricsURL is where the running manager serves its metrics.
 	MetricsURL string
 
-	storage      *localcluster.Running
-	storageToken string
-	// StorageURL is the Data Storage API.
-	StorageURL string
+	storage *localcluster.Running
+	// StorageURL is the Data Storage API, and StorageToken that of somebody who may post records to it.
+	StorageURL, StorageToken string
 }
 
 // Start brings everything up and returns when it is ready: the policies are enforced, the schema is there, manager and storage service are ready. On failure nothing is left.
@@ -119,7 +118,7 @@ func (s *Stack) envFile() string { return filepath.Join(s.Dir, "env") }
 func (s *Stack) Env() []string {
 	env := []string{"KUBECONFIG=" + s.Cluster.Kubeconfig(), "HOLDFAST_DATABASE_URL=" + s.Postgres.URL()}
 	if s.StorageURL != "" {
-		env = append(env, "HOLDFAST_STORAGE_URL="+s.StorageURL, "HOLDFAST_STORAGE_TOKEN="+s.storageToken)
+		env = append(env, "HOLDFAST_STORAGE_URL="+s.StorageURL, "HOLDFAST_STORAGE_TOKEN="+s.StorageToken)
 	}
 	return env
 }

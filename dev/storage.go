@@ -31,12 +31,12 @@ const (
 
 // StartStorage starts the Data Storage API and returns when it is ready. It is plain HTTP, so that a client needs no more than the URL and the token.
 func (s *Stack) StartStorage(ctx context.Context) error {
-	if s.storageToken == "" {
+	if s.StorageToken == "" {
 		token, err := s.makePoster(ctx)
 		if err != nil {
 			return fmt.Errorf("make a caller for the storage service: %w", err)
 		}
-		s.storageToken = token
+		s.StorageToken = token
 	}
 	address, err := freeAddress()
 	if err != nil {
@@ -70,7 +70,7 @@ func (s *Stack) mayPost(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	req.Header.Set("Authorization", "Bearer "+s.storageToken)
+	req.Header.Set("Authorization", "Bearer "+s.StorageToken)
 	req.Header.Set("Content-Type", "application/json")
 	answer, err := http.DefaultClient.Do(req)
 	if err != nil {

@@ -25,8 +25,9 @@ func newDemoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Watch failing workloads being repaired, and their audit trail survive everything",
-		Long: `Start a local cluster, PostgreSQL and the manager, let workloads fail, and repair them: one automatically, one when a person approves, one that a person
-rejects, and one whose repair fails and is rolled back. In the middle PostgreSQL is stopped and the manager killed; a deletion is seen to wait for its rows.
+		Long: `Start a local cluster, PostgreSQL, the manager and the storage service, let workloads fail, and repair them: one automatically, one when a person approves, one that a person
+rejects, and one whose repair fails and is rolled back. In the middle PostgreSQL is stopped and the manager killed; a deletion is seen to wait for its rows. Records of
+programs that have no resources are posted, each twice, and are one row each.
 An independent witness counts every audit entry, and at the end the tables must hold each of them exactly once.
 
 It takes about two minutes; the first time some more, to get the servers. Nothing of it remains. An inherited KUBECONFIG and HOLDFAST_* are ignored.

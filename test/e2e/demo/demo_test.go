@@ -115,15 +115,20 @@ func TestDemo(t *testing.T) {
 	}
 	g.Expect(outcomes).To(ConsistOf("remediated", "remediated", "rejected", "timed-out", "no-action"))
 
+	g.Expect(s.Posted).To(HaveLen(4))
+	g.Expect(s.Posted).To(HaveEach(And(HaveField("First", "201 stored"), HaveField("Second", "200 present"), HaveField("Rows", 1))))
+
 	play := string(session.Err.Contents())
+	g.Expect(play).To(MatchRegexp(`kind +first answer +second answer +rows found\n`))
+	g.Expect(play).To(MatchRegexp(`\n +execution +201 stored +200 present +1\n`))
 	g.Expect(play).To(MatchRegexp(`entries appended +rows found +dead letters +lost +doubled\n`))
 	g.Expect(play).To(MatchRegexp(`\n +total +\d+ +%d +%d +0 +0 +0\n`, s.Verdict.Total.Appended, s.Verdict.Total.Appended))
 	g.Expect(play).To(ContainSubstring("deletion waits"))
-	g.Expect(play).To(ContainSubstring("The trail is whole"))
+	g.Expect(play).To(MatchRegexp(`The trail is whole.*4 posted rows`))
 	g.Expect(play).To(ContainSubstring("step rolled back"))
 	g.Expect(play).NotTo(ContainSubstring("\x1b"), "there is no terminal, so there are no colours")
 
-	g.Expect(len(servers)).To(BeNumerically(">=", 7), "etcd, four Kubernetes servers, PostgreSQL and the manager")
+	g.Expect(len(servers)).To(BeNumerically(">=", 8), "etcd, four Kubernetes servers, PostgreSQL, the manager and the storage service")
 	g.Eventually(alive(servers), goneTimeout).Should(BeEmpty())
 	g.Expect(filepath.Glob(filepath.Join(temporary, "holdfast-demo-*"))).To(BeEmpty())
 }
@@ -155,7 +160,7 @@ func TestServersOfAKilledDemoEndWithIt(t *testing.T) {
 	session := start(t, t.TempDir())
 	g.Eventually(session.Out, wholeTimeout).Should(gbytes.Say("Alertmanager fires"))
 	servers := descendants(t, session.Command.Process.Pid)
-	g.Expect(len(servers)).To(BeNumerically(">=", 7), "etcd, four Kubernetes servers, PostgreSQL and the manager")
+	g.Expect(len(servers)).To(BeNumerically(">=", 8), "etcd, four Kubernetes servers, PostgreSQL, the manager and the storage service")
 	session.Kill()
 	g.Eventually(session, goneTimeout).Should(gexec.Exit())
 	g.Eventually(alive(servers), goneTimeout).Should(BeEmpty())
