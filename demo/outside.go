@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strconv"
 	"time"
@@ -47,9 +48,7 @@ func (d *demo) outside(ctx context.Context) error {
 		for _, name := range o.times {
 			record[name] = time.Now().UTC()
 		}
-		for name, value := range o.more {
-			record[name] = value
-		}
+		maps.Copy(record, o.more)
 		p := Posted{Kind: o.kind}
 		for _, answer := range []*string{&p.First, &p.Second} {
 			var err error
