@@ -55,6 +55,9 @@ func StartProgram(ctx context.Context, p Program) (*Running, error) {
 // Stop sends SIGTERM and, after the grace, SIGKILL. It returns when the program is gone.
 func (r *Running) Stop(grace time.Duration) error { return r.process.stop(syscall.SIGTERM, grace) }
 
+// PID is the process's number, for what the system says of it.
+func (r *Running) PID() int { return r.process.cmd.Process.Pid }
+
 // Kill sends SIGKILL and returns when the program is gone.
 func (r *Running) Kill() error { return r.process.stop(syscall.SIGKILL, killTimeout) }
 
