@@ -1,6 +1,9 @@
 package config_test
 
 import (
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,6 +18,8 @@ import (
 
 	_ "github.com/holdfast-dev/holdfast/outbox" // register their metrics
 	_ "github.com/holdfast-dev/holdfast/relay"
+	"github.com/holdfast-dev/holdfast/storage"
+	"github.com/holdfast-dev/holdfast/store"
 )
 
 // What the manifests use of the Prometheus operator's API (monitoring.coreos.com/v1). Decoding is strict: a field that is not here is
@@ -67,7 +72,7 @@ func TestAlerts(t *testing.T) {
 	g.Expect(found).To(HaveLen(1))
 	rules := &prometheusRule{}
 	g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(found[0].Object, rules, true)).To(Succeed())
-	known := metricNames(t)
+	known := metricsOfTheServices(t)
 	for _, group := range rules.Spec.Groups {
 		for _, a := range group.Rules {
 			t.Run(a.Alert, func(t *testing.T) {
@@ -76,10 +81,14 @@ func TestAlerts(t *testing.T) {
 				g.Expect(a.Labels["severity"]).To(BeElementOf("critical", "warning"))
 				g.Expect(a.Annotations).To(HaveKeyWithValue("runbook", "docs/operations.md#"+strings.ToLower(a.Alert)))
 				g.Expect(a.Annotations).To(And(HaveKey("summary"), HaveKey("description")))
-				names := regexp.MustCompile(`holdfast_\w+`).FindAllString(a.Expr, -1)
-				g.Expect(names).NotTo(BeEmpty())
-				for _, name := range names {
+				used := regexp.MustCompile(`(holdfast_\w+)(?:\{([^}]*)\})?`).FindAllStringSubmatch(a.Expr, -1)
+				g.Expect(used).NotTo(BeEmpty())
+				for _, u := range used {
+					name := strings.TrimSuffix(u[1], "_bucket")
 					g.Expect(known).To(HaveKey(name))
+					for _, label := range regexp.MustCompile(`(\w+)=`).FindAllStringSubmatch(u[2], -1) {
+						g.Expect(known[name]).To(ContainElement(label[1]), "labels of %s", name)
+					}
 				}
 				for _, label := range regexp.MustCompile(`\$labels\.(\w+)`).FindAllStringSubmatch(a.Annotations["summary"], -1) {
 					g.Expect(a.Expr).To(MatchRegexp(`by \([^)]*\b%s\b`, label[1]), "the summary's label %s", label[1])
@@ -121,8 +130,8 @@ func TestThePodMonitorsFindTheServices(t *testing.T) {
 	}
 }
 
-// metricNames are the names of the metrics that the manager registers.
-func metricNames(t *testing.T) map[string]bool {
+// metricsOfTheServices are the metrics that the manager and the storage service have, with the names of their labels.
+func metricsOfTheServices(t *testing.T) map[string][]string {
 	t.Helper()
 	g := NewWithT(t)
 	registry, ok := metrics.Registry.(prometheus.Collector)
@@ -132,12 +141,38 @@ func metricNames(t *testing.T) map[string]bool {
 		registry.Describe(descriptions)
 		close(descriptions)
 	}()
-	names, name := map[string]bool{}, regexp.MustCompile(`fqName: "(\w+)"`)
+	known, parts := map[string][]string{}, regexp.MustCompile(`fqName: "(\w+)".*variableLabels: \{([^}]*)\}`)
 	for description := range descriptions {
-		if found := name.FindStringSubmatch(description.String()); found != nil {
-			names[found[1]] = true
+		if found := parts.FindStringSubmatch(description.String()); found != nil {
+			known[found[1]] = strings.Split(found[2], ",")
 		}
 	}
-	g.Expect(names).To(HaveKey("holdfast_relay_breaker_open"))
-	return names
+	g.Expect(known).To(HaveKey("holdfast_relay_breaker_open"))
+	maps.Copy(known, storageMetrics(t))
+	return known
+}
+
+// storageMetrics are what the service says of itself when it was asked something before. It needs no database for that.
+func storageMetrics(t *testing.T) map[string][]string {
+	t.Helper()
+	g := NewWithT(t)
+	nowhere, err := store.Open(t.Context(), "postgres://nobody@127.0.0.1:1/none", store.Options{})
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(nowhere.Close)
+	server, err := storage.New(storage.Config{Store: nowhere, Authorizer: storage.NoAuth{}})
+	g.Expect(err).NotTo(HaveOccurred())
+	var answer *httptest.ResponseRecorder
+	for _, path := range []string{"/readyz", "/metrics"} {
+		answer = httptest.NewRecorder()
+		server.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
+	}
+	known, series, label := map[string][]string{}, regexp.MustCompile(`(?m)^(holdfast_storage_\w+?)(?:_bucket)?(?:\{(.*)\})? `), regexp.MustCompile(`(\w+)="`)
+	for _, found := range series.FindAllStringSubmatch(answer.Body.String(), -1) {
+		for _, l := range label.FindAllStringSubmatch(found[2], -1) {
+			known[found[1]] = append(known[found[1]], l[1])
+		}
+	}
+	g.Expect(known).To(HaveKeyWithValue("holdfast_storage_requests_total", ConsistOf("path", "method", "code")))
+	g.Expect(answer.Body.String()).To(ContainSubstring(`{code="503",method="GET",path="/readyz"} 1`), "the alert counts these")
+	return known
 }

@@ -136,6 +136,12 @@ func TestTheStorageManifestsFitTogether(t *testing.T) {
 	g.Expect(budget.Spec.UnhealthyPodEvictionPolicy).To(HaveValue(Equal(policyv1.AlwaysAllow)))
 	g.Expect(*deployment.Spec.Replicas).To(BeNumerically(">", budget.Spec.MaxUnavailable.IntVal), "one is left")
 
+	pause, grace := container.Lifecycle.PreStop.Sleep.Seconds, *pod.Spec.TerminationGracePeriodSeconds
+	g.Expect(pause).To(BeNumerically(">=", 5), "nobody is sent to the Pod any more when it stops")
+	g.Expect(grace).To(BeNumerically(">=", pause+20), "then it finishes what it has taken, which takes at most 20 s")
+	g.Expect(container.Env).To(ContainElement(HaveField("Name", "GOMEMLIMIT")))
+	g.Expect(container.Resources.Limits).To(HaveKey(corev1.ResourceMemory))
+
 	mount := container.VolumeMounts[0]
 	g.Expect(mount.SubPath).To(BeEmpty(), "it would hide a new certificate")
 	g.Expect(container.Args).To(ContainElements("--tls-cert-file="+mount.MountPath+"/tls.crt", "--tls-key-file="+mount.MountPath+"/tls.key"))
