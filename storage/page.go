@@ -17,8 +17,8 @@ import (
 var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{.Title}}</title><style>
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2733;background:#fff}
-h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.5rem;border-top:1px solid #d5dce3;padding-top:1.5rem}code,pre{font:13px/1.45 ui-monospace,monospace}
-pre{background:#f3f6f9;padding:.8rem;overflow:auto;border-radius:4px}table{border-collapse:collapse;width:100%;font-size:14px}
+h1{font-size:1.6rem}h2{margin-top:2.5rem;border-top:1px solid #d5dce3;padding-top:1.5rem}code,pre{font:13px/1.45 ui-monospace,monospace}h2 code{font-size:1.05rem;overflow-wrap:anywhere}
+pre{background:#f3f6f9;padding:.8rem;overflow:auto;border-radius:4px}.t{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:14px}.n{white-space:nowrap}
 td,th{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-bottom:1px solid #e5eaef}.m{background:#1c5d99;color:#fff;border-radius:3px;padding:.1rem .4rem;margin-right:.5rem}
 .r{color:#a32d2d}summary{cursor:pointer;margin:.6rem 0}
 @media(prefers-color-scheme:dark){body{color:#dbe4ec;background:#141a20}pre{background:#1e262e}td,th,h2{border-color:#323d48}.r{color:#ff9b9b}a{color:#8fc3f5}}
@@ -30,19 +30,23 @@ td,th{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-bott
 {{range .Operations}}
 <h2 id="{{.ID}}"><code><span class="m">{{.Method}}</span>{{.Path}}</code></h2>
 <p>{{.Summary}}. {{.Description}}</p>
-{{with .Fields}}<details open><summary>Fields</summary><table><tr><th>name</th><th>type</th><th></th></tr>
-{{range .}}<tr><td><code>{{.Name}}</code>{{if .Required}} <span class="r">required</span>{{end}}</td><td>{{.Type}}</td><td>{{.Description}}</td></tr>{{end}}
-</table></details>{{end}}
+{{with .Call}}<pre>{{.}}</pre>{{end}}
+{{with .Fields}}<details open><summary>Fields</summary><div class="t"><table><tr><th>name</th><th>type</th><th></th></tr>
+{{range .}}<tr><td class="n"><code>{{.Name}}</code>{{if .Required}} <span class="r">required</span>{{end}}</td><td>{{.Type}}</td><td>{{.Description}}</td></tr>{{end}}
+</table></div></details>{{end}}
 {{range .Examples}}<details><summary>{{.Summary}}</summary><pre>{{.Text}}</pre></details>{{end}}
 <details><summary>Answers</summary><table>{{range .Answers}}<tr><td><code>{{.Status}}</code></td><td>{{.Description}}</td></tr>{{end}}</table></details>
 {{end}}</body></html>
 `))
 
+const callFormat = `curl "$HOLDFAST_STORAGE_URL%s" --header "Authorization: Bearer $HOLDFAST_STORAGE_TOKEN" \
+  --header 'Content-Type: application/json' --data-binary @record.json`
+
 type pageOperation struct {
-	ID, Method, Path, Summary, Description string
-	Fields                                 []pageField
-	Examples                               []pageExample
-	Answers                                []pageAnswer
+	ID, Method, Path, Summary, Description, Call string
+	Fields                                       []pageField
+	Examples                                     []pageExample
+	Answers                                      []pageAnswer
 }
 
 type pageField struct {
@@ -80,6 +84,7 @@ func pageOf(o *huma.OpenAPI) ([]byte, error) {
 func describeOperation(o *huma.OpenAPI, op *huma.Operation) pageOperation {
 	p := pageOperation{ID: op.OperationID, Method: op.Method, Path: op.Path, Summary: op.Summary, Description: op.Description}
 	if op.Method == http.MethodPost {
+		p.Call = fmt.Sprintf(callFormat, op.Path)
 		media := op.RequestBody.Content["application/json"]
 		body := media.Schema
 		if len(body.OneOf) > 0 { // a record, or an array of them

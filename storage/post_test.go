@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +32,16 @@ func TestARecordBecomesARow(t *testing.T) {
 	g.Expect(row).To(Equal("Posted||f|system:serviceaccount:shop:poster|1|00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01|cart \uFFFD \uFFFD <&>|t"))
 	g.Expect(entry).To(Equal(`{"notification_requested_at":"2026-11-23T04:05:06Z","remediation_id":"r","subject":"cart ` + "\uFFFD \uFFFD" + ` <&>"}`))
 	s.verified()
+}
+
+// config/storage/samples posts it from a Job, which may run again.
+func TestTheSampleIsTaken(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t)
+	sample, err := os.ReadFile("../config/storage/samples/execution.json")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(s.post("/api/v1/audit/executions", string(sample)).status).To(Equal(http.StatusCreated))
+	g.Expect(s.post("/api/v1/audit/executions", string(sample)).status).To(Equal(http.StatusOK))
 }
 
 func TestTheSameIdIsOneRow(t *testing.T) {
