@@ -104,10 +104,14 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	}
 	flushSeconds.WithLabelValues("ok").Observe(seconds)
 	batchRows.Observe(float64(len(flight.items)))
-	if f.breaker.reset() {
+	back := f.breaker.reset()
+	if back {
 		f.announce(ctx, corev1.EventTypeNormal, "StoreReachable", "The audit store takes entries again; draining everything that is pending.")
 	}
 	held := f.tracker.settle(flight, outcomes)
+	if back {
+		f.tracker.doubt()
+	}
 	f.observe(ctx, flight.items, outcomes, held)
 	return len(flight.items), nil
 }
@@ -146,8 +150,19 @@ func (f *flusher) announce(ctx context.Context, eventType, reason, note string) 
 
 func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome, held []outbox.Source) {
 	log, now := logf.FromContext(ctx), f.config.Clock.Now()
+	var conflict, gap *Item
 	for i, o := range outcomes {
 		item := &items[i]
+		if o.PreviousMissing {
+			gap = item
+			gaps.WithLabelValues(item.ResourceKind).Inc()
+			log.Error(nil, "The store has lost entries before this one, as after a restore of the database to an older state. Run `holdfast verify`", "kind", item.ResourceKind,
+				"resource", item.Source.String(), "sequence", item.Entry.Sequence)
+		}
+		if o.Result == Conflicting {
+			conflict = item
+			conflicts.WithLabelValues(item.ResourceKind).Inc()
+		}
 		switch o.Result {
 		case Stored:
 			persisted.WithLabelValues(item.ResourceKind).Inc()
@@ -157,6 +172,12 @@ func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome,
 			f.alarm(log, item, o)
 		case Present, Held:
 		}
+	}
+	if conflict != nil {
+		f.announce(ctx, corev1.EventTypeWarning, "HistoryForked", fmt.Sprintf("The audit store holds other entries than %s %s appends: was etcd restored? Nothing was overwritten; see `holdfast verify`.", conflict.ResourceKind, conflict.Source))
+	}
+	if gap != nil {
+		f.announce(ctx, corev1.EventTypeWarning, "EntriesMissing", fmt.Sprintf("The audit store has lost entries of %s %s: was the database restored? See `holdfast verify`.", gap.ResourceKind, gap.Source))
 	}
 	for _, s := range held {
 		log.Info("An entry's schema version is unknown to this release; it stays pending, and those behind it. Run a newer release", "resource", s.String())

@@ -28,6 +28,12 @@ var (
 	deadLetters = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "holdfast_relay_dead_letters_total", Help: "Entries that went to the dead letters, by the resource's kind and the database's SQLSTATE (empty when no database refused it).",
 	}, []string{"kind", "sqlstate"})
+	conflicts = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_relay_conflicts_total", Help: "Entries whose place in the store another entry holds, as after a restore of etcd, by the resource's kind. They are dead letters too.",
+	}, []string{"kind"})
+	gaps = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_relay_gaps_total", Help: "Resources whose earlier entries the store has lost, as after a restore of the database, by kind. Counted when the relay sends the first entry after its start or an outage.",
+	}, []string{"kind"})
 	breakerOpen = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "holdfast_relay_breaker_open", Help: "1 while the store takes no entries.",
 	})
@@ -41,7 +47,7 @@ var (
 )
 
 func init() {
-	metrics.Registry.MustRegister(persisted, latency, batchRows, flushSeconds, apiWrites, deadLetters, breakerOpen, departedEntries, gauges)
+	metrics.Registry.MustRegister(persisted, latency, batchRows, flushSeconds, apiWrites, deadLetters, conflicts, gaps, breakerOpen, departedEntries, gauges)
 	for _, op := range []string{"trim", "release"} {
 		apiWrites.WithLabelValues(op)
 	}

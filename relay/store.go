@@ -43,6 +43,8 @@ type Item struct {
 	Canonical []byte
 	// Refused is the reason why the entry is bad (its id or its hash does not agree). The store dead-letters it without trying.
 	Refused string
+	// AskPrevious asks the store whether it still has the entry before, too: for the first entry of a resource that this relay sends.
+	AskPrevious bool
 }
 
 // NewItem holds an entry to what it claims: its id and its hash must follow from its content. One that was changed by hand is refused.
@@ -106,6 +108,8 @@ type Outcome struct {
 	Result   Result `json:"result"`
 	Error    string `json:"error,omitempty"`
 	SQLState string `json:"sqlstate,omitempty"`
+	// PreviousMissing answers Item.AskPrevious: the entry before has neither row nor dead letter, as in a database that was restored to an older state.
+	PreviousMissing bool `json:"previousMissing,omitempty"`
 }
 
 // Durable tells whether the entry may leave its resource.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 
@@ -62,6 +63,8 @@ type hooks struct {
 	// patched runs before a patch (op is trim or release); its error is what the relay gets.
 	patched func(op string) error
 	batches [][]relay.Item
+	// gaps are the entries before which the store has lost some.
+	gaps    []relay.Item
 	patches map[string]int
 }
 
@@ -69,6 +72,11 @@ func (h *hooks) Persist(ctx context.Context, batch []relay.Item) ([]relay.Outcom
 	outcomes, err := h.Store.Persist(ctx, batch)
 	h.mu.Lock()
 	h.batches = append(h.batches, batch)
+	for i, o := range outcomes {
+		if o.PreviousMissing {
+			h.gaps = append(h.gaps, batch[i])
+		}
+	}
 	hook := h.committed
 	h.mu.Unlock()
 	if err == nil && hook != nil {
@@ -96,6 +104,12 @@ func (h *hooks) count(op string) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.patches[op]
+}
+
+func (h *hooks) lost() []relay.Item {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.gaps)
 }
 
 func (h *hooks) newClient(config *rest.Config, o client.Options) (client.Client, error) {

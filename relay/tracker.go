@@ -39,6 +39,8 @@ type tracked struct {
 	dirty   bool
 	// flying is the newest sequence that the flush under way carries, 0: none.
 	flying int64
+	// asked is true once the store was asked for the entry before the first that it was sent.
+	asked bool
 	// held is the hash of an entry whose schema version is unknown; nothing from there on is sent while it is pending.
 	held     string
 	departed bool
@@ -53,7 +55,11 @@ func newTracker(c Config) *tracker {
 	return &tracker{config: c, byUID: map[types.UID]*tracked{}, wake: make(chan struct{}, 1)}
 }
 
-func (t *tracker) addKind(kind string) { t.kinds = append(t.kinds, kind) }
+func (t *tracker) addKind(kind string) {
+	t.kinds = append(t.kinds, kind)
+	conflicts.WithLabelValues(kind) // so that increase() sees the first
+	gaps.WithLabelValues(kind)
+}
 
 func (t *tracker) watermark(uid types.UID) outbox.Watermark {
 	t.mu.Lock()
@@ -202,7 +208,9 @@ type flight struct {
 func (t *tracker) take() flight {
 	items, to := t.next()
 	for i := range items {
+		ask := items[i].AskPrevious
 		items[i] = NewItem(items[i].Source, items[i].ResourceKind, items[i].Entry) // outside the lock, since controllers ask for watermarks meanwhile
+		items[i].AskPrevious = ask
 	}
 	slices.SortFunc(items, ByID)
 	return flight{items: items, to: to}
@@ -221,7 +229,8 @@ func (t *tracker) next() (items []Item, to map[types.UID]int64) {
 		entries := r.sendable()
 		n := 0
 		for n < len(entries) && len(items) < t.config.BatchRows && (bytes < t.config.BatchBytes || len(items) == 0) {
-			items = append(items, Item{Source: r.source, ResourceKind: r.kind.kind, Entry: entries[n]})
+			ask := n == 0 && !r.asked && entries[n].Sequence > 1
+			items = append(items, Item{Source: r.source, ResourceKind: r.kind.kind, Entry: entries[n], AskPrevious: ask})
 			bytes += outbox.Size(entries[n : n+1])
 			to[uid] = entries[n].Sequence
 			n++
@@ -272,7 +281,7 @@ func (t *tracker) settle(f flight, outcomes []Outcome) (held []outbox.Source) {
 		if r == nil {
 			continue
 		}
-		r.flying = 0
+		r.flying, r.asked = 0, true
 		if e.held != "" {
 			r.held = e.held
 		}
@@ -298,6 +307,20 @@ func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 	t.departed -= done
 	departedEntries.WithLabelValues("persisted").Add(float64(done))
 	t.bury(uid, r)
+}
+
+// doubt forgets what the store is said to hold, since one that was away may have been restored to an older state. What still stands in the resources is
+// sent again, which costs inserts of what is there.
+func (t *tracker) doubt() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.byUID {
+		r.asked = false
+		if !r.departed {
+			r.watermark = outbox.Watermark{}
+			r.kind.trigger(client.ObjectKey{Namespace: r.source.Namespace, Name: r.source.Name})
+		}
+	}
 }
 
 // back returns a flight that failed to the front of the line.

@@ -40,7 +40,8 @@ func entriesOperation(l Limits) *huma.Operation {
 		"previousHash": hash("Hash of the entry before; empty on the first."), "hash": hash("SHA-256 of the canonical JSON of the entry without it, with source."),
 	})
 	entry.Description = "The entry, as it stands in the resource's outbox."
-	sent := object([]string{"source", "resource", "entry"}, map[string]*huma.Schema{"source": source, "resource": text("The Kubernetes kind."), "entry": entry})
+	sent := object([]string{"source", "resource", "entry"}, map[string]*huma.Schema{"source": source, "resource": text("The Kubernetes kind."), "entry": entry,
+		"askPrevious": {Type: huma.TypeBoolean, Description: "Ask whether the entry before has a row or a dead letter, for the first entry of a resource that a relay sends."}})
 	body := object([]string{"entries"}, map[string]*huma.Schema{
 		"cluster": {Type: huma.TypeString, MaxLength: new(mostCluster), Description: "The cluster's name (source_cluster)."},
 		"entries": {Type: huma.TypeArray, Items: sent, MaxItems: new(l.Entries), Description: "The entries. None is allowed too: it tells whether the caller may send some."},
@@ -49,6 +50,7 @@ func entriesOperation(l Limits) *huma.Operation {
 		"result": {Type: huma.TypeString, Enum: []any{"stored", "present", "dead-lettered", "conflicting", "held"},
 			Description: "stored: a new row. present: was there before. dead-lettered: could not become a row. conflicting: another entry has its place, so it is a dead letter. held: its schemaVersion is unknown; send it to a newer release."},
 		"error": text("Why it became a dead letter."), "sqlstate": text("The database's code for that."),
+		"previousMissing": {Type: huma.TypeBoolean, Description: "It was asked, and the entry before has neither: the database has lost it, as after a restore."},
 	})
 	answered := object([]string{"outcomes"}, map[string]*huma.Schema{"outcomes": {Type: huma.TypeArray, Items: outcome, Description: "What became of each entry, in their order."}})
 	responses := map[string]*huma.Response{"200": answer("Committed. Each entry's outcome is told.", "application/json", answered, "")}

@@ -104,6 +104,12 @@ func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (
 	return outcomes[0], nil
 }
 
+// Unfit says why a dead letter can never become a row, whatever is mended; nothing if it may.
+func Unfit(d models.DeadLetter) (reason string) {
+	_, reason = itemOf(d)
+	return reason
+}
+
 // itemOf reads the entry back. What the relay refused, since id or hash do not follow from the content, never becomes a row: the chain would not hold.
 func itemOf(d models.DeadLetter) (_ relay.Item, reason string) {
 	source, entry, err := outbox.Decode([]byte(d.Entry))

@@ -119,12 +119,12 @@ func (t *table) sing(ctx context.Context, tx bun.Tx) error {
 }
 
 // hashes reads which of the ids are there, and with which hash (nil for a row that was posted over REST).
-func (t *table) hashes(ctx context.Context, tx bun.Tx, of []record) (map[[16]byte][]byte, error) {
+func hashes(ctx context.Context, tx bun.Tx, lookUp string, of []record) (map[[16]byte][]byte, error) {
 	ids := make([]any, len(of))
 	for i := range of {
 		ids[i] = of[i].id
 	}
-	rows, err := tx.Tx.QueryContext(ctx, t.lookUp, ids)
+	rows, err := tx.Tx.QueryContext(ctx, lookUp, ids)
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,11 @@ func (s *Store) Persist(ctx context.Context, items []relay.Item) ([]relay.Outcom
 	return s.persist(ctx, items, func(context.Context, bun.Tx, []relay.Outcome) error { return nil })
 }
 
+// Preview tells what Persist would do, and does nothing.
+func (s *Store) Preview(ctx context.Context, items []relay.Item) ([]relay.Outcome, error) {
+	return s.persist(ctx, items, func(context.Context, bun.Tx, []relay.Outcome) error { return errRollback })
+}
+
 // persist is Persist with a last step in the same transaction. If that returns errRollback, nothing stays, and the outcomes are what would have been.
 func (s *Store) persist(ctx context.Context, items []relay.Item, last func(context.Context, bun.Tx, []relay.Outcome) error) ([]relay.Outcome, error) {
 	planned := s.plan(items)
@@ -131,6 +136,9 @@ func (s *Store) write(ctx context.Context, b *batch, careful bool, last func(con
 		if err := putDeadLetters(ctx, tx, b.letters); err != nil {
 			return err
 		}
+		if err := s.askPrevious(ctx, tx, b); err != nil {
+			return err
+		}
 		return last(ctx, tx, b.outcomes)
 	})
 }
@@ -156,13 +164,16 @@ func (s *Store) writeTable(ctx context.Context, tx bun.Tx, b *batch, t *table, r
 	return s.resolve(ctx, tx, b, t, left)
 }
 
+// PlaceTaken begins the error of a dead letter whose place in the table another entry holds.
+const PlaceTaken = "another entry"
+
 // resolve tells what was in the way of rows that were not inserted: themselves, sent before, or other entries. An id that is not there means that the row's
 // place, (source_uid, sequence), is taken under another id.
 func (s *Store) resolve(ctx context.Context, tx bun.Tx, b *batch, t *table, left []record) error {
 	if len(left) == 0 {
 		return nil
 	}
-	there, err := t.hashes(ctx, tx, left)
+	there, err := hashes(ctx, tx, t.lookUp, left)
 	if err != nil {
 		return fmt.Errorf("look for entries that were there before: %w", err)
 	}
@@ -172,10 +183,10 @@ func (s *Store) resolve(ctx context.Context, tx bun.Tx, b *batch, t *table, left
 		case ok && bytes.Equal(hash, r.hash):
 			b.outcomes[r.item] = relay.Outcome{Result: relay.Present}
 		case ok:
-			b.dead(s, r.item, relay.Conflicting, fmt.Sprintf("another entry has this id, with hash %x", hash), "")
+			b.dead(s, r.item, relay.Conflicting, fmt.Sprintf(PlaceTaken+" has this id, with hash %x", hash), "")
 		default:
 			e := &b.items[r.item]
-			b.dead(s, r.item, relay.Conflicting, fmt.Sprintf("another entry, with another id, has sequence %d of %s", e.Entry.Sequence, e.Source.UID), "")
+			b.dead(s, r.item, relay.Conflicting, fmt.Sprintf(PlaceTaken+", with another id, has sequence %d of %s", e.Entry.Sequence, e.Source.UID), "")
 		}
 	}
 	return nil

@@ -3,6 +3,8 @@ package verify
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -61,6 +63,11 @@ func DefaultResources() Resources {
 		outbox.KindExecution:     ours("workflowexecutions"),
 		outbox.KindNotification:  ours("notificationrequests"),
 	}
+}
+
+// Sorted are the resources, by name.
+func (r Resources) Sorted() []schema.GroupVersionResource {
+	return slices.SortedFunc(maps.Values(r), func(a, b schema.GroupVersionResource) int { return strings.Compare(a.String(), b.String()) })
 }
 
 // Parse adds KIND=RESOURCE.VERSION.GROUP, as in backups.example.com=backups.v1.backups.example.com.

@@ -30,6 +30,8 @@ type SentEntry struct {
 	// Resource is the Kubernetes kind.
 	Resource string       `json:"resource"`
 	Entry    outbox.Entry `json:"entry"`
+	// AskPrevious asks whether the entry before is there, see relay.Item.
+	AskPrevious bool `json:"askPrevious,omitempty"`
 }
 
 // Source is the resource. Created is its creation time, which ids are made of.
@@ -47,7 +49,9 @@ type Outcomes struct {
 
 // Item is the entry as a store takes it.
 func (e *SentEntry) Item() relay.Item {
-	return relay.NewItem(outbox.Source{Namespace: e.Source.Namespace, Name: e.Source.Name, UID: e.Source.UID, Created: e.Source.Created.Time}, e.Resource, e.Entry)
+	item := relay.NewItem(outbox.Source{Namespace: e.Source.Namespace, Name: e.Source.Name, UID: e.Source.UID, Created: e.Source.Created.Time}, e.Resource, e.Entry)
+	item.AskPrevious = e.AskPrevious
+	return item
 }
 
 // Store is the service as the store of a relay.
@@ -111,7 +115,7 @@ func (s *Store) call(ctx context.Context, batch []relay.Item) ([]relay.Outcome, 
 	request := Entries{Cluster: s.cluster, Entries: make([]SentEntry, len(batch))}
 	for i := range batch {
 		from := batch[i].Source
-		request.Entries[i] = SentEntry{Source: Source{Namespace: from.Namespace, Name: from.Name, UID: from.UID, Created: microtime.New(from.Created)}, Resource: batch[i].ResourceKind, Entry: batch[i].Entry}
+		request.Entries[i] = SentEntry{Source: Source{Namespace: from.Namespace, Name: from.Name, UID: from.UID, Created: microtime.New(from.Created)}, Resource: batch[i].ResourceKind, Entry: batch[i].Entry, AskPrevious: batch[i].AskPrevious}
 	}
 	body, err := json.Marshal(request)
 	if err != nil {

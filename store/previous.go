@@ -1,0 +1,61 @@
+package store
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// askPrevious looks for the entries before those that ask (relay.Item.AskPrevious). One that has neither row nor dead letter was lost by the database: it had
+// acknowledged it, or the resource would still hold it.
+func (s *Store) askPrevious(ctx context.Context, tx bun.Tx, b *batch) error {
+	for _, name := range models.Tables() {
+		var asked []record
+		for _, r := range b.rows[name] {
+			item := &b.items[r.item]
+			if !item.AskPrevious {
+				continue
+			}
+			id, err := uuid.Parse(outbox.ID(item.Source.UID, item.Source.Created, item.Entry.Sequence-1))
+			if err != nil {
+				return err
+			}
+			asked = append(asked, record{item: r.item, id: id})
+		}
+		for _, statement := range []string{s.tables[name].lookUp, deadLetterLookUp} {
+			var err error
+			if asked, err = absent(ctx, tx, statement, asked); err != nil {
+				return fmt.Errorf("%s: look for the entries before: %w", name, err)
+			}
+		}
+		for _, r := range asked {
+			b.outcomes[r.item].PreviousMissing = true
+		}
+	}
+	return nil
+}
+
+const deadLetterLookUp = "SELECT id, entry_hash FROM audit_dead_letter WHERE id = ANY($1::uuid[])"
+
+// absent are those that the statement does not find.
+func absent(ctx context.Context, tx bun.Tx, statement string, of []record) ([]record, error) {
+	if len(of) == 0 {
+		return nil, nil
+	}
+	there, err := hashes(ctx, tx, statement, of)
+	if err != nil {
+		return nil, err
+	}
+	var missing []record
+	for _, r := range of {
+		if _, ok := there[r.id]; !ok {
+			missing = append(missing, r)
+		}
+	}
+	return missing, nil
+}
