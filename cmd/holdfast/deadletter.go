@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -21,11 +22,11 @@ import (
 func newDeadLetterCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead-letter",
-		Short: "List entries that could not become rows, and try again",
+		Short: "List and show entries that could not become rows, and try again",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDeadLetterListCommand(), newDeadLetterRedriveCommand())
+	cmd.AddCommand(newDeadLetterListCommand(), newDeadLetterShowCommand(), newDeadLetterRedriveCommand())
 	return cmd
 }
 
@@ -39,6 +40,7 @@ type letter struct {
 	Name         string     `json:"name,omitempty"`
 	UID          string     `json:"uid,omitempty"`
 	Sequence     int64      `json:"sequence,omitempty"`
+	PreviousHash string     `json:"previousHash,omitempty"`
 	SQLState     string     `json:"sqlstate,omitempty"`
 	Error        string     `json:"error"`
 	Attempts     int64      `json:"attempts"`
@@ -46,12 +48,14 @@ type letter struct {
 	LastAttempt  time.Time  `json:"lastAttempt"`
 	RedrivenAt   *time.Time `json:"redrivenAt,omitempty"`
 	Entry        string     `json:"entry"`
+	// Next is what can be done; only show says so.
+	Next string `json:"next,omitempty"`
 }
 
 func letterOf(d models.DeadLetter) letter {
 	l := letter{
 		ID: d.ID, Hash: fmt.Sprintf("%x", d.EntryHash), Kind: d.Kind, Cluster: d.SourceCluster, Namespace: d.SourceNamespace, Name: d.SourceName, UID: d.SourceUID,
-		Sequence: d.Sequence, SQLState: d.SQLState, Error: d.Error, Attempts: d.Attempts, FirstAttempt: d.FirstAttempt.Time, LastAttempt: d.LastAttempt.Time, Entry: d.Entry,
+		Sequence: d.Sequence, PreviousHash: hex.EncodeToString(d.PreviousHash), SQLState: d.SQLState, Error: d.Error, Attempts: d.Attempts, FirstAttempt: d.FirstAttempt.Time, LastAttempt: d.LastAttempt.Time, Entry: d.Entry,
 	}
 	if d.RedrivenAt != nil {
 		l.RedrivenAt = &d.RedrivenAt.Time
@@ -156,7 +160,8 @@ Exit status: 0 all became rows, 1 some did not, 2 it could not be tried.`,
 			}
 			return nil
 		},
-		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args, cmd.OutOrStdout()) },
+		ValidArgsFunction: completeDeadLetters(store.Letters{}),
+		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args, cmd.OutOrStdout()) },
 	}
 	addDatabaseURL(cmd.Flags(), &f.databaseURL)
 	cmd.Flags().BoolVar(&f.all, "all", false, "all dead letters that wait")

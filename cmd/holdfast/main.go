@@ -85,6 +85,9 @@ Every flag can be given as a variable too: --database-url as HOLDFAST_DATABASE_U
 		newMigrateCommand(),
 		newVerifyCommand(),
 		newDeadLetterCommand(),
+		newExportCommand(),
+		newImportCommand(),
+		newReleaseCommand(),
 		newDevCommand(),
 		newDemoCommand(),
 	)

@@ -1,0 +1,229 @@
+package breakglass
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// Format names the files, FormatVersion their form.
+const (
+	Format        = "holdfast-export"
+	FormatVersion = 1
+)
+
+// Header is the first line of an export.
+type Header struct {
+	Format        string `json:"format"`
+	FormatVersion int    `json:"formatVersion"`
+	// Version of Holdfast that wrote it.
+	Version string `json:"version"`
+	// Cluster is the manager's --cluster-name, which rows have as source_cluster; Server is the API server's address.
+	Cluster string    `json:"cluster"`
+	Server  string    `json:"server"`
+	Time    time.Time `json:"time"`
+	// Resources that had entries, and how many entries follow.
+	Resources int `json:"resources"`
+	Entries   int `json:"entries"`
+}
+
+// Line is one entry.
+type Line struct {
+	// Kind is the resource's kind in Kubernetes; the entry has the kind of its record.
+	Kind     string       `json:"kind"`
+	Resource string       `json:"resource"`
+	Source   Source       `json:"source"`
+	Entry    outbox.Entry `json:"entry"`
+}
+
+// Source is outbox.Source in JSON. Its creation time is part of the entry's id.
+type Source struct {
+	Namespace string    `json:"namespace,omitempty"`
+	Name      string    `json:"name"`
+	UID       types.UID `json:"uid"`
+	Created   time.Time `json:"created"`
+}
+
+// File gathers an export. Entries lie on the disk meanwhile, since outboxes may hold more than memory.
+type File struct {
+	header Header
+	body   *os.File
+	to     *bufio.Writer
+}
+
+// NewFile begins an export that is going to be path; "" is for one that is only copied. Close it when done.
+func NewFile(path string, h Header) (*File, error) {
+	dir := ""
+	if path != "" {
+		if _, err := os.Lstat(path); err == nil {
+			return nil, fmt.Errorf("%s exists, and may be the only copy of what it holds; give another file", path)
+		}
+		dir = filepath.Dir(path)
+	}
+	body, err := os.CreateTemp(dir, ".holdfast-export-*") // mode 0600
+	if err != nil {
+		return nil, fmt.Errorf("make the export's file: %w", err)
+	}
+	h.Format, h.FormatVersion = Format, FormatVersion
+	return &File{header: h, body: body, to: bufio.NewWriter(body)}, nil
+}
+
+// Header says what was added so far.
+func (f *File) Header() Header { return f.header }
+
+// Add takes over the entries of a resource.
+func (f *File) Add(r *Resource) error {
+	if r.Outbox == nil || len(r.Outbox.Entries) == 0 {
+		return nil
+	}
+	f.header.Resources++
+	s := Source{Namespace: r.Source.Namespace, Name: r.Source.Name, UID: r.Source.UID, Created: r.Source.Created.UTC()}
+	for _, e := range r.Outbox.Entries {
+		f.header.Entries++
+		if err := writeLine(f.to, Line{Kind: r.Kind, Resource: r.Type(), Source: s, Entry: e}); err != nil {
+			return fmt.Errorf("write the entries of %s: %w", r, err)
+		}
+	}
+	return nil
+}
+
+// CopyTo writes the export.
+func (f *File) CopyTo(to io.Writer) error {
+	if err := errors.Join(writeLine(to, f.header), f.to.Flush()); err != nil {
+		return fmt.Errorf("write the export: %w", err)
+	}
+	if _, err := f.body.Seek(0, io.SeekStart); err != nil {
+		return fmt.Errorf("read the export's entries: %w", err)
+	}
+	if _, err := io.Copy(to, f.body); err != nil {
+		return fmt.Errorf("write the export: %w", err)
+	}
+	return nil
+}
+
+// Save puts the export at path, on the disk when it returns.
+func (f *File) Save(path string) error {
+	whole, err := os.CreateTemp(filepath.Dir(path), ".holdfast-export-*")
+	if err != nil {
+		return fmt.Errorf("make the export's file: %w", err)
+	}
+	defer os.Remove(whole.Name())
+	defer whole.Close()
+	if err := f.CopyTo(whole); err != nil {
+		return err
+	}
+	if err := errors.Join(whole.Sync(), whole.Close()); err != nil {
+		return fmt.Errorf("write the export to the disk: %w", err)
+	}
+	if err := os.Rename(whole.Name(), path); err != nil {
+		return fmt.Errorf("put the export in its place: %w", err)
+	}
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes a rename survive a power failure.
+func syncFolder(path string) error {
+	dir, err := os.Open(path)
+	if err != nil {
+		return fmt.Errorf("write the export's folder to the disk: %w", err)
+	}
+	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
+		return fmt.Errorf("write the export's folder to the disk: %w", err)
+	}
+	return nil
+}
+
+// Close removes what was only needed on the way.
+func (f *File) Close() error { return errors.Join(f.body.Close(), os.Remove(f.body.Name())) }
+
+func writeLine(to io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	_, err = to.Write(append(text, '\n'))
+	return err
+}
+
+// maxLine is the longest line that is read; etcd's limit of a request is 1.5 MiB.
+const maxLine = 4 << 20
+
+// BadLine is one that could not be read.
+type BadLine struct {
+	Number int
+	Err    error
+}
+
+func (b *BadLine) Error() string { return fmt.Sprintf("line %d: %v", b.Number, b.Err) }
+
+// Read hands the header of an export to begin, each entry to visit, and each line that cannot be read to bad. It fails when the file is none, or begin or visit
+// fails; that it was cut off is a bad line, the one after its last.
+func Read(from io.Reader, begin func(Header) error, visit func(number int, l Line) error, bad func(*BadLine)) (Header, error) {
+	lines := bufio.NewScanner(from)
+	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
+	h, err := readHeader(lines)
+	if err != nil {
+		return h, err
+	}
+	if err := begin(h); err != nil {
+		return h, err
+	}
+	number, found := 1, 0
+	for lines.Scan() {
+		number++
+		if len(bytes.TrimSpace(lines.Bytes())) == 0 {
+			continue
+		}
+		found++
+		l, err := decodeLine(lines.Bytes())
+		if err != nil {
+			bad(&BadLine{Number: number, Err: err})
+			continue
+		}
+		if err := visit(number, l); err != nil {
+			return h, err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		bad(&BadLine{Number: number + 1, Err: fmt.Errorf("%w; what follows was not read", err)})
+	} else if found != h.Entries {
+		bad(&BadLine{Number: number + 1, Err: fmt.Errorf("the file has %d of the %d entries that its header counts: it was cut off, or changed", found, h.Entries)})
+	}
+	return h, nil
+}
+
+func readHeader(lines *bufio.Scanner) (h Header, _ error) {
+	if !lines.Scan() {
+		return h, errors.Join(errors.New("the file is empty, expected an export of `holdfast export`"), lines.Err())
+	}
+	if err := json.Unmarshal(lines.Bytes(), &h); err != nil || h.Format != Format {
+		return h, fmt.Errorf("line 1 is no header, expected {\"format\":%q,…} as `holdfast export` writes it", Format)
+	}
+	if h.FormatVersion != FormatVersion {
+		return h, fmt.Errorf("the file has format version %d, this release knows %d; import it with the release that wrote it (%s)", h.FormatVersion, FormatVersion, h.Version)
+	}
+	return h, nil
+}
+
+func decodeLine(text []byte) (l Line, _ error) {
+	if err := json.Unmarshal(text, &l); err != nil {
+		return l, fmt.Errorf("not an entry: %w", err)
+	}
+	switch {
+	case l.Source.UID == "" || l.Source.Name == "" || l.Source.Created.IsZero():
+		return l, errors.New("source has no uid, name or creation time")
+	case l.Entry.Sequence < 1 || l.Entry.Hash == "":
+		return l, errors.New("entry has no sequence or hash")
+	}
+	return l, nil
+}

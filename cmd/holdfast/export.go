@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/holdfast-dev/holdfast/breakglass"
+	"github.com/holdfast-dev/holdfast/verify"
+)
+
+// exportFlags are the settings of `holdfast export`.
+type exportFlags struct {
+	kubeconfig, cluster, namespace, file string
+	resources                            []string
+}
+
+func newExportCommand() *cobra.Command {
+	f := &exportFlags{}
+	cmd := &cobra.Command{
+		Use:   "export",
+		Short: "Write the entries that wait in live resources to a file",
+		Long: `Write the audit entries that wait in the outboxes of live resources, as JSON lines, for 'holdfast import'. It reads and changes nothing. Entries of which the database has a row
+already may be among them: importing those again does nothing. It needs list on the resources.
+
+The file is complete or not there, is readable by its owner only, and never replaces another. It holds whatever the records hold.
+
+Exit status: 0 done, 2 it could not be done.`,
+		Example: `  holdfast export --file pending.jsonl
+  holdfast export --namespace shop | jq -r 'select(.entry) | "\(.source.name) \(.entry.sequence) \(.entry.event)"'
+
+  # The resources of another operator, too
+  holdfast export --resource backups.v1alpha1.backups.example.com --file pending.jsonl`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return f.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	addKubeconfig(flags, &f.kubeconfig)
+	flags.StringVarP(&f.namespace, "namespace", "n", "", "only resources of this namespace; by default of all")
+	flags.StringVar(&f.file, "file", "", "file to write; by default standard output")
+	addExported(flags, &f.cluster, &f.resources)
+	return notDone(cmd)
+}
+
+// addExported adds what export and release have in common.
+func addExported(flags *pflag.FlagSet, cluster *string, resources *[]string) {
+	flags.StringVar(cluster, "cluster-name", "", "the manager's --cluster-name; importing puts it into the rows")
+	flags.StringSliceVar(resources, "resource", nil, "another resource that has an outbox, as kubectl knows it or as verify takes it; may be repeated")
+}
+
+func (f *exportFlags) run(ctx context.Context, to, messages io.Writer) error {
+	cluster, types, err := connect(f.kubeconfig, f.resources)
+	if err != nil {
+		return err
+	}
+	file, err := breakglass.NewFile(f.file, headerOf(f.cluster, cluster))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	absent, err := cluster.Each(ctx, types, f.namespace, file.Add)
+	if err != nil {
+		return err
+	}
+	warnAbsent(messages, absent)
+	place := "standard output"
+	if f.file == "" {
+		err = file.CopyTo(to)
+	} else {
+		place = f.file
+		err = file.Save(f.file)
+	}
+	if err == nil {
+		fmt.Fprintf(messages, "Exported %s to %s.\n", contents(file.Header()), place)
+	}
+	return err
+}
+
+// connect finds the cluster and the resources: Holdfast's own, and those that were named.
+func connect(kubeconfig string, more []string) (*breakglass.Cluster, []schema.GroupVersionResource, error) {
+	config, err := restConfig(kubeconfig)
+	if err != nil {
+		return nil, nil, err
+	}
+	cluster, err := breakglass.Connect(config)
+	if err != nil {
+		return nil, nil, err
+	}
+	types := verify.DefaultResources().Sorted()
+	for _, name := range more {
+		_, after, found := strings.Cut(name, "=") // KIND=RESOURCE.VERSION.GROUP, as verify takes it
+		if found {
+			name = after
+		}
+		gvr, err := cluster.Resolve(name)
+		if err != nil {
+			return nil, nil, fmt.Errorf("--resource: %w", err)
+		}
+		types = append(types, gvr)
+	}
+	return cluster, types, nil
+}
+
+func headerOf(name string, cluster *breakglass.Cluster) breakglass.Header {
+	return breakglass.Header{Version: versionText(), Cluster: name, Server: cluster.Server, Time: time.Now().UTC()}
+}
+
+func warnAbsent(to io.Writer, absent []string) {
+	for _, resource := range absent {
+		fmt.Fprintf(to, "Note: the cluster does not serve %s.\n", resource)
+	}
+}
+
+func contents(h breakglass.Header) string {
+	entries := fmt.Sprintf("%d entries", h.Entries)
+	if h.Entries == 1 {
+		entries = "1 entry"
+	}
+	return fmt.Sprintf("%s of %s", entries, counted(h.Resources, "resource"))
+}

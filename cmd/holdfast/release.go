@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/holdfast-dev/holdfast/breakglass"
+)
+
+// releaseFlags are the settings of `holdfast release`.
+type releaseFlags struct {
+	exportFlags
+
+	all, allNamespaces, yes, dryRun bool
+}
+
+func newReleaseCommand() *cobra.Command {
+	f := &releaseFlags{}
+	cmd := &cobra.Command{
+		Use:   "release {RESOURCE/NAME... --namespace NAMESPACE | --all {--namespace NAMESPACE | --all-namespaces}} --file FILE",
+		Short: "Break-glass: let go of resources that hang in deletion, once their entries stand in a file",
+		Long: `Take the finalizer off resources that hang in deletion, for when no manager or no database will ever do it. First the entries that wait in them are written to a new file and
+synced to the disk; a resource that changes after that keeps its finalizer. 'holdfast import' brings the file into a database later.
+
+Only resources that are being deleted are released. A record that is still open loses its end: how it ended is written nowhere, and verify reports it as unfinished.
+It asks before it does anything. It needs list, get and patch on the resources.
+
+Exit status: 0 all were released, 1 some were not, 2 it could not be done.`,
+		Example: `  # What holds them, and what would be lost?
+  holdfast release --all --all-namespaces --file pending.jsonl --dry-run
+
+  # One that hangs
+  holdfast release remediationrequest/cart-crash -n shop --file cart-crash.jsonl
+
+  # Holdfast is gone, and a CRD hangs in deletion
+  holdfast release --all --all-namespaces --file pending.jsonl`,
+		Args: func(_ *cobra.Command, args []string) error { return f.check(args) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return f.run(cmd.Context(), args, cmd.InOrStdin(), cmd.OutOrStdout())
+		},
+	}
+	flags := cmd.Flags()
+	addKubeconfig(flags, &f.kubeconfig)
+	flags.StringVarP(&f.namespace, "namespace", "n", "", "the resources' namespace")
+	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "with --all: those of all namespaces")
+	flags.BoolVar(&f.all, "all", false, "all resources with an outbox that hang in deletion")
+	flags.StringVar(&f.file, "file", "", "file that gets their entries; it must not exist")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "only show what would be released")
+	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	addExported(flags, &f.cluster, &f.resources)
+	return notDone(cmd)
+}
+
+func (f *releaseFlags) check(args []string) error {
+	switch {
+	case f.all == (len(args) > 0):
+		return errors.New("give either --all or resources, as in remediationrequest/cart-crash")
+	case f.allNamespaces && !f.all:
+		return errors.New("--all-namespaces goes with --all")
+	case f.allNamespaces == (f.namespace != ""):
+		return errors.New("give either --namespace, or --all with --all-namespaces")
+	case f.file == "":
+		return errors.New("give --file, which gets the entries before anything is released")
+	}
+	return nil
+}
+
+func (f *releaseFlags) run(ctx context.Context, names []string, from io.Reader, to io.Writer) error {
+	cluster, types, err := connect(f.kubeconfig, f.resources)
+	if err != nil {
+		return err
+	}
+	file, err := breakglass.NewFile(f.file, headerOf(f.cluster, cluster))
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	held, err := f.gather(ctx, cluster, types, names, file, to)
+	switch {
+	case err != nil:
+		return err
+	case len(held) == 0:
+		_, err = fmt.Fprintln(to, "Nothing hangs in deletion for its outbox.")
+		return err
+	}
+	if err := printHeld(to, held); err != nil || f.dryRun {
+		return err
+	}
+	fmt.Fprintf(to, "%s will stand in %s. ", contents(file.Header()), f.file)
+	if !f.yes && !confirmed(from, to, len(held)) {
+		return errors.New("nothing was written or released: the answer was not yes (--yes answers it)")
+	}
+	if err := file.Save(f.file); err != nil {
+		return err
+	}
+	fmt.Fprintf(to, "Wrote %s.\n", f.file)
+	return f.release(ctx, cluster, held, to)
+}
+
+// heldResource is one that hangs, without the entries, which lie in the file.
+type heldResource struct {
+	*breakglass.Resource
+	entries int
+}
+
+// gather reads what hangs, with its entries.
+func (f *releaseFlags) gather(ctx context.Context, cluster *breakglass.Cluster, types []schema.GroupVersionResource, names []string, file *breakglass.File, to io.Writer) ([]heldResource, error) {
+	var held []heldResource
+	add := func(r *breakglass.Resource) error {
+		if !r.Deleting || !r.Held() {
+			return nil
+		}
+		if err := file.Add(r); err != nil {
+			return err
+		}
+		h := heldResource{Resource: r}
+		if r.Outbox != nil {
+			h.entries, r.Outbox.Entries = len(r.Outbox.Entries), nil
+		}
+		held = append(held, h)
+		return nil
+	}
+	if f.all {
+		absent, err := cluster.Each(ctx, types, f.namespace, add)
+		warnAbsent(to, absent)
+		return held, err
+	}
+	for _, name := range names {
+		r, err := f.find(ctx, cluster, name)
+		if err != nil {
+			return nil, err
+		}
+		if err := add(r); err != nil {
+			return nil, err
+		}
+	}
+	return held, nil
+}
+
+func (f *releaseFlags) find(ctx context.Context, cluster *breakglass.Cluster, arg string) (*breakglass.Resource, error) {
+	resource, name, ok := strings.Cut(arg, "/")
+	if !ok || resource == "" || name == "" {
+		return nil, fmt.Errorf("resource is %q, expected RESOURCE/NAME as in remediationrequest/cart-crash", arg)
+	}
+	gvr, err := cluster.Resolve(resource)
+	if err != nil {
+		return nil, err
+	}
+	r, err := cluster.Get(ctx, gvr, f.namespace, name)
+	switch {
+	case err != nil:
+		return nil, err
+	case !r.Held():
+		return nil, fmt.Errorf("%s has no finalizer of Holdfast: what holds it is another's", r)
+	case !r.Deleting:
+		return nil, fmt.Errorf("%s is not being deleted: run kubectl delete --wait=false first, and give a manager the time to end it", r)
+	}
+	return r, nil
+}
+
+func printHeld(to io.Writer, held []heldResource) error {
+	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "RESOURCE\tNAMESPACE\tNAME\tENTRIES\tWITHOUT A MANAGER IT LOSES")
+	for _, h := range held {
+		loses := "the end of its record"
+		switch {
+		case h.Outbox == nil:
+			loses = "its record: it has no entry yet"
+		case h.Outbox.Closed:
+			loses = "nothing"
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", h.Type(), h.Source.Namespace, h.Source.Name, h.entries, loses)
+	}
+	return table.Flush()
+}
+
+func confirmed(from io.Reader, to io.Writer, n int) bool {
+	fmt.Fprintf(to, "Release %s? Only yes is taken for it: ", counted(n, "resource"))
+	answer, _ := bufio.NewReader(from).ReadString('\n')
+	return strings.TrimSpace(answer) == "yes"
+}
+
+func (f *releaseFlags) release(ctx context.Context, cluster *breakglass.Cluster, held []heldResource, to io.Writer) error {
+	failed := 0
+	for i, h := range held {
+		err := cluster.Release(ctx, h.Resource)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			failed++
+			fmt.Fprintf(to, "%d/%d kept: %s\n", i+1, len(held), plain(err.Error()))
+			continue
+		}
+		fmt.Fprintf(to, "%d/%d released %s\n", i+1, len(held), h)
+	}
+	fmt.Fprintf(to, "Keep %s. When there is a database: holdfast import %s\n", f.file, shellPath(f.file))
+	if failed > 0 {
+		return &exitError{code: 1, err: fmt.Errorf("%d of %s kept the finalizer", failed, counted(len(held), "resource"))}
+	}
+	return nil
+}
+
+// shellPath is a path as it is typed.
+func shellPath(path string) string {
+	if strings.ContainsAny(path, " '\"$\\") {
+		return fmt.Sprintf("'%s'", strings.ReplaceAll(path, "'", `'\''`))
+	}
+	return filepath.Clean(path)
+}
