@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/redact"
 )
 
 // channel delivers a message once. ctx ends with the attempt's timeout, which is given for messages.
@@ -29,7 +30,7 @@ func succeeded() outcome { return outcome{state: v1alpha1.AttemptSucceeded} }
 
 // failed is a failure that another attempt may mend.
 func failed(reason string) outcome {
-	return outcome{state: v1alpha1.AttemptFailed, reason: oneLine(reason, errorBytes)}
+	return outcome{state: v1alpha1.AttemptFailed, reason: oneLine(redact.Text(reason), errorBytes)}
 }
 
 // forGood makes it one that no attempt can mend.

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/redact"
 )
 
 // Record is the audit record of a request as it stands.
@@ -56,7 +57,7 @@ func labels(in map[string]v1alpha1.LabelValue) map[string]string {
 			out[cutLabel] = fmt.Sprintf("%d of %d labels, sha256 of all %s", len(in)-len(out), len(in), outbox.Hash(all))
 			break
 		}
-		out[k] = string(in[k])
+		out[k] = redact.Text(string(in[k]))
 	}
 	return out
 }

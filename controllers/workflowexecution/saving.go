@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/redact"
 )
 
 // Events of the entries, beside the final one, whose event is its phase.
@@ -28,6 +29,7 @@ const (
 
 // record saves the status with an entry, and tells people. The event of the write brings the next pass.
 func (r *Reconciler) record(ctx context.Context, s *scope, event, eventType, note string) (ctrl.Result, error) {
+	note = redact.Text(note)
 	lifecycle.SetReady(s.wfe, string(s.status.Phase), false, false, note)
 	change := &outbox.Change{Kind: outbox.KindExecution, Event: event, Phase: string(s.status.Phase), Record: recordOf(s.wfe)}
 	if err := s.draft.Save(ctx, change); err != nil {
@@ -39,6 +41,7 @@ func (r *Reconciler) record(ctx context.Context, s *scope, event, eventType, not
 
 // end closes the record.
 func (r *Reconciler) end(ctx context.Context, s *scope, phase v1alpha1.WorkflowPhase, reason string) (ctrl.Result, error) {
+	reason = redact.Text(reason)
 	s.status.Phase = phase
 	s.status.CompletedTime = microtime.NewPointer(r.clock.Now())
 	s.status.FailureReason = outbox.Bound(reason, reasonBytes)
@@ -62,6 +65,6 @@ func (r *Reconciler) end(ctx context.Context, s *scope, phase v1alpha1.WorkflowP
 func (r *Reconciler) rollBackThen(ctx context.Context, s *scope, ending v1alpha1.WorkflowPhase, event, reason string) (ctrl.Result, error) {
 	s.status.Phase = v1alpha1.WorkflowRollingBack
 	s.status.Ending = ending
-	s.status.FailureReason = outbox.Bound(reason, reasonBytes)
+	s.status.FailureReason = outbox.Bound(redact.Text(reason), reasonBytes)
 	return r.record(ctx, s, event, lifecycle.Warning, reason)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/redact"
 )
 
 // lastLook bounds the look at what became of a step that is given up.
@@ -166,4 +167,4 @@ func (r *Reconciler) lookApplied(ctx context.Context, s *scope, st *v1alpha1.Ste
 
 func stepReason(st *v1alpha1.StepStatus) string { return "step " + st.Name + " failed: " + st.Message }
 
-func bound(message string) string { return outbox.Bound(message, messageBytes) }
+func bound(message string) string { return outbox.Bound(redact.Text(message), messageBytes) }

@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/catalogue"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/redact"
 )
 
 // ErrAnswer says that an answer cannot be used. Asking again may help.
@@ -71,8 +72,8 @@ const (
 	maxModel        = 255
 )
 
-// Clean makes a text from outside safe to keep: valid UTF-8, no control characters but line breaks and tabs (each becomes U+FFFD), no white space around it, at
-// most limit bytes.
+// Clean makes a text from outside safe to keep: valid UTF-8, no control characters but line breaks and tabs (each becomes U+FFFD), a mark in the place of each
+// credential (see package redact), no white space around it, at most limit bytes.
 func Clean(text string, limit int) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")
 	text = strings.Map(func(r rune) rune {
@@ -81,7 +82,7 @@ func Clean(text string, limit int) string {
 		}
 		return r
 	}, strings.ReplaceAll(text, "\r\n", "\n"))
-	return outbox.Bound(strings.TrimSpace(text), limit)
+	return outbox.Bound(strings.TrimSpace(redact.Text(text)), limit)
 }
 
 // Check returns the finding as it may be kept (see the package's invariants), for a target of this kind. Errors wrap ErrAnswer.
