@@ -14,6 +14,7 @@ GO      ?= go
 tool_version   = $(shell cd tools && $(GO) list -m -f '{{.Version}}' $(1))
 CONTROLLER_GEN = bin/controller-gen-$(call tool_version,sigs.k8s.io/controller-tools)
 GOLANGCI_LINT  = bin/golangci-lint-$(call tool_version,github.com/golangci/golangci-lint/v2)-$(call tool_version,sigs.k8s.io/kube-api-linter)
+GOVULNCHECK    = bin/govulncheck-$(call tool_version,golang.org/x/vuln)
 
 # The race detector needs cgo and a C compiler.
 CC_FOUND := $(shell $(GO) env CC | { read -r cc _; command -v "$$cc" 2>/dev/null || true; })
@@ -61,6 +62,14 @@ verify: $(CONTROLLER_GEN) ## Check that generated files are current, modules tid
 lint: $(GOLANGCI_LINT) ## Run the linters, kube-api-linter among them
 	$(GOLANGCI_LINT) run ./...
 
+.PHONY: fuzz
+fuzz: ## Run every fuzz target for FUZZTIME (30s)
+	@GO='$(GO)' FUZZTIME='$(or $(FUZZTIME),30s)' tools/fuzz
+
+.PHONY: vulncheck
+vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities in what is called; needs the network, so it is no part of verify
+	$(GOVULNCHECK) ./...
+
 ##@ Run
 
 .PHONY: demo
@@ -87,3 +96,7 @@ $(GOLANGCI_LINT):
 	@mkdir -p bin
 	@echo 'building golangci-lint, which takes two minutes the first time'
 	cd tools && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+
+$(GOVULNCHECK):
+	@mkdir -p bin
+	cd tools && CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/vuln/cmd/govulncheck
