@@ -158,17 +158,17 @@ func writeLine(to io.Writer, v any) error {
 // maxLine is the longest line that is read; etcd's limit of a request is 1.5 MiB.
 const maxLine = 4 << 20
 
-// BadLine is one that could not be read.
-type BadLine struct {
+// LineError is a line that could not be read.
+type LineError struct {
 	Number int
 	Err    error
 }
 
-func (b *BadLine) Error() string { return fmt.Sprintf("line %d: %v", b.Number, b.Err) }
+func (b *LineError) Error() string { return fmt.Sprintf("line %d: %v", b.Number, b.Err) }
 
 // Read hands the header of an export to begin, each entry to visit, and each line that cannot be read to bad. It fails when the file is none, or begin or visit
 // fails; that it was cut off is a bad line, the one after its last.
-func Read(from io.Reader, begin func(Header) error, visit func(number int, l Line) error, bad func(*BadLine)) (Header, error) {
+func Read(from io.Reader, begin func(Header) error, visit func(number int, l Line) error, bad func(*LineError)) (Header, error) {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(make([]byte, 0, 64<<10), maxLine)
 	h, err := readHeader(lines)
@@ -187,7 +187,7 @@ func Read(from io.Reader, begin func(Header) error, visit func(number int, l Lin
 		found++
 		l, err := decodeLine(lines.Bytes())
 		if err != nil {
-			bad(&BadLine{Number: number, Err: err})
+			bad(&LineError{Number: number, Err: err})
 			continue
 		}
 		if err := visit(number, l); err != nil {
@@ -195,9 +195,9 @@ func Read(from io.Reader, begin func(Header) error, visit func(number int, l Lin
 		}
 	}
 	if err := lines.Err(); err != nil {
-		bad(&BadLine{Number: number + 1, Err: fmt.Errorf("%w; what follows was not read", err)})
+		bad(&LineError{Number: number + 1, Err: fmt.Errorf("%w; what follows was not read", err)})
 	} else if found != h.Entries {
-		bad(&BadLine{Number: number + 1, Err: fmt.Errorf("the file has %d of the %d entries that its header counts: it was cut off, or changed", found, h.Entries)})
+		bad(&LineError{Number: number + 1, Err: fmt.Errorf("the file has %d of the %d entries that its header counts: it was cut off, or changed", found, h.Entries)})
 	}
 	return h, nil
 }

@@ -22,7 +22,7 @@ type Imported struct {
 
 // Import reads an export and persists its entries, as the relay would have: with their ids, sequences and hashes. Each is reported; entries that were changed in the
 // file become dead letters. It may be run again. The store is opened once the header was read.
-func Import(ctx context.Context, from io.Reader, open func(Header) (relay.Store, error), report func(Imported), bad func(*BadLine)) (Header, error) {
+func Import(ctx context.Context, from io.Reader, open func(Header) (relay.Store, error), report func(Imported), bad func(*LineError)) (Header, error) {
 	var lines []Imported
 	var store relay.Store
 	flush := func() error {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -68,7 +69,7 @@ func TestExportAndImport(t *testing.T) {
 		Format, Cluster, Server string
 		Resources, Entries      int
 	}
-	g.Expect(json.Unmarshal(text[:strings.IndexByte(string(text), '\n')], &header)).To(Succeed())
+	g.Expect(json.Unmarshal(bytes.SplitN(text, []byte("\n"), 2)[0], &header)).To(Succeed())
 	g.Expect(header).To(And(HaveField("Format", "holdfast-export"), HaveField("Cluster", "prod"), HaveField("Resources", 2), HaveField("Entries", 5)))
 
 	g.Expect(holdfast(t, "import", file, "--dry-run")).To(has(0, And(MatchRegexp(`first +3 +3 +0`), ContainSubstring("Dry run of an export of prod")), BeEmpty()))

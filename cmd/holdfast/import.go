@@ -147,7 +147,7 @@ func (i *imported) add(x breakglass.Imported) {
 	i.Problems = append(i.Problems, problem)
 }
 
-func (i *imported) bad(b *breakglass.BadLine) {
+func (i *imported) bad(b *breakglass.LineError) {
 	i.Problems = append(i.Problems, importProblem{Line: b.Number, Error: b.Err.Error()})
 }
 
