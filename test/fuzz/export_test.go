@@ -45,7 +45,7 @@ func FuzzImport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, file []byte) {
 		good, bad := 0, 0
 		h, err := breakglass.Import(t.Context(), bytes.NewReader(file), func(breakglass.Header) (relay.Store, error) { return counting{t}, nil },
-			func(breakglass.Imported) { good++ }, func(b *breakglass.BadLine) {
+			func(breakglass.Imported) { good++ }, func(b *breakglass.LineError) {
 				bad++
 				if b.Number < 2 {
 					t.Fatalf("line %d: %v", b.Number, b.Err)
