@@ -66,6 +66,10 @@ lint: $(GOLANGCI_LINT) ## Run the linters, kube-api-linter among them
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
 	@GO='$(GO)' FUZZTIME='$(or $(FUZZTIME),30s)' tools/fuzz
 
+.PHONY: backpressure
+backpressure: ## Let PostgreSQL return to 5,000 resources with something to say, and print figures
+	HOLDFAST_BACKPRESSURE=5000 $(GO) test -count=1 -timeout 30m ./test/backpressure
+
 .PHONY: vulncheck
 vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities in what is called; needs the network, so it is no part of verify
 	$(GOVULNCHECK) ./...
@@ -86,7 +90,7 @@ dev: build ## Run the same servers until Ctrl-C; .dev/env says how to reach them
 help: ## Show this
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(CONTROLLER_GEN):
 	@mkdir -p bin
