@@ -68,7 +68,7 @@ fuzz: ## Run every fuzz target for FUZZTIME (30s)
 
 .PHONY: backpressure
 backpressure: ## Let PostgreSQL return to 5,000 resources with something to say, and print figures
-	HOLDFAST_BACKPRESSURE=5000 $(GO) test -count=1 -timeout 30m ./test/backpressure
+	HOLDFAST_BACKPRESSURE=5000 $(GO) test -v -count=1 -timeout 30m ./test/backpressure
 
 .PHONY: vulncheck
 vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities in what is called; needs the network, so it is no part of verify
