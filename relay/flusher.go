@@ -104,14 +104,12 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	}
 	flushSeconds.WithLabelValues("ok").Observe(seconds)
 	batchRows.Observe(float64(len(flight.items)))
-	back := f.breaker.reset()
-	if back {
+	settle := f.tracker.settle
+	if f.breaker.reset() {
 		f.announce(ctx, corev1.EventTypeNormal, "StoreReachable", "The audit store takes entries again; draining everything that is pending.")
+		settle = f.tracker.settleInDoubt
 	}
-	held := f.tracker.settle(flight, outcomes)
-	if back {
-		f.tracker.doubt()
-	}
+	held := settle(flight, outcomes)
 	f.observe(ctx, flight.items, outcomes, held)
 	return len(flight.items), nil
 }

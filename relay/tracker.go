@@ -252,6 +252,27 @@ func (t *tracker) next() (items []Item, to map[types.UID]int64) {
 func (t *tracker) settle(f flight, outcomes []Outcome) (held []outbox.Source) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	return t.settled(f, outcomes)
+}
+
+// settleInDoubt is settle for the first flight after an outage. The store may have been restored to an older state meanwhile, so nothing that it is said to hold
+// counts any more: what still stands in the resources is sent again, which costs inserts of what is there. It is one step: in between, a controller's write
+// could drop entries that the flight's watermark covers and the store has lost.
+func (t *tracker) settleInDoubt(f flight, outcomes []Outcome) (held []outbox.Source) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	held = t.settled(f, outcomes)
+	for _, r := range t.byUID {
+		r.asked = false
+		if !r.departed {
+			r.watermark = outbox.Watermark{}
+			r.kind.trigger(client.ObjectKey{Namespace: r.source.Namespace, Name: r.source.Name})
+		}
+	}
+	return held
+}
+
+func (t *tracker) settled(f flight, outcomes []Outcome) (held []outbox.Source) {
 	now := t.config.Clock.Now()
 	type end struct {
 		watermark outbox.Watermark
@@ -307,20 +328,6 @@ func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 	t.departed -= done
 	departedEntries.WithLabelValues("persisted").Add(float64(done))
 	t.bury(uid, r)
-}
-
-// doubt forgets what the store is said to hold, since one that was away may have been restored to an older state. What still stands in the resources is
-// sent again, which costs inserts of what is there.
-func (t *tracker) doubt() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, r := range t.byUID {
-		r.asked = false
-		if !r.departed {
-			r.watermark = outbox.Watermark{}
-			r.kind.trigger(client.ObjectKey{Namespace: r.source.Namespace, Name: r.source.Name})
-		}
-	}
 }
 
 // back returns a flight that failed to the front of the line.
