@@ -105,6 +105,10 @@ func (s *service) caller(t *testing.T, token string) *client.Client {
 func TestTheServiceIsTheStoreThatItStandsFor(t *testing.T) {
 	g := NewWithT(t)
 	batch, before := everything(t)
+	orphan := chain(t, "backups.example.com", 2, map[string]any{"bytes": 7})[1]
+	orphan.AskPrevious = true
+	batch = append(batch, orphan)
+	slices.SortFunc(batch, relay.ByID)
 	direct, s := newStore(t), start(t)
 	over := s.caller(t, "relayer").Store("east")
 	for _, to := range []relay.Store{direct.ForCluster("east"), over} {
@@ -117,6 +121,7 @@ func TestTheServiceIsTheStoreThatItStandsFor(t *testing.T) {
 		got, err := over.Persist(t.Context(), batch)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(got).To(Equal(want))
+		g.Expect(got).To(ContainElement(HaveField("PreviousMissing", true)))
 		seen := map[relay.Result]bool{}
 		for _, o := range got {
 			seen[o.Result] = true
