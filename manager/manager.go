@@ -24,6 +24,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/notification"
 	"github.com/holdfast-dev/holdfast/controllers/remediation"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution"
+	"github.com/holdfast-dev/holdfast/failpoint"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/relay"
 )
@@ -75,6 +76,7 @@ func New(c Config) (ctrl.Manager, error) {
 		return nil, fmt.Errorf("manager: %w", err)
 	}
 	grace := shutdown
+	failpoint.API(c.REST)
 	mgr, err := ctrl.NewManager(c.REST, ctrl.Options{
 		Scheme:                        scheme,
 		Metrics:                       metrics,

@@ -59,6 +59,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.StatementTimeout == 0 {
 		o.StatementTimeout = defaultStatementTimeout
 	}
+	failpoints(config)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"net/http"
 
 	"github.com/holdfast-dev/holdfast/catalogue"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/holmesgpt"
+	"github.com/holdfast-dev/holdfast/failpoint"
 )
 
 // investigator is HolmesGPT when an address is given, else nil: the built-in rules.
@@ -17,7 +19,8 @@ func (f *managerFlags) investigator() (aianalysis.Investigator, error) {
 	if err != nil {
 		return nil, err
 	}
-	options := []holmesgpt.Option{holmesgpt.WithTimeout(f.investigatorTimeout), holmesgpt.WithModel(f.investigatorModel)}
+	options := []holmesgpt.Option{holmesgpt.WithTimeout(f.investigatorTimeout), holmesgpt.WithModel(f.investigatorModel),
+		holmesgpt.WithTransport(failpoint.HTTP("post question", http.DefaultTransport))}
 	switch {
 	case f.token != "" && f.tokenFile != "":
 		return nil, fmt.Errorf("--investigator-token and --investigator-token-file are both given, expected one")

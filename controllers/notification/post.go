@@ -16,6 +16,8 @@ import (
 
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/failpoint"
 )
 
 const (
@@ -39,7 +41,7 @@ type poster struct {
 func newPoster(live client.Reader, c clock.PassiveClock, allow addressPolicy) *poster {
 	dialer := &net.Dialer{Timeout: 30 * time.Second, Control: func(_, address string, _ syscall.RawConn) error { return allow.check(address) }}
 	return &poster{live: live, clock: c, allow: allow, http: &http.Client{
-		Transport: &http.Transport{
+		Transport: failpoint.HTTP("post webhook", &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			DialContext:            dialer.DialContext,
 			ForceAttemptHTTP2:      true,
@@ -48,7 +50,7 @@ func newPoster(live client.Reader, c clock.PassiveClock, allow addressPolicy) *p
 			// A connection that is used again makes the transport repeat a request on its own, since Idempotency-Key tells it that it
 			// may: an attempt that nobody wrote down.
 			DisableKeepAlives: true,
-		},
+		}),
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }

@@ -1,0 +1,104 @@
+package crash
+
+import (
+	"context"
+	"database/sql"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	_ "github.com/jackc/pgx/v5/stdlib"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/holdfast-dev/holdfast/test/testenv"
+)
+
+var (
+	ctx      = context.Background()
+	env      *testenv.Env
+	program  string
+	database *sql.DB
+	update   = flag.Bool("update", false, "write testdata/boundaries.txt anew")
+)
+
+// worlds that run at a time. Most of what they do is waiting.
+const worlds = "6"
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue {
+		_ = f.Value.Set(worlds)
+	}
+	dir, err := os.MkdirTemp("", "holdfast-crash-")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "holdfast")
+	build := exec.Command("go", "build", "-tags", "failpoint", "-o", program, "../../cmd/holdfast")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Stdout, build.Stderr = os.Stdout, os.Stderr
+	if err := build.Run(); err != nil {
+		fmt.Println("build holdfast with failpoints:", err)
+		return 1
+	}
+	if env, err = testenv.Start(ctx); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	code := 1
+	if database, err = sql.Open("pgx", env.DatabaseURL); err != nil {
+		fmt.Println(err)
+	} else if err := grant(); err != nil {
+		fmt.Println(err)
+	} else {
+		code = m.Run()
+	}
+	if database != nil {
+		database.Close()
+	}
+	if err := env.Stop(); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return code
+}
+
+// grant lets the service accounts of all worlds mend what is in them, and waits until the authorizer knows.
+func grant() error {
+	meta := metav1.ObjectMeta{Name: "crash-remediator"}
+	role := &rbacv1.ClusterRole{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{"apps"}, Resources: []string{"deployments", "replicasets"}, Verbs: []string{"get", "list", "patch"}},
+		{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "delete"}},
+	}}
+	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: meta,
+		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: meta.Name},
+		Subjects: []rbacv1.Subject{{APIGroup: rbacv1.GroupName, Kind: "Group", Name: "system:serviceaccounts"}}}
+	if err := env.Client.Create(ctx, role); err != nil {
+		return err
+	}
+	if err := env.Client.Create(ctx, binding); err != nil {
+		return err
+	}
+	return wait.PollUntilContextTimeout(ctx, testenv.Interval, testenv.Timeout, true, func(ctx context.Context) (bool, error) {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "system:serviceaccount:default:remediator", Groups: []string{"system:serviceaccounts"},
+			ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "default", Group: "apps", Resource: "deployments", Verb: "patch"},
+		}}
+		err := env.Client.Create(ctx, review)
+		return review.Status.Allowed, err
+	})
+}
+
+// deadline bounds one life of one world on a busy machine: attempts that a dead manager left behind are waited for.
+const deadline = 2 * time.Minute
