@@ -29,4 +29,9 @@
 // shows as entries whose places are taken: dead letters, a counter and an Event; nothing is overwritten.
 //
 // Several relays may run at once: inserts are idempotent and patches are guarded. Leader election saves work; safety does not depend on it.
+//
+// # Simulation
+//
+// Beside the tests on real servers, simulation_test.go runs the Writer and this package against models of an API server and a store, which say only what the
+// protocol leans on, through tens of thousands of interleavings: what no real server does on demand.
 package relay
