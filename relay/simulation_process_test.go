@@ -27,6 +27,8 @@ type process struct {
 	flusher *flusher
 	// putConflicted says that the last call was a status write that met a conflict.
 	putConflicted bool
+	// state without an entry, as the controller read it before the save under way.
+	state string
 	// late is a finalizer that a mutant adds after the entry.
 	late func()
 }
@@ -136,6 +138,9 @@ func (p *process) call(into client.Object, do func() (*notification, error)) err
 	obj, err := do()
 	p.mayDie()
 	s.meanwhile(p)
+	if err == nil && s.one(20) { // the transport did not get the reply, and has sent the request again by itself
+		obj, err = do()
+	}
 	switch {
 	case err != nil:
 		return err
@@ -154,6 +159,9 @@ func (p *process) mayDie() {
 }
 
 func (p *process) putStatus(want *notification) (*notification, error) {
+	if old := p.sim.server.live[want.Name]; old != nil && old.UID == want.UID && old.ResourceVersion == want.ResourceVersion && old.Status.DeliveryStatus != p.state {
+		p.sim.violated("a state that somebody else has written is overwritten by one who did not know it")
+	}
 	obj, err := p.sim.server.putStatus(want)
 	if p.putConflicted = apierrors.IsConflict(err); p.putConflicted {
 		p.sim.happened["conflict"]++
@@ -205,42 +213,54 @@ func (p *process) save(draft *outbox.Draft, obj *notification) (final bool, _ er
 	token := s.token()
 	base, restores := obj.ResourceVersion, s.restores
 	uid := obj.UID
+	p.state = obj.Status.DeliveryStatus
 	if obj.DeletionTimestamp == nil && s.one(4) { // a state that no entry tells of, such as an intent
 		obj.Status.DeliveryStatus = token
 		err := draft.Save(s.ctx, nil)
-		s.judge(p, err, uid, base)
+		s.judge(p, err, uid, base, "")
 		return false, err
 	}
 	final = obj.DeletionTimestamp != nil || s.one(8)
-	obj.Status.FailureReason = token
+	if s.one(4) {
+		token = silent + token
+	} else {
+		obj.Status.FailureReason = token
+	}
 	change := &outbox.Change{Kind: outbox.KindNotification, Event: "E", Record: map[string]string{"token": token}, Final: final}
 	err := draft.Save(s.ctx, change)
 	if s.mutant.retries && err != nil { // a retry loop around a closure that appends
 		fresh := &notification{}
 		if p.writer != nil && (modelReader{p: p}).Get(s.ctx, client.ObjectKeyFromObject(obj), fresh) == nil {
 			again := p.writer.Draft(fresh)
-			fresh.Status.FailureReason = token
+			p.state = fresh.Status.DeliveryStatus
+			fresh.Status.FailureReason = obj.Status.FailureReason
 			err = again.Save(s.ctx, change)
 		}
 	}
 	if err == nil && s.appends[token] != 1 && s.restores == restores {
 		s.violated("Save of %s succeeded, and its entry was appended %d times", token, s.appends[token])
 	}
-	s.judge(p, err, uid, base)
+	s.judge(p, err, uid, base, token)
 	return final, err
 }
 
-// judge holds a conflict that reached the caller to the rebase rule: a trim or a label is no reason to do anything again.
-func (s *simulation) judge(p *process, err error, uid types.UID, base string) {
+// silent begins the token of an entry that changes no state: it only tells of something.
+const silent = "e"
+
+// judge holds a conflict that reached the caller to the rebase rule: neither a trim, nor a label, nor its own write is a reason to do anything again.
+func (s *simulation) judge(p *process, err error, uid types.UID, base, token string) {
 	if !apierrors.IsConflict(err) || !p.putConflicted || s.mutant.finalizerLate {
 		return
 	}
+	reasons := 0
 	for _, h := range s.server.log {
 		if h.obj.UID == uid && newer(h.obj.ResourceVersion, base) && h.how != "trim" && h.how != "label" && h.how != "finalizer" {
-			return
+			reasons++
 		}
 	}
-	s.violated("only trims and labels came between, and the conflict reached the caller: %v", err)
+	if reasons == s.appends[token] {
+		s.violated("only trims, labels and the write itself came between, and the conflict reached the caller: %v", err)
+	}
 }
 
 func newer(a, b string) bool { return len(a) > len(b) || len(a) == len(b) && a > b }
