@@ -1,0 +1,126 @@
+package oracle
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Querier is a connection, a pool or a transaction of pgx.
+type Querier interface {
+	Query(ctx context.Context, sql string, arguments ...any) (pgx.Rows, error)
+}
+
+const deadLetters = "audit_dead_letter"
+
+var tables = []string{"orchestration_audit", "ai_analysis_audit", "workflow_execution_audit", "notification_audit", "resource_audit", deadLetters}
+
+// stored is a row or a dead letter.
+type stored struct {
+	table                             string
+	id, uid, hash, previousHash, text string
+	sequence                          int64
+	// columns are all of them, as PostgreSQL writes them in JSON.
+	columns map[string]any
+}
+
+func (s *stored) letter() bool { return s.table == deadLetters }
+
+// redriven tells whether a dead letter became a row later: then the row counts.
+func (s *stored) redriven() bool { return s.letter() && s.columns["redriven_at"] != nil }
+
+// read reads all tables, or what they have of some namespaces.
+func read(ctx context.Context, db Querier, namespaces []string) ([]stored, error) {
+	var all []stored
+	for _, table := range tables {
+		rows, err := db.Query(ctx, `SELECT to_jsonb(t) FROM `+table+` t WHERE $1::text[] IS NULL OR source_namespace = ANY($1)`, namespaces)
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", table, err)
+		}
+		some, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (stored, error) {
+			var raw []byte
+			if err := row.Scan(&raw); err != nil {
+				return stored{}, err
+			}
+			return newStored(table, raw)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", table, err)
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+func newStored(table string, raw []byte) (stored, error) {
+	s := stored{table: table}
+	if err := json.Unmarshal(raw, &s.columns); err != nil {
+		return stored{}, err
+	}
+	s.id, s.uid, s.text = s.string("id"), s.string("source_uid"), s.string("entry")
+	s.hash, s.previousHash = strings.TrimPrefix(s.string("entry_hash"), `\x`), strings.TrimPrefix(s.string("previous_hash"), `\x`)
+	if n, ok := s.columns["sequence"].(float64); ok {
+		s.sequence = int64(n)
+	}
+	return s, nil
+}
+
+func (s *stored) string(column string) string {
+	text, _ := s.columns[column].(string)
+	return text
+}
+
+// unprojected are the columns that are not said by the entry.
+var unprojected = map[string]bool{
+	"entry": true, "entry_hash": true, "created_at": true, "source_cluster": true, "recorded_by": true,
+	// of dead letters
+	"error": true, "sqlstate": true, "first_attempt": true, "last_attempt": true, "attempts": true, "redriven_at": true,
+}
+
+// misprojected names the columns that say something else than the entry beside them.
+func (s *stored) misprojected() ([]string, error) {
+	var e map[string]any
+	if err := json.Unmarshal([]byte(s.text), &e); err != nil {
+		return nil, fmt.Errorf("its entry is no JSON object: %w", err)
+	}
+	source, _ := e["source"].(map[string]any)
+	record, _ := e["record"].(map[string]any)
+	said := map[string]any{
+		"id": e["id"], "kind": e["kind"], "record": e["record"], "sequence": e["sequence"], "event": e["event"], "phase": e["phase"], "final": e["final"],
+		"recorded_at": e["recordedTime"], "schema_version": e["schemaVersion"], "traceparent": e["traceparent"], "previous_hash": e["previousHash"],
+		"source_namespace": source["namespace"], "source_name": source["name"], "source_uid": source["uid"],
+	}
+	var wrong []string
+	for column, has := range s.columns {
+		want, envelope := said[column]
+		if !envelope {
+			want = record[column]
+		}
+		if !unprojected[column] && !same(has, want) {
+			wrong = append(wrong, fmt.Sprintf("column %s is %v, the entry says %v", column, has, want))
+		}
+	}
+	return wrong, nil
+}
+
+// same compares a column with what an entry says, across the ways to write one value: bytes as hex digits, times in any zone, and NULL for nothing.
+func same(column, said any) bool {
+	have, isText := column.(string)
+	want, wantsText := said.(string)
+	switch {
+	case column == nil && said == "":
+		return true
+	case !isText || !wantsText || have == want:
+		return reflect.DeepEqual(column, said)
+	case strings.HasPrefix(have, `\x`):
+		return have == `\x`+want
+	}
+	a, errA := time.Parse(time.RFC3339Nano, have)
+	b, errB := time.Parse(time.RFC3339Nano, want)
+	return errA == nil && errB == nil && a.Equal(b)
+}
