@@ -54,6 +54,13 @@ endif
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m -coverprofile coverage/cover.out ./...
 	@$(GO) tool cover -func coverage/cover.out | awk '$$1 == "total:" { print "statements covered: " $$3 }'
 
+SEED ?= 0
+RUNS ?= 200
+
+.PHONY: chaos
+chaos: ## Break things while it works, and ask an independent oracle what was lost: SEED=7 RUNS=200 (0: a seed from the time); writes chaos.json
+	$(GO) run ./test/chaos -seed $(SEED) -runs $(RUNS)
+
 .PHONY: verify
 verify: $(CONTROLLER_GEN) ## Check that generated files are current, modules tidy and sources formatted; prints the difference
 	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' GO='$(GO)' tools/verify

@@ -25,6 +25,8 @@ func TestAWholeTrailIsClean(t *testing.T) {
 	f.save(open, false, "yesterday")
 	report := f.settled()
 	f.Expect(report.Total).To(Equal(oracle.Counts{Kind: "total", Resources: 4, Appended: 9, Rows: 8, DeadLetters: 1}))
+	f.Expect(oracle.Missing(ctx, f.database, f.oracle.IDs(f.namespace))).To(BeZero())
+	f.Expect(oracle.Missing(ctx, f.database, []string{"5c0f1e2d-0000-4000-8000-000000000001"})).To(Equal(1))
 	text := &strings.Builder{}
 	f.Expect(report.Write(text)).To(Succeed())
 	f.Expect(text.String()).To(MatchRegexp(`NotificationRequest +4 +9 +8 +1( +0){9}\n`))

@@ -57,6 +57,19 @@ func read(ctx context.Context, db Querier, namespaces []string) ([]stored, error
 	return all, nil
 }
 
+// Missing counts the ids that are neither rows nor dead letters.
+func Missing(ctx context.Context, db Querier, ids []string) (int, error) {
+	parts := make([]string, 0, len(tables))
+	for _, table := range tables {
+		parts = append(parts, "SELECT id FROM "+table)
+	}
+	rows, err := db.Query(ctx, "SELECT count(*) FROM unnest($1::uuid[]) AS wanted (id) WHERE id NOT IN ("+strings.Join(parts, " UNION ALL ")+")", ids)
+	if err != nil {
+		return 0, fmt.Errorf("look for ids: %w", err)
+	}
+	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[int])
+}
+
 func newStored(table string, raw []byte) (stored, error) {
 	s := stored{table: table}
 	if err := json.Unmarshal(raw, &s.columns); err != nil {

@@ -1,0 +1,90 @@
+//go:build unix
+
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	. "github.com/onsi/gomega"
+
+	"github.com/holdfast-dev/holdfast/test/oracle"
+)
+
+// A few schedules; `make chaos` runs as many as are wanted.
+func TestAFewSchedules(t *testing.T) {
+	g := NewWithT(t)
+	out := filepath.Join(t.TempDir(), "chaos.json")
+	s, err := run(t.Context(), options{seed: 1, runs: 5, first: 1, out: out}, t.Output())
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(s.Failed).To(BeEmpty())
+	g.Expect(s.Differences).To(BeEmpty())
+	g.Expect(s.Schedules).To(Equal(5))
+	g.Expect(s.Total.Rows + s.Total.DeadLetters).To(Equal(s.Total.Appended))
+	text, err := os.ReadFile(out)
+	g.Expect(err).NotTo(HaveOccurred())
+	written := &summary{}
+	g.Expect(json.Unmarshal(text, written)).To(Succeed())
+	g.Expect(written.Total).To(Equal(s.Total))
+}
+
+func TestASeedDrawsTheSameSchedules(t *testing.T) {
+	g := NewWithT(t)
+	some := map[string]bool{}
+	for number := range 50 {
+		one, two, other := draw(7, number), draw(7, number), draw(8, number)
+		g.Expect(one.String()).To(Equal(two.String()))
+		g.Expect(one.jobs).To(Equal(two.jobs))
+		g.Expect(one.namespaceGoes).To(Equal(two.namespaceGoes))
+		g.Expect(one.jobs).NotTo(Equal(other.jobs))
+		some[one.String()] = true
+	}
+	g.Expect(len(some)).To(BeNumerically(">", 25))
+}
+
+func TestTwoHundredSchedulesHaveEveryFault(t *testing.T) {
+	g := NewWithT(t)
+	drawn, endings, places := map[string]bool{}, map[ending]bool{}, map[string]bool{}
+	for number := range 200 {
+		s := draw(1, number)
+		watched := true
+		for _, f := range s.all() {
+			drawn[f.name] = true
+			watched = watched && f.watched
+		}
+		for _, j := range s.jobs {
+			endings[j.ending] = true
+			switch {
+			case j.kind == ledger && j.poison == 0:
+				places["first"] = true
+			case j.kind == ledger && j.poison == j.entries-1:
+				places["last"] = true
+			case j.kind == ledger && j.poison > 0:
+				places["middle"] = true
+			}
+			g.Expect(j.ending == stripped && !watched).To(BeFalse(), "schedule %d strips while nobody may be watching", number)
+		}
+	}
+	for _, f := range faults {
+		g.Expect(drawn).To(HaveKey(f.name))
+	}
+	g.Expect(endings).To(HaveLen(5))
+	g.Expect(places).To(HaveLen(3))
+}
+
+func TestWhatIsWrongIsAFailure(t *testing.T) {
+	g := NewWithT(t)
+	s := &summary{Faults: map[string]int{}}
+	s.add(played{Number: 1, Recovery: 2})
+	s.add(played{Number: 2, Recovery: 1})
+	g.Expect(s.clean()).To(BeTrue())
+	g.Expect(s.LongestSchedule).To(Equal(1))
+	s.add(played{Number: 3, Error: "the manager ended by itself"})
+	g.Expect(s.clean()).To(BeFalse())
+	s.add(played{Number: 4, Report: oracle.Report{Differences: []oracle.Difference{{Class: oracle.Lost}}}})
+	g.Expect(s.Failed).To(Equal([]int{3, 4}))
+	s = &summary{Differences: []oracle.Difference{{Class: oracle.Foreign}}}
+	g.Expect(s.clean()).To(BeFalse())
+}

@@ -1,0 +1,26 @@
+//go:build unix
+
+// Command chaos breaks things while Holdfast works, and asks the oracle (package oracle) whether the trail is whole.
+//
+//	make chaos SEED=7 RUNS=200
+//
+// # Model
+//
+// One world (etcd, kube-apiserver, PostgreSQL behind a proxy, managers as processes of their own) lives through many schedules. A schedule has a namespace,
+// jobs that make resources and end them in several ways, and faults. All of it is drawn from the seed and the schedule's number (draw.go), so that
+// a schedule can be run again by itself: -first names it, with -runs 1. What happens first inside a schedule is up to the machine.
+//
+// A fault begins when a drawn number of entries was appended, so that it meets the work at any phase, or when nothing moves any more. After the faults
+// everything is mended, and the recovery is the time until all is durable that was appended by then. When the jobs are done too, the schedule waits until all
+// records are closed and the oracle finds nothing wrong.
+//
+// # Invariants
+//
+//   - Finalizers are stripped only in schedules whose faults leave a manager watching: that is what is promised.
+//   - The oracle decides, not the code under test. What it reports after the wait is a failure, printed in full.
+//
+// # How it fails
+//
+// A schedule that does not recover within its time is a failure with what is still wrong; the next one begins in a new namespace. The exit code is
+// 1 when anything was lost, doubled, out of order, changed or not drained, and 2 when the world could not be built.
+package main

@@ -1,0 +1,153 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+)
+
+// schedule is what one run does. It follows from the seed and the number.
+type schedule struct {
+	number int
+	// faults come one after the other; network comes beside them.
+	faults  []planned
+	network *planned
+	jobs    []job
+	// namespaceGoes after so many entries; 0: it stays.
+	namespaceGoes int
+}
+
+// planned is a fault with its moment.
+type planned struct {
+	fault
+	after int           // entries that were appended in the namespace before
+	hold  time.Duration // between the fault and its end, where it has one
+}
+
+// kind of a job: what it makes.
+type kind string
+
+const (
+	remediation  kind = "remediation"  // of a target that does not exist: ends by itself
+	approval     kind = "approval"     // a remediation that waits for a person
+	analysis     kind = "analysis"     // waits for a person too
+	notification kind = "notification" // two channels, one of which always fails
+	workflow     kind = "workflow"     // of steps that wait
+	ledger       kind = "ledger"       // a workflow that rests in one long step, while this process appends entries to its outbox
+)
+
+// ending of a job's resource.
+type ending string
+
+const (
+	byItself  ending = "by itself" // or by a decision, where one is waited for
+	cancelled ending = "cancelled"
+	deleted   ending = "deleted at any phase"
+	stripped  ending = "finalizers stripped"
+	again     ending = "name made again"
+)
+
+// job makes one resource and ends it.
+type job struct {
+	kind   kind
+	name   string
+	ending ending
+	after  int // entries that were appended in the namespace before the ending
+	steps  int // of a workflow
+	// Of a ledger: how many entries, with which bytes of text, and which of them cannot become a row: -1 for none.
+	entries, bytes, poison int
+	reject                 bool // of what waits for a person
+}
+
+// draw is pure.
+func draw(seed uint64, number int) schedule {
+	r := rand.New(rand.NewPCG(seed, uint64(number)))
+	s := schedule{number: number}
+	strips := r.IntN(5) == 0
+	s.drawFaults(r, strips)
+	kinds := []kind{remediation, approval, analysis, notification, notification, workflow, ledger}
+	endings := []ending{byItself, byItself, cancelled, deleted, deleted, again}
+	for i := range 4 + r.IntN(4) {
+		j := job{kind: kinds[r.IntN(len(kinds))], ending: endings[r.IntN(len(endings))], after: r.IntN(60), steps: 1 + r.IntN(12), poison: -1, reject: r.IntN(2) == 0}
+		if i == 0 {
+			j.kind = ledger
+		}
+		if strips && r.IntN(2) == 0 {
+			j.ending = stripped
+		}
+		if j.kind == ledger {
+			j.drawEntries(r)
+		}
+		j.name = fmt.Sprintf("%s-%d", j.kind, i)
+		s.jobs = append(s.jobs, j)
+	}
+	if r.IntN(8) == 0 {
+		s.namespaceGoes = 10 + r.IntN(40)
+	}
+	return s
+}
+
+func (s *schedule) drawFaults(r *rand.Rand, strips bool) {
+	plan := func(from []fault) planned {
+		hold := time.Duration(100+r.IntN(1400)) * time.Millisecond
+		if r.IntN(10) == 0 {
+			hold *= 4
+		}
+		return planned{from[r.IntN(len(from))], r.IntN(50), hold}
+	}
+	from := faults
+	if strips {
+		from = watching()
+	}
+	for range 1 + r.IntN(3) {
+		s.faults = append(s.faults, plan(from))
+	}
+	if r.IntN(3) == 0 {
+		p := plan(network)
+		s.network = &p
+	}
+}
+
+// drawEntries: a few, many small ones or large ones; in a third of the ledgers one is poison, in first, middle or last place.
+func (j *job) drawEntries(r *rand.Rand) {
+	switch r.IntN(4) {
+	case 0:
+		j.entries, j.bytes = 2*hardEntries, 100 // more than fit while the database is away
+	case 1:
+		j.entries, j.bytes = 12, 40<<10
+	default:
+		j.entries, j.bytes = 3+r.IntN(20), 500
+	}
+	if r.IntN(3) == 0 {
+		j.poison = []int{0, j.entries / 2, j.entries - 1}[r.IntN(3)]
+	}
+}
+
+func (s *schedule) String() string {
+	var what []string
+	for _, f := range s.all() {
+		what = append(what, f.name)
+	}
+	for _, j := range s.jobs {
+		if j.ending == stripped {
+			what = append(what, string(stripped))
+			break
+		}
+	}
+	if s.namespaceGoes > 0 {
+		what = append(what, namespaceDeleted)
+	}
+	return strings.Join(what, ", ")
+}
+
+func (s *schedule) all() []planned {
+	all := s.faults
+	if s.network != nil {
+		all = append(slices.Clip(all), *s.network)
+	}
+	return all
+}

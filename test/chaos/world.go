@@ -1,0 +1,204 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/jackc/pgx/v5"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/config"
+	"github.com/holdfast-dev/holdfast/localcluster"
+	"github.com/holdfast-dev/holdfast/migrations"
+	"github.com/holdfast-dev/holdfast/test/oracle"
+	"github.com/holdfast-dev/holdfast/test/testenv"
+)
+
+const (
+	// hardEntries is the managers' limit of an outbox, low enough to be reached.
+	hardEntries = 40
+
+	managerGrace = 20 * time.Second
+	// readyTimeout of a manager: the machine may be busy.
+	readyTimeout = 3 * time.Minute
+)
+
+// world is what all schedules share.
+type world struct {
+	dir      string
+	program  string
+	cluster  *localcluster.Cluster
+	postgres *localcluster.Postgres
+	proxy    *toxiproxy.Proxy
+	// database is the URL that managers use, through the proxy.
+	database string
+	oracle   *oracle.Oracle
+	client   client.Client
+	// manager is the one that works; faults replace it. Only one goroutine at a time inflicts such faults.
+	manager *localcluster.Running
+	// started are all managers, also those that were killed.
+	started []*localcluster.Running
+}
+
+// start builds the world; on failure nothing of it is left.
+func start(ctx context.Context, dir string, progress io.Writer) (*world, error) {
+	w := &world{dir: dir, program: filepath.Join(dir, "holdfast")}
+	if err := w.bringUp(ctx, progress); err != nil {
+		return nil, errors.Join(err, w.stop())
+	}
+	return w, nil
+}
+
+func (w *world) bringUp(ctx context.Context, progress io.Writer) (err error) {
+	build := exec.CommandContext(ctx, "go", "build", "-o", w.program, "github.com/holdfast-dev/holdfast/cmd/holdfast")
+	build.Stdout, build.Stderr = progress, progress
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build holdfast: %w", err)
+	}
+	if w.cluster, err = localcluster.Start(ctx, localcluster.Options{Profile: localcluster.ControlPlane, Progress: progress}); err != nil {
+		return err
+	}
+	if err := config.Install(ctx, w.cluster.RESTConfig(), nil); err != nil {
+		return err
+	}
+	if w.postgres, err = localcluster.StartPostgres(ctx, localcluster.PostgresOptions{Progress: progress}); err != nil {
+		return err
+	}
+	if err := migrations.Up(ctx, w.postgres.URL(), io.Discard); err != nil {
+		return err
+	}
+	if w.proxy, w.database, err = proxied(w.postgres.URL()); err != nil {
+		return err
+	}
+	if w.client, err = client.New(w.cluster.RESTConfig(), client.Options{Scheme: testenv.Scheme()}); err != nil {
+		return err
+	}
+	if w.oracle, err = oracle.Start(ctx, w.cluster.RESTConfig()); err != nil {
+		return err
+	}
+	return w.startManager(ctx)
+}
+
+// stop may be called on a half-built world.
+func (w *world) stop() error {
+	var errs []error
+	for _, m := range w.started {
+		errs = append(errs, m.Kill())
+	}
+	if w.oracle != nil {
+		w.oracle.Stop()
+	}
+	if w.proxy != nil {
+		w.proxy.Stop()
+	}
+	if w.postgres != nil {
+		errs = append(errs, w.postgres.Close())
+	}
+	if w.cluster != nil {
+		errs = append(errs, w.cluster.Stop())
+	}
+	return errors.Join(errs...)
+}
+
+// sink says where managers drain to.
+func (w *world) sink() []string { return []string{"HOLDFAST_DATABASE_URL=" + w.database} }
+
+// startManager starts a manager, which becomes the one that works.
+func (w *world) startManager(ctx context.Context) error {
+	health, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	m, err := localcluster.StartProgram(ctx, localcluster.Program{
+		Name: "manager",
+		Path: w.program,
+		Args: []string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--quiet-period=500ms", "--outbox-hard-entries", strconv.Itoa(hardEntries)},
+		Env:  append(w.sink(), "KUBECONFIG="+w.cluster.Kubeconfig()),
+		Log:  w.managerLog(),
+		Ready: func(ctx context.Context) error {
+			return get(ctx, "http://"+health+"/readyz")
+		},
+		ReadyTimeout: readyTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	w.manager = m
+	w.started = append(w.started, m)
+	return nil
+}
+
+func (w *world) managerLog() string { return filepath.Join(w.dir, "manager.log") }
+
+// mend sees to it that everything works after the faults. A manager that ended by itself, which nothing should make it do, is an error.
+func (w *world) mend(ctx context.Context) error {
+	w.proxy.Toxics.ResetToxics(ctx)
+	if connection, err := pgx.Connect(ctx, w.postgres.URL()); err == nil {
+		_ = connection.Close(ctx)
+	} else if err := w.postgres.Start(ctx); err != nil { // a fault that failed in the middle
+		return err
+	}
+	select {
+	case <-w.manager.Done():
+		return errors.Join(w.manager.Failure(), w.startManager(ctx))
+	default:
+		return nil
+	}
+}
+
+// ask runs a question on a connection of its own: the server may have been restarted since the last one.
+func ask[T any](ctx context.Context, w *world, question func(*pgx.Conn) (T, error)) (T, error) {
+	connection, err := pgx.Connect(ctx, w.postgres.URL())
+	if err != nil {
+		var nothing T
+		return nothing, fmt.Errorf("ask the database: %w", err)
+	}
+	defer connection.Close(context.WithoutCancel(ctx))
+	return question(connection)
+}
+
+func (w *world) judge(ctx context.Context, namespaces ...string) (oracle.Report, error) {
+	if err := w.oracle.CaughtUp(ctx); err != nil {
+		return oracle.Report{}, err
+	}
+	return ask(ctx, w, func(c *pgx.Conn) (oracle.Report, error) { return w.oracle.Judge(ctx, c, namespaces...) })
+}
+
+func (w *world) missing(ctx context.Context, ids []string) (int, error) {
+	return ask(ctx, w, func(c *pgx.Conn) (int, error) { return oracle.Missing(ctx, c, ids) })
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("find a free port: %w", err)
+	}
+	return l.Addr().String(), l.Close()
+}
+
+func get(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", url, answer.Status)
+	}
+	return nil
+}
