@@ -63,7 +63,7 @@ func TestDeletionWaitsForTheDatabase(t *testing.T) {
 
 	f.Expect(env.Postgres.Start(ctx)).To(Succeed())
 	f.Eventually(f.gone(obj)).Should(BeTrue())
-	f.Expect(f.sequences(obj.UID)()).To(Equal([]int64{1, 2}))
+	f.Eventually(f.sequences(obj.UID)).Should(Equal([]int64{1, 2}))
 	f.Expect(relayed.Healthy()).To(Succeed())
 }
 
