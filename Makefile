@@ -81,6 +81,14 @@ backpressure: ## Let PostgreSQL return to 5,000 resources with something to say,
 vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities in what is called; needs the network, so it is no part of verify
 	$(GOVULNCHECK) ./...
 
+##@ Measure
+
+.PHONY: bench
+bench: build ## Measure on real servers what the audit trail costs; ONLY=overhead,latency picks measures, BENCH_FULL=1 takes longer
+	@mkdir -p bin
+	CGO_ENABLED=0 $(GO) build -o bin/bench ./test/bench
+	bin/bench -only '$(ONLY)' -full=$(if $(BENCH_FULL),true,false) $(BENCH_FLAGS)
+
 ##@ Run
 
 .PHONY: demo

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/relay"
+	"github.com/holdfast-dev/holdfast/store"
+	"github.com/holdfast-dev/holdfast/test/testenv"
+)
+
+// latency is the time from the answer of a status write to the return of the transaction that made its row durable, both in this process: an upper bound of
+// the time to the commit. Writes come at fixed times, whether or not earlier ones are answered (open loop).
+func latency(ctx context.Context, b *bench) error {
+	o, err := b.run(ctx, trial{arm: plain, resources: b.size(300), changes: 10, writers: 16, padding: 1000})
+	if err != nil {
+		return err
+	}
+	b.report.add("latency", "plain rate, 16 writers", "writes/s", "", o.perSecond)
+	for _, percent := range []int{10, 50, 90} {
+		rate := o.perSecond * float64(percent) / 100
+		took, late, err := b.openLoop(ctx, rate, time.Duration(b.size(10))*time.Second)
+		if err != nil {
+			return err
+		}
+		p50, p99 := "", ""
+		if percent == 50 {
+			p50, p99 = "<= 5", "<= 50"
+		}
+		name := fmt.Sprintf("at %d %% of it: ", percent)
+		b.report.add("latency", name+"answer → row, p50", "ms", p50, took.percentile(50))
+		b.report.add("latency", name+"answer → row, p99", "ms", p99, took.percentile(99))
+		b.report.add("latency", name+"answer → row, max", "ms", "", took.percentile(100))
+		b.report.add("latency", name+"writes sent late, p99", "ms", "", late.percentile(99))
+	}
+	return nil
+}
+
+// answers knows when each write was answered and when its row was durable.
+type answers struct {
+	mu       sync.Mutex
+	answered map[string]time.Time // by uid and sequence
+	durable  map[string]time.Time
+}
+
+func place(uid types.UID, sequence int64) string { return fmt.Sprintf("%s/%d", uid, sequence) }
+
+func (a *answers) row(item relay.Item, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.durable[place(item.Source.UID, item.Entry.Sequence)] = at
+}
+
+func (a *answers) answer(t *Ticket, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.answered[place(t.UID, t.Status.Outbox.LastSequence)] = at
+}
+
+// took lists the times between, in ms. A row may be there before the answer is: the watch was quicker. That is 0.
+func (a *answers) took() sample {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var s sample
+	for key, at := range a.answered {
+		s = append(s, max(0, milliseconds(a.durable[key].Sub(at))))
+	}
+	return s
+}
+
+// openLoop writes at a rate for a while, over 300 tickets in turns, and waits until all rows are durable. late is by how much writes were sent after their
+// time, because the ticket's last write was not answered yet: when that is long, the machine could not keep up with the rate.
+func (b *bench) openLoop(ctx context.Context, rate float64, length time.Duration) (took, late sample, _ error) {
+	const tickets = 300
+	namespace := b.env.Namespace(ctx, "latency")
+	writes := int(rate * length.Seconds())
+	a := &answers{answered: map[string]time.Time{}, durable: map[string]time.Time{}}
+	mgr, err := newManager(b.env, namespace, (&meter{}).wrap)
+	if err != nil {
+		return nil, nil, err
+	}
+	url, err := b.database(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := store.Open(ctx, url, store.Options{})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer s.Close()
+	w := newWitness(s, writes, a.row)
+	drained, err := relay.Add(mgr, w, relay.Config{}, &Ticket{})
+	if err != nil {
+		return nil, nil, err
+	}
+	writer := outbox.NewWriter(mgr.GetClient(), mgr.GetAPIReader(), drained)
+	if err := b.makeTickets(ctx, b.env.Client, namespace, trial{arm: audited, resources: tickets, writers: 16}); err != nil {
+		return nil, nil, err
+	}
+	list := &TicketList{}
+	if err := b.env.Client.List(ctx, list, inNamespace(namespace)); err != nil {
+		return nil, nil, err
+	}
+	stop, err := testenv.Run(mgr)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = stop() }()
+	late, err = write(ctx, writer, list.Items, writes, rate, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	select {
+	case <-w.reached:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	return a.took(), late, nil
+}

@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/pprof"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/holdfast-dev/holdfast/test/testenv"
+)
+
+// measure is one thing that is measured. It adds rows to the report, and gives up when its context ends.
+type measure struct {
+	name  string
+	limit time.Duration
+	run   func(context.Context, *bench) error
+}
+
+var measures = []measure{
+	{"overhead", 8 * time.Minute, overhead},
+	{"latency", 3 * time.Minute, latency},
+}
+
+// bench is what the measures share.
+type bench struct {
+	env    *testenv.Env
+	report *report
+	// quick shrinks everything, to try the program itself; full adds what takes long.
+	quick, full bool
+	program     string // bin/holdfast
+	databases   int
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run() (err error) {
+	only := flag.String("only", "", "measures to run, separated by commas; all by default")
+	out := flag.String("json", "bench.json", "file that gets the figures")
+	profile := flag.String("cpuprofile", "", "file that gets a CPU profile of this process, which runs the writers, the informers and the relay")
+	b := &bench{}
+	flag.BoolVar(&b.quick, "quick", false, "a tenth of everything: to try the program, not to measure")
+	flag.BoolVar(&b.full, "full", false, "also 50,000 live resources and 10 million rows")
+	flag.StringVar(&b.program, "program", "bin/holdfast", "the program whose processes are measured")
+	flag.Parse()
+	chosen, err := choose(*only)
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// As a manager logs, but to nowhere. The first logger stays, so this comes before testenv's.
+	ctrl.SetLogger(zap.New(zap.WriteTo(io.Discard), zap.Level(zapcore.InfoLevel)))
+	if b.env, err = testenv.Start(ctx); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.env.Stop()) }()
+	if err := installKind(ctx, b.env); err != nil {
+		return err
+	}
+	if *profile != "" {
+		file, err := os.Create(*profile)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	if b.report, err = newReport(ctx, b.env); err != nil {
+		return err
+	}
+	b.measure(ctx, chosen)
+	b.report.writeTable(os.Stdout)
+	return b.report.writeJSON(*out)
+}
+
+// measure runs them one after the other. One that fails says so in the report, and the others go on.
+func (b *bench) measure(ctx context.Context, chosen []measure) {
+	for _, m := range chosen {
+		if ctx.Err() != nil {
+			return
+		}
+		begin := time.Now()
+		fmt.Fprintf(os.Stderr, "bench: %s ...\n", m.name)
+		limited, cancel := context.WithTimeout(ctx, m.limit)
+		err := m.run(limited, b)
+		cancel()
+		if err != nil {
+			b.report.fail(m.name, err)
+		}
+		fmt.Fprintf(os.Stderr, "bench: %s took %s\n", m.name, time.Since(begin).Round(time.Second))
+		b.report.Seconds[m.name] = time.Since(begin).Round(time.Second).Seconds()
+	}
+}
+
+func choose(only string) ([]measure, error) {
+	if only == "" {
+		return measures, nil
+	}
+	var chosen []measure
+	for name := range strings.SplitSeq(only, ",") {
+		i := slices.IndexFunc(measures, func(m measure) bool { return m.name == name })
+		if i < 0 {
+			var names []string
+			for _, m := range measures {
+				names = append(names, m.name)
+			}
+			return nil, fmt.Errorf("-only names %q, expected some of %s", name, strings.Join(names, ", "))
+		}
+		chosen = append(chosen, measures[i])
+	}
+	return chosen, nil
+}
+
+// size is n, or a tenth of it for a try.
+func (b *bench) size(n int) int {
+	if b.quick {
+		return max(1, n/10)
+	}
+	return n
+}
+
+// rounds is n, or two for a try.
+func (b *bench) rounds(n int) int {
+	if b.quick {
+		return min(n, 2)
+	}
+	return n
+}
+
+// database makes one of its own, with the schema, and returns its URL.
+func (b *bench) database(ctx context.Context) (string, error) {
+	b.databases++
+	return b.env.Database(ctx, fmt.Sprintf("bench_%d", b.databases))
+}

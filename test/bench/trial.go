@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/relay"
+	"github.com/holdfast-dev/holdfast/store"
+	"github.com/holdfast-dev/holdfast/test/testenv"
+)
+
+// arm is what is compared.
+type arm int
+
+const (
+	bare    arm = iota // a status without any outbox
+	plain              // the same, with as many bytes as an audited status has
+	audited            // with an outbox and a running relay
+)
+
+// trial is one run of a controller over tickets of its own.
+type trial struct {
+	arm       arm
+	resources int
+	changes   int
+	writers   int
+	// life has tickets made and deleted within the clock; the last change closes the record.
+	life bool
+	// padding of a plain status, in bytes.
+	padding int
+}
+
+// outcome of a trial. Bytes is the mean body of a status write.
+type outcome struct {
+	perSecond float64
+	bytes     float64
+}
+
+// run begins with nothing left over: a namespace, a manager and, for audited, a database of its own. The clock runs from the moment when the controller
+// may work until its last write is answered; audited, until the last row is durable, too; with life, until the last ticket is gone.
+func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
+	namespace := b.env.Namespace(ctx, "trial")
+	meter := &meter{}
+	mgr, err := newManager(b.env, namespace, meter.wrap)
+	if err != nil {
+		return outcome{}, err
+	}
+	r := &reconciler{client: mgr.GetClient(), padding: padding(t.padding), changes: t.changes, life: t.life, open: make(chan struct{}), done: make(chan struct{})}
+	r.left.Store(int64(t.resources))
+	durable := make(chan struct{})
+	if t.arm == audited {
+		url, err := b.database(ctx)
+		if err != nil {
+			return outcome{}, err
+		}
+		s, err := store.Open(ctx, url, store.Options{})
+		if err != nil {
+			return outcome{}, err
+		}
+		defer s.Close()
+		w := newWitness(s, t.resources*t.changes, nil)
+		drained, err := relay.Add(mgr, w, relay.Config{}, &Ticket{})
+		if err != nil {
+			return outcome{}, err
+		}
+		durable = w.reached
+		r.writer = outbox.NewWriter(mgr.GetClient(), mgr.GetAPIReader(), drained)
+	} else {
+		close(durable)
+	}
+	if err := r.setUp(mgr, t.writers); err != nil {
+		return outcome{}, err
+	}
+	if !t.life {
+		if err := b.makeTickets(ctx, b.env.Client, namespace, t); err != nil {
+			return outcome{}, err
+		}
+	}
+	stop, err := testenv.Run(mgr)
+	if err != nil {
+		return outcome{}, err
+	}
+	seconds, err := r.time(ctx, durable, func() error {
+		if !t.life {
+			return nil
+		}
+		return b.makeTickets(ctx, mgr.GetClient(), namespace, t)
+	})
+	if err := errors.Join(err, stop()); err != nil {
+		return outcome{}, err
+	}
+	return outcome{perSecond: float64(t.resources*t.changes) / seconds, bytes: meter.mean()}, nil
+}
+
+// time opens the gate, and waits until everything is done.
+func (r *reconciler) time(ctx context.Context, durable <-chan struct{}, begin func() error) (seconds float64, _ error) {
+	runtime.GC()
+	start := time.Now()
+	close(r.open)
+	if err := begin(); err != nil {
+		return 0, err
+	}
+	for _, end := range []<-chan struct{}{r.done, durable} {
+		select {
+		case <-end:
+		case <-ctx.Done():
+			return 0, fmt.Errorf("%d tickets are not done: %w", r.left.Load(), ctx.Err())
+		}
+	}
+	return time.Since(start).Seconds(), nil
+}
+
+// makeTickets makes them with as many writers as the trial has. An audited one has the finalizer from the beginning, as the children of a request do.
+func (b *bench) makeTickets(ctx context.Context, c client.Client, namespace string, t trial) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(t.writers)
+	for i := range t.resources {
+		group.Go(func() error {
+			ticket := &Ticket{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("ticket-%04d", i)}}
+			if t.arm == audited {
+				ticket.Finalizers = []string{outbox.Finalizer}
+			}
+			return c.Create(ctx, ticket)
+		})
+	}
+	return group.Wait()
+}
+
+// newManager watches one namespace, as managers do: without managed fields.
+func newManager(env *testenv.Env, namespace string, wrap func(http.RoundTripper) http.RoundTripper) (ctrl.Manager, error) {
+	config := rest.CopyConfig(env.Config)
+	config.Wrap(wrap)
+	return ctrl.NewManager(config, ctrl.Options{
+		Scheme:     env.Scheme,
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Controller: ctrlconfig.Controller{SkipNameValidation: ptr.To(true)},
+		Cache:      cache.Options{DefaultTransform: cache.TransformStripManagedFields(), DefaultNamespaces: map[string]cache.Config{namespace: {}}},
+	})
+}
+
+// meter counts status writes and their bytes.
+type meter struct {
+	requests, bytes atomic.Int64
+}
+
+func (m *meter) wrap(next http.RoundTripper) http.RoundTripper {
+	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/status") {
+			m.requests.Add(1)
+			m.bytes.Add(r.ContentLength)
+		}
+		return next.RoundTrip(r)
+	})
+}
+
+func (m *meter) mean() float64 { return float64(m.bytes.Load()) / float64(max(1, m.requests.Load())) }
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+// RoundTrip implements http.RoundTripper.
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
