@@ -84,7 +84,7 @@ func (b *bench) openLoop(ctx context.Context, rate float64, length time.Duration
 	if err != nil {
 		return nil, nil, err
 	}
-	url, err := b.database(ctx)
+	url, err := b.newDatabase(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -31,6 +31,12 @@ type measure struct {
 var measures = []measure{
 	{"overhead", 8 * time.Minute, overhead},
 	{"latency", 3 * time.Minute, latency},
+	{"apiwrites", 2 * time.Minute, apiWrites},
+	{"database", 3 * time.Minute, database},
+	{"backlog", 4 * time.Minute, backlog},
+	{"scale", 8 * time.Minute, scale},
+	{"remediation", 3 * time.Minute, remediation},
+	{"storage", 3 * time.Minute, storageAPI},
 }
 
 // bench is what the measures share.
@@ -147,8 +153,8 @@ func (b *bench) rounds(n int) int {
 	return n
 }
 
-// database makes one of its own, with the schema, and returns its URL.
-func (b *bench) database(ctx context.Context) (string, error) {
+// newDatabase makes one of its own, with the schema, and returns its URL.
+func (b *bench) newDatabase(ctx context.Context) (string, error) {
 	b.databases++
 	return b.env.Database(ctx, fmt.Sprintf("bench_%d", b.databases))
 }

@@ -45,6 +45,8 @@ type trial struct {
 	life bool
 	// padding of a plain status, in bytes.
 	padding int
+	// database of an audited one, as a URL; "": a new one.
+	database string
 }
 
 // outcome of a trial. Bytes is the mean body of a status write.
@@ -66,11 +68,12 @@ func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
 	r.left.Store(int64(t.resources))
 	durable := make(chan struct{})
 	if t.arm == audited {
-		url, err := b.database(ctx)
-		if err != nil {
-			return outcome{}, err
+		if t.database == "" {
+			if t.database, err = b.newDatabase(ctx); err != nil {
+				return outcome{}, err
+			}
 		}
-		s, err := store.Open(ctx, url, store.Options{})
+		s, err := store.Open(ctx, t.database, store.Options{})
 		if err != nil {
 			return outcome{}, err
 		}
@@ -155,22 +158,26 @@ func newManager(env *testenv.Env, namespace string, wrap func(http.RoundTripper)
 	})
 }
 
-// meter counts status writes and their bytes.
+// meter counts what a manager writes to the API server.
 type meter struct {
-	requests, bytes atomic.Int64
+	writes, statuses, bytes atomic.Int64
 }
 
 func (m *meter) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
+		if r.Method != http.MethodGet {
+			m.writes.Add(1)
+		}
 		if r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/status") {
-			m.requests.Add(1)
+			m.statuses.Add(1)
 			m.bytes.Add(r.ContentLength)
 		}
 		return next.RoundTrip(r)
 	})
 }
 
-func (m *meter) mean() float64 { return float64(m.bytes.Load()) / float64(max(1, m.requests.Load())) }
+// mean is the body of a status write, in bytes.
+func (m *meter) mean() float64 { return float64(m.bytes.Load()) / float64(max(1, m.statuses.Load())) }
 
 type roundTripper func(*http.Request) (*http.Response, error)
 

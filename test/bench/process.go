@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/localcluster"
+)
+
+// process is one of our programs, as it is deployed.
+type process struct {
+	*localcluster.Running
+	began time.Time
+	// url is its metrics'.
+	url string
+}
+
+// startManager runs `holdfast manager` and returns when it is ready.
+func (b *bench) startManager(ctx context.Context, kubeconfig, database string, args ...string) (*process, error) {
+	metrics, health, err := freeAddresses()
+	if err != nil {
+		return nil, err
+	}
+	env := []string{"KUBECONFIG=" + kubeconfig, "HOLDFAST_DATABASE_URL=" + database}
+	args = append([]string{"manager", "--metrics-bind-address", metrics, "--health-probe-bind-address", health}, args...)
+	return b.start(ctx, env, "http://"+health+"/readyz", "http://"+metrics+"/metrics", args...)
+}
+
+// startStorage runs `holdfast storage`, which takes everybody.
+func (b *bench) startStorage(ctx context.Context, database string) (p *process, address string, _ error) {
+	address, _, err := freeAddresses()
+	if err != nil {
+		return nil, "", err
+	}
+	p, err = b.start(ctx, []string{"HOLDFAST_DATABASE_URL=" + database}, "http://"+address+"/readyz", "http://"+address+"/metrics", "storage", "--insecure-no-auth", "--insecure-http",
+		"--bind-address", address, "--caller-requests-per-second", "1000000", "--caller-burst", "1000000", "--log-level", "error")
+	return p, "http://" + address, err
+}
+
+func (b *bench) start(ctx context.Context, env []string, ready, metrics string, args ...string) (*process, error) {
+	began := time.Now()
+	running, err := localcluster.StartProgram(ctx, localcluster.Program{
+		Name: args[0], Path: b.program, Args: args, Env: env, Log: filepath.Join(os.TempDir(), fmt.Sprintf("holdfast-bench-%d-%s.log", os.Getpid(), args[0])),
+		Ready: func(ctx context.Context) error { return answers200(ctx, ready) },
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start %s (`make build` makes it): %w", b.program, err)
+	}
+	return &process{Running: running, began: began, url: metrics}, nil
+}
+
+func answers200(ctx context.Context, url string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return err
+	}
+	request.Close = true
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return errors.New(answer.Status)
+	}
+	return nil
+}
+
+// end stops it as an operator would.
+func (p *process) end() error { return p.Stop(20 * time.Second) }
+
+// memory is VmRSS or, since it began, VmHWM, in MiB.
+func (p *process) memory(of string) float64 {
+	kib, _, _ := strings.Cut(field(fmt.Sprintf("/proc/%d/status", p.PID()), of), " ")
+	n, err := strconv.ParseFloat(kib, 64)
+	if err != nil {
+		return 0
+	}
+	return n / 1024
+}
+
+// processor is the seconds of CPU that it has used.
+func (p *process) processor() float64 {
+	_, rest, _ := strings.Cut(line(fmt.Sprintf("/proc/%d/stat", p.PID())), ") ") // the name may hold blanks
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0
+	}
+	user, _ := strconv.ParseFloat(fields[11], 64)
+	system, _ := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / 100 // Linux's clock ticks are 10 ms towards programs
+}
+
+// cores is how many of them it keeps busy over a while.
+func (p *process) cores(ctx context.Context, during func(context.Context) error) (float64, error) {
+	start, before := time.Now(), p.processor()
+	err := during(ctx)
+	return (p.processor() - before) / time.Since(start).Seconds(), err
+}
+
+// pause is during of cores when nothing is done.
+func pause(d time.Duration) func(context.Context) error {
+	return func(ctx context.Context) error {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+			return nil
+		}
+	}
+}
+
+// freeAddresses are two of loopback that nobody listens on.
+func freeAddresses() (first, second string, _ error) {
+	a, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", "", err
+	}
+	defer a.Close()
+	b, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", "", err
+	}
+	defer b.Close()
+	return a.Addr().String(), b.Addr().String(), nil
+}

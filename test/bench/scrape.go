@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"k8s.io/client-go/kubernetes"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+func keyOf(o client.Object) client.ObjectKey { return client.ObjectKeyFromObject(o) }
+
+// serverWrites is how many writes to an API group the API server has answered, by its own metrics.
+func (b *bench) serverWrites(ctx context.Context, group string) (float64, error) {
+	servers, err := kubernetes.NewForConfig(b.env.Config)
+	if err != nil {
+		return 0, err
+	}
+	return writesTo(ctx, servers, group)
+}
+
+func writesTo(ctx context.Context, servers kubernetes.Interface, group string) (float64, error) {
+	text, err := servers.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read the API server's metrics: %w", err)
+	}
+	total := 0.0
+	for _, verb := range []string{"POST", "PUT", "PATCH", "APPLY", "DELETE"} {
+		total += sum(text, "apiserver_request_total", `group="`+group+`"`, `verb="`+verb+`"`)
+	}
+	return total, nil
+}
+
+// metric reads one of a program's metrics, summed over the series that have all labels.
+func metric(ctx context.Context, url, name string, labels ...string) (float64, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	return sum(text, name, labels...), err
+}
+
+// sum adds up the series of a name in Prometheus' text format, as far as their labels have all of these.
+func sum(text []byte, name string, labels ...string) float64 {
+	total := 0.0
+	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines.Buffer(nil, 1<<20)
+series:
+	for lines.Scan() {
+		rest, ok := strings.CutPrefix(lines.Text(), name)
+		if !ok || rest == "" || rest[0] != '{' && rest[0] != ' ' {
+			continue
+		}
+		for _, l := range labels {
+			if !strings.Contains(rest, l) {
+				continue series
+			}
+		}
+		v, err := strconv.ParseFloat(rest[strings.LastIndexByte(rest, ' ')+1:], 64)
+		if err == nil {
+			total += v
+		}
+	}
+	return total
+}
