@@ -51,7 +51,7 @@ func run(m *testing.M) int {
 var databases atomic.Int32
 
 // database makes a migrated database of the test's own.
-func database(t *testing.T) string {
+func database(t testing.TB) string { //nolint:thelper // of tests and benchmarks alike
 	t.Helper()
 	g := NewWithT(t)
 	url, err := server.CreateDatabase(t.Context(), fmt.Sprintf("store_%d", databases.Add(1)))
