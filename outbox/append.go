@@ -84,7 +84,7 @@ func Append(o *Outbox, s Source, c Change, now time.Time, l Limits) (_ *Outbox, 
 	if err := l.fits(next.Entries, &e); err != nil {
 		return nil, 0, err
 	}
-	text, err := Canonical(s, &e)
+	text, err := canonicalAround(s, &e)
 	if err != nil {
 		return nil, 0, err
 	}
