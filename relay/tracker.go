@@ -44,6 +44,9 @@ type tracked struct {
 	// held is the hash of an entry whose schema version is unknown; nothing from there on is sent while it is pending.
 	held     string
 	departed bool
+	// prompt is true when something is due as soon as the entries are durable. An open record below the soft limit waits for its controller's next write, or
+	// for quiet.
+	prompt bool
 	// deleting is true while a deletion waits for the finalizer.
 	deleting bool
 	// written is the resource version of our newest patch.
@@ -101,6 +104,7 @@ func (t *tracker) see(k *kindReconciler, obj outbox.Object) *tracked {
 		t.departed -= len(r.pending)
 	}
 	r.pending = o.Above(r.watermark)
+	r.prompt = o != nil && (o.Closed || t.config.Limits.AboveSoft(o.Entries))
 	r.deleting = obj.GetDeletionTimestamp() != nil && controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
 	if n := len(r.sendable()); n > 0 && r.pending[n-1].Sequence > r.flying {
 		t.queue(obj.GetUID(), r)
@@ -321,7 +325,11 @@ func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 		t.queue(uid, r)
 	}
 	if !r.departed {
-		r.kind.trigger(client.ObjectKey{Namespace: r.source.Namespace, Name: r.source.Name})
+		after := t.config.QuietPeriod
+		if r.prompt {
+			after = 0
+		}
+		r.kind.triggerAfter(client.ObjectKey{Namespace: r.source.Namespace, Name: r.source.Name}, after)
 		return
 	}
 	done := before - len(r.pending)

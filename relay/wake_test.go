@@ -1,0 +1,43 @@
+package relay
+
+import (
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+)
+
+// A reconcile costs a copy of the resource, whether or not it finds something to do. A record that is trimmed once it is quiet is looked at then.
+func TestACommitStartsOnlyReconcilesThatHaveSomethingToDo(t *testing.T) {
+	for name, c := range map[string]struct {
+		obj  *v1alpha1.NotificationRequest
+		soft int
+		wake int
+	}{
+		"an open record":           {resource(t, 3, false, true, false), 0, 0},
+		"a closed one":             {resource(t, 3, true, true, false), 0, 1},
+		"one above the soft limit": {resource(t, 3, false, true, false), 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			config := Config{QuietPeriod: time.Hour}
+			config.setDefaults()
+			if c.soft > 0 {
+				config.Limits.SoftBytes = c.soft
+			}
+			tr, k := tracking(config)
+			q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+			defer q.ShutDown()
+			k.queue.Store(&q)
+			g.Expect(tr.offer(k, c.obj, tr.seen())).To(BeTrue())
+			f := tr.take()
+			tr.settle(f, make([]Outcome, len(f.items)))
+			g.Expect(tr.watermark(c.obj.UID).Sequence).To(BeEquivalentTo(3))
+			g.Expect(q.Len()).To(Equal(c.wake))
+		})
+	}
+}
