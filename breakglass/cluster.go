@@ -169,7 +169,7 @@ func (c *Cluster) Release(ctx context.Context, r *Resource) error {
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
-	case apierrors.IsInvalid(err) || apierrors.IsConflict(err):
+	case outbox.FailedTest(err) || apierrors.IsConflict(err):
 		return fmt.Errorf("release %s: %w", r, ErrChanged)
 	case err != nil:
 		return fmt.Errorf("release %s: %w", r, err)

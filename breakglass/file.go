@@ -125,13 +125,14 @@ func (f *File) Save(path string) error {
 	if err := errors.Join(whole.Sync(), whole.Close()); err != nil {
 		return fmt.Errorf("write the export to the disk: %w", err)
 	}
-	if err := os.Rename(whole.Name(), path); err != nil {
-		return fmt.Errorf("put the export in its place: %w", err)
+	// Not a rename: that would replace a file that somebody else has put there meanwhile.
+	if err := os.Link(whole.Name(), path); err != nil {
+		return fmt.Errorf("put the export in its place, without replacing what may be there: %w", err)
 	}
 	return syncFolder(filepath.Dir(path))
 }
 
-// syncFolder makes a rename survive a power failure.
+// syncFolder makes a new name survive a power failure.
 func syncFolder(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {

@@ -123,6 +123,17 @@ func IgnoreConflict(err error) error {
 	return err
 }
 
+// FailedTest tells a JSON patch whose test failed, since somebody changed the resource, from one whose result breaks a rule of the kind: both are 422, but the
+// latter names what is wrong, and does not mend itself by working the patch out anew.
+func FailedTest(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsInvalid(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details == nil || len(details.Causes) == 0
+}
+
 // Save writes the status, and with it an entry if a change is given, in one PUT. Without a change it writes only if the status differs from what was
 // read. On success obj is what the API server holds now, and the draft goes on from there; after an error obj is spent: read it again.
 //

@@ -23,7 +23,7 @@ type Config struct {
 	FlushTimeout time.Duration
 	// DrainTimeout bounds how long a stopping relay goes on flushing. Default 8 s.
 	DrainTimeout time.Duration
-	// MaxBackoff between two probes while the store is away. Default 15 s.
+	// MaxBackoff between two probes while the store is away, unless the store itself asks to wait longer (Retry). Default 15 s.
 	MaxBackoff time.Duration
 	// MaxDeparted bounds the undrained entries that are kept in memory for resources that vanished. Default 100,000.
 	MaxDeparted int

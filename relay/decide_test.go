@@ -240,7 +240,7 @@ func TestAFailedFlightGoesAgainAndNewEntriesJoinIt(t *testing.T) {
 	g.Expect(tr.take().items).To(BeEmpty(), "what is under way is not sent twice")
 	longer := resource(t, 2, false, true, false)
 	tr.offer(k, longer, tr.seen())
-	tr.back(f)
+	tr.back(f, false)
 	again := tr.take()
 	g.Expect(again.items).To(HaveLen(2))
 	tr.settle(again, stored(2))

@@ -19,7 +19,7 @@
 //
 // # How it fails
 //
-// While the store is away one breaker holds all flushing back, with a jittered backoff of at most 15 s and one probe at a time; work goes on, and outboxes
+// While the store is away one breaker holds all flushing back, with a jittered backoff of at most 15 s (longer if the store asks for it) and one probe at a time; work goes on, and outboxes
 // fill up to their limits. A bad entry goes to the store's dead letters in the same transaction as its neighbours' rows. An entry whose schema version is unknown
 // stays pending, and those behind it too. A resource that vanishes with undrained entries (its finalizer was stripped) is drained from
 // memory; what a stopped process misses of such resources cannot be saved, and `holdfast verify` reports it.

@@ -87,6 +87,9 @@ func (f *flusher) wait(ctx context.Context, delay time.Duration) {
 func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	flight := f.tracker.take()
 	if len(flight.items) == 0 {
+		if f.breaker.reset() { // another relay took what we could not, or it is gone: there is nothing to probe with
+			logf.FromContext(ctx).Info("Nothing waits for the audit store any more; whether it takes entries again shows with the next one")
+		}
 		return 0, nil
 	}
 	start := f.config.Clock.Now()
@@ -99,7 +102,7 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	seconds := f.config.Clock.Since(start).Seconds()
 	if err != nil {
 		flushSeconds.WithLabelValues("error").Observe(seconds)
-		f.tracker.back(flight)
+		f.tracker.back(flight, errors.Is(err, context.DeadlineExceeded))
 		return len(flight.items), err
 	}
 	flushSeconds.WithLabelValues("ok").Observe(seconds)
@@ -122,6 +125,9 @@ func (f *flusher) report(ctx context.Context, err error) time.Duration {
 		delay = max(delay, min(asked.RetryAfter(), mostRetryAfter))
 	}
 	schema := errors.Is(err, ErrSchema)
+	if first {
+		f.tracker.doubt()
+	}
 	if !first && schema == errors.Is(last, ErrSchema) {
 		return delay
 	}

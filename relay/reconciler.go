@@ -2,7 +2,6 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -119,7 +118,7 @@ func (k *kindReconciler) patch(ctx context.Context, obj outbox.Object, op string
 	switch {
 	case apierrors.IsNotFound(err):
 		return false, nil
-	case failedTest(err) || apierrors.IsConflict(err):
+	case outbox.FailedTest(err) || apierrors.IsConflict(err):
 		logf.FromContext(ctx).V(1).Info("The resource changed before the patch", "op", op, "answer", err.Error())
 		return true, nil
 	case err != nil:
@@ -131,17 +130,6 @@ func (k *kindReconciler) patch(ctx context.Context, obj outbox.Object, op string
 	obj.SetOutbox(patched.GetOutbox())
 	obj.SetFinalizers(patched.GetFinalizers())
 	return false, nil
-}
-
-// failedTest tells a JSON patch whose test failed from one whose result breaks a rule of the kind: both are 422, but the latter names what is wrong, and
-// does not mend itself by working the patch out anew.
-func failedTest(err error) bool {
-	var status apierrors.APIStatus
-	if !apierrors.IsInvalid(err) || !errors.As(err, &status) {
-		return false
-	}
-	details := status.Status().Details
-	return details == nil || len(details.Causes) == 0
 }
 
 // takeQueue lets the flusher start this reconciler after a commit, without a channel that could fill up.

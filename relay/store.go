@@ -13,9 +13,9 @@ import (
 
 // Store keeps entries as rows. It is what the relay drains into.
 type Store interface {
-	// Persist makes the whole batch durable in one transaction and tells, by index, what became of each item. The batch is sorted by id.
+	// Persist makes the whole batch durable, in as few transactions as it can, and tells, by index, what became of each item. The batch is sorted by id.
 	//
-	// A nil error means COMMIT was acknowledged. With an error nothing is known (the commit may have happened and its reply been lost): the
+	// A nil error means that each COMMIT was acknowledged. With an error nothing is known (the commit may have happened and its reply been lost): the
 	// relay sends the same items again later, so Persist is idempotent. An error that retrying cannot mend without a person, such
 	// as a schema that does not fit, wraps ErrSchema.
 	Persist(ctx context.Context, batch []Item) ([]Outcome, error)

@@ -27,6 +27,8 @@ type tracker struct {
 	departures int
 	kinds      []string
 	wake       chan struct{} // capacity 1: there is something dirty
+	// halvings of the batches' bounds, see back.
+	halvings int
 }
 
 // tracked is what the relay knows of one resource.
@@ -225,6 +227,7 @@ func (t *tracker) next() (items []Item, to map[types.UID]int64) {
 	defer t.mu.Unlock()
 	to = map[types.UID]int64{}
 	bytes, left := 0, []types.UID(nil)
+	mostRows, mostBytes := max(1, t.config.BatchRows>>t.halvings), max(1, t.config.BatchBytes>>t.halvings)
 	for i, uid := range t.dirty {
 		r := t.byUID[uid]
 		if r == nil || !r.dirty {
@@ -232,7 +235,7 @@ func (t *tracker) next() (items []Item, to map[types.UID]int64) {
 		}
 		entries := r.sendable()
 		n := 0
-		for n < len(entries) && len(items) < t.config.BatchRows && (bytes < t.config.BatchBytes || len(items) == 0) {
+		for n < len(entries) && len(items) < mostRows && (bytes < mostBytes || len(items) == 0) {
 			ask := n == 0 && !r.asked && entries[n].Sequence > 1
 			items = append(items, Item{Source: r.source, ResourceKind: r.kind.kind, Entry: entries[n], AskPrevious: ask})
 			bytes += outbox.Size(entries[n : n+1])
@@ -266,6 +269,25 @@ func (t *tracker) settleInDoubt(f flight, outcomes []Outcome) (held []outbox.Sou
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	held = t.settled(f, outcomes)
+	t.forgetDurable()
+	for _, r := range t.byUID {
+		if !r.departed {
+			// They were cut at the old watermark. The next flight would carry them alone, and its watermark would cover what stands before them.
+			r.pending, r.dirty = nil, false
+		}
+	}
+	return held
+}
+
+// doubt is for the beginning of an outage: whatever comes back may be older, so nothing is trimmed or let go meanwhile on what was known before.
+func (t *tracker) doubt() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forgetDurable()
+}
+
+// forgetDurable forgets what the store is said to hold, and has every resource offered anew, whole.
+func (t *tracker) forgetDurable() {
 	for _, r := range t.byUID {
 		r.asked = false
 		if !r.departed {
@@ -273,10 +295,10 @@ func (t *tracker) settleInDoubt(f flight, outcomes []Outcome) (held []outbox.Sou
 			r.kind.trigger(client.ObjectKey{Namespace: r.source.Namespace, Name: r.source.Name})
 		}
 	}
-	return held
 }
 
 func (t *tracker) settled(f flight, outcomes []Outcome) (held []outbox.Source) {
+	t.halvings = max(0, t.halvings-1)
 	now := t.config.Clock.Now()
 	type end struct {
 		watermark outbox.Watermark
@@ -306,7 +328,8 @@ func (t *tracker) settled(f flight, outcomes []Outcome) (held []outbox.Source) {
 		if r == nil {
 			continue
 		}
-		r.flying, r.asked = 0, true
+		r.flying = 0
+		r.asked = r.asked || e.watermark.Sequence > 0
 		if e.held != "" {
 			r.held = e.held
 		}
@@ -338,10 +361,16 @@ func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 	t.bury(uid, r)
 }
 
-// back returns a flight that failed to the front of the line.
-func (t *tracker) back(f flight) {
+// mostHalvings bounds how far batches shrink: to a thousandth.
+const mostHalvings = 10
+
+// back returns a flight that failed to the front of the line. One that took too long is halved: behind a slow link, all of it would never arrive in time.
+func (t *tracker) back(f flight, late bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if late {
+		t.halvings = min(t.halvings+1, mostHalvings)
+	}
 	var again []types.UID
 	for uid := range f.to {
 		r := t.byUID[uid]

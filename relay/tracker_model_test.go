@@ -251,7 +251,7 @@ func (m *model) Fail(t *rapid.T) {
 			m.durable[item.Entry.Hash] = !m.unknown[item.Entry.Hash]
 		}
 	}
-	m.tracker.back(*m.flight)
+	m.tracker.back(*m.flight, false)
 	m.flight = nil
 }
 

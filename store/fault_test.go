@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -272,4 +273,19 @@ func TestOpen(t *testing.T) {
 	defer s.Close()
 	cancel()
 	g.Expect(s.Ping(t.Context())).To(Succeed(), "the pool outlives the context of Open")
+}
+
+// What the server's own limits refuse is the entry's fault: waiting mends nothing, and the entry would hold up everything behind it.
+func TestRecordsThatNestTooDeepAreDeadLettered(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	execute(t, s, "ALTER ROLE CURRENT_USER SET max_stack_depth = '100kB'")
+	t.Cleanup(func() { execute(t, s, "ALTER ROLE CURRENT_USER RESET max_stack_depth") })
+	shallow := open(t, s.pool.Config().ConnString()) // with connections of its own, which have the setting
+	deep := history(t, newSource(), "backups.example.com", 1, func(int) any {
+		return json.RawMessage(`{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`)
+	})
+	outcomes := persist(t, shallow, sorted(append(deep, notifications(t, 1)...)))
+	g.Expect(results(outcomes)).To(ConsistOf(relay.DeadLettered, relay.Stored))
+	g.Expect(letters(t, s)).To(HaveExactElements(HaveField("SQLState", "54001")))
 }

@@ -12,30 +12,32 @@ import (
 )
 
 // askPrevious looks for the entries before those that ask (relay.Item.AskPrevious). One that has neither row nor dead letter was lost by the database: it had
-// acknowledged it, or the resource would still hold it.
+// acknowledged it, or the resource would still hold it. It may be of another kind than the one that asks, hence in any table.
 func (s *Store) askPrevious(ctx context.Context, tx bun.Tx, b *batch) error {
+	var asked []record
+	for i := range b.items {
+		item := &b.items[i]
+		if !item.AskPrevious {
+			continue
+		}
+		id, err := uuid.Parse(outbox.ID(item.Source.UID, item.Source.Created, item.Entry.Sequence-1))
+		if err != nil {
+			return err
+		}
+		asked = append(asked, record{item: i, id: id})
+	}
+	lookUps := []string{}
 	for _, name := range models.Tables() {
-		var asked []record
-		for _, r := range b.rows[name] {
-			item := &b.items[r.item]
-			if !item.AskPrevious {
-				continue
-			}
-			id, err := uuid.Parse(outbox.ID(item.Source.UID, item.Source.Created, item.Entry.Sequence-1))
-			if err != nil {
-				return err
-			}
-			asked = append(asked, record{item: r.item, id: id})
+		lookUps = append(lookUps, s.tables[name].lookUp)
+	}
+	for _, statement := range append(lookUps, deadLetterLookUp) {
+		var err error
+		if asked, err = absent(ctx, tx, statement, asked); err != nil {
+			return fmt.Errorf("look for the entries before: %w", err)
 		}
-		for _, statement := range []string{s.tables[name].lookUp, deadLetterLookUp} {
-			var err error
-			if asked, err = absent(ctx, tx, statement, asked); err != nil {
-				return fmt.Errorf("%s: look for the entries before: %w", name, err)
-			}
-		}
-		for _, r := range asked {
-			b.outcomes[r.item].PreviousMissing = true
-		}
+	}
+	for _, r := range asked {
+		b.outcomes[r.item].PreviousMissing = true
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,7 +105,9 @@ func connect(kubeconfig string, more []string) (*breakglass.Cluster, []schema.Gr
 		if err != nil {
 			return nil, nil, fmt.Errorf("--resource: %w", err)
 		}
-		types = append(types, gvr)
+		if !slices.Contains(types, gvr) {
+			types = append(types, gvr)
+		}
 	}
 	return cluster, types, nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/breakglass"
 )
@@ -113,12 +114,14 @@ type heldResource struct {
 }
 
 // gather reads what hangs, with its entries.
-func (f *releaseFlags) gather(ctx context.Context, cluster *breakglass.Cluster, types []schema.GroupVersionResource, names []string, file *breakglass.File, to io.Writer) ([]heldResource, error) {
+func (f *releaseFlags) gather(ctx context.Context, cluster *breakglass.Cluster, of []schema.GroupVersionResource, names []string, file *breakglass.File, to io.Writer) ([]heldResource, error) {
 	var held []heldResource
+	seen := map[types.UID]bool{} // one may be named twice
 	add := func(r *breakglass.Resource) error {
-		if !r.Deleting || !r.Held() {
+		if !r.Deleting || !r.Held() || seen[r.Source.UID] {
 			return nil
 		}
+		seen[r.Source.UID] = true
 		if err := file.Add(r); err != nil {
 			return err
 		}
@@ -130,7 +133,7 @@ func (f *releaseFlags) gather(ctx context.Context, cluster *breakglass.Cluster, 
 		return nil
 	}
 	if f.all {
-		absent, err := cluster.Each(ctx, types, f.namespace, add)
+		absent, err := cluster.Each(ctx, of, f.namespace, add)
 		warnAbsent(to, absent)
 		return held, err
 	}

@@ -391,3 +391,23 @@ func TestTheLargestAlertCanBeRecorded(t *testing.T) {
 	f.Expect(kept).To(HaveKey("label-00"))
 	f.Expect(kept).To(HaveKeyWithValue("holdfast.dev/cut", ContainSubstring("of 64 labels, sha256 of all ")))
 }
+
+// What an alert says may be longer as it is written: control characters have six bytes in JSON, and credentials become marks.
+func TestLabelsThatGrowAsTheyAreWrittenCanBeRecorded(t *testing.T) {
+	for name, value := range map[string]string{"control characters": strings.Repeat("\x01", 256), "credentials": strings.Repeat("pwd=a,", 42)} {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t, func(rr *v1alpha1.RemediationRequest) {
+				rr.Spec.Signal.Labels = map[string]v1alpha1.LabelValue{}
+				for i := range 64 {
+					rr.Spec.Signal.Labels[fmt.Sprintf("label-%02d", i)] = v1alpha1.LabelValue(value)
+				}
+			})
+			f.reconcile()
+			f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAnalyzing))
+			written, err := json.Marshal(f.record(0).SignalContext.Labels)
+			f.Expect(err).NotTo(HaveOccurred())
+			f.Expect(len(written)).To(And(BeNumerically(">", 8<<10), BeNumerically("<", 20<<10)))
+			f.Expect(f.record(0).SignalContext.Labels).To(HaveKey("holdfast.dev/cut"))
+		})
+	}
+}

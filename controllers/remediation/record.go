@@ -48,16 +48,18 @@ const labelBytes = 16 << 10
 // cutLabel says what was left out.
 const cutLabel = "holdfast.dev/cut"
 
-// labels keeps the alert's labels by their names until the bytes are used up, and names what does not fit: how many, and the SHA-256 of all as JSON.
+// labels keeps the alert's labels by their names until the bytes are used up, as they will be written: credentials replaced, in JSON. It names what does not fit: how many, and the SHA-256 of all as JSON.
 func labels(in map[string]v1alpha1.LabelValue) map[string]string {
 	out, bytes := make(map[string]string, len(in)), 0
 	for _, k := range slices.Sorted(maps.Keys(in)) {
-		if bytes += len(k) + len(in[k]); bytes > labelBytes {
+		value := redact.Text(string(in[k]))
+		written, _ := json.Marshal(map[string]string{k: value}) //nolint:errchkjson // a map of texts always encodes
+		if bytes += len(written); bytes > labelBytes {
 			all, _ := json.Marshal(in) //nolint:errchkjson // a map of texts always encodes
 			out[cutLabel] = fmt.Sprintf("%d of %d labels, sha256 of all %s", len(in)-len(out), len(in), outbox.Hash(all))
 			break
 		}
-		out[k] = redact.Text(string(in[k]))
+		out[k] = value
 	}
 	return out
 }

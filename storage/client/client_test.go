@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"context"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -164,4 +165,27 @@ func TestRecordsOfOneTypeAtATime(t *testing.T) {
 	g.Expect(err).To(MatchError(ContainSubstring("number 2 a client.Execution")))
 	_, err = c.Post(t.Context())
 	g.Expect(err).To(HaveOccurred())
+}
+
+// Behind a slow link the service gives up on a body that takes too long. Halves arrive.
+func TestWhatDoesNotArriveInTimeIsHalved(t *testing.T) {
+	g := NewWithT(t)
+	var sizes []int
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var sent client.Entries
+		g.Expect(json.NewDecoder(r.Body).Decode(&sent)).To(Succeed())
+		sizes = append(sizes, len(sent.Entries))
+		if len(sent.Entries) > 1 {
+			w.WriteHeader(http.StatusRequestTimeout)
+			return
+		}
+		_, _ = io.WriteString(w, `{"outcomes":[{"result":"stored"}]}`)
+	}))
+	defer server.Close()
+	c, err := client.New(server.URL, client.Options{})
+	g.Expect(err).NotTo(HaveOccurred())
+	outcomes, err := c.Store("").Persist(t.Context(), []relay.Item{item(t), item(t), item(t)})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(outcomes).To(HaveLen(3))
+	g.Expect(sizes).To(Equal([]int{3, 1, 2, 1, 1}))
 }

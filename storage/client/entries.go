@@ -95,11 +95,11 @@ func (s *Store) Check(ctx context.Context) error {
 	return explain(err)
 }
 
-// send halves what is too large for the service.
+// send halves what is too large for the service, or for the time in which it must arrive there.
 func (s *Store) send(ctx context.Context, batch []relay.Item) ([]relay.Outcome, error) {
 	outcomes, err := s.call(ctx, batch)
 	var refused *Error
-	if len(batch) < 2 || !errors.As(err, &refused) || refused.Status != http.StatusRequestEntityTooLarge {
+	if len(batch) < 2 || !errors.As(err, &refused) || refused.Status != http.StatusRequestEntityTooLarge && refused.Status != http.StatusRequestTimeout {
 		return outcomes, err
 	}
 	half := len(batch) / 2
