@@ -32,7 +32,7 @@ func classify(err error) failure {
 		return transient
 	}
 	switch class := code[:2]; {
-	case class == "22", class == "23", code == "42601":
+	case class == "22", class == "23", class == "54", code == "42601": // 54: a limit of the server's, such as how deep JSON may nest
 		return ofData
 	case class == "40":
 		return atOnce

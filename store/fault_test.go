@@ -279,8 +279,7 @@ func TestOpen(t *testing.T) {
 func TestRecordsThatNestTooDeepAreDeadLettered(t *testing.T) {
 	g := NewWithT(t)
 	s := open(t, database(t))
-	execute(t, s, "ALTER ROLE CURRENT_USER SET max_stack_depth = '100kB'")
-	t.Cleanup(func() { execute(t, s, "ALTER ROLE CURRENT_USER RESET max_stack_depth") })
+	execute(t, s, `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET max_stack_depth = ''100kB''', current_database()); END $$`)
 	shallow := open(t, s.pool.Config().ConnString()) // with connections of its own, which have the setting
 	deep := history(t, newSource(), "backups.example.com", 1, func(int) any {
 		return json.RawMessage(`{"a":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`)
