@@ -56,10 +56,11 @@ endif
 
 SEED ?= 0
 RUNS ?= 200
+STORE ?= both
 
 .PHONY: chaos
-chaos: ## Break things while it works, and ask an independent oracle what was lost: SEED=7 RUNS=200 (0: a seed from the time); writes chaos.json
-	$(GO) run ./test/chaos -seed $(SEED) -runs $(RUNS)
+chaos: ## Break things while it works, and ask an independent oracle what was lost: SEED=7 RUNS=200 STORE=database|api|both (0: a seed from the time); writes chaos.json
+	$(GO) run ./test/chaos -seed $(SEED) -runs $(RUNS) -store $(STORE)
 
 .PHONY: verify
 verify: $(CONTROLLER_GEN) ## Check that generated files are current, modules tidy and sources formatted; prints the difference

@@ -13,28 +13,34 @@ import (
 	"github.com/holdfast-dev/holdfast/test/oracle"
 )
 
-// A few schedules; `make chaos` runs as many as are wanted.
+// A few schedules over each; `make chaos` runs as many as are wanted.
 func TestAFewSchedules(t *testing.T) {
 	g := NewWithT(t)
 	out := filepath.Join(t.TempDir(), "chaos.json")
-	s, err := run(t.Context(), options{seed: 1, runs: 5, first: 1, out: out}, t.Output())
+	all, err := run(t.Context(), options{drains: []drain{overDatabase, overAPI}, seed: 1, runs: 5, first: 1, out: out}, t.Output())
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(s.Failed).To(BeEmpty())
-	g.Expect(s.Differences).To(BeEmpty())
-	g.Expect(s.Schedules).To(Equal(5))
-	g.Expect(s.Total.Rows + s.Total.DeadLetters).To(Equal(s.Total.Appended))
+	g.Expect(all).To(HaveLen(2))
+	for i, schedules := range []int{5, 2} {
+		s := all[i]
+		g.Expect(s.Failed).To(BeEmpty())
+		g.Expect(s.Differences).To(BeEmpty())
+		g.Expect(s.Schedules).To(Equal(schedules))
+		g.Expect(s.Total.Rows + s.Total.DeadLetters).To(Equal(s.Total.Appended))
+	}
 	text, err := os.ReadFile(out)
 	g.Expect(err).NotTo(HaveOccurred())
-	written := &summary{}
-	g.Expect(json.Unmarshal(text, written)).To(Succeed())
-	g.Expect(written.Total).To(Equal(s.Total))
+	var written summaries
+	g.Expect(json.Unmarshal(text, &written)).To(Succeed())
+	g.Expect(written).To(HaveLen(2))
+	g.Expect(written[1].Store).To(Equal(overAPI))
+	g.Expect(written[1].Total).To(Equal(all[1].Total))
 }
 
 func TestASeedDrawsTheSameSchedules(t *testing.T) {
 	g := NewWithT(t)
 	some := map[string]bool{}
 	for number := range 50 {
-		one, two, other := draw(7, number), draw(7, number), draw(8, number)
+		one, two, other := draw(overAPI, 7, number), draw(overAPI, 7, number), draw(overAPI, 8, number)
 		g.Expect(one.String()).To(Equal(two.String()))
 		g.Expect(one.jobs).To(Equal(two.jobs))
 		g.Expect(one.namespaceGoes).To(Equal(two.namespaceGoes))
@@ -45,10 +51,15 @@ func TestASeedDrawsTheSameSchedules(t *testing.T) {
 }
 
 func TestTwoHundredSchedulesHaveEveryFault(t *testing.T) {
-	g := NewWithT(t)
+	for _, d := range []drain{overDatabase, overAPI} {
+		t.Run(string(d), func(t *testing.T) { haveEveryFault(NewWithT(t), d) })
+	}
+}
+
+func haveEveryFault(g *WithT, d drain) {
 	drawn, endings, places := map[string]bool{}, map[ending]bool{}, map[string]bool{}
 	for number := range 200 {
-		s := draw(1, number)
+		s := draw(d, 1, number)
 		watched := true
 		for _, f := range s.all() {
 			drawn[f.name] = true
@@ -67,7 +78,7 @@ func TestTwoHundredSchedulesHaveEveryFault(t *testing.T) {
 			g.Expect(j.ending == stripped && !watched).To(BeFalse(), "schedule %d strips while nobody may be watching", number)
 		}
 	}
-	for _, f := range faults {
+	for _, f := range d.faults() {
 		g.Expect(drawn).To(HaveKey(f.name))
 	}
 	g.Expect(endings).To(HaveLen(5))
@@ -87,4 +98,18 @@ func TestWhatIsWrongIsAFailure(t *testing.T) {
 	g.Expect(s.Failed).To(Equal([]int{3, 4}))
 	s = &summary{Differences: []oracle.Difference{{Class: oracle.Foreign}}}
 	g.Expect(s.clean()).To(BeFalse())
+	g.Expect(summaries{{}, s}.clean()).To(BeFalse())
+	g.Expect(summaries{{}}.clean()).To(BeTrue())
+}
+
+func TestWhereToDrain(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(drains("both")).To(Equal([]drain{overDatabase, overAPI}))
+	g.Expect(drains("api")).To(Equal([]drain{overAPI}))
+	_, err := drains("file")
+	g.Expect(err).To(MatchError(ContainSubstring("expected database, api or both")))
+	both := options{drains: []drain{overDatabase, overAPI}, runs: 5}
+	g.Expect(both.schedules(overDatabase)).To(Equal(5))
+	g.Expect(both.schedules(overAPI)).To(Equal(2))
+	g.Expect(options{drains: []drain{overAPI}, runs: 5}.schedules(overAPI)).To(Equal(5))
 }

@@ -2,13 +2,16 @@
 
 // Command chaos breaks things while Holdfast works, and asks the oracle (package oracle) whether the trail is whole.
 //
-//	make chaos SEED=7 RUNS=200
+//	make chaos SEED=7 RUNS=200 STORE=both
 //
 // # Model
 //
 // One world (etcd, kube-apiserver, PostgreSQL behind a proxy, managers as processes of their own) lives through many schedules. A schedule has a namespace,
 // jobs that make resources and end them in several ways, and faults. All of it is drawn from the seed and the schedule's number (draw.go), so that
 // a schedule can be run again by itself: -first names it, with -runs 1. What happens first inside a schedule is up to the machine.
+//
+// There are two such worlds, one after the other. In one, managers drain into PostgreSQL. In the other, they know only the Data Storage API (service.go):
+// a storage service, itself behind a proxy, which is killed, stopped, paused and replaced too. -store names one of them.
 //
 // A fault begins when a drawn number of entries was appended, so that it meets the work at any phase, or when nothing moves any more. After the faults
 // everything is mended, and the recovery is the time until all is durable that was appended by then. When the jobs are done too, the schedule waits until all

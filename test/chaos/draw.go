@@ -10,7 +10,15 @@ import (
 	"time"
 )
 
-// schedule is what one run does. It follows from the seed and the number.
+// drain says where managers drain to.
+type drain string
+
+const (
+	overDatabase drain = "database"
+	overAPI      drain = "api" // to a storage service in front of it
+)
+
+// schedule is what one run does. It follows from the seed, the number and where managers drain to.
 type schedule struct {
 	number int
 	// faults come one after the other; network comes beside them.
@@ -64,11 +72,11 @@ type job struct {
 }
 
 // draw is pure.
-func draw(seed uint64, number int) schedule {
+func draw(to drain, seed uint64, number int) schedule {
 	r := rand.New(rand.NewPCG(seed, uint64(number)))
 	s := schedule{number: number}
 	strips := r.IntN(5) == 0
-	s.drawFaults(r, strips)
+	s.drawFaults(r, to, strips)
 	kinds := []kind{remediation, approval, analysis, notification, notification, workflow, ledger}
 	endings := []ending{byItself, byItself, cancelled, deleted, deleted, again}
 	for i := range 4 + r.IntN(4) {
@@ -91,7 +99,7 @@ func draw(seed uint64, number int) schedule {
 	return s
 }
 
-func (s *schedule) drawFaults(r *rand.Rand, strips bool) {
+func (s *schedule) drawFaults(r *rand.Rand, to drain, strips bool) {
 	plan := func(from []fault) planned {
 		hold := time.Duration(100+r.IntN(1400)) * time.Millisecond
 		if r.IntN(10) == 0 {
@@ -99,15 +107,15 @@ func (s *schedule) drawFaults(r *rand.Rand, strips bool) {
 		}
 		return planned{from[r.IntN(len(from))], r.IntN(50), hold}
 	}
-	from := faults
+	from := to.faults()
 	if strips {
-		from = watching()
+		from = to.watching()
 	}
 	for range 1 + r.IntN(3) {
 		s.faults = append(s.faults, plan(from))
 	}
 	if r.IntN(3) == 0 {
-		p := plan(network)
+		p := plan(to.network())
 		s.network = &p
 	}
 }

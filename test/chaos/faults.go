@@ -5,8 +5,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"syscall"
 	"time"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
 )
 
 // fault is one way to break the world. inflict returns when it is over; hold is how long it lasts.
@@ -24,7 +27,7 @@ const (
 	atItsLimit       = "outbox at its limit"
 )
 
-// faults of processes and servers, and of the network between manager and database.
+// faults of processes and servers, and of the network in front of the database.
 var faults = append([]fault{
 	{name: "manager killed", inflict: killManager},
 	{name: "manager killed again and again", inflict: killManagers},
@@ -39,20 +42,35 @@ var faults = append([]fault{
 	{name: "etcd restarted", inflict: func(ctx context.Context, w *world, _ time.Duration) error { return w.cluster.RestartEtcd(ctx) }},
 }, network...)
 
-// network faults may come beside others.
+// network faults, of the connections to the database, may come beside others.
 var network = []fault{
-	toxic("connection reset", "reset_peer", "upstream", `{"timeout": 0}`),
-	toxic("connection cut before COMMIT", cutAtCommit, "upstream", `{}`),
-	toxic("connection cut after COMMIT", cutAtCommit, "downstream", `{}`),
-	toxic("connection cut in a request", "limit_data", "upstream", `{"bytes": 3000}`),
-	toxic("connection cut in a reply", "limit_data", "downstream", `{"bytes": 700}`),
-	toxic("latency", "latency", "downstream", `{"latency": 60, "jitter": 50}`),
-	toxic("half-open connection", "timeout", "downstream", `{"timeout": 0}`),
+	toxic("connection reset", postgres, "reset_peer", "upstream", `{"timeout": 0}`),
+	toxic("connection cut before COMMIT", postgres, cutAtCommit, "upstream", `{}`),
+	toxic("connection cut after COMMIT", postgres, cutAtCommit, "downstream", `{}`),
+	toxic("connection cut in a request", postgres, "limit_data", "upstream", `{"bytes": 3000}`),
+	toxic("connection cut in a reply", postgres, "limit_data", "downstream", `{"bytes": 700}`),
+	toxic("latency", postgres, "latency", "downstream", `{"latency": 60, "jitter": 50}`),
+	toxic("half-open connection", postgres, "timeout", "downstream", `{"timeout": 0}`),
 }
 
-func watching() []fault {
+// faults of managers that drain there.
+func (d drain) faults() []fault {
+	if d == overAPI {
+		return slices.Concat(faults, serviceFaults, serviceNetwork)
+	}
+	return faults
+}
+
+func (d drain) network() []fault {
+	if d == overAPI {
+		return slices.Concat(network, serviceNetwork)
+	}
+	return network
+}
+
+func (d drain) watching() []fault {
 	var some []fault
-	for _, f := range faults {
+	for _, f := range d.faults() {
 		if f.watched {
 			some = append(some, f)
 		}
@@ -60,9 +78,11 @@ func watching() []fault {
 	return some
 }
 
-func toxic(name, kind, stream, attributes string) fault {
+func postgres(w *world) *toxiproxy.Proxy { return w.databaseProxy }
+
+func toxic(name string, of func(*world) *toxiproxy.Proxy, kind, stream, attributes string) fault {
 	return fault{name: name, watched: true, inflict: func(ctx context.Context, w *world, hold time.Duration) error {
-		return w.poisonProxy(ctx, fmt.Sprintf(`{"name": %q, "type": %q, "stream": %q, "attributes": %s}`, name, kind, stream, attributes), name, hold)
+		return poison(ctx, of(w), fmt.Sprintf(`{"name": %q, "type": %q, "stream": %q, "attributes": %s}`, name, kind, stream, attributes), name, hold)
 	}}
 }
 

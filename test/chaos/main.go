@@ -22,44 +22,90 @@ func main() { os.Exit(command()) }
 
 func command() (exitCode int) {
 	o := options{}
+	over := flag.String("store", "both", "where managers drain to: database, api, or both: then a quarter as many schedules again over the Data Storage API")
 	flag.Uint64Var(&o.seed, "seed", 0, "what everything is drawn from; 0: the time")
 	flag.IntVar(&o.runs, "runs", 200, "how many schedules")
 	flag.IntVar(&o.first, "first", 1, "number of the first schedule")
 	flag.StringVar(&o.out, "out", "chaos.json", "file that gets everything that was found")
 	flag.Parse()
+	var err error
+	if o.drains, err = drains(*over); err != nil {
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		return 2
+	}
 	if o.seed == 0 {
 		o.seed = uint64(time.Now().UnixNano())
 	}
 	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer cancel()
-	s, err := run(ctx, o, os.Stdout)
+	all, err := run(ctx, o, os.Stdout)
 	switch {
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		return 2
-	case !s.clean():
+	case !all.clean():
 		return 1
 	}
 	return 0
 }
 
+// drains reads the flag.
+func drains(over string) ([]drain, error) {
+	switch over {
+	case "both":
+		return []drain{overDatabase, overAPI}, nil
+	case string(overDatabase), string(overAPI):
+		return []drain{drain(over)}, nil
+	}
+	return nil, fmt.Errorf("-store is %q, expected database, api or both", over)
+}
+
 type options struct {
+	drains      []drain
 	seed        uint64
 	runs, first int
 	out         string
 }
 
-// run plays the schedules in a world of their own. Its error means that the world could not be built or asked; what was found is in the summary.
-func run(ctx context.Context, o options, to io.Writer) (_ *summary, err error) {
+// schedules is how many there are for managers that drain there.
+func (o options) schedules(d drain) int {
+	if d == overAPI && len(o.drains) > 1 {
+		return (o.runs + 3) / 4
+	}
+	return o.runs
+}
+
+// run plays the schedules in one world after the other, and says and writes what was found. Its error means that a world could not be built or asked.
+func run(ctx context.Context, o options, to io.Writer) (summaries, error) {
 	ctrl.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
+	var all summaries
+	for _, d := range o.drains {
+		s, err := o.play(ctx, d, to)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, s)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if err := errors.Join(all.print(to), all.write(o.out)); err != nil {
+		return nil, err
+	}
+	return all, context.Cause(ctx)
+}
+
+// play plays the schedules of managers that drain there, in a world of their own.
+func (o options) play(ctx context.Context, d drain, to io.Writer) (_ *summary, err error) {
 	dir, err := os.MkdirTemp("", "holdfast-chaos-")
 	if err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
-	s := &summary{Seed: o.seed, Faults: map[string]int{}}
-	fmt.Fprintf(to, "seed %d, schedules %d to %d\n", o.seed, o.first, o.first+o.runs-1)
-	w, err := start(ctx, dir, to)
+	s := &summary{Store: d, Seed: o.seed, Faults: map[string]int{}}
+	last := o.first + o.schedules(d) - 1
+	fmt.Fprintf(to, "seed %d, store %s, schedules %d to %d\n", o.seed, d, o.first, last)
+	w, err := start(ctx, d, dir, to)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
@@ -68,11 +114,11 @@ func run(ctx context.Context, o options, to io.Writer) (_ *summary, err error) {
 		if err == nil && s.clean() {
 			err = os.RemoveAll(dir)
 		} else {
-			fmt.Fprintln(to, "the managers' log is", w.managerLog())
+			fmt.Fprintln(to, "the logs are in", dir)
 		}
 	}()
-	for number := o.first; number < o.first+o.runs && ctx.Err() == nil; number++ {
-		plan := draw(o.seed, number)
+	for number := o.first; number <= last && ctx.Err() == nil; number++ {
+		plan := draw(d, o.seed, number)
 		p := w.play(ctx, &plan)
 		s.add(p)
 		if err := tell(to, &plan, p); err != nil {
@@ -84,10 +130,7 @@ func run(ctx context.Context, o options, to io.Writer) (_ *summary, err error) {
 		return nil, err
 	}
 	s.Total, s.Differences = report.Total, report.Differences
-	if err := errors.Join(s.print(to), s.write(o.out)); err != nil {
-		return nil, err
-	}
-	return s, context.Cause(ctx)
+	return s, nil
 }
 
 // tell is one line a schedule, and what went wrong in it.

@@ -17,20 +17,32 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// cutAtCommit is a toxic of our own. Upstream, the request never arrives; downstream, it is done and nobody learns of it.
-const cutAtCommit = "cut_at_commit"
+// Toxics of our own, which close the connection where something is said instead of passing it on. cutAtCommit is for both directions: upstream, the
+// request never arrives; downstream, it is done and nobody learns of it. cutAtAnswer is that of HTTP.
+const (
+	cutAtCommit = "cut_at_commit"
+	cutAtAnswer = "cut_at_answer"
+)
 
-// cut closes the connection at COMMIT instead of passing it on: the statement of the simple protocol, or the tag in the reply.
-type cut struct{}
+// Types of their own, without fields: toxiproxy makes a new value of the type for each toxic.
+type (
+	cutCommit struct{}
+	cutAnswer struct{}
+)
+
+// Pipe implements toxics.Toxic. What is looked for is the statement of the simple protocol, or the tag in the reply.
+func (*cutCommit) Pipe(stub *toxics.ToxicStub) { cut(stub, "COMMIT\x00") }
 
 // Pipe implements toxics.Toxic.
-func (*cut) Pipe(stub *toxics.ToxicStub) {
+func (*cutAnswer) Pipe(stub *toxics.ToxicStub) { cut(stub, "HTTP/1.1 200 ") }
+
+func cut(stub *toxics.ToxicStub, at string) {
 	for {
 		select {
 		case <-stub.Interrupt:
 			return
 		case chunk := <-stub.Input:
-			if chunk == nil || bytes.Contains(bytes.ToUpper(chunk.Data), []byte("COMMIT\x00")) {
+			if chunk == nil || bytes.Contains(bytes.ToUpper(chunk.Data), []byte(at)) {
 				stub.Close()
 				return
 			}
@@ -41,26 +53,35 @@ func (*cut) Pipe(stub *toxics.ToxicStub) {
 
 // proxied starts a proxy in front of the database and returns the URL that leads through it.
 func proxied(direct string) (*toxiproxy.Proxy, string, error) {
-	toxics.Register(cutAtCommit, &cut{})
 	u, err := url.Parse(direct)
 	if err != nil {
 		return nil, "", errors.New("the database's URL can't be read")
 	}
-	control := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
-	proxy := toxiproxy.NewProxy(control, "database", "127.0.0.1:0", u.Host)
-	if err := proxy.Start(); err != nil {
-		return nil, "", fmt.Errorf("start the proxy: %w", err)
+	proxy, err := newProxy("database", u.Host)
+	if err != nil {
+		return nil, "", err
 	}
 	u.Host = proxy.Listen
 	return proxy, u.String(), nil
 }
 
-func (w *world) poisonProxy(ctx context.Context, toxic, name string, hold time.Duration) error {
-	if _, err := w.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); errors.Is(err, toxiproxy.ErrToxicAlreadyExists) {
+func newProxy(name, upstream string) (*toxiproxy.Proxy, error) {
+	toxics.Register(cutAtCommit, &cutCommit{})
+	toxics.Register(cutAtAnswer, &cutAnswer{})
+	control := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(prometheus.NewRegistry()), zerolog.Nop())
+	proxy := toxiproxy.NewProxy(control, name, "127.0.0.1:0", upstream)
+	if err := proxy.Start(); err != nil {
+		return nil, fmt.Errorf("start the proxy of the %s: %w", name, err)
+	}
+	return proxy, nil
+}
+
+func poison(ctx context.Context, proxy *toxiproxy.Proxy, toxic, name string, hold time.Duration) error {
+	if _, err := proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); errors.Is(err, toxiproxy.ErrToxicAlreadyExists) {
 		return nil // the same fault, beside itself
 	} else if err != nil {
 		return fmt.Errorf("toxic %s: %w", toxic, err)
 	}
 	pass(ctx, hold)
-	return w.proxy.Toxics.RemoveToxic(context.WithoutCancel(ctx), name)
+	return proxy.Toxics.RemoveToxic(context.WithoutCancel(ctx), name)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"text/tabwriter"
@@ -13,8 +14,10 @@ import (
 	"github.com/holdfast-dev/holdfast/test/oracle"
 )
 
-// summary is what chaos.json has.
+// summary is what was found in one world.
 type summary struct {
+	// Store is where its managers drained to.
+	Store     drain          `json:"store"`
 	Seed      uint64         `json:"seed"`
 	Schedules int            `json:"schedules"`
 	Faults    map[string]int `json:"faults"`
@@ -44,8 +47,15 @@ func (s *summary) add(p played) {
 
 func (s *summary) clean() bool { return len(s.Failed) == 0 && len(s.Differences) == 0 }
 
-func (s *summary) write(path string) error {
-	text, err := json.MarshalIndent(s, "", "  ")
+// summaries are those of several worlds; chaos.json has them in this order.
+type summaries []*summary
+
+func (all summaries) clean() bool {
+	return !slices.ContainsFunc(all, func(s *summary) bool { return !s.clean() })
+}
+
+func (all summaries) write(path string) error {
+	text, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode the summary: %w", err)
 	}
@@ -55,40 +65,55 @@ func (s *summary) write(path string) error {
 	return nil
 }
 
-// print is for people.
-func (s *summary) print(to io.Writer) error {
+// print is for people: a column a world.
+func (all summaries) print(to io.Writer) error {
 	t := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	line := func(name string, value any) { fmt.Fprintf(t, "%s\t%v\n", name, value) }
+	line := func(name string, value func(*summary) any) {
+		fmt.Fprint(t, name)
+		for _, s := range all {
+			fmt.Fprintf(t, "\t%v", value(s))
+		}
+		fmt.Fprintln(t)
+	}
 	fmt.Fprintln(t)
-	line("seed", s.Seed)
-	line("schedules", s.Schedules)
-	line("failed", len(s.Failed))
-	names := make([]string, 0, len(s.Faults))
-	for name := range s.Faults {
-		names = append(names, name)
+	line("store", func(s *summary) any { return s.Store })
+	line("seed", func(s *summary) any { return s.Seed })
+	line("schedules", func(s *summary) any { return s.Schedules })
+	line("failed", func(s *summary) any { return len(s.Failed) })
+	for _, name := range all.faults() {
+		line("  "+name, func(s *summary) any { return s.Faults[name] })
 	}
-	slices.Sort(names)
-	for _, name := range names {
-		line("  "+name, s.Faults[name])
-	}
-	line("resources", s.Total.Resources)
-	line("entries appended", s.Total.Appended)
-	line("rows", s.Total.Rows)
-	line("dead letters", s.Total.DeadLetters)
-	line("lost", s.Total.Lost)
-	line("doubled", s.Total.Doubled)
-	line("out of order", s.Total.OutOfOrder)
-	line("chain breaks", s.Total.ChainBreaks)
-	line("changed", s.Total.Changed)
-	line("foreign", s.Total.Foreign)
-	line("undrained", s.Total.Undrained)
-	line("gaps in what the oracle saw", s.Total.Gaps)
-	line("longest recovery", fmt.Sprintf("%.1f s (schedule %d)", s.LongestRecovery, s.LongestSchedule))
+	line("resources", func(s *summary) any { return s.Total.Resources })
+	line("entries appended", func(s *summary) any { return s.Total.Appended })
+	line("rows", func(s *summary) any { return s.Total.Rows })
+	line("dead letters", func(s *summary) any { return s.Total.DeadLetters })
+	line("lost", func(s *summary) any { return s.Total.Lost })
+	line("doubled", func(s *summary) any { return s.Total.Doubled })
+	line("out of order", func(s *summary) any { return s.Total.OutOfOrder })
+	line("chain breaks", func(s *summary) any { return s.Total.ChainBreaks })
+	line("changed", func(s *summary) any { return s.Total.Changed })
+	line("foreign", func(s *summary) any { return s.Total.Foreign })
+	line("undrained", func(s *summary) any { return s.Total.Undrained })
+	line("gaps in what the oracle saw", func(s *summary) any { return s.Total.Gaps })
+	line("longest recovery", func(s *summary) any { return fmt.Sprintf("%.1f s (schedule %d)", s.LongestRecovery, s.LongestSchedule) })
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	for _, d := range s.Differences {
-		fmt.Fprintln(to, d)
+	for _, s := range all {
+		for _, d := range s.Differences {
+			fmt.Fprintln(to, d)
+		}
 	}
 	return nil
+}
+
+// faults are the names of all of them.
+func (all summaries) faults() []string {
+	names := map[string]bool{}
+	for _, s := range all {
+		for name := range s.Faults {
+			names[name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(names))
 }

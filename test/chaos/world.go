@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -36,24 +37,29 @@ const (
 
 // world is what all schedules share.
 type world struct {
+	drain    drain
 	dir      string
 	program  string
 	cluster  *localcluster.Cluster
 	postgres *localcluster.Postgres
-	proxy    *toxiproxy.Proxy
-	// database is the URL that managers use, through the proxy.
-	database string
-	oracle   *oracle.Oracle
-	client   client.Client
+	// databaseProxy is in front of PostgreSQL; database is the URL through it.
+	databaseProxy *toxiproxy.Proxy
+	database      string
+	oracle        *oracle.Oracle
+	client        client.Client
 	// manager is the one that works; faults replace it. Only one goroutine at a time inflicts such faults.
 	manager *localcluster.Running
-	// started are all managers, also those that were killed.
+	// service is the one that takes entries, and serviceProxy what is in front of it; nil where managers drain into the database. token is the managers'.
+	service      *localcluster.Running
+	serviceProxy *toxiproxy.Proxy
+	token        string
+	// started are all managers and services, also those that were killed.
 	started []*localcluster.Running
 }
 
 // start builds the world; on failure nothing of it is left.
-func start(ctx context.Context, dir string, progress io.Writer) (*world, error) {
-	w := &world{dir: dir, program: filepath.Join(dir, "holdfast")}
+func start(ctx context.Context, to drain, dir string, progress io.Writer) (*world, error) {
+	w := &world{drain: to, dir: dir, program: filepath.Join(dir, "holdfast")}
 	if err := w.bringUp(ctx, progress); err != nil {
 		return nil, errors.Join(err, w.stop())
 	}
@@ -78,7 +84,7 @@ func (w *world) bringUp(ctx context.Context, progress io.Writer) (err error) {
 	if err := migrations.Up(ctx, w.postgres.URL(), io.Discard); err != nil {
 		return err
 	}
-	if w.proxy, w.database, err = proxied(w.postgres.URL()); err != nil {
+	if w.databaseProxy, w.database, err = proxied(w.postgres.URL()); err != nil {
 		return err
 	}
 	if w.client, err = client.New(w.cluster.RESTConfig(), client.Options{Scheme: testenv.Scheme()}); err != nil {
@@ -86,6 +92,14 @@ func (w *world) bringUp(ctx context.Context, progress io.Writer) (err error) {
 	}
 	if w.oracle, err = oracle.Start(ctx, w.cluster.RESTConfig()); err != nil {
 		return err
+	}
+	if w.drain == overAPI {
+		if w.token, err = newToken(ctx, w.client); err != nil {
+			return err
+		}
+		if err := w.startService(ctx); err != nil {
+			return err
+		}
 	}
 	return w.startManager(ctx)
 }
@@ -99,8 +113,8 @@ func (w *world) stop() error {
 	if w.oracle != nil {
 		w.oracle.Stop()
 	}
-	if w.proxy != nil {
-		w.proxy.Stop()
+	for _, proxy := range w.proxies() {
+		proxy.Stop()
 	}
 	if w.postgres != nil {
 		errs = append(errs, w.postgres.Close())
@@ -111,8 +125,18 @@ func (w *world) stop() error {
 	return errors.Join(errs...)
 }
 
-// sink says where managers drain to.
-func (w *world) sink() []string { return []string{"HOLDFAST_DATABASE_URL=" + w.database} }
+// proxies are those that there are.
+func (w *world) proxies() []*toxiproxy.Proxy {
+	return slices.DeleteFunc([]*toxiproxy.Proxy{w.databaseProxy, w.serviceProxy}, func(p *toxiproxy.Proxy) bool { return p == nil })
+}
+
+// sink tells managers where to drain to. Those that drain to a service do not learn of the database.
+func (w *world) sink() []string {
+	if w.drain == overAPI {
+		return []string{"HOLDFAST_STORE_URL=http://" + w.serviceProxy.Listen, "HOLDFAST_STORE_TOKEN=" + w.token}
+	}
+	return []string{"HOLDFAST_DATABASE_URL=" + w.database}
+}
 
 // startManager starts a manager, which becomes the one that works.
 func (w *world) startManager(ctx context.Context) error {
@@ -125,7 +149,7 @@ func (w *world) startManager(ctx context.Context) error {
 		Path: w.program,
 		Args: []string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--quiet-period=500ms", "--outbox-hard-entries", strconv.Itoa(hardEntries)},
 		Env:  append(w.sink(), "KUBECONFIG="+w.cluster.Kubeconfig()),
-		Log:  w.managerLog(),
+		Log:  filepath.Join(w.dir, "manager.log"),
 		Ready: func(ctx context.Context) error {
 			return get(ctx, "http://"+health+"/readyz")
 		},
@@ -139,19 +163,28 @@ func (w *world) startManager(ctx context.Context) error {
 	return nil
 }
 
-func (w *world) managerLog() string { return filepath.Join(w.dir, "manager.log") }
-
-// mend sees to it that everything works after the faults. A manager that ended by itself, which nothing should make it do, is an error.
+// mend sees to it that everything works after the faults. A manager or a service that ended by itself, which nothing should make it do, is an error.
 func (w *world) mend(ctx context.Context) error {
-	w.proxy.Toxics.ResetToxics(ctx)
+	for _, proxy := range w.proxies() {
+		proxy.Toxics.ResetToxics(ctx)
+	}
 	if connection, err := pgx.Connect(ctx, w.postgres.URL()); err == nil {
 		_ = connection.Close(ctx)
 	} else if err := w.postgres.Start(ctx); err != nil { // a fault that failed in the middle
 		return err
 	}
+	err := revive(ctx, w.manager, w.startManager)
+	if w.service != nil {
+		err = errors.Join(err, revive(ctx, w.service, w.startService))
+	}
+	return err
+}
+
+// revive starts a program again that has ended.
+func revive(ctx context.Context, r *localcluster.Running, start func(context.Context) error) error {
 	select {
-	case <-w.manager.Done():
-		return errors.Join(w.manager.Failure(), w.startManager(ctx))
+	case <-r.Done():
+		return errors.Join(r.Failure(), start(ctx))
 	default:
 		return nil
 	}
