@@ -84,6 +84,9 @@ func (w *world) bringUp(ctx context.Context, progress io.Writer) (err error) {
 	if err := migrations.Up(ctx, w.postgres.URL(), io.Discard); err != nil {
 		return err
 	}
+	if err := commitLater(ctx, w.postgres.URL()); err != nil {
+		return err
+	}
 	if w.databaseProxy, w.database, err = proxied(w.postgres.URL()); err != nil {
 		return err
 	}
@@ -102,6 +105,26 @@ func (w *world) bringUp(ctx context.Context, progress io.Writer) (err error) {
 		}
 	}
 	return w.startManager(ctx)
+}
+
+// commitLater makes asynchronous commits the database's default, and leaves them out of the log for as long as PostgreSQL can: what relies on the default
+// loses rows when the server is killed.
+func commitLater(ctx context.Context, database string) error {
+	c, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return fmt.Errorf("make commits asynchronous: %w", err)
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	for _, statement := range []string{
+		"ALTER DATABASE " + pgx.Identifier{c.Config().Database}.Sanitize() + " SET synchronous_commit = off",
+		"ALTER SYSTEM SET wal_writer_delay = '10s'",
+		"SELECT pg_reload_conf()",
+	} {
+		if _, err := c.Exec(ctx, statement); err != nil {
+			return fmt.Errorf("make commits asynchronous: %s: %w", statement, err)
+		}
+	}
+	return nil
 }
 
 // stop may be called on a half-built world.
