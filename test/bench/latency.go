@@ -17,7 +17,7 @@ import (
 // latency is the time from the answer of a status write to the return of the transaction that made its row durable, both in this process: an upper bound of
 // the time to the commit. Writes come at fixed times, whether or not earlier ones are answered (open loop).
 func latency(ctx context.Context, b *bench) error {
-	o, err := b.run(ctx, trial{arm: plain, resources: b.size(300), changes: 10, writers: 16, padding: 1000})
+	o, err := b.run(ctx, trial{arm: plain, resources: b.size(300), changes: 10, writers: 16, filling: filling{entries: 1}})
 	if err != nil {
 		return err
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// overhead compares an audited controller with a plain one that writes as many bytes, and with one that has no outbox at all.
+// overhead compares an audited controller with a plain one that writes as many bytes, and with one that has no history at all.
 func overhead(ctx context.Context, b *bench) error {
 	for _, c := range []struct{ writers, resources, rounds int }{{16, 300, 5}, {1, 60, 5}, {64, 300, 3}} {
 		for _, life := range []bool{false, true} {
@@ -33,17 +33,20 @@ func compare(ctx context.Context, b *bench, t trial, rounds int) error {
 	if err != nil {
 		return err
 	}
-	t.padding = int(warm.bytes - small.bytes)
+	filled, err := fill(int(warm.bytes - small.bytes))
+	if err != nil {
+		return err
+	}
 	rates := map[arm]sample{}
 	var bytes [audited + 1]sample
 	for round := range rounds {
 		for i := range arm(3) {
 			t.arm = (i + arm(round)) % 3
-			padded := t
-			if t.arm != plain {
-				padded.padding = 0
+			t.filling = filling{}
+			if t.arm == plain {
+				t.filling = filled
 			}
-			o, err := b.run(ctx, padded)
+			o, err := b.run(ctx, t)
 			if err != nil {
 				return err
 			}
@@ -61,11 +64,13 @@ func compare(ctx context.Context, b *bench, t trial, rounds int) error {
 		}
 	}
 	name := fmt.Sprintf("%s, %d writers: ", what, t.writers)
-	b.report.add("overhead", name+"audited ÷ plain, same bytes", "", target[0], rates[audited].over(rates[plain])...)
+	b.report.add("overhead", name+"audited ÷ plain of the same bytes", "", target[0], rates[audited].over(rates[plain])...)
 	b.report.add("overhead", name+"audited ÷ without outbox", "", target[1], rates[audited].over(rates[bare])...)
-	b.report.add("overhead", name+"audited", "changes/s", "", rates[audited]...)
-	b.report.add("overhead", name+"plain, same bytes", "changes/s", "", rates[plain]...)
-	b.report.add("overhead", name+"without outbox", "changes/s", "", rates[bare]...)
-	b.report.add("overhead", name+"body of an audited status write", "bytes", "", bytes[audited]...)
+	b.report.add("overhead", name+audited.String(), "changes/s", "", rates[audited]...)
+	b.report.add("overhead", name+plain.String(), "changes/s", "", rates[plain]...)
+	b.report.add("overhead", name+bare.String(), "changes/s", "", rates[bare]...)
+	for _, of := range []arm{audited, plain, bare} {
+		b.report.add("overhead", name+"body of a status write, "+of.String(), "bytes", "", bytes[of]...)
+	}
 	return nil
 }

@@ -192,7 +192,7 @@ func manyRows(ctx context.Context, b *bench) error {
 	rows := 0
 	var empty sample
 	for _, size := range sizes {
-		if err := fill(ctx, s, rows, size); err != nil {
+		if err := multiply(ctx, s, rows, size); err != nil {
 			return err
 		}
 		rows = max(rows, size)
@@ -224,8 +224,8 @@ func manyRows(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// fill multiplies a row that is there, ten a resource, with ids in the order of time as they come.
-func fill(ctx context.Context, s *store.Store, from, to int) error {
+// multiply repeats a row that is there, ten a resource, with ids in the order of time as they come.
+func multiply(ctx context.Context, s *store.Store, from, to int) error {
 	if from == to {
 		return nil
 	}

@@ -30,9 +30,10 @@ type Ticket struct {
 type TicketStatus struct {
 	Phase   string `json:"phase,omitempty"`
 	Changes int    `json:"changes,omitempty"`
-	// Text pads the status of a control to the size that an audited one has.
-	Text   string         `json:"text,omitempty"`
-	Outbox *outbox.Outbox `json:"outbox,omitempty"`
+	// History is what a control writes instead of an outbox: the same entries, as plain data, and Text for the bytes that are missing.
+	History []outbox.Entry `json:"history,omitempty"`
+	Text    string         `json:"text,omitempty"`
+	Outbox  *outbox.Outbox `json:"outbox,omitempty"`
 }
 
 // TicketList is a list of Ticket.
@@ -54,6 +55,12 @@ func (t *Ticket) SetOutbox(o *outbox.Outbox) { t.Status.Outbox = o }
 func (t *Ticket) DeepCopyObject() runtime.Object {
 	c := &Ticket{TypeMeta: t.TypeMeta, ObjectMeta: *t.ObjectMeta.DeepCopy(), Status: t.Status}
 	c.Status.Outbox = t.Status.Outbox.DeepCopy()
+	for i := range t.Status.History {
+		if i == 0 {
+			c.Status.History = make([]outbox.Entry, len(t.Status.History))
+		}
+		t.Status.History[i].DeepCopyInto(&c.Status.History[i])
+	}
 	return c
 }
 
@@ -91,13 +98,15 @@ func ticketDefinition(model *apiextensionsv1.CustomResourceDefinition) *apiexten
 	root := version.Schema.OpenAPIV3Schema
 	root.XValidations = slices.DeleteFunc(root.XValidations, func(r apiextensionsv1.ValidationRule) bool { return r.Rule != outbox.RuleKept })
 	root.Required = nil
+	box := root.Properties["status"].Properties["outbox"]
 	root.Properties = map[string]apiextensionsv1.JSONSchemaProps{
 		"apiVersion": {Type: "string"}, "kind": {Type: "string"}, "metadata": {Type: "object"},
 		"status": {Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{
 			"phase":   {Type: "string", MaxLength: ptr.To[int64](50)},
 			"changes": {Type: "integer"},
 			"text":    {Type: "string", MaxLength: ptr.To[int64](1 << 20)},
-			"outbox":  root.Properties["status"].Properties["outbox"],
+			"history": box.Properties["entries"],
+			"outbox":  box,
 		}},
 	}
 	return &apiextensionsv1.CustomResourceDefinition{

@@ -31,9 +31,13 @@ type arm int
 
 const (
 	bare    arm = iota // a status without any outbox
-	plain              // the same, with as many bytes as an audited status has
+	plain              // one with as many bytes as an audited status, of the same shape
 	audited            // with an outbox and a running relay
 )
+
+func (a arm) String() string {
+	return [...]string{bare: "without outbox", plain: "plain of the same bytes", audited: "audited"}[a]
+}
 
 // trial is one run of a controller over tickets of its own.
 type trial struct {
@@ -43,8 +47,8 @@ type trial struct {
 	writers   int
 	// life has tickets made and deleted within the clock; the last change closes the record.
 	life bool
-	// padding of a plain status, in bytes.
-	padding int
+	// filling of a plain status.
+	filling filling
 	// database of an audited one, as a URL; "": a new one.
 	database string
 }
@@ -64,7 +68,7 @@ func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	r := &reconciler{client: mgr.GetClient(), padding: padding(t.padding), changes: t.changes, life: t.life, open: make(chan struct{}), done: make(chan struct{})}
+	r := &reconciler{client: mgr.GetClient(), filling: t.filling, changes: t.changes, life: t.life, open: make(chan struct{}), done: make(chan struct{})}
 	r.left.Store(int64(t.resources))
 	durable := make(chan struct{})
 	if t.arm == audited {
