@@ -10,6 +10,7 @@ import (
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -33,7 +34,9 @@ type reconciler struct {
 }
 
 func (r *reconciler) setUp(mgr ctrl.Manager, workers int) error {
-	return ctrl.NewControllerManagedBy(mgr).Named("tickets").For(&Ticket{}).WithOptions(controller.Options{MaxConcurrentReconciles: workers}).Complete(r)
+	// The priority queue puts what changed before what was only listed, and so would finish a few tickets at a time instead of taking all in turns.
+	options := controller.Options{MaxConcurrentReconciles: workers, UsePriorityQueue: ptr.To(false)}
+	return ctrl.NewControllerManagedBy(mgr).Named("tickets").For(&Ticket{}).WithOptions(options).Complete(r)
 }
 
 // Reconcile takes one ticket one change further.
