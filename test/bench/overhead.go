@@ -37,8 +37,7 @@ func compare(ctx context.Context, b *bench, t trial, rounds int) error {
 	if err != nil {
 		return err
 	}
-	rates := map[arm]sample{}
-	var bytes [audited + 1]sample
+	var outcomes [audited + 1][]outcome
 	for round := range rounds {
 		for i := range arm(3) {
 			t.arm = (i + arm(round)) % 3
@@ -50,27 +49,47 @@ func compare(ctx context.Context, b *bench, t trial, rounds int) error {
 			if err != nil {
 				return err
 			}
-			rates[t.arm], bytes[t.arm] = append(rates[t.arm], o.perSecond), append(bytes[t.arm], o.bytes)
+			outcomes[t.arm] = append(outcomes[t.arm], o)
 		}
 	}
-	what, target := "steady", [2]string{}
-	if t.life {
-		what = "whole life"
-	}
-	if t.writers == 16 {
-		target = [2]string{">= 0.95", ">= 0.80"}
-		if t.life {
-			target = [2]string{">= 0.75", ""}
-		}
-	}
-	name := fmt.Sprintf("%s, %d writers: ", what, t.writers)
-	b.report.add("overhead", name+"audited ÷ plain of the same bytes", "", target[0], rates[audited].over(rates[plain])...)
-	b.report.add("overhead", name+"audited ÷ without outbox", "", target[1], rates[audited].over(rates[bare])...)
-	b.report.add("overhead", name+audited.String(), "changes/s", "", rates[audited]...)
-	b.report.add("overhead", name+plain.String(), "changes/s", "", rates[plain]...)
-	b.report.add("overhead", name+bare.String(), "changes/s", "", rates[bare]...)
-	for _, of := range []arm{audited, plain, bare} {
-		b.report.add("overhead", name+"body of a status write, "+of.String(), "bytes", "", bytes[of]...)
-	}
+	reportOverhead(b, t, outcomes)
 	return nil
+}
+
+func reportOverhead(b *bench, t trial, outcomes [audited + 1][]outcome) {
+	of := func(a arm, what func(outcome) float64) (s sample) {
+		for _, o := range outcomes[a] {
+			s = append(s, what(o))
+		}
+		return s
+	}
+	rate := func(o outcome) float64 { return o.perSecond }
+	cpu := func(o outcome) float64 { return o.cpu.total() }
+	name, toPlain, toBare := fmt.Sprintf("steady, %d writers: ", t.writers), "", ""
+	if t.life {
+		name = fmt.Sprintf("whole life, %d writers: ", t.writers)
+	}
+	switch {
+	case t.writers == 16 && t.life:
+		toPlain = ">= 0.75"
+	case t.writers == 16:
+		toPlain, toBare = ">= 0.95", ">= 0.80"
+	}
+	b.report.add("overhead", name+"audited ÷ plain of the same bytes", "", toPlain, of(audited, rate).over(of(plain, rate))...)
+	b.report.add("overhead", name+"audited ÷ without outbox", "", toBare, of(audited, rate).over(of(bare, rate))...)
+	b.report.add("overhead", name+"the same, by CPU: plain ÷ audited", "", "", of(plain, cpu).over(of(audited, cpu))...)
+	b.report.add("overhead", name+"the same, by CPU: without outbox ÷ audited", "", "", of(bare, cpu).over(of(audited, cpu))...)
+	for _, a := range []arm{audited, plain, bare} {
+		b.report.add("overhead", name+a.String(), "changes/s", "", of(a, rate)...)
+	}
+	if t.writers != 16 {
+		return
+	}
+	for _, a := range []arm{audited, plain, bare} {
+		who := name + a.String() + ": "
+		b.report.add("overhead", who+"body of a status write", "bytes", "", of(a, func(o outcome) float64 { return o.bytes })...)
+		b.report.add("overhead", who+"CPU of API server and etcd", "ms a change", "", of(a, func(o outcome) float64 { return o.cpu.apiServer + o.cpu.etcd })...)
+		b.report.add("overhead", who+"CPU of controller, informer and relay", "ms a change", "", of(a, func(o outcome) float64 { return o.cpu.self })...)
+		b.report.add("overhead", who+"CPU of PostgreSQL", "ms a change", "", of(a, func(o outcome) float64 { return o.cpu.postgres })...)
+	}
 }

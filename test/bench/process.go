@@ -89,14 +89,8 @@ func (p *process) memory(of string) float64 {
 
 // processor is the seconds of CPU that it has used.
 func (p *process) processor() float64 {
-	_, rest, _ := strings.Cut(line(fmt.Sprintf("/proc/%d/stat", p.PID())), ") ") // the name may hold blanks
-	fields := strings.Fields(rest)
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / 100 // Linux's clock ticks are 10 ms towards programs
+	s, _ := readStat(fmt.Sprintf("/proc/%d/stat", p.PID()))
+	return s.processor
 }
 
 // cores is how many of them it keeps busy over a while.

@@ -53,10 +53,11 @@ type trial struct {
 	database string
 }
 
-// outcome of a trial. Bytes is the mean body of a status write.
+// outcome of a trial. Bytes is the mean body of a status write; milliseconds of CPU are those of a change, whoever used them.
 type outcome struct {
 	perSecond float64
 	bytes     float64
+	cpu       usage
 }
 
 // run begins with nothing left over: a namespace, a manager and, for audited, a database of its own. The clock runs from the moment when the controller
@@ -104,16 +105,19 @@ func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	before := used()
 	seconds, err := r.time(ctx, durable, func() error {
 		if !t.life {
 			return nil
 		}
 		return b.makeTickets(ctx, mgr.GetClient(), namespace, t)
 	})
+	cpu := used().minus(before)
 	if err := errors.Join(err, stop()); err != nil {
 		return outcome{}, err
 	}
-	return outcome{perSecond: float64(t.resources*t.changes) / seconds, bytes: meter.mean()}, nil
+	changes := float64(t.resources * t.changes)
+	return outcome{perSecond: changes / seconds, bytes: meter.mean(), cpu: cpu.times(1000 / changes)}, nil
 }
 
 // time opens the gate, and waits until everything is done.
