@@ -23,7 +23,14 @@ var ticketVersion = schema.GroupVersion{Group: "bench.holdfast.dev", Version: "v
 type Ticket struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitzero"`
-	Status            TicketStatus `json:"status,omitzero"`
+	// Spec is something, as in all real resources: on one that was made without a field, the API server spares itself the managed fields from then on.
+	Spec   TicketSpec   `json:"spec"`
+	Status TicketStatus `json:"status,omitzero"`
+}
+
+// TicketSpec says what the ticket is about.
+type TicketSpec struct {
+	Subject string `json:"subject"`
 }
 
 // TicketStatus has what each control writes, and the outbox.
@@ -53,7 +60,7 @@ func (t *Ticket) SetOutbox(o *outbox.Outbox) { t.Status.Outbox = o }
 
 // DeepCopyObject implements runtime.Object.
 func (t *Ticket) DeepCopyObject() runtime.Object {
-	c := &Ticket{TypeMeta: t.TypeMeta, ObjectMeta: *t.ObjectMeta.DeepCopy(), Status: t.Status}
+	c := &Ticket{TypeMeta: t.TypeMeta, ObjectMeta: *t.ObjectMeta.DeepCopy(), Spec: t.Spec, Status: t.Status}
 	c.Status.Outbox = t.Status.Outbox.DeepCopy()
 	for i := range t.Status.History {
 		if i == 0 {
@@ -101,6 +108,7 @@ func ticketDefinition(model *apiextensionsv1.CustomResourceDefinition) *apiexten
 	box := root.Properties["status"].Properties["outbox"]
 	root.Properties = map[string]apiextensionsv1.JSONSchemaProps{
 		"apiVersion": {Type: "string"}, "kind": {Type: "string"}, "metadata": {Type: "object"},
+		"spec": {Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{"subject": {Type: "string"}}},
 		"status": {Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{
 			"phase":   {Type: "string", MaxLength: ptr.To[int64](50)},
 			"changes": {Type: "integer"},

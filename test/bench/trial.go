@@ -144,7 +144,7 @@ func (b *bench) makeTickets(ctx context.Context, c client.Client, namespace stri
 	group.SetLimit(t.writers)
 	for i := range t.resources {
 		group.Go(func() error {
-			ticket := &Ticket{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("ticket-%04d", i)}}
+			ticket := &Ticket{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("ticket-%04d", i)}, Spec: TicketSpec{Subject: "cart is slow"}}
 			if t.arm == audited {
 				ticket.Finalizers = []string{outbox.Finalizer}
 			}
