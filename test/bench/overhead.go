@@ -88,6 +88,7 @@ func reportOverhead(b *bench, t trial, outcomes [audited + 1][]outcome) {
 	for _, a := range []arm{audited, plain, bare} {
 		who := name + a.String() + ": "
 		b.report.add("overhead", who+"body of a status write", "bytes", "", of(a, func(o outcome) float64 { return o.bytes })...)
+		b.report.add("overhead", who+"writes to the API server", "a change", "", of(a, func(o outcome) float64 { return o.writes })...)
 		b.report.add("overhead", who+"CPU of API server and etcd", "ms a change", "", of(a, func(o outcome) float64 { return o.cpu.apiServer + o.cpu.etcd })...)
 		b.report.add("overhead", who+"CPU of controller, informer and relay", "ms a change", "", of(a, func(o outcome) float64 { return o.cpu.self })...)
 		b.report.add("overhead", who+"CPU of PostgreSQL", "ms a change", "", of(a, func(o outcome) float64 { return o.cpu.postgres })...)

@@ -53,10 +53,11 @@ type trial struct {
 	database string
 }
 
-// outcome of a trial. Bytes is the mean body of a status write; milliseconds of CPU are those of a change, whoever used them.
+// outcome of a trial. Bytes is the mean body of a status write; writes to the API server, and ms of CPU, are those of a change, whoever caused them.
 type outcome struct {
 	perSecond float64
 	bytes     float64
+	writes    float64
 	cpu       usage
 }
 
@@ -117,7 +118,7 @@ func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
 		return outcome{}, err
 	}
 	changes := float64(t.resources * t.changes)
-	return outcome{perSecond: changes / seconds, bytes: meter.mean(), cpu: cpu.times(1000 / changes)}, nil
+	return outcome{perSecond: changes / seconds, bytes: meter.mean(), writes: float64(meter.writes.Load()) / changes, cpu: cpu.times(1000 / changes)}, nil
 }
 
 // time opens the gate, and waits until everything is done.
