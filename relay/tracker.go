@@ -54,6 +54,8 @@ type tracked struct {
 	// written is the resource version of our newest patch.
 	written   string
 	writtenAt time.Time
+	// vanished is true when that patch took the last finalizer from what is being deleted: nothing comes after it.
+	vanished bool
 }
 
 func newTracker(c Config) *tracker {
@@ -189,6 +191,7 @@ func (t *tracker) wrote(obj outbox.Object) {
 	defer t.mu.Unlock()
 	if r := t.byUID[obj.GetUID()]; r != nil {
 		r.written, r.writtenAt = obj.GetResourceVersion(), t.config.Clock.Now()
+		r.vanished = obj.GetDeletionTimestamp() != nil && len(obj.GetFinalizers()) == 0
 	}
 }
 
@@ -199,6 +202,9 @@ func (t *tracker) stale(obj outbox.Object) bool {
 	r := t.byUID[obj.GetUID()]
 	if r == nil || r.written == "" || t.config.Clock.Since(r.writtenAt) > outbox.StaleFor {
 		return false
+	}
+	if r.vanished { // the API server answers with the version before the deletion, which the cache has until it hears of that
+		return true
 	}
 	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), r.written)
 	return err == nil && order < 0

@@ -41,3 +41,18 @@ func TestACommitStartsOnlyReconcilesThatHaveSomethingToDo(t *testing.T) {
 		})
 	}
 }
+
+func TestAResourceThatVanishedWithItsFinalizerIsNotPatchedAgain(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	obj := resource(t, 1, true, true, true)
+	obj.ResourceVersion = "7"
+	g.Expect(tr.offer(k, obj, tr.seen())).To(BeTrue())
+	f := tr.take()
+	tr.settle(f, make([]Outcome, len(f.items)))
+	answer := obj.DeepCopy()
+	answer.Finalizers = nil
+	g.Expect(tr.stale(obj)).To(BeFalse())
+	tr.wrote(answer)
+	g.Expect(tr.stale(obj)).To(BeTrue(), "the cache has it until the event of its deletion comes")
+}
