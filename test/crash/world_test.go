@@ -48,6 +48,10 @@ func (w *world) create(o client.Object) {
 	w.Expect(env.Client.Create(ctx, o)).To(Succeed())
 }
 
+func (w *world) status(o client.Object) {
+	w.Expect(env.Client.Status().Update(ctx, o)).To(Succeed())
+}
+
 // manager starts a manager for this world's namespace. It need not live until it is ready.
 func (w *world) manager(s *scenario, environment ...string) *localcluster.Running {
 	log := filepath.Join(w.logs, "manager.log")
