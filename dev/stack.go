@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -137,24 +135,22 @@ func (s *Stack) writeEnv() error {
 
 // StartManager starts a manager and returns when it is ready.
 func (s *Stack) StartManager(ctx context.Context) error {
-	metrics, err := freeAddress()
+	metrics, err := localcluster.FreeAddress()
 	if err != nil {
 		return err
 	}
-	health, err := freeAddress()
+	health, err := localcluster.FreeAddress()
 	if err != nil {
 		return err
 	}
 	begin := time.Now()
 	s.manager, err = localcluster.StartProgram(ctx, localcluster.Program{
-		Name: "manager",
-		Path: s.options.Program,
-		Args: []string{"manager", "--metrics-bind-address", metrics, "--health-probe-bind-address", health},
-		Env:  append(s.Env(), "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir()),
-		Log:  s.ManagerLog(),
-		Ready: func(ctx context.Context) error {
-			return get(ctx, "http://"+health+"/readyz")
-		},
+		Name:  "manager",
+		Path:  s.options.Program,
+		Args:  []string{"manager", "--metrics-bind-address", metrics, "--health-probe-bind-address", health},
+		Env:   append(s.Env(), "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir()),
+		Log:   s.ManagerLog(),
+		Ready: localcluster.Answers("http://" + health + "/readyz"),
 	})
 	if err != nil {
 		return err
@@ -218,29 +214,4 @@ func (s *Stack) stopServices() error {
 		}
 	}
 	return together.Wait()
-}
-
-// freeAddress is a loopback address that nobody listens on just now.
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
-}
-
-func get(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	answer, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", url, answer.Status)
-	}
-	return nil
 }

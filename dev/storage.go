@@ -38,7 +38,7 @@ func (s *Stack) StartStorage(ctx context.Context) error {
 		}
 		s.StorageToken = token
 	}
-	address, err := freeAddress()
+	address, err := localcluster.FreeAddress()
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (s *Stack) StartStorage(ctx context.Context) error {
 		Env:  append(s.Env(), "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir()),
 		Log:  filepath.Join(s.Dir, "logs", "storage.log"),
 		Ready: func(ctx context.Context) error {
-			if err := get(ctx, "http://"+address+"/readyz"); err != nil {
+			if err := localcluster.Answers("http://" + address + "/readyz")(ctx); err != nil {
 				return err
 			}
 			return s.mayPost(ctx, "http://"+address)

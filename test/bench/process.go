@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,7 +22,11 @@ type process struct {
 
 // startManager runs `holdfast manager` and returns when it is ready.
 func (b *bench) startManager(ctx context.Context, kubeconfig, database string, args ...string) (*process, error) {
-	metrics, health, err := freeAddresses()
+	metrics, err := localcluster.FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	health, err := localcluster.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +37,7 @@ func (b *bench) startManager(ctx context.Context, kubeconfig, database string, a
 
 // startStorage runs `holdfast storage`, which takes everybody.
 func (b *bench) startStorage(ctx context.Context, database string) (p *process, address string, _ error) {
-	address, _, err := freeAddresses()
+	address, err := localcluster.FreeAddress()
 	if err != nil {
 		return nil, "", err
 	}
@@ -49,29 +50,12 @@ func (b *bench) start(ctx context.Context, env []string, ready, metrics string, 
 	began := time.Now()
 	running, err := localcluster.StartProgram(ctx, localcluster.Program{
 		Name: args[0], Path: b.program, Args: args, Env: env, Log: filepath.Join(os.TempDir(), fmt.Sprintf("holdfast-bench-%d-%s.log", os.Getpid(), args[0])),
-		Ready: func(ctx context.Context) error { return answers200(ctx, ready) },
+		Ready: localcluster.Answers(ready),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start %s (`make build` makes it): %w", b.program, err)
 	}
 	return &process{Running: running, began: began, url: metrics}, nil
-}
-
-func answers200(ctx context.Context, url string) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err
-	}
-	request.Close = true
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return errors.New(answer.Status)
-	}
-	return nil
 }
 
 // end stops it as an operator would.
@@ -112,19 +96,4 @@ func pause(d time.Duration) func(context.Context) error {
 			return nil
 		}
 	}
-}
-
-// freeAddresses are two of loopback that nobody listens on.
-func freeAddresses() (first, second string, _ error) {
-	a, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer a.Close()
-	b, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", "", err
-	}
-	defer b.Close()
-	return a.Addr().String(), b.Addr().String(), nil
 }

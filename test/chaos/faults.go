@@ -10,6 +10,8 @@ import (
 	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
+
+	"github.com/holdfast-dev/holdfast/localcluster"
 )
 
 // fault is one way to break the world. inflict returns when it is over; hold is how long it lasts.
@@ -29,11 +31,11 @@ const (
 
 // faults of processes and servers, and of the network in front of the database.
 var faults = append([]fault{
-	{name: "manager killed", inflict: killManager},
-	{name: "manager killed again and again", inflict: killManagers},
-	{name: "manager stopped", inflict: stopManager},
-	{name: "manager paused", inflict: pauseManager},
-	{name: "manager paused and replaced", inflict: replaceManager},
+	{name: "manager killed", inflict: theManager.kill},
+	{name: "manager killed again and again", inflict: theManager.killAgain},
+	{name: "manager stopped", inflict: theManager.stop},
+	{name: "manager paused", inflict: theManager.pause},
+	{name: "manager paused and replaced", inflict: theManager.replace},
 	{name: "two managers", inflict: twoManagers},
 	{name: "PostgreSQL stopped", inflict: stopPostgres, watched: true},
 	{name: "PostgreSQL killed", inflict: killPostgres, watched: true},
@@ -86,17 +88,29 @@ func toxic(name string, of func(*world) *toxiproxy.Proxy, kind, stream, attribut
 	}}
 }
 
-func killManager(ctx context.Context, w *world, hold time.Duration) error {
-	if err := w.manager.Kill(); err != nil {
+// victim is one of ours that works, and what starts the next, which then works in its place.
+type victim struct {
+	working func(*world) *localcluster.Running
+	start   func(*world, context.Context) error
+	grace   time.Duration
+}
+
+var (
+	theManager = victim{func(w *world) *localcluster.Running { return w.manager }, (*world).startManager, managerGrace}
+	theService = victim{func(w *world) *localcluster.Running { return w.service }, (*world).startService, serviceGrace}
+)
+
+func (v victim) kill(ctx context.Context, w *world, hold time.Duration) error {
+	if err := v.working(w).Kill(); err != nil {
 		return err
 	}
 	pass(ctx, hold)
-	return w.startManager(ctx)
+	return v.start(w, ctx)
 }
 
-func killManagers(ctx context.Context, w *world, hold time.Duration) error {
+func (v victim) killAgain(ctx context.Context, w *world, hold time.Duration) error {
 	for range 3 {
-		if err := killManager(ctx, w, hold/10); err != nil {
+		if err := v.kill(ctx, w, hold/10); err != nil {
 			return err
 		}
 		pass(ctx, hold/3)
@@ -104,29 +118,33 @@ func killManagers(ctx context.Context, w *world, hold time.Duration) error {
 	return nil
 }
 
-func stopManager(ctx context.Context, w *world, hold time.Duration) error {
-	if err := w.manager.Stop(managerGrace); err != nil {
+func (v victim) stop(ctx context.Context, w *world, hold time.Duration) error {
+	if err := v.working(w).Stop(v.grace); err != nil {
 		return err
 	}
 	pass(ctx, hold)
-	return w.startManager(ctx)
+	return v.start(w, ctx)
 }
 
-func pauseManager(ctx context.Context, w *world, hold time.Duration) error {
-	if err := w.manager.Signal(syscall.SIGSTOP); err != nil {
+func (v victim) restart(ctx context.Context, w *world, _ time.Duration) error {
+	return v.stop(ctx, w, 0)
+}
+
+func (v victim) pause(ctx context.Context, w *world, hold time.Duration) error {
+	if err := v.working(w).Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
 	pass(ctx, hold)
-	return w.manager.Signal(syscall.SIGCONT)
+	return v.working(w).Signal(syscall.SIGCONT)
 }
 
-// replaceManager lets a second manager do what the first, which does not know that time has passed, goes on with.
-func replaceManager(ctx context.Context, w *world, hold time.Duration) error {
-	if err := w.manager.Signal(syscall.SIGSTOP); err != nil {
+// replace lets a second one do what the first, which does not know that time has passed, goes on with: it may be in the middle of a transaction.
+func (v victim) replace(ctx context.Context, w *world, hold time.Duration) error {
+	first := v.working(w)
+	if err := first.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
-	first := w.manager
-	if err := w.startManager(ctx); err != nil {
+	if err := v.start(w, ctx); err != nil {
 		return err
 	}
 	pass(ctx, hold)

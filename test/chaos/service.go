@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
@@ -56,19 +55,17 @@ func newToken(ctx context.Context, c client.Client) (string, error) {
 
 // startService starts a storage service, to which the proxy leads from now on: connections to the one before are cut.
 func (w *world) startService(ctx context.Context) error {
-	address, err := freeAddress()
+	address, err := localcluster.FreeAddress()
 	if err != nil {
 		return err
 	}
 	s, err := localcluster.StartProgram(ctx, localcluster.Program{
-		Name: "storage",
-		Path: w.program,
-		Args: []string{"storage", "--insecure-http", "--bind-address", address},
-		Env:  []string{"HOLDFAST_DATABASE_URL=" + w.database, "KUBECONFIG=" + w.cluster.Kubeconfig()},
-		Log:  filepath.Join(w.dir, "storage.log"),
-		Ready: func(ctx context.Context) error { // to take requests; the database may be away
-			return get(ctx, "http://"+address+"/healthz")
-		},
+		Name:         "storage",
+		Path:         w.program,
+		Args:         []string{"storage", "--insecure-http", "--bind-address", address},
+		Env:          []string{"HOLDFAST_DATABASE_URL=" + w.database, "KUBECONFIG=" + w.cluster.Kubeconfig()},
+		Log:          filepath.Join(w.dir, "storage.log"),
+		Ready:        localcluster.Answers("http://" + address + "/healthz"), // to take requests; the database may be away
 		ReadyTimeout: readyTimeout,
 	})
 	if err != nil {
@@ -88,12 +85,12 @@ func (w *world) startService(ctx context.Context) error {
 
 // serviceFaults are those of the storage service's processes. Managers go on watching.
 var serviceFaults = []fault{
-	{name: "service killed", inflict: killService, watched: true},
-	{name: "service killed again and again", inflict: killServices, watched: true},
-	{name: "service stopped", inflict: stopService, watched: true},
-	{name: "service restarted", inflict: func(ctx context.Context, w *world, _ time.Duration) error { return stopService(ctx, w, 0) }, watched: true},
-	{name: "service paused", inflict: pauseService, watched: true},
-	{name: "service paused and replaced", inflict: replaceService, watched: true},
+	{name: "service killed", inflict: theService.kill, watched: true},
+	{name: "service killed again and again", inflict: theService.killAgain, watched: true},
+	{name: "service stopped", inflict: theService.stop, watched: true},
+	{name: "service restarted", inflict: theService.restart, watched: true},
+	{name: "service paused", inflict: theService.pause, watched: true},
+	{name: "service paused and replaced", inflict: theService.replace, watched: true},
 }
 
 // serviceNetwork are those of the network between managers and the storage service.
@@ -107,54 +104,3 @@ var serviceNetwork = []fault{
 }
 
 func service(w *world) *toxiproxy.Proxy { return w.serviceProxy }
-
-func killService(ctx context.Context, w *world, hold time.Duration) error {
-	if err := w.service.Kill(); err != nil {
-		return err
-	}
-	pass(ctx, hold)
-	return w.startService(ctx)
-}
-
-func killServices(ctx context.Context, w *world, hold time.Duration) error {
-	for range 3 {
-		if err := killService(ctx, w, hold/10); err != nil {
-			return err
-		}
-		pass(ctx, hold/3)
-	}
-	return nil
-}
-
-func stopService(ctx context.Context, w *world, hold time.Duration) error {
-	if err := w.service.Stop(serviceGrace); err != nil {
-		return err
-	}
-	pass(ctx, hold)
-	return w.startService(ctx)
-}
-
-func pauseService(ctx context.Context, w *world, hold time.Duration) error {
-	if err := w.service.Signal(syscall.SIGSTOP); err != nil {
-		return err
-	}
-	pass(ctx, hold)
-	return w.service.Signal(syscall.SIGCONT)
-}
-
-// replaceService lets a second service take what the first, which does not know that time has passed, may have in the middle of a transaction.
-func replaceService(ctx context.Context, w *world, hold time.Duration) error {
-	if err := w.service.Signal(syscall.SIGSTOP); err != nil {
-		return err
-	}
-	first := w.service
-	if err := w.startService(ctx); err != nil {
-		return err
-	}
-	pass(ctx, hold)
-	if err := first.Signal(syscall.SIGCONT); err != nil {
-		return err
-	}
-	pass(ctx, hold)
-	return first.Kill()
-}

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -163,19 +161,17 @@ func (w *world) sink() []string {
 
 // startManager starts a manager, which becomes the one that works.
 func (w *world) startManager(ctx context.Context) error {
-	health, err := freeAddress()
+	health, err := localcluster.FreeAddress()
 	if err != nil {
 		return err
 	}
 	m, err := localcluster.StartProgram(ctx, localcluster.Program{
-		Name: "manager",
-		Path: w.program,
-		Args: []string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--quiet-period=500ms", "--outbox-hard-entries", strconv.Itoa(hardEntries)},
-		Env:  append(w.sink(), "KUBECONFIG="+w.cluster.Kubeconfig()),
-		Log:  filepath.Join(w.dir, "manager.log"),
-		Ready: func(ctx context.Context) error {
-			return get(ctx, "http://"+health+"/readyz")
-		},
+		Name:         "manager",
+		Path:         w.program,
+		Args:         []string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--quiet-period=500ms", "--outbox-hard-entries", strconv.Itoa(hardEntries)},
+		Env:          append(w.sink(), "KUBECONFIG="+w.cluster.Kubeconfig()),
+		Log:          filepath.Join(w.dir, "manager.log"),
+		Ready:        localcluster.Answers("http://" + health + "/readyz"),
 		ReadyTimeout: readyTimeout,
 	})
 	if err != nil {
@@ -233,28 +229,4 @@ func (w *world) judge(ctx context.Context, namespaces ...string) (oracle.Report,
 
 func (w *world) missing(ctx context.Context, ids []string) (int, error) {
 	return ask(ctx, w, func(c *pgx.Conn) (int, error) { return oracle.Missing(ctx, c, ids) })
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	return l.Addr().String(), l.Close()
-}
-
-func get(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return err
-	}
-	answer, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", url, answer.Status)
-	}
-	return nil
 }

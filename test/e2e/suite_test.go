@@ -5,10 +5,7 @@ package e2e
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -108,22 +105,12 @@ func (f *fixture) create(o client.Object) { f.Expect(f.client.Create(ctx, o)).To
 // start runs one of our programs as a process of its own, with nothing of this process's environment, and waits until an address answers 200; the test's end stops it.
 func (f *fixture) start(name string, env []string, ready string, args ...string) *localcluster.Running {
 	p, err := localcluster.StartProgram(ctx, localcluster.Program{
-		Name: name,
-		Path: program,
-		Args: args,
-		Env:  env,
-		Log:  f.log(name),
-		Ready: func(context.Context) error {
-			answer, err := http.Get(ready)
-			if err != nil {
-				return err
-			}
-			defer answer.Body.Close()
-			if answer.StatusCode != http.StatusOK {
-				return errors.New(answer.Status)
-			}
-			return nil
-		},
+		Name:  name,
+		Path:  program,
+		Args:  args,
+		Env:   env,
+		Log:   f.log(name),
+		Ready: localcluster.Answers(ready),
 	})
 	f.Expect(err).NotTo(HaveOccurred())
 	f.t.Cleanup(func() { f.Expect(p.Stop(20 * time.Second)).To(Succeed()) })
@@ -145,10 +132,9 @@ func (f *fixture) log(name string) string {
 }
 
 func freeAddress(f *fixture) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	address, err := localcluster.FreeAddress()
 	f.Expect(err).NotTo(HaveOccurred())
-	defer l.Close()
-	return l.Addr().String()
+	return address
 }
 
 // broken makes a Deployment whose last rollout crash-loops.

@@ -5,7 +5,6 @@ package storage
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"maps"
@@ -196,7 +195,7 @@ func TestOverload(t *testing.T) {
 	service, err := localcluster.StartProgram(t.Context(), localcluster.Program{
 		Name: "storage", Path: program, Log: filepath.Join(stack.Dir, "logs", "overload.log"), Env: stack.Env(),
 		Args:  []string{"storage", "--insecure-http", "--bind-address", s.address, "--caller-requests-per-second=5", "--caller-burst=" + strconv.Itoa(callerBurst), "--log-level=error"},
-		Ready: func(context.Context) error { return get("http://" + s.address + "/readyz") },
+		Ready: localcluster.Answers("http://" + s.address + "/readyz"),
 	})
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { g.Expect(service.Stop(testenv.Timeout)).To(Succeed()) })
@@ -215,16 +214,4 @@ func TestOverload(t *testing.T) {
 	g.Expect(slices.Collect(maps.Keys(s.answers))).To(ContainElements(http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusRequestEntityTooLarge))
 	g.Expect(s.answers).NotTo(HaveKey(http.StatusInternalServerError))
 	g.Expect(service.Done()).NotTo(BeClosed())
-}
-
-func get(url string) error {
-	answer, err := http.Get(url)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", url, answer.Status)
-	}
-	return nil
 }
