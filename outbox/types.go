@@ -30,9 +30,11 @@ const ConditionBlocked = "OutboxBlocked"
 //
 // and put RuleKept on the root type, since a rule cannot notice here that its own field was removed.
 //
-// Fields that JSON patches test and that the rules read are required: a missing one would fail every later write.
+// Fields that JSON patches test and that the rules read are required: a missing one would fail every later write. It is one value to the API server, whoever owns
+// fields: it is written as a whole, and managed fields for each of its own would make every write dearer (ADR 22).
 //
 // +kubebuilder:object:generate=true
+// +structType=atomic
 // +kubebuilder:validation:XValidation:rule="!oldSelf.closed || (self.closed && self.headHash == oldSelf.headHash && self.lastSequence == oldSelf.lastSequence)",message="a closed outbox is final: closed, headHash and lastSequence stay as they are"
 // +kubebuilder:validation:XValidation:rule="!oldSelf.closed || (self.entries.size() <= oldSelf.entries.size() && self.entries.all(i, e, e.hash == oldSelf.entries[i + oldSelf.entries.size() - self.entries.size()].hash))",message="a closed outbox is final: its entries only shrink, oldest first"
 type Outbox struct {
@@ -72,10 +74,11 @@ type Outbox struct {
 	Entries []Entry `json:"entries"` //nolint:kubeapilinter // required, yet with a default: an empty list in Go is written as null
 }
 
-// RuleKept is the CEL rule that a root type needs beside an Outbox: an outbox that exists can't be removed. As a marker:
+// RuleKept is the CEL rule that a root type needs beside an Outbox: an outbox that exists can't be removed. What is true of nearly every write comes first, and
+// nothing after it is looked at then. As a marker:
 //
-//	// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.outbox) || (has(self.status) && has(self.status.outbox))",message="…"
-const RuleKept = "!has(oldSelf.status) || !has(oldSelf.status.outbox) || (has(self.status) && has(self.status.outbox))"
+//	// +kubebuilder:validation:XValidation:rule="(has(self.status) && has(self.status.outbox)) || !has(oldSelf.status) || !has(oldSelf.status.outbox)",message="…"
+const RuleKept = "(has(self.status) && has(self.status.outbox)) || !has(oldSelf.status) || !has(oldSelf.status.outbox)"
 
 // Entry is one audit entry: an envelope, which is frozen (an older manager that saves the status of a newer one must not drop a field
 // of it), and the record, whole as of that moment.

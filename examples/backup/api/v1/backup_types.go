@@ -84,7 +84,7 @@ type BackupStatus struct {
 // +kubebuilder:printcolumn:name="COPIES",type=integer,JSONPath=`.status.copies`
 // +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.status) || !has(oldSelf.status.outbox) || (has(self.status) && has(self.status.outbox))",message="status.outbox can't be removed: its entries may not be durable yet"
+// +kubebuilder:validation:XValidation:rule="(has(self.status) && has(self.status.outbox)) || !has(oldSelf.status) || !has(oldSelf.status.outbox)",message="status.outbox can't be removed: its entries may not be durable yet"
 type Backup struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata names it.
