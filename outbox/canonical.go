@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -9,8 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
-	"github.com/gowebpki/jcs"
 	"k8s.io/apimachinery/pkg/types"
 )
 
@@ -47,11 +48,23 @@ func Canonical(s Source, e *Entry) ([]byte, error) {
 	if !plainEnvelope(s, e) || !json.Valid(e.Record.Raw) {
 		return canonicalWhole(s, e)
 	}
-	record, err := jcs.Transform(e.Record.Raw)
-	if err != nil {
+	record := jsontext.Value(bytes.Clone(e.Record.Raw))
+	if err := record.Canonicalize(); err != nil {
 		return nil, fmt.Errorf("canonical JSON of entry %d: %w", e.Sequence, err)
 	}
 	return envelop(s, e, record), nil
+}
+
+// Check holds an entry to its hash: text is what the hash should be made of, and agrees tells whether it is. A record that reads the same as when it was appended need not
+// be put into canonical form again: the hash proves that it is. An API server that writes members in another order, or escapes them, costs the whole way of Canonical.
+func Check(s Source, e *Entry) (text []byte, agrees bool, _ error) {
+	if plainEnvelope(s, e) && json.Valid(e.Record.Raw) {
+		if text = envelop(s, e, e.Record.Raw); Hash(text) == e.Hash {
+			return text, true, nil
+		}
+	}
+	text, err := Canonical(s, e)
+	return text, err == nil && Hash(text) == e.Hash, err
 }
 
 // canonicalAround is Canonical of an entry whose record is in canonical form already.
@@ -68,11 +81,10 @@ func canonicalWhole(s Source, e *Entry) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode entry %d: %w", e.Sequence, err)
 	}
-	text, err := jcs.Transform(raw)
-	if err != nil {
+	if err := (*jsontext.Value)(&raw).Canonicalize(); err != nil {
 		return nil, fmt.Errorf("canonical JSON of entry %d: %w", e.Sequence, err)
 	}
-	return text, nil
+	return raw, nil
 }
 
 // plainEnvelope tells whether the envelope's values are written the same in Go, in JSON and in RFC 8785: texts of printable ASCII without quotes and

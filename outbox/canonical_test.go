@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gowebpki/jcs"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
@@ -42,6 +43,13 @@ func TestTheQuickCanonicalFormIsTheLibrarys(t *testing.T) {
 		if err != nil {
 			return // Append refuses it
 		}
+		clean, _, err := repair(e.Record.Raw)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, err := jcs.Transform(clean); err != nil || !bytes.Equal(canonical, other) {
+			t.Fatalf("%s; another library says %s, %v", canonical, other, err)
+		}
 		e.Record.Raw = canonical
 		want, wantErr = canonicalWhole(s, e)
 		have, err = canonicalAround(s, e)
@@ -49,6 +57,33 @@ func TestTheQuickCanonicalFormIsTheLibrarys(t *testing.T) {
 			t.Fatalf("around: %s, %v; the library says %s, %v", have, err, want, wantErr)
 		}
 	})
+}
+
+// A record that an API server has written anew (members in another order, characters escaped) is held to the same hash as one that reads as it was appended.
+func TestCheckTakesEveryFormOfARecord(t *testing.T) {
+	s := Source{Namespace: "shop", Name: "cart", UID: "6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d", Created: time.Unix(0, 0)}
+	o, _, err := Append(nil, s, Change{Kind: KindOrchestration, Event: "Created", Phase: "Pending", Record: map[string]any{"a": "<&>é", "b": 1.5}}, time.Unix(1, 0), DefaultLimits())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for record, agrees := range map[string]bool{
+		`{"a":"<&>é","b":1.5}`:                         true,
+		`{"b": 1.50, "a": "\u003c\u0026\u003e\u00e9"}`: true,
+		`{"a":"<&>e","b":1.5}`:                         false,
+		`{"a":"<&>é","b":1.5}{}`:                       false,
+		`{"a":"<&>é","b":1.5,"b":1.5}`:                 false,
+		``:                                             false,
+	} {
+		e := o.Entries[0]
+		e.Record.Raw = []byte(record)
+		text, ok, err := Check(s, &e)
+		if ok != agrees {
+			t.Errorf("%q agrees: %t, expected %t (%s, %v)", record, ok, agrees, text, err)
+		}
+		if want, _ := Canonical(s, &o.Entries[0]); agrees && !bytes.Equal(text, want) {
+			t.Errorf("%q gives %s, expected %s", record, text, want)
+		}
+	}
 }
 
 func asJSON[T any](v T) string {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/gowebpki/jcs"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 const replacement = "\uFFFD"
@@ -52,11 +52,10 @@ func canonicalRecord(record any) (text []byte, repaired int, err error) {
 	if len(clean) == 0 || clean[0] != '{' {
 		return nil, 0, fmt.Errorf("%w: record is %s, expected a JSON object", ErrInvalid, Bound(string(clean), 64))
 	}
-	text, err = jcs.Transform(clean)
-	if err != nil {
+	if err := (*jsontext.Value)(&clean).Canonicalize(); err != nil {
 		return nil, 0, fmt.Errorf("%w: record has no canonical form: %w", ErrInvalid, err)
 	}
-	return text, repaired, nil
+	return clean, repaired, nil
 }
 
 // repair walks over valid JSON. It works on the encoded text, since decoding would already have replaced what it looks for.

@@ -37,7 +37,8 @@ const recompute = time.Second
 func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl.Result, error) {
 	seen := k.tracker.seen()
 	obj := k.newObject()
-	if err := k.client.Get(ctx, req.NamespacedName, obj); err != nil {
+	// It shares memory with the cache, and is only read: most reconciles hand over an entry, and write nothing.
+	if err := k.client.Get(ctx, req.NamespacedName, obj, client.UnsafeDisableDeepCopy); err != nil {
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	switch {
@@ -50,6 +51,9 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
 	}
 	plan := decide(obj, k.tracker.watermark(obj.GetUID()), k.config, k.config.Clock.Now())
+	if plan.trim || plan.release {
+		obj = obj.DeepCopyObject().(outbox.Object) // patches go on from what the one before left
+	}
 	if plan.trim {
 		if again, err := k.patch(ctx, obj, "trim", plan.watermark); err != nil {
 			return ctrl.Result{}, err

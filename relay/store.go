@@ -50,11 +50,11 @@ type Item struct {
 // NewItem holds an entry to what it claims: its id and its hash must follow from its content. One that was changed by hand is refused.
 func NewItem(s outbox.Source, resourceKind string, e outbox.Entry) Item {
 	i := Item{Source: s, ResourceKind: resourceKind, Entry: e, ID: outbox.ID(s.UID, s.Created, e.Sequence)}
-	text, err := outbox.Canonical(s, &e)
+	text, agrees, err := outbox.Check(s, &e)
 	switch {
 	case err != nil:
 		text, i.Refused = e.Record.Raw, err.Error()
-	case outbox.Hash(text) != e.Hash:
+	case !agrees:
 		i.Refused = "the entry's hash does not agree with its content: it was changed after it was appended"
 	case e.ID != i.ID:
 		i.Refused = "the entry's id " + e.ID + " does not follow from uid and sequence"

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
-	"github.com/gowebpki/jcs"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -73,9 +73,8 @@ func same(c column, want any, have json.RawMessage) bool {
 		return string(have) == strconv.FormatBool(want)
 	}
 	if c.cast == "::jsonb" {
-		wantText, err := jcs.Transform([]byte(want.(string)))
-		haveText, haveErr := jcs.Transform(have)
-		return err == nil && haveErr == nil && bytes.Equal(wantText, haveText)
+		wantText, haveText := jsontext.Value(want.(string)), jsontext.Value(bytes.Clone(have))
+		return wantText.Canonicalize() == nil && haveText.Canonicalize() == nil && bytes.Equal(wantText, haveText)
 	}
 	var text string
 	if json.Unmarshal(have, &text) != nil {
