@@ -344,6 +344,11 @@ func (t *tracker) settled(f flight, outcomes []Outcome) (held []outbox.Source) {
 	return held
 }
 
+// tidyAfter is how long what is durable waits for its trim and its release while more than a batch waits for the store, as after an outage. A write to the API server
+// costs as much as dozens of rows, and entries that are not durable yet are worth more. It is bounded, for a store that never catches up, and since
+// controllers with a full outbox wait for the trim.
+const tidyAfter = 3 * time.Second
+
 func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 	before := len(r.pending)
 	if w.Sequence > 0 {
@@ -355,7 +360,10 @@ func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 	}
 	if !r.departed {
 		after := t.config.QuietPeriod
-		if r.prompt {
+		switch {
+		case r.prompt && len(t.dirty) > t.config.BatchRows:
+			after = tidyAfter
+		case r.prompt:
 			after = 0
 		}
 		r.kind.triggerAfter(client.ObjectKey{Namespace: r.source.Namespace, Name: r.source.Name}, after)

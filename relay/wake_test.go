@@ -4,27 +4,33 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 )
 
-// A reconcile costs a copy of the resource, whether or not it finds something to do. A record that is trimmed once it is quiet is looked at then.
+// A reconcile costs something, whether or not it finds anything to do. A record that is trimmed once it is quiet is looked at then; while more than a batch waits,
+// trims wait, too.
 func TestACommitStartsOnlyReconcilesThatHaveSomethingToDo(t *testing.T) {
 	for name, c := range map[string]struct {
-		obj  *v1alpha1.NotificationRequest
-		soft int
-		wake int
+		obj     *v1alpha1.NotificationRequest
+		soft    int
+		waiting int
+		wake    int
 	}{
-		"an open record":           {resource(t, 3, false, true, false), 0, 0},
-		"a closed one":             {resource(t, 3, true, true, false), 0, 1},
-		"one above the soft limit": {resource(t, 3, false, true, false), 1, 1},
+		"an open record":              {obj: resource(t, 3, false, true, false), wake: 0},
+		"a closed one":                {obj: resource(t, 3, true, true, false), wake: 1},
+		"one above the soft limit":    {obj: resource(t, 3, false, true, false), soft: 1, wake: 1},
+		"a closed one before a batch": {obj: resource(t, 3, true, true, false), waiting: 3, wake: 1},
+		"a closed one before a crowd": {obj: resource(t, 3, true, true, false), waiting: 4, wake: 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			config := Config{QuietPeriod: time.Hour}
+			config := Config{QuietPeriod: time.Hour, BatchRows: 3}
 			config.setDefaults()
 			if c.soft > 0 {
 				config.Limits.SoftBytes = c.soft
@@ -34,6 +40,11 @@ func TestACommitStartsOnlyReconcilesThatHaveSomethingToDo(t *testing.T) {
 			defer q.ShutDown()
 			k.queue.Store(&q)
 			g.Expect(tr.offer(k, c.obj, tr.seen())).To(BeTrue())
+			for range c.waiting {
+				other := resource(t, 1, false, true, false)
+				other.UID = types.UID(uuid.NewString())
+				g.Expect(tr.offer(k, other, tr.seen())).To(BeTrue())
+			}
 			f := tr.take()
 			tr.settle(f, make([]Outcome, len(f.items)))
 			g.Expect(tr.watermark(c.obj.UID).Sequence).To(BeEquivalentTo(3))

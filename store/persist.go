@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
@@ -70,39 +72,60 @@ func (s *Store) persist(ctx context.Context, items []relay.Item, last func(conte
 
 // plan projects the items, without the database.
 func (s *Store) plan(items []relay.Item) *batch {
+	all := make([]projection, len(items))
+	each(len(items), func(i int) { all[i] = s.project(i, &items[i]) })
 	b := &batch{items: items, outcomes: make([]relay.Outcome, len(items)), rows: map[string][]record{}}
-	for i := range items {
-		item := &items[i]
-		if item.Refused != "" {
-			b.dead(s, i, relay.DeadLettered, item.Refused, "")
-			continue
-		}
-		if item.Entry.SchemaVersion != outbox.SchemaVersion {
+	for i, p := range all {
+		switch {
+		case items[i].Refused != "":
+			b.dead(s, i, relay.DeadLettered, items[i].Refused, "")
+		case items[i].Entry.SchemaVersion != outbox.SchemaVersion:
 			b.outcomes[i] = relay.Outcome{Result: relay.Held}
-			continue
+		case p.err != nil:
+			b.dead(s, i, relay.DeadLettered, p.err.Error(), "")
+		default:
+			b.rows[p.table] = append(b.rows[p.table], p.row)
 		}
-		name, r, err := s.prepare(i, item)
-		if err != nil {
-			b.dead(s, i, relay.DeadLettered, err.Error(), "")
-			continue
-		}
-		b.rows[name] = append(b.rows[name], r)
 	}
 	return b
 }
 
-func (s *Store) prepare(i int, item *relay.Item) (tableName string, r record, _ error) {
+// projection is what an item becomes: a row of a table, unless err says why it cannot.
+type projection struct {
+	table string
+	row   record
+	err   error
+}
+
+func (s *Store) project(i int, item *relay.Item) (p projection) {
 	row, err := RowOf(s.options.Cluster, item.Source, &item.Entry, item.Canonical)
 	if err != nil {
-		return "", r, err
+		return projection{err: err}
 	}
 	t := s.tables[row.Table()]
-	r = record{item: i, hash: row.Head().EntryHash}
-	if r.values, err = t.values(row); err != nil {
-		return "", r, err
+	p = projection{table: t.name, row: record{item: i, hash: row.Head().EntryHash}}
+	if p.row.values, p.err = t.values(row); p.err != nil {
+		return p
 	}
-	r.id = r.values[0].([16]byte) // describe puts id first
-	return t.name, r, nil
+	p.row.id = p.row.values[0].([16]byte) // describe puts id first
+	return p
+}
+
+// worthSplitting is how many items keep a processor busy for about as long as it takes to start another.
+const worthSplitting = 50
+
+// each calls f with 0 to n-1, on all processors: the database has nothing to do meanwhile.
+func each(n int, f func(i int)) {
+	size := max(worthSplitting, (n-1)/runtime.GOMAXPROCS(0)+1)
+	var parts sync.WaitGroup
+	for from := 0; from < n; from += size {
+		parts.Go(func() {
+			for i := from; i < min(n, from+size); i++ {
+				f(i)
+			}
+		})
+	}
+	parts.Wait()
 }
 
 // copy is for one attempt, which may fail half-way.
