@@ -25,16 +25,31 @@ func (b *bench) serverWrites(ctx context.Context, group string) (float64, error)
 	return writesTo(ctx, servers, group)
 }
 
-func writesTo(ctx context.Context, servers kubernetes.Interface, group string) (float64, error) {
+// serverObjects is how many objects the API server has allocated: what writes cost it, in a figure that hardly depends on what else the machine does.
+func (b *bench) serverObjects(ctx context.Context) (float64, error) {
+	servers, err := kubernetes.NewForConfig(b.env.Config)
+	if err != nil {
+		return 0, err
+	}
+	text, err := metricsOf(ctx, servers)
+	return sum(text, "go_memstats_mallocs_total"), err
+}
+
+func metricsOf(ctx context.Context, servers kubernetes.Interface) ([]byte, error) {
 	text, err := servers.Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(ctx)
 	if err != nil {
-		return 0, fmt.Errorf("read the API server's metrics: %w", err)
+		return nil, fmt.Errorf("read the API server's metrics: %w", err)
 	}
+	return text, nil
+}
+
+func writesTo(ctx context.Context, servers kubernetes.Interface, group string) (float64, error) {
+	text, err := metricsOf(ctx, servers)
 	total := 0.0
 	for _, verb := range []string{"POST", "PUT", "PATCH", "APPLY", "DELETE"} {
 		total += sum(text, "apiserver_request_total", `group="`+group+`"`, `verb="`+verb+`"`)
 	}
-	return total, nil
+	return total, err
 }
 
 // metric reads one of a program's metrics, summed over the series that have all labels.

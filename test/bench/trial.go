@@ -47,17 +47,19 @@ type trial struct {
 	writers   int
 	// life has tickets made and deleted within the clock; the last change closes the record.
 	life bool
-	// filling of a plain status.
+	// filling of a status, if it is a plain one.
 	filling filling
 	// database of an audited one, as a URL; "": a new one.
 	database string
 }
 
-// outcome of a trial. Bytes is the mean body of a status write; writes to the API server, and ms of CPU, are those of a change, whoever caused them.
+// outcome of a trial. Bytes is the mean body of a status write; writes to the API server, objects that it allocated, and ms of CPU are those of a change,
+// whoever caused them.
 type outcome struct {
 	perSecond float64
 	bytes     float64
 	writes    float64
+	objects   float64
 	cpu       usage
 }
 
@@ -70,7 +72,10 @@ func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	r := &reconciler{client: mgr.GetClient(), filling: t.filling, changes: t.changes, life: t.life, open: make(chan struct{}), done: make(chan struct{})}
+	r := &reconciler{client: mgr.GetClient(), changes: t.changes, life: t.life, open: make(chan struct{}), done: make(chan struct{})}
+	if t.arm == plain {
+		r.filling = t.filling
+	}
 	r.left.Store(int64(t.resources))
 	durable := make(chan struct{})
 	if t.arm == audited {
@@ -106,6 +111,10 @@ func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
+	objects, err := b.serverObjects(ctx)
+	if err != nil {
+		return outcome{}, errors.Join(err, stop())
+	}
 	before := used()
 	seconds, err := r.time(ctx, durable, func() error {
 		if !t.life {
@@ -114,11 +123,12 @@ func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
 		return b.makeTickets(ctx, mgr.GetClient(), namespace, t)
 	})
 	cpu := used().minus(before)
-	if err := errors.Join(err, stop()); err != nil {
+	after, notRead := b.serverObjects(ctx)
+	if err := errors.Join(err, notRead, stop()); err != nil {
 		return outcome{}, err
 	}
 	changes := float64(t.resources * t.changes)
-	return outcome{perSecond: changes / seconds, bytes: meter.mean(), writes: float64(meter.writes.Load()) / changes, cpu: cpu.times(1000 / changes)}, nil
+	return outcome{perSecond: changes / seconds, bytes: meter.mean(), writes: float64(meter.writes.Load()) / changes, objects: (after - objects) / changes, cpu: cpu.times(1000 / changes)}, nil
 }
 
 // time opens the gate, and waits until everything is done.
