@@ -27,6 +27,7 @@ import (
 	"github.com/holdfast-dev/holdfast/failpoint"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/relay"
+	"github.com/holdfast-dev/holdfast/shard"
 )
 
 // shutdown bounds how long a stopping manager waits for its reconciles and the last flush, of the 20 s that it may take in all.
@@ -53,8 +54,12 @@ type Config struct {
 	HealthProbeBindAddress          string
 	LeaderElect                     bool
 	LeaderElectNamespace            string
+	// LeaderElectID is the lease's name, but for the shard; empty: it follows from Namespaces, see Lease.
+	LeaderElectID string
 	// Namespaces to look after; none: all.
 	Namespaces []string
+	// Shard of the four kinds' resources to look after; the zero value: all.
+	Shard shard.Shard
 	// Workers is the number of concurrent reconciles of a kind.
 	Workers int
 }
@@ -82,11 +87,12 @@ func New(c Config) (ctrl.Manager, error) {
 		Metrics:                       metrics,
 		HealthProbeBindAddress:        c.HealthProbeBindAddress,
 		LeaderElection:                c.LeaderElect,
-		LeaderElectionID:              "holdfast-manager",
+		LeaderElectionID:              c.Lease(),
 		LeaderElectionNamespace:       c.LeaderElectNamespace,
 		LeaderElectionReleaseOnCancel: true,
 		GracefulShutdownTimeout:       &grace,
 		Cache:                         cacheOptions(c.Namespaces),
+		NewCache:                      shard.NewCache(c.Shard, divided(), shard.WithKey(root)),
 		Client: client.Options{Cache: &client.CacheOptions{DisableFor: []client.Object{
 			// A cached read of one of these would watch all of them in the cluster.
 			&corev1.Pod{}, &corev1.Secret{}, &corev1.Event{}, &eventsv1.Event{}, &corev1.ServiceAccount{},
@@ -125,7 +131,7 @@ func cacheOptions(namespaces []string) cache.Options {
 
 func addControllers(mgr ctrl.Manager, c Config) error {
 	c.Relay.EventTarget = self()
-	drained, err := relay.Add(mgr, c.Store, c.Relay, &v1alpha1.RemediationRequest{}, &v1alpha1.AIAnalysis{}, &v1alpha1.WorkflowExecution{}, &v1alpha1.NotificationRequest{})
+	drained, err := relay.Add(mgr, c.Store, c.Relay, kinds()...)
 	if err != nil {
 		return err
 	}

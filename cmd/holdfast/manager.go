@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/holdfast-dev/holdfast/manager"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/serving"
+	"github.com/holdfast-dev/holdfast/shard"
 )
 
 // managerFlags are the settings of `holdfast manager`.
@@ -24,6 +26,7 @@ type managerFlags struct {
 	investigatorModel                 string
 	investigatorTimeout               time.Duration
 	logLevel, logFormat               string
+	shardBy                           string
 	config                            manager.Config
 }
 
@@ -66,7 +69,11 @@ after it has flushed what it can.`,
 	flags.StringVar(&f.config.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns them off")
 	flags.BoolVar(&f.config.LeaderElect, "leader-elect", false, "let one of several managers work at a time")
 	flags.StringVar(&f.config.LeaderElectNamespace, "leader-elect-namespace", "", "namespace of the lease; by default the Pod's own")
+	flags.StringVar(&f.config.LeaderElectID, "leader-elect-id", "", "name of the lease, which gets the shard at its end; by default holdfast-manager, and the namespaces of --namespaces after a dot each")
 	flags.StringSliceVar(&f.config.Namespaces, "namespaces", nil, "namespaces to look after; by default all")
+	flags.IntVar(&f.config.Shard.Total, "total-shards", 1, "how many shards the resources are divided into; each needs a manager, and all managers the same number")
+	flags.IntVar(&f.config.Shard.Index, "shard", 0, "the shard to look after, counted from 0")
+	flags.StringVar(&f.shardBy, "shard-by", string(shard.ByUID), "what decides on a resource's shard: uid (of its remediation) or namespace")
 	flags.IntVar(&f.config.Workers, "workers", 8, "concurrent reconciles of a kind")
 	flags.StringVar(&f.investigatorURL, "investigator-url", "", "address of HolmesGPT; empty: the built-in rules investigate")
 	flags.StringVar(&f.tokenFile, "investigator-token-file", "", "file with HolmesGPT's bearer token, read again for each question")
@@ -95,6 +102,10 @@ func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
 	if err := f.config.Relay.Limits.Validate(); err != nil {
 		return fmt.Errorf("--outbox-* flags: %w", err)
 	}
+	f.config.Shard.By = shard.By(f.shardBy)
+	if err := checkShard(f.config.Shard); err != nil {
+		return err
+	}
 	var err error
 	if f.config.REST, err = restConfig(f.kubeconfig); err != nil {
 		return err
@@ -112,8 +123,33 @@ func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
 	if err != nil {
 		return err
 	}
-	ctrl.Log.Info("Starting", "version", versionText(), "investigator", f.investigatorName())
+	ctrl.Log.Info("Starting", "version", versionText(), "investigator", f.investigatorName(), "shard", f.config.Shard.String(), "lease", f.leaseName())
 	return mgr.Start(ctx)
+}
+
+// checkShard names the flag that is wrong.
+func checkShard(s shard.Shard) error {
+	if s.Total == 0 { // which is the whole elsewhere, but was asked for here
+		return fmt.Errorf("--total-shards is 0: %w", shard.ErrTotal)
+	}
+	err := s.Validate()
+	switch {
+	case errors.Is(err, shard.ErrTotal):
+		return fmt.Errorf("--total-shards is %w", err)
+	case errors.Is(err, shard.ErrIndex):
+		return fmt.Errorf("--shard is %w with --total-shards %d", err, s.Total)
+	case err != nil:
+		return fmt.Errorf("--shard-by is %w", err)
+	}
+	return nil
+}
+
+// leaseName is empty where nobody is elected.
+func (f *managerFlags) leaseName() string {
+	if !f.config.LeaderElect {
+		return ""
+	}
+	return f.config.Lease()
 }
 
 func (f *managerFlags) investigatorName() string {
