@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -129,12 +131,7 @@ func TestTheServicesRunUnderRestrictedPodSecurity(t *testing.T) {
 
 func TestTheFinalizerComponentPutsItOnEachKind(t *testing.T) {
 	g := NewWithT(t)
-	overlay := filesys.MakeFsOnDisk()
-	folder, err := os.MkdirTemp(".", "overlay-") //nolint:usetesting // kustomize reaches bases by relative paths only
-	g.Expect(err).NotTo(HaveOccurred())
-	t.Cleanup(func() { g.Expect(os.RemoveAll(folder)).To(Succeed()) })
-	g.Expect(overlay.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte("components: [../admission/finalizer]\n"))).To(Succeed())
-	for _, o := range build(t, folder) {
+	for _, o := range overlayOf(t, "components: [../admission/finalizer]\n") {
 		g.Expect(apply(t, o.DeepCopy())).To(Succeed())
 		t.Cleanup(func() { g.Expect(client.IgnoreNotFound(as(t, "").Delete(ctxOf(t), o))).To(Succeed()) })
 	}
@@ -156,15 +153,73 @@ func TestTheFinalizerComponentPutsItOnEachKind(t *testing.T) {
 	}
 }
 
-// The component leaves the manager without the database's credentials, and lets it into the service, whose roles must be those that it names.
-func TestARelayedManagerHasNoDatabase(t *testing.T) {
+// overlayOf builds a kustomization that is written for the test.
+func overlayOf(t *testing.T, content string) []*unstructured.Unstructured {
+	t.Helper()
 	g := NewWithT(t)
 	folder, err := os.MkdirTemp(".", "overlay-") //nolint:usetesting // kustomize reaches bases by relative paths only
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { g.Expect(os.RemoveAll(folder)).To(Succeed()) })
-	overlay := "resources: [../default, ../storage]\ncomponents: [../manager/relayed]\n"
-	g.Expect(os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(overlay), 0o600)).To(Succeed())
-	objects := build(t, folder)
+	g.Expect(os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(content), 0o600)).To(Succeed())
+	return build(t, folder)
+}
+
+// The component makes a StatefulSet of the Deployment, a Pod a shard, and lets its account use a lease for each.
+func TestAShardedManagerIsAStatefulSet(t *testing.T) {
+	for name, content := range map[string]string{
+		"with the database":        "resources: [../default]\ncomponents: [../manager/sharded]\n",
+		"with the storage service": "resources: [../default, ../storage]\ncomponents: [../manager/relayed, ../manager/sharded]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			objects := overlayOf(t, content)
+			for _, ns := range ofKind(objects, "Namespace") {
+				g.Expect(apply(t, ns.DeepCopy())).To(Succeed())
+			}
+			for _, o := range objects {
+				g.Expect(apply(t, o, client.DryRunAll)).To(Succeed(), "%s %s", o.GetKind(), o.GetName())
+			}
+			for _, o := range ofKind(objects, "Deployment") {
+				g.Expect(o.GetName()).NotTo(Equal("holdfast-manager"), "it would look after everything beside the shards")
+			}
+			found := ofKind(objects, "StatefulSet")
+			g.Expect(found).To(HaveLen(1))
+			set := &appsv1.StatefulSet{}
+			g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructured(found[0].Object, set)).To(Succeed())
+			container := set.Spec.Template.Spec.Containers[0]
+			total := int(*set.Spec.Replicas)
+			g.Expect(container.Args).To(ContainElements(fmt.Sprintf("--total-shards=%d", total), "--leader-elect"))
+			g.Expect(container.Env).To(ContainElement(And(HaveField("Name", "HOLDFAST_SHARD"),
+				HaveField("ValueFrom.FieldRef.FieldPath", "metadata.labels['"+appsv1.PodIndexLabel+"']"))))
+
+			pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "shard-", Namespace: set.Namespace}, Spec: set.Spec.Template.Spec}
+			g.Expect(as(t, "").Create(t.Context(), pod, client.DryRunAll)).To(Succeed(), "under restricted Pod security")
+			g.Expect(leases(objects)).To(ContainElements("holdfast-manager-0-of-2", "holdfast-manager-1-of-2"))
+			g.Expect(total).To(Equal(2), "as many as there are leases")
+		})
+	}
+}
+
+// leases are the names that the roles allow.
+func leases(objects []*unstructured.Unstructured) (names []string) {
+	for _, o := range ofKind(objects, "Role") {
+		role := &rbacv1.Role{}
+		if runtime.DefaultUnstructuredConverter.FromUnstructured(o.Object, role) != nil {
+			continue
+		}
+		for _, rule := range role.Rules {
+			if slices.Contains(rule.Resources, "leases") && slices.Contains(rule.Verbs, "update") {
+				names = append(names, rule.ResourceNames...)
+			}
+		}
+	}
+	return names
+}
+
+// The component leaves the manager without the database's credentials, and lets it into the service, whose roles must be those that it names.
+func TestARelayedManagerHasNoDatabase(t *testing.T) {
+	g := NewWithT(t)
+	objects := overlayOf(t, "resources: [../default, ../storage]\ncomponents: [../manager/relayed]\n")
 	roles, granted := map[string]bool{}, map[string]bool{}
 	for _, o := range objects {
 		if o.GetKind() == "Namespace" {
