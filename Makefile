@@ -59,7 +59,7 @@ RUNS ?= 200
 STORE ?= both
 
 .PHONY: chaos
-chaos: ## Break things while it works, and ask an independent oracle what was lost: SEED=7 RUNS=200 STORE=database|api|both (0: a seed from the time); writes chaos.json
+chaos: ## Break things while it works, and ask an independent oracle what was lost: SEED=7 RUNS=200 STORE=database|api|shards|both|all (0: a seed from the time); writes chaos.json
 	$(GO) run ./test/chaos -seed $(SEED) -runs $(RUNS) -store $(STORE)
 
 .PHONY: verify

@@ -36,6 +36,20 @@ func TestAFewSchedules(t *testing.T) {
 	g.Expect(written[1].Total).To(Equal(all[1].Total))
 }
 
+// The seed is one whose first schedules have all that moves shards.
+func TestShardsMoveUnderFaults(t *testing.T) {
+	g := NewWithT(t)
+	all, err := run(t.Context(), options{drains: []drain{acrossShards}, seed: 801, runs: 2, first: 1, out: filepath.Join(t.TempDir(), "chaos.json")}, t.Output())
+	g.Expect(err).NotTo(HaveOccurred())
+	s := all[0]
+	g.Expect(s.Failed).To(BeEmpty())
+	g.Expect(s.Differences).To(BeEmpty())
+	g.Expect(s.Total.Rows + s.Total.DeadLetters).To(Equal(s.Total.Appended))
+	for _, f := range shardFaults {
+		g.Expect(s.Faults).To(HaveKey(f.name))
+	}
+}
+
 func TestASeedDrawsTheSameSchedules(t *testing.T) {
 	g := NewWithT(t)
 	some := map[string]bool{}
@@ -51,7 +65,7 @@ func TestASeedDrawsTheSameSchedules(t *testing.T) {
 }
 
 func TestTwoHundredSchedulesHaveEveryFault(t *testing.T) {
-	for _, d := range []drain{overDatabase, overAPI} {
+	for _, d := range []drain{overDatabase, overAPI, acrossShards} {
 		t.Run(string(d), func(t *testing.T) { haveEveryFault(NewWithT(t), d) })
 	}
 }
@@ -106,8 +120,10 @@ func TestWhereToDrain(t *testing.T) {
 	g := NewWithT(t)
 	g.Expect(drains("both")).To(Equal([]drain{overDatabase, overAPI}))
 	g.Expect(drains("api")).To(Equal([]drain{overAPI}))
+	g.Expect(drains("shards")).To(Equal([]drain{acrossShards}))
+	g.Expect(drains("all")).To(Equal([]drain{overDatabase, overAPI, acrossShards}))
 	_, err := drains("file")
-	g.Expect(err).To(MatchError(ContainSubstring("expected database, api or both")))
+	g.Expect(err).To(MatchError(ContainSubstring("expected database, api, shards, both or all")))
 	both := options{drains: []drain{overDatabase, overAPI}, runs: 5}
 	g.Expect(both.schedules(overDatabase)).To(Equal(5))
 	g.Expect(both.schedules(overAPI)).To(Equal(2))

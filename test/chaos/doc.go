@@ -10,8 +10,9 @@
 // jobs that make resources and end them in several ways, and faults. All of it is drawn from the seed and the schedule's number (draw.go), so that
 // a schedule can be run again by itself: -first names it, with -runs 1. What happens first inside a schedule is up to the machine.
 //
-// There are two such worlds, one after the other. In one, managers drain into PostgreSQL. In the other, they know only the Data Storage API (service.go):
-// a storage service, itself behind a proxy, which is killed, stopped, paused and replaced too. -store names one of them.
+// There are three such worlds, one after the other. In one, a manager drains into PostgreSQL. In the next, it knows only the Data Storage API (service.go):
+// a storage service, itself behind a proxy, which is killed, stopped, paused and replaced too. In the third, two managers have a shard each (shards.go): faults meet them in turns,
+// and shards move, to a standby, and from two managers to one and back. -store names some of them.
 //
 // A fault begins when a drawn number of entries was appended, so that it meets the work at any phase, or when nothing moves any more. After the faults
 // everything is mended, and the recovery is the time until all is durable that was appended by then. When the jobs are done too, the schedule waits until all

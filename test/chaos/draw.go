@@ -15,7 +15,8 @@ type drain string
 
 const (
 	overDatabase drain = "database"
-	overAPI      drain = "api" // to a storage service in front of it
+	overAPI      drain = "api"    // to a storage service in front of it
+	acrossShards drain = "shards" // to the database, from two managers with a shard each
 )
 
 // schedule is what one run does. It follows from the seed, the number and where managers drain to.

@@ -57,8 +57,11 @@ var network = []fault{
 
 // faults of managers that drain there.
 func (d drain) faults() []fault {
-	if d == overAPI {
+	switch d {
+	case overAPI:
 		return slices.Concat(faults, serviceFaults, serviceNetwork)
+	case acrossShards:
+		return inTurns(slices.Concat(faults, shardFaults))
 	}
 	return faults
 }

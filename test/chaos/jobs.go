@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
-// remediationRef of what is made without a remediation.
+// remediationRef of what is made without a remediation. Across shards each has one of its own, see ref.
 var remediationRef = v1alpha1.RemediationRef{Name: "cart-crash", UID: types.UID("5c0f1e2d-0000-4000-8000-000000000001")}
 
 // run makes the job's resource, and ends it at its moment.
@@ -139,11 +139,12 @@ func (s *stage) object(j job) client.Object {
 		return rr
 	case analysis:
 		rr := testenv.MakeRemediation(s.namespace, target).Obj()
-		a := &v1alpha1.AIAnalysis{Spec: v1alpha1.AIAnalysisSpec{RemediationRef: remediationRef, Signal: rr.Spec.Signal, Target: rr.Spec.Target}}
+		a := &v1alpha1.AIAnalysis{Spec: v1alpha1.AIAnalysisSpec{RemediationRef: s.ref(), Signal: rr.Spec.Signal, Target: rr.Spec.Target}}
 		a.Namespace, a.Name = s.namespace, j.name
 		return a
 	case notification:
 		nr := testenv.MakeNotification(s.namespace, j.name).Obj()
+		nr.Spec.RemediationRef = s.ref()
 		nr.Spec.Channels = append(nr.Spec.Channels, v1alpha1.Channel{Type: v1alpha1.ChannelWebhook, SecretRef: &v1alpha1.SecretKeyRef{Name: "absent", Key: "url"}})
 		nr.Spec.Retry = v1alpha1.RetryPolicy{MaxAttempts: 3, InitialBackoff: &metav1.Duration{Duration: 100 * time.Millisecond}}
 		return nr
@@ -153,7 +154,7 @@ func (s *stage) object(j job) client.Object {
 		seconds, steps = "600", 1
 	}
 	wfe := &v1alpha1.WorkflowExecution{Spec: v1alpha1.WorkflowExecutionSpec{
-		RemediationRef: remediationRef, WorkflowID: "drawn", ServiceAccountName: "remediator",
+		RemediationRef: s.ref(), WorkflowID: "drawn", ServiceAccountName: "remediator",
 		Target: v1alpha1.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: target},
 	}}
 	for i := range steps {

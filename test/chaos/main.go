@@ -22,7 +22,7 @@ func main() { os.Exit(command()) }
 
 func command() (exitCode int) {
 	o := options{}
-	over := flag.String("store", "both", "where managers drain to: database, api, or both: then a quarter as many schedules again over the Data Storage API")
+	over := flag.String("store", "both", "where managers drain to: database; api, the Data Storage API; shards, to the database from two managers with a shard each; both, database and api; all. The first gets the schedules, others a quarter as many again")
 	flag.Uint64Var(&o.seed, "seed", 0, "what everything is drawn from; 0: the time")
 	flag.IntVar(&o.runs, "runs", 200, "how many schedules")
 	flag.IntVar(&o.first, "first", 1, "number of the first schedule")
@@ -54,10 +54,12 @@ func drains(over string) ([]drain, error) {
 	switch over {
 	case "both":
 		return []drain{overDatabase, overAPI}, nil
-	case string(overDatabase), string(overAPI):
+	case "all":
+		return []drain{overDatabase, overAPI, acrossShards}, nil
+	case string(overDatabase), string(overAPI), string(acrossShards):
 		return []drain{drain(over)}, nil
 	}
-	return nil, fmt.Errorf("-store is %q, expected database, api or both", over)
+	return nil, fmt.Errorf("-store is %q, expected database, api, shards, both or all", over)
 }
 
 type options struct {
@@ -69,7 +71,7 @@ type options struct {
 
 // schedules is how many there are for managers that drain there.
 func (o options) schedules(d drain) int {
-	if d == overAPI && len(o.drains) > 1 {
+	if d != o.drains[0] {
 		return (o.runs + 3) / 4
 	}
 	return o.runs

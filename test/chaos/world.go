@@ -20,6 +20,7 @@ import (
 	"github.com/holdfast-dev/holdfast/config"
 	"github.com/holdfast-dev/holdfast/localcluster"
 	"github.com/holdfast-dev/holdfast/migrations"
+	"github.com/holdfast-dev/holdfast/shard"
 	"github.com/holdfast-dev/holdfast/test/oracle"
 	"github.com/holdfast-dev/holdfast/test/testenv"
 )
@@ -45,8 +46,11 @@ type world struct {
 	database      string
 	oracle        *oracle.Oracle
 	client        client.Client
-	// manager is the one that works; faults replace it. Only one goroutine at a time inflicts such faults.
+	// manager is the one that works, and part what it looks after; faults replace it. Only one goroutine at a time inflicts such faults.
 	manager *localcluster.Running
+	part    shard.Shard
+	// other looks after the rest, see turn; nil where the manager looks after everything.
+	other *seat
 	// service is the one that takes entries, and serviceProxy what is in front of it; nil where managers drain into the database. token is the managers'.
 	service      *localcluster.Running
 	serviceProxy *toxiproxy.Proxy
@@ -101,6 +105,10 @@ func (w *world) bringUp(ctx context.Context, progress io.Writer) (err error) {
 		if err := w.startService(ctx); err != nil {
 			return err
 		}
+	}
+	if w.drain == acrossShards {
+		w.part, w.other = shard.Shard{Index: 0, Total: 2}, &seat{part: shard.Shard{Index: 1, Total: 2}}
+		return w.startBoth(ctx)
 	}
 	return w.startManager(ctx)
 }
@@ -161,25 +169,38 @@ func (w *world) sink() []string {
 
 // startManager starts a manager, which becomes the one that works.
 func (w *world) startManager(ctx context.Context) error {
-	health, err := localcluster.FreeAddress()
+	m, err := w.runManager(ctx, w.part)
 	if err != nil {
 		return err
+	}
+	w.manager = m
+	return nil
+}
+
+// runManager starts a manager for a part of the resources, with more flags.
+func (w *world) runManager(ctx context.Context, part shard.Shard, more ...string) (*localcluster.Running, error) {
+	health, err := localcluster.FreeAddress()
+	if err != nil {
+		return nil, err
+	}
+	args := []string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--quiet-period=500ms", "--outbox-hard-entries", strconv.Itoa(hardEntries)}
+	if !part.Whole() {
+		args = append(args, "--shard", strconv.Itoa(part.Index), "--total-shards", strconv.Itoa(part.Total))
 	}
 	m, err := localcluster.StartProgram(ctx, localcluster.Program{
 		Name:         "manager",
 		Path:         w.program,
-		Args:         []string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--quiet-period=500ms", "--outbox-hard-entries", strconv.Itoa(hardEntries)},
+		Args:         append(args, more...),
 		Env:          append(w.sink(), "KUBECONFIG="+w.cluster.Kubeconfig()),
 		Log:          filepath.Join(w.dir, "manager.log"),
 		Ready:        localcluster.Answers("http://" + health + "/readyz"),
 		ReadyTimeout: readyTimeout,
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	w.manager = m
 	w.started = append(w.started, m)
-	return nil
+	return m, nil
 }
 
 // mend sees to it that everything works after the faults. A manager or a service that ended by itself, which nothing should make it do, is an error.
@@ -193,6 +214,10 @@ func (w *world) mend(ctx context.Context) error {
 		return err
 	}
 	err := revive(ctx, w.manager, w.startManager)
+	if w.other != nil {
+		w.turn()
+		err = errors.Join(err, revive(ctx, w.manager, w.startManager))
+	}
 	if w.service != nil {
 		err = errors.Join(err, revive(ctx, w.service, w.startService))
 	}
