@@ -37,6 +37,7 @@ var measures = []measure{
 	{"scale", 8 * time.Minute, scale},
 	{"remediation", 3 * time.Minute, remediation},
 	{"storage", 3 * time.Minute, storageAPI},
+	{"shards", 8 * time.Minute, shards},
 }
 
 // bench is what the measures share.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -154,7 +155,7 @@ func analysis(namespace, name string) *v1alpha1.AIAnalysis {
 	a.Namespace, a.Name, a.Finalizers = namespace, name, []string{outbox.Finalizer}
 	request := testenv.MakeRemediation(namespace, name).Obj()
 	a.Spec = v1alpha1.AIAnalysisSpec{
-		RemediationRef: v1alpha1.RemediationRef{Name: name, UID: types.UID("5c0f1e2d-0000-4000-8000-000000000001")},
+		RemediationRef: v1alpha1.RemediationRef{Name: name, UID: types.UID(uuid.NewString())},
 		Signal:         request.Spec.Signal, Target: request.Spec.Target, ApprovalTimeout: &metav1.Duration{Duration: 720 * time.Hour},
 	}
 	now := microtime.New(time.Now())
