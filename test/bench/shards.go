@@ -31,7 +31,8 @@ func shards(ctx context.Context, b *bench) error {
 	}
 	crews := [2]crew{}
 	for round := range b.rounds(rounds) {
-		for i := range crews {
+		for at := range crews {
+			i := (at + round) % len(crews) // each round in the other order
 			if err := crews[i].run(ctx, b, namespace, i+1, fmt.Sprintf("round-%d-%d", round, i)); err != nil {
 				return err
 			}
@@ -86,7 +87,7 @@ func (c *crew) run(ctx context.Context, b *bench, namespace string, total int, n
 	if err := awaitRows(ctx, database, 2*total); err != nil {
 		return err
 	}
-	work := b.size(250)
+	work := b.size(200)
 	before, cpu, began := used(), processors(managers), time.Now()
 	group, writing := errgroup.WithContext(ctx)
 	group.SetLimit(16)
