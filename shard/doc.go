@@ -9,9 +9,8 @@
 //
 // # Model
 //
-// A resource has a key: its uid, its namespace, or what a function says. The 64-bit FNV-1a hash of the key falls into one of Total contiguous ranges of equal
-// size, and the range's index is the shard. Hash and ranges are those of Kubernetes' own list and watch by shards (KEP-5866, alpha in 1.36), so that an API
-// server that has them can be asked for the same part by Shard.Requirement.
+// A resource has a key: its uid, its namespace, or what a function says. The first 64 bits of the key's SHA-256 fall into one of Total contiguous ranges of equal
+// size, and the range's index is the shard.
 //
 // The filter is the manager's cache. It answers reads, lists and events as if what belongs to other shards were not there, so that no controller and no relay
 // (package relay) needs to know of shards. Kinds that are not divided are left as they are.

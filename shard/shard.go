@@ -1,13 +1,12 @@
 package shard
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"math/bits"
-	"strconv"
 
-	"k8s.io/apimachinery/pkg/sharding"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -17,8 +16,7 @@ type By string
 const (
 	// ByUID is the default: the uid, or what WithKey gives instead.
 	ByUID By = "uid"
-	// ByNamespace keeps a namespace's resources in one shard. Names that differ in their last two or three characters only have hashes close to each other, and mostly
-	// share a shard: FNV-1a does not carry the last bytes into the highest bits.
+	// ByNamespace keeps a namespace's resources in one shard.
 	ByNamespace By = "namespace"
 )
 
@@ -57,46 +55,15 @@ func (s Shard) Whole() bool { return s.Total <= 1 }
 // String is as in "0-of-2".
 func (s Shard) String() string { return fmt.Sprintf("%d-of-%d", s.Index, max(s.Total, 1)) }
 
-// Hash is the 64-bit FNV-1a of a key.
-func Hash(key string) uint64 {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(key)) // never fails
-	return h.Sum64()
-}
-
 // Owns tells whether a key is in the shard.
 func (s Shard) Owns(key string) bool {
 	if s.Whole() {
 		return true
 	}
+	sum := sha256.Sum256([]byte(key))
 	// ⌊hash × Total ÷ 2⁶⁴⌋ is the index of the range that the hash lies in.
-	index, _ := bits.Mul64(Hash(key), uint64(s.Total))
+	index, _ := bits.Mul64(binary.BigEndian.Uint64(sum[:]), uint64(s.Total))
 	return index == uint64(s.Index)
-}
-
-// Requirement is the shard's range as Kubernetes writes it: what an API server with the feature ShardedListAndWatch would be asked for.
-func (s Shard) Requirement() sharding.ShardRangeRequirement {
-	field := "object.metadata.uid"
-	if s.By == ByNamespace {
-		field = "object.metadata.namespace"
-	}
-	return sharding.ShardRangeRequirement{Key: field, Start: s.bound(s.Index), End: s.bound(s.Index + 1)}
-}
-
-// bound is the least hash of the shard with an index: ⌈index × 2⁶⁴ ÷ Total⌉, in hexadecimal.
-func (s Shard) bound(index int) string {
-	if s.Whole() && index > 0 || !s.Whole() && index >= s.Total {
-		return "0x1" + "0000000000000000"
-	}
-	if index == 0 {
-		return "0x" + "0000000000000000"
-	}
-	quotient, remainder := bits.Div64(uint64(index), 0, uint64(s.Total))
-	if remainder > 0 {
-		quotient++
-	}
-	text := strconv.FormatUint(quotient, 16)
-	return "0x" + "0000000000000000"[len(text):] + text
 }
 
 // Key is what is hashed.

@@ -6,20 +6,8 @@ import (
 
 	"github.com/google/uuid"
 	. "github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/sharding"
-	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 )
-
-func TestTheHashIsFNV1a(t *testing.T) {
-	g := NewWithT(t)
-	for key, hash := range map[string]uint64{"": 0xcbf29ce484222325, "a": 0xaf63dc4c8601ec8c, "b": 0xaf63df4c8601f1a5, "foobar": 0x85944171f73967e8} { // of its authors
-		g.Expect(Hash(key)).To(Equal(hash), key)
-		g.Expect(sharding.HashField(key)).To(Equal(fmt.Sprintf("%016x", hash)), "Kubernetes' own")
-	}
-}
 
 func TestEveryKeyIsInExactlyOneShard(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -36,68 +24,39 @@ func TestEveryKeyIsInExactlyOneShard(t *testing.T) {
 	})
 }
 
-// What an API server would select by the shard's range is what the shard owns.
-func TestRangesAreThoseOfKubernetes(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		g := NewWithT(t)
-		total := rapid.IntRange(1, 100).Draw(t, "total")
-		by := rapid.SampledFrom([]By{ByUID, ByNamespace}).Draw(t, "by")
-		o := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{UID: types.UID(rapid.String().Draw(t, "uid")), Namespace: rapid.String().Draw(t, "namespace")}}
-		key := UID(o)
-		if by == ByNamespace {
-			key = Namespace(o)
-		}
-		end := "0x0000000000000000"
-		for i := range total {
-			s := Shard{Index: i, Total: total, By: by}
-			r := s.Requirement()
-			g.Expect(r.Start).To(Equal(end), "no gap and no overlap")
-			g.Expect(sharding.HexLess(r.Start, r.End)).To(BeTrue())
-			g.Expect(sharding.NewSelector(r).Matches(o)).To(Equal(s.Owns(key)))
-			end = r.End
-		}
-		g.Expect(end).To(Equal("0x10000000000000000"))
-	})
-}
-
-func TestRangesAsTheyAreWritten(t *testing.T) {
-	g := NewWithT(t)
-	g.Expect(Shard{}.Requirement()).To(Equal(sharding.ShardRangeRequirement{Key: "object.metadata.uid", Start: "0x0000000000000000", End: "0x10000000000000000"}))
-	g.Expect(Shard{Index: 1, Total: 2, By: ByNamespace}.Requirement()).To(Equal(
-		sharding.ShardRangeRequirement{Key: "object.metadata.namespace", Start: "0x8000000000000000", End: "0x10000000000000000"}))
-	g.Expect(Shard{Index: 1, Total: 3}.Requirement()).To(Equal(
-		sharding.ShardRangeRequirement{Key: "object.metadata.uid", Start: "0x5555555555555556", End: "0xaaaaaaaaaaaaaaab"}))
-}
-
-func TestUIDsSpreadEvenly(t *testing.T) {
-	g := NewWithT(t)
-	const uids, total = 20_000, 8
-	counts := make([]int, total)
-	for range uids {
-		key := uuid.NewString()
-		for i := range total {
-			if (Shard{Index: i, Total: total}).Owns(key) {
-				counts[i]++
+// Names that differ at their end only are what namespaces mostly are.
+func TestKeysSpreadEvenly(t *testing.T) {
+	const keys, total = 20_000, 8
+	for name, key := range map[string]func(int) string{
+		"uids":       func(int) string { return uuid.NewString() },
+		"namespaces": func(n int) string { return fmt.Sprintf("tenant-%05d", n) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			counts := make([]int, total)
+			for n := range keys {
+				key := key(n)
+				for i := range total {
+					if (Shard{Index: i, Total: total}).Owns(key) {
+						counts[i]++
+					}
+				}
 			}
-		}
-	}
-	for _, n := range counts {
-		g.Expect(n).To(BeNumerically("~", uids/total, uids/total/5))
+			for _, n := range counts {
+				g.Expect(n).To(BeNumerically("~", keys/total, keys/total/5))
+			}
+		})
 	}
 }
 
-// A property of FNV-1a that ByNamespace inherits, and its comment and docs/scaling.md warn of.
-func TestNamesThatDifferAtTheirEndShareAShard(t *testing.T) {
+// Managers of two releases run beside each other during an upgrade, and must agree.
+func TestAKeyStaysInItsShard(t *testing.T) {
 	g := NewWithT(t)
-	owners := map[int]int{}
-	for n := range 100 {
-		for i := range 4 {
-			if (Shard{Index: i, Total: 4, By: ByNamespace}).Owns(fmt.Sprintf("tenant-%02d", n)) {
-				owners[i]++
-			}
+	for key, owner := range map[string]int{"": 4, "shop": 2, "checkout": 3, "payments": 4, "6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d": 1} {
+		for i := range 5 {
+			g.Expect((Shard{Index: i, Total: 5}).Owns(key)).To(Equal(i == owner), "whether shard %d of 5 owns %s", i, key)
 		}
 	}
-	g.Expect(owners).To(HaveLen(1))
 }
 
 func TestWhatAShardIs(t *testing.T) {
