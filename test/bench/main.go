@@ -29,7 +29,7 @@ type measure struct {
 }
 
 var measures = []measure{
-	{"overhead", 10 * time.Minute, overhead},
+	{"overhead", 12 * time.Minute, overhead},
 	{"latency", 3 * time.Minute, latency},
 	{"apiwrites", 2 * time.Minute, apiWrites},
 	{"database", 3 * time.Minute, database},
