@@ -74,15 +74,7 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	if o.Profile == "" {
 		o.Profile = ControlPlane
 	}
-	names := []string{"etcd", "kube-apiserver"}
-	switch o.Profile {
-	case ControlPlane:
-	case Full:
-		names = append(names, "kube-controller-manager", "kube-scheduler", "kwok")
-	default:
-		return nil, fmt.Errorf("start a local cluster: the profile is %q, expected %q or %q", o.Profile, ControlPlane, Full)
-	}
-	programs, err := Binaries(ctx, o.Progress, names...)
+	programs, err := o.Profile.programs(ctx, o.Progress)
 	if err != nil {
 		return nil, fmt.Errorf("start a local cluster: %w", err)
 	}
@@ -95,6 +87,26 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 			return nil, fmt.Errorf("start a local cluster: %w", err)
 		}
 	}
+}
+
+// Prepare gets the programs of a profile, which Start then finds: compiling them takes minutes, the first time.
+func Prepare(ctx context.Context, p Profile, progress io.Writer) error {
+	if _, err := p.programs(ctx, progress); err != nil {
+		return fmt.Errorf("prepare a local cluster: %w", err)
+	}
+	return nil
+}
+
+func (p Profile) programs(ctx context.Context, progress io.Writer) (map[string]string, error) {
+	names := []string{"etcd", "kube-apiserver"}
+	switch p {
+	case ControlPlane:
+	case Full:
+		names = append(names, "kube-controller-manager", "kube-scheduler", "kwok")
+	default:
+		return nil, fmt.Errorf("the profile is %q, expected %q or %q", p, ControlPlane, Full)
+	}
+	return Binaries(ctx, progress, names...)
 }
 
 func startOnce(ctx context.Context, o Options, programs map[string]string) (*Cluster, error) {

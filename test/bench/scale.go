@@ -67,7 +67,7 @@ func liveResources(ctx context.Context, b *bench, namespace string, n int) error
 	if err := pause(time.Duration(b.size(10)) * time.Second)(ctx); err != nil { // the initial lists become garbage
 		return err
 	}
-	idle, err := manager.cores(ctx, pause(time.Duration(b.size(20))*time.Second))
+	idle, err := manager.cores(ctx, pause(time.Duration(b.size(10))*time.Second))
 	if err != nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func liveResources(ctx context.Context, b *bench, namespace string, n int) error
 		return err
 	}
 	begin := time.Now()
-	busy, err := manager.cores(ctx, func(ctx context.Context) error { return b.notify(ctx, namespace, n, b.size(20)) })
+	busy, err := manager.cores(ctx, func(ctx context.Context) error { return b.notify(ctx, namespace, n, b.size(10)) })
 	if err != nil {
 		return err
 	}
