@@ -142,8 +142,6 @@ func (k *kindReconciler) takeQueue(_ context.Context, q queue) error {
 	return nil
 }
 
-func (k *kindReconciler) trigger(key client.ObjectKey) { k.triggerAfter(key, 0) }
-
 func (k *kindReconciler) triggerAfter(key client.ObjectKey, after time.Duration) {
 	if q := k.queue.Load(); q != nil {
 		(*q).AddAfter(reconcile.Request{NamespacedName: key}, after)

@@ -29,6 +29,9 @@ type tracker struct {
 	wake       chan struct{} // capacity 1: there is something dirty
 	// halvings of the batches' bounds, see back.
 	halvings int
+	// onHold are resources whose reconciles wait for the backlog, since holdingSince.
+	onHold       []*tracked
+	holdingSince time.Time
 }
 
 // tracked is what the relay knows of one resource.
@@ -258,6 +261,7 @@ func (t *tracker) next() (items []Item, to map[types.UID]int64) {
 		r.dirty = false
 	}
 	t.dirty = slices.Clone(left)
+	t.letGo()
 	return items, to
 }
 
@@ -298,7 +302,7 @@ func (t *tracker) forgetDurable() {
 		r.asked = false
 		if !r.departed {
 			r.watermark = outbox.Watermark{}
-			r.kind.trigger(client.ObjectKey{Namespace: r.source.Namespace, Name: r.source.Name})
+			r.trigger(0)
 		}
 	}
 }
@@ -344,10 +348,34 @@ func (t *tracker) settled(f flight, outcomes []Outcome) (held []outbox.Source) {
 	return held
 }
 
-// tidyAfter is how long what is durable waits for its trim and its release while more than a batch waits for the store, as after an outage. A write to the API server
-// costs as much as dozens of rows, and entries that are not durable yet are worth more. It is bounded, for a store that never catches up, and since
-// controllers with a full outbox wait for the trim.
-const tidyAfter = 3 * time.Second
+// mostHeld bounds how long trims and releases wait for the backlog: a store may never catch up, and controllers with a full outbox wait for the trim.
+const mostHeld = 30 * time.Second
+
+// hold keeps a reconcile back while more than a batch waits for the store, as after an outage. A write to the API server costs as much as dozens of rows, and
+// entries that are not durable yet are worth more.
+func (t *tracker) hold(r *tracked) {
+	if len(t.onHold) == 0 {
+		t.holdingSince = t.config.Clock.Now()
+	}
+	t.onHold = append(t.onHold, r)
+}
+
+// letGo starts the reconciles that were held, once the backlog has become a batch, or has lasted too long.
+func (t *tracker) letGo() {
+	if len(t.onHold) == 0 || t.backlogged() && t.config.Clock.Since(t.holdingSince) < mostHeld {
+		return
+	}
+	for _, r := range t.onHold {
+		r.trigger(0)
+	}
+	t.onHold = nil
+}
+
+func (t *tracker) backlogged() bool { return len(t.dirty) > t.config.BatchRows }
+
+func (r *tracked) trigger(after time.Duration) {
+	r.kind.triggerAfter(client.ObjectKey{Namespace: r.source.Namespace, Name: r.source.Name}, after)
+}
 
 func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 	before := len(r.pending)
@@ -359,14 +387,14 @@ func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 		t.queue(uid, r)
 	}
 	if !r.departed {
-		after := t.config.QuietPeriod
 		switch {
-		case r.prompt && len(t.dirty) > t.config.BatchRows:
-			after = tidyAfter
-		case r.prompt:
-			after = 0
+		case !r.prompt:
+			r.trigger(t.config.QuietPeriod)
+		case t.backlogged():
+			t.hold(r)
+		default:
+			r.trigger(0)
 		}
-		r.kind.triggerAfter(client.ObjectKey{Namespace: r.source.Namespace, Name: r.source.Name}, after)
 		return
 	}
 	done := before - len(r.pending)

@@ -8,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+	clocktesting "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
@@ -49,6 +50,41 @@ func TestACommitStartsOnlyReconcilesThatHaveSomethingToDo(t *testing.T) {
 			tr.settle(f, make([]Outcome, len(f.items)))
 			g.Expect(tr.watermark(c.obj.UID).Sequence).To(BeEquivalentTo(3))
 			g.Expect(q.Len()).To(Equal(c.wake))
+		})
+	}
+}
+
+func TestTrimsWaitForTheBacklogButNotForEver(t *testing.T) {
+	for name, pass := range map[string]func(*tracker, *clocktesting.FakeClock){
+		"until a batch is left": func(tr *tracker, _ *clocktesting.FakeClock) { tr.take() },
+		"for half a minute": func(tr *tracker, clock *clocktesting.FakeClock) {
+			clock.Step(mostHeld)
+			tr.config.BatchRows = 1 // more than a batch waits after this one, too
+			tr.take()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			clock := clocktesting.NewFakeClock(begin)
+			config := Config{BatchRows: 3, Clock: clock}
+			config.setDefaults()
+			tr, k := tracking(config)
+			q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+			defer q.ShutDown()
+			k.queue.Store(&q)
+			offer := func(obj *v1alpha1.NotificationRequest) {
+				obj.UID = types.UID(uuid.NewString())
+				g.Expect(tr.offer(k, obj, tr.seen())).To(BeTrue())
+			}
+			offer(resource(t, 3, true, true, false))
+			for range 4 {
+				offer(resource(t, 1, false, true, false))
+			}
+			f := tr.take()
+			tr.settle(f, make([]Outcome, len(f.items)))
+			g.Expect(q.Len()).To(BeZero())
+			pass(tr, clock)
+			g.Expect(q.Len()).To(Equal(1))
 		})
 	}
 }
