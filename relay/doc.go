@@ -24,9 +24,11 @@
 // stays pending, and those behind it too. A resource that vanishes with undrained entries (its finalizer was stripped) is drained from
 // memory; what a stopped process misses of such resources cannot be saved, and `holdfast verify` reports it.
 //
-// A store may come back older than it was (a restored backup, a failover). The relay forgets its watermarks when an outage begins and again when it ends, so
-// that nothing is let go meanwhile and what still stands in the resources is sent again, whole; and with the first entry of each resource it asks whether the store has the one before; where it has not, it says so. A restored etcd
-// shows as entries whose places are taken: dead letters, a counter and an Event; nothing is overwritten.
+// A store may come back older than it was (a restored backup, a failover). When an outage begins the relay forgets its watermarks, so that nothing is let go meanwhile and
+// what still stands in the resources is sent again, whole; the first flight afterwards counts only for what it carried whole. With the first entry of each resource it asks whether the
+// store has the one before; where it has not, it says so. A restored etcd shows as entries whose places are taken: dead letters, a counter and an Event; nothing is overwritten.
+//
+// While more than a batch waits, as after an outage, trims and releases wait too, for half a minute at most.
 //
 // Several relays may run at once: inserts are idempotent and patches are guarded. Leader election saves work; safety does not depend on it.
 //

@@ -42,6 +42,25 @@ func TestAfterAnOutageAWholeOutboxIsOfferedBeforeAnythingIsSent(t *testing.T) {
 	g.Expect(tr.watermark("u").Sequence).To(BeEquivalentTo(3))
 }
 
+// A flight that carried all that stood in a resource proves itself: after a long outage that is every resource, and sending them twice would double the work.
+func TestAfterAnOutageWhatFlewWholeIsNotSentAgain(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{BatchRows: 2})
+	obj := resource(t, 3, false, true, false)
+	tr.offer(k, obj, tr.seen())
+	tr.settle(tr.take(), stored(2))
+	tr.doubt()
+	tr.offer(k, obj, tr.seen()) // the outage is over once a flight arrives, and this comes before
+	first := tr.take()
+	g.Expect(first.sequences()).To(Equal([]int64{1, 2}))
+	tr.settleInDoubt(first, stored(2))
+	g.Expect(tr.watermark("u").Sequence).To(BeEquivalentTo(2))
+	second := tr.take()
+	g.Expect(second.sequences()).To(Equal([]int64{3}))
+	tr.settleInDoubt(second, stored(1)) // the next outage: entries 1 and 2 may be lost by now
+	g.Expect(tr.watermark("u")).To(Equal(outbox.Watermark{}))
+}
+
 // What was known to be durable is no reason to trim or release while the store is away.
 func TestAnOutageBeginsWithDoubt(t *testing.T) {
 	g := NewWithT(t)

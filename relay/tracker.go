@@ -41,7 +41,9 @@ type tracked struct {
 	watermark outbox.Watermark
 	// pending are the entries above the watermark in the newest version that was seen.
 	pending []outbox.Entry
-	dirty   bool
+	// whole is true while pending is all that stood in that version: no watermark was subtracted.
+	whole bool
+	dirty bool
 	// flying is the newest sequence that the flush under way carries, 0: none.
 	flying int64
 	// asked is true once the store was asked for the entry before the first that it was sent.
@@ -110,7 +112,7 @@ func (t *tracker) see(k *kindReconciler, obj outbox.Object) *tracked {
 		r.departed = false
 		t.departed -= len(r.pending)
 	}
-	r.pending = o.Above(r.watermark)
+	r.pending, r.whole = o.Above(r.watermark), r.watermark.Sequence == 0
 	r.prompt = o != nil && (o.Closed || t.config.Limits.AboveSoft(o.Entries))
 	r.deleting = obj.GetDeletionTimestamp() != nil && controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
 	if n := len(r.sendable()); n > 0 && r.pending[n-1].Sequence > r.flying {
@@ -217,24 +219,25 @@ func (t *tracker) stale(obj outbox.Object) bool {
 type flight struct {
 	items []Item
 	to    map[types.UID]int64 // newest sequence of each resource in it
+	// whole are the resources of which it begins with the first entry that stood in them.
+	whole map[types.UID]bool
 }
 
 // take removes a batch from the dirty resources, oldest first, within the bounds; a resource whose entries do not all fit stays dirty.
 func (t *tracker) take() flight {
-	items, to := t.next()
-	for i := range items {
-		ask := items[i].AskPrevious
-		items[i] = NewItem(items[i].Source, items[i].ResourceKind, items[i].Entry) // outside the lock, since controllers ask for watermarks meanwhile
-		items[i].AskPrevious = ask
+	f := t.next()
+	for i, item := range f.items {
+		f.items[i] = NewItem(item.Source, item.ResourceKind, item.Entry) // outside the lock, since controllers ask for watermarks meanwhile
+		f.items[i].AskPrevious = item.AskPrevious
 	}
-	slices.SortFunc(items, ByID)
-	return flight{items: items, to: to}
+	slices.SortFunc(f.items, ByID)
+	return f
 }
 
-func (t *tracker) next() (items []Item, to map[types.UID]int64) {
+func (t *tracker) next() flight {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	to = map[types.UID]int64{}
+	f := flight{to: map[types.UID]int64{}, whole: map[types.UID]bool{}}
 	bytes, left := 0, []types.UID(nil)
 	mostRows, mostBytes := max(1, t.config.BatchRows>>t.halvings), max(1, t.config.BatchBytes>>t.halvings)
 	for i, uid := range t.dirty {
@@ -244,15 +247,15 @@ func (t *tracker) next() (items []Item, to map[types.UID]int64) {
 		}
 		entries := r.sendable()
 		n := 0
-		for n < len(entries) && len(items) < mostRows && (bytes < mostBytes || len(items) == 0) {
+		for n < len(entries) && len(f.items) < mostRows && (bytes < mostBytes || len(f.items) == 0) {
 			ask := n == 0 && !r.asked && entries[n].Sequence > 1
-			items = append(items, Item{Source: r.source, ResourceKind: r.kind.kind, Entry: entries[n], AskPrevious: ask})
+			f.items = append(f.items, Item{Source: r.source, ResourceKind: r.kind.kind, Entry: entries[n], AskPrevious: ask})
 			bytes += outbox.Size(entries[n : n+1])
-			to[uid] = entries[n].Sequence
+			f.to[uid], f.whole[uid] = entries[n].Sequence, r.whole
 			n++
 		}
 		if n > 0 {
-			r.flying = to[uid]
+			r.flying = f.to[uid]
 		}
 		if n < len(entries) {
 			left = t.dirty[i:]
@@ -262,7 +265,7 @@ func (t *tracker) next() (items []Item, to map[types.UID]int64) {
 	}
 	t.dirty = slices.Clone(left)
 	t.letGo()
-	return items, to
+	return f
 }
 
 // settle moves the watermarks of a flight that was committed and starts the reconcilers of its resources.
@@ -272,18 +275,28 @@ func (t *tracker) settle(f flight, outcomes []Outcome) (held []outbox.Source) {
 	return t.settled(f, outcomes)
 }
 
-// settleInDoubt is settle for the first flight after an outage. The store may have been restored to an older state meanwhile, so nothing that it is said to hold
-// counts any more: what still stands in the resources is sent again, which costs inserts of what is there. It is one step: in between, a controller's write
-// could drop entries that the flight's watermark covers and the store has lost.
+// settleInDoubt is settle for the first flight after an outage. The store may have been restored to an older state meanwhile, so what it is said to hold counts only
+// if this flight proves it: if it carried all that stood in the resource. What still stands in the others is sent again, which costs inserts of what is there. It is one
+// step: in between, a controller's write could drop entries that the flight's watermark covers and the store has lost.
 func (t *tracker) settleInDoubt(f flight, outcomes []Outcome) (held []outbox.Source) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	before := map[types.UID]bool{}
+	for uid, r := range t.byUID {
+		before[uid] = r.whole
+	}
 	held = t.settled(f, outcomes)
-	t.forgetDurable()
-	for _, r := range t.byUID {
-		if !r.departed {
-			// They were cut at the old watermark. The next flight would carry them alone, and its watermark would cover what stands before them.
-			r.pending, r.dirty = nil, false
+	for uid, r := range t.byUID {
+		whole := before[uid]
+		if _, flew := f.to[uid]; flew {
+			whole = f.whole[uid]
+		}
+		if !whole {
+			t.forget(r)
+			if !r.departed {
+				// They were cut at the old watermark. The next flight would carry them alone, and its watermark would cover what stands before them.
+				r.pending, r.dirty = nil, false
+			}
 		}
 	}
 	return held
@@ -293,17 +306,17 @@ func (t *tracker) settleInDoubt(f flight, outcomes []Outcome) (held []outbox.Sou
 func (t *tracker) doubt() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.forgetDurable()
+	for _, r := range t.byUID {
+		t.forget(r)
+	}
 }
 
-// forgetDurable forgets what the store is said to hold, and has every resource offered anew, whole.
-func (t *tracker) forgetDurable() {
-	for _, r := range t.byUID {
-		r.asked = false
-		if !r.departed {
-			r.watermark = outbox.Watermark{}
-			r.trigger(0)
-		}
+// forget forgets what the store is said to hold of a resource, and has it offered anew, whole.
+func (t *tracker) forget(r *tracked) {
+	r.asked = false
+	if !r.departed {
+		r.watermark = outbox.Watermark{}
+		r.trigger(0)
 	}
 }
 
@@ -380,7 +393,7 @@ func (r *tracked) trigger(after time.Duration) {
 func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 	before := len(r.pending)
 	if w.Sequence > 0 {
-		r.watermark = w
+		r.watermark, r.whole = w, false
 		r.pending = (&outbox.Outbox{Entries: r.pending}).Above(w)
 	}
 	if len(r.sendable()) > 0 {
