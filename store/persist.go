@@ -111,7 +111,7 @@ func (s *Store) project(i int, item *relay.Item) (p projection) {
 	return p
 }
 
-// worthSplitting is how many items keep a processor busy for about as long as it takes to start another.
+// worthSplitting is how many items are worth another goroutine: a few rows, as most flushes are, stay in one.
 const worthSplitting = 50
 
 // each calls f with 0 to n-1, on all processors: the database has nothing to do meanwhile.
