@@ -76,9 +76,11 @@ func TestDecide(t *testing.T) {
 		"drained and quiet":                      {resource(t, 2, false, true, false), 2, config, 10 * time.Second, plan{trim: true}},
 		"drained, being deleted, but still open": {resource(t, 2, false, true, true), 2, config, 0, plan{after: 10 * time.Second}},
 		"closed, not durable":                    {resource(t, 2, true, true, true), 1, config, time.Hour, plan{}},
-		"closed and drained":                     {resource(t, 2, true, true, false), 2, config, 0, plan{trim: true, release: true}},
+		"closed and drained":                     {resource(t, 2, true, true, false), 2, config, 0, plan{release: true, after: time.Second}},
+		"closed and drained, a while ago":        {resource(t, 2, true, true, false), 2, config, time.Second, plan{trim: true, release: true}},
 		"closed, drained, being deleted":         {resource(t, 2, true, true, true), 2, config, 0, plan{release: true}},
-		"closed, drained, finalizer stripped":    {resource(t, 2, true, false, false), 2, config, 0, plan{trim: true}},
+		"closed, drained, released":              {resource(t, 2, true, false, false), 2, config, 400 * time.Millisecond, plan{after: 600 * time.Millisecond}},
+		"closed, drained, released a while ago":  {resource(t, 2, true, false, false), 2, config, time.Second, plan{trim: true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

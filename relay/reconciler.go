@@ -82,7 +82,7 @@ type plan struct {
 }
 
 // decide works out what is due. Trims cost an API write each, so an open record is trimmed only when it is above the soft limit or has been quiet; otherwise its
-// controller's next status write drops what is durable.
+// controller's next status write drops what is durable. A closed one is released at once, and trimmed a little later if it is still there.
 func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan {
 	o := obj.GetOutbox()
 	above := o.Above(w)
@@ -91,18 +91,25 @@ func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan
 	switch {
 	case o.Closed && drained:
 		p.release = controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
-		// Nobody will look at the entries of what is about to vanish.
-		p.trim = covered > 0 && (!p.release || obj.GetDeletionTimestamp() == nil)
+		if covered > 0 && (!p.release || obj.GetDeletionTimestamp() == nil) { // nobody will look at the entries of what is about to vanish
+			p.trimOnceQuiet(min(lingering, c.QuietPeriod), now)
+		}
 	case covered == 0:
 	case c.Limits.AboveSoft(o.Entries):
 		p.trim = true
 	case drained:
-		// Not recordedTime: a controller's clock that was ahead, or was set back since, would keep the outbox full for as long.
-		quietIn := min(c.QuietPeriod-now.Sub(w.Time), c.QuietPeriod)
-		p.trim = quietIn <= 0
-		p.after = max(0, quietIn)
+		p.trimOnceQuiet(c.QuietPeriod, now)
 	}
 	return p
+}
+
+// lingering is how long a closed record is left for whoever deletes it as soon as it has ended: it then vanishes without having been trimmed.
+const lingering = time.Second
+
+// trimOnceQuiet counts from the commit, not from recordedTime: a controller's clock that was ahead, or was set back since, would keep the outbox full for as long.
+func (p *plan) trimOnceQuiet(period time.Duration, now time.Time) {
+	left := min(period-now.Sub(p.watermark.Time), period)
+	p.trim, p.after = left <= 0, max(0, left)
 }
 
 // patch applies one JSON patch. again is true when its tests failed: somebody changed the resource, so what is due must be worked out anew.

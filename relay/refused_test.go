@@ -9,8 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-
-	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 // refuseTrims installs a policy that somebody else might: no outbox of this namespace may become empty.
@@ -53,7 +51,7 @@ func (f *fixture) reconcileErrors() (total float64) {
 	return total
 }
 
-func TestARefusedTrimIsAnErrorAndHoldsNoDeletionUp(t *testing.T) {
+func TestARefusedTrimIsAnErrorAndHoldsNothingUp(t *testing.T) {
 	f := setup(t)
 	f.refuseTrims()
 	before := f.reconcileErrors()
@@ -61,7 +59,7 @@ func TestARefusedTrimIsAnErrorAndHoldsNoDeletionUp(t *testing.T) {
 	obj := f.create("refused")
 	f.append(obj, 1, true)
 	f.Eventually(f.reconcileErrors).Should(BeNumerically(">=", before+3), "it is said, with the workqueue's backoff")
-	f.Expect(f.live(obj).Finalizers).To(ContainElement(outbox.Finalizer))
+	f.Expect(f.live(obj).Finalizers).To(BeEmpty(), "it is released before it is trimmed")
 	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
 	f.Eventually(f.gone(obj)).Should(BeTrue())
 	f.Expect(f.sequences(obj.UID)()).To(Equal([]int64{1}))

@@ -10,6 +10,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/types"
+	testingclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -42,12 +43,27 @@ func TestAClosedRecordCostsTwoWritesHoweverManyEntries(t *testing.T) {
 	obj := f.create("closed")
 	f.append(obj, 20, true)
 	f.Eventually(func() []string { return f.live(obj).Finalizers }).Should(BeEmpty())
-	f.Expect(f.live(obj).Status.Outbox.Pending).To(BeZero())
 	f.Expect(f.sequences(obj.UID)()).To(HaveLen(20))
+	f.Eventually(func() int32 { return f.live(obj).Status.Outbox.Pending }).Should(BeZero())
 	f.Expect(h.count("trim")).To(Equal(1))
 	f.Expect(h.count("release")).To(Equal(1))
 	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
 	f.Eventually(f.gone(obj)).Should(BeTrue())
+}
+
+func TestAClosedRecordThatIsDeletedAtOnceCostsOneWrite(t *testing.T) {
+	f, h := setup(t), &hooks{}
+	standing := slow
+	standing.Clock = testingclock.NewFakeClock(time.Now()) // so that "at once" does not depend on the machine
+	f.run(h, standing)
+	obj := f.create("ended")
+	f.append(obj, 20, true)
+	f.Eventually(func() []string { return f.live(obj).Finalizers }).Should(BeEmpty())
+	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
+	f.Eventually(f.gone(obj)).Should(BeTrue())
+	f.Expect(f.sequences(obj.UID)()).To(HaveLen(20))
+	f.Expect(h.count("trim")).To(BeZero())
+	f.Expect(h.count("release")).To(Equal(1))
 }
 
 func TestDeletionWaitsForTheDatabase(t *testing.T) {

@@ -61,7 +61,7 @@ func TestTwoClustersOverTheDataStorageAPI(t *testing.T) {
 	address := freeAddress(f)
 	service := f.storage(address, database)
 	for name, kubeconfig := range map[string]string{"east": stack.Cluster.Kubeconfig(), "west": west.Kubeconfig()} {
-		f.managerOf("manager-"+name, []string{"KUBECONFIG=" + kubeconfig, "HOLDFAST_STORE_URL=http://" + address, "HOLDFAST_STORAGE_TOKEN=" + f.relay(name)}, "--cluster-name", name)
+		f.managerOf("manager-"+name, []string{"KUBECONFIG=" + kubeconfig, "HOLDFAST_STORE_URL=http://" + address, "HOLDFAST_STORAGE_TOKEN=" + f.relay(name)}, "--cluster-name", name, "--namespaces", f.namespace)
 	}
 
 	requests := map[string]*v1alpha1.RemediationRequest{}
