@@ -130,6 +130,26 @@ func TestCrashAfterTrimBeforeRelease(t *testing.T) {
 	f.Expect(f.sequences(obj.UID)()).To(Equal([]int64{1, 2}))
 }
 
+func TestCrashAfterReleaseBeforeTrim(t *testing.T) {
+	f := setup(t)
+	_, stop := f.run(&hooks{patched: func(op string) error {
+		if op == "trim" {
+			return errors.New("died before the trim")
+		}
+		return nil
+	}}, slow)
+	obj := f.create("released")
+	f.append(obj, 2, true)
+	f.Eventually(func() []string { return f.live(obj).Finalizers }).Should(BeEmpty())
+	stop()
+	f.Expect(f.live(obj).Status.Outbox.Entries).To(HaveLen(2))
+
+	f.run(&hooks{}, slow)
+	f.Eventually(func() int32 { return f.live(obj).Status.Outbox.Pending }).Should(BeZero())
+	f.Expect(f.sequences(obj.UID)()).To(Equal([]int64{1, 2}))
+	f.Expect(f.deadLetters(obj.UID)()).To(BeEmpty())
+}
+
 func TestLostReplyToCommit(t *testing.T) {
 	f := setup(t)
 	lost := 2

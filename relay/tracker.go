@@ -2,12 +2,14 @@ package relay
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
@@ -226,10 +228,12 @@ type flight struct {
 // take removes a batch from the dirty resources, oldest first, within the bounds; a resource whose entries do not all fit stays dirty.
 func (t *tracker) take() flight {
 	f := t.next()
-	for i, item := range f.items {
-		f.items[i] = NewItem(item.Source, item.ResourceKind, item.Entry) // outside the lock, since controllers ask for watermarks meanwhile
-		f.items[i].AskPrevious = item.AskPrevious
-	}
+	// Outside the lock, since controllers ask for watermarks meanwhile; on all processors, since the database has nothing to do meanwhile.
+	workqueue.ParallelizeUntil(context.Background(), runtime.GOMAXPROCS(0), len(f.items), func(i int) {
+		ask := f.items[i].AskPrevious
+		f.items[i] = NewItem(f.items[i].Source, f.items[i].ResourceKind, f.items[i].Entry)
+		f.items[i].AskPrevious = ask
+	}, workqueue.WithChunkSize(50))
 	slices.SortFunc(f.items, ByID)
 	return f
 }

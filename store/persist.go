@@ -8,10 +8,10 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/uptrace/bun"
+	"k8s.io/client-go/util/workqueue"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -73,7 +73,7 @@ func (s *Store) persist(ctx context.Context, items []relay.Item, last func(conte
 // plan projects the items, without the database.
 func (s *Store) plan(items []relay.Item) *batch {
 	all := make([]projection, len(items))
-	each(len(items), func(i int) { all[i] = s.project(i, &items[i]) })
+	workqueue.ParallelizeUntil(context.Background(), runtime.GOMAXPROCS(0), len(items), func(i int) { all[i] = s.project(i, &items[i]) }, workqueue.WithChunkSize(50))
 	b := &batch{items: items, outcomes: make([]relay.Outcome, len(items)), rows: map[string][]record{}}
 	for i, p := range all {
 		switch {
@@ -109,23 +109,6 @@ func (s *Store) project(i int, item *relay.Item) (p projection) {
 	}
 	p.row.id = p.row.values[0].([16]byte) // describe puts id first
 	return p
-}
-
-// worthSplitting is how many items are worth another goroutine: a few rows, as most flushes are, stay in one.
-const worthSplitting = 50
-
-// each calls f with 0 to n-1, on all processors: the database has nothing to do meanwhile.
-func each(n int, f func(i int)) {
-	size := max(worthSplitting, (n-1)/runtime.GOMAXPROCS(0)+1)
-	var parts sync.WaitGroup
-	for from := 0; from < n; from += size {
-		parts.Go(func() {
-			for i := from; i < min(n, from+size); i++ {
-				f(i)
-			}
-		})
-	}
-	parts.Wait()
 }
 
 // copy is for one attempt, which may fail half-way.
