@@ -57,11 +57,11 @@ func spells(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer func() { _ = stop() }()
-	if err := b.makeTickets(ctx, b.env.Client, w.namespace, trial{arm: audited, resources: 1, writers: 1}); err != nil {
+	if err := b.makeTickets(ctx, b.tickets.client, w.namespace, trial{arm: audited, resources: 1, writers: 1}); err != nil {
 		return err
 	}
 	list := &TicketList{}
-	if err := b.env.Client.List(ctx, list, inNamespace(w.namespace)); err != nil {
+	if err := b.tickets.client.List(ctx, list, inNamespace(w.namespace)); err != nil {
 		return err
 	}
 	ticket := &list.Items[0]
@@ -85,7 +85,7 @@ func spells(ctx context.Context, b *bench) error {
 func (b *bench) trimmed(ctx context.Context, t *Ticket) error {
 	return wait.PollUntilContextTimeout(ctx, testenv.Interval, testenv.Timeout, true, func(ctx context.Context) (bool, error) {
 		live := &Ticket{}
-		err := b.env.Client.Get(ctx, keyOf(t), live)
+		err := b.tickets.client.Get(ctx, keyOf(t), live)
 		return err == nil && live.Status.Outbox.Pending == 0, err
 	})
 }
@@ -112,7 +112,7 @@ func (b *bench) twoManagers(ctx context.Context, tickets, changes int, c relay.C
 	if err != nil {
 		return nil, err
 	}
-	drains, err := newManager(b.env, p.namespace, p.relay.wrap)
+	drains, err := newManager(b.env, b.tickets, p.namespace, p.relay.wrap)
 	if err != nil {
 		return nil, err
 	}
@@ -120,7 +120,7 @@ func (b *bench) twoManagers(ctx context.Context, tickets, changes int, c relay.C
 	if err != nil {
 		return nil, err
 	}
-	controls, err := newManager(b.env, p.namespace, p.controller.wrap)
+	controls, err := newManager(b.env, b.tickets, p.namespace, p.controller.wrap)
 	if err != nil {
 		return nil, err
 	}

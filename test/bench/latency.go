@@ -87,7 +87,7 @@ func (b *bench) openLoop(ctx context.Context, rate float64, length time.Duration
 	namespace := b.env.Namespace(ctx, "latency")
 	writes := int(rate * length.Seconds())
 	a := &answers{answered: map[string]time.Time{}, durable: map[string]time.Time{}}
-	mgr, err := newManager(b.env, namespace, (&meter{}).wrap)
+	mgr, err := newManager(b.env, b.tickets, namespace, (&meter{}).wrap)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -106,11 +106,11 @@ func (b *bench) openLoop(ctx context.Context, rate float64, length time.Duration
 		return nil, nil, err
 	}
 	writer := outbox.NewWriter(mgr.GetClient(), mgr.GetAPIReader(), drained)
-	if err := b.makeTickets(ctx, b.env.Client, namespace, trial{arm: audited, resources: tickets, writers: 16}); err != nil {
+	if err := b.makeTickets(ctx, b.tickets.client, namespace, trial{arm: audited, resources: tickets, writers: 16}); err != nil {
 		return nil, nil, err
 	}
 	list := &TicketList{}
-	if err := b.env.Client.List(ctx, list, inNamespace(namespace)); err != nil {
+	if err := b.tickets.client.List(ctx, list, inNamespace(namespace)); err != nil {
 		return nil, nil, err
 	}
 	stop, err := testenv.Run(mgr)

@@ -45,6 +45,8 @@ var measures = []measure{
 type bench struct {
 	env    *testenv.Env
 	report *report
+	// tickets are audited, controls are not.
+	tickets, controls served
 	// quick shrinks everything, to try the program itself; full adds what takes long.
 	quick, full bool
 	program     string // bin/holdfast
@@ -85,7 +87,7 @@ func run() (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.env.Stop()) }()
-	if err := installKind(ctx, b.env); err != nil {
+	if err := b.install(ctx); err != nil {
 		return err
 	}
 	if *profile != "" {

@@ -17,7 +17,11 @@ import (
 	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
-var ticketVersion = schema.GroupVersion{Group: "bench.holdfast.dev", Version: "v1"}
+// Tickets with an outbox, and those of the controls, which have no outbox in their schema and no rules: these are part of what an audited one costs.
+var (
+	ticketVersion  = schema.GroupVersion{Group: "bench.holdfast.dev", Version: "v1"}
+	controlVersion = schema.GroupVersion{Group: "control.bench.holdfast.dev", Version: "v1"}
+)
 
 // Ticket is a resource whose status changes again and again.
 type Ticket struct {
@@ -80,28 +84,66 @@ func (l *TicketList) DeepCopyObject() runtime.Object {
 	return c
 }
 
-// installKind serves Tickets, with the outbox that the CustomResourceDefinition of RemediationRequests has: its schema and its rules are part of the cost.
-func installKind(ctx context.Context, env *testenv.Env) error {
-	env.Scheme.AddKnownTypes(ticketVersion, &Ticket{}, &TicketList{})
-	metav1.AddToGroupVersion(env.Scheme, ticketVersion)
-	if err := apiextensionsv1.AddToScheme(env.Scheme); err != nil {
+// served is a kind of Ticket, and how it is reached.
+type served struct {
+	scheme *runtime.Scheme
+	client client.Client // uncached
+}
+
+// install serves both kinds of Tickets.
+func (b *bench) install(ctx context.Context) (err error) {
+	if b.tickets, err = serve(ctx, b.env, ticketVersion, ticketDefinition); err != nil {
 		return fmt.Errorf("install tickets: %w", err)
+	}
+	if b.controls, err = serve(ctx, b.env, controlVersion, controlDefinition); err != nil {
+		return fmt.Errorf("install the controls' tickets: %w", err)
+	}
+	return nil
+}
+
+// of is what an arm works on.
+func (b *bench) of(a arm) served {
+	if a == audited {
+		return b.tickets
+	}
+	return b.controls
+}
+
+func serve(ctx context.Context, env *testenv.Env, version schema.GroupVersion, define func(model apiextensionsv1.CustomResourceDefinitionVersion) apiextensionsv1.CustomResourceDefinitionVersion) (k served, err error) {
+	k.scheme = testenv.Scheme()
+	k.scheme.AddKnownTypes(version, &Ticket{}, &TicketList{})
+	metav1.AddToGroupVersion(k.scheme, version)
+	if err := apiextensionsv1.AddToScheme(k.scheme); err != nil {
+		return k, err
+	}
+	if k.client, err = client.New(env.Config, client.Options{Scheme: k.scheme}); err != nil {
+		return k, err
 	}
 	model := &apiextensionsv1.CustomResourceDefinition{}
-	if err := env.Client.Get(ctx, client.ObjectKey{Name: "remediationrequests.holdfast.dev"}, model); err != nil {
-		return fmt.Errorf("install tickets: %w", err)
+	if err := k.client.Get(ctx, client.ObjectKey{Name: "remediationrequests.holdfast.dev"}, model); err != nil {
+		return k, err
 	}
-	if err := env.Client.Create(ctx, ticketDefinition(model)); err != nil {
-		return fmt.Errorf("install tickets: %w", err)
+	defined := define(model.Spec.Versions[0])
+	defined.Name, defined.AdditionalPrinterColumns, defined.SelectableFields = version.Version, nil, nil
+	definition := &apiextensionsv1.CustomResourceDefinition{
+		ObjectMeta: metav1.ObjectMeta{Name: "tickets." + version.Group},
+		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Group:    version.Group,
+			Names:    apiextensionsv1.CustomResourceDefinitionNames{Plural: "tickets", Singular: "ticket", Kind: "Ticket", ListKind: "TicketList"},
+			Scope:    apiextensionsv1.NamespaceScoped,
+			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{defined},
+		},
 	}
-	return wait.PollUntilContextTimeout(ctx, testenv.Interval, testenv.Timeout, true, func(ctx context.Context) (bool, error) {
-		return env.Client.List(ctx, &TicketList{}) == nil, nil
+	if err := k.client.Create(ctx, definition); err != nil {
+		return k, err
+	}
+	return k, wait.PollUntilContextTimeout(ctx, testenv.Interval, testenv.Timeout, true, func(ctx context.Context) (bool, error) {
+		return k.client.List(ctx, &TicketList{}) == nil, nil
 	})
 }
 
-func ticketDefinition(model *apiextensionsv1.CustomResourceDefinition) *apiextensionsv1.CustomResourceDefinition {
-	version := model.Spec.Versions[0]
-	version.Name, version.AdditionalPrinterColumns, version.SelectableFields = ticketVersion.Version, nil, nil
+// ticketDefinition has the outbox of RemediationRequests, and its rules.
+func ticketDefinition(version apiextensionsv1.CustomResourceDefinitionVersion) apiextensionsv1.CustomResourceDefinitionVersion {
 	root := version.Schema.OpenAPIV3Schema
 	root.XValidations = slices.DeleteFunc(root.XValidations, func(r apiextensionsv1.ValidationRule) bool { return r.Rule != outbox.RuleKept })
 	root.Required = nil
@@ -113,17 +155,18 @@ func ticketDefinition(model *apiextensionsv1.CustomResourceDefinition) *apiexten
 			"phase":   {Type: "string", MaxLength: ptr.To[int64](50)},
 			"changes": {Type: "integer"},
 			"text":    {Type: "string", MaxLength: ptr.To[int64](1 << 20)},
-			"history": box.Properties["entries"],
 			"outbox":  box,
 		}},
 	}
-	return &apiextensionsv1.CustomResourceDefinition{
-		ObjectMeta: metav1.ObjectMeta{Name: "tickets." + ticketVersion.Group},
-		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
-			Group:    ticketVersion.Group,
-			Names:    apiextensionsv1.CustomResourceDefinitionNames{Plural: "tickets", Singular: "ticket", Kind: "Ticket", ListKind: "TicketList"},
-			Scope:    apiextensionsv1.NamespaceScoped,
-			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{version},
-		},
-	}
+	return version
+}
+
+// controlDefinition has the entries as plain data instead.
+func controlDefinition(version apiextensionsv1.CustomResourceDefinitionVersion) apiextensionsv1.CustomResourceDefinitionVersion {
+	version = ticketDefinition(version)
+	version.Schema.OpenAPIV3Schema.XValidations = nil
+	status := version.Schema.OpenAPIV3Schema.Properties["status"].Properties
+	status["history"] = status["outbox"].Properties["entries"]
+	delete(status, "outbox")
+	return version
 }

@@ -68,7 +68,7 @@ type outcome struct {
 func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
 	namespace := b.env.Namespace(ctx, "trial")
 	meter := &meter{}
-	mgr, err := newManager(b.env, namespace, meter.wrap)
+	mgr, err := newManager(b.env, b.of(t.arm), namespace, meter.wrap)
 	if err != nil {
 		return outcome{}, err
 	}
@@ -103,7 +103,7 @@ func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
 		return outcome{}, err
 	}
 	if !t.life {
-		if err := b.makeTickets(ctx, b.env.Client, namespace, t); err != nil {
+		if err := b.makeTickets(ctx, b.of(t.arm).client, namespace, t); err != nil {
 			return outcome{}, err
 		}
 	}
@@ -166,11 +166,11 @@ func (b *bench) makeTickets(ctx context.Context, c client.Client, namespace stri
 }
 
 // newManager watches one namespace, as managers do: without managed fields.
-func newManager(env *testenv.Env, namespace string, wrap func(http.RoundTripper) http.RoundTripper) (ctrl.Manager, error) {
+func newManager(env *testenv.Env, of served, namespace string, wrap func(http.RoundTripper) http.RoundTripper) (ctrl.Manager, error) {
 	config := rest.CopyConfig(env.Config)
 	config.Wrap(wrap)
 	return ctrl.NewManager(config, ctrl.Options{
-		Scheme:     env.Scheme,
+		Scheme:     of.scheme,
 		Metrics:    metricsserver.Options{BindAddress: "0"},
 		Controller: ctrlconfig.Controller{SkipNameValidation: ptr.To(true)},
 		Cache:      cache.Options{DefaultTransform: cache.TransformStripManagedFields(), DefaultNamespaces: map[string]cache.Config{namespace: {}}},
