@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -117,7 +118,7 @@ func (b *bench) openLoop(ctx context.Context, rate float64, length time.Duration
 	if err != nil {
 		return nil, nil, err
 	}
-	defer func() { _ = stop() }()
+	defer func() { _ = errors.Join(stop(), b.tickets.clear(ctx, namespace)) }()
 	// The first writes connect to PostgreSQL and prepare statements, which a manager does once.
 	if _, err = write(ctx, writer, list.Items, tickets, rate, a); err != nil {
 		return nil, nil, err

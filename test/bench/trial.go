@@ -127,6 +127,9 @@ func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
 	if err := errors.Join(err, notRead, stop()); err != nil {
 		return outcome{}, err
 	}
+	if err := b.of(t.arm).clear(ctx, namespace); err != nil {
+		return outcome{}, err
+	}
 	changes := float64(t.resources * t.changes)
 	return outcome{perSecond: changes / seconds, bytes: meter.mean(), writes: float64(meter.writes.Load()) / changes, objects: (after - objects) / changes, cpu: cpu.times(1000 / changes)}, nil
 }
