@@ -122,7 +122,8 @@ func (b *bench) measure(ctx context.Context, chosen []measure) {
 			limit *= 6 // filling a table with 10 million rows takes longest
 		}
 		limited, cancel := context.WithTimeout(ctx, limit)
-		// The API server keeps the events of the last minute or so in memory, tens of thousands after a measure of rates, and then collects garbage for a second or two of every five.
+		// The API server keeps the events of the last minute or so in memory, tens of thousands after a measure of rates. Its writes then take up to a second for two seconds of every
+		// five, which looks like its garbage collection.
 		err := b.env.Cluster.RestartAPIServer(limited)
 		if err == nil {
 			err = m.run(limited, b)
