@@ -2,6 +2,7 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -54,20 +55,27 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 	if plan.trim || plan.release {
 		obj = obj.DeepCopyObject().(outbox.Object) // patches go on from what the one before left
 	}
-	if plan.trim {
-		if again, err := k.patch(ctx, obj, "trim", plan.watermark); err != nil {
-			return ctrl.Result{}, err
-		} else if again {
+	var refused error // a trim that somebody refuses holds no release up, nor the other way round
+	if plan.release {
+		again, err := k.patch(ctx, obj, "release", plan.watermark)
+		switch {
+		case err != nil:
+			refused = err
+		case again:
 			return ctrl.Result{RequeueAfter: recompute}, nil
+		default:
+			k.tracker.released(obj.GetUID())
 		}
 	}
-	if plan.release {
-		if again, err := k.patch(ctx, obj, "release", plan.watermark); err != nil {
-			return ctrl.Result{}, err
-		} else if again {
+	if plan.trim {
+		again, err := k.patch(ctx, obj, "trim", plan.watermark)
+		if again && refused == nil {
 			return ctrl.Result{RequeueAfter: recompute}, nil
 		}
-		k.tracker.released(obj.GetUID())
+		refused = errors.Join(refused, err)
+	}
+	if refused != nil {
+		return ctrl.Result{}, refused
 	}
 	return ctrl.Result{RequeueAfter: plan.after}, nil
 }

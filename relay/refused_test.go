@@ -1,6 +1,7 @@
 package relay_test
 
 import (
+	"errors"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -52,14 +53,27 @@ func (f *fixture) reconcileErrors() (total float64) {
 }
 
 func TestARefusedTrimIsAnErrorAndHoldsNothingUp(t *testing.T) {
+	tried := false
+	untilTrimmed := func(op string) error {
+		if tried = tried || op == "trim"; !tried {
+			return errors.New("the API server does not answer")
+		}
+		return nil
+	}
+	for name, patched := range map[string]func(string) error{"due later than the release": nil, "due with it": untilTrimmed} {
+		t.Run(name, func(t *testing.T) { refusedTrim(t, &hooks{patched: patched}) })
+	}
+}
+
+func refusedTrim(t *testing.T, h *hooks) {
 	f := setup(t)
 	f.refuseTrims()
 	before := f.reconcileErrors()
-	f.run(&hooks{}, slow)
+	f.run(h, slow)
 	obj := f.create("refused")
 	f.append(obj, 1, true)
 	f.Eventually(f.reconcileErrors).Should(BeNumerically(">=", before+3), "it is said, with the workqueue's backoff")
-	f.Expect(f.live(obj).Finalizers).To(BeEmpty(), "it is released before it is trimmed")
+	f.Eventually(func() []string { return f.live(obj).Finalizers }).Should(BeEmpty(), "it is released all the same")
 	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
 	f.Eventually(f.gone(obj)).Should(BeTrue())
 	f.Expect(f.sequences(obj.UID)()).To(Equal([]int64{1}))

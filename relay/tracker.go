@@ -229,6 +229,7 @@ type flight struct {
 func (t *tracker) take() flight {
 	f := t.next()
 	// Outside the lock, since controllers ask for watermarks meanwhile; on all processors, since the database has nothing to do meanwhile.
+	// A few rows, as most flushes are, stay in one goroutine.
 	workqueue.ParallelizeUntil(context.Background(), runtime.GOMAXPROCS(0), len(f.items), func(i int) {
 		ask := f.items[i].AskPrevious
 		f.items[i] = NewItem(f.items[i].Source, f.items[i].ResourceKind, f.items[i].Entry)

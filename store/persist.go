@@ -73,6 +73,7 @@ func (s *Store) persist(ctx context.Context, items []relay.Item, last func(conte
 // plan projects the items, without the database.
 func (s *Store) plan(items []relay.Item) *batch {
 	all := make([]projection, len(items))
+	// On all processors, since the database has nothing to do meanwhile. A few rows, as most flushes are, stay in one goroutine.
 	workqueue.ParallelizeUntil(context.Background(), runtime.GOMAXPROCS(0), len(items), func(i int) { all[i] = s.project(i, &items[i]) }, workqueue.WithChunkSize(50))
 	b := &batch{items: items, outcomes: make([]relay.Outcome, len(items)), rows: map[string][]record{}}
 	for i, p := range all {

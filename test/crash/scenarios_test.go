@@ -86,7 +86,7 @@ func scenarios() []*scenario {
 				for _, name := range []string{"cart", "pay"} {
 					deployment(w, name, 0)
 					rr := testenv.MakeRemediation(w.namespace, name).Auto(80).Obj()
-					rr.Spec.TTLAfterFinished = &metav1.Duration{Duration: time.Second}
+					rr.Spec.TTLAfterFinished = &metav1.Duration{Duration: time.Millisecond} // so that it is gone before it would be trimmed
 					rr.Spec.Notification.Channels = []v1alpha1.Channel{webhook("takes")}
 					w.create(rr)
 				}
