@@ -16,8 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	_ "github.com/holdfast-dev/holdfast/outbox" // register their metrics
-	_ "github.com/holdfast-dev/holdfast/relay"
+	_ "github.com/holdfast-dev/holdfast/manager" // registers its metrics, and those of outbox and relay
 	"github.com/holdfast-dev/holdfast/storage"
 	"github.com/holdfast-dev/holdfast/store"
 )

@@ -111,9 +111,12 @@ func New(c Config) (ctrl.Manager, error) {
 		}
 	}
 	if c.Check != nil {
-		if err := mgr.Add(&checker{check: c.Check}); err != nil {
+		if err := mgr.Add(check(c.Check)); err != nil {
 			return nil, fmt.Errorf("manager: %w", err)
 		}
+	}
+	if err := announceLeading(mgr, c); err != nil {
+		return nil, fmt.Errorf("manager: %w", err)
 	}
 	return mgr, addControllers(mgr, c)
 }
@@ -176,16 +179,21 @@ func self() runtime.Object {
 	return &corev1.Namespace{TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Namespace"}, ObjectMeta: metav1.ObjectMeta{Name: "default"}}
 }
 
-// checker says at start what is wrong with the store, rather than at the first entry. It does not keep anything from starting.
-type checker struct{ check func(context.Context) error }
-
-// Start implements manager.Runnable.
-func (c *checker) Start(ctx context.Context) error {
-	if err := c.check(ctx); err != nil && ctx.Err() == nil {
-		ctrl.Log.WithName("store").Error(err, "The audit store is not usable yet; controllers go on and entries stay in their resources")
+// check says at start what is wrong with the store, rather than at the first entry. It does not keep anything from starting.
+func check(store func(context.Context) error) everywhere {
+	return func(ctx context.Context) error {
+		if err := store(ctx); err != nil && ctx.Err() == nil {
+			ctrl.Log.WithName("store").Error(err, "The audit store is not usable yet; controllers go on and entries stay in their resources")
+		}
+		return nil
 	}
-	return nil
 }
 
-// NeedLeaderElection implements manager.LeaderElectionRunnable: every replica says so.
-func (c *checker) NeedLeaderElection() bool { return false }
+// everywhere runs in every replica, whether or not it is elected.
+type everywhere func(context.Context) error
+
+// Start implements manager.Runnable.
+func (run everywhere) Start(ctx context.Context) error { return run(ctx) }
+
+// NeedLeaderElection implements manager.LeaderElectionRunnable.
+func (everywhere) NeedLeaderElection() bool { return false }

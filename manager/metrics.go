@@ -1,13 +1,48 @@
 package manager
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
+	"strconv"
+	"strings"
 
+	"github.com/prometheus/client_golang/prometheus"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/holdfast-dev/holdfast/serving"
 )
+
+// Whether each shard has a manager that works can be told from these alone, of all managers together: shards that are led, less than there are.
+var (
+	shardsOf = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "holdfast_manager_shards", Help: "Shards that the resources are divided into, by the namespaces that the manager is restricted to (empty: none).",
+	}, []string{"namespaces"})
+	leading = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "holdfast_manager_leading", Help: "1 where a manager looks after a shard, 0 where it waits for the lease, by its namespaces and the shard, counted from 0.",
+	}, []string{"namespaces", "shard"})
+)
+
+func init() { metrics.Registry.MustRegister(shardsOf, leading) }
+
+// announceLeading keeps the gauges while the manager runs.
+func announceLeading(mgr ctrl.Manager, c Config) error {
+	namespaces := strings.Join(c.namespaces(), ",")
+	gauge := leading.WithLabelValues(namespaces, strconv.Itoa(c.Shard.Index))
+	shardsOf.WithLabelValues(namespaces).Set(float64(max(1, c.Shard.Total)))
+	return mgr.Add(everywhere(func(ctx context.Context) error {
+		select {
+		case <-mgr.Elected(): // at once where there is no election
+			gauge.Set(1)
+			<-ctx.Done()
+			gauge.Set(0)
+		case <-ctx.Done():
+		}
+		return nil
+	}))
+}
 
 // metricsOptions say how /metrics is served; watch, if any, keeps its certificate current.
 func metricsOptions(c Config) (metricsserver.Options, serving.Watch, error) {

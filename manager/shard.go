@@ -64,12 +64,16 @@ func (c Config) Lease() string {
 	if c.LeaderElectID != "" || len(c.Namespaces) == 0 {
 		return name
 	}
-	namespaces := slices.Compact(slices.Sorted(slices.Values(c.Namespaces)))
-	joined := strings.Join(namespaces, ".")
+	joined := strings.Join(c.namespaces(), ".")
 	if len(name)+1+len(joined) > mostName {
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(joined)) // never fails
 		joined = fmt.Sprintf("%016x", h.Sum64())
 	}
 	return name + "." + joined
+}
+
+// namespaces are those that the manager is restricted to, each once and in order.
+func (c Config) namespaces() []string {
+	return slices.Compact(slices.Sorted(slices.Values(c.Namespaces)))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/localcluster"
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/test/testenv"
 )
@@ -78,12 +80,22 @@ func TestAManagerThatIsKilledAgainAndAgainLosesNothing(t *testing.T) {
 
 func TestLeaderElectionHandsOver(t *testing.T) {
 	f := setup(t)
-	args := []string{"--leader-elect", "--leader-elect-namespace=" + f.namespace}
-	first := f.manager(stack.Postgres.URL(), args...)
-	f.manager(stack.Postgres.URL(), args...)
+	start := func(address string) *localcluster.Running {
+		return f.manager(stack.Postgres.URL(), "--leader-elect", "--leader-elect-namespace="+f.namespace, "--metrics-bind-address="+address)
+	}
+	leads := func(address string) string {
+		_, body := f.scrape("http://"+address+"/metrics", "")
+		return regexp.MustCompile(`(?m)^holdfast_manager_leading{.*$`).FindString(body)
+	}
+	active, standby := freeAddress(f), freeAddress(f)
+	first := start(active)
+	f.Eventually(leads).WithArguments(active).Should(HaveSuffix(`shard="0"} 1`))
+	start(standby)
+	f.Expect(leads(standby)).To(HaveSuffix(`shard="0"} 0`))
 	rr := f.remediations(1)[0]
 	f.Eventually(f.phase(rr)).Should(Equal(v1alpha1.RemediationCompleted))
 	f.Expect(first.Stop(0)).To(Succeed())
+	f.Eventually(leads).WithArguments(standby).Should(HaveSuffix(`shard="0"} 1`))
 	again := testenv.MakeRemediation(f.namespace, "none").Auto(80).Obj()
 	f.create(again)
 	f.Eventually(f.phase(again)).Should(Or(Equal(v1alpha1.RemediationCompleted), Equal(v1alpha1.RemediationFailed)))
