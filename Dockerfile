@@ -1,4 +1,4 @@
-# The manager's image: one static program, the certificates of public authorities, and no shell.
+# Holdfast's image: one static program, the certificates of public authorities, and no shell.
 FROM golang:1.26 AS build
 WORKDIR /src
 COPY go.mod go.sum ./

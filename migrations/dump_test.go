@@ -60,7 +60,7 @@ func dump(ctx context.Context, t *testing.T, db *sql.DB) string {
 	return text.String()
 }
 
-// The schema is a promise: reports (V2) read these columns without a migration. A change here is a decision, made with `go test ./migrations -update`.
+// The schema is a promise: reports will read these columns without a migration. A change here is a decision, made with `go test ./migrations -update`.
 func TestTheSchemaIsTheGoldenOne(t *testing.T) {
 	g := NewWithT(t)
 	db, _ := migrated(t)

@@ -27,7 +27,7 @@ type storeFlags struct {
 func (f *storeFlags) add(flags *pflag.FlagSet) {
 	addDatabaseURL(flags, &f.databaseURL)
 	flags.IntVar(&f.poolSize, "database-pool-size", 0, "most connections to the database; 0: pool_max_conns of the URL, else 4 or the number of CPUs")
-	flags.StringVar(&f.storeURL, "store-url", "", "Data Storage API to drain into instead of a database, as in https://holdfast-storage.holdfast-system:8443 (variable HOLDFAST_STORE_URL)")
+	flags.StringVar(&f.storeURL, "store-url", "", "Data Storage API to drain into instead of a database, as in https://holdfast-storage.holdfast-system.svc (variable HOLDFAST_STORE_URL)")
 	flags.StringVar(&f.client.TokenFile, "store-token-file", "", "file with the token for --store-url, read again when it changes; its account needs the ClusterRole holdfast-relay")
 	flags.StringVar(&f.client.Token, "store-token", "", "the token itself; better given as HOLDFAST_STORE_TOKEN, or as HOLDFAST_STORAGE_TOKEN as in the env file of 'holdfast dev', than as a flag")
 	flags.StringVar(&f.client.CAFile, "store-ca-file", "", "certificates that the one of --store-url is signed by, PEM; empty: those that the system trusts")

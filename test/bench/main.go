@@ -123,7 +123,7 @@ func (b *bench) measure(ctx context.Context, chosen []measure) {
 		}
 		limited, cancel := context.WithTimeout(ctx, limit)
 		// The API server keeps the events of the last minute or so in memory, tens of thousands after a measure of rates. Its writes then take up to a second for two seconds of every
-		// five, which looks like its garbage collection.
+		// five: its garbage collection, which makes those who allocate help.
 		err := b.env.Cluster.RestartAPIServer(limited)
 		if err == nil {
 			err = m.run(limited, b)
