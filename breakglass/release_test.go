@@ -16,17 +16,11 @@ import (
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/test/testenv"
-
-	apitypes "k8s.io/apimachinery/pkg/types"
 )
 
 var env *testenv.Env
 
 func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &env)) }
-
-type none struct{}
-
-func (none) Watermark(apitypes.UID) outbox.Watermark { return outbox.Watermark{} }
 
 func change() *outbox.Change {
 	return &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: models.Notification{RemediationID: "r", NotificationRequestedAt: microtime.New(time.Now())}}
@@ -37,7 +31,7 @@ func TestOnlyWhatWasExportedIsReleased(t *testing.T) {
 	g := NewWithT(t)
 	obj := testenv.MakeNotification(env.Namespace(t.Context(), "release"), "cart").Finalizers("example.com/first", outbox.Finalizer).Obj()
 	g.Expect(env.Client.Create(t.Context(), obj)).To(Succeed())
-	writer := outbox.NewWriter(env.Client, env.Client, none{})
+	writer := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})
 	g.Expect(writer.Draft(obj).Save(t.Context(), change())).To(Succeed())
 	cluster, err := breakglass.Connect(env.Config)
 	g.Expect(err).NotTo(HaveOccurred())
@@ -77,7 +71,7 @@ func TestAResourceWithoutAnOutbox(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	exported, err := cluster.Get(t.Context(), gvr, obj.Namespace, obj.Name)
 	g.Expect(err).NotTo(HaveOccurred())
-	writer := outbox.NewWriter(env.Client, env.Client, none{})
+	writer := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})
 	g.Expect(writer.Draft(obj).Save(t.Context(), change())).To(Succeed())
 	g.Expect(cluster.Release(t.Context(), exported)).To(MatchError(breakglass.ErrChanged))
 

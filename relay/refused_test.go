@@ -9,7 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 // refuseTrims installs a policy that somebody else might: no outbox of this namespace may become empty.
@@ -38,20 +39,6 @@ func (f *fixture) refuseTrims() {
 	}).Should(MatchError(ContainSubstring("outboxes stay full here")))
 }
 
-func (f *fixture) reconcileErrors() (total float64) {
-	families, err := metrics.Registry.Gather()
-	f.Expect(err).NotTo(HaveOccurred())
-	for _, family := range families {
-		if family.GetName() != "controller_runtime_reconcile_errors_total" {
-			continue
-		}
-		for _, m := range family.GetMetric() {
-			total += m.GetCounter().GetValue()
-		}
-	}
-	return total
-}
-
 func TestARefusedTrimIsAnErrorAndHoldsNothingUp(t *testing.T) {
 	tried := false
 	untilTrimmed := func(op string) error {
@@ -68,11 +55,11 @@ func TestARefusedTrimIsAnErrorAndHoldsNothingUp(t *testing.T) {
 func refusedTrim(t *testing.T, h *hooks) {
 	f := setup(t)
 	f.refuseTrims()
-	before := f.reconcileErrors()
+	before := testenv.Counter("controller_runtime_reconcile_errors_total")
 	f.run(h, slow)
 	obj := f.create("refused")
 	f.append(obj, 1, true)
-	f.Eventually(f.reconcileErrors).Should(BeNumerically(">=", before+3), "it is said, with the workqueue's backoff")
+	f.Eventually(testenv.Counter).WithArguments("controller_runtime_reconcile_errors_total").Should(BeNumerically(">=", before+3), "it is said, with the workqueue's backoff")
 	f.Eventually(func() []string { return f.live(obj).Finalizers }).Should(BeEmpty(), "it is released all the same")
 	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
 	f.Eventually(f.gone(obj)).Should(BeTrue())

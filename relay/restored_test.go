@@ -5,7 +5,8 @@ import (
 
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 // lose removes the rows of a resource up to a sequence, as a restore of the database to an older state does.
@@ -13,25 +14,6 @@ func (f *fixture) lose(uid types.UID, upTo int64) {
 	_, err := f.store.DB().ExecContext(ctx, `ALTER TABLE notification_audit DISABLE TRIGGER ALL; DELETE FROM notification_audit WHERE source_uid = ? AND sequence <= ?;
 		ALTER TABLE notification_audit ENABLE ALWAYS TRIGGER append_only; ALTER TABLE notification_audit ENABLE ALWAYS TRIGGER append_only_row`, string(uid), upTo)
 	f.Expect(err).NotTo(HaveOccurred())
-}
-
-// counter is the sum of a counter over all kinds.
-func counter(name string) func() float64 {
-	return func() float64 {
-		all, err := metrics.Registry.Gather()
-		if err != nil {
-			return -1
-		}
-		sum := 0.0
-		for _, family := range all {
-			if family.GetName() == name {
-				for _, m := range family.GetMetric() {
-					sum += m.GetCounter().GetValue()
-				}
-			}
-		}
-		return sum
-	}
 }
 
 func TestTheRelayNoticesWhatTheDatabaseHasLost(t *testing.T) {
@@ -47,7 +29,7 @@ func TestTheRelayNoticesWhatTheDatabaseHasLost(t *testing.T) {
 	stop()
 	f.lose(obj.UID, 2)
 
-	h, before := &hooks{}, counter("holdfast_relay_gaps_total")()
+	h, before := &hooks{}, testenv.Counter("holdfast_relay_gaps_total")
 	f.run(h, quick)
 	f.append(f.live(obj), 2, false)
 	f.append(f.live(whole), 2, false)
@@ -55,7 +37,7 @@ func TestTheRelayNoticesWhatTheDatabaseHasLost(t *testing.T) {
 	f.Eventually(f.sequences(whole.UID)).Should(Equal([]int64{1, 2, 3, 4}))
 	f.Expect(h.lost()).To(HaveLen(1), "once, and of one resource")
 	f.Expect(h.lost()[0].Source.UID).To(Equal(obj.UID))
-	f.Eventually(counter("holdfast_relay_gaps_total")).Should(Equal(before + 1))
+	f.Eventually(testenv.Counter).WithArguments("holdfast_relay_gaps_total").Should(Equal(before + 1))
 }
 
 // A database that comes back may be an older one. What still stands in the resources is sent again, although the relay knew it to be durable.

@@ -29,11 +29,6 @@ var (
 
 func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &env)) }
 
-// unacknowledging is a writer's view of a relay in another process.
-type unacknowledging struct{}
-
-func (unacknowledging) Watermark(types.UID) outbox.Watermark { return outbox.Watermark{} }
-
 // fixture is a namespace, a producer that is not the relay's process, and the database's real store.
 type fixture struct {
 	*WithT
@@ -44,7 +39,7 @@ type fixture struct {
 }
 
 func setup(t *testing.T) *fixture {
-	f := &fixture{WithT: NewWithT(t), t: t, namespace: env.Namespace(ctx, "relay"), writer: outbox.NewWriter(env.Client, env.Client, unacknowledging{})}
+	f := &fixture{WithT: NewWithT(t), t: t, namespace: env.Namespace(ctx, "relay"), writer: outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})}
 	f.SetDefaultEventuallyTimeout(testenv.Timeout)
 	f.SetDefaultEventuallyPollingInterval(testenv.Interval)
 	var err error

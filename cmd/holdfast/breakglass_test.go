@@ -36,7 +36,7 @@ func pending(t *testing.T, namespace, name string, n int, final bool) *v1alpha1.
 		g.Expect(client.IgnoreNotFound(env.Client.Update(ctx, obj))).To(Succeed())
 		g.Expect(client.IgnoreNotFound(env.Client.Delete(ctx, obj))).To(Succeed())
 	})
-	writer := outbox.NewWriter(env.Client, env.Client, none{})
+	writer := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})
 	for i := range n {
 		g.Expect(writer.Draft(obj).Save(t.Context(), &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Final: final && i == n-1,
 			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: microtime.New(time.Now()), Subject: fmt.Sprintf("é \u2028 %d", i)}})).To(Succeed())

@@ -202,7 +202,7 @@ func TestVerifyWithACluster(t *testing.T) {
 		g.Expect(env.Client.Update(context.WithoutCancel(t.Context()), obj)).To(Succeed())
 		g.Expect(env.Client.Delete(context.WithoutCancel(t.Context()), obj)).To(Succeed())
 	})
-	writer := outbox.NewWriter(env.Client, env.Client, none{})
+	writer := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})
 	g.Expect(writer.Draft(obj).Save(t.Context(), &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending",
 		Record: models.Notification{RemediationID: "r", NotificationRequestedAt: microtime.New(time.Now())}})).To(Succeed())
 	g.Expect(holdfast(t, "verify")).To(has(0, Equal("The trail is whole. Looked at 2 rows in 1 chain, 1 live resource.\n"), BeEmpty()))
@@ -219,11 +219,6 @@ func TestVerifyWithACluster(t *testing.T) {
 	g.Expect(holdfast(t, "verify", "--resource", "backups")).To(has(2, BeEmpty(), ContainSubstring("expected KIND=RESOURCE.VERSION.GROUP")))
 	g.Expect(holdfast(t, "verify", "--kubeconfig", "", "--resource", "a.b=c.v1.b")).To(has(2, BeEmpty(), ContainSubstring("needs a cluster")))
 }
-
-// none acknowledges nothing.
-type none struct{}
-
-func (none) Watermark(apitypes.UID) outbox.Watermark { return outbox.Watermark{} }
 
 func TestDeadLetters(t *testing.T) {
 	g := NewWithT(t)

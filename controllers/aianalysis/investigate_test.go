@@ -237,7 +237,7 @@ var _ = Describe("an investigation", func() {
 		Expect(meta.IsStatusConditionTrue(now.Status.Conditions, outbox.ConditionBlocked)).To(BeTrue())
 		Expect(p.runs.used).To(BeZero(), "the slot is free again")
 
-		f.store.set(now.Status.Outbox)
+		f.store.Set(now.Status.Outbox)
 		p.reconcile(a)
 		Eventually(p.expert.questions, testenv.Timeout).Should(Equal(asked + 1))
 		Expect(meta.IsStatusConditionFalse(f.get(a).Status.Conditions, outbox.ConditionBlocked)).To(BeTrue())

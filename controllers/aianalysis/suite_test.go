@@ -12,7 +12,6 @@ import (
 	. "github.com/onsi/gomega"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	testclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
@@ -55,35 +54,17 @@ type fixture struct {
 	ctx       context.Context
 	namespace string
 	clock     *testclock.FakePassiveClock
-	store     *watermarks
+	store     *testenv.Watermarks
 }
 
 func newFixture() *fixture {
 	ctx, cancel := context.WithCancel(context.Background())
 	DeferCleanup(cancel)
 	// Whole seconds, later than the creation of what the spec makes.
-	return &fixture{ctx: ctx, namespace: env.Namespace(ctx, "analysis"), clock: testclock.NewFakePassiveClock(time.Now().Truncate(time.Second)), store: &watermarks{}}
+	return &fixture{ctx: ctx, namespace: env.Namespace(ctx, "analysis"), clock: testclock.NewFakePassiveClock(time.Now().Truncate(time.Second)), store: &testenv.Watermarks{}}
 }
 
 func (f *fixture) pass(d time.Duration) { f.clock.SetTime(f.clock.Now().Add(d)) }
-
-// watermarks says how far the store is, as the spec wants it.
-type watermarks struct {
-	mu sync.Mutex
-	at outbox.Watermark
-}
-
-func (w *watermarks) Watermark(types.UID) outbox.Watermark {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.at
-}
-
-func (w *watermarks) set(o *outbox.Outbox) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.at = outbox.Watermark{Sequence: o.LastSequence, Hash: o.HeadHash, Time: time.Now()}
-}
 
 // expert is an investigator that says what it is told to: one reply after the other, then the last one again.
 type expert struct {

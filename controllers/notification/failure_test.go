@@ -202,7 +202,7 @@ var _ = Describe("what receivers do", func() {
 		Expect(states(now)).To(Equal([]string{"0:1:Failed", "0:2:Failed"}))
 		Expect(now.Status.Conditions).To(ContainElement(HaveField("Type", outbox.ConditionBlocked)))
 
-		f.store.set(now.Status.Outbox)
+		f.store.Set(now.Status.Outbox)
 		p.drive(nr)
 		now = f.get(nr)
 		Expect(now.Status.Phase).To(Equal(v1alpha1.NotificationSent))

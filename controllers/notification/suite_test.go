@@ -48,7 +48,7 @@ type fixture struct {
 	ctx       context.Context
 	namespace string
 	clock     *testclock.FakePassiveClock
-	store     *watermarks
+	store     *testenv.Watermarks
 }
 
 func newFixture() *fixture {
@@ -57,26 +57,8 @@ func newFixture() *fixture {
 	return &fixture{
 		ctx: ctx, namespace: env.Namespace(ctx, "notify"),
 		clock: testclock.NewFakePassiveClock(time.Now().Truncate(time.Second)),
-		store: &watermarks{},
+		store: &testenv.Watermarks{},
 	}
-}
-
-// watermarks says how far the store is, as the spec wants it.
-type watermarks struct {
-	mu sync.Mutex
-	at outbox.Watermark
-}
-
-func (w *watermarks) Watermark(types.UID) outbox.Watermark {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.at
-}
-
-func (w *watermarks) set(o *outbox.Outbox) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.at = outbox.Watermark{Sequence: o.LastSequence, Hash: o.HeadHash, Time: time.Now()}
 }
 
 // process is one life of a manager, driven by hand.

@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 func (f *fixture) record(i int) models.Orchestration {
@@ -134,7 +135,7 @@ func TestApprovalIsAPhaseOfItsOwn(t *testing.T) {
 	f := setup(t)
 	f.reconcile()
 	a := f.analysis()
-	draft := outbox.NewWriter(env.Client, env.Client, unacknowledging{}).Draft(a)
+	draft := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{}).Draft(a)
 	a.Status.Phase = v1alpha1.AnalysisAwaitingApproval
 	f.Expect(draft.Save(ctx, &outbox.Change{Kind: outbox.KindAIDecision, Event: "ApprovalRequested", Record: map[string]string{}})).To(Succeed())
 	result := f.reconcile()

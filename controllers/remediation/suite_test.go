@@ -9,7 +9,6 @@ import (
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	testingclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -29,10 +28,6 @@ var (
 )
 
 func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &env)) }
-
-type unacknowledging struct{}
-
-func (unacknowledging) Watermark(types.UID) outbox.Watermark { return outbox.Watermark{} }
 
 // errDied is what a write of a process that dies there returns: the test starts over with a new one.
 var errDied = errors.New("the process died here")
@@ -75,7 +70,7 @@ func setup(t *testing.T, change ...func(*v1alpha1.RemediationRequest)) *fixture 
 
 // start makes a new process: nothing in memory.
 func (f *fixture) start() {
-	f.writer = outbox.NewWriter(f.client, env.Client, unacknowledging{}, outbox.WithClock(f.clock))
+	f.writer = outbox.NewWriter(f.client, env.Client, &testenv.Watermarks{}, outbox.WithClock(f.clock))
 	var err error
 	f.reconciler, err = remediation.New(f.client, env.Client, f.writer, events.NewFakeRecorder(1000), remediation.WithClock(f.clock))
 	f.Expect(err).NotTo(HaveOccurred())
@@ -147,7 +142,7 @@ func (f *fixture) notification() *v1alpha1.NotificationRequest {
 
 // end closes a child's record, as its controller does with its last write.
 func (f *fixture) end(child outbox.Object, kind string, change func()) {
-	w := outbox.NewWriter(env.Client, env.Client, unacknowledging{}, outbox.WithClock(f.clock))
+	w := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{}, outbox.WithClock(f.clock))
 	draft := w.Draft(child)
 	change()
 	f.Expect(draft.Save(ctx, &outbox.Change{Kind: kind, Event: "Ended", Phase: "Ended", Record: map[string]string{}, Final: true})).To(Succeed())

@@ -108,11 +108,6 @@ func tokenOf(f *fixture, name string) string {
 	return request.Status.Token
 }
 
-// nothingPersisted is a store that has taken nothing yet.
-type nothingPersisted struct{}
-
-func (nothingPersisted) Watermark(types.UID) outbox.Watermark { return outbox.Watermark{} }
-
 // process is one life of a manager, driven by hand. It remembers nothing of those before it.
 type process struct {
 	*Reconciler
@@ -129,7 +124,7 @@ func (f *fixture) startAs(who *rest.Config) *process {
 	c, err := client.New(config, client.Options{Scheme: env.Scheme, Mapper: env.Client.RESTMapper()})
 	Expect(err).NotTo(HaveOccurred())
 	recorder := events.NewFakeRecorder(1000)
-	w := outbox.NewWriter(c, c, nothingPersisted{}, append([]outbox.Option{outbox.WithClock(f.clock)}, f.limits...)...)
+	w := outbox.NewWriter(c, c, &testenv.Watermarks{}, append([]outbox.Option{outbox.WithClock(f.clock)}, f.limits...)...)
 	return &process{Reconciler: New(c, c, w, recorder, WithRESTConfig(config), WithClock(f.clock), WithSettle(f.settle)), f: f, recorder: recorder}
 }
 

@@ -9,18 +9,12 @@ import (
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/test/testenv"
 )
-
-// away is what a writer knows of a relay in another process: nothing. So only that relay takes entries away.
-type away struct{}
-
-// Watermark implements outbox.Watermarks.
-func (away) Watermark(types.UID) outbox.Watermark { return outbox.Watermark{} }
 
 // hostile is text as models write it: what is not storable is repaired before it is hashed.
 const hostile = "NUL \x00, invalid \xff, \\u0000, ?0, 😀, \u2028, <b>&amp;</b> ' \" \\ "
@@ -30,7 +24,7 @@ const hostile = "NUL \x00, invalid \xff, \\u0000, ?0, 😀, \u2028, <b>&amp;</b>
 func (s *stage) write(ctx context.Context, j job, wfe *v1alpha1.WorkflowExecution) error {
 	limits := outbox.DefaultLimits()
 	limits.HardEntries = hardEntries
-	w := outbox.NewWriter(s.client, s.client, away{}, outbox.WithLimits(limits))
+	w := outbox.NewWriter(s.client, s.client, &testenv.Watermarks{}, outbox.WithLimits(limits))
 	for i, full := 0, 0; i < j.entries; {
 		if ok, err := s.persist(ctx, func(ctx context.Context) error { return s.client.Get(ctx, client.ObjectKeyFromObject(wfe), wfe) }); !ok {
 			return err

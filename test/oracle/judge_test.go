@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/test/oracle"
+	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 func TestAWholeTrailIsClean(t *testing.T) {
@@ -114,7 +115,7 @@ func classes(c oracle.Class) gomegatypes.GomegaMatcher { return ConsistOf(class(
 
 func TestDamageInTheResources(t *testing.T) {
 	f := setup(t, env.Config)
-	f.writer = outbox.NewWriter(env.Client, env.Client, nothingDurable{})
+	f.writer = outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})
 
 	t.Run("an outbox that is not drained", func(*testing.T) {
 		f.append(f.create("undrained"), 1, false)

@@ -8,18 +8,11 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/test/oracle"
 )
-
-// nothingDurable is what a writer without a relay knows.
-type nothingDurable struct{}
-
-func (nothingDurable) Watermark(types.UID) outbox.Watermark { return outbox.Watermark{} }
 
 // through returns a proxy in front of the API server, and a configuration that leads through it.
 func through(t *testing.T) (*toxiproxy.Proxy, *rest.Config) {

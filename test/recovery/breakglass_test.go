@@ -64,11 +64,11 @@ func TestTheDatabaseIsGoneForGood(t *testing.T) {
 		f := &fixture{WithT: NewWithT(t), t: t, namespace: f.namespace, writer: f.writer, dir: f.dir}
 		f.SetDefaultEventuallyTimeout(testenv.LongTimeout)
 		f.newDatabase()
-		before := total("holdfast_relay_gaps_total")
+		before := testenv.Counter("holdfast_relay_gaps_total")
 		stop := f.manager()
 		f.Eventually(f.gone(ends)).Should(BeTrue(), "what was pending is durable in the new one")
 		f.drained(goesOn)
-		f.Eventually(func() float64 { return total("holdfast_relay_gaps_total") }).Should(Equal(before + 2))
+		f.Eventually(testenv.Counter).WithArguments("holdfast_relay_gaps_total").Should(Equal(before + 2))
 		stop()
 		f.Expect(f.sequences(goesOn.UID)()).To(Equal([]int64{3}))
 		verified := f.holdfast("verify")

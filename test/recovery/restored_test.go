@@ -6,25 +6,9 @@ import (
 
 	. "github.com/onsi/gomega"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/metrics"
-)
 
-// total is the sum of a counter over all kinds.
-func total(name string) float64 {
-	all, err := metrics.Registry.Gather()
-	if err != nil {
-		return -1
-	}
-	sum := 0.0
-	for _, family := range all {
-		if family.GetName() == name {
-			for _, m := range family.GetMetric() {
-				sum += m.GetCounter().GetValue()
-			}
-		}
-	}
-	return sum
-}
+	"github.com/holdfast-dev/holdfast/test/testenv"
+)
 
 // docs/operations.md#etcd-was-restored: the same sequences come again with other content.
 func TestEtcdWasRestored(t *testing.T) {
@@ -55,13 +39,13 @@ func TestEtcdWasRestored(t *testing.T) {
 	f.Expect(verified.Status).To(Equal(1))
 	f.Expect(verified.Stdout).To(And(ContainSubstring("invented     "+at(4)), ContainSubstring("etcd was restored"), ContainSubstring("unfinished   "+f.namespace+"/later"), ContainSubstring("2 findings")))
 
-	before := total("holdfast_relay_conflicts_total")
+	before := testenv.Counter("holdfast_relay_conflicts_total")
 	stop = f.manager()
 	f.append(obj, 3, "Second", true)
 	f.Eventually(f.sequences(obj.UID)).Should(Equal([]int64{1, 2, 3, 4, 5}))
 	f.drained(obj)
 	stop()
-	f.Expect(total("holdfast_relay_conflicts_total")).To(Equal(before + 2))
+	f.Expect(testenv.Counter("holdfast_relay_conflicts_total")).To(Equal(before + 2))
 	rows, err := env.Rows(ctx, "notification_audit", obj.UID)
 	f.Expect(err).NotTo(HaveOccurred())
 	for i, event := range []string{"Before", "Before", "First", "First", "Second"} {
@@ -105,7 +89,7 @@ func TestTheDatabaseWasRestored(t *testing.T) {
 	f.Expect(verified.Stdout).To(And(ContainSubstring(missing+": the live resource shows them as durable"), ContainSubstring("was the database restored"),
 		ContainSubstring("unfinished   "+f.namespace+"/ended"), ContainSubstring("2 findings")))
 
-	before := total("holdfast_relay_gaps_total")
+	before := testenv.Counter("holdfast_relay_gaps_total")
 	stop = f.manager()
 	f.Eventually(f.sequences(open.UID)).Should(Equal([]int64{1, 2, 5}))
 	f.append(open, 1, "After", true)
@@ -113,6 +97,6 @@ func TestTheDatabaseWasRestored(t *testing.T) {
 	f.drained(open)
 	f.drained(whole)
 	stop()
-	f.Expect(total("holdfast_relay_gaps_total")).To(Equal(before+1), "once, and not of the one that is whole")
+	f.Expect(testenv.Counter("holdfast_relay_gaps_total")).To(Equal(before+1), "once, and not of the one that is whole")
 	f.Expect(f.holdfast("verify").Stdout).To(And(ContainSubstring(missing+": neither row nor dead letter"), ContainSubstring("2 findings")))
 }

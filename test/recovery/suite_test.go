@@ -64,7 +64,7 @@ type fixture struct {
 var databases atomic.Int32
 
 func setup(t *testing.T) *fixture {
-	f := &fixture{WithT: NewWithT(t), t: t, dir: t.TempDir(), writer: outbox.NewWriter(env.Client, env.Client, none{})}
+	f := &fixture{WithT: NewWithT(t), t: t, dir: t.TempDir(), writer: outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})}
 	f.SetDefaultEventuallyTimeout(testenv.LongTimeout)
 	f.SetDefaultEventuallyPollingInterval(testenv.Interval)
 	f.namespace = env.Namespace(ctx, "recovery")
@@ -78,11 +78,6 @@ func (f *fixture) newDatabase() {
 	env.DatabaseURL, err = env.Database(ctx, fmt.Sprintf("recovery_%d", databases.Add(1)))
 	f.Expect(err).NotTo(HaveOccurred())
 }
-
-// none acknowledges nothing: whoever appends knows nothing of the relay.
-type none struct{}
-
-func (none) Watermark(types.UID) outbox.Watermark { return outbox.Watermark{} }
 
 // manager runs the relay until it is stopped.
 func (f *fixture) manager() (stop func()) {

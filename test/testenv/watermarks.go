@@ -1,0 +1,48 @@
+package testenv
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// Watermarks say how far the store is, as the test wants it. The zero value is what a writer knows whose relay runs elsewhere, or nowhere: nothing is durable.
+type Watermarks struct {
+	mu sync.Mutex
+	at outbox.Watermark
+}
+
+// Watermark implements outbox.Watermarks.
+func (w *Watermarks) Watermark(types.UID) outbox.Watermark {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.at
+}
+
+// Set says that all of an outbox is durable.
+func (w *Watermarks) Set(o *outbox.Outbox) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.at = outbox.Watermark{Sequence: o.LastSequence, Hash: o.HeadHash, Time: time.Now()}
+}
+
+// Counter is the sum of a counter of this process over all labels; -1 if the metrics can't be read.
+func Counter(name string) float64 {
+	all, err := metrics.Registry.Gather()
+	if err != nil {
+		return -1
+	}
+	sum := 0.0
+	for _, family := range all {
+		if family.GetName() == name {
+			for _, m := range family.GetMetric() {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
