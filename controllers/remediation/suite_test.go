@@ -65,6 +65,7 @@ func setup(t *testing.T, change ...func(*v1alpha1.RemediationRequest)) *fixture 
 		c(f.rr)
 	}
 	f.Expect(env.Client.Create(ctx, f.rr)).To(Succeed())
+	f.clock.SetTime(time.Now()) // or a second that began meanwhile would have it made in the future
 	return f
 }
 
