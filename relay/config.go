@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -39,24 +40,14 @@ func (c *Config) setDefaults() {
 	if c.Limits == (outbox.Limits{}) {
 		c.Limits = outbox.DefaultLimits()
 	}
-	orDuration := func(d *time.Duration, def time.Duration) {
-		if *d == 0 {
-			*d = def
-		}
-	}
-	orDuration(&c.QuietPeriod, 10*time.Second)
-	orDuration(&c.FlushTimeout, 15*time.Second)
-	orDuration(&c.DrainTimeout, 8*time.Second)
-	orDuration(&c.MaxBackoff, 15*time.Second)
-	orInt := func(n *int, def int) {
-		if *n == 0 {
-			*n = def
-		}
-	}
-	orInt(&c.BatchRows, 1000)
-	orInt(&c.BatchBytes, 8<<20)
-	orInt(&c.MaxDeparted, 100_000)
-	orInt(&c.Workers, 4)
+	c.QuietPeriod = cmp.Or(c.QuietPeriod, 10*time.Second)
+	c.FlushTimeout = cmp.Or(c.FlushTimeout, 15*time.Second)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 8*time.Second)
+	c.MaxBackoff = cmp.Or(c.MaxBackoff, 15*time.Second)
+	c.BatchRows = cmp.Or(c.BatchRows, 1000)
+	c.BatchBytes = cmp.Or(c.BatchBytes, 8<<20)
+	c.MaxDeparted = cmp.Or(c.MaxDeparted, 100_000)
+	c.Workers = cmp.Or(c.Workers, 4)
 	if c.Clock == nil {
 		c.Clock = clock.RealClock{}
 	}

@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -275,6 +276,37 @@ func TestAWatermarkStopsBeforeAnEntryThatIsHeld(t *testing.T) {
 	g.Expect(tr.settle(f, outcomes)).To(HaveLen(1))
 	g.Expect(tr.watermark("u").Sequence).To(BeEquivalentTo(1))
 	g.Expect(tr.take().items).To(BeEmpty(), "nothing is sent over and over")
+}
+
+// A service that a relay drains into may be upgraded after the relay was, with an outage or without.
+func TestWhatIsHeldIsSentAgainLater(t *testing.T) {
+	g := NewWithT(t)
+	clock := testclock.NewFakeClock(begin)
+	tr, k := tracking(Config{Clock: clock})
+	k.newObject = func() outbox.Object { return &v1alpha1.NotificationRequest{} }
+	obj := resource(t, 2, true, true, true)
+	k.client = interceptor.NewClient(nil, interceptor.Funcs{Get: func(_ context.Context, _ client.WithWatch, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+		obj.DeepCopyInto(into.(*v1alpha1.NotificationRequest))
+		return nil
+	}})
+	held := []Outcome{{Result: Held}, {Result: Held}}
+	tr.offer(k, obj, tr.seen())
+	g.Expect(tr.settle(tr.take(), held)).To(HaveLen(1))
+	result, err := k.Reconcile(t.Context(), reconcile.Request{})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(result.RequeueAfter).To(Equal(heldFor))
+	g.Expect(tr.take().items).To(BeEmpty())
+
+	clock.Step(result.RequeueAfter)
+	_, err = k.Reconcile(t.Context(), reconcile.Request{})
+	g.Expect(err).NotTo(HaveOccurred())
+	again := tr.take()
+	g.Expect(again.items).To(HaveLen(2))
+	g.Expect(tr.settle(again, held)).To(BeEmpty(), "it is no news")
+
+	newFlusher(away{}, tr, tr.config, nil).report(t.Context(), errors.New("connection refused"))
+	tr.offer(k, obj, tr.seen())
+	g.Expect(tr.take().items).To(HaveLen(2), "whatever comes back may be a newer release")
 }
 
 func TestBreakerBacksOffUpToItsCap(t *testing.T) {

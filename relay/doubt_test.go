@@ -78,6 +78,32 @@ func TestAnOutageBeginsWithDoubt(t *testing.T) {
 	g.Expect(tr.take().items).To(HaveLen(2), "they are sent once more")
 }
 
+func TestInDoubtNobodyStandsTwiceInLine(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{BatchRows: 1})
+	obj := resource(t, 3, false, true, false)
+	tr.offer(k, obj, tr.seen())
+	tr.settle(tr.take(), stored(1))
+	tr.settleInDoubt(tr.take(), stored(1))
+	tr.offer(k, obj, tr.seen())
+	g.Expect(tr.dirty).To(HaveLen(1))
+}
+
+// Entries 1 and 2 are durable and still stand in the resource; the outage begins while 3 is under way. The probe carries 3 alone, and 2 is sent a moment later.
+func TestWhatWasCutAtADoubtedWatermarkAsksForNothing(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	tr.offer(k, resource(t, 2, false, true, false), tr.seen())
+	tr.settle(tr.take(), stored(2))
+	tr.offer(k, resource(t, 3, false, true, false), tr.seen())
+	f := newFlusher(away{}, tr, tr.config, nil)
+	_, err := f.runOnce(t.Context())
+	f.report(t.Context(), err)
+	probe := tr.take()
+	g.Expect(probe.sequences()).To(Equal([]int64{3}))
+	g.Expect(probe.items[0].AskPrevious).To(BeFalse())
+}
+
 func TestABreakerDoesNotStayOpenWithNothingToProbeWith(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})

@@ -53,7 +53,7 @@ func (f *flusher) Start(ctx context.Context) error {
 	}
 	if departed > 0 {
 		departedEntries.WithLabelValues("dropped").Add(float64(departed))
-		logf.FromContext(ctx).Error(nil, "Stopping with entries of resources that vanished: these are lost. `holdfast verify` will report the records", "entries", departed)
+		logf.FromContext(ctx).Error(nil, "Stopping with entries of resources that vanished: these are lost, unless they were durable before the store went away. `holdfast verify` will report the records", "entries", departed)
 	}
 	return nil
 }
@@ -99,13 +99,14 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	if err == nil && len(outcomes) != len(flight.items) {
 		err = fmt.Errorf("the store answered %d outcomes for %d entries", len(outcomes), len(flight.items))
 	}
-	seconds := f.config.Clock.Since(start).Seconds()
+	took := f.config.Clock.Since(start)
 	if err != nil {
-		flushSeconds.WithLabelValues("error").Observe(seconds)
-		f.tracker.back(flight, errors.Is(err, context.DeadlineExceeded))
+		flushSeconds.WithLabelValues("error").Observe(took.Seconds())
+		// A store has limits of its own, which end before ours: a statement_timeout, the time that a service gives its transaction.
+		f.tracker.back(flight, errors.Is(err, context.DeadlineExceeded) || took > f.config.FlushTimeout/2)
 		return len(flight.items), err
 	}
-	flushSeconds.WithLabelValues("ok").Observe(seconds)
+	flushSeconds.WithLabelValues("ok").Observe(took.Seconds())
 	batchRows.Observe(float64(len(flight.items)))
 	settle := f.tracker.settle
 	if f.breaker.reset() {

@@ -63,8 +63,6 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 			refused = err
 		case again:
 			return ctrl.Result{RequeueAfter: recompute}, nil
-		default:
-			k.tracker.released(obj.GetUID())
 		}
 	}
 	if plan.trim {
@@ -76,6 +74,9 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 	}
 	if refused != nil {
 		return ctrl.Result{}, refused
+	}
+	if held := k.tracker.heldFor(obj.GetUID()); held > 0 && (plan.after == 0 || held < plan.after) {
+		plan.after = held
 	}
 	return ctrl.Result{RequeueAfter: plan.after}, nil
 }

@@ -3,6 +3,7 @@ package relay_test
 import (
 	"errors"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -10,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-dev/holdfast/relay"
+	"github.com/holdfast-dev/holdfast/store"
 	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
@@ -64,4 +67,24 @@ func refusedTrim(t *testing.T, h *hooks) {
 	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
 	f.Eventually(f.gone(obj)).Should(BeTrue())
 	f.Expect(f.sequences(obj.UID)()).To(Equal([]int64{1}))
+}
+
+// PostgreSQL ends a statement that takes too long before the relay's own time is over. Half of it would fit.
+func TestWhatTheDatabaseEndsIsHalvedUntilItArrives(t *testing.T) {
+	f := setup(t)
+	execute := func(sql string) {
+		_, err := f.store.DB().ExecContext(ctx, sql)
+		f.Expect(err).NotTo(HaveOccurred())
+	}
+	execute(`CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END'`)
+	execute(`CREATE TRIGGER slow BEFORE INSERT ON notification_audit FOR EACH ROW WHEN (NEW.source_namespace = '` + f.namespace + `') EXECUTE FUNCTION slow()`)
+	t.Cleanup(func() { execute(`DROP TRIGGER slow ON notification_audit`) })
+	impatient, err := store.Open(ctx, env.DatabaseURL, store.Options{StatementTimeout: 600 * time.Millisecond})
+	f.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { impatient.Close() })
+	obj := f.create("slow")
+	f.append(obj, 16, true)
+	f.run(&hooks{Store: impatient}, relay.Config{BatchRows: 16, FlushTimeout: time.Second, MaxBackoff: 100 * time.Millisecond})
+	f.Eventually(f.sequences(obj.UID)).Should(HaveLen(16))
+	f.Eventually(func() []string { return f.live(obj).Finalizers }).Should(BeEmpty())
 }

@@ -19,11 +19,13 @@ type mutant struct {
 	acknowledgesRollback bool
 	// retries: a loop around what appends.
 	retries bool
+	// believesInOutage: what was known to be durable counts while the store is away. believesAfterOutage: also when it is back.
+	believesInOutage, believesAfterOutage bool
 }
 
 // A simulation that finds nothing proves something only if it finds what is there.
 func TestTheSimulationFindsWhatIsMissing(t *testing.T) {
-	const most = 2000
+	const most = 20000
 	for name, m := range map[string]mutant{
 		"a release that tests neither uid nor head": {untested: map[string]bool{"release /metadata/uid": true, "release /status/outbox/headHash": true, "release /status/outbox/closed": true}},
 		"a trim that does not test what is trimmed": {untested: map[string]bool{"trim /status/outbox/persistedSequence": true}},
@@ -33,6 +35,8 @@ func TestTheSimulationFindsWhatIsMissing(t *testing.T) {
 		"a status write without resource version":   {unlocked: true},
 		"a store that acknowledges a rollback":      {acknowledgesRollback: true},
 		"a retry loop around an append":             {retries: true},
+		"an outage that begins without doubt":       {believesInOutage: true},
+		"an outage that ends without doubt":         {believesAfterOutage: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(most) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -271,7 +272,18 @@ func (p *process) reconcile(name string) {
 }
 
 func (p *process) flush() int {
-	n, _ := p.flusher.runOnce(p.sim.ctx)
+	m := p.sim.mutant
+	if m.believesAfterOutage {
+		p.flusher.breaker.reset()
+	}
+	n, err := p.flusher.runOnce(p.sim.ctx)
+	switch {
+	case err == nil:
+	case m.believesInOutage:
+		p.flusher.breaker.trip(err)
+	default:
+		p.flusher.report(p.sim.ctx, err)
+	}
 	return n
 }
 
@@ -281,6 +293,9 @@ type modelStore struct{ p *process }
 // Persist is one transaction, of which the reply may be lost.
 func (m modelStore) Persist(_ context.Context, batch []Item) ([]Outcome, error) {
 	s := m.p.sim
+	if s.down {
+		return nil, errLost
+	}
 	s.meanwhile(m.p)
 	m.p.mayDie()
 	if s.one(10) {
@@ -303,7 +318,10 @@ type rows struct {
 	byID    map[string]string
 	letters map[string]bool
 	durable map[string]bool // by hash
+	log     []logged        // of what became durable, oldest first
 }
+
+type logged struct{ id, hash string }
 
 func (r *rows) persist(s *simulation, batch []Item) []Outcome {
 	outcomes := make([]Outcome, len(batch))
@@ -325,9 +343,31 @@ func (r *rows) persist(s *simulation, batch []Item) []Outcome {
 		if outcomes[i].Result == DeadLettered || outcomes[i].Result == Conflicting {
 			r.letters[item.Entry.ID+" "+item.Entry.Hash] = true
 		}
-		r.durable[item.Entry.Hash] = true
+		if !r.durable[item.Entry.Hash] {
+			r.durable[item.Entry.Hash] = true
+			r.log = append(r.log, logged{id: item.Entry.ID, hash: item.Entry.Hash})
+		}
 	}
 	return outcomes
+}
+
+// lose forgets what became durable after the first so many, if it is among those that may be lost.
+func (r *rows) lose(first int, mayBeLost map[string]bool) (lost int) {
+	kept := slices.Clone(r.log[:first])
+	for _, l := range r.log[first:] {
+		if !mayBeLost[l.hash] {
+			kept = append(kept, l)
+			continue
+		}
+		lost++
+		if r.byID[l.id] == l.hash {
+			delete(r.byID, l.id)
+		}
+		delete(r.letters, l.id+" "+l.hash)
+		delete(r.durable, l.hash)
+	}
+	r.log = kept
+	return lost
 }
 
 // holds counts the rows and dead letters of an entry.

@@ -32,6 +32,7 @@ type simulation struct {
 	mutant    mutant
 	deep      bool // something acts in the middle of something else
 	calm      bool // nothing goes wrong any more
+	down      bool // the store is away
 
 	appended map[types.UID]map[int64]noted
 	appends  map[string]int // by token
@@ -116,6 +117,9 @@ func (s *simulation) run(steps int) (broken string) {
 func (s *simulation) step(p *process) {
 	s.steps++
 	defer s.bury()
+	if !s.deep {
+		s.outage()
+	}
 	name := simulated[s.intn(len(simulated))]
 	switch n := s.intn(100); {
 	case n < 20:
@@ -152,9 +156,53 @@ func (s *simulation) people(name string, n int) {
 		s.server.touch(name, "label")
 	case n < 9:
 		s.server.touch(name, "spec")
-	default:
+	case !s.deep && s.happened[lostByRestore] == 0: // both etcd and the database restored under running managers is more than is promised
 		s.server.restore(name, s.intn(6))
 	}
+}
+
+const lostByRestore = "row lost by a restore"
+
+// outage begins now and then, and ends once every manager has noticed.
+func (s *simulation) outage() {
+	switch {
+	case !s.down:
+		s.down = s.one(80)
+		if s.down {
+			s.happened["outage"]++
+		}
+	case s.calm || s.noticed() && s.intn(4) == 0:
+		s.up()
+	}
+}
+
+// noticed tells whether all managers know that the store is away, or believe nothing of it.
+func (s *simulation) noticed() bool {
+	for _, p := range s.processes {
+		for _, r := range p.kind.tracker.byUID {
+			if p.flusher.breaker.reason() == nil && r.watermark.Sequence != 0 {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// up ends an outage. Now and then the store comes back older: what still stands in a resource that is held may be lost then, and must come again.
+func (s *simulation) up() {
+	s.down = false
+	if !s.noticed() || s.restores > 0 || s.intn(2) == 0 {
+		return
+	}
+	standing := map[string]bool{}
+	for _, obj := range s.server.live {
+		if obj.Status.Outbox != nil && len(obj.Finalizers) > 0 {
+			for _, e := range obj.Status.Outbox.Entries {
+				standing[e.Hash] = true
+			}
+		}
+	}
+	s.happened[lostByRestore] += s.store.lose(s.intn(len(s.store.log)+1), standing)
 }
 
 // meanwhile lets somebody else act in the middle of what p does.
@@ -195,7 +243,8 @@ func (s *simulation) replace(p *process) {
 // settle lets everybody do what is left, with nothing in the way, and asks for what was promised for the end.
 func (s *simulation) settle() {
 	s.calm = true
-	for range 4 {
+	s.outage()
+	for range 6 {
 		for _, p := range s.processes {
 			p.relist()
 			for _, name := range simulated {

@@ -49,18 +49,23 @@ type Item struct {
 
 // NewItem holds an entry to what it claims: its id and its hash must follow from its content. One that was changed by hand is refused.
 func NewItem(s outbox.Source, resourceKind string, e outbox.Entry) Item {
-	i := Item{Source: s, ResourceKind: resourceKind, Entry: e, ID: outbox.ID(s.UID, s.Created, e.Sequence)}
-	text, agrees, err := outbox.Check(s, &e)
+	i := Item{Source: s, ResourceKind: resourceKind, Entry: e}
+	i.check()
+	return i
+}
+
+func (i *Item) check() {
+	i.ID = outbox.ID(i.Source.UID, i.Source.Created, i.Entry.Sequence)
+	text, agrees, err := outbox.Check(i.Source, &i.Entry)
 	switch {
 	case err != nil:
-		text, i.Refused = e.Record.Raw, err.Error()
+		text, i.Refused = i.Entry.Record.Raw, err.Error()
 	case !agrees:
 		i.Refused = "the entry's hash does not agree with its content: it was changed after it was appended"
-	case e.ID != i.ID:
-		i.Refused = "the entry's id " + e.ID + " does not follow from uid and sequence"
+	case i.Entry.ID != i.ID:
+		i.Refused = "the entry's id " + i.Entry.ID + " does not follow from uid and sequence"
 	}
 	i.Canonical = text
-	return i
 }
 
 // ByID compares items by their ids: one order for all writers, so that two of them cannot deadlock.

@@ -31,6 +31,9 @@ type tracker struct {
 	wake       chan struct{} // capacity 1: there is something dirty
 	// halvings of the batches' bounds, see back.
 	halvings int
+	// arrived is true when the last flight did, and tooMuch when one was late after one that arrived.
+	arrived bool
+	tooMuch time.Time
 	// onHold are resources whose reconciles wait for the backlog, since holdingSince.
 	onHold       []*tracked
 	holdingSince time.Time
@@ -50,9 +53,10 @@ type tracked struct {
 	flying int64
 	// asked is true once the store was asked for the entry before the first that it was sent.
 	asked bool
-	// held is the hash of an entry whose schema version is unknown; nothing from there on is sent while it is pending.
-	held     string
-	departed bool
+	// held is the hash of an entry whose schema version the store does not know; nothing from there on is sent until then, when it may be a newer release.
+	held      string
+	heldUntil time.Time
+	departed  bool
 	// prompt is true when something is due as soon as the entries are durable. An open record below the soft limit waits for its controller's next write, or
 	// for quiet.
 	prompt bool
@@ -117,15 +121,18 @@ func (t *tracker) see(k *kindReconciler, obj outbox.Object) *tracked {
 	r.pending, r.whole = o.Above(r.watermark), r.watermark.Sequence == 0
 	r.prompt = o != nil && (o.Closed || t.config.Limits.AboveSoft(o.Entries))
 	r.deleting = obj.GetDeletionTimestamp() != nil && controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
-	if n := len(r.sendable()); n > 0 && r.pending[n-1].Sequence > r.flying {
+	if n := len(t.sendable(r)); n > 0 && r.pending[n-1].Sequence > r.flying {
 		t.queue(obj.GetUID(), r)
 	}
 	return r
 }
 
+// heldFor is how long an entry of an unknown schema version waits until the store is asked again.
+const heldFor = 5 * time.Minute
+
 // sendable are the pending entries before the first that is held.
-func (r *tracked) sendable() []outbox.Entry {
-	if r.held == "" {
+func (t *tracker) sendable(r *tracked) []outbox.Entry {
+	if r.held == "" || !t.config.Clock.Now().Before(r.heldUntil) {
 		return r.pending
 	}
 	n := slices.IndexFunc(r.pending, func(e outbox.Entry) bool { return e.Hash == r.held })
@@ -176,7 +183,7 @@ func (t *tracker) depart(ctx context.Context, k *kindReconciler, obj outbox.Obje
 
 // bury forgets a departed resource once nothing more of it can be sent.
 func (t *tracker) bury(uid types.UID, r *tracked) {
-	if r.flying > 0 || len(r.sendable()) > 0 {
+	if r.flying > 0 || len(t.sendable(r)) > 0 {
 		return
 	}
 	t.departed -= len(r.pending)
@@ -184,13 +191,14 @@ func (t *tracker) bury(uid types.UID, r *tracked) {
 	delete(t.byUID, uid)
 }
 
-// released notes that a deletion no longer waits for us.
-func (t *tracker) released(uid types.UID) {
+// heldFor is how long an entry of the resource is still held, zero if none is.
+func (t *tracker) heldFor(uid types.UID) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r := t.byUID[uid]; r != nil {
-		r.deleting = false
+	if r := t.byUID[uid]; r != nil && len(t.sendable(r)) < len(r.pending) {
+		return r.heldUntil.Sub(t.config.Clock.Now())
 	}
+	return 0
 }
 
 func (t *tracker) wrote(obj outbox.Object) {
@@ -199,6 +207,7 @@ func (t *tracker) wrote(obj outbox.Object) {
 	if r := t.byUID[obj.GetUID()]; r != nil {
 		r.written, r.writtenAt = obj.GetResourceVersion(), t.config.Clock.Now()
 		r.vanished = obj.GetDeletionTimestamp() != nil && len(obj.GetFinalizers()) == 0
+		r.deleting = r.deleting && controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
 	}
 }
 
@@ -220,8 +229,7 @@ func (t *tracker) stale(obj outbox.Object) bool {
 // flight is one batch under way.
 type flight struct {
 	items []Item
-	to    map[types.UID]int64 // newest sequence of each resource in it
-	// whole are the resources of which it begins with the first entry that stood in them.
+	// whole has each resource in it: true if it begins with the first entry that stood in the resource.
 	whole map[types.UID]bool
 }
 
@@ -230,11 +238,7 @@ func (t *tracker) take() flight {
 	f := t.next()
 	// Outside the lock, since controllers ask for watermarks meanwhile; on all processors, since the database has nothing to do meanwhile.
 	// A few rows, as most flushes are, stay in one goroutine.
-	workqueue.ParallelizeUntil(context.Background(), runtime.GOMAXPROCS(0), len(f.items), func(i int) {
-		ask := f.items[i].AskPrevious
-		f.items[i] = NewItem(f.items[i].Source, f.items[i].ResourceKind, f.items[i].Entry)
-		f.items[i].AskPrevious = ask
-	}, workqueue.WithChunkSize(50))
+	workqueue.ParallelizeUntil(context.Background(), runtime.GOMAXPROCS(0), len(f.items), func(i int) { f.items[i].check() }, workqueue.WithChunkSize(50))
 	slices.SortFunc(f.items, ByID)
 	return f
 }
@@ -242,7 +246,7 @@ func (t *tracker) take() flight {
 func (t *tracker) next() flight {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f := flight{to: map[types.UID]int64{}, whole: map[types.UID]bool{}}
+	f := flight{whole: map[types.UID]bool{}}
 	bytes, left := 0, []types.UID(nil)
 	mostRows, mostBytes := max(1, t.config.BatchRows>>t.halvings), max(1, t.config.BatchBytes>>t.halvings)
 	for i, uid := range t.dirty {
@@ -250,17 +254,15 @@ func (t *tracker) next() flight {
 		if r == nil || !r.dirty {
 			continue
 		}
-		entries := r.sendable()
+		entries := t.sendable(r)
 		n := 0
 		for n < len(entries) && len(f.items) < mostRows && (bytes < mostBytes || len(f.items) == 0) {
-			ask := n == 0 && !r.asked && entries[n].Sequence > 1
+			// Of what was cut at a watermark that nobody believes any more, the one before may be sent a moment later.
+			ask := n == 0 && !r.asked && r.whole && entries[n].Sequence > 1
 			f.items = append(f.items, Item{Source: r.source, ResourceKind: r.kind.kind, Entry: entries[n], AskPrevious: ask})
 			bytes += outbox.Size(entries[n : n+1])
-			f.to[uid], f.whole[uid] = entries[n].Sequence, r.whole
+			r.flying, f.whole[uid] = entries[n].Sequence, r.whole
 			n++
-		}
-		if n > 0 {
-			r.flying = f.to[uid]
 		}
 		if n < len(entries) {
 			left = t.dirty[i:]
@@ -286,21 +288,17 @@ func (t *tracker) settle(f flight, outcomes []Outcome) (held []outbox.Source) {
 func (t *tracker) settleInDoubt(f flight, outcomes []Outcome) (held []outbox.Source) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	before := map[types.UID]bool{}
-	for uid, r := range t.byUID {
-		before[uid] = r.whole
-	}
 	held = t.settled(f, outcomes)
 	for uid, r := range t.byUID {
-		whole := before[uid]
-		if _, flew := f.to[uid]; flew {
-			whole = f.whole[uid]
+		whole, flew := f.whole[uid]
+		if !flew {
+			whole = r.whole
 		}
 		if !whole {
 			t.forget(r)
 			if !r.departed {
 				// They were cut at the old watermark. The next flight would carry them alone, and its watermark would cover what stands before them.
-				r.pending, r.dirty = nil, false
+				r.pending = nil
 			}
 		}
 	}
@@ -318,7 +316,7 @@ func (t *tracker) doubt() {
 
 // forget forgets what the store is said to hold of a resource, and has it offered anew, whole.
 func (t *tracker) forget(r *tracked) {
-	r.asked = false
+	r.asked, r.held = false, ""
 	if !r.departed {
 		r.watermark = outbox.Watermark{}
 		r.trigger(0)
@@ -326,8 +324,11 @@ func (t *tracker) forget(r *tracked) {
 }
 
 func (t *tracker) settled(f flight, outcomes []Outcome) (held []outbox.Source) {
-	t.halvings = max(0, t.halvings-1)
 	now := t.config.Clock.Now()
+	t.arrived = true
+	if t.halvings > 0 && now.Sub(t.tooMuch) > regrow {
+		t.halvings--
+	}
 	type end struct {
 		watermark outbox.Watermark
 		held      string
@@ -345,7 +346,6 @@ func (t *tracker) settled(f flight, outcomes []Outcome) (held []outbox.Source) {
 		case e.held != "":
 		case !outcomes[i].Durable():
 			e.held = item.Entry.Hash
-			held = append(held, item.Source)
 		default:
 			e.watermark = outbox.Watermark{Sequence: item.Entry.Sequence, Hash: item.Entry.Hash, Time: now}
 		}
@@ -359,7 +359,10 @@ func (t *tracker) settled(f flight, outcomes []Outcome) (held []outbox.Source) {
 		r.flying = 0
 		r.asked = r.asked || e.watermark.Sequence > 0
 		if e.held != "" {
-			r.held = e.held
+			if e.held != r.held { // or it is no news
+				held = append(held, r.source)
+			}
+			r.held, r.heldUntil = e.held, now.Add(heldFor)
 		}
 		t.advance(uid, r, e.watermark)
 	}
@@ -401,7 +404,7 @@ func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 		r.watermark, r.whole = w, false
 		r.pending = (&outbox.Outbox{Entries: r.pending}).Above(w)
 	}
-	if len(r.sendable()) > 0 {
+	if len(t.sendable(r)) > 0 {
 		t.queue(uid, r)
 	}
 	if !r.departed {
@@ -424,15 +427,23 @@ func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 // mostHalvings bounds how far batches shrink: to a thousandth.
 const mostHalvings = 10
 
+// regrow is how long batches stay small after one was late and smaller ones were not: the store is slow, not away. Each try at a larger one may end as an outage, after
+// which nothing is believed, so what waits to be released (mostHeld) must come before it.
+const regrow = 4 * mostHeld
+
 // back returns a flight that failed to the front of the line. One that took too long is halved: behind a slow link, all of it would never arrive in time.
 func (t *tracker) back(f flight, late bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if late {
 		t.halvings = min(t.halvings+1, mostHalvings)
+		if t.arrived {
+			t.tooMuch = t.config.Clock.Now()
+		}
 	}
+	t.arrived = false
 	var again []types.UID
-	for uid := range f.to {
+	for uid := range f.whole {
 		r := t.byUID[uid]
 		if r == nil {
 			continue

@@ -215,7 +215,7 @@ func (m *model) Settle(t *rapid.T) {
 	f := *m.flight
 	m.flight = nil
 	m.tracker.settle(f, outcomes)
-	for uid := range f.to {
+	for uid := range f.whole {
 		if m.gone[uid] && m.tracker.byUID[uid] == nil {
 			m.excuseAll(uid)
 		}
@@ -278,7 +278,7 @@ func (m *model) Check(t *rapid.T) {
 		if r.dirty && at[uid] != 1 {
 			t.Fatalf("%s is dirty and stands %d times in line", uid, at[uid])
 		}
-		if n := len(r.sendable()); n > 0 && !r.dirty && r.flying == 0 {
+		if n := len(tr.sendable(r)); n > 0 && !r.dirty && r.flying == 0 {
 			t.Fatalf("%s has %d entries to send, and nobody will", uid, n)
 		}
 		if r.flying > 0 && m.flight == nil {

@@ -49,10 +49,10 @@ func (s *Store) Preview(ctx context.Context, items []relay.Item) ([]relay.Outcom
 
 // persist is Persist with a last step in the same transaction. If that returns errRollback, nothing stays, and the outcomes are what would have been.
 func (s *Store) persist(ctx context.Context, items []relay.Item, last func(context.Context, bun.Tx, []relay.Outcome) error) ([]relay.Outcome, error) {
-	planned := s.plan(items)
-	if len(planned.rows) == 0 && len(planned.letters) == 0 {
-		return planned.outcomes, nil
+	if len(items) == 0 {
+		return []relay.Outcome{}, nil
 	}
+	planned := s.plan(items) // where all of it is held, the transaction still tells whether the database is there
 	careful := false
 	for attempt := 1; ; attempt++ {
 		b := planned.copy()

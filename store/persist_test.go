@@ -291,3 +291,16 @@ func TestTheContextBoundsTheWhole(t *testing.T) {
 	g.Expect(lock.Rollback()).To(Succeed())
 	g.Expect(results(persist(t, s, batch))).To(Or(Equal(repeat(relay.Stored, 1)), Equal(repeat(relay.Present, 1))))
 }
+
+// A relay takes the store for back when Persist succeeds.
+func TestEntriesThatAreHeldNeedTheDatabaseToo(t *testing.T) {
+	g := NewWithT(t)
+	s, err := Open(t.Context(), "postgres://nobody@127.0.0.1:1/none", Options{})
+	g.Expect(err).NotTo(HaveOccurred())
+	defer s.Close()
+	batch := notifications(t, 1)
+	batch[0].Entry.SchemaVersion = outbox.SchemaVersion + 1
+	_, err = s.Persist(t.Context(), batch)
+	g.Expect(err).To(HaveOccurred())
+	g.Expect(s.Persist(t.Context(), nil)).To(BeEmpty(), "of nothing, nothing is asked")
+}

@@ -1,0 +1,106 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	testclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// narrow is a store that takes so many rows in five seconds, and no more in any time.
+type narrow struct {
+	rows  int
+	clock *testclock.FakeClock
+	// ends is how it ends what is too much, and when.
+	ends  error
+	after time.Duration
+	late  int
+	has   map[string]bool
+}
+
+func (s *narrow) Persist(_ context.Context, batch []Item) ([]Outcome, error) {
+	if len(batch) > s.rows {
+		s.clock.Step(s.after)
+		s.late++
+		return nil, s.ends
+	}
+	s.clock.Step(5 * time.Second)
+	for _, i := range batch {
+		s.has[i.ID] = true
+	}
+	return stored(len(batch)), nil
+}
+
+// Each late flight is an outage, after which nothing is believed: a batch that grew again at once would forget what the one before had brought home, for ever.
+func TestBehindASlowStoreEverythingArrives(t *testing.T) {
+	for name, s := range map[string]narrow{
+		"that answers too late":                   {ends: context.DeadlineExceeded, after: 15 * time.Second},
+		"that ends what takes too long by itself": {ends: errors.New("canceling statement due to statement timeout"), after: 10 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			s.clock, s.rows, s.has = testclock.NewFakeClock(begin), 3, map[string]bool{}
+			tr, k := tracking(Config{BatchRows: 16, Clock: s.clock})
+			obj := resource(t, 12, false, true, false)
+			f := newFlusher(&s, tr, tr.config, nil)
+			for range 20 {
+				tr.offer(k, obj, tr.seen())
+				if _, err := f.runOnce(t.Context()); err != nil {
+					f.report(t.Context(), err)
+				}
+			}
+			g.Expect(s.has).To(HaveLen(12))
+			g.Expect(s.late).To(BeNumerically("<=", 4), "16, 8, 4, and 4 once more")
+		})
+	}
+}
+
+// More resources than a batch holds: their trims and releases wait, and must come before the next outage.
+func TestABacklogBehindASlowStoreIsReleased(t *testing.T) {
+	g := NewWithT(t)
+	s := &narrow{rows: 12, clock: testclock.NewFakeClock(begin), ends: context.DeadlineExceeded, after: 15 * time.Second, has: map[string]bool{}}
+	tr, k := tracking(Config{BatchRows: 16, Clock: s.clock})
+	q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
+	defer q.ShutDown()
+	g.Expect(k.takeQueue(t.Context(), q)).To(Succeed())
+	live := map[string]*v1alpha1.NotificationRequest{}
+	for i := range 400 {
+		obj := resource(t, 0, true, true, true)
+		obj.Name, obj.UID = fmt.Sprintf("n%d", i), types.UID(fmt.Sprintf("u%d", i))
+		next, _, err := outbox.Append(nil, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"i": i}, Final: true}, begin, outbox.DefaultLimits())
+		g.Expect(err).NotTo(HaveOccurred())
+		obj.Status.Outbox = next
+		live[obj.Name] = obj
+		tr.offer(k, obj, tr.seen())
+	}
+	f := newFlusher(s, tr, tr.config, nil)
+	for flushes := 0; len(live) > 0; flushes++ {
+		g.Expect(flushes).To(BeNumerically("<", 200), "%d are still held", len(live))
+		if _, err := f.runOnce(t.Context()); err != nil {
+			s.clock.Step(f.report(t.Context(), err))
+		}
+		for q.Len() > 0 { // what is due at once
+			request, _ := q.Get()
+			q.Done(request)
+			obj := live[request.Name]
+			if obj == nil {
+				continue
+			}
+			tr.offer(k, obj, tr.seen())
+			if decide(obj, tr.watermark(obj.UID), tr.config, s.clock.Now()).release {
+				delete(live, request.Name)
+				tr.depart(t.Context(), k, obj)
+			}
+		}
+	}
+}
