@@ -23,21 +23,25 @@ func latency(ctx context.Context, b *bench) error {
 		return err
 	}
 	b.report.add("latency", "plain rate, 16 writers", "writes/s", "", o.perSecond)
-	for _, percent := range []int{10, 50, 90} {
-		rate := o.perSecond * float64(percent) / 100
-		took, late, err := b.openLoop(ctx, rate, time.Duration(b.size(10))*time.Second)
-		if err != nil {
-			return err
+	for _, c := range []struct {
+		percent, rounds int
+		p50, p99        string
+	}{{percent: 10, rounds: 1}, {percent: 50, rounds: 5, p50: "<= 5", p99: "<= 50"}, {percent: 90, rounds: 1}} {
+		// The tail is the API server's garbage collection, of which ten seconds see two or three: one round says little of it.
+		var p50, p99, most, late sample
+		for range b.rounds(c.rounds) {
+			took, sentLate, err := b.openLoop(ctx, o.perSecond*float64(c.percent)/100, time.Duration(b.size(10))*time.Second)
+			if err != nil {
+				return err
+			}
+			p50, p99, most = append(p50, took.percentile(50)), append(p99, took.percentile(99)), append(most, took.percentile(100))
+			late = append(late, sentLate.percentile(99))
 		}
-		p50, p99 := "", ""
-		if percent == 50 {
-			p50, p99 = "<= 5", "<= 50"
-		}
-		name := fmt.Sprintf("at %d %% of it: ", percent)
-		b.report.add("latency", name+"answer → row, p50", "ms", p50, took.percentile(50))
-		b.report.add("latency", name+"answer → row, p99", "ms", p99, took.percentile(99))
-		b.report.add("latency", name+"answer → row, max", "ms", "", took.percentile(100))
-		b.report.add("latency", name+"writes sent late, p99", "ms", "", late.percentile(99))
+		name := fmt.Sprintf("at %d %% of it: ", c.percent)
+		b.report.add("latency", name+"answer → row, p50", "ms", c.p50, p50...)
+		b.report.add("latency", name+"answer → row, p99", "ms", c.p99, p99...)
+		b.report.add("latency", name+"answer → row, max", "ms", "", most...)
+		b.report.add("latency", name+"writes sent late, p99", "ms", "", late...)
 	}
 	return nil
 }
