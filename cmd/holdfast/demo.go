@@ -30,7 +30,7 @@ rejects, and one whose repair fails and is rolled back. In the middle PostgreSQL
 programs that have no resources are posted, each twice, and are one row each.
 An independent witness counts every audit entry, and at the end the tables must hold each of them exactly once.
 
-It takes about two minutes; the first time some more, to get the servers. Nothing of it remains. An inherited KUBECONFIG and HOLDFAST_* are ignored.
+It takes about a minute; the first time some more, to get the servers. Nothing of it remains. An inherited KUBECONFIG and HOLDFAST_* are ignored.
 
 The exit status is 0 when nothing was lost and nothing is there twice, 1 when something was or when a step failed, and 130 after an interruption.`,
 		Example: `  holdfast demo

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"runtime"
 	"strconv"
 	"strings"
@@ -35,7 +36,7 @@ func (m machine) String() string {
 }
 
 func describeMachine(ctx context.Context, env *testenv.Env) (machine, error) {
-	m := machine{Cores: runtime.NumCPU(), Go: runtime.Version(), Processor: field("/proc/cpuinfo", "model name"), Kernel: line("/proc/sys/kernel/osrelease")}
+	m := machine{Cores: runtime.NumCPU(), Go: runtime.Version(), Processor: field("/proc/cpuinfo", "model name"), Kernel: regexp.MustCompile(`^\d+\.\d+`).FindString(line("/proc/sys/kernel/osrelease"))}
 	kib, _, _ := strings.Cut(field("/proc/meminfo", "MemTotal"), " ")
 	n, _ := strconv.ParseFloat(kib, 64)
 	m.MemoryGiB = n / (1 << 20)
