@@ -294,7 +294,7 @@ func TestWhatIsHeldIsSentAgainLater(t *testing.T) {
 	g.Expect(tr.settle(tr.take(), held)).To(HaveLen(1))
 	result, err := k.Reconcile(t.Context(), reconcile.Request{})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(result.RequeueAfter).To(Equal(heldFor))
+	g.Expect(result.RequeueAfter).To(Equal(askAgainAfter))
 	g.Expect(tr.take().items).To(BeEmpty())
 
 	clock.Step(result.RequeueAfter)
@@ -307,6 +307,66 @@ func TestWhatIsHeldIsSentAgainLater(t *testing.T) {
 	newFlusher(away{}, tr, tr.config, nil).report(t.Context(), errors.New("connection refused"))
 	tr.offer(k, obj, tr.seen())
 	g.Expect(tr.take().items).To(HaveLen(2), "whatever comes back may be a newer release")
+}
+
+// holding is a store of an older release, which has lost the entry before.
+type holding struct{}
+
+func (holding) Persist(_ context.Context, batch []Item) ([]Outcome, error) {
+	outcomes := make([]Outcome, len(batch))
+	for i := range batch {
+		outcomes[i] = Outcome{Result: Held, PreviousMissing: batch[i].AskPrevious}
+	}
+	return outcomes, nil
+}
+
+func TestWhatIsHeldTellsOfAGapOnce(t *testing.T) {
+	g := NewWithT(t)
+	clock := testclock.NewFakeClock(begin)
+	tr, k := tracking(Config{Clock: clock})
+	obj := resource(t, 3, false, true, false)
+	obj.Status.Outbox.Entries = obj.Status.Outbox.Entries[2:]
+	f, before := newFlusher(holding{}, tr, tr.config, nil), testutil.ToFloat64(gaps.WithLabelValues("NotificationRequest"))
+	for range 3 {
+		tr.offer(k, obj, tr.seen())
+		g.Expect(f.runOnce(t.Context())).To(Equal(1))
+		clock.Step(askAgainAfter)
+	}
+	g.Expect(testutil.ToFloat64(gaps.WithLabelValues("NotificationRequest")) - before).To(Equal(1.0))
+}
+
+// ticking is a clock on which each look takes a moment.
+type ticking struct{ *testclock.FakeClock }
+
+func (c ticking) Now() time.Time {
+	c.Step(time.Microsecond)
+	return c.FakeClock.Now()
+}
+
+func TestWhatIsHeldIsNotForgottenWhenItsTimeEndsBetweenTwoLooks(t *testing.T) {
+	g := NewWithT(t)
+	for before := time.Duration(0); before < 5*time.Microsecond; before += time.Microsecond / 2 {
+		clock := ticking{testclock.NewFakeClock(begin)}
+		tr, k := tracking(Config{Clock: clock})
+		k.newObject = func() outbox.Object { return &v1alpha1.NotificationRequest{} }
+		obj := resource(t, 1, false, true, false)
+		k.client = interceptor.NewClient(nil, interceptor.Funcs{Get: func(_ context.Context, _ client.WithWatch, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+			obj.DeepCopyInto(into.(*v1alpha1.NotificationRequest))
+			return nil
+		}})
+		tr.offer(k, obj, tr.seen())
+		tr.settle(tr.take(), []Outcome{{Result: Held}})
+		clock.SetTime(tr.byUID["u"].heldUntil.Add(-before))
+		result, err := k.Reconcile(t.Context(), reconcile.Request{})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(result.RequeueAfter > 0 || tr.byUID["u"].dirty).To(BeTrue(), "%s before the end: neither in line nor looked at again", before)
+
+		clock.SetTime(tr.byUID["u"].heldUntil.Add(-before))
+		tr.depart(t.Context(), k, obj)
+		if r := tr.byUID["u"]; r != nil {
+			g.Expect(r.dirty).To(BeTrue(), "%s before the end: kept, and in no line", before)
+		}
+	}
 }
 
 func TestBreakerBacksOffUpToItsCap(t *testing.T) {

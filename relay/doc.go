@@ -21,8 +21,8 @@
 //
 // While the store is away one breaker holds all flushing back, with a jittered backoff of at most 15 s (longer if the store asks for it) and one probe at a time; work goes on, and outboxes
 // fill up to their limits. A bad entry goes to the store's dead letters in the same transaction as its neighbours' rows. An entry whose schema version is unknown
-// stays pending, and those behind it too; the store is asked again every five minutes. A flight that is late, by the relay's clock or by a limit of the store's own, is halved, down to single
-// entries; where smaller ones arrive the store is slow, not away, and they stay small for two minutes before a larger one is tried. A resource that vanishes with undrained entries (its finalizer was stripped) is drained from
+// stays pending, and those behind it too; the store is asked again every five minutes. A flight that is late, by the relay's clock or by a limit of the store's own, is halved, down to a
+// thousandth. If smaller ones arrive, and the next larger one is late again, the store is slow, not away: they stay small for two minutes before a larger one is tried. A resource that vanishes with undrained entries (its finalizer was stripped) is drained from
 // memory; what a stopped process misses of such resources cannot be saved, and `holdfast verify` reports it.
 //
 // A store may come back older than it was (a restored backup, a failover). When an outage begins the relay forgets its watermarks, so that nothing is let go meanwhile and

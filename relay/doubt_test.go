@@ -104,6 +104,21 @@ func TestWhatWasCutAtADoubtedWatermarkAsksForNothing(t *testing.T) {
 	g.Expect(probe.items[0].AskPrevious).To(BeFalse())
 }
 
+// What has departed is offered by nobody again: if the store that comes back has lost 2, this is the last that can tell.
+func TestWhatDepartedAsksAfterAnOutage(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	tr.offer(k, resource(t, 2, false, true, false), tr.seen())
+	tr.settle(tr.take(), stored(2))
+	tr.depart(t.Context(), k, resource(t, 3, false, true, false))
+	f := newFlusher(away{}, tr, tr.config, nil)
+	_, err := f.runOnce(t.Context())
+	f.report(t.Context(), err)
+	probe := tr.take()
+	g.Expect(probe.sequences()).To(Equal([]int64{3}))
+	g.Expect(probe.items[0].AskPrevious).To(BeTrue())
+}
+
 func TestABreakerDoesNotStayOpenWithNothingToProbeWith(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})

@@ -75,8 +75,8 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 	if refused != nil {
 		return ctrl.Result{}, refused
 	}
-	if held := k.tracker.heldFor(obj.GetUID()); held > 0 && (plan.after == 0 || held < plan.after) {
-		plan.after = held
+	if again := k.tracker.askAgain(obj.GetUID()); again > 0 && (plan.after == 0 || again < plan.after) {
+		plan.after = again
 	}
 	return ctrl.Result{RequeueAfter: plan.after}, nil
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// narrow is a store that takes so many rows in five seconds, and no more in any time.
+// narrow is a store that takes up to so many rows at once, in five seconds, and more in no time.
 type narrow struct {
 	rows  int
 	clock *testclock.FakeClock
@@ -102,5 +102,62 @@ func TestABacklogBehindASlowStoreIsReleased(t *testing.T) {
 				tr.depart(t.Context(), k, obj)
 			}
 		}
+	}
+}
+
+// hangs is a store that takes everything at once but now and then, when it does not answer to anything.
+type hangs struct {
+	clock *testclock.FakeClock
+	at    func(since time.Duration) bool
+}
+
+func (s hangs) Persist(_ context.Context, batch []Item) ([]Outcome, error) {
+	if s.at(s.clock.Since(begin)) {
+		s.clock.Step(15 * time.Second)
+		return nil, context.DeadlineExceeded
+	}
+	s.clock.Step(5 * time.Millisecond)
+	return stored(len(batch)), nil
+}
+
+// Small batches mend nothing of that, and must not remain.
+func TestAStoreThatHangsGetsLargeBatchesAgain(t *testing.T) {
+	for name, at := range map[string]func(time.Duration) bool{
+		"for a moment in each minute": func(since time.Duration) bool { return since%time.Minute < time.Second },
+		"for a minute and a half":     func(since time.Duration) bool { return since < 90*time.Second },
+		"for ten minutes":             func(since time.Duration) bool { return since < 10*time.Minute },
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			s := hangs{clock: testclock.NewFakeClock(begin), at: at}
+			tr, k := tracking(Config{Clock: s.clock})
+			tr.arrived = 3 // before it hung
+			f := newFlusher(s, tr, tr.config, nil)
+			some := func(n int) {
+				for i := range n {
+					obj := resource(t, 1, false, true, false)
+					obj.UID = types.UID(fmt.Sprintf("u%d-%s", i, s.clock.Now()))
+					tr.offer(k, obj, tr.seen())
+				}
+			}
+			for s.clock.Since(begin) < 11*time.Minute {
+				some(20)
+				if _, err := f.runOnce(t.Context()); err != nil {
+					s.clock.Step(f.report(t.Context(), err))
+				}
+				s.clock.Step(500 * time.Millisecond)
+			}
+			some(1000)
+			arrived := 0
+			for flights := 0; arrived < 1000; flights++ {
+				g.Expect(flights).To(BeNumerically("<", 15), "%d of 1,000 have arrived, halved %d times", arrived, tr.halvings)
+				n, err := f.runOnce(t.Context())
+				if err != nil {
+					s.clock.Step(f.report(t.Context(), err))
+					continue
+				}
+				arrived += n
+			}
+		})
 	}
 }

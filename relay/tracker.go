@@ -31,9 +31,9 @@ type tracker struct {
 	wake       chan struct{} // capacity 1: there is something dirty
 	// halvings of the batches' bounds, see back.
 	halvings int
-	// arrived is true when the last flight did, and tooMuch when one was late after one that arrived.
-	arrived bool
-	tooMuch time.Time
+	// arrived is the number of rows of the last flight, if it arrived; outgrown is the time at which a larger one was late next.
+	arrived  int
+	outgrown time.Time
 	// onHold are resources whose reconciles wait for the backlog, since holdingSince.
 	onHold       []*tracked
 	holdingSince time.Time
@@ -53,7 +53,7 @@ type tracked struct {
 	flying int64
 	// asked is true once the store was asked for the entry before the first that it was sent.
 	asked bool
-	// held is the hash of an entry whose schema version the store does not know; nothing from there on is sent until then, when it may be a newer release.
+	// held is the hash of an entry whose schema version the store does not know. Nothing from there on is sent before heldUntil: by then the store may be a newer release.
 	held      string
 	heldUntil time.Time
 	departed  bool
@@ -103,11 +103,11 @@ func (t *tracker) offer(k *kindReconciler, obj outbox.Object, seen int) bool {
 	if seen != t.departures {
 		return false
 	}
-	t.see(k, obj)
+	t.see(k, obj, t.config.Clock.Now())
 	return true
 }
 
-func (t *tracker) see(k *kindReconciler, obj outbox.Object) *tracked {
+func (t *tracker) see(k *kindReconciler, obj outbox.Object, now time.Time) *tracked {
 	o := obj.GetOutbox()
 	r := t.byUID[obj.GetUID()]
 	if r == nil {
@@ -121,18 +121,18 @@ func (t *tracker) see(k *kindReconciler, obj outbox.Object) *tracked {
 	r.pending, r.whole = o.Above(r.watermark), r.watermark.Sequence == 0
 	r.prompt = o != nil && (o.Closed || t.config.Limits.AboveSoft(o.Entries))
 	r.deleting = obj.GetDeletionTimestamp() != nil && controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
-	if n := len(t.sendable(r)); n > 0 && r.pending[n-1].Sequence > r.flying {
+	if n := len(r.sendable(now)); n > 0 && r.pending[n-1].Sequence > r.flying {
 		t.queue(obj.GetUID(), r)
 	}
 	return r
 }
 
-// heldFor is how long an entry of an unknown schema version waits until the store is asked again.
-const heldFor = 5 * time.Minute
+// askAgainAfter is how long an entry of an unknown schema version waits until it is sent again.
+const askAgainAfter = 5 * time.Minute
 
 // sendable are the pending entries before the first that is held.
-func (t *tracker) sendable(r *tracked) []outbox.Entry {
-	if r.held == "" || !t.config.Clock.Now().Before(r.heldUntil) {
+func (r *tracked) sendable(now time.Time) []outbox.Entry {
+	if r.held == "" || !now.Before(r.heldUntil) {
 		return r.pending
 	}
 	n := slices.IndexFunc(r.pending, func(e outbox.Entry) bool { return e.Hash == r.held })
@@ -162,7 +162,8 @@ func (t *tracker) depart(ctx context.Context, k *kindReconciler, obj outbox.Obje
 		delete(t.byUID, obj.GetUID())
 		return
 	}
-	r := t.see(k, obj)
+	now := t.config.Clock.Now()
+	r := t.see(k, obj, now)
 	r.deleting = false
 	n := len(r.pending)
 	log := logf.FromContext(ctx).WithValues("kind", k.kind, "resource", r.source.String(), "entries", n)
@@ -177,13 +178,13 @@ func (t *tracker) depart(ctx context.Context, k *kindReconciler, obj outbox.Obje
 		r.departed = true
 		t.departed += n
 		log.Info("A resource vanished with undrained entries; draining them from memory")
-		t.bury(obj.GetUID(), r)
+		t.bury(obj.GetUID(), r, now)
 	}
 }
 
 // bury forgets a departed resource once nothing more of it can be sent.
-func (t *tracker) bury(uid types.UID, r *tracked) {
-	if r.flying > 0 || len(t.sendable(r)) > 0 {
+func (t *tracker) bury(uid types.UID, r *tracked, now time.Time) {
+	if r.flying > 0 || len(r.sendable(now)) > 0 {
 		return
 	}
 	t.departed -= len(r.pending)
@@ -191,14 +192,15 @@ func (t *tracker) bury(uid types.UID, r *tracked) {
 	delete(t.byUID, uid)
 }
 
-// heldFor is how long an entry of the resource is still held, zero if none is.
-func (t *tracker) heldFor(uid types.UID) time.Duration {
+// askAgain is how long until a held entry of the resource is to be offered again, zero if all that is pending is in line or under way.
+func (t *tracker) askAgain(uid types.UID) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if r := t.byUID[uid]; r != nil && len(t.sendable(r)) < len(r.pending) {
-		return r.heldUntil.Sub(t.config.Clock.Now())
+	r := t.byUID[uid]
+	if r == nil || r.held == "" || len(r.pending) == 0 || r.dirty || r.flying > 0 {
+		return 0
 	}
-	return 0
+	return max(time.Millisecond, r.heldUntil.Sub(t.config.Clock.Now()))
 }
 
 func (t *tracker) wrote(obj outbox.Object) {
@@ -229,6 +231,8 @@ func (t *tracker) stale(obj outbox.Object) bool {
 // flight is one batch under way.
 type flight struct {
 	items []Item
+	// full is true when more was in line than the bounds let into it.
+	full bool
 	// whole has each resource in it: true if it begins with the first entry that stood in the resource.
 	whole map[types.UID]bool
 }
@@ -246,7 +250,7 @@ func (t *tracker) take() flight {
 func (t *tracker) next() flight {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	f := flight{whole: map[types.UID]bool{}}
+	f, now := flight{whole: map[types.UID]bool{}}, t.config.Clock.Now()
 	bytes, left := 0, []types.UID(nil)
 	mostRows, mostBytes := max(1, t.config.BatchRows>>t.halvings), max(1, t.config.BatchBytes>>t.halvings)
 	for i, uid := range t.dirty {
@@ -254,18 +258,18 @@ func (t *tracker) next() flight {
 		if r == nil || !r.dirty {
 			continue
 		}
-		entries := t.sendable(r)
+		entries := r.sendable(now)
 		n := 0
 		for n < len(entries) && len(f.items) < mostRows && (bytes < mostBytes || len(f.items) == 0) {
-			// Of what was cut at a watermark that nobody believes any more, the one before may be sent a moment later.
-			ask := n == 0 && !r.asked && r.whole && entries[n].Sequence > 1
+			// Of what was cut at a watermark that nobody believes any more, the one before is sent a moment later, if there is a resource to send it from.
+			ask := n == 0 && !r.asked && (r.whole || r.departed) && entries[n].Sequence > 1
 			f.items = append(f.items, Item{Source: r.source, ResourceKind: r.kind.kind, Entry: entries[n], AskPrevious: ask})
 			bytes += outbox.Size(entries[n : n+1])
 			r.flying, f.whole[uid] = entries[n].Sequence, r.whole
 			n++
 		}
 		if n < len(entries) {
-			left = t.dirty[i:]
+			left, f.full = t.dirty[i:], true
 			break
 		}
 		r.dirty = false
@@ -325,8 +329,8 @@ func (t *tracker) forget(r *tracked) {
 
 func (t *tracker) settled(f flight, outcomes []Outcome) (held []outbox.Source) {
 	now := t.config.Clock.Now()
-	t.arrived = true
-	if t.halvings > 0 && now.Sub(t.tooMuch) > regrow {
+	t.arrived = len(f.items)
+	if t.halvings > 0 && now.Sub(t.outgrown) > t.regrow() {
 		t.halvings--
 	}
 	type end struct {
@@ -357,14 +361,14 @@ func (t *tracker) settled(f flight, outcomes []Outcome) (held []outbox.Source) {
 			continue
 		}
 		r.flying = 0
-		r.asked = r.asked || e.watermark.Sequence > 0
+		r.asked = true
 		if e.held != "" {
 			if e.held != r.held { // or it is no news
 				held = append(held, r.source)
 			}
-			r.held, r.heldUntil = e.held, now.Add(heldFor)
+			r.held, r.heldUntil = e.held, now.Add(askAgainAfter)
 		}
-		t.advance(uid, r, e.watermark)
+		t.advance(uid, r, e.watermark, now)
 	}
 	return held
 }
@@ -398,13 +402,13 @@ func (r *tracked) trigger(after time.Duration) {
 	r.kind.triggerAfter(client.ObjectKey{Namespace: r.source.Namespace, Name: r.source.Name}, after)
 }
 
-func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
+func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark, now time.Time) {
 	before := len(r.pending)
 	if w.Sequence > 0 {
 		r.watermark, r.whole = w, false
 		r.pending = (&outbox.Outbox{Entries: r.pending}).Above(w)
 	}
-	if len(t.sendable(r)) > 0 {
+	if len(r.sendable(now)) > 0 {
 		t.queue(uid, r)
 	}
 	if !r.departed {
@@ -421,15 +425,17 @@ func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark) {
 	done := before - len(r.pending)
 	t.departed -= done
 	departedEntries.WithLabelValues("persisted").Add(float64(done))
-	t.bury(uid, r)
+	t.bury(uid, r, now)
 }
 
 // mostHalvings bounds how far batches shrink: to a thousandth.
 const mostHalvings = 10
 
-// regrow is how long batches stay small after one was late and smaller ones were not: the store is slow, not away. Each try at a larger one may end as an outage, after
-// which nothing is believed, so what waits to be released (mostHeld) must come before it.
-const regrow = 4 * mostHeld
+// regrow is how long batches stay small after one was late that was larger than one before it, which had arrived: the store is slow, not away. Each try at a larger one
+// may end as an outage, after which nothing is believed, so what waits for a trim or a release must come before it, and so must several flights.
+func (t *tracker) regrow() time.Duration {
+	return 4 * max(mostHeld, t.config.FlushTimeout, t.config.QuietPeriod)
+}
 
 // back returns a flight that failed to the front of the line. One that took too long is halved: behind a slow link, all of it would never arrive in time.
 func (t *tracker) back(f flight, late bool) {
@@ -437,11 +443,11 @@ func (t *tracker) back(f flight, late bool) {
 	defer t.mu.Unlock()
 	if late {
 		t.halvings = min(t.halvings+1, mostHalvings)
-		if t.arrived {
-			t.tooMuch = t.config.Clock.Now()
+		if f.full && t.arrived > 0 && len(f.items) > t.arrived {
+			t.outgrown = t.config.Clock.Now()
 		}
 	}
-	t.arrived = false
+	t.arrived = 0
 	var again []types.UID
 	for uid := range f.whole {
 		r := t.byUID[uid]

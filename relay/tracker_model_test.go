@@ -278,7 +278,7 @@ func (m *model) Check(t *rapid.T) {
 		if r.dirty && at[uid] != 1 {
 			t.Fatalf("%s is dirty and stands %d times in line", uid, at[uid])
 		}
-		if n := len(tr.sendable(r)); n > 0 && !r.dirty && r.flying == 0 {
+		if n := len(r.sendable(tr.config.Clock.Now())); n > 0 && !r.dirty && r.flying == 0 {
 			t.Fatalf("%s has %d entries to send, and nobody will", uid, n)
 		}
 		if r.flying > 0 && m.flight == nil {

@@ -52,7 +52,7 @@ func (s *Store) persist(ctx context.Context, items []relay.Item, last func(conte
 	if len(items) == 0 {
 		return []relay.Outcome{}, nil
 	}
-	planned := s.plan(items) // where all of it is held, the transaction still tells whether the database is there
+	planned := s.plan(items) // where all of it is held, the transaction still tells whether the database answers
 	careful := false
 	for attempt := 1; ; attempt++ {
 		b := planned.copy()
