@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
-// apiWrites counts the writes of a ticket's whole life, by writer: controller and relay have a manager each, and with it an HTTP client that counts.
+// apiWrites counts the writes of a ticket's whole life, by verb and by writer: controller and relay have a manager each, and with it an HTTP client that counts.
 func apiWrites(ctx context.Context, b *bench) error {
 	for _, entries := range []int{1, 5, 20, 100} {
 		n := b.size(20)
@@ -40,7 +40,13 @@ func apiWrites(ctx context.Context, b *bench) error {
 		name := fmt.Sprintf("a life of %d entries: ", entries)
 		b.report.add("apiwrites", name+"the relay", "writes", "<= 2", float64(w.relay.writes.Load())/lives)
 		b.report.add("apiwrites", name+"the controller (create, changes, delete)", "writes", "", float64(w.controller.writes.Load())/lives)
-		b.report.add("apiwrites", name+"both, as the API server counts", "writes", "", (after-before)/lives)
+		made := after.since(before)
+		b.report.add("apiwrites", name+"both, as the API server counts", "writes", "", made.total()/lives)
+		for _, verb := range verbs {
+			if n := made[verb]; n > 0 {
+				b.report.add("apiwrites", name+"of these "+verb, "writes", "", n/lives)
+			}
+		}
 	}
 	return spells(ctx, b)
 }

@@ -139,7 +139,7 @@ func (f *shop) remediate(ctx context.Context, name string) (t times, _ error) {
 	if err != nil {
 		return t, err
 	}
-	t.writes = after - before - 1 // the signal's own
+	t.writes = after.since(before).total() - 1 // the signal's own
 	err = f.read(ctx, string(rr.UID), signal, &t)
 	return t, err
 }

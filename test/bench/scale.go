@@ -93,7 +93,7 @@ func liveResources(ctx context.Context, b *bench, namespace string, n int) error
 	b.report.add("scale", name+"manager's start → first row", "s", "", started.Sub(manager.began).Seconds())
 	b.report.add("scale", name+"idle: CPU", "cores", "", idle)
 	b.report.add("scale", name+"idle: memory", "MiB", "", resident)
-	b.report.add("scale", name+"at work: writes", "a second", "", (after-before)/time.Since(begin).Seconds())
+	b.report.add("scale", name+"at work: writes", "a second", "", after.since(before).total()/time.Since(begin).Seconds())
 	b.report.add("scale", name+"at work: CPU", "cores", "", busy)
 	b.report.add("scale", name+"at work: memory", "MiB", target, manager.memory("VmRSS"))
 	b.report.add("scale", name+"memory at its highest", "MiB", "", manager.memory("VmHWM"))

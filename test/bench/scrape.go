@@ -16,11 +16,11 @@ import (
 
 func keyOf(o client.Object) client.ObjectKey { return client.ObjectKeyFromObject(o) }
 
-// serverWrites is how many writes to an API group the API server has answered, by its own metrics.
-func (b *bench) serverWrites(ctx context.Context, group string) (float64, error) {
+// serverWrites are the writes to an API group that the API server has answered, by its own metrics.
+func (b *bench) serverWrites(ctx context.Context, group string) (writes, error) {
 	servers, err := kubernetes.NewForConfig(b.env.Config)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	return writesTo(ctx, servers, group)
 }
@@ -43,13 +43,34 @@ func metricsOf(ctx context.Context, servers kubernetes.Interface) ([]byte, error
 	return text, nil
 }
 
-func writesTo(ctx context.Context, servers kubernetes.Interface, group string) (float64, error) {
+// writes by verb.
+type writes map[string]float64
+
+var verbs = []string{"POST", "PUT", "PATCH", "APPLY", "DELETE"}
+
+func writesTo(ctx context.Context, servers kubernetes.Interface, group string) (writes, error) {
 	text, err := metricsOf(ctx, servers)
-	total := 0.0
-	for _, verb := range []string{"POST", "PUT", "PATCH", "APPLY", "DELETE"} {
-		total += sum(text, "apiserver_request_total", `group="`+group+`"`, `verb="`+verb+`"`)
+	w := writes{}
+	for _, verb := range verbs {
+		w[verb] = sum(text, "apiserver_request_total", `group="`+group+`"`, `verb="`+verb+`"`)
 	}
-	return total, err
+	return w, err
+}
+
+// since are the writes after others.
+func (w writes) since(before writes) writes {
+	after := writes{}
+	for verb, n := range w {
+		after[verb] = n - before[verb]
+	}
+	return after
+}
+
+func (w writes) total() (n float64) {
+	for _, of := range w {
+		n += of
+	}
+	return n
 }
 
 // metric reads one of a program's metrics, summed over the series that have all labels.
