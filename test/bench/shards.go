@@ -22,7 +22,7 @@ import (
 // shards compares one manager with two that have a shard each, and then moves shards while they work.
 func shards(ctx context.Context, b *bench) error {
 	namespace := b.env.Namespace(ctx, "shards")
-	live, rounds := b.size(2000), 2
+	live, rounds := b.size(2000), 4
 	if b.full {
 		live, rounds = 10_000, 5
 	}
@@ -87,7 +87,7 @@ func (c *crew) run(ctx context.Context, b *bench, namespace string, total int, n
 	if err := awaitRows(ctx, database, 2*total); err != nil {
 		return err
 	}
-	work := b.size(200)
+	work := b.size(600)
 	before, cpu, began := used(), processors(managers), time.Now()
 	group, writing := errgroup.WithContext(ctx)
 	group.SetLimit(16)
