@@ -44,12 +44,13 @@ func (s *narrow) Persist(_ context.Context, batch []Item) ([]Outcome, error) {
 // Each late flight is an outage, after which nothing is believed: a batch that grew again at once would forget what the one before had brought home, for ever.
 func TestBehindASlowStoreEverythingArrives(t *testing.T) {
 	for name, s := range map[string]narrow{
-		"that answers too late":                   {ends: context.DeadlineExceeded, after: 15 * time.Second},
-		"that ends what takes too long by itself": {ends: errors.New("canceling statement due to statement timeout"), after: 10 * time.Second},
+		"that answers too late":                   {rows: 3, ends: context.DeadlineExceeded, after: 15 * time.Second},
+		"that ends what takes too long by itself": {rows: 3, ends: errors.New("canceling statement due to statement timeout"), after: 10 * time.Second},
+		"for which all that is left is too much":  {rows: 5, ends: context.DeadlineExceeded, after: 15 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			s.clock, s.rows, s.has = testclock.NewFakeClock(begin), 3, map[string]bool{}
+			s.clock, s.has = testclock.NewFakeClock(begin), map[string]bool{}
 			tr, k := tracking(Config{BatchRows: 16, Clock: s.clock})
 			obj := resource(t, 12, false, true, false)
 			f := newFlusher(&s, tr, tr.config, nil)
@@ -122,15 +123,20 @@ func (s hangs) Persist(_ context.Context, batch []Item) ([]Outcome, error) {
 
 // Small batches mend nothing of that, and must not remain.
 func TestAStoreThatHangsGetsLargeBatchesAgain(t *testing.T) {
-	for name, at := range map[string]func(time.Duration) bool{
-		"for a moment in each minute": func(since time.Duration) bool { return since%time.Minute < time.Second },
-		"for a minute and a half":     func(since time.Duration) bool { return since < 90*time.Second },
-		"for ten minutes":             func(since time.Duration) bool { return since < 10*time.Minute },
+	now := func(since time.Duration) bool { return since%time.Minute < time.Second }
+	for name, c := range map[string]struct {
+		rows int
+		at   func(time.Duration) bool
+	}{
+		"for a moment in each minute":                       {1000, now},
+		"for a moment in each minute, and batches are full": {20, now},
+		"for a minute and a half":                           {1000, func(since time.Duration) bool { return since < 90*time.Second }},
+		"for ten minutes":                                   {1000, func(since time.Duration) bool { return since < 10*time.Minute }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			s := hangs{clock: testclock.NewFakeClock(begin), at: at}
-			tr, k := tracking(Config{Clock: s.clock})
+			s := hangs{clock: testclock.NewFakeClock(begin), at: c.at}
+			tr, k := tracking(Config{Clock: s.clock, BatchRows: c.rows})
 			tr.arrived = 3 // before it hung
 			f := newFlusher(s, tr, tr.config, nil)
 			some := func(n int) {
@@ -140,17 +146,17 @@ func TestAStoreThatHangsGetsLargeBatchesAgain(t *testing.T) {
 					tr.offer(k, obj, tr.seen())
 				}
 			}
-			for s.clock.Since(begin) < 11*time.Minute {
-				some(20)
+			for n := 0; s.clock.Since(begin) < 11*time.Minute; n++ {
+				some(20 + n%10) // often more than arrived before
 				if _, err := f.runOnce(t.Context()); err != nil {
 					s.clock.Step(f.report(t.Context(), err))
 				}
 				s.clock.Step(500 * time.Millisecond)
 			}
-			some(1000)
+			some(c.rows)
 			arrived := 0
-			for flights := 0; arrived < 1000; flights++ {
-				g.Expect(flights).To(BeNumerically("<", 15), "%d of 1,000 have arrived, halved %d times", arrived, tr.halvings)
+			for flights := 0; arrived < c.rows; flights++ {
+				g.Expect(flights).To(BeNumerically("<", 15), "%d of %d have arrived, halved %d times", arrived, c.rows, tr.halvings)
 				n, err := f.runOnce(t.Context())
 				if err != nil {
 					s.clock.Step(f.report(t.Context(), err))

@@ -231,8 +231,8 @@ func (t *tracker) stale(obj outbox.Object) bool {
 // flight is one batch under way.
 type flight struct {
 	items []Item
-	// full is true when more was in line than the bounds let into it.
-	full bool
+	// large is true when half the bounds would not have let all of it in.
+	large bool
 	// whole has each resource in it: true if it begins with the first entry that stood in the resource.
 	whole map[types.UID]bool
 }
@@ -269,11 +269,12 @@ func (t *tracker) next() flight {
 			n++
 		}
 		if n < len(entries) {
-			left, f.full = t.dirty[i:], true
+			left = t.dirty[i:]
 			break
 		}
 		r.dirty = false
 	}
+	f.large = len(f.items) > mostRows/2 || bytes > mostBytes/2
 	t.dirty = slices.Clone(left)
 	t.letGo()
 	return f
@@ -443,7 +444,7 @@ func (t *tracker) back(f flight, late bool) {
 	defer t.mu.Unlock()
 	if late {
 		t.halvings = min(t.halvings+1, mostHalvings)
-		if f.full && t.arrived > 0 && len(f.items) > t.arrived {
+		if f.large && t.arrived > 0 && len(f.items) > t.arrived {
 			t.outgrown = t.config.Clock.Now()
 		}
 	}

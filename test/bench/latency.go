@@ -27,7 +27,7 @@ func latency(ctx context.Context, b *bench) error {
 		percent, rounds int
 		p50, p99        string
 	}{{percent: 10, rounds: 1}, {percent: 50, rounds: 5, p50: "<= 5", p99: "<= 50"}, {percent: 90, rounds: 1}} {
-		// The tail is the API server's garbage collection, of which ten seconds see two or three: one round says little of it.
+		// The tail is waits for a processor, which come in spells: one round of ten seconds says little of it.
 		var p50, p99, most, late sample
 		for range b.rounds(c.rounds) {
 			took, sentLate, err := b.openLoop(ctx, o.perSecond*float64(c.percent)/100, time.Duration(b.size(10))*time.Second)
