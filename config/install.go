@@ -32,6 +32,8 @@ var (
 	policyResources  = map[string]schema.GroupVersionResource{
 		"ValidatingAdmissionPolicy":        admissionVersion.WithResource("validatingadmissionpolicies"),
 		"ValidatingAdmissionPolicyBinding": admissionVersion.WithResource("validatingadmissionpolicybindings"),
+		"MutatingAdmissionPolicy":          admissionVersion.WithResource("mutatingadmissionpolicies"),
+		"MutatingAdmissionPolicyBinding":   admissionVersion.WithResource("mutatingadmissionpolicybindings"),
 	}
 )
 

@@ -21,8 +21,19 @@ kind notificationrequests.holdfast.dev: served
 kind remediationrequests.holdfast.dev: served
 kind workflowexecutions.holdfast.dev: served
 policy holdfast-approval: enforced on aianalyses
+policy holdfast-finalizer: enforced on remediationrequests
+policy holdfast-finalizer: enforced on aianalyses
+policy holdfast-finalizer: enforced on notificationrequests
+policy holdfast-finalizer: enforced on workflowexecutions
 policy holdfast-impersonation: enforced on remediationrequests
 policy holdfast-impersonation: enforced on workflowexecutions
+policy holdfast-metadata: enforced on remediationrequests
+policy holdfast-metadata: enforced on aianalyses
+policy holdfast-metadata: enforced on notificationrequests
+policy holdfast-metadata: enforced on workflowexecutions
+policy holdfast-orchestration: enforced on aianalyses
+policy holdfast-orchestration: enforced on notificationrequests
+policy holdfast-orchestration: enforced on workflowexecutions
 `))
 }
 
@@ -50,6 +61,6 @@ func versions(t *testing.T) map[string]string {
 		g.Expect(c.Get(t.Context(), keyOf(policy), policy)).To(Succeed())
 		found[policy.GetKind()+" "+policy.GetName()] = policy.GetResourceVersion()
 	}
-	g.Expect(found).To(HaveLen(8))
+	g.Expect(found).To(HaveLen(4 + 2*5))
 	return found
 }

@@ -95,7 +95,7 @@ func TestTheDefaultHasWhatInstallApplies(t *testing.T) {
 	for _, policy := range policies {
 		g.Expect(names).To(HaveKey(policy.GetKind() + " " + policy.GetName()))
 	}
-	g.Expect(names).NotTo(HaveKey("MutatingAdmissionPolicy holdfast-finalizer"), "it is optional")
+	g.Expect(policies).To(HaveLen(2 * 5))
 }
 
 // deploymentOf is the one of a folder.
@@ -125,30 +125,6 @@ func TestTheServicesRunUnderRestrictedPodSecurity(t *testing.T) {
 			pod.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = new(bool)
 			*pod.Spec.Containers[0].SecurityContext.AllowPrivilegeEscalation = true
 			g.Expect(as(t, "").Create(t.Context(), pod, client.DryRunAll)).To(MatchError(ContainSubstring(`violates PodSecurity "restricted`)), "the namespace enforces it")
-		})
-	}
-}
-
-func TestTheFinalizerComponentPutsItOnEachKind(t *testing.T) {
-	g := NewWithT(t)
-	for _, o := range overlayOf(t, "components: [../admission/finalizer]\n") {
-		g.Expect(apply(t, o.DeepCopy())).To(Succeed())
-		t.Cleanup(func() { g.Expect(client.IgnoreNotFound(as(t, "").Delete(ctxOf(t), o))).To(Succeed()) })
-	}
-
-	for _, o := range samplesOf(t, namespace(t)) {
-		t.Run(o.GetKind(), func(t *testing.T) {
-			g := NewWithT(t)
-			made := func() []string {
-				dry := o.DeepCopy()
-				g.Expect(as(t, "").Create(t.Context(), dry, client.DryRunAll)).To(Succeed())
-				return dry.GetFinalizers()
-			}
-			g.Eventually(made, enforcement, poll).Should(ConsistOf("holdfast.dev/outbox"))
-			o.SetFinalizers([]string{"example.com/other"})
-			g.Expect(made()).To(ConsistOf("example.com/other", "holdfast.dev/outbox"))
-			o.SetFinalizers([]string{"holdfast.dev/outbox"})
-			g.Expect(made()).To(ConsistOf("holdfast.dev/outbox"))
 		})
 	}
 }

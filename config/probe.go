@@ -3,6 +3,7 @@ package config
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -11,14 +12,25 @@ import (
 	"k8s.io/client-go/dynamic"
 )
 
-// probeAnnotation, on a dry run, makes the policies refuse: see config/admission.
+// probeAnnotation, with a policy's name, makes that policy refuse a dry run: see config/admission.
 const probeAnnotation = "holdfast.dev/policy-probe"
 
-// probe is a dry run that a policy refuses once it is enforced.
+// finalizerPolicy is the one that changes what it sees instead of refusing it.
+const (
+	finalizerPolicy = "holdfast-finalizer"
+	finalizer       = "holdfast.dev/outbox"
+)
+
+// probe is a dry run that shows whether a policy is enforced on a kind.
 type probe struct {
-	policy   string
+	policy string
+	kind
+}
+
+// kind is a kind of ours, with a spec that is valid.
+type kind struct {
 	resource schema.GroupVersionResource
-	kind     string
+	name     string
 	spec     map[string]any
 }
 
@@ -29,36 +41,64 @@ var (
 	probeSignal = map[string]any{
 		"fingerprint": strings.Repeat("0", 64), "name": "Probe", "severity": "info", "source": "holdfast", "receivedTime": "2000-01-01T00:00:00Z",
 	}
-	probes = []probe{
-		{"holdfast-approval", group.WithResource("aianalyses"), "AIAnalysis", map[string]any{
-			"remediationRef": probeRef, "signal": probeSignal, "target": probeTarget,
-		}},
-		{"holdfast-impersonation", group.WithResource("remediationrequests"), "RemediationRequest", map[string]any{
-			"signal": probeSignal, "target": probeTarget,
-		}},
-		{"holdfast-impersonation", group.WithResource("workflowexecutions"), "WorkflowExecution", map[string]any{
-			"remediationRef": probeRef, "target": probeTarget, "workflowID": "probe",
-			"steps": []any{map[string]any{"name": "probe", "action": "Wait"}},
-		}},
-	}
+	request      = kind{group.WithResource("remediationrequests"), "RemediationRequest", map[string]any{"signal": probeSignal, "target": probeTarget}}
+	analysis     = kind{group.WithResource("aianalyses"), "AIAnalysis", map[string]any{"remediationRef": probeRef, "signal": probeSignal, "target": probeTarget}}
+	notification = kind{group.WithResource("notificationrequests"), "NotificationRequest", map[string]any{
+		"remediationRef": probeRef, "subject": "probe", "channels": []any{map[string]any{"type": "console"}},
+	}}
+	workflow = kind{group.WithResource("workflowexecutions"), "WorkflowExecution", map[string]any{
+		"remediationRef": probeRef, "target": probeTarget, "workflowID": "probe", "steps": []any{map[string]any{"name": "probe", "action": "Wait"}},
+	}}
+	probes = slices.Concat(
+		on("holdfast-approval", analysis),
+		on(finalizerPolicy, request, analysis, notification, workflow),
+		on("holdfast-impersonation", request, workflow),
+		on("holdfast-metadata", request, analysis, notification, workflow),
+		on("holdfast-orchestration", analysis, notification, workflow),
+	)
 )
 
-// waitEnforced repeats the dry run, in a namespace that every cluster has, until the policy refuses it.
+func on(policy string, kinds ...kind) []probe {
+	probes := make([]probe, 0, len(kinds))
+	for _, k := range kinds {
+		probes = append(probes, probe{policy, k})
+	}
+	return probes
+}
+
+// waitEnforced repeats the dry run, in a namespace that every cluster has, until it shows the policy at work.
 func (p probe) waitEnforced(ctx context.Context, client dynamic.Interface) error {
 	object := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": p.resource.GroupVersion().String(), "kind": p.kind, "spec": p.spec,
-		"metadata": map[string]any{"generateName": "probe-", "annotations": map[string]any{probeAnnotation: ""}},
+		"apiVersion": p.resource.GroupVersion().String(), "kind": p.name, "spec": p.spec,
+		"metadata": map[string]any{"generateName": "probe-", "annotations": map[string]any{probeAnnotation: p.policy}},
 	}}
 	return settle(ctx, "wait until the policy "+p.policy+" is enforced", func(ctx context.Context) error {
-		_, err := client.Resource(p.resource).Namespace(metav1.NamespaceDefault).Create(ctx, object, metav1.CreateOptions{
+		made, err := client.Resource(p.resource).Namespace(metav1.NamespaceDefault).Create(ctx, object, metav1.CreateOptions{
 			DryRun: []string{metav1.DryRunAll}, FieldManager: FieldManager,
 		})
-		if err == nil {
-			return fmt.Errorf("a dry run to create a %s that it must refuse was accepted", p.kind)
+		if p.policy == finalizerPolicy {
+			return p.mutated(made, err)
 		}
-		if !strings.Contains(err.Error(), "'"+p.policy+"'") || !strings.Contains(err.Error(), probeAnnotation) {
-			return fmt.Errorf("a dry run to create a %s failed for another reason: %w", p.kind, err)
-		}
-		return nil
+		return p.refused(err)
 	})
+}
+
+func (p probe) refused(err error) error {
+	if err == nil {
+		return fmt.Errorf("a dry run to create a %s that it must refuse was accepted", p.name)
+	}
+	if !strings.Contains(err.Error(), "'"+p.policy+"'") || !strings.Contains(err.Error(), probeAnnotation) {
+		return fmt.Errorf("a dry run to create a %s failed for another reason: %w", p.name, err)
+	}
+	return nil
+}
+
+func (p probe) mutated(made *unstructured.Unstructured, err error) error {
+	if err != nil {
+		return fmt.Errorf("a dry run to create a %s failed: %w", p.name, err)
+	}
+	if !slices.Contains(made.GetFinalizers(), finalizer) {
+		return fmt.Errorf("a dry run to create a %s gave it no finalizer %s", p.name, finalizer)
+	}
+	return nil
 }

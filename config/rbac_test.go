@@ -64,13 +64,15 @@ func TestRoles(t *testing.T) {
 			allowed: []request{{ns, own, "aianalyses", "", "list"}, {ns, own, "aianalyses", "x", "patch"}, {ns, own, "aianalyses", "x", "approve"}},
 			refused: []request{
 				{elsewhere, own, "aianalyses", "x", "approve"}, {ns, own, "aianalyses/status", "x", "patch"}, {ns, own, "aianalyses", "", "create"},
-				{ns, own, "aianalyses", "x", "delete"}, {ns, own, "remediationrequests", "", "create"}, {ns, "", "serviceaccounts", "x", "impersonate"}, {ns, "", "secrets", "x", "get"},
+				{ns, own, "aianalyses", "x", "delete"}, {ns, own, "aianalyses", "x", "release"}, {ns, own, "remediationrequests", "x", "orchestrate"},
+				{ns, own, "remediationrequests", "", "create"}, {ns, "", "serviceaccounts", "x", "impersonate"}, {ns, "", "secrets", "x", "get"},
 			},
 		},
 		"requester": {
 			allowed: []request{{ns, own, "remediationrequests", "", "create"}, {ns, own, "remediationrequests", "x", "patch"}, {ns, own, "remediationrequests", "", "watch"}},
 			refused: []request{
 				{elsewhere, own, "remediationrequests", "", "create"}, {ns, own, "remediationrequests", "x", "delete"}, {ns, own, "remediationrequests/status", "x", "update"},
+				{ns, own, "remediationrequests", "x", "release"}, {ns, own, "remediationrequests", "x", "orchestrate"},
 				{ns, own, "aianalyses", "x", "approve"}, {ns, own, "aianalyses", "x", "patch"}, {ns, own, "workflowexecutions", "", "create"}, {ns, "", "serviceaccounts", "x", "impersonate"},
 			},
 		},
@@ -85,6 +87,7 @@ func TestRoles(t *testing.T) {
 				{"holdfast-system", "coordination.k8s.io", "leases", "", "create"}, {"holdfast-system", "coordination.k8s.io", "leases", "holdfast-manager", "update"},
 				{ns, own, "workflowexecutions", "", "create"}, {ns, "", "serviceaccounts", "remediator", "impersonate"}, {ns, own, "remediationrequests", "x", "delete"},
 				{ns, own, "aianalyses/status", "x", "update"}, {ns, own, "remediationrequests/finalizers", "x", "update"},
+				{ns, own, "remediationrequests", "x", "orchestrate"}, {ns, own, "workflowexecutions", "x", "release"},
 			},
 			refused: []request{
 				{ns, own, "aianalyses", "x", "approve"}, {ns, own, "remediationrequests", "", "create"}, {ns, own, "workflowexecutions", "x", "delete"},
@@ -142,6 +145,11 @@ var unmarked = map[string]string{
 	"holdfast.dev/notificationrequests/status patch":     "the relay trims",
 	"holdfast.dev/remediationrequests patch":             "the writer adds the finalizer, the relay releases it",
 	"holdfast.dev/remediationrequests delete":            "the orchestrator deletes what is finished",
+	"holdfast.dev/remediationrequests orchestrate":       "the orchestrator makes children (policy holdfast-orchestration)",
+	"holdfast.dev/remediationrequests release":           "the relay releases it (policies holdfast-finalizer, holdfast-metadata)",
+	"holdfast.dev/aianalyses release":                    "the relay releases it",
+	"holdfast.dev/workflowexecutions release":            "the relay releases it",
+	"holdfast.dev/notificationrequests release":          "the relay releases it",
 	"holdfast.dev/remediationrequests/finalizers update": "the orchestrator's children block its deletion",
 	"holdfast.dev/aianalyses create":                     "the orchestrator makes it",
 	"holdfast.dev/workflowexecutions create":             "the orchestrator makes it",
