@@ -213,9 +213,7 @@ func TestConflictsThatAreNotTheRelaysGoToTheCaller(t *testing.T) {
 			return draft.Save(ctx, nil)
 		},
 		"the same name made again": func(f *fixture, obj *v1alpha1.NotificationRequest) error {
-			gone := f.live(obj)
-			gone.Finalizers = nil
-			if err := errors.Join(env.Client.Update(ctx, gone), env.Client.Delete(ctx, gone)); err != nil {
+			if err := env.Vanish(ctx, obj); err != nil {
 				return err
 			}
 			return env.Client.Create(ctx, testenv.MakeNotification(obj.Namespace, obj.Name).Obj())

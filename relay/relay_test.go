@@ -9,7 +9,6 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	"k8s.io/apimachinery/pkg/types"
 	testingclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -189,8 +188,7 @@ func TestStrippedFinalizerLosesNothingWhileARelayRuns(t *testing.T) {
 	obj := f.create("stripped")
 	f.append(obj, 3, false)
 	f.Eventually(relayed.Healthy).Should(HaveOccurred(), "the relay has seen the entries")
-	f.Expect(env.Client.Patch(ctx, f.live(obj), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
-	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
+	f.Expect(env.Vanish(ctx, obj)).To(Succeed())
 	f.Eventually(f.gone(obj)).Should(BeTrue())
 	f.Expect(env.Postgres.Start(ctx)).To(Succeed())
 	f.Eventually(f.sequences(obj.UID)).Should(Equal([]int64{1, 2, 3}))

@@ -39,7 +39,7 @@ func TestEachResourceHasOneManager(t *testing.T) {
 	}
 	analysis := &v1alpha1.AIAnalysis{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "undivided"}}
 	request := testenv.MakeRemediation(namespace, "cart").Obj()
-	analysis.Spec = v1alpha1.AIAnalysisSpec{RemediationRef: v1alpha1.RemediationRef{Name: "cart", UID: "5c0f1e2d-0000-4000-8000-000000000001"}, Signal: request.Spec.Signal, Target: request.Spec.Target}
+	analysis.Spec = v1alpha1.AIAnalysisSpec{RemediationRef: v1alpha1.RemediationRef{Name: "cart", UID: "by-hand"}, Signal: request.Spec.Signal, Target: request.Spec.Target}
 	g.Expect(env.Client.Create(t.Context(), analysis)).To(Succeed())
 
 	for i, n := range all {
@@ -115,9 +115,7 @@ func TestANameThatIsMadeAgainCrossesShards(t *testing.T) {
 	old.store.shutUp()
 	before := notification(t, namespace, "again", first)
 	g.Eventually(func() bool { return old.store.was(before.UID) }, testenv.Timeout, testenv.Interval).Should(BeTrue(), "its entry is under way, and does not arrive")
-	strip := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
-	g.Expect(env.Client.Patch(ctx, before.DeepCopy(), strip)).To(Succeed())
-	g.Expect(client.IgnoreNotFound(env.Client.Delete(ctx, before))).To(Succeed())
+	g.Expect(env.Vanish(ctx, before)).To(Succeed())
 	after := notification(t, namespace, "again", second)
 
 	g.Eventually(rows(t, after.UID), testenv.Timeout, testenv.Interval).Should(Equal(1))

@@ -77,22 +77,13 @@ func (s *scene) drain() *scene {
 func (s *scene) vanish() *scene {
 	s.t.Helper()
 	g := NewWithT(s.t)
-	g.Expect(env.Client.Get(s.t.Context(), client.ObjectKeyFromObject(s.obj), s.obj)).To(Succeed())
-	s.obj.Finalizers = nil
-	g.Expect(env.Client.Update(s.t.Context(), s.obj)).To(Succeed())
-	g.Expect(env.Client.Delete(s.t.Context(), s.obj)).To(Succeed())
+	g.Expect(env.Vanish(s.t.Context(), s.obj)).To(Succeed())
 	return s
 }
 
 // remove keeps the manager of another test from draining the rest of this one's entries into a database where the first are not.
 func (s *scene) remove() {
-	ctx := context.WithoutCancel(s.t.Context())
-	if env.Client.Get(ctx, client.ObjectKeyFromObject(s.obj), s.obj) != nil {
-		return
-	}
-	s.obj.Finalizers = nil
-	_ = env.Client.Update(ctx, s.obj)
-	_ = env.Client.Delete(ctx, s.obj)
+	_ = env.Vanish(context.WithoutCancel(s.t.Context()), s.obj)
 }
 
 func (s *scene) look() (Report, []string) {

@@ -2,6 +2,7 @@ package v1alpha1
 
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -23,6 +24,9 @@ const (
 	RemediationTimedOut         RemediationPhase = "TimedOut"
 	RemediationCancelled        RemediationPhase = "Cancelled"
 )
+
+// ConditionForeignChild is True once a resource that the request did not make was found under the name of one of its children. It stays.
+const ConditionForeignChild = "ForeignChild"
 
 // Final tells whether the record has ended with this phase.
 func (p RemediationPhase) Final() bool {
@@ -178,13 +182,25 @@ type RemediationRequestStatus struct {
 	// +optional
 	Analysis string `json:"analysis,omitempty"`
 
+	// analysisUID is the uid of the AIAnalysis. Another resource of that name does not count.
+	// +optional
+	AnalysisUID types.UID `json:"analysisUID,omitempty"`
+
 	// workflow is the name of the WorkflowExecution.
 	// +optional
 	Workflow string `json:"workflow,omitempty"`
 
+	// workflowUID is the uid of the WorkflowExecution. Another resource of that name does not count.
+	// +optional
+	WorkflowUID types.UID `json:"workflowUID,omitempty"`
+
 	// notification is the name of the NotificationRequest.
 	// +optional
 	Notification string `json:"notification,omitempty"`
+
+	// notificationUID is the uid of the NotificationRequest. Another resource of that name does not count.
+	// +optional
+	NotificationUID types.UID `json:"notificationUID,omitempty"`
 
 	// analysisStartedTime is when the investigation began.
 	// +optional
@@ -223,7 +239,8 @@ type RemediationRequestStatus struct {
 	// +optional
 	Bottleneck *Bottleneck `json:"bottleneck,omitempty"`
 
-	// conditions of the resource: Ready, and OutboxBlocked while a change is held back because the outbox is full.
+	// conditions of the resource: Ready, OutboxBlocked while a change is held back because the outbox is full, and ForeignChild once a resource that this request did not
+	// make was found under the name of one of its children.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

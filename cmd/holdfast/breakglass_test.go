@@ -28,13 +28,7 @@ func pending(t *testing.T, namespace, name string, n int, final bool) *v1alpha1.
 	obj := testenv.MakeNotification(namespace, name).Obj()
 	g.Expect(env.Client.Create(t.Context(), obj)).To(Succeed())
 	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context())
-		if env.Client.Get(ctx, client.ObjectKeyFromObject(obj), obj) != nil {
-			return
-		}
-		obj.Finalizers = nil
-		g.Expect(client.IgnoreNotFound(env.Client.Update(ctx, obj))).To(Succeed())
-		g.Expect(client.IgnoreNotFound(env.Client.Delete(ctx, obj))).To(Succeed())
+		g.Expect(env.Vanish(context.WithoutCancel(t.Context()), obj)).To(Succeed())
 	})
 	writer := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})
 	for i := range n {

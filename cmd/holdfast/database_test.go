@@ -198,9 +198,7 @@ func TestVerifyWithACluster(t *testing.T) {
 	obj := testenv.MakeNotification(env.Namespace(t.Context(), "command"), "cart").Obj()
 	g.Expect(env.Client.Create(t.Context(), obj)).To(Succeed())
 	t.Cleanup(func() {
-		obj.Finalizers = nil
-		g.Expect(env.Client.Update(context.WithoutCancel(t.Context()), obj)).To(Succeed())
-		g.Expect(env.Client.Delete(context.WithoutCancel(t.Context()), obj)).To(Succeed())
+		g.Expect(env.Vanish(context.WithoutCancel(t.Context()), obj)).To(Succeed())
 	})
 	writer := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})
 	g.Expect(writer.Draft(obj).Save(t.Context(), &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending",

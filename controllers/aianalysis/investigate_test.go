@@ -247,6 +247,5 @@ var _ = Describe("an investigation", func() {
 // remove deletes an analysis without waiting for its audit trail, as nobody should.
 func (f *fixture) remove(a *v1alpha1.AIAnalysis) {
 	GinkgoHelper()
-	f.alter(a, func(a *v1alpha1.AIAnalysis) { a.Finalizers = nil })
-	Expect(client.IgnoreNotFound(env.Client.Delete(f.ctx, a))).To(Succeed())
+	Expect(env.Vanish(f.ctx, a)).To(Succeed())
 }

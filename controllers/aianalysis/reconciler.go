@@ -167,6 +167,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	s := &scope{analysis: a, draft: r.writer.Draft(a), key: req.NamespacedName, now: r.clock.Now()}
+	if why, err := lifecycle.ForeignRemediation(ctx, r.client, r.live, a, a.Spec.RemediationRef); err != nil || why != "" {
+		return lifecycle.Result(r.refuse(ctx, s, why, err))
+	}
 	return lifecycle.Result(r.phase(ctx, s))
 }
 

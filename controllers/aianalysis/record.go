@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 )
@@ -17,7 +18,7 @@ import (
 func recordOf(a *v1alpha1.AIAnalysis) models.AIDecision {
 	status := &a.Status
 	d := models.AIDecision{
-		RemediationID:          string(a.Spec.RemediationRef.UID),
+		RemediationID:          lifecycle.RemediationID(a, a.Spec.RemediationRef),
 		InvestigationStartedAt: microtime.New(a.CreationTimestamp.Time),
 		RootCause:              status.RootCause,
 		RootCauseConfidence:    percent(status.RootCauseConfidence),

@@ -25,6 +25,7 @@ const (
 	eventAutoApproved  = "AutoApproved"
 	eventExpired       = "ApprovalExpired"
 	eventCancelled     = "Cancelled"
+	eventRefused       = "RemediationRefused"
 )
 
 // save moves the analysis to a phase, with the entry that says so. note is for people: the Ready condition, and the Kubernetes Event.
@@ -54,6 +55,15 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, phase v1alpha1.Analys
 	}
 	r.runs.drop(s.key)
 	return ctrl.Result{}, nil
+}
+
+// refuse ends an analysis that may not write into the trail of the remediation that it names.
+func (r *Reconciler) refuse(ctx context.Context, s *scope, why string, err error) (ctrl.Result, error) {
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	lifecycle.RefuseRemediation(s.analysis, why)
+	return r.finish(ctx, s, v1alpha1.AnalysisFailed, eventRefused, why, why)
 }
 
 // cancel ends an analysis that is cancelled or deleted, and stops its investigation.

@@ -197,7 +197,7 @@ func (f *fixture) analysis(changes ...change) *v1alpha1.AIAnalysis {
 	a := &v1alpha1.AIAnalysis{
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "cart-"},
 		Spec: v1alpha1.AIAnalysisSpec{
-			RemediationRef: v1alpha1.RemediationRef{Name: "cart-crash", UID: "1f0e2d3c-0000-4000-8000-000000000001"},
+			RemediationRef: v1alpha1.RemediationRef{Name: "cart-crash", UID: "by-hand"},
 			Signal:         v1alpha1.Signal{Fingerprint: "3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c3f0c", Name: "KubePodCrashLooping", Severity: "critical", Source: "alertmanager"},
 			Target:         v1alpha1.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: "cart"},
 		},

@@ -25,6 +25,7 @@ import (
 // Reconciler delivers NotificationRequests.
 type Reconciler struct {
 	client   client.Client
+	live     client.Reader
 	writer   *outbox.Writer
 	recorder events.EventRecorder
 	clock    clock.PassiveClock
@@ -46,9 +47,9 @@ func WithRandom(random func() float64) Option { return func(r *Reconciler) { r.r
 // WithoutLoopback refuses URLs on loopback addresses, where a manager in a cluster would meet only itself.
 func WithoutLoopback() Option { return func(r *Reconciler) { r.loopback = false } }
 
-// New makes a Reconciler. c reads own kinds, from a cache; live reads Secrets from the API server.
+// New makes a Reconciler. c reads own kinds, from a cache; live reads from the API server.
 func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) *Reconciler {
-	r := &Reconciler{client: c, writer: w, recorder: recorder, clock: clock.RealClock{}, random: rand.Float64, loopback: true}
+	r := &Reconciler{client: c, live: live, writer: w, recorder: recorder, clock: clock.RealClock{}, random: rand.Float64, loopback: true}
 	for _, o := range opts {
 		o(r)
 	}
@@ -66,7 +67,6 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 //
 // +kubebuilder:rbac:groups=holdfast.dev,resources=notificationrequests,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=holdfast.dev,resources=notificationrequests/status,verbs=get;update;patch
-// +kubebuilder:rbac:groups=holdfast.dev,resources=remediationrequests,verbs=get;list;watch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch;update
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error {
@@ -110,7 +110,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		r.courier.forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
-	return lifecycle.Result(r.advance(ctx, r.scope(nr)))
+	s := r.scope(nr)
+	why, err := lifecycle.ForeignRemediation(ctx, r.client, r.live, nr, nr.Spec.RemediationRef)
+	switch {
+	case err != nil:
+		return ctrl.Result{}, err
+	case why != "":
+		return lifecycle.Result(ctrl.Result{}, r.refuse(ctx, s, why))
+	}
+	return lifecycle.Result(r.advance(ctx, s))
 }
 
 func (r *Reconciler) scope(nr *v1alpha1.NotificationRequest) *scope {

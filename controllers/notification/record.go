@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 )
@@ -25,7 +26,7 @@ const (
 func recordOf(nr *v1alpha1.NotificationRequest) models.Notification {
 	labels := labelsOf(nr.Spec.Channels)
 	return models.Notification{
-		RemediationID:           string(nr.Spec.RemediationRef.UID),
+		RemediationID:           lifecycle.RemediationID(nr, nr.Spec.RemediationRef),
 		NotificationRequestedAt: microtime.New(nr.CreationTimestamp.Time),
 		NotificationSentAt:      nr.Status.SentTime.DeepCopy(),
 		DeliveryConfirmedAt:     nr.Status.ConfirmedTime.DeepCopy(),

@@ -5,7 +5,15 @@ import (
 	"fmt"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
 )
+
+// refuse ends the record of a notification that may not write into the trail of the remediation that it names. Nothing is sent.
+func (r *Reconciler) refuse(ctx context.Context, s *scope, why string) error {
+	lifecycle.RefuseRemediation(s.nr, why)
+	r.end(s, v1alpha1.NotificationFailed, v1alpha1.DeliveryFailed, why)
+	return r.save(ctx, s, "RemediationRefused")
+}
 
 // stop ends the record of a notification that was cancelled or deleted. What is under way is broken off; since the receiver may have it already, its outcome is
 // Unknown. What had ended before has its own entry by now (see settle).

@@ -118,7 +118,7 @@ func (f *fixture) request(channels []v1alpha1.Channel, options ...nrOption) *v1a
 	nr := &v1alpha1.NotificationRequest{
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "cart-"},
 		Spec: v1alpha1.NotificationRequestSpec{
-			RemediationRef: v1alpha1.RemediationRef{Name: "cart-crash", UID: "1f0e2d3c-0000-4000-8000-000000000001"},
+			RemediationRef: v1alpha1.RemediationRef{Name: "cart-crash", UID: "by-hand"},
 			Subject:        "cart is mended", Body: "It was <the release> & it is undone.", Channels: channels,
 		},
 	}

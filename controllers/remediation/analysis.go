@@ -22,27 +22,36 @@ func (r *Reconciler) receive(ctx context.Context, s *scope) (ctrl.Result, error)
 // startAnalysis makes the analysis and waits for it.
 func (r *Reconciler) startAnalysis(ctx context.Context, s *scope) (ctrl.Result, error) {
 	// An analysis that an earlier process made, and did not live to say so, is taken up first: it has to be stopped.
-	if reason, _ := overdue(s.rr, s.now); reason != "" && s.analysis == nil {
+	if reason, _ := overdue(s.rr, s.now); reason != "" && !s.running(s.analysisSlot) {
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, reason})
 	}
 	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
 	}
-	spec := &s.rr.Spec
-	analysis := &v1alpha1.AIAnalysis{Spec: v1alpha1.AIAnalysisSpec{
-		RemediationRef:  refTo(s.rr),
+	ready, err := r.take(ctx, s, s.analysisSlot, analysisOf(s.rr))
+	if err != nil {
+		return r.refused(ctx, s, err)
+	}
+	if !ready {
+		return ctrl.Result{}, nil
+	}
+	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationAnalyzing, "AnalysisStarted")
+}
+
+// running reports whether a resource that claims to be a child, and was not taken up, is at work.
+func (s *scope) running(l *slot) bool { return s.claimed(l) && !closed(l.found) }
+
+// analysisOf is the analysis that a request makes.
+func analysisOf(rr *v1alpha1.RemediationRequest) *v1alpha1.AIAnalysis {
+	spec := &rr.Spec
+	return &v1alpha1.AIAnalysis{Spec: v1alpha1.AIAnalysisSpec{
+		RemediationRef:  refTo(rr),
 		Signal:          spec.Signal,
 		Target:          spec.Target,
 		Approval:        spec.Approval,
 		Timeout:         spec.Timeouts.Analysis,
 		ApprovalTimeout: spec.Timeouts.Approval,
 	}}
-	if err := r.create(ctx, s.rr, analysisName(s.rr), analysis); err != nil {
-		return r.refused(ctx, s, err)
-	}
-	s.analysis = analysis
-	s.rr.Status.Analysis = analysis.Name
-	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationAnalyzing, "AnalysisStarted")
 }
 
 // refused ends a request whose next child the API server will never accept; other errors are tried again.
@@ -55,17 +64,17 @@ func (r *Reconciler) refused(ctx context.Context, s *scope, err error) (ctrl.Res
 
 // followAnalysis waits for the analysis and the approval, and goes on to the workflow or the end.
 func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result, error) {
-	a := s.analysis
+	a := s.analysis()
 	if a == nil {
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The analysis was deleted before its end was seen"})
 	}
 	reason, next := overdue(s.rr, s.now)
 	switch {
-	case s.workflow != nil: // made by an earlier process that did not live to say so
-		return r.startWorkflow(ctx, s)
 	case reason != "" && !closed(a):
 		_, err := r.cancelChildren(ctx, s)
 		return ctrl.Result{}, err
+	case s.workflowSlot.untaken() && !closed(a):
+		return ctrl.Result{RequeueAfter: next}, r.displace(ctx, s, s.workflowSlot, "no workflow is due, since the analysis has not ended")
 	case !closed(a) && a.Status.Phase == v1alpha1.AnalysisAwaitingApproval && s.rr.Status.Phase == v1alpha1.RemediationAnalyzing:
 		err := r.enter(ctx, s, v1alpha1.RemediationAwaitingApproval, "ApprovalRequested")
 		_, next = overdue(s.rr, s.now)
@@ -74,10 +83,14 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 		return ctrl.Result{RequeueAfter: next}, nil
 	}
 	v := judgeAnalysis(a)
-	if reason != "" && (v.outcome == "" || a.Status.Phase == v1alpha1.AnalysisCancelled) {
-		v = verdict{v1alpha1.OutcomeTimedOut, reason}
-	}
-	if v.outcome != "" {
+	switch {
+	case v.outcome != "" && s.workflowSlot.untaken():
+		return ctrl.Result{}, r.displace(ctx, s, s.workflowSlot, "no workflow is due, since nothing was approved")
+	case v.outcome == "" && s.running(s.workflowSlot): // perhaps made by an earlier process that did not live to say so: it is taken up, or stopped, whatever the time
+		return r.startWorkflow(ctx, s)
+	case reason != "" && (v.outcome == "" || a.Status.Phase == v1alpha1.AnalysisCancelled):
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, reason})
+	case v.outcome != "":
 		return r.conclude(ctx, s, v)
 	}
 	return r.startWorkflow(ctx, s)

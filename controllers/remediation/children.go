@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -21,22 +22,52 @@ import (
 // errRefused says that the API server will never accept a child as it is.
 var errRefused = errors.New("refused")
 
+// slot is the place of one child: what the request's status says of it, and what is there.
+type slot struct {
+	part string
+	// name and uid are fields of the request's status. The uid is set in the write that takes the child up; until then, a name is one that was chosen because
+	// a stranger has the usual one.
+	name *string
+	uid  *types.UID
+	// found is what has the child's name, nil if nothing has. It is the child only if taken says so.
+	found outbox.Object
+}
+
+func slotsOf(rr *v1alpha1.RemediationRequest) (analysis, workflow, notification *slot) {
+	st := &rr.Status
+	return &slot{part: "analysis", name: &st.Analysis, uid: &st.AnalysisUID},
+		&slot{part: "workflow", name: &st.Workflow, uid: &st.WorkflowUID},
+		&slot{part: "notification", name: &st.Notification, uid: &st.NotificationUID}
+}
+
+// childName is the name that the child has, or will have.
+func (l *slot) childName(rr *v1alpha1.RemediationRequest) string {
+	if *l.name != "" {
+		return *l.name
+	}
+	return childName(rr, l.part, []byte(rr.UID))
+}
+
+// taken reports whether the child was taken up, and is still there.
+func (l *slot) taken() bool { return l.found != nil && *l.uid != "" && l.found.GetUID() == *l.uid }
+
+// untaken reports whether the request has taken up no child here, but there is something under its name.
+func (l *slot) untaken() bool { return l.found != nil && *l.uid == "" }
+
 // childName follows from the request's name and uid: a request that is made again under its name does not find its predecessor's children.
-func childName(rr *v1alpha1.RemediationRequest, part string) string {
+func childName(rr *v1alpha1.RemediationRequest, part string, seed []byte) string {
 	name := rr.Name
 	if most := 253 - len(part) - 10; len(name) > most {
-		name = name[:most]
+		name = strings.TrimRight(name[:most], ".-") // a dot before the next dash is no name
 	}
-	sum := sha256.Sum256([]byte(rr.UID))
+	sum := sha256.Sum256(seed)
 	return fmt.Sprintf("%s-%s-%s", name, hex.EncodeToString(sum[:4]), part)
 }
 
-func analysisName(rr *v1alpha1.RemediationRequest) string     { return childName(rr, "analysis") }
-func workflowName(rr *v1alpha1.RemediationRequest) string     { return childName(rr, "workflow") }
-func notificationName(rr *v1alpha1.RemediationRequest) string { return childName(rr, "notification") }
-
-// create makes a child, or finds the one that an earlier attempt created. It carries the outbox finalizer from the beginning, and the request's trace context.
-func (r *Reconciler) create(ctx context.Context, rr *v1alpha1.RemediationRequest, name string, child outbox.Object) error {
+// create makes the child of a slot. It carries the outbox finalizer from the beginning, and the request's trace context. If the name is taken, the slot has what was
+// found there, and created is false.
+func (r *Reconciler) create(ctx context.Context, rr *v1alpha1.RemediationRequest, l *slot, child outbox.Object) (created bool, _ error) {
+	name := l.childName(rr)
 	child.SetNamespace(rr.Namespace)
 	child.SetName(name)
 	child.SetFinalizers([]string{outbox.Finalizer})
@@ -47,49 +78,54 @@ func (r *Reconciler) create(ctx context.Context, rr *v1alpha1.RemediationRequest
 	}
 	child.SetAnnotations(annotations)
 	if err := controllerutil.SetControllerReference(rr, child, r.client.Scheme()); err != nil {
-		return fmt.Errorf("make %s: %w", name, err)
+		return false, fmt.Errorf("make %s: %w", name, err)
 	}
 	err := r.client.Create(ctx, child)
 	switch {
 	case apierrors.IsAlreadyExists(err):
-		return r.find(ctx, rr, name, child)
+		if err := r.live.Get(ctx, client.ObjectKey{Namespace: rr.Namespace, Name: name}, child); err != nil {
+			return false, fmt.Errorf("find %s: %w", name, err)
+		}
+		l.found = child
+		return false, nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return fmt.Errorf("%w: make %s: the namespace is terminating", errRefused, name)
+		return false, fmt.Errorf("%w: make %s: the namespace is terminating", errRefused, name)
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):
-		return fmt.Errorf("%w: make %s: %w", errRefused, name, err)
+		return false, fmt.Errorf("%w: make %s: %w", errRefused, name, err)
 	case err != nil:
-		return fmt.Errorf("make %s: %w", name, err)
+		return false, fmt.Errorf("make %s: %w", name, err)
 	}
-	return nil
+	l.found = child
+	return true, nil
 }
 
-func (r *Reconciler) find(ctx context.Context, rr *v1alpha1.RemediationRequest, name string, child outbox.Object) error {
-	if err := r.live.Get(ctx, client.ObjectKey{Namespace: rr.Namespace, Name: name}, child); err != nil {
-		return fmt.Errorf("find %s: %w", name, err)
-	}
-	if !metav1.IsControlledBy(child, rr) {
-		return fmt.Errorf("%w: make %s: a resource of that name belongs to somebody else", errRefused, name)
-	}
-	return nil
-}
-
-// cancelChildren asks every child that is not closed to stop, and tells how many those are.
+// cancelChildren asks every child that is not closed to stop, and counts those. What claims to be a child is asked, too.
 func (r *Reconciler) cancelChildren(ctx context.Context, s *scope) (open int, _ error) {
-	for _, child := range s.children() {
-		if closed(child) {
+	for _, l := range s.slots() {
+		if !l.taken() && !s.claimed(l) || closed(l.found) {
 			continue
 		}
 		open++
-		if cancelled(child) || child.GetDeletionTimestamp() != nil {
-			continue
-		}
-		patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`))
-		if err := r.client.Patch(ctx, child, patch); client.IgnoreNotFound(err) != nil {
-			return open, fmt.Errorf("cancel %s: %w", child.GetName(), err)
+		if err := r.cancelChild(ctx, l.found); err != nil {
+			return open, err
 		}
 	}
 	return open, nil
 }
+
+func (r *Reconciler) cancelChild(ctx context.Context, child outbox.Object) error {
+	if cancelled(child) || child.GetDeletionTimestamp() != nil {
+		return nil
+	}
+	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`))
+	if err := r.client.Patch(ctx, child, patch); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("cancel %s: %w", child.GetName(), err)
+	}
+	return nil
+}
+
+// claimed reports whether what has a child's name says that it is controlled by this request.
+func (s *scope) claimed(l *slot) bool { return l.untaken() && metav1.IsControlledBy(l.found, s.rr) }
 
 func cancelled(child outbox.Object) bool {
 	switch c := child.(type) {

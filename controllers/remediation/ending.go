@@ -42,22 +42,20 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 		Body:           outbox.Bound(body(s), 12<<10),
 		Channels:       s.rr.Spec.Notification.Channels,
 	}}
-	err := r.create(ctx, s.rr, notificationName(s.rr), notification)
+	ready, err := r.take(ctx, s, s.notificationSlot, notification)
 	if errors.Is(err, errRefused) { // as in a namespace that is terminating: nobody can be told
 		st.FailureReason = outbox.Bound(strings.TrimSpace(st.FailureReason+" (nobody was told: "+err.Error()+")"), 4096)
 		return ctrl.Result{}, r.enter(ctx, s, endPhase(v.outcome), string(endPhase(v.outcome)))
 	}
-	if err != nil {
+	if err != nil || !ready {
 		return ctrl.Result{}, err
 	}
-	s.notification = notification
-	st.Notification = notification.Name
 	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationNotifying, "NotificationStarted")
 }
 
 // followNotification waits until people were told, or cannot be; neither changes the outcome.
 func (r *Reconciler) followNotification(ctx context.Context, s *scope) (ctrl.Result, error) {
-	n := s.notification
+	n := s.notification()
 	if n != nil && !closed(n) {
 		// The total time is for the repair: what is over time is told all the same, within the notification's own time.
 		untimed := s.rr.DeepCopy()

@@ -31,7 +31,7 @@ func body(s *scope) string {
 	line("Severity", s.rr.Spec.Signal.Severity)
 	line("Outcome", s.rr.Status.Outcome)
 	line("Reason", s.rr.Status.FailureReason)
-	if a := s.analysis; a != nil {
+	if a := s.analysis(); a != nil {
 		line("Root cause", a.Status.RootCause)
 		if r := a.Status.Recommendation; r != nil {
 			line("Recommended", fmt.Sprintf("%s (%d %% sure): %s", r.WorkflowID, r.Confidence, r.Rationale))
@@ -40,7 +40,7 @@ func body(s *scope) string {
 			line("Approval", strings.TrimSpace(p.Status+" "+p.DecidedBy))
 		}
 	}
-	if w := s.workflow; w != nil {
+	if w := s.workflow(); w != nil {
 		for _, step := range w.Status.Steps {
 			line("Step "+step.Name, strings.TrimSuffix(fmt.Sprintf("%s: %s", step.State, step.Message), ": "))
 		}

@@ -25,6 +25,9 @@ func judgeAnalysis(a *v1alpha1.AIAnalysis) verdict {
 		if st.Recommendation == nil {
 			return verdict{v1alpha1.OutcomeNoAction, ""}
 		}
+		if !approved(st.Approval) {
+			return verdict{v1alpha1.OutcomeFailed, "The analysis ended without an approval of its recommendation"}
+		}
 		return verdict{}
 	case v1alpha1.AnalysisRejected:
 		reason := "The recommendation was rejected"
@@ -42,6 +45,10 @@ func judgeAnalysis(a *v1alpha1.AIAnalysis) verdict {
 	default:
 		return verdict{v1alpha1.OutcomeFailed, orElse(st.FailureReason, "The analysis failed")}
 	}
+}
+
+func approved(a *v1alpha1.Approval) bool {
+	return a != nil && (a.Status == v1alpha1.ApprovalApproved || a.Status == v1alpha1.ApprovalAutoApproved)
 }
 
 // judgeWorkflow tells what a workflow that has ended leads to.

@@ -1,8 +1,6 @@
 package remediation_test
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -109,9 +107,7 @@ func TestEndings(t *testing.T) {
 		}, "failed", v1alpha1.RemediationFailed, "workflow was cancelled"},
 		"analysis deleted by somebody": {func(f *fixture) {
 			a := f.analysis()
-			a.Finalizers = nil
-			f.Expect(env.Client.Update(ctx, a)).To(Succeed())
-			f.Expect(env.Client.Delete(ctx, a)).To(Succeed())
+			f.Expect(env.Vanish(ctx, a)).To(Succeed())
 		}, "failed", v1alpha1.RemediationFailed, "was deleted before its end"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -247,8 +243,7 @@ func TestAChildThatTheNamespacesDeletionTookFirstIsNoFailure(t *testing.T) {
 		"gone": {1, func(f *fixture) {
 			a := f.analysis()
 			f.endAnalysis(v1alpha1.AnalysisCancelled, nil)
-			f.Expect(env.Client.Patch(ctx, a, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`)))).To(Succeed())
-			f.Expect(env.Client.Delete(ctx, a)).To(Succeed())
+			f.Expect(env.Vanish(ctx, a)).To(Succeed())
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -266,19 +261,6 @@ func TestAChildThatTheNamespacesDeletionTookFirstIsNoFailure(t *testing.T) {
 			f.Expect(f.events()).To(HaveExactElements("Received", "AnalysisStarted", "Cancelled"))
 		})
 	}
-}
-
-func TestAForeignResourceOfTheChildsNameIsNotTaken(t *testing.T) {
-	f := setup(t)
-	sum := sha256.Sum256([]byte(f.rr.UID))
-	squatter := &v1alpha1.AIAnalysis{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.rr.Namespace, Name: "cart-" + hex.EncodeToString(sum[:4]) + "-analysis"},
-		Spec:       v1alpha1.AIAnalysisSpec{RemediationRef: v1alpha1.RemediationRef{Name: "x", UID: "y"}, Signal: f.rr.Spec.Signal, Target: f.rr.Spec.Target},
-	}
-	f.Expect(env.Client.Create(ctx, squatter)).To(Succeed())
-	f.reconcile()
-	f.Expect(f.live().Status.Outcome).To(Equal("failed"))
-	f.Expect(f.live().Status.FailureReason).To(ContainSubstring("a resource of that name belongs to somebody else"))
 }
 
 func TestTTLDeletesTheFinishedRequest(t *testing.T) {
@@ -343,7 +325,7 @@ func TestADeathAtAnyWriteRepeatsAndLosesNothing(t *testing.T) {
 
 func TestGoneIsQuiet(t *testing.T) {
 	f := setup(t)
-	f.Expect(env.Client.Delete(ctx, f.rr)).To(Succeed())
+	f.Expect(env.Vanish(ctx, f.rr)).To(Succeed())
 	f.Expect(apierrors.IsNotFound(env.Client.Get(ctx, client.ObjectKeyFromObject(f.rr), f.rr))).To(BeTrue())
 	_, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
 	f.Expect(err).NotTo(HaveOccurred())
@@ -351,7 +333,7 @@ func TestGoneIsQuiet(t *testing.T) {
 
 func TestADeadlineBetweenMakingAChildAndSayingSoLeavesNothingRunning(t *testing.T) {
 	for name, begin := range map[string]func(*fixture){
-		"the analysis": func(f *fixture) { f.dieAt = 4 }, // finalizer, Received, the analysis, and what would have said so
+		"the analysis": func(f *fixture) { f.dieAt = 3 }, // Received, the analysis, and what would have said so
 		"the workflow": func(f *fixture) {
 			f.reconcile()
 			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)

@@ -81,8 +81,8 @@ func invocations(st *v1alpha1.RemediationRequestStatus) []invocation {
 		{st.Workflow, v1alpha1.ServiceWorkflowExecution, v1alpha1.RemediationExecuting},
 		{st.Notification, v1alpha1.ServiceNotification, v1alpha1.RemediationNotifying},
 	} {
-		if i.child != "" {
-			all = append(all, invocation{i.service, entered(st, i.phase)})
+		if at := entered(st, i.phase); i.child != "" && at != nil { // the name of one that will be made may be known before
+			all = append(all, invocation{i.service, at})
 		}
 	}
 	return all

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
@@ -20,60 +19,61 @@ type scope struct {
 	rr    *v1alpha1.RemediationRequest
 	draft *outbox.Draft
 	now   time.Time
-	// The children, nil while they are not there. A child of the right name that belongs to another request is not one of them.
-	analysis     *v1alpha1.AIAnalysis
-	workflow     *v1alpha1.WorkflowExecution
-	notification *v1alpha1.NotificationRequest
+	// What has the names of the children, whoever made it.
+	analysisSlot, workflowSlot, notificationSlot *slot
 }
 
 func (r *Reconciler) newScope(ctx context.Context, rr *v1alpha1.RemediationRequest) (*scope, error) {
 	s := &scope{rr: rr, draft: r.writer.Draft(rr), now: r.clock.Now()}
-	var err error
-	if s.analysis, err = fetch(ctx, r, rr, analysisName(rr), rr.Status.Analysis, &v1alpha1.AIAnalysis{}); err != nil {
+	s.analysisSlot, s.workflowSlot, s.notificationSlot = slotsOf(rr)
+	if err := r.find(ctx, s, s.analysisSlot, &v1alpha1.AIAnalysis{}); err != nil {
 		return nil, err
 	}
-	if s.workflow, err = fetch(ctx, r, rr, workflowName(rr), rr.Status.Workflow, &v1alpha1.WorkflowExecution{}); err != nil {
+	if err := r.find(ctx, s, s.workflowSlot, &v1alpha1.WorkflowExecution{}); err != nil {
 		return nil, err
 	}
-	s.notification, err = fetch(ctx, r, rr, notificationName(rr), rr.Status.Notification, &v1alpha1.NotificationRequest{})
-	return s, err
+	return s, r.find(ctx, s, s.notificationSlot, &v1alpha1.NotificationRequest{})
 }
 
-// fetch reads a child. A cache that does not hold it may be older than its making, so a child that ought to be there, or whose absence will be acted
+// find reads what has a child's name. A cache that does not hold it may be older than its making, so a child that ought to be there, or whose absence will be acted
 // upon, is looked up live before it counts as gone.
-func fetch[T outbox.Object](ctx context.Context, r *Reconciler, rr *v1alpha1.RemediationRequest, name, recorded string, child T) (T, error) {
-	var none T
-	key := client.ObjectKey{Namespace: rr.Namespace, Name: name}
-	err := r.client.Get(ctx, key, child)
-	late, _ := overdue(rr, r.clock.Now())
-	ending := rr.Spec.Cancel || rr.DeletionTimestamp != nil || late != ""
-	if apierrors.IsNotFound(err) && (recorded != "" || ending) {
-		err = r.live.Get(ctx, key, child)
+func (r *Reconciler) find(ctx context.Context, s *scope, l *slot, into outbox.Object) error {
+	key := client.ObjectKey{Namespace: s.rr.Namespace, Name: l.childName(s.rr)}
+	err := r.client.Get(ctx, key, into)
+	late, _ := overdue(s.rr, s.now)
+	ending := s.rr.Spec.Cancel || s.rr.DeletionTimestamp != nil || late != ""
+	if apierrors.IsNotFound(err) && (*l.name != "" || ending) {
+		err = r.live.Get(ctx, key, into)
 	}
 	switch {
 	case apierrors.IsNotFound(err):
-		return none, nil
+		return nil
 	case err != nil:
-		return none, fmt.Errorf("read child %s: %w", name, err)
-	case !metav1.IsControlledBy(child, rr):
-		return none, nil
+		return fmt.Errorf("read child %s: %w", key.Name, err)
 	}
-	return child, nil
+	l.found = into
+	return nil
 }
 
-// children are those that are there.
-func (s *scope) children() []outbox.Object {
-	var all []outbox.Object
-	if s.analysis != nil {
-		all = append(all, s.analysis)
+func (s *scope) slots() []*slot { return []*slot{s.analysisSlot, s.workflowSlot, s.notificationSlot} }
+
+// The children, nil while they are not there. What has a child's name and was not taken up is none of them.
+
+func (s *scope) analysis() *v1alpha1.AIAnalysis { return child[*v1alpha1.AIAnalysis](s.analysisSlot) }
+
+func (s *scope) workflow() *v1alpha1.WorkflowExecution {
+	return child[*v1alpha1.WorkflowExecution](s.workflowSlot)
+}
+
+func (s *scope) notification() *v1alpha1.NotificationRequest {
+	return child[*v1alpha1.NotificationRequest](s.notificationSlot)
+}
+
+func child[T outbox.Object](l *slot) (none T) {
+	if !l.taken() {
+		return none
 	}
-	if s.workflow != nil {
-		all = append(all, s.workflow)
-	}
-	if s.notification != nil {
-		all = append(all, s.notification)
-	}
-	return all
+	return l.found.(T)
 }
 
 func closed(o outbox.Object) bool { return o.GetOutbox() != nil && o.GetOutbox().Closed }
@@ -113,7 +113,7 @@ func message(rr *v1alpha1.RemediationRequest) string {
 // copyTimes takes over from the children what the timeline needs.
 func copyTimes(s *scope) {
 	st := &s.rr.Status
-	if a := s.analysis; a != nil {
+	if a := s.analysis(); a != nil {
 		if i := a.Status.Investigation; i != nil {
 			st.AnalysisStartedTime = microtime.NewPointer(i.StartedTime.Time)
 		}
@@ -121,10 +121,10 @@ func copyTimes(s *scope) {
 			st.ApprovalRequestedTime, st.ApprovalDecidedTime = p.RequestedTime, p.DecidedTime
 		}
 	}
-	if w := s.workflow; w != nil && w.Status.StartedTime != nil {
+	if w := s.workflow(); w != nil && w.Status.StartedTime != nil {
 		st.WorkflowStartedTime = w.Status.StartedTime
 	}
-	if n := s.notification; n != nil && n.Status.SentTime != nil {
+	if n := s.notification(); n != nil && n.Status.SentTime != nil {
 		st.NotificationSentTime = n.Status.SentTime
 	}
 }

@@ -153,6 +153,9 @@ func (f *fixture) endAnalysis(phase v1alpha1.AnalysisPhase, r *v1alpha1.Recommen
 	a := f.analysis()
 	f.end(a, outbox.KindAIDecision, func() {
 		a.Status.Phase, a.Status.Recommendation = phase, r
+		if r != nil && phase == v1alpha1.AnalysisCompleted {
+			a.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
+		}
 		a.Status.Investigation = &v1alpha1.Investigation{Investigator: "rules", Attempt: 1, StartedTime: microtime.New(f.clock.Now())}
 	})
 }

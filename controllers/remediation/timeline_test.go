@@ -1,11 +1,14 @@
 package remediation
 
 import (
+	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/microtime"
@@ -98,7 +101,18 @@ func TestChildNamesFitAndDiffer(t *testing.T) {
 	}
 	a := &v1alpha1.RemediationRequest{ObjectMeta: metav1.ObjectMeta{Name: string(long), UID: "1"}}
 	b := &v1alpha1.RemediationRequest{ObjectMeta: metav1.ObjectMeta{Name: string(long), UID: "2"}}
-	g.Expect(len(notificationName(a))).To(BeNumerically("<=", 253))
-	g.Expect(analysisName(a)).NotTo(Equal(analysisName(b)))
-	g.Expect(analysisName(a)).NotTo(Equal(workflowName(a)))
+	names := func(rr *v1alpha1.RemediationRequest) []string {
+		x, y, z := slotsOf(rr)
+		return []string{x.childName(rr), y.childName(rr), z.childName(rr)}
+	}
+	for _, name := range append(names(a), names(b)...) {
+		g.Expect(validation.IsDNS1123Subdomain(name)).To(BeEmpty(), name)
+	}
+	g.Expect(append(names(a), names(b)...)).To(HaveLen(len(sets.New(append(names(a), names(b)...)...))), "all differ")
+	for i := range 20 { // the cut is right behind the dot for some of them
+		a.Name = strings.Repeat("a", 225+i) + "." + strings.Repeat("b", 27-i)
+		for _, name := range names(a) {
+			g.Expect(validation.IsDNS1123Subdomain(name)).To(BeEmpty(), name)
+		}
+	}
 }

@@ -15,22 +15,22 @@ func (r *Reconciler) startWorkflow(ctx context.Context, s *scope) (ctrl.Result, 
 	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
 	}
-	if s.workflow == nil {
-		execution, err := r.render(s)
-		if err != nil {
-			return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, err.Error()})
-		}
-		if err := r.create(ctx, s.rr, workflowName(s.rr), execution); err != nil {
-			return r.refused(ctx, s, err)
-		}
-		s.workflow = execution
+	execution, err := r.render(s)
+	if err != nil {
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, err.Error()})
 	}
-	s.rr.Status.Workflow = s.workflow.Name
+	ready, err := r.take(ctx, s, s.workflowSlot, execution)
+	if err != nil {
+		return r.refused(ctx, s, err)
+	}
+	if !ready {
+		return ctrl.Result{}, nil
+	}
 	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationExecuting, "WorkflowStarted")
 }
 
 func (r *Reconciler) render(s *scope) (*v1alpha1.WorkflowExecution, error) {
-	recommended := s.analysis.Status.Recommendation
+	recommended := s.analysis().Status.Recommendation
 	workflow, ok := r.catalogue.Get(recommended.WorkflowID)
 	if !ok {
 		return nil, fmt.Errorf("the recommended workflow %q is not in the catalogue", recommended.WorkflowID)
@@ -53,7 +53,7 @@ func (r *Reconciler) render(s *scope) (*v1alpha1.WorkflowExecution, error) {
 
 // followWorkflow waits for the workflow's end.
 func (r *Reconciler) followWorkflow(ctx context.Context, s *scope) (ctrl.Result, error) {
-	w := s.workflow
+	w := s.workflow()
 	if w == nil {
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The workflow was deleted before its end was seen"})
 	}

@@ -108,6 +108,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	s := &scope{wfe: wfe, status: &wfe.Status, draft: r.writer.Draft(wfe), now: r.clock.Now()}
+	why, err := lifecycle.ForeignRemediation(ctx, r.client, r.live, wfe, wfe.Spec.RemediationRef)
+	switch {
+	case err != nil:
+		return ctrl.Result{}, err
+	case why != "":
+		lifecycle.RefuseRemediation(wfe, why)
+		return lifecycle.Result(r.end(ctx, s, v1alpha1.WorkflowFailed, why))
+	}
 	return lifecycle.Result(r.phase(ctx, s))
 }
 

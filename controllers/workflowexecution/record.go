@@ -8,6 +8,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
@@ -49,7 +50,7 @@ func (t tightness) record(wfe *v1alpha1.WorkflowExecution) *models.Execution {
 		started = *status.StartedTime
 	}
 	record := &models.Execution{
-		RemediationID:        string(spec.RemediationRef.UID),
+		RemediationID:        lifecycle.RemediationID(wfe, spec.RemediationRef),
 		WorkflowID:           spec.WorkflowID,
 		ExecutionStartedAt:   started,
 		ExecutionCompletedAt: status.CompletedTime,

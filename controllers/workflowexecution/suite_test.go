@@ -177,7 +177,7 @@ func (f *fixture) workflow(target client.Object, change func(*v1alpha1.WorkflowE
 	wfe := &v1alpha1.WorkflowExecution{
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "mend-", Finalizers: []string{outbox.Finalizer}},
 		Spec: v1alpha1.WorkflowExecutionSpec{
-			RemediationRef:     v1alpha1.RemediationRef{Name: "web-crash", UID: "5c0f1e2d-0000-4000-8000-000000000002"},
+			RemediationRef:     v1alpha1.RemediationRef{Name: "web-crash", UID: "by-hand"},
 			WorkflowID:         "test",
 			Target:             v1alpha1.Target{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: target.GetName()},
 			ServiceAccountName: account,

@@ -98,14 +98,14 @@ func (s *stage) answer(ctx context.Context, j job, a client.Object) error {
 	return err
 }
 
-// strip takes the finalizers away until the resource is gone: its controller may put ours on again in between.
+// strip deletes a resource and takes the finalizers away until it is gone.
 func (s *stage) strip(ctx context.Context, o client.Object) error {
 	uid := o.GetUID()
 	for {
-		if ok, err := s.patch(ctx, o, `{"metadata":{"finalizers":null}}`); !ok {
+		if ok, err := s.delete(ctx, o); !ok || o.GetUID() != uid {
 			return err
 		}
-		if ok, err := s.delete(ctx, o); !ok || o.GetUID() != uid {
+		if ok, err := s.patch(ctx, o, `{"metadata":{"finalizers":null}}`); !ok {
 			return err
 		}
 	}

@@ -184,7 +184,7 @@ func analysis(w *world, name string) {
 	w.create(a)
 }
 
-var ref = v1alpha1.RemediationRef{Name: "cart-crash", UID: "5c0f1e2d-0000-4000-8000-000000000001"}
+var ref = v1alpha1.RemediationRef{Name: "cart-crash", UID: "by-hand"}
 
 func workflow(w *world, name string, steps ...v1alpha1.WorkflowStep) {
 	e := &v1alpha1.WorkflowExecution{Spec: v1alpha1.WorkflowExecutionSpec{RemediationRef: ref, WorkflowID: "by-hand",

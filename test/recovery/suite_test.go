@@ -112,13 +112,7 @@ func (f *fixture) create(name string) *v1alpha1.NotificationRequest {
 	obj := testenv.MakeNotification(f.namespace, name).Obj()
 	f.Expect(env.Client.Create(ctx, obj)).To(Succeed())
 	f.t.Cleanup(func() { // verify sees the resources of all tests
-		left := &v1alpha1.NotificationRequest{}
-		if env.Client.Get(ctx, client.ObjectKeyFromObject(obj), left) != nil {
-			return
-		}
-		left.Finalizers = nil
-		f.Expect(client.IgnoreNotFound(env.Client.Update(ctx, left))).To(Succeed())
-		f.Expect(client.IgnoreNotFound(env.Client.Delete(ctx, left))).To(Succeed())
+		f.Expect(env.Vanish(ctx, obj)).To(Succeed())
 	})
 	return obj
 }

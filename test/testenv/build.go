@@ -4,7 +4,6 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/microtime"
@@ -21,7 +20,7 @@ func MakeNotification(namespace, name string) *NotificationBuilder {
 	b := &NotificationBuilder{}
 	b.Namespace, b.Name = namespace, name
 	b.Spec = v1alpha1.NotificationRequestSpec{
-		RemediationRef: v1alpha1.RemediationRef{Name: "cart-crash", UID: types.UID("5c0f1e2d-0000-4000-8000-000000000001")},
+		RemediationRef: v1alpha1.RemediationRef{Name: "cart-crash", UID: "by-hand"},
 		Subject:        "cart is back",
 		Channels:       []v1alpha1.Channel{{Type: v1alpha1.ChannelConsole}},
 	}

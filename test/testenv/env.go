@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -156,4 +157,17 @@ func Main(m *testing.M, env **Env) int {
 		return 1
 	}
 	return code
+}
+
+// Vanish deletes a resource and takes its finalizers away by force, as somebody may who may delete it. A resource that is gone is fine.
+func (e *Env) Vanish(ctx context.Context, obj client.Object) error {
+	if err := client.IgnoreNotFound(e.Client.Delete(ctx, obj)); err != nil {
+		return fmt.Errorf("delete %s: %w", obj.GetName(), err)
+	}
+	strip := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
+	gone := obj.DeepCopyObject().(client.Object)
+	if err := client.IgnoreNotFound(e.Client.Patch(ctx, gone, strip)); err != nil {
+		return fmt.Errorf("strip %s: %w", obj.GetName(), err)
+	}
+	return nil
 }

@@ -1,0 +1,61 @@
+package lifecycle
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/google/uuid"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// +kubebuilder:rbac:groups=holdfast.dev,resources=remediationrequests,verbs=get;list;watch
+
+// ForeignRemediation says why a resource may not write into the trail of the remediation that it names; "" if it may. A uid is the key of that trail, and is chosen by whoever
+// makes the resource: it has to be the one of the live request of that name in the resource's namespace. Who makes a workflow by hand, without a request, gives an id that
+// is no UUID: no request can ever have it. Only a resource that has no entry yet is looked at: its request may be gone later. cached may be behind, so live has the last word.
+func ForeignRemediation(ctx context.Context, cached, live client.Reader, obj outbox.Object, ref v1alpha1.RemediationRef) (string, error) {
+	if o := obj.GetOutbox(); o != nil && o.LastSequence > 0 {
+		return "", nil
+	}
+	rr := &v1alpha1.RemediationRequest{}
+	key := client.ObjectKey{Namespace: obj.GetNamespace(), Name: ref.Name}
+	for _, reader := range []client.Reader{cached, live} {
+		err := reader.Get(ctx, key, rr)
+		switch {
+		case err == nil && rr.UID == ref.UID:
+			return "", nil
+		case err != nil && !apierrors.IsNotFound(err):
+			return "", fmt.Errorf("read the request that remediationRef names: %w", err)
+		}
+	}
+	switch {
+	case rr.UID != "":
+		return fmt.Sprintf("spec.remediationRef.uid is %.64q, expected %q, the uid of RemediationRequest %s", ref.UID, rr.UID, ref.Name), nil
+	case uuid.Validate(string(ref.UID)) == nil:
+		return fmt.Sprintf("spec.remediationRef names RemediationRequest %.253q (uid %.64q), which is not in this namespace; expected a live request, or for work by hand an id that is no UUID",
+			ref.Name, ref.UID), nil
+	}
+	return "", nil
+}
+
+// RefuseRemediation puts into the conditions that a resource may not write into the trail of the remediation that it names.
+func RefuseRemediation(obj outbox.ConditionedObject, why string) {
+	conditions := obj.GetConditions()
+	meta.SetStatusCondition(&conditions, metav1.Condition{Type: v1alpha1.ConditionRemediationRefused, Status: metav1.ConditionTrue, Reason: "NotTheLiveRequest",
+		Message: outbox.Bound(why, 1024), ObservedGeneration: obj.GetGeneration()})
+	obj.SetConditions(conditions)
+}
+
+// RemediationID is the remediation_id of a resource's records: its remediation's uid, or its own when it may not write into that trail.
+func RemediationID(obj outbox.ConditionedObject, ref v1alpha1.RemediationRef) string {
+	if meta.IsStatusConditionTrue(obj.GetConditions(), v1alpha1.ConditionRemediationRefused) {
+		return string(obj.GetUID())
+	}
+	return string(ref.UID)
+}

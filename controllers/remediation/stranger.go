@@ -1,0 +1,194 @@
+package remediation
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// eventForeignChild is the event of the entry that a stranger under a child's name makes.
+const eventForeignChild = "ForeignChild"
+
+// take fills a slot: with what is there if this request would make exactly that now (an earlier process may have, and not lived to say so), else with a new child. Names
+// and owner references are chosen by whoever creates, so they prove nothing. ready is false while a stranger is in the way; the reconcile then ends.
+func (r *Reconciler) take(ctx context.Context, s *scope, l *slot, want outbox.Object) (ready bool, _ error) {
+	created := false
+	if l.found == nil {
+		var err error
+		if created, err = r.create(ctx, s.rr, l, want.DeepCopyObject().(outbox.Object)); err != nil {
+			return false, err
+		}
+	}
+	if !created {
+		why, err := r.foreign(ctx, s, l, want)
+		if err != nil {
+			return false, err
+		}
+		if why != "" {
+			return false, r.displace(ctx, s, l, why)
+		}
+	}
+	*l.name, *l.uid = l.found.GetName(), l.found.GetUID()
+	return true, nil
+}
+
+// foreign says why what is in a slot is not what this request would make now; "" if it is. The API server is asked, by a dry run that gives the child the spec that it ought
+// to have: a spec is immutable there by its meaning, with the defaults filled in.
+func (r *Reconciler) foreign(ctx context.Context, s *scope, l *slot, want outbox.Object) (string, error) {
+	switch {
+	case !metav1.IsControlledBy(l.found, s.rr):
+		return "it is not controlled by this request", nil
+	case l.found.GetDeletionTimestamp() != nil:
+		return "it is being deleted", nil
+	}
+	spec, err := specOf(want)
+	if err != nil {
+		return "", err
+	}
+	mutable, err := specOf(l.found)
+	if err != nil {
+		return "", err
+	}
+	for _, field := range []string{"cancel", "decision"} { // others set these later
+		if value, set := mutable[field]; set {
+			spec[field] = value
+		}
+	}
+	patch, err := json.Marshal([]map[string]any{
+		{"op": "test", "path": "/metadata/uid", "value": l.found.GetUID()},
+		{"op": "replace", "path": "/spec", "value": spec},
+	})
+	if err != nil {
+		return "", fmt.Errorf("compare %s: %w", l.found.GetName(), err)
+	}
+	same := l.found.DeepCopyObject().(outbox.Object)
+	err = r.client.Patch(ctx, same, client.RawPatch(types.JSONPatchType, patch), client.DryRunAll)
+	switch {
+	case apierrors.IsInvalid(err) && !outbox.FailedTest(err):
+		return "it differs from what this request would make: " + causes(err), nil
+	case err != nil:
+		return "", fmt.Errorf("compare %s: %w", l.found.GetName(), err)
+	}
+	fields, err := differences(same, l.found)
+	switch {
+	case err != nil:
+		return "", err
+	case len(fields) > 0:
+		return "it differs from what this request would make: " + strings.Join(fields, ", "), nil
+	case cancelled(l.found):
+		return "it is cancelled, which this request did not ask for", nil
+	}
+	return "", nil
+}
+
+// causes names the fields that the API server refused.
+func causes(err error) string {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil {
+		return err.Error()
+	}
+	var fields []string
+	for _, cause := range status.Status().Details.Causes {
+		if cause.Field != "" && !slices.Contains(fields, cause.Field) {
+			fields = append(fields, cause.Field)
+		}
+	}
+	slices.Sort(fields)
+	return strings.Join(fields, ", ")
+}
+
+// differences names the fields of the spec that two children of a kind do not have in common.
+func differences(want, got outbox.Object) ([]string, error) {
+	a, err := specOf(want)
+	if err != nil {
+		return nil, err
+	}
+	b, err := specOf(got)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, field := range slices.Sorted(maps.Keys(a)) {
+		if !bytes.Equal(a[field], b[field]) {
+			names = append(names, "spec."+field)
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(b)) {
+		if _, both := a[field]; !both {
+			names = append(names, "spec."+field)
+		}
+	}
+	return names, nil
+}
+
+// specOf is the spec by its fields, each as JSON: Go writes equal values as equal texts.
+func specOf(child outbox.Object) (map[string]json.RawMessage, error) {
+	text, err := json.Marshal(child)
+	if err != nil {
+		return nil, fmt.Errorf("read the spec of %s: %w", child.GetName(), err)
+	}
+	var whole struct {
+		Spec map[string]json.RawMessage `json:"spec"`
+	}
+	if err := json.Unmarshal(text, &whole); err != nil {
+		return nil, fmt.Errorf("read the spec of %s: %w", child.GetName(), err)
+	}
+	return whole.Spec, nil
+}
+
+// displace puts on record that a stranger has the name of a child, and gives the child another name, which nobody can know before. A stranger that claims to be the child is
+// stopped first: it may be an earlier release's, and two workflows must not change one target at the same time.
+func (r *Reconciler) displace(ctx context.Context, s *scope, l *slot, why string) error {
+	if s.claimed(l) && !closed(l.found) {
+		return r.cancelChild(ctx, l.found) // its last write starts us again
+	}
+	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
+		return fullOr(err)
+	}
+	gvk, err := apiutil.GVKForObject(l.found, r.client.Scheme())
+	if err != nil {
+		return fmt.Errorf("name the stranger %s: %w", l.found.GetName(), err)
+	}
+	note := outbox.Bound(fmt.Sprintf("%s %s (uid %s) has the name of this request's %s, but was not made by it: %s. It does not count. The %s gets another name; see who may create %s in this namespace",
+		gvk.Kind, l.found.GetName(), l.found.GetUID(), l.part, why, l.part, gvk.GroupKind()), 2048)
+	seed := make([]byte, 16)
+	_, _ = rand.Read(seed) // never fails
+	*l.name = childName(s.rr, l.part, seed)
+	conditions := s.rr.GetConditions()
+	meta.SetStatusCondition(&conditions, metav1.Condition{
+		Type: v1alpha1.ConditionForeignChild, Status: metav1.ConditionTrue, Reason: "NotMadeByThisRequest", Message: outbox.Bound(note, 1024), ObservedGeneration: s.rr.Generation})
+	s.rr.SetConditions(conditions)
+	record := Record(s.rr)
+	record.FailureReason = note
+	phase := string(s.rr.Status.Phase)
+	if err := s.draft.Save(ctx, &outbox.Change{Kind: outbox.KindOrchestration, Event: eventForeignChild, Phase: phase, Record: record}); err != nil {
+		return fmt.Errorf("record a foreign %s: %w", l.part, err)
+	}
+	lifecycle.Announce(r.recorder, s.rr, lifecycle.Warning, eventForeignChild, note)
+	return nil
+}
+
+// fullOr is the error of a reservation, or that there was no room.
+func fullOr(err error) error {
+	if err != nil {
+		return err
+	}
+	return outbox.ErrFull
+}

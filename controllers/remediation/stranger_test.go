@@ -1,0 +1,280 @@
+package remediation_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// guessed is the name that anybody can work out who knows the request.
+func (f *fixture) guessed(part string) metav1.ObjectMeta {
+	sum := sha256.Sum256([]byte(f.rr.UID))
+	return metav1.ObjectMeta{Namespace: f.rr.Namespace, Name: f.rr.Name + "-" + hex.EncodeToString(sum[:4]) + "-" + part}
+}
+
+func (f *fixture) ref() v1alpha1.RemediationRef {
+	return v1alpha1.RemediationRef{Name: f.rr.Name, UID: f.rr.UID}
+}
+
+// forge makes a child as an attacker does where no admission policy stops them: with the request as its controller.
+func (f *fixture) forge(child client.Object) {
+	f.Expect(controllerutil.SetControllerReference(f.rr, child, env.Scheme)).To(Succeed())
+	f.Expect(env.Client.Create(ctx, child)).To(Succeed())
+}
+
+// theAnalysis is what the request makes; change makes it another one.
+func (f *fixture) theAnalysis(change func(*v1alpha1.AIAnalysis)) *v1alpha1.AIAnalysis {
+	spec := f.live().Spec
+	a := &v1alpha1.AIAnalysis{ObjectMeta: f.guessed("analysis"), Spec: v1alpha1.AIAnalysisSpec{
+		RemediationRef: f.ref(), Signal: spec.Signal, Target: spec.Target, Approval: spec.Approval, Timeout: spec.Timeouts.Analysis, ApprovalTimeout: spec.Timeouts.Approval,
+	}}
+	change(a)
+	return a
+}
+
+func (f *fixture) reconcileOnce() ctrl.Result {
+	result, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
+	f.Expect(err).NotTo(HaveOccurred())
+	return result
+}
+
+// expectForeign: an entry and a condition say that a stranger was found, and why it does not count.
+func (f *fixture) expectForeign(entry int, why string) {
+	f.Expect(f.events()[entry]).To(Equal("ForeignChild"))
+	f.Expect(f.record(entry).FailureReason).To(And(ContainSubstring("was not made by it"), ContainSubstring(why)))
+	condition := meta.FindStatusCondition(f.live().Status.Conditions, v1alpha1.ConditionForeignChild)
+	f.Expect(condition).NotTo(BeNil())
+	f.Expect(condition.Status).To(Equal(metav1.ConditionTrue))
+	f.Expect(condition.Message).To(ContainSubstring(why))
+}
+
+func TestAnAnalysisThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
+	zero := int32(0)
+	manual := func(rr *v1alpha1.RemediationRequest) {
+		rr.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}
+	}
+	for name, c := range map[string]struct {
+		forge func(f *fixture)
+		why   string
+		// open: it claims to be the child, so it is stopped before another is made.
+		open bool
+	}{
+		"it approves itself": {func(f *fixture) {
+			f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) {
+				a.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalAuto, AutoApproveAbove: &zero}
+			}))
+		}, "spec.approval", true},
+		"it looks elsewhere": {func(f *fixture) {
+			f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" }))
+		}, "spec.target", true},
+		"it waits for ever": {func(f *fixture) {
+			f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.ApprovalTimeout = &metav1.Duration{Duration: 700 * time.Hour} }))
+		}, "spec.approvalTimeout", true},
+		"another remediation's": {func(f *fixture) {
+			f.Expect(env.Client.Create(ctx, f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.RemediationRef.UID = "another" }))).To(Succeed())
+		}, "not controlled by this request", false},
+		"nobody's": {func(f *fixture) {
+			f.Expect(env.Client.Create(ctx, f.theAnalysis(func(*v1alpha1.AIAnalysis) {}))).To(Succeed())
+		}, "not controlled by this request", false},
+		"cancelled": {func(f *fixture) {
+			f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Cancel = true }))
+		}, "it is cancelled", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t, manual)
+			c.forge(f)
+			stranger := &v1alpha1.AIAnalysis{ObjectMeta: f.guessed("analysis")}
+			f.reconcile()
+			f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(stranger), stranger)).To(Succeed())
+			if c.open {
+				f.Expect(f.phase()).To(Equal(v1alpha1.RemediationPending), "it waits until what claims to be its child has stopped")
+				f.Expect(stranger.Spec.Cancel).To(BeTrue())
+				f.end(stranger, outbox.KindAIDecision, func() { // as approved as can be
+					stranger.Status.Phase, stranger.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
+					stranger.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
+				})
+				f.reconcile()
+			} else {
+				f.Expect(stranger.Spec.Cancel).To(BeFalse(), "what does not claim to be its child is none of its business")
+			}
+			f.Expect(f.events()).To(Equal([]string{"Received", "ForeignChild", "AnalysisStarted"}))
+			f.expectForeign(1, c.why)
+			f.Expect(f.analysis().UID).NotTo(Equal(stranger.UID))
+			f.Expect(f.analysis().Spec.Approval.Mode).To(Equal(v1alpha1.ApprovalManual))
+			f.Expect(f.analysis().Spec.Target).To(Equal(f.live().Spec.Target))
+
+			f.endAnalysis(v1alpha1.AnalysisCompleted, nil) // and it goes on as if nothing had been
+			f.reconcile()
+			f.endNotification(v1alpha1.NotificationSent)
+			f.reconcile()
+			f.Expect(f.live().Status.Outcome).To(Equal("no-action"))
+		})
+	}
+}
+
+func TestAnAnalysisThatAnEarlierProcessMadeCounts(t *testing.T) {
+	f := setup(t)
+	made := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
+	f.forge(made)
+	f.reconcile()
+	f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted"}))
+	f.Expect(f.live().Status.AnalysisUID).To(Equal(made.UID))
+}
+
+func (f *fixture) theWorkflow(steps ...v1alpha1.WorkflowStep) *v1alpha1.WorkflowExecution {
+	return &v1alpha1.WorkflowExecution{ObjectMeta: f.guessed("workflow"), Spec: v1alpha1.WorkflowExecutionSpec{
+		RemediationRef: f.ref(), WorkflowID: "rollout-undo", Target: f.rr.Spec.Target, ServiceAccountName: f.rr.Spec.ServiceAccountName, Steps: steps,
+	}}
+}
+
+// Whoever can make a workflow does not get past the approval, and fails nobody's request.
+func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
+	harmless := v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"}
+	for name, c := range map[string]struct {
+		before, after bool // it is there before the approval, or after
+		closed        v1alpha1.WorkflowPhase
+	}{
+		"made while the approval is awaited, and completed":  {before: true, closed: v1alpha1.WorkflowCompleted},
+		"made while the approval is awaited, and failed":     {before: true, closed: v1alpha1.WorkflowFailed},
+		"made while the approval is awaited, and running":    {before: true},
+		"made between approval and workflow, and completed":  {after: true, closed: v1alpha1.WorkflowCompleted},
+		"made between approval and workflow, and still runs": {after: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t)
+			f.reconcile()
+			a := f.analysis()
+			stranger := f.theWorkflow(harmless)
+			finish := func() {
+				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(stranger), stranger)).To(Succeed())
+				f.end(stranger, outbox.KindExecution, func() { stranger.Status.Phase = c.closed })
+			}
+			make := func() {
+				f.forge(stranger)
+				if c.closed != "" {
+					finish()
+				}
+			}
+			if c.before {
+				make()
+				f.reconcile()
+				f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAnalyzing), "nothing was approved")
+			}
+			if c.after {
+				make()
+			}
+			f.end(a, outbox.KindAIDecision, func() {
+				a.Status.Phase, a.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
+				a.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalApproved, DecidedBy: "jane@example.com"}
+			})
+			f.reconcile()
+			if c.closed == "" {
+				f.Expect(f.live().Status.Workflow).To(BeEmpty(), "two workflows on one target would be one too many")
+				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(stranger), stranger)).To(Succeed())
+				f.Expect(stranger.Spec.Cancel).To(BeTrue())
+				c.closed = v1alpha1.WorkflowCancelled
+				finish()
+				f.reconcile()
+			}
+			f.Expect(f.phase()).To(Equal(v1alpha1.RemediationExecuting))
+			f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "ForeignChild", "WorkflowStarted"}))
+			f.Expect(f.workflow().UID).NotTo(Equal(stranger.UID))
+			f.Expect(f.workflow().Spec.Steps[0].Action).To(Equal("RolloutUndo"))
+			f.Expect(f.record(2).ServicesInvoked).To(Equal([]string{"AIAnalysis"}), "the workflow has a name, and was not invoked")
+		})
+	}
+}
+
+func TestARejectedRequestIgnoresAWorkflow(t *testing.T) {
+	f := setup(t)
+	f.reconcile()
+	stranger := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
+	f.forge(stranger)
+	f.end(stranger, outbox.KindExecution, func() { stranger.Status.Phase = v1alpha1.WorkflowCompleted })
+	f.endAnalysis(v1alpha1.AnalysisRejected, undo)
+	f.reconcile()
+	f.endNotification(v1alpha1.NotificationSent)
+	f.reconcile()
+	f.Expect(f.live().Status.Outcome).To(Equal("rejected"))
+	f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "ForeignChild", "NotificationStarted", "Rejected"}))
+}
+
+// An analysis that ended well without a decision is not one that this release makes.
+func TestWithoutAnApprovalNoWorkflowRuns(t *testing.T) {
+	f := setup(t)
+	f.reconcile()
+	a := f.analysis()
+	f.end(a, outbox.KindAIDecision, func() { a.Status.Phase, a.Status.Recommendation = v1alpha1.AnalysisCompleted, undo })
+	f.reconcile()
+	f.Expect(f.live().Status.Outcome).To(Equal("failed"))
+	f.Expect(f.live().Status.FailureReason).To(ContainSubstring("without an approval"))
+	f.Expect(f.live().Status.Workflow).To(BeEmpty())
+}
+
+func TestANotificationThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
+	f := setup(t)
+	f.reconcile()
+	n := &v1alpha1.NotificationRequest{ObjectMeta: f.guessed("notification"), Spec: v1alpha1.NotificationRequestSpec{
+		RemediationRef: f.ref(), Subject: "All is well", Channels: f.live().Spec.Notification.Channels,
+	}}
+	f.forge(n)
+	f.end(n, outbox.KindNotification, func() { n.Status.Phase = v1alpha1.NotificationSent })
+	f.endAnalysis(v1alpha1.AnalysisCompleted, nil)
+	f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationNotifying))
+	f.expectForeign(2, "spec.subject")
+	f.Expect(f.notification().Spec.Subject).To(HavePrefix("No action needed: "))
+}
+
+// A child that was taken up is known by its uid, whatever becomes of its owner references, and whoever gets its name.
+func TestAChildIsKnownByItsUID(t *testing.T) {
+	t.Run("its owner reference is taken away", func(t *testing.T) {
+		f := setup(t)
+		f.reconcile()
+		f.Expect(env.Client.Patch(ctx, f.analysis(), client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"ownerReferences":null}}`)))).To(Succeed())
+		f.endAnalysis(v1alpha1.AnalysisCompleted, nil)
+		f.reconcile()
+		f.Expect(f.live().Status.Outcome).To(Equal("no-action"))
+	})
+	t.Run("its name is made again", func(t *testing.T) {
+		f := setup(t)
+		f.reconcile()
+		f.Expect(env.Vanish(ctx, f.analysis())).To(Succeed())
+		again := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
+		f.forge(again)
+		f.end(again, outbox.KindAIDecision, func() {
+			again.Status.Phase, again.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
+			again.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalApproved, DecidedBy: "jane@example.com"}
+		})
+		f.reconcile()
+		f.Expect(f.live().Status.FailureReason).To(ContainSubstring("was deleted before its end"))
+		f.Expect(f.live().Status.Workflow).To(BeEmpty())
+	})
+}
+
+func TestADeathWhileAStrangerIsDisplaced(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for n := 1; n <= 8; n++ {
+			f := setup(t)
+			stranger := f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" })
+			f.Expect(env.Client.Create(ctx, stranger)).To(Succeed())
+			f.dieAt, f.dieAfter = n, after
+			f.reconcile()
+			f.Expect(f.events()).To(Equal([]string{"Received", "ForeignChild", "AnalysisStarted"}))
+			analyses := &v1alpha1.AIAnalysisList{}
+			f.Expect(env.Client.List(ctx, analyses, client.InNamespace(f.rr.Namespace))).To(Succeed())
+			f.Expect(analyses.Items).To(HaveLen(2), "write %d, after: %v", n, after)
+		}
+	}
+}
