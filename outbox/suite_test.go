@@ -14,7 +14,7 @@ import (
 
 var env *testenv.Env
 
-func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &env)) }
+func TestMain(m *testing.M) { os.Exit(testenv.MainWithoutFinalizerPolicy(m, &env)) }
 
 // acknowledged is a relay's memory without the relay.
 type acknowledged struct {

@@ -82,6 +82,9 @@ func TestDecide(t *testing.T) {
 		"closed, drained, being deleted":         {resource(t, 2, true, true, true), 2, config, 0, plan{release: true}},
 		"closed, drained, released":              {resource(t, 2, true, false, false), 2, config, 400 * time.Millisecond, plan{after: 600 * time.Millisecond}},
 		"closed, drained, released a while ago":  {resource(t, 2, true, false, false), 2, config, time.Second, plan{trim: true}},
+		"open, without the finalizer":            {resource(t, 2, false, false, false), 2, config, time.Hour, plan{restore: true}},
+		"closed, not durable, without it":        {resource(t, 2, true, false, false), 1, config, 0, plan{restore: true}},
+		"open, without it, being deleted":        {resource(t, 2, false, false, true), 0, config, 0, plan{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

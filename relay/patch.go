@@ -19,7 +19,7 @@ type operation struct {
 	Value any    `json:"value,omitempty"`
 }
 
-// patchFor makes the JSON patch for "trim" or "release". A failed test makes the API server refuse all of it with 422.
+// patchFor makes the JSON patch for "trim", "release" or "restore". A failed test makes the API server refuse all of it with 422.
 func patchFor(op string, obj outbox.Object, w outbox.Watermark) (client.Patch, error) {
 	o := obj.GetOutbox()
 	operations := []operation{
@@ -36,6 +36,12 @@ func patchFor(op string, obj outbox.Object, w outbox.Watermark) (client.Patch, e
 			operation{"add", "/status/outbox/persistedSequence", w.Sequence},
 			operation{"add", "/status/outbox/persistedTime", microtime.New(w.Time)},
 			operation{"add", "/status/outbox/pending", len(kept)},
+		)
+	case "restore":
+		// The list is written as a whole, so it must be the one that was read.
+		operations = append(operations,
+			operation{"test", "/metadata/resourceVersion", obj.GetResourceVersion()},
+			operation{"add", "/metadata/finalizers", append(slices.Clone(obj.GetFinalizers()), outbox.Finalizer)},
 		)
 	case "release":
 		at := slices.Index(obj.GetFinalizers(), outbox.Finalizer)

@@ -7,7 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -26,6 +28,7 @@ type kindReconciler struct {
 	client    client.Client
 	tracker   *tracker
 	config    Config
+	recorder  events.EventRecorder
 	kind      string
 	newObject func() outbox.Object
 	queue     atomic.Pointer[queue]
@@ -52,6 +55,12 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
 	}
 	plan := decide(obj, k.tracker.watermark(obj.GetUID()), k.config, k.config.Clock.Now())
+	if plan.restore {
+		if after := k.tracker.stripped(obj, k.config.Clock.Now()); after > 0 {
+			return ctrl.Result{RequeueAfter: after}, nil
+		}
+		return k.restore(ctx, obj.DeepCopyObject().(outbox.Object), plan.watermark)
+	}
 	if plan.trim || plan.release {
 		obj = obj.DeepCopyObject().(outbox.Object) // patches go on from what the one before left
 	}
@@ -83,8 +92,10 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 
 // plan is what is due for one resource.
 type plan struct {
-	trim      bool
-	release   bool
+	trim    bool
+	release bool
+	// restore is true when the finalizer was taken away before its time: nothing else is done then.
+	restore   bool
 	watermark outbox.Watermark
 	// after is when to look again, zero: when something happens.
 	after time.Duration
@@ -98,6 +109,8 @@ func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan
 	p := plan{watermark: w}
 	drained, covered := len(above) == 0, len(o.Entries)-len(above)
 	switch {
+	case o.LastSequence > 0 && !(o.Closed && drained) && obj.GetDeletionTimestamp() == nil && !controllerutil.ContainsFinalizer(obj, outbox.Finalizer):
+		p.restore = true
 	case o.Closed && drained:
 		p.release = controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
 		if covered > 0 && (!p.release || obj.GetDeletionTimestamp() == nil) { // nobody will look at the entries of what is about to vanish
@@ -119,6 +132,22 @@ const lingering = time.Second
 func (p *plan) trimOnceQuiet(period time.Duration, now time.Time) {
 	left := min(period-now.Sub(p.watermark.Time), period)
 	p.trim, p.after = left <= 0, max(0, left)
+}
+
+// restore puts the finalizer back that somebody took away while entries wait or the record is open, and says so: whoever replaces resources as a whole should know what they drop.
+func (k *kindReconciler) restore(ctx context.Context, obj outbox.Object, w outbox.Watermark) (ctrl.Result, error) {
+	again, err := k.patch(ctx, obj, "restore", w)
+	switch {
+	case err != nil:
+		return ctrl.Result{}, err
+	case again:
+		return ctrl.Result{RequeueAfter: recompute}, nil
+	}
+	const note = "The finalizer " + outbox.Finalizer + " was removed although the audit record is open or has entries that are not in the store yet. It is there again. " +
+		"Look for what replaces this resource as a whole, or patches its finalizers"
+	k.recorder.Eventf(obj, nil, corev1.EventTypeWarning, "FinalizerRestored", "Restore", note)
+	logf.FromContext(ctx).Info("Put back a finalizer that was removed before the record was drained")
+	return ctrl.Result{}, nil
 }
 
 // patch applies one JSON patch. again is true when its tests failed: somebody changed the resource, so what is due must be worked out anew.

@@ -25,6 +25,9 @@ type Relay struct {
 	flusher *flusher
 }
 
+// recorderName is the controller that Events name.
+const recorderName = "holdfast-relay"
+
 var _ outbox.Watermarks = (*Relay)(nil)
 
 // Add registers kinds with a manager and a store: a reconciler for each and the flusher, all of which run while this manager leads. The kinds must be
@@ -35,7 +38,7 @@ func Add(mgr ctrl.Manager, store Store, config Config, kinds ...outbox.Object) (
 		return nil, err
 	}
 	t := newTracker(config)
-	r := &Relay{config: config, tracker: t, flusher: newFlusher(store, t, config, mgr.GetEventRecorder("holdfast-relay"))}
+	r := &Relay{config: config, tracker: t, flusher: newFlusher(store, t, config, mgr.GetEventRecorder(recorderName))}
 	for _, kind := range kinds {
 		if err := r.addKind(mgr, kind); err != nil {
 			return nil, err
@@ -54,10 +57,11 @@ func (r *Relay) addKind(mgr ctrl.Manager, prototype outbox.Object) error {
 	}
 	goType := reflect.TypeOf(prototype).Elem()
 	k := &kindReconciler{
-		client:  mgr.GetClient(),
-		tracker: r.tracker,
-		config:  r.config,
-		kind:    gvk.Kind,
+		client:   mgr.GetClient(),
+		tracker:  r.tracker,
+		config:   r.config,
+		recorder: mgr.GetEventRecorder(recorderName),
+		kind:     gvk.Kind,
 		newObject: func() outbox.Object {
 			return reflect.New(goType).Interface().(outbox.Object)
 		},

@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -43,7 +44,7 @@ func (s *simulation) start() *process {
 	}
 	t := newTracker(s.config)
 	c := &modelClient{p: p}
-	p.kind = &kindReconciler{client: c, tracker: t, config: s.config, kind: "NotificationRequest", newObject: func() outbox.Object { return &notification{} }}
+	p.kind = &kindReconciler{client: c, tracker: t, config: s.config, recorder: &events.FakeRecorder{}, kind: "NotificationRequest", newObject: func() outbox.Object { return &notification{} }}
 	p.watcher = &watcher{kind: p.kind}
 	p.flusher = newFlusher(modelStore{p: p}, t, s.config, nil)
 	p.writer = outbox.NewWriter(c, modelReader{p: p}, watermarks{p: p}, outbox.WithClock(s.clock), outbox.WithLimits(s.config.Limits))

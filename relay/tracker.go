@@ -65,6 +65,8 @@ type tracked struct {
 	// written is the resource version of our newest patch.
 	written   string
 	writtenAt time.Time
+	// strippedAt is when the finalizer of a closed record was first found missing.
+	strippedAt time.Time
 	// vanished is true when that patch took the last finalizer from what is being deleted: nothing comes after it.
 	vanished bool
 }
@@ -105,6 +107,24 @@ func (t *tracker) offer(k *kindReconciler, obj outbox.Object, seen int) bool {
 	}
 	t.see(k, obj, t.config.Clock.Now())
 	return true
+}
+
+// stripped is how long to wait before the finalizer of a resource is put back. An open record's was taken away. A closed one's may have been released by a process that did not
+// live to trim its entries: they are durable then, and the store says so within a moment, unless it is away.
+func (t *tracker) stripped(obj outbox.Object, now time.Time) time.Duration {
+	if !obj.GetOutbox().Closed {
+		return 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := t.byUID[obj.GetUID()]
+	if r == nil { // gone by now
+		return lingering
+	}
+	if r.strippedAt.IsZero() {
+		r.strippedAt = now
+	}
+	return max(0, lingering-now.Sub(r.strippedAt))
 }
 
 func (t *tracker) see(k *kindReconciler, obj outbox.Object, now time.Time) *tracked {

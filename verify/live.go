@@ -31,6 +31,8 @@ type Live interface {
 
 // Resource is what a live resource's outbox says.
 type Resource struct {
+	// Kind of its entries.
+	Kind                            string
 	Namespace, Name, UID            string
 	LastSequence, PersistedSequence int64
 	HeadHash                        string
@@ -110,7 +112,10 @@ func (c *cluster) List(ctx context.Context) (map[string]*Resource, []string, err
 	all := map[string]*Resource{}
 	var notes []string
 	for kind, gvr := range c.resources {
-		err := c.list(ctx, gvr, func(r *Resource) { all[r.UID] = r })
+		err := c.list(ctx, gvr, func(r *Resource) {
+			r.Kind = kind
+			all[r.UID] = r
+		})
 		switch {
 		case apierrors.IsNotFound(err):
 			c.absent[kind] = true

@@ -26,6 +26,9 @@ func (v *verifier) endChain() {
 	if !c.place.final() {
 		v.report.Unfinished++
 	}
+	if v.live != nil && newest.at.Cluster == v.cluster && !v.live.Knows(newest.kind) {
+		v.notCompared[newest.kind] = true
+	}
 	if c.expected != nil {
 		c.expected.met = true
 		if c.place.sequence < c.expected.PersistedSequence {

@@ -36,7 +36,7 @@ func TestAnIntactTrail(t *testing.T) {
 	persist(t, s, history(t, source(6), outbox.KindNotification, 250, false)) // more than a page
 	report, found := check(t, s, nil, "")
 	g.Expect(found).To(BeEmpty())
-	g.Expect(report).To(Equal(Report{Intact: true, Chains: 6, Entries: 275, Unfinished: 1, Unchecked: 1, Notes: report.Notes}))
+	g.Expect(report).To(Equal(Report{Verdict: Whole, Intact: true, Chains: 6, Entries: 275, Unfinished: 1, Unchecked: 1, Notes: report.Notes}))
 	g.Expect(report.Notes).To(ConsistOf(ContainSubstring("no cluster was given")))
 }
 
@@ -44,7 +44,7 @@ func TestAnEmptyTrail(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
 	report, _ := check(t, s, nil, "")
-	g.Expect(report).To(Equal(Report{Intact: true}))
+	g.Expect(report).To(Equal(Report{Verdict: Whole, Intact: true}))
 }
 
 func TestTheReadersRoleIsEnough(t *testing.T) {

@@ -34,6 +34,8 @@ const (
 	Diverged Problem = "diverged"
 	// Invented: the chain goes on beyond the newest entry of the live resource.
 	Invented Problem = "invented"
+	// Undecided: a remediation invoked a workflow, or ended as remediated, and no decision of its analysis is in the trail.
+	Undecided Problem = "undecided"
 	// Unfinished: the resource is gone, and its newest entry is not final.
 	Unfinished Problem = "unfinished"
 )
@@ -51,8 +53,21 @@ type Finding struct {
 	Detail    string  `json:"detail"`
 }
 
+// Verdict is what a Report comes to.
+type Verdict string
+
+const (
+	// Whole: there is no finding, and everything was looked at that Run was given.
+	Whole Verdict = "whole"
+	// NotWhole: there are findings.
+	NotWhole Verdict = "not-whole"
+	// Unknown: there is no finding, but a part could not be looked at: see NotCompared.
+	Unknown Verdict = "unknown"
+)
+
 // Report counts what was looked at.
 type Report struct {
+	Verdict Verdict `json:"verdict"`
 	// Intact: there is no finding.
 	Intact   bool `json:"intact"`
 	Findings int  `json:"findings"`
@@ -65,6 +80,8 @@ type Report struct {
 	// Unfinished chains, whose newest entry is not final. Unchecked are those of them whose resource was not looked for.
 	Unfinished int `json:"unfinished"`
 	Unchecked  int `json:"unchecked"`
+	// NotCompared are the kinds of entries whose live resources could not be looked at, though a cluster was given: nobody knows where their chains should end.
+	NotCompared []string `json:"notCompared,omitempty"`
 	// Live is the number of live resources with an outbox; 0 without a cluster.
 	Live int `json:"live"`
 	// Notes say what was not looked at, and why.
@@ -74,7 +91,7 @@ type Report struct {
 // Run checks everything, and hands each finding to found as it comes. live may be nil: then only the rows are checked. cluster is the name (source_cluster) of live's
 // cluster in the rows; chains of other clusters are not looked for there. An error means that the check could not be finished.
 func Run(ctx context.Context, s *store.Store, live Live, cluster string, found func(Finding)) (Report, error) {
-	v := &verifier{store: s, live: live, cluster: cluster, found: found, otherClusters: map[string]int{}, kinds: map[string]int{}}
+	v := &verifier{store: s, live: live, cluster: cluster, found: found, otherClusters: map[string]int{}, kinds: map[string]int{}, notCompared: map[string]bool{}}
 	if live != nil {
 		var err error
 		if v.expected, v.report.Notes, err = live.List(ctx); err != nil {
@@ -90,8 +107,19 @@ func Run(ctx context.Context, s *store.Store, live Live, cluster string, found f
 	if err := v.recheck(ctx); err != nil {
 		return v.report, fmt.Errorf("verify: %w", err)
 	}
+	if err := v.undecided(ctx); err != nil {
+		return v.report, fmt.Errorf("verify: %w", err)
+	}
 	v.explainUnchecked()
 	v.report.Intact = v.report.Findings == 0
+	v.report.NotCompared = slices.Sorted(maps.Keys(v.notCompared))
+	v.report.Verdict = Whole
+	switch {
+	case !v.report.Intact:
+		v.report.Verdict = NotWhole
+	case len(v.report.NotCompared) > 0:
+		v.report.Verdict = Unknown
+	}
 	return v.report, nil
 }
 
@@ -110,6 +138,8 @@ type verifier struct {
 	suspects []suspect
 	// otherClusters and kinds count the unfinished chains that were not looked for, by the reason.
 	otherClusters, kinds map[string]int
+	// notCompared are the kinds of entries that the live cluster cannot show.
+	notCompared map[string]bool
 }
 
 func (v *verifier) tell(f Finding) {

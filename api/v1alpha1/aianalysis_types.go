@@ -31,7 +31,7 @@ func (p AnalysisPhase) Final() bool {
 	return false
 }
 
-// ConditionDecisionRefused is True when a person's decision does not count, because the admission policy that makes sure who wrote it was not in force. It stays.
+// ConditionDecisionRefused is True when a person's decision does not count: the admission policy that makes sure who wrote it was not in force, or the decision came too late. It stays.
 const ConditionDecisionRefused = "DecisionRefused"
 
 // Verdict is a person's decision on a recommendation.
@@ -175,8 +175,8 @@ type AIAnalysisStatus struct {
 	// +optional
 	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
 
-	// conditions of the resource: Ready, OutboxBlocked while a change is held back because the outbox is full, and DecisionRefused when a decision does not count
-	// because no admission policy makes sure who made it.
+	// conditions of the resource: Ready, OutboxBlocked while a change is held back because the outbox is full, and DecisionRefused when a decision does not count,
+	// because no admission policy makes sure who made it, or because it came too late.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

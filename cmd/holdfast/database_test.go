@@ -166,7 +166,7 @@ func TestVerify(t *testing.T) {
 	s := migrated(t)
 	items := trail(t, s, 4, 2)
 	g.Expect(holdfast(t, "verify")).To(has(0, Equal("The trail is whole. Looked at 3 rows in 1 chain, 1 waiting dead letter.\n"), BeEmpty()))
-	g.Expect(holdfast(t, "verify", "-o", "json").Stdout).To(MatchJSON(`{"intact": true, "findings": [], "chains": 1, "entries": 3, "posted": 0, "deadLetters": 1, "unfinished": 0, "unchecked": 0, "live": 0}`))
+	g.Expect(holdfast(t, "verify", "-o", "json").Stdout).To(MatchJSON(`{"verdict": "whole", "intact": true, "findings": [], "chains": 1, "entries": 3, "posted": 0, "deadLetters": 1, "unfinished": 0, "unchecked": 0, "live": 0}`))
 
 	execute(t, s, "ALTER TABLE notification_audit DISABLE TRIGGER ALL")
 	execute(t, s, "UPDATE notification_audit SET subject = E'\\x1b[31mforged' WHERE sequence = 3")

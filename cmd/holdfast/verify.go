@@ -28,9 +28,9 @@ func newVerifyCommand() *cobra.Command {
 the chains against the live resources, and find records that never became final though their resource is gone. It may run beside a manager: what is not drained yet is no
 finding. A member of holdfast_reader may run it; in the cluster it needs list and get on the resources.
 
-Findings: changed, column, reordered, missing, forked, doubled, broken, after-final, diverged, invented, unfinished. docs/database.md explains each.
+Findings: changed, column, reordered, missing, forked, doubled, broken, after-final, diverged, invented, undecided, unfinished. docs/database.md explains each.
 
-Exit status: 0 the trail is whole, 1 there are findings, 2 it could not be checked.`,
+Exit status: 0 the trail is whole, 1 there are findings, 2 it could not be checked, or not to its end (kinds that the cluster does not serve).`,
 		Example: `  # Rows and live resources
   holdfast verify --database-url "$HOLDFAST_DATABASE_URL" --kubeconfig ~/.kube/config
 
@@ -78,10 +78,16 @@ func (f *verifyFlags) run(ctx context.Context, to io.Writer) error {
 	} else {
 		err = printReport(to, report)
 	}
-	if err == nil && !report.Intact {
-		err = &exitError{code: 1, err: fmt.Errorf("the trail is not whole: %s", counted(report.Findings, "finding"))}
+	switch {
+	case err != nil:
+		return err
+	case report.Verdict == verify.NotWhole:
+		return &exitError{code: 1, err: fmt.Errorf("the trail is not whole: %s", counted(report.Findings, "finding"))}
+	case report.Verdict == verify.Unknown:
+		return &exitError{code: 2, err: fmt.Errorf("the live resources with entries of %s were not looked at, so nobody knows where their records should end; install their CustomResourceDefinitions, name them with --resource, or check the rows alone with --kubeconfig ''",
+			strings.Join(report.NotCompared, ", "))}
 	}
-	return err
+	return nil
 }
 
 func (f *verifyFlags) live() (verify.Live, error) {
@@ -120,8 +126,13 @@ func findingLine(x verify.Finding) string {
 
 func printReport(to io.Writer, r verify.Report) error {
 	verdict := "The trail is whole"
-	if !r.Intact {
+	switch {
+	case r.Verdict == verify.NotWhole:
 		verdict = "The trail is NOT whole: " + counted(r.Findings, "finding")
+	case r.Verdict == verify.Unknown:
+		verdict = "The rows are whole, but the trail COULD NOT BE CHECKED to its end"
+	case r.Live == 0 && r.Unchecked > 0:
+		verdict = "The rows are whole"
 	}
 	fmt.Fprintf(to, "%s. Looked at %s in %s", verdict, counted(r.Entries, "row"), counted(r.Chains, "chain"))
 	for _, more := range []struct {

@@ -36,7 +36,7 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (ctrl.Result, error) 
 		if problem == "" {
 			return r.takeDecision(ctx, s)
 		}
-		setRefused(s.analysis, problem)
+		setRefused(s.analysis, reasonNotInForce, problem)
 	case approvedByPolicy(s.analysis.Spec.Approval, rec.Confidence):
 		return r.autoApprove(ctx, s)
 	}
@@ -78,7 +78,7 @@ func (r *Reconciler) awaitDecision(ctx context.Context, s *scope) (ctrl.Result, 
 	if problem == "" {
 		return r.takeDecision(ctx, s)
 	}
-	setRefused(a, problem)
+	setRefused(a, reasonNotInForce, problem)
 	if err := s.draft.Save(ctx, nil); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -136,8 +136,25 @@ func approvalTimeout(a *v1alpha1.AIAnalysis) time.Duration {
 	return a.Spec.ApprovalTimeout.Duration
 }
 
+// Reasons of the condition DecisionRefused.
+const (
+	reasonNotInForce = "PolicyNotInForce"
+	reasonTooLate    = "TooLate"
+)
+
+// leftOver says, when an analysis ends, that there is a decision that was not taken. The admission policy refuses those that it can see are late; this is for those that came
+// just before the end, or before it was known that there is nothing to decide.
+func (s *scope) leftOver(phase v1alpha1.AnalysisPhase) {
+	a := s.analysis
+	taken := a.Status.Approval != nil && (a.Status.Approval.Status == v1alpha1.ApprovalApproved || a.Status.Approval.Status == v1alpha1.ApprovalRejected)
+	if a.Spec.Decision == nil || taken || meta.IsStatusConditionTrue(a.Status.Conditions, v1alpha1.ConditionDecisionRefused) {
+		return
+	}
+	setRefused(a, reasonTooLate, fmt.Sprintf("The decision does not count: the analysis ended as %s without it", phase))
+}
+
 // setRefused says that the decision does not count, for good.
-func setRefused(a *v1alpha1.AIAnalysis, problem string) {
+func setRefused(a *v1alpha1.AIAnalysis, reason, problem string) {
 	meta.SetStatusCondition(&a.Status.Conditions, metav1.Condition{
-		Type: v1alpha1.ConditionDecisionRefused, Status: metav1.ConditionTrue, Reason: "PolicyNotInForce", Message: problem, ObservedGeneration: a.Generation})
+		Type: v1alpha1.ConditionDecisionRefused, Status: metav1.ConditionTrue, Reason: reason, Message: problem, ObservedGeneration: a.Generation})
 }

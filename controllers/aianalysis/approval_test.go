@@ -82,6 +82,7 @@ var _ = Describe("an approval", func() {
 			Expect(told(now)[2:]).To(Equal([]string{"ApprovalExpired/TimedOut/final"}))
 			Expect(lastRecord(now)).To(And(HaveField("ApprovalStatus", "expired"), HaveField("ApprovalDurationSeconds", HaveValue(Equal(int64(60)))), HaveField("ApprovedBy", "")))
 			Expect(now.Status.FailureReason).To(ContainSubstring("spec.approvalTimeout of 1m0s"))
+			Expect(meta.IsStatusConditionTrue(now.Status.Conditions, v1alpha1.ConditionDecisionRefused)).To(Equal(late), "who decided is told that it does not count")
 		}
 	})
 
@@ -100,6 +101,8 @@ var _ = Describe("an approval", func() {
 		now := f.start(interceptor.Funcs{}, says(finding)).investigated(f.analysis(decided(v1alpha1.VerdictApproved)))
 		Expect(told(now)[1:]).To(Equal([]string{"InvestigationCompleted/Completed/final"}))
 		Expect(now.Status.Approval).To(BeNil())
+		Expect(meta.FindStatusCondition(now.Status.Conditions, v1alpha1.ConditionDecisionRefused)).To(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", "TooLate"),
+			HaveField("Message", ContainSubstring("ended as Completed without it"))))
 	})
 })
 

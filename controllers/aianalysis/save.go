@@ -50,6 +50,7 @@ func (r *Reconciler) save(ctx context.Context, s *scope, phase v1alpha1.Analysis
 func (r *Reconciler) finish(ctx context.Context, s *scope, phase v1alpha1.AnalysisPhase, event, note, reason string) (ctrl.Result, error) {
 	s.analysis.Status.CompletedTime = microtime.NewPointer(s.now)
 	s.analysis.Status.FailureReason = investigator.Clean(reason, investigator.MaxError)
+	s.leftOver(phase)
 	if err := r.save(ctx, s, phase, event, note); err != nil {
 		return ctrl.Result{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -222,6 +223,7 @@ var _ = Describe("a notification that is to stop", func() {
 			nr.Finalizers = []string{"example.com/other"}
 		})
 		remove(nr)
+		Expect(env.Client.Patch(f.ctx, f.get(nr), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/other"]}}`)))).To(Succeed())
 		f.start(interceptor.Funcs{}).drive(nr)
 		now := f.get(nr)
 		Expect(now.Status.Outbox).To(BeNil())

@@ -59,7 +59,7 @@ var _ = Describe("delivery", func() {
 		Expect(got[0].header.Get("Idempotency-Key")).To(Equal(string(nr.UID) + "-0"))
 		Expect(got[0].body).To(Equal(map[string]any{
 			"id": string(nr.UID) + "-0", "attempt": 1.0, "namespace": nr.Namespace, "name": nr.Name,
-			"remediation": map[string]any{"name": "cart-crash", "uid": "1f0e2d3c-0000-4000-8000-000000000001"},
+			"remediation": map[string]any{"name": "cart-crash", "uid": "by-hand"},
 			"subject":     "cart is mended", "body": "It was <the release> & it is undone.",
 		}))
 		nr = f.get(nr)

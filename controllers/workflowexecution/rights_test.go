@@ -100,6 +100,7 @@ var _ = Describe("The account of a workflow", func() {
 			ruleFor("holdfast.dev", "workflowexecutions/status", "get", "update"),
 			ruleFor("", "serviceaccounts", "get", "impersonate"),
 			ruleFor("", "namespaces", "get"),
+			ruleFor("holdfast.dev", "remediationrequests", "get"),
 		}
 		name := "manager-" + f.namespace
 		Expect(env.Client.Create(f.ctx, &rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules})).To(Succeed())

@@ -150,6 +150,10 @@ func Main(m *testing.M, env **Env) int {
 		fmt.Println(err)
 		return 1
 	}
+	return e.run(m, env)
+}
+
+func (e *Env) run(m *testing.M, env **Env) int {
 	*env = e
 	code := m.Run()
 	if err := e.Stop(); err != nil {

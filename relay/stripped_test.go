@@ -1,0 +1,86 @@
+package relay_test
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+	eventsv1 "k8s.io/api/events/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+var withoutFinalizers = client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/other"]}}`))
+
+// unguard takes away the policy that keeps the finalizer, as in a cluster that has none. The other tests get it back.
+func (f *fixture) unguard() {
+	f.Expect(env.WithoutFinalizerPolicy(ctx)).To(Succeed())
+	f.t.Cleanup(func() { f.Expect(env.WithFinalizerPolicy(ctx)).To(Succeed()) })
+}
+
+func (f *fixture) finalizers(obj client.Object) func() []string {
+	return func() []string { return f.live(obj).GetFinalizers() }
+}
+
+func (f *fixture) warnings(obj client.Object, reason string) func() []string {
+	return func() []string {
+		list := &eventsv1.EventList{}
+		f.Expect(env.Client.List(ctx, list, client.InNamespace(f.namespace))).To(Succeed())
+		var notes []string
+		for _, e := range list.Items {
+			if e.Regarding.UID == obj.GetUID() && e.Reason == reason {
+				notes = append(notes, e.Note)
+			}
+		}
+		return notes
+	}
+}
+
+func TestAFinalizerThatWasTakenAwayIsPutBack(t *testing.T) {
+	f := setup(t)
+	f.unguard()
+	h := &hooks{}
+	f.run(h, slow)
+
+	open := f.create("open")
+	f.append(open, 2, false)
+	f.Eventually(f.sequences(open.UID)).Should(HaveLen(2))
+	f.Expect(env.Client.Patch(ctx, f.live(open), withoutFinalizers)).To(Succeed())
+	f.Eventually(f.finalizers(open)).Should(ConsistOf("example.com/other", outbox.Finalizer), "drained, but not closed")
+	f.Eventually(f.warnings(open, "FinalizerRestored")).Should(ConsistOf(ContainSubstring("audit record is open")))
+
+	// With it, a deletion waits for the end of the record.
+	f.Expect(env.Client.Delete(ctx, open)).To(Succeed())
+	f.append(f.live(open), 1, true)
+	f.Eventually(f.finalizers(open)).Should(Equal([]string{"example.com/other"}))
+	f.Expect(f.sequences(open.UID)()).To(Equal([]int64{1, 2, 3}))
+	f.Expect(env.Vanish(ctx, open)).To(Succeed())
+
+	// A closed record's finalizer is the relay's own to release.
+	closed := f.create("closed")
+	f.append(closed, 2, true)
+	f.Eventually(f.finalizers(closed)).Should(BeEmpty())
+	f.Eventually(func() int { return len(f.live(closed).Status.Outbox.Entries) }).Should(BeZero())
+	f.Expect(f.warnings(closed, "FinalizerRestored")()).To(BeEmpty())
+}
+
+func TestAClosedRecordIsNotHeldAgainUnlessTheStoreIsAway(t *testing.T) {
+	f := setup(t)
+	f.unguard()
+	released, waiting := f.create("released"), f.create("waiting")
+	f.append(released, 2, true)
+	f.append(waiting, 2, true)
+	for _, obj := range []client.Object{released, waiting} { // as by a process that died before the trim
+		f.Expect(env.Client.Patch(ctx, f.live(obj), withoutFinalizers)).To(Succeed())
+	}
+	f.Expect(env.Postgres.Stop(ctx)).To(Succeed())
+	f.run(&hooks{}, slow)
+	f.Eventually(f.finalizers(waiting)).Should(ContainElement(outbox.Finalizer), "nobody knows whether its entries are durable")
+	f.Expect(env.Postgres.Start(ctx)).To(Succeed())
+	for _, obj := range []client.Object{released, waiting} {
+		f.Eventually(f.sequences(obj.GetUID())).Should(HaveLen(2))
+		f.Eventually(f.finalizers(obj)).Should(Equal([]string{"example.com/other"}))
+		f.Expect(env.Vanish(ctx, obj)).To(Succeed())
+	}
+}

@@ -1,0 +1,132 @@
+package verify
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/relay"
+)
+
+// chainOf is the entries of one resource with these records; the last is final.
+func chainOf(t *testing.T, s outbox.Source, kind string, records ...any) []relay.Item {
+	t.Helper()
+	var o *outbox.Outbox
+	for i, record := range records {
+		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record, Final: i == len(records)-1}, start, outbox.DefaultLimits())
+		NewWithT(t).Expect(err).NotTo(HaveOccurred())
+		o = next
+	}
+	var items []relay.Item
+	for _, e := range o.Entries {
+		items = append(items, relay.NewItem(s, "", e))
+	}
+	return items
+}
+
+func remediation(outcome string, services ...string) models.Orchestration {
+	at := microtime.New(start)
+	return models.Orchestration{RemediationID: "r", SignalFingerprint: "f", SignalReceivedAt: at, RemediationCreatedAt: at, Outcome: outcome, ServicesInvoked: services}
+}
+
+func decision(remediationID, status string) models.AIDecision {
+	return models.AIDecision{RemediationID: remediationID, InvestigationStartedAt: microtime.New(start), RecommendedAction: "rollout-undo", ApprovalStatus: status}
+}
+
+// A repair that nobody decided on is a finding, however it ended.
+func TestARemediationWithoutADecision(t *testing.T) {
+	elsewhere := source(2)
+	elsewhere.Namespace = "another"
+	for name, c := range map[string]struct {
+		ends     models.Orchestration
+		analysis func(t *testing.T) []relay.Item
+		want     []string
+	}{
+		"approved by the policy": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"),
+			analysis: func(t *testing.T) []relay.Item {
+				return chainOf(t, source(2), outbox.KindAIDecision, decision("r", ""), decision("r", "auto-approved"))
+			}},
+		"approved by a person": {ends: remediation("failed", "AIAnalysis", "WorkflowExecution"),
+			analysis: func(t *testing.T) []relay.Item {
+				return chainOf(t, source(2), outbox.KindAIDecision, decision("r", "approved"))
+			}},
+		"rejected, and left alone": {ends: remediation("rejected", "AIAnalysis"),
+			analysis: func(t *testing.T) []relay.Item {
+				return chainOf(t, source(2), outbox.KindAIDecision, decision("r", "rejected"))
+			}},
+		"no analysis at all":         {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"undecided cart-1 2"}},
+		"no analysis, and it failed": {ends: remediation("failed", "AIAnalysis", "WorkflowExecution"), want: []string{"undecided cart-1 2"}},
+		"remediated by nothing":      {ends: remediation("remediated"), want: []string{"undecided cart-1 2"}},
+		"rejected, and run all the same": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"undecided cart-1 2"},
+			analysis: func(t *testing.T) []relay.Item {
+				return chainOf(t, source(2), outbox.KindAIDecision, decision("r", "rejected"))
+			}},
+		"approved for another remediation": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"undecided cart-1 2"},
+			analysis: func(t *testing.T) []relay.Item {
+				return chainOf(t, source(2), outbox.KindAIDecision, decision("another", "approved"))
+			}},
+		"approved in another namespace": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"undecided cart-1 2"},
+			analysis: func(t *testing.T) []relay.Item {
+				return chainOf(t, elsewhere, outbox.KindAIDecision, decision("r", "approved"))
+			}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			db, _ := newStore(t, "")
+			persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, remediation(""), c.ends))
+			if c.analysis != nil {
+				persist(t, db, c.analysis(t))
+			}
+			report, found := check(t, db, nil, "")
+			g.Expect(brief(found)).To(Equal(c.want))
+			if c.want == nil {
+				g.Expect(report.Verdict).To(Equal(Whole))
+			} else {
+				g.Expect(report.Verdict).To(Equal(NotWhole))
+			}
+		})
+	}
+	t.Run("the approval is a dead letter", func(t *testing.T) {
+		g := NewWithT(t)
+		db, _ := newStore(t, "")
+		persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, remediation("remediated", "AIAnalysis", "WorkflowExecution")))
+		items := chainOf(t, source(2), outbox.KindAIDecision, map[string]any{"remediation_id": "r", "investigation_started_at": "no time", "approval_status": "approved"})
+		persist(t, db, items)
+		_, found := check(t, db, nil, "")
+		g.Expect(found).To(BeEmpty())
+	})
+}
+
+// What cannot be looked at is not whole.
+func TestTheCRDsAreGone(t *testing.T) {
+	g := NewWithT(t)
+	db, _ := newStore(t, "")
+	persist(t, db, chainOf(t, source(1), outbox.KindNotification, record(outbox.KindNotification, 1)))
+	gone := Resources{}
+	for kind := range DefaultResources() {
+		gone[kind] = schema.GroupVersionResource{Group: "holdfast.dev", Version: "v1alpha1", Resource: "gone"}
+	}
+	live, err := Cluster(env.Config, gone)
+	g.Expect(err).NotTo(HaveOccurred())
+	report, found := check(t, db, live, "")
+	g.Expect(found).To(BeEmpty())
+	g.Expect(report.Verdict).To(Equal(Unknown))
+	g.Expect(report.NotCompared).To(Equal([]string{outbox.KindNotification}))
+
+	t.Run("a finding is a finding all the same", func(t *testing.T) {
+		g := NewWithT(t)
+		tamper(t, db, "UPDATE notification_audit SET subject = 'forged'")
+		report, _ := check(t, db, live, "")
+		g.Expect(report.Verdict).To(Equal(NotWhole))
+	})
+	t.Run("without any row there is nothing to compare", func(t *testing.T) {
+		g := NewWithT(t)
+		empty, _ := newStore(t, "")
+		report, _ := check(t, empty, live, "")
+		g.Expect(report.Verdict).To(Equal(Whole))
+	})
+}
