@@ -41,6 +41,7 @@ var strippings = map[string]func(c client.Client, o *unstructured.Unstructured) 
 func record(t *testing.T, o *unstructured.Unstructured, closed bool) {
 	t.Helper()
 	g := NewWithT(t)
+	g.Expect(as(t, "").Get(t.Context(), keyOf(o), o)).To(Succeed())
 	g.Expect(unstructured.SetNestedMap(o.Object, map[string]any{
 		"lastSequence": int64(1), "persistedSequence": int64(1), "pending": int64(0), "headHash": strings.Repeat("ab", 32), "closed": closed, "entries": []any{},
 	}, "status", "outbox")).To(Succeed())

@@ -35,7 +35,7 @@ var _ = Describe("an investigation", func() {
 		Expect(r.InvestigationCompletedAt).NotTo(BeNil())
 		Expect(r.ApprovalTime).NotTo(BeNil())
 		Expect(r).To(Equal(models.AIDecision{
-			RemediationID:          "1f0e2d3c-0000-4000-8000-000000000001",
+			RemediationID:          "by-hand",
 			InvestigationStartedAt: now.Status.Investigation.StartedTime, InvestigationCompletedAt: now.Status.Investigation.CompletedTime,
 			HolmesGPTResponseTimeMs: ptr.To[int64](0), Investigator: "expert", Model: "model-1", PromptTokens: ptr.To[int64](2500), CompletionTokens: ptr.To[int64](150),
 			RootCause: "cart crashes since its rollout", RootCauseConfidence: new(90.0),
@@ -177,6 +177,7 @@ var _ = Describe("an investigation", func() {
 	It("leaves alone what is deleted without the finalizer", func() {
 		a := f.analysis(func(a *v1alpha1.AIAnalysis) { a.Finalizers = []string{"example.com/other"} })
 		Expect(env.Client.Delete(f.ctx, a)).To(Succeed())
+		f.alter(a, func(a *v1alpha1.AIAnalysis) { a.Finalizers = []string{"example.com/other"} })
 		p := f.start(interceptor.Funcs{}, says(undo(80)))
 		Expect(p.reconcile(a)).To(BeZero())
 		Expect(f.get(a).Status).To(Equal(v1alpha1.AIAnalysisStatus{}))

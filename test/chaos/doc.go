@@ -20,7 +20,8 @@
 //
 // # Invariants
 //
-//   - Finalizers are stripped only in schedules whose faults leave a manager watching: that is what is promised.
+//   - Finalizers are stripped, and resources replaced as a whole, only in schedules whose faults leave a manager watching: that is what is promised. The policy keeps the finalizer while the
+//     record is open, but not once it has closed or is being deleted, so that there is a way out when no manager is left.
 //   - The oracle decides, not the code under test. What it reports after the wait is a failure, printed in full.
 //
 // # How it fails

@@ -58,6 +58,8 @@ const (
 	deleted   ending = "deleted at any phase"
 	stripped  ending = "finalizers stripped"
 	again     ending = "name made again"
+	collected ending = "foreign owner, collected"
+	replaced  ending = "replaced, then by itself"
 )
 
 // job makes one resource and ends it.
@@ -79,14 +81,14 @@ func draw(to drain, seed uint64, number int) schedule {
 	strips := r.IntN(5) == 0
 	s.drawFaults(r, to, strips)
 	kinds := []kind{remediation, approval, analysis, notification, notification, workflow, ledger}
-	endings := []ending{byItself, byItself, cancelled, deleted, deleted, again}
+	endings := []ending{byItself, byItself, cancelled, deleted, deleted, again, collected}
 	for i := range 4 + r.IntN(4) {
 		j := job{kind: kinds[r.IntN(len(kinds))], ending: endings[r.IntN(len(endings))], after: r.IntN(60), steps: 1 + r.IntN(12), poison: -1, reject: r.IntN(2) == 0}
 		if i == 0 {
 			j.kind = ledger
 		}
 		if strips && r.IntN(2) == 0 {
-			j.ending = stripped
+			j.ending = []ending{stripped, replaced}[r.IntN(2)]
 		}
 		if j.kind == ledger {
 			j.drawEntries(r)

@@ -5,10 +5,10 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
@@ -16,7 +16,7 @@ import (
 )
 
 // remediationRef of what is made without a remediation. Across shards each has one of its own, see ref.
-var remediationRef = v1alpha1.RemediationRef{Name: "cart-crash", UID: types.UID("5c0f1e2d-0000-4000-8000-000000000001")}
+var remediationRef = v1alpha1.RemediationRef{Name: "cart-crash", UID: "by-hand"}
 
 // run makes the job's resource, and ends it at its moment.
 func (s *stage) run(ctx context.Context, j job) error {
@@ -55,6 +55,14 @@ func (s *stage) end(ctx context.Context, j job, o client.Object) error {
 	case cancelled:
 		_, err := s.patch(ctx, o, `{"spec":{"cancel":true}}`)
 		return err
+	case collected:
+		s.note(string(collected))
+		return s.orphan(ctx, o)
+	case replaced:
+		s.note(string(replaced))
+		if ok, err := s.replace(ctx, o); !ok {
+			return err
+		}
 	}
 	return s.decide(ctx, j, o)
 }
@@ -95,7 +103,35 @@ func (s *stage) answer(ctx context.Context, j job, a client.Object) error {
 		verdict = v1alpha1.VerdictRejected
 	}
 	_, err := s.patch(ctx, a, fmt.Sprintf(`{"spec":{"decision":{"verdict":%q,"decidedBy":%q,"method":"api","justification":"drawn"}}}`, verdict, s.me))
+	if err != nil && strings.Contains(err.Error(), "comes too late") {
+		return nil
+	}
 	return err
+}
+
+// orphan strips a resource of its finalizers, gives it an owner that does not exist, and deletes it, as the garbage collector does then, which does not run here.
+func (s *stage) orphan(ctx context.Context, o client.Object) error {
+	const orphaned = `{"metadata":{"finalizers":null,"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"ghost","uid":"00000000-0000-4000-8000-000000000000"}]}}`
+	if ok, err := s.patch(ctx, o, orphaned); !ok {
+		return err
+	}
+	_, err := s.delete(ctx, o)
+	return err
+}
+
+// replace puts a resource as a manifest in git has it: with its spec and without what others wrote into its metadata, as `kubectl replace` does.
+func (s *stage) replace(ctx context.Context, o client.Object) (bool, error) {
+	return s.persist(ctx, func(ctx context.Context) error {
+		live := o.DeepCopyObject().(client.Object)
+		if err := s.client.Get(ctx, client.ObjectKeyFromObject(o), live); err != nil {
+			return err
+		}
+		live.SetFinalizers(nil)
+		live.SetOwnerReferences(nil)
+		live.SetLabels(nil)
+		live.SetAnnotations(nil)
+		return s.client.Update(ctx, live)
+	})
 }
 
 // strip deletes a resource and takes the finalizers away until it is gone.

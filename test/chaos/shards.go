@@ -158,7 +158,7 @@ func (w *world) elected(ctx context.Context, before string) (string, error) {
 func (s *stage) ref() v1alpha1.RemediationRef {
 	r := remediationRef
 	if s.drain == acrossShards {
-		r.UID = types.UID(uuid.NewString())
+		r.UID = types.UID("by-hand-" + uuid.NewString())
 	}
 	return r
 }
