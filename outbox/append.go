@@ -68,6 +68,9 @@ func Append(o *Outbox, s Source, c Change, now time.Time, l Limits) (_ *Outbox, 
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s of %s: %w", c.Event, s, err)
 	}
+	if err := refuseNested(record); err != nil {
+		return nil, 0, fmt.Errorf("%s of %s: %w", c.Event, s, err)
+	}
 	e := Entry{
 		ID:            ID(s.UID, s.Created, next.LastSequence+1),
 		Sequence:      next.LastSequence + 1,

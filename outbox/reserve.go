@@ -3,6 +3,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"reflect"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -20,10 +21,19 @@ type ConditionedObject interface {
 
 // Reserve makes sure, before the controller acts, that the entries its action will bring (at most n, each of any size up to the entry limit) and the
 // closing one fit. When they don't, it sets the condition OutboxBlocked, saves that alone, and returns false: keep the
-// state, act later. The relay's next trim starts the reconciler again. What the draft's object was changed before is not saved; the draft is spent.
+// state, act later. The relay's next trim starts the reconciler again. What the draft's object was changed before is not saved; the draft is spent, as after an error.
 // n entries that no outbox could hold are ErrTooLarge.
 func (d *Draft) Reserve(ctx context.Context, n int) (bool, error) {
-	pending := d.obj.GetOutbox().Above(d.writer.watermarks.Watermark(d.obj.GetUID()))
+	if d.spent {
+		return false, fmt.Errorf("reserve room in %s: %w", SourceOf(d.obj), ErrSpent)
+	}
+	ok, err := d.reserve(ctx, n)
+	d.spent = !ok
+	return ok, err
+}
+
+func (d *Draft) reserve(ctx context.Context, n int) (bool, error) {
+	pending := d.base.GetOutbox().Above(d.writer.watermarks.Watermark(d.obj.GetUID()))
 	err := d.writer.limits.room(pending, n)
 	if err == nil {
 		d.setBlocked(metav1.ConditionFalse, "RoomLeft", "")
@@ -35,7 +45,7 @@ func (d *Draft) Reserve(ctx context.Context, n int) (bool, error) {
 	full.WithLabelValues(d.kind).Inc()
 	reflect.ValueOf(d.obj).Elem().Set(reflect.ValueOf(d.base.DeepCopyObject()).Elem()) // no state without its entry
 	d.setBlocked(metav1.ConditionTrue, "OutboxFull", blockedMessage)
-	return false, d.Save(ctx, nil)
+	return false, d.save(ctx, nil)
 }
 
 // explainFull sets the condition on the resource as it was read, when an entry that nobody had reserved room for did not fit: the change itself is not saved.

@@ -23,6 +23,10 @@ import (
 // ErrReleased says that the resource is being deleted and does not have the finalizer: it gets no entries, and its controller should do nothing more.
 var ErrReleased = errors.New("resource is being deleted without the outbox finalizer")
 
+// ErrSpent says that a Draft was used again after one of its calls had failed. What its object says may not be what was written, so nothing is written any more: read the
+// resource again, and begin with a new Draft.
+var ErrSpent = errors.New("the draft is spent by an earlier error")
+
 // rebases bounds how often one Save follows a resource that others keep touching.
 const rebases = 10
 
@@ -72,6 +76,8 @@ type Draft struct {
 	obj    Object
 	base   Object
 	kind   string
+	// spent is true after an error: nothing may be saved from what the object says now.
+	spent bool
 }
 
 // Draft begins with obj as it was read. The caller owns obj (a client's Get gives a copy) and changes its status freely, but never its outbox.
@@ -135,10 +141,22 @@ func FailedTest(err error) bool {
 }
 
 // Save writes the status, and with it an entry if a change is given, in one PUT. Without a change it writes only if the status differs from what was
-// read. On success obj is what the API server holds now, and the draft goes on from there; after an error obj is spent: read it again.
+// read. On success obj is what the API server holds now, and the draft goes on from there. After an error the draft is spent, and every further call is ErrSpent.
 //
-// Errors: a conflict (see the package's rebase rule), ErrReleased, those of Append, those of the API server.
+// Errors: a conflict (see the package's rebase rule), ErrReleased, ErrSpent, those of Append, those of the API server.
 func (d *Draft) Save(ctx context.Context, change *Change) error {
+	if d.spent {
+		return fmt.Errorf("save %s: %w", SourceOf(d.obj), ErrSpent)
+	}
+	err := d.save(ctx, change)
+	d.spent = err != nil
+	return err
+}
+
+func (d *Draft) save(ctx context.Context, change *Change) error {
+	if err := d.catchUp(ctx); err != nil {
+		return err
+	}
 	if change == nil {
 		same, err := sameBut(d.base, d.obj)
 		if err != nil || same {
@@ -148,10 +166,11 @@ func (d *Draft) Save(ctx context.Context, change *Change) error {
 		return fmt.Errorf("%w: %s", ErrReleased, SourceOf(d.obj))
 	}
 	head := headOf(d.base)
-	if o := d.obj.GetOutbox().DeepCopy(); o != nil {
+	o := d.base.GetOutbox().DeepCopy() // what was read: the outbox of obj is nobody's to change
+	if o != nil {
 		o.acknowledge(d.writer.watermarks.Watermark(d.obj.GetUID()))
-		d.obj.SetOutbox(o)
 	}
+	d.obj.SetOutbox(o)
 	if change != nil {
 		if err := d.append(ctx, *change); err != nil {
 			return d.explainFull(ctx, err)
@@ -188,20 +207,44 @@ func (d *Draft) append(ctx context.Context, change Change) error {
 	return nil
 }
 
-// released tells whether the resource is on its way out without us.
+// released reports whether the resource is on its way out without us.
 func (d *Draft) released() bool {
-	return d.obj.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(d.obj, Finalizer)
+	return d.base.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(d.base, Finalizer)
 }
 
-// hold makes sure that the finalizer is there before an entry is.
+// catchUp takes over what the caller wrote to the resource itself since the draft began, with the same object: a label, a finalizer of its own. What obj says of its metadata
+// may be in memory only, so the API server is asked. Anything else that changed meanwhile is a conflict.
+func (d *Draft) catchUp(ctx context.Context) error {
+	if d.obj.GetResourceVersion() == d.base.GetResourceVersion() {
+		return nil
+	}
+	live, err := d.readLive(ctx)
+	if err != nil {
+		return fmt.Errorf("read what was written since the draft began: %w", err)
+	}
+	same, err := sameBut(d.base, live)
+	if err != nil {
+		return err
+	}
+	if !same || live.GetResourceVersion() != d.obj.GetResourceVersion() || live.GetUID() != d.base.GetUID() || headOf(live) != headOf(d.base) {
+		return apierrors.NewConflict(groupResource(d.obj), d.obj.GetName(), errors.New("more than its metadata changed since the draft began"))
+	}
+	d.base = live
+	return nil
+}
+
+// hold makes sure that the finalizer is there before an entry is. Only what was read counts: the caller may have put it into obj, or taken it out, in memory.
 func (d *Draft) hold(ctx context.Context) error {
-	if controllerutil.ContainsFinalizer(d.obj, Finalizer) {
+	if controllerutil.ContainsFinalizer(d.base, Finalizer) {
 		return nil
 	}
 	held := d.base.DeepCopyObject().(Object)
 	controllerutil.AddFinalizer(held, Finalizer)
 	if err := d.writer.client.Patch(ctx, held, client.MergeFromWithOptions(d.base, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("add finalizer %s: %w", Finalizer, err)
+	}
+	if !controllerutil.ContainsFinalizer(held, Finalizer) {
+		return fmt.Errorf("add finalizer %s: the API server took the request, and the finalizer is not there; look for an admission webhook or policy that removes it", Finalizer)
 	}
 	adoptMetadata(d.obj, held)
 	adoptMetadata(d.base, held)

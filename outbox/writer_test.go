@@ -31,7 +31,11 @@ type fixture struct {
 }
 
 func setup(t *testing.T, options ...outbox.Option) (*fixture, *v1alpha1.NotificationRequest) {
-	f := &fixture{WithT: NewWithT(t), acks: &acknowledged{}}
+	return setupIn(NewWithT(t), env.Namespace(ctx, "writer"), options...)
+}
+
+func setupIn(g *WithT, namespace string, options ...outbox.Option) (*fixture, *v1alpha1.NotificationRequest) {
+	f := &fixture{WithT: g, acks: &acknowledged{}}
 	run := func(hook *func() error) error {
 		if h := *hook; h != nil {
 			*hook = nil
@@ -51,7 +55,8 @@ func setup(t *testing.T, options ...outbox.Option) (*fixture, *v1alpha1.Notifica
 		},
 	})
 	f.writer = outbox.NewWriter(f.client, env.Client, f.acks, options...)
-	obj := testenv.MakeNotification(env.Namespace(ctx, "writer"), "n").Obj()
+	obj := testenv.MakeNotification(namespace, "").Obj()
+	obj.GenerateName = "n-"
 	f.Expect(env.Client.Create(ctx, obj)).To(Succeed())
 	return f, obj
 }

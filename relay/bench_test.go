@@ -29,7 +29,7 @@ func BenchmarkBatch(b *testing.B) {
 	}
 	config := Config{}
 	config.setDefaults()
-	outcomes := make([]Outcome, 2*len(all))
+	outcomes := stored(2 * len(all))
 	b.ReportAllocs()
 	for b.Loop() {
 		tr := newTracker(config)

@@ -113,7 +113,7 @@ func tracking(c Config) (*tracker, *kindReconciler) {
 	return t, &kindReconciler{tracker: t, config: t.config, kind: "NotificationRequest"}
 }
 
-func stored(n int) []Outcome { return make([]Outcome, n) }
+func stored(n int) []Outcome { return slices.Repeat([]Outcome{{Result: Stored}}, n) }
 
 func TestAResourceMadeAgainComesAsOneUpdateAndTheOldOneIsDrained(t *testing.T) {
 	g := NewWithT(t)
@@ -270,7 +270,7 @@ func TestAWatermarkStopsBeforeAnEntryThatIsHeld(t *testing.T) {
 	tr, k := tracking(Config{})
 	tr.offer(k, resource(t, 3, false, true, false), tr.seen())
 	f := tr.take()
-	outcomes := make([]Outcome, 3)
+	outcomes := stored(3)
 	for i, item := range f.items {
 		if item.Entry.Sequence == 2 {
 			outcomes[i].Result = Held

@@ -96,8 +96,8 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	persist, cancel := context.WithTimeout(ctx, f.config.FlushTimeout)
 	defer cancel()
 	outcomes, err := f.store.Persist(persist, flight.items)
-	if err == nil && len(outcomes) != len(flight.items) {
-		err = fmt.Errorf("the store answered %d outcomes for %d entries", len(outcomes), len(flight.items))
+	if err == nil {
+		err = complete(outcomes, len(flight.items))
 	}
 	took := f.config.Clock.Since(start)
 	if err != nil {
@@ -116,6 +116,19 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	held := settle(flight, outcomes)
 	f.observe(ctx, flight.items, outcomes, held)
 	return len(flight.items), nil
+}
+
+// complete refuses an answer that does not say of every entry what became of it: nothing of it counts then.
+func complete(outcomes []Outcome, entries int) error {
+	if len(outcomes) != entries {
+		return fmt.Errorf("the store answered %d outcomes for %d entries", len(outcomes), entries)
+	}
+	for i, o := range outcomes {
+		if _, known := results[o.Result]; !known {
+			return fmt.Errorf("the store's outcome %d of %d is %d, expected one of %s", i+1, entries, int(o.Result), names())
+		}
+	}
+	return nil
 }
 
 // report opens the breaker, and says so once for each kind of failure, not at every probe.

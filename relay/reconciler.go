@@ -109,7 +109,7 @@ func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan
 	p := plan{watermark: w}
 	drained, covered := len(above) == 0, len(o.Entries)-len(above)
 	switch {
-	case o.LastSequence > 0 && !(o.Closed && drained) && obj.GetDeletionTimestamp() == nil && !controllerutil.ContainsFinalizer(obj, outbox.Finalizer):
+	case o.LastSequence > 0 && (!o.Closed || !drained) && obj.GetDeletionTimestamp() == nil && !controllerutil.ContainsFinalizer(obj, outbox.Finalizer):
 		p.restore = true
 	case o.Closed && drained:
 		p.release = controllerutil.ContainsFinalizer(obj, outbox.Finalizer)

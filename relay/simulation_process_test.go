@@ -301,7 +301,7 @@ func (m modelStore) Persist(_ context.Context, batch []Item) ([]Outcome, error) 
 	m.p.mayDie()
 	if s.one(10) {
 		if s.mutant.acknowledgesRollback {
-			return make([]Outcome, len(batch)), nil
+			return stored(len(batch)), nil
 		}
 		return nil, errLost
 	}
@@ -325,7 +325,7 @@ type rows struct {
 type logged struct{ id, hash string }
 
 func (r *rows) persist(s *simulation, batch []Item) []Outcome {
-	outcomes := make([]Outcome, len(batch))
+	outcomes := stored(len(batch))
 	for i, item := range batch {
 		hash, there := r.byID[item.Entry.ID]
 		switch {
@@ -340,7 +340,7 @@ func (r *rows) persist(s *simulation, batch []Item) []Outcome {
 		default:
 			outcomes[i].Result = Conflicting
 		}
-		s.happened[[]string{"row", "row there before", "dead letter", "row of another history"}[outcomes[i].Result]]++
+		s.happened[map[Result]string{Stored: "row", Present: "row there before", DeadLettered: "dead letter", Conflicting: "row of another history"}[outcomes[i].Result]]++
 		if outcomes[i].Result == DeadLettered || outcomes[i].Result == Conflicting {
 			r.letters[item.Entry.ID+" "+item.Entry.Hash] = true
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -75,8 +76,10 @@ func ByID(a, b Item) int { return strings.Compare(a.ID, b.ID) }
 type Result int
 
 const (
+	// Unknown is the zero value: nobody said what became of the entry. It stays pending, and is sent again.
+	Unknown Result = iota
 	// Stored: the row is new.
-	Stored Result = iota
+	Stored
 	// Present: the same row (id and hash) was there before.
 	Present
 	// DeadLettered: the entry could not become a row; it stands in the dead letters with its error.
@@ -88,25 +91,29 @@ const (
 )
 
 // results are the words for them, as stores that are called over a network write them.
-var results = [...]string{Stored: "stored", Present: "present", DeadLettered: "dead-lettered", Conflicting: "conflicting", Held: "held"}
+var results = map[Result]string{Stored: "stored", Present: "present", DeadLettered: "dead-lettered", Conflicting: "conflicting", Held: "held"}
 
 // MarshalText implements encoding.TextMarshaler.
 func (r Result) MarshalText() ([]byte, error) {
-	if r < 0 || int(r) >= len(results) {
-		return nil, fmt.Errorf("result %d has no name", int(r))
+	name, known := results[r]
+	if !known {
+		return nil, fmt.Errorf("result %d has no name, expected one of %s", int(r), names())
 	}
-	return []byte(results[r]), nil
+	return []byte(name), nil
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler. An outcome that is not known is an error: the entry may not count as durable.
 func (r *Result) UnmarshalText(text []byte) error {
-	i := slices.Index(results[:], string(text))
-	if i < 0 {
-		return fmt.Errorf("result is %q, expected one of %q", text, results)
+	for result, name := range results {
+		if name == string(text) {
+			*r = result
+			return nil
+		}
 	}
-	*r = Result(i)
-	return nil
+	return fmt.Errorf("result is %q, expected one of %s", text, names())
 }
+
+func names() string { return strings.Join(slices.Sorted(maps.Values(results)), ", ") }
 
 // Outcome tells what became of one item. Error and SQLState are set for DeadLettered and Conflicting; SQLState is empty where no database refused it.
 type Outcome struct {
@@ -117,5 +124,11 @@ type Outcome struct {
 	PreviousMissing bool `json:"previousMissing,omitempty"`
 }
 
-// Durable tells whether the entry may leave its resource.
-func (o Outcome) Durable() bool { return o.Result != Held }
+// Durable reports whether the entry may leave its resource: only for the results that say so.
+func (o Outcome) Durable() bool {
+	switch o.Result {
+	case Stored, Present, DeadLettered, Conflicting:
+		return true
+	}
+	return false
+}

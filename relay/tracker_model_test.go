@@ -203,7 +203,7 @@ func (m *model) Settle(t *rapid.T) {
 	if m.flight == nil {
 		t.Skip("nothing under way")
 	}
-	outcomes := make([]Outcome, len(m.flight.items))
+	outcomes := stored(len(m.flight.items))
 	for i, item := range m.flight.items {
 		if m.unknown[item.Entry.Hash] {
 			outcomes[i].Result = Held

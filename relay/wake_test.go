@@ -47,7 +47,7 @@ func TestACommitStartsOnlyReconcilesThatHaveSomethingToDo(t *testing.T) {
 				g.Expect(tr.offer(k, other, tr.seen())).To(BeTrue())
 			}
 			f := tr.take()
-			tr.settle(f, make([]Outcome, len(f.items)))
+			tr.settle(f, stored(len(f.items)))
 			g.Expect(tr.watermark(c.obj.UID).Sequence).To(BeEquivalentTo(3))
 			g.Expect(q.Len()).To(Equal(c.wake))
 		})
@@ -81,7 +81,7 @@ func TestTrimsWaitForTheBacklogButNotForEver(t *testing.T) {
 				offer(resource(t, 1, false, true, false))
 			}
 			f := tr.take()
-			tr.settle(f, make([]Outcome, len(f.items)))
+			tr.settle(f, stored(len(f.items)))
 			g.Expect(q.Len()).To(BeZero())
 			pass(tr, clock)
 			g.Expect(q.Len()).To(Equal(1))
@@ -96,7 +96,7 @@ func TestAResourceThatVanishedWithItsFinalizerIsNotPatchedAgain(t *testing.T) {
 	obj.ResourceVersion = "7"
 	g.Expect(tr.offer(k, obj, tr.seen())).To(BeTrue())
 	f := tr.take()
-	tr.settle(f, make([]Outcome, len(f.items)))
+	tr.settle(f, stored(len(f.items)))
 	answer := obj.DeepCopy()
 	answer.Finalizers = nil
 	g.Expect(tr.stale(obj)).To(BeFalse())

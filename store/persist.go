@@ -166,7 +166,14 @@ func (s *Store) writeTable(ctx context.Context, tx bun.Tx, b *batch, t *table, r
 		b.dead(s, r.record.item, relay.DeadLettered, describeRefusal(t, r), sqlState(r.err))
 	}
 	left := slices.DeleteFunc(slices.Clone(rows), func(r record) bool {
-		return slices.ContainsFunc(bad, func(x refusal) bool { return x.record.item == r.item }) || done.take(r.id)
+		if slices.ContainsFunc(bad, func(x refusal) bool { return x.record.item == r.item }) {
+			return true
+		}
+		if !done.take(r.id) {
+			return false
+		}
+		b.outcomes[r.item] = relay.Outcome{Result: relay.Stored}
+		return true
 	})
 	return s.resolve(ctx, tx, b, t, left)
 }

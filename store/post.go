@@ -16,8 +16,10 @@ import (
 type PostOutcome int
 
 const (
+	// PostUnknown is the zero value: nobody said what became of the row.
+	PostUnknown PostOutcome = iota
 	// Posted: the row is new.
-	Posted PostOutcome = iota
+	Posted
 	// PostedBefore: a row with this id and the same entry was there.
 	PostedBefore
 )
@@ -111,7 +113,13 @@ func (s *Store) post(ctx context.Context, t *table, rows []models.Row, records [
 		if err != nil {
 			return err
 		}
-		left := slices.DeleteFunc(slices.Clone(records), func(r record) bool { return done.take(r.id) })
+		left := slices.DeleteFunc(slices.Clone(records), func(r record) bool {
+			if !done.take(r.id) {
+				return false
+			}
+			outcomes[r.item] = Posted
+			return true
+		})
 		return t.samePosts(ctx, tx, rows, left, outcomes)
 	})
 	return outcomes, err

@@ -9,7 +9,6 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -41,12 +40,6 @@ func (f *fixture) theAnalysis(change func(*v1alpha1.AIAnalysis)) *v1alpha1.AIAna
 	}}
 	change(a)
 	return a
-}
-
-func (f *fixture) reconcileOnce() ctrl.Result {
-	result, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
-	f.Expect(err).NotTo(HaveOccurred())
-	return result
 }
 
 // expectForeign: an entry and a condition say that a stranger was found, and why it does not count.
