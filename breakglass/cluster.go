@@ -146,6 +146,9 @@ func resourceOf(gvr schema.GroupVersionResource, o *unstructured.Unstructured) (
 // ErrChanged says that a resource is not what it was when it was read. It was left alone.
 var ErrChanged = errors.New("it changed after it was exported, and keeps its finalizer; run the command again")
 
+// ErrKept says that an admission policy put the finalizer back, since the record is open and the resource is not being deleted.
+var ErrKept = errors.New("the admission policy holdfast-finalizer keeps the finalizer until the record has ended; delete the resource first, or the policy (kubectl delete mutatingadmissionpolicybinding holdfast-finalizer)")
+
 // Release takes the outbox's finalizer off a resource, if it still is what was read. One that is gone is released.
 func (c *Cluster) Release(ctx context.Context, r *Resource) error {
 	type operation struct {
@@ -165,7 +168,7 @@ func (c *Cluster) Release(ctx context.Context, r *Resource) error {
 	if err != nil {
 		return fmt.Errorf("release %s: %w", r, err)
 	}
-	_, err = c.client.Resource(r.gvr).Namespace(r.Source.Namespace).Patch(ctx, r.Source.Name, types.JSONPatchType, patch, metav1.PatchOptions{})
+	released, err := c.client.Resource(r.gvr).Namespace(r.Source.Namespace).Patch(ctx, r.Source.Name, types.JSONPatchType, patch, metav1.PatchOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
@@ -173,6 +176,8 @@ func (c *Cluster) Release(ctx context.Context, r *Resource) error {
 		return fmt.Errorf("release %s: %w", r, ErrChanged)
 	case err != nil:
 		return fmt.Errorf("release %s: %w", r, err)
+	case slices.Contains(released.GetFinalizers(), outbox.Finalizer):
+		return fmt.Errorf("release %s: %w", r, ErrKept)
 	}
 	return nil
 }

@@ -50,6 +50,11 @@ func TestOnlyWhatWasExportedIsReleased(t *testing.T) {
 	g.Expect(read().Held()).To(BeTrue())
 
 	exported = read()
+	g.Expect(cluster.Release(t.Context(), exported)).To(MatchError(breakglass.ErrKept), "the record is open: the policy puts it back, and nobody is told that it is gone")
+	g.Expect(read().Held()).To(BeTrue())
+
+	g.Expect(env.Client.Delete(t.Context(), obj.DeepCopy())).To(Succeed())
+	exported = read()
 	labelled := obj.DeepCopy()
 	labelled.Labels = map[string]string{"a": "b"}
 	g.Expect(env.Client.Patch(t.Context(), labelled, client.MergeFrom(obj))).To(Succeed())
@@ -77,6 +82,7 @@ func TestAResourceWithoutAnOutbox(t *testing.T) {
 
 	bare := testenv.MakeNotification(obj.Namespace, "bare").Finalizers(outbox.Finalizer).Obj()
 	g.Expect(env.Client.Create(t.Context(), bare)).To(Succeed())
+	g.Expect(env.Client.Delete(t.Context(), bare)).To(Succeed())
 	exported, err = cluster.Get(t.Context(), gvr, obj.Namespace, "bare")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(cluster.Release(t.Context(), exported)).To(Succeed())

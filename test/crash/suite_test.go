@@ -3,6 +3,7 @@ package crash
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -54,6 +55,11 @@ func run(m *testing.M) int {
 	}
 	if env, err = testenv.Start(ctx); err != nil {
 		fmt.Println(err)
+		return 1
+	}
+	// A cluster need not have the policy, and without it there is one write more at which a manager may die.
+	if err := env.WithoutFinalizerPolicy(ctx); err != nil {
+		fmt.Println(errors.Join(err, env.Stop()))
 		return 1
 	}
 	code := 1

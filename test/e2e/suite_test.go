@@ -19,7 +19,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -28,6 +30,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/dev"
 	"github.com/holdfast-dev/holdfast/localcluster"
+	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
@@ -184,8 +187,26 @@ func (f *fixture) phase(rr *v1alpha1.RemediationRequest) func() v1alpha1.Remedia
 
 var tables = []string{"orchestration_audit", "ai_analysis_audit", "workflow_execution_audit", "notification_audit"}
 
+// drained waits until no resource of this namespace shows an entry that is not durable. What is gone was drained before.
+func (f *fixture) drained() {
+	f.t.Helper()
+	f.Eventually(func(g Gomega) {
+		for _, list := range []client.ObjectList{&v1alpha1.RemediationRequestList{}, &v1alpha1.AIAnalysisList{}, &v1alpha1.WorkflowExecutionList{}, &v1alpha1.NotificationRequestList{}} {
+			g.Expect(f.client.List(ctx, list, client.InNamespace(f.namespace))).To(Succeed())
+			g.Expect(meta.EachListItem(list, func(item runtime.Object) error {
+				if o := item.(outbox.Object); o.GetOutbox() == nil || o.GetOutbox().Pending > 0 {
+					return fmt.Errorf("%T %s is not drained", o, o.GetName())
+				}
+				return nil
+			})).To(Succeed())
+		}
+	}).Should(Succeed())
+}
+
 // whole checks the rows of this namespace, in plain SQL: each resource's sequences run from 1 without a gap, exactly the last is final, and there are no dead letters.
 func (f *fixture) whole() {
+	f.t.Helper()
+	f.drained()
 	for _, table := range tables {
 		var resources, wrong int
 		f.Expect(f.database.QueryRow(`SELECT count(*), count(*) FILTER (WHERE n <> last OR first <> 1 OR finals <> 1 OR final_at <> last) FROM (

@@ -25,7 +25,7 @@ var (
 	ctx = context.Background()
 )
 
-func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &env)) }
+func TestMain(m *testing.M) { os.Exit(testenv.MainWithoutFinalizerPolicy(m, &env)) }
 
 // fixture is a namespace with an oracle that watched from before it was made, and a producer.
 type fixture struct {
