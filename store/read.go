@@ -9,7 +9,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 )
 
@@ -21,17 +20,19 @@ type Stored struct {
 	SourceCluster   string `bun:"source_cluster"`
 	SourceNamespace string `bun:"source_namespace"`
 	SourceName      string `bun:"source_name"`
-	// SourceUID and Sequence are the place in a chain; empty and 0 for what was posted over REST.
-	SourceUID string `bun:"source_uid"`
-	Sequence  int64  `bun:"sequence"`
+	// SourceUID and Sequence are the place in a chain, empty and 0 where they are null: both are, for what was posted over REST. Other combinations no honest writer makes.
+	SourceUID   string `bun:"source_uid"`
+	Sequence    int64  `bun:"sequence"`
+	HasSequence bool   `bun:"has_sequence"`
 	EntryHash []byte `bun:"entry_hash"`
 	Entry     string `bun:"entry"`
 	// Columns is the row as a JSON object, column by column, for Compare. Empty for a dead letter.
 	Columns string `bun:"columns"`
-	// Kind, Error and RedrivenAt are a dead letter's.
+	// Kind, Error and Redriven are a dead letter's.
 	Kind       string          `bun:"kind"`
 	Error      string          `bun:"error"`
-	RedrivenAt *microtime.Time `bun:"redriven_at"`
+	// Redriven is whether the dead letter says that it became a row after all. When it did is not read: it can be any time that PostgreSQL knows.
+	Redriven bool `bun:"redriven"`
 }
 
 // DeadLetter tells whether it is one.
@@ -145,12 +146,12 @@ type cursor struct {
 func declare(ctx context.Context, tx bun.Tx, prefix, table, where string) (*cursor, error) {
 	columns := "(to_jsonb(t) - 'entry')::text AS columns"
 	if table == models.TableDeadLetter {
-		columns = "kind, error, redriven_at"
+		columns = "kind, error, redriven_at IS NOT NULL AS redriven"
 	}
 	c := &cursor{table: table, name: prefix + table}
 	_, err := tx.ExecContext(ctx, fmt.Sprintf(`DECLARE %s NO SCROLL CURSOR FOR SELECT id::text, coalesce(source_cluster, '') AS source_cluster,
 		coalesce(source_namespace, '') AS source_namespace, coalesce(source_name, '') AS source_name, coalesce(source_uid::text, '') AS source_uid,
-		coalesce(sequence, 0) AS sequence, entry_hash, entry, %s FROM %s AS t WHERE %s`, c.name, columns, table, where))
+		coalesce(sequence, 0) AS sequence, sequence IS NOT NULL AS has_sequence, entry_hash, entry, %s FROM %s AS t WHERE %s`, c.name, columns, table, where))
 	if err != nil {
 		return nil, &readError{fmt.Errorf("%s: %w", table, err)}
 	}

@@ -22,6 +22,8 @@ type chain struct {
 	expected *Resource // nil unless it is live
 
 	place, before *place
+	// cluster is what the rows so far say.
+	cluster *string
 	// createdAt are the milliseconds that every id of the chain begins with.
 	createdAt []byte
 }
@@ -88,7 +90,7 @@ func (c *chain) add(e *store.Stored) error {
 func (c *chain) examine(e *store.Stored) (member, error) {
 	at := Finding{Table: e.Table, ID: e.ID, Cluster: e.SourceCluster, Namespace: e.SourceNamespace, Name: e.SourceName, UID: e.SourceUID, Sequence: e.Sequence}
 	sum := sha256.Sum256([]byte(e.Entry))
-	m := member{at: at, letter: e.DeadLetter(), redriven: e.RedrivenAt != nil, kind: e.Kind, claimed: hex.EncodeToString(e.EntryHash), actual: hex.EncodeToString(sum[:])}
+	m := member{at: at, letter: e.DeadLetter(), redriven: e.Redriven, kind: e.Kind, claimed: hex.EncodeToString(e.EntryHash), actual: hex.EncodeToString(sum[:])}
 	source, entry, err := outbox.Decode([]byte(e.Entry))
 	if err == nil {
 		m.readable = true
@@ -182,12 +184,33 @@ func (c *chain) endPlace() {
 	default:
 		c.linked(p, c.before.has, "it points to %s, which is no hash of the entry before: one of the two was replaced")
 	}
+	c.clusters(p)
 	if c.before != nil && c.before.final() {
 		c.report(p.members[0].at, AfterFinal, "entry %d closed the record", prior)
 	}
 	if c.expected != nil {
 		if hash, ok := c.expected.hashAt(p.sequence); ok && !p.has(hash) {
 			c.report(p.members[0].at, Diverged, "the live resource has an entry with the hash %s here, this one has %s", short(hash), short(p.members[0].claimed))
+		}
+	}
+}
+
+// clusters checks that the rows of a chain name one cluster: the column is no part of the entry, so nothing else holds it. A live resource says which it is.
+func (c *chain) clusters(p *place) {
+	for i := range p.members {
+		at := p.members[i].at
+		switch {
+		case p.members[i].letter:
+		case c.expected != nil && at.Cluster != c.v.options.Cluster:
+			if c.v.options.Cluster == "" {
+				c.v.unnamed[at.Cluster] = true
+				continue
+			}
+			c.report(at, Column, "source_cluster is %q, the resource is live in %q", at.Cluster, c.v.options.Cluster)
+		case c.cluster != nil && at.Cluster != *c.cluster:
+			c.report(at, Column, "source_cluster is %q, that of the entries before is %q", at.Cluster, *c.cluster)
+		default:
+			c.cluster = &at.Cluster
 		}
 	}
 }

@@ -231,7 +231,7 @@ func TestAClusterThatRefuses(t *testing.T) {
 	nobody.Impersonate = rest.ImpersonationConfig{UserName: "nobody"}
 	live, err := Cluster(nobody, DefaultResources())
 	g.Expect(err).NotTo(HaveOccurred())
-	_, err = Run(t.Context(), db, live, "", func(Finding) {})
+	_, err = Run(t.Context(), db, live, Options{}, func(Finding) {})
 	g.Expect(err).To(MatchError(ContainSubstring("forbidden")))
 }
 

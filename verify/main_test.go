@@ -112,7 +112,7 @@ func tamper(t *testing.T, s *store.Store, statement string) {
 func check(t *testing.T, s *store.Store, live Live, cluster string) (Report, []Finding) {
 	t.Helper()
 	var all []Finding
-	report, err := Run(t.Context(), s, live, cluster, func(f Finding) { all = append(all, f) })
+	report, err := Run(t.Context(), s, live, Options{Cluster: cluster}, func(f Finding) { all = append(all, f) })
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	NewWithT(t).Expect(report.Findings).To(Equal(len(all)))
 	NewWithT(t).Expect(report.Intact).To(Equal(len(all) == 0))

@@ -26,7 +26,7 @@ func (v *verifier) endChain() {
 	if !c.place.final() {
 		v.report.Unfinished++
 	}
-	if v.live != nil && newest.at.Cluster == v.cluster && !v.live.Knows(newest.kind) {
+	if v.live != nil && newest.at.Cluster == v.options.Cluster && !v.live.Knows(newest.kind) {
 		v.notCompared[newest.kind] = true
 	}
 	if c.expected != nil {
@@ -45,7 +45,7 @@ func (v *verifier) endChain() {
 	switch {
 	case v.live == nil:
 		v.report.Unchecked++
-	case newest.at.Cluster != v.cluster:
+	case newest.at.Cluster != v.options.Cluster:
 		v.report.Unchecked++
 		v.otherClusters[newest.at.Cluster]++
 	case !v.live.Knows(newest.kind):
@@ -60,7 +60,7 @@ func (v *verifier) endChain() {
 func (v *verifier) unseen() {
 	for uid, r := range v.expected {
 		if !r.met && r.PersistedSequence > 0 {
-			v.lost(Finding{Cluster: v.cluster, Namespace: r.Namespace, Name: r.Name, UID: uid}, 1, r.PersistedSequence)
+			v.lost(Finding{Cluster: v.options.Cluster, Namespace: r.Namespace, Name: r.Name, UID: uid}, 1, r.PersistedSequence)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"slices"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -58,18 +59,18 @@ func TestARemediationWithoutADecision(t *testing.T) {
 			analysis: func(t *testing.T) []relay.Item {
 				return chainOf(t, source(2), outbox.KindAIDecision, decision("r", "rejected"))
 			}},
-		"no analysis at all":         {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"undecided cart-1 2"}},
-		"no analysis, and it failed": {ends: remediation("failed", "AIAnalysis", "WorkflowExecution"), want: []string{"undecided cart-1 2"}},
+		"no analysis at all":         {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"missing cart-1 2", "undecided cart-1 2"}},
+		"no analysis, and it failed": {ends: remediation("failed", "AIAnalysis", "WorkflowExecution"), want: []string{"missing cart-1 2", "undecided cart-1 2"}},
 		"remediated by nothing":      {ends: remediation("remediated"), want: []string{"undecided cart-1 2"}},
 		"rejected, and run all the same": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"undecided cart-1 2"},
 			analysis: func(t *testing.T) []relay.Item {
 				return chainOf(t, source(2), outbox.KindAIDecision, decision("r", "rejected"))
 			}},
-		"approved for another remediation": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"undecided cart-1 2"},
+		"approved for another remediation": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"missing cart-1 2", "undecided cart-1 2"},
 			analysis: func(t *testing.T) []relay.Item {
 				return chainOf(t, source(2), outbox.KindAIDecision, decision("another", "approved"))
 			}},
-		"approved in another namespace": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"undecided cart-1 2"},
+		"approved in another namespace": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"missing cart-1 2", "undecided cart-1 2"},
 			analysis: func(t *testing.T) []relay.Item {
 				return chainOf(t, elsewhere, outbox.KindAIDecision, decision("r", "approved"))
 			}},
@@ -78,6 +79,9 @@ func TestARemediationWithoutADecision(t *testing.T) {
 			g := NewWithT(t)
 			db, _ := newStore(t, "")
 			persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, remediation(""), c.ends))
+			if slices.Contains(c.ends.ServicesInvoked, "WorkflowExecution") {
+				persist(t, db, chainOf(t, source(3), outbox.KindExecution, record(outbox.KindExecution, 1)))
+			}
 			if c.analysis != nil {
 				persist(t, db, c.analysis(t))
 			}
@@ -94,6 +98,7 @@ func TestARemediationWithoutADecision(t *testing.T) {
 		g := NewWithT(t)
 		db, _ := newStore(t, "")
 		persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, remediation("remediated", "AIAnalysis", "WorkflowExecution")))
+		persist(t, db, chainOf(t, source(3), outbox.KindExecution, record(outbox.KindExecution, 1)))
 		items := chainOf(t, source(2), outbox.KindAIDecision, map[string]any{"remediation_id": "r", "investigation_started_at": "no time", "approval_status": "approved"})
 		persist(t, db, items)
 		_, found := check(t, db, nil, "")
@@ -129,4 +134,53 @@ func TestTheCRDsAreGone(t *testing.T) {
 		report, _ := check(t, empty, live, "")
 		g.Expect(report.Verdict).To(Equal(Whole))
 	})
+}
+
+// A child whose whole life is missing leaves no chain that could be broken: its request says that it was there.
+func TestAChildWhoseWholeLifeIsMissing(t *testing.T) {
+	services := map[string]string{"AIAnalysis": outbox.KindAIDecision, "WorkflowExecution": outbox.KindExecution, "Notification": outbox.KindNotification}
+	for gone := range services {
+		t.Run(gone, func(t *testing.T) {
+			g := NewWithT(t)
+			db, _ := newStore(t, "")
+			persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, remediation(""), remediation("remediated", "AIAnalysis", "WorkflowExecution", "Notification")))
+			n := 2
+			for service, kind := range services {
+				if n++; service != gone {
+					child := record(kind, 1)
+					if kind == outbox.KindAIDecision {
+						child = decision("r", "approved")
+					}
+					persist(t, db, chainOf(t, source(n), kind, child))
+				}
+			}
+			_, found := check(t, db, nil, "")
+			g.Expect(brief(found)).To(ContainElement("missing cart-1 2"))
+			g.Expect(found[0].Detail).To(ContainSubstring("invoked " + gone + ", but no entry"))
+		})
+	}
+	t.Run("one that may still come is not missing", func(t *testing.T) {
+		db, _ := newStore(t, "")
+		persist(t, db, history(t, source(1), outbox.KindOrchestration, 2, false))
+		_, found := check(t, db, nil, "")
+		NewWithT(t).Expect(found).To(BeEmpty())
+	})
+}
+
+// The column source_cluster is no part of the entry: that nobody changes it is held by what stands beside it.
+func TestAChangedClusterIsFound(t *testing.T) {
+	g := NewWithT(t)
+	db, _ := newStore(t, "prod")
+	persist(t, db, history(t, source(1), outbox.KindNotification, 3, false))
+	tamper(t, db, "UPDATE notification_audit SET source_cluster = 'elsewhere' WHERE sequence > 1")
+	_, found := check(t, db, nil, "prod")
+	g.Expect(brief(found)).To(ConsistOf("column cart-1 2", "column cart-1 3"))
+
+	live, err := Cluster(env.Config, DefaultResources())
+	g.Expect(err).NotTo(HaveOccurred())
+	execute(t, db, "UPDATE notification_audit SET source_cluster = 'elsewhere'")
+	report, found := check(t, db, &only{Live: live, namespace: "none"}, "prod")
+	g.Expect(found).To(BeEmpty())
+	g.Expect(report.Verdict).To(Equal(Unknown), "an unfinished record of a cluster that nobody has named is not whole")
+	g.Expect(report.NotCompared).To(Equal([]string{`cluster "elsewhere"`}))
 }

@@ -80,7 +80,8 @@ type Report struct {
 	// Unfinished chains, whose newest entry is not final. Unchecked are those of them whose resource was not looked for.
 	Unfinished int `json:"unfinished"`
 	Unchecked  int `json:"unchecked"`
-	// NotCompared are the kinds of entries whose live resources could not be looked at, though a cluster was given: nobody knows where their chains should end.
+	// NotCompared are the kinds of entries, and the clusters, whose live resources were not looked at, though a cluster was given: nobody knows where their chains should end. A cluster is
+	// named only if it has records without an end.
 	NotCompared []string `json:"notCompared,omitempty"`
 	// Live is the number of live resources with an outbox; 0 without a cluster.
 	Live int `json:"live"`
@@ -88,10 +89,27 @@ type Report struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Run checks everything, and hands each finding to found as it comes. live may be nil: then only the rows are checked. cluster is the name (source_cluster) of live's
-// cluster in the rows; chains of other clusters are not looked for there. An error means that the check could not be finished.
-func Run(ctx context.Context, s *store.Store, live Live, cluster string, found func(Finding)) (Report, error) {
-	v := &verifier{store: s, live: live, cluster: cluster, found: found, otherClusters: map[string]int{}, kinds: map[string]int{}, notCompared: map[string]bool{}}
+// Trail is where the rows are: a store.Store.
+type Trail interface {
+	// Read hands over every entry in the order of the chains, and then what stands in none; with a uid, that chain only.
+	Read(ctx context.Context, uid string, visit func(*store.Stored) error) error
+	// Compare holds the columns of a row against what its entry makes.
+	Compare(want models.Row, columns string, recordOnly bool) ([]store.Difference, error)
+	// Incomplete returns the remediations whose trail lacks what they say.
+	Incomplete(ctx context.Context) ([]store.Incomplete, error)
+}
+
+// Options of Run.
+type Options struct {
+	// Cluster is the name of live's cluster in the rows (source_cluster): the manager's --cluster-name.
+	Cluster string
+	// OtherClusters are those whose rows are in the same database, and which are verified by themselves: their resources are not looked for here.
+	OtherClusters []string
+}
+
+// Run checks everything, and hands each finding to found as it comes. live may be nil: then only the rows are checked. An error means that the check could not be finished.
+func Run(ctx context.Context, s Trail, live Live, options Options, found func(Finding)) (Report, error) {
+	v := &verifier{store: s, live: live, options: options, found: found, unnamed: map[string]bool{}, otherClusters: map[string]int{}, kinds: map[string]int{}, notCompared: map[string]bool{}}
 	if live != nil {
 		var err error
 		if v.expected, v.report.Notes, err = live.List(ctx); err != nil {
@@ -107,11 +125,16 @@ func Run(ctx context.Context, s *store.Store, live Live, cluster string, found f
 	if err := v.recheck(ctx); err != nil {
 		return v.report, fmt.Errorf("verify: %w", err)
 	}
-	if err := v.undecided(ctx); err != nil {
+	if err := v.remediations(ctx); err != nil {
 		return v.report, fmt.Errorf("verify: %w", err)
 	}
 	v.explainUnchecked()
 	v.report.Intact = v.report.Findings == 0
+	for cluster := range v.otherClusters {
+		if !slices.Contains(v.options.OtherClusters, cluster) {
+			v.notCompared[fmt.Sprintf("cluster %q", cluster)] = true
+		}
+	}
 	v.report.NotCompared = slices.Sorted(maps.Keys(v.notCompared))
 	v.report.Verdict = Whole
 	switch {
@@ -125,9 +148,9 @@ func Run(ctx context.Context, s *store.Store, live Live, cluster string, found f
 
 // verifier is one Run.
 type verifier struct {
-	store   *store.Store
+	store   Trail
 	live    Live
-	cluster string
+	options Options
 	found   func(Finding)
 	report  Report
 
@@ -138,6 +161,8 @@ type verifier struct {
 	suspects []suspect
 	// otherClusters and kinds count the unfinished chains that were not looked for, by the reason.
 	otherClusters, kinds map[string]int
+	// unnamed are the clusters of live resources' rows, where none was named.
+	unnamed map[string]bool
 	// notCompared are the kinds of entries that the live cluster cannot show.
 	notCompared map[string]bool
 }
@@ -148,10 +173,10 @@ func (v *verifier) tell(f Finding) {
 }
 
 func (v *verifier) visit(e *store.Stored) error {
-	placed := e.SourceUID != "" && e.Sequence != 0
+	placed := e.SourceUID != "" && e.HasSequence
 	switch {
 	case e.DeadLetter():
-		if e.RedrivenAt == nil {
+		if !e.Redriven {
 			v.report.DeadLetters++
 		}
 	case placed:
@@ -159,7 +184,14 @@ func (v *verifier) visit(e *store.Stored) error {
 	default:
 		v.report.Posted++
 	}
-	if !placed {
+	switch {
+	case placed && e.Sequence < 1:
+		v.tell(misplaced(e, "its sequence is %d, expected at least 1", e.Sequence))
+		return nil
+	case !placed && !e.DeadLetter() && (e.SourceUID != "" || e.HasSequence):
+		v.tell(misplaced(e, "it has source_uid %q and sequence %d, one of which is null; expected both, or neither for a row that was posted over REST", e.SourceUID, e.Sequence))
+		return nil
+	case !placed:
 		return v.posted(e)
 	}
 	if v.chain == nil || v.chain.uid != e.SourceUID {
@@ -170,10 +202,21 @@ func (v *verifier) visit(e *store.Stored) error {
 	return v.chain.add(e)
 }
 
+// misplaced is a row in no place that a chain has.
+func misplaced(e *store.Stored, format string, args ...any) Finding {
+	return Finding{Problem: Reordered, Table: e.Table, ID: e.ID, Cluster: e.SourceCluster, Namespace: e.SourceNamespace, Name: e.SourceName, UID: e.SourceUID, Sequence: e.Sequence,
+		Detail: fmt.Sprintf(format, args...)}
+}
+
+var _ Trail = (*store.Store)(nil)
+
 // posted checks a row without a chain: its record against its columns.
 func (v *verifier) posted(e *store.Stored) error {
 	if e.DeadLetter() {
 		return nil
+	}
+	if len(e.EntryHash) > 0 {
+		v.tell(misplaced(e, "it has a hash, but neither source_uid nor sequence: it was taken out of its chain"))
 	}
 	at := Finding{Problem: Changed, Table: e.Table, ID: e.ID}
 	want, err := models.ProjectPosted(e.Table, []byte(e.Entry))
@@ -201,7 +244,11 @@ func (v *verifier) explainUnchecked() {
 		return
 	}
 	for _, cluster := range slices.Sorted(maps.Keys(v.otherClusters)) {
-		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d unfinished records are of cluster %q, not %q, and were not looked for (--cluster-name)", v.otherClusters[cluster], cluster, v.cluster))
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d unfinished records are of cluster %q, not %q, and were not looked for (--cluster-name; --other-clusters %s if it is verified by itself)",
+			v.otherClusters[cluster], cluster, v.options.Cluster, cluster))
+	}
+	for _, cluster := range slices.Sorted(maps.Keys(v.unnamed)) {
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("rows of live resources are of cluster %q (--cluster-name %s)", cluster, cluster))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(v.kinds)) {
 		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d unfinished records have entries of kind %q, whose resource is not known (--resource %s=RESOURCE.VERSION.GROUP)", v.kinds[kind], kind, kind))

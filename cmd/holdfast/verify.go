@@ -15,7 +15,7 @@ import (
 // verifyFlags are the settings of `holdfast verify`.
 type verifyFlags struct {
 	kubeconfig, databaseURL, cluster string
-	resources                        []string
+	resources, otherClusters         []string
 	output                           output
 }
 
@@ -46,6 +46,7 @@ Exit status: 0 the trail is whole, 1 there are findings, 2 it could not be check
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file of the cluster (variable KUBECONFIG); empty: check the rows alone")
 	addDatabaseURL(flags, &f.databaseURL)
 	flags.StringVar(&f.cluster, "cluster-name", "", "the manager's --cluster-name; records of other clusters are not looked for in this one")
+	flags.StringSliceVar(&f.otherClusters, "other-clusters", nil, "clusters with rows in the same database that are verified by themselves; may be repeated")
 	flags.StringSliceVar(&f.resources, "resource", nil, "resource that has entries of a kind of its own, KIND=RESOURCE.VERSION.GROUP; may be repeated")
 	addOutput(flags, &f.output)
 	return notDone(cmd)
@@ -69,7 +70,7 @@ func (f *verifyFlags) run(ctx context.Context, to io.Writer) error {
 	if f.output == asJSON {
 		found = func(x verify.Finding) { answer.Findings = append(answer.Findings, x) }
 	}
-	report, err := verify.Run(ctx, s, live, f.cluster, found)
+	report, err := verify.Run(ctx, s, live, verify.Options{Cluster: f.cluster, OtherClusters: f.otherClusters}, found)
 	if err != nil {
 		return err
 	}
@@ -84,7 +85,7 @@ func (f *verifyFlags) run(ctx context.Context, to io.Writer) error {
 	case report.Verdict == verify.NotWhole:
 		return &exitError{code: 1, err: fmt.Errorf("the trail is not whole: %s", counted(report.Findings, "finding"))}
 	case report.Verdict == verify.Unknown:
-		return &exitError{code: 2, err: fmt.Errorf("the live resources with entries of %s were not looked at, so nobody knows where their records should end; install their CustomResourceDefinitions, name them with --resource, or check the rows alone with --kubeconfig ''",
+		return &exitError{code: 2, err: fmt.Errorf("the live resources of %s were not looked at, so nobody knows where their records should end; install their CustomResourceDefinitions, name kinds with --resource and clusters with --other-clusters, or check the rows alone with --kubeconfig ''",
 			strings.Join(report.NotCompared, ", "))}
 	}
 	return nil

@@ -102,7 +102,7 @@ func TestTwoClustersOverTheDataStorageAPI(t *testing.T) {
 	var rows []string
 	f.Expect(there.DB().NewRaw(`SELECT source_cluster || ' ' || source_name FROM orchestration_audit WHERE final AND recorded_by IS NULL ORDER BY 1`).Scan(ctx, &rows)).To(Succeed())
 	f.Expect(rows).To(Equal([]string{"east first", "east second", "west first", "west second"}))
-	report, err := verify.Run(ctx, there, nil, "", func(found verify.Finding) { t.Errorf("%+v", found) })
+	report, err := verify.Run(ctx, there, nil, verify.Options{}, func(found verify.Finding) { t.Errorf("%+v", found) })
 	f.Expect(err).NotTo(HaveOccurred())
 	f.Expect(report.Intact).To(BeTrue())
 }
