@@ -1,41 +1,57 @@
 // Package dsn reads database URLs and explains why a database cannot be reached, for everything that connects to PostgreSQL.
 //
-// Two things hold for all of its errors: they never contain the password, not even of a URL that does not parse, and they say what to do next.
+// # Invariants
+//
+//   - No error has a part of the password, not even of a URL that does not parse, and none holds the configuration, which has it.
+//   - A URL that can be read in two ways is refused before a name is looked up: the part of the password behind an @ would be sent to DNS.
+//   - Errors say what to do next.
 package dsn
 
 import (
 	"errors"
 	"fmt"
-	"net"
+	"os"
 	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/holdfast-dev/holdfast/internal/credential"
 )
 
 const (
 	connectTimeout = 5 * time.Second
 
+	from = "--database-url or HOLDFAST_DATABASE_URL"
 	form = "expected postgres://user:password@host:5432/database?sslmode=require, special characters of the password percent-encoded"
 )
 
 // ErrInvalid says that a database URL cannot be used. Retrying cannot help.
 var ErrInvalid = errors.New("invalid database URL")
 
-// Parse reads a database URL, or libpq's "host=… dbname=…" form; what it leaves out comes from the PG* variables and ~/.pgpass, as with libpq. It does not
-// connect. Sessions are in UTC, and a connection that is not there within 5 seconds has failed, unless the URL says otherwise. Errors wrap ErrInvalid.
+// Parse reads a database URL, or libpq's "host=… dbname=…" form, without the blanks and newlines around it; what it leaves out comes from the PG* variables, the
+// service file and ~/.pgpass, as with libpq. It does not connect. Sessions are in UTC, and a connection that is not there within 5 seconds has failed, unless the URL says
+// otherwise. Errors wrap ErrInvalid.
 func Parse(url string) (*pgxpool.Config, error) {
-	if strings.TrimSpace(url) == "" {
-		return nil, fmt.Errorf("%w: it is empty; give --database-url or HOLDFAST_DATABASE_URL, %s", ErrInvalid, form)
-	}
-	if scheme, _, ok := strings.Cut(url, "://"); ok && scheme != "postgres" && scheme != "postgresql" {
-		return nil, fmt.Errorf("%w: its scheme is not postgres; %s", ErrInvalid, form)
-	}
-	config, err := pgxpool.ParseConfig(url)
+	text, err := credential.Trim(url)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s; %s", ErrInvalid, reason(err), form)
+		return nil, invalid(err.Error())
+	}
+	if text == "" {
+		return nil, fmt.Errorf("%w: it is empty; give %s, %s", ErrInvalid, from, form)
+	}
+	given, err := read(text)
+	if err != nil {
+		return nil, invalid(err.Error())
+	}
+	config, err := pgxpool.ParseConfig(text)
+	if err != nil {
+		return nil, invalid(reason(err, given.passwords))
+	}
+	if err := check(config, given); err != nil {
+		return nil, err
 	}
 	connection := config.ConnConfig
 	if connection.ConnectTimeout == 0 {
@@ -49,49 +65,65 @@ func Parse(url string) (*pgxpool.Config, error) {
 	return config, nil
 }
 
+func invalid(why string) error { return fmt.Errorf("%w (%s): %s; %s", ErrInvalid, from, why, form) }
+
 var quoted = regexp.MustCompile("\"[^\"]*\"|`[^`]*`|'[^']*'")
 
-// reason is what the parser found, without anything that it quotes: of "postgres://me:se/cret@host" it takes "se" for a port and quotes that.
-func reason(err error) string {
+// reason is what the driver's parser found, without anything that it quotes, and without any of the secrets.
+func reason(err error, secrets []string) string {
+	const unknown = "it does not parse"
 	text := err.Error()
 	if at := strings.LastIndex(text, "`: "); at >= 0 {
 		text = text[at+3:]
 	}
 	text = quoted.ReplaceAllString(text, "…")
-	if strings.ContainsAny(text, "\"`'@") { // quoting that was not closed
-		return "it does not parse"
+	// Quoting that was not closed, a URL in a place of something else, the text of a key in the place of its file.
+	if strings.ContainsAny(text, "\"`'@") || strings.Contains(text, "://") || strings.ContainsFunc(text, unicode.IsControl) {
+		return unknown
+	}
+	for _, s := range secrets {
+		if credential.Repeats(text, s) {
+			return unknown
+		}
 	}
 	return text
 }
 
-// Explain adds to an error of connecting or logging in what to do about it. Other errors come back as they are.
-func Explain(err error) error {
-	if advice := advise(err); advice != "" {
-		return fmt.Errorf("%w; %s", err, advice)
+// check looks at what the URL, the PG* variables and files came to: a URL may be in the place of a name there too. It takes the newline off a password that
+// was made with echo.
+func check(config *pgxpool.Config, given settings) error {
+	c := config.ConnConfig
+	hosts := []string{c.Host}
+	for _, f := range c.Fallbacks {
+		hosts = append(hosts, f.Host)
 	}
-	return err
+	for _, host := range hosts {
+		if !validHost(host) {
+			return fmt.Errorf("%w: no valid host in %s, PGHOST or the service file, expected a name such as db.example.com, an IP address or the folder of a socket", ErrInvalid, from)
+		}
+	}
+	for _, named := range [][2]string{{"user", c.User}, {"database", c.Database}} {
+		if what, name := named[0], named[1]; strings.Contains(name, "://") || strings.Contains(name, "password=") || strings.ContainsFunc(name, unicode.IsControl) {
+			return fmt.Errorf("%w: no valid %s in %s, PG%s or the service file, expected a name alone, no URL and no settings", ErrInvalid, what, from, strings.ToUpper(what))
+		}
+	}
+	if given.login {
+		return nil
+	}
+	c.Password = strings.Trim(c.Password, "\r\n")
+	if strings.ContainsFunc(c.Password, unicode.IsControl) {
+		where := "the service file or the password file"
+		if os.Getenv("PGPASSWORD") != "" {
+			where = "PGPASSWORD"
+		}
+		return fmt.Errorf("%w: the password of %s has a newline or another control character in the middle, expected one line", ErrInvalid, where)
+	}
+	return nil
 }
 
-func advise(err error) string {
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) {
-		switch refused.Code {
-		case "28P01", "28000":
-			return "check user and password in the database URL, and the server's pg_hba.conf"
-		case "3D000":
-			return "check the name in the database URL, or create the database and run `holdfast migrate up`"
-		case "53300":
-			return "the server has no connection left: raise max_connections or lower --database-pool-size"
-		}
-		return ""
+func validHost(host string) bool {
+	if strings.HasPrefix(host, "/") {
+		return !strings.ContainsFunc(host, unicode.IsControl)
 	}
-	var dns *net.DNSError
-	if errors.As(err, &dns) {
-		return "check the host in the database URL"
-	}
-	var dial *net.OpError
-	if errors.As(err, &dial) && dial.Op == "dial" {
-		return "check host and port in the database URL, and that PostgreSQL runs there"
-	}
-	return ""
+	return credential.ValidHost(host)
 }

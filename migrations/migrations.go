@@ -104,7 +104,7 @@ func open(url string) (*sql.DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	return stdlib.OpenDB(*config.ConnConfig), nil
+	return sql.OpenDB(dsn.Connector(stdlib.GetConnector(*config.ConnConfig))), nil
 }
 
 // explain adds PostgreSQL's hint, which the driver leaves out, and what to do about a connection that failed.

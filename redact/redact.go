@@ -32,6 +32,8 @@ var shapes = []shape{
 	{"jwt", regexp.MustCompile(`eyJ[A-Za-z0-9_-]{6,}\.[A-Za-z0-9_-]{6,}(?:\.[A-Za-z0-9_-]*)?`), 0},
 	{"authorization", regexp.MustCompile(`(?i)\b(?:bearer|basic)[ \t]+([A-Za-z0-9._~+/-]{8,}=*)`), 1},
 	{"password", regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://[^\s/?#@:"'<>]*:([^\s/?#"'<>]*)@`), 1},
+	// One with a raw /, ? or # in it, which is no URL any more. Digits before them are a port.
+	{"password", regexp.MustCompile(`(?i)[a-z][a-z0-9+.-]*://[^\s/?#@:"'<>]*:((?:[^\s/?#"'<>]*[^\s/?#"'<>0-9][^\s/?#"'<>]*)?[/?#][^\s"'<>]*)@`), 1},
 	{"secret", regexp.MustCompile(`(?i)"[a-z0-9_.-]*` + named + `"\s*:\s*("(?:[^"\\]|\\.)*")`), 1},
 	{"secret", regexp.MustCompile(`(?i)` + named + `=` + bare), 1},
 }

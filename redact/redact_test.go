@@ -41,6 +41,9 @@ var planted = map[string][]struct{ secret, text string }{
 		{"open:sesame", "postgres://cart:open:sesame@db.shop:5432/cart?sslmode=disable"},
 		{"p[a]s%40s", "dial redis://:p[a]s%40s@cache:6379"},
 		{"a@sesame", "amqp://u:a@sesame@mq/"},
+		{"open/sesame", "postgres://cart:open/sesame@db.shop:5432/cart"},
+		{"open?se#same", "postgres://cart:open?se#same@db.shop/cart?sslmode=disable"},
+		{"/sesame", "redis://:/sesame@cache"},
 	},
 	"secret": {
 		{"sesame", "host=db user=cart password=sesame dbname=cart"},
@@ -86,6 +89,7 @@ func TestProseStays(t *testing.T) {
 	for _, text := range []string{
 		"", "the token: it expired", "password authentication failed for user \"cart\"", "invalid bearer token", "Bearer of bad news",
 		"pod cart-6d4cf56db6-x2x9p, container main: CrashLoopBackOff; back-off 5m0s restarting failed container", "http://user@example.com/", "see https://example.com:8443/path?x=1",
+		"https://example.com:8443/@team", "http://example.com/a:b/c@d", "oci://registry.example.com:5000/cart@sha256:3f0c6d1a9b2e4f57",
 		"image registry.example.com/cart@sha256:3f0c6d1a9b2e4f5708c1d2e3f4a5b6c7d8e9f0a1b2c3d4e5f60718293a4b5c6d", "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
 		"secretKeyRef: no such key", "risk-based-analysis-of-the-rollout-of-cart", "sequence 3 of 5c0f1e2d-0000-4000-8000-000000000001", `password=""`,
 	} {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"errors"
-	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -65,9 +64,8 @@ func explain(err error) error {
 	if err == nil || classify(err) != ofSchema {
 		return dsn.Explain(err)
 	}
-	explained := dsn.Explain(err)
-	if explained != err { //nolint:errorlint // the same error, not one of its kind
-		return &unfit{err: err, advice: strings.TrimPrefix(explained.Error(), err.Error()+"; ")}
+	if advice := dsn.Advice(err); advice != "" {
+		return &unfit{err: err, advice: advice}
 	}
 	if sqlState(err) == "42501" {
 		return &unfit{err: err, advice: "the login lacks a right: make it a member of holdfast_writer to write, of holdfast_reader to read (GRANT holdfast_writer TO …)"}

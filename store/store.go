@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"math"
 	"time"
@@ -64,7 +65,9 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the store: %w", err)
 	}
-	s := &Store{pool: pool, db: bun.NewDB(stdlib.OpenDBFromPool(pool), pgdialect.New()), options: o, tables: map[string]*table{}}
+	db := sql.OpenDB(dsn.Connector(stdlib.GetPoolConnector(pool)))
+	db.SetMaxIdleConns(0) // the pool keeps them
+	s := &Store{pool: pool, db: bun.NewDB(db, pgdialect.New()), options: o, tables: map[string]*table{}}
 	for _, row := range models.NewRows() {
 		t, err := describe(s.db, row)
 		if err != nil {

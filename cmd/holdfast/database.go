@@ -43,7 +43,7 @@ func notDone(cmd *cobra.Command) *cobra.Command {
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
 		return status(cmd.Root().PersistentPreRunE(cmd, args))
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return status(err) })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return status(flagError(err)) })
 	return cmd
 }
 

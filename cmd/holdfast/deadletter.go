@@ -23,7 +23,7 @@ func newDeadLetterCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead-letter",
 		Short: "List and show entries that could not become rows, and try again",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newDeadLetterListCommand(), newDeadLetterShowCommand(), newDeadLetterRedriveCommand())
@@ -75,7 +75,7 @@ func newDeadLetterListCommand() *cobra.Command {
 Exit status: 0 (also when there are none), 2 they could not be read.`,
 		Example: `  holdfast dead-letter list
   holdfast dead-letter list --all -o json | jq '.[] | {id, error, entry: (.entry | fromjson)}'`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return listDeadLetters(cmd.Context(), url, store.Letters{Redriven: all}, form, cmd.OutOrStdout())
 		},

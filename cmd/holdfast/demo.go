@@ -35,8 +35,8 @@ It takes about a minute; the first time some more, to get the servers. Nothing o
 The exit status is 0 when nothing was lost and nothing is there twice, 1 when something was or when a step failed, and 130 after an interruption.`,
 		Example: `  holdfast demo
   holdfast demo -o json --state-dir .demo > summary.json   # the play goes to stderr, the logs stay in .demo/logs`,
-		Args:              cobra.NoArgs,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return nil }, // no variable is read
+		Args:              noArguments,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return checkProxies(os.LookupEnv) }, // no other variable is read
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if err := forgetPostgresVariables(); err != nil {
 				return err

@@ -30,8 +30,8 @@ HOLDFAST_* are ignored. The first start downloads the servers, or compiles them 
 
   # Only the servers, with kinds, policies and tables; run your own manager
   holdfast dev --infra-only`,
-		Args:              cobra.NoArgs,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return nil }, // no variable is read
+		Args:              noArguments,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return checkProxies(os.LookupEnv) }, // no other variable is read
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if err := forgetPostgresVariables(); err != nil {
 				return err

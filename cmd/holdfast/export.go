@@ -38,7 +38,7 @@ Exit status: 0 done, 2 it could not be done.`,
 
   # The resources of another operator, too
   holdfast export --resource backups.v1alpha1.backups.example.com --file pending.jsonl`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},

@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/pflag"
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/holdfast-dev/holdfast/internal/credential"
 )
 
 // variable is the name of the environment variable that stands for a flag.
@@ -19,22 +19,50 @@ func variable(flag string) string {
 	return "HOLDFAST_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// fromEnvironment sets every flag that was not given from its variable.
+// fromEnvironment sets every flag that was not given from its variable, without blanks and newlines around it: a variable of blanks counts as not given.
 func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" || f.Name == "version" {
-			return
+		name := "--" + f.Name
+		if !f.Changed && f.Name != "help" && f.Name != "version" {
+			value, _ := lookup(variable(f.Name))
+			if value = strings.TrimSpace(value); value == "" {
+				return
+			}
+			name = variable(f.Name)
+			if err := flags.Set(f.Name, value); err != nil {
+				errs = append(errs, fmt.Errorf("variable %s is %s: %w", name, shown(value), withoutValue(err)))
+			}
 		}
-		value, ok := lookup(variable(f.Name))
-		if !ok || value == "" {
-			return
-		}
-		if err := flags.Set(f.Name, value); err != nil {
-			errs = append(errs, fmt.Errorf("variable %s is %q: %w", variable(f.Name), value, err))
-		}
+		errs = append(errs, checkPath(f, name))
 	})
 	return errors.Join(errs...)
+}
+
+// checkPath refuses the text of a file in the place of its path, which errors of reading it would quote.
+func checkPath(f *pflag.Flag, name string) error {
+	if f.Name != "kubeconfig" && !strings.HasSuffix(f.Name, "file") || !strings.ContainsFunc(f.Value.String(), unicode.IsControl) {
+		return nil
+	}
+	return fmt.Errorf("%s has a newline or another control character in it, expected the path of a file, not what is in it", name)
+}
+
+// checkProxies looks at the proxy of all HTTP clients of this process. Of a variable that can be read in two ways they take a part of the password for the host, and one that
+// they can't read they ignore: requests go out past the proxy.
+func checkProxies(lookup func(string) (string, bool)) error {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		value, _ := lookup(name)
+		if value == "" {
+			continue
+		}
+		if !strings.Contains(value, "://") {
+			value = "http://" + value // as the clients take it
+		}
+		if err := credential.CheckProxy(value, "http", "https", "socks5", "socks5h"); err != nil {
+			return fmt.Errorf("variable %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // addKubeconfig adds --kubeconfig.
@@ -45,21 +73,4 @@ func addKubeconfig(flags *pflag.FlagSet, into *string) {
 // addDatabaseURL adds --database-url.
 func addDatabaseURL(flags *pflag.FlagSet, into *string) {
 	flags.StringVar(into, "database-url", "", "PostgreSQL with the audit tables, postgres://user:password@host:5432/database (variable HOLDFAST_DATABASE_URL)")
-}
-
-// restConfig reads a kubeconfig; without one it is that of the Pod, or of the user's ~/.kube/config.
-func restConfig(kubeconfig string) (*rest.Config, error) {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	switch files := filepath.SplitList(kubeconfig); {
-	case len(files) == 1:
-		rules.ExplicitPath = kubeconfig // which must exist, unlike one of several
-	case len(files) > 1:
-		rules.Precedence = files
-	}
-	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("find the cluster: %w; give --kubeconfig or KUBECONFIG", err)
-	}
-	c.QPS = -1 // the API server's own fairness is the limit
-	return c, nil
 }

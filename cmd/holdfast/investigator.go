@@ -31,7 +31,7 @@ func (f *managerFlags) investigator() (aianalysis.Investigator, error) {
 	}
 	client, err := holmesgpt.New(f.investigatorURL, workflows, options...)
 	if err != nil {
-		return nil, fmt.Errorf("--investigator-url: %w", err)
+		return nil, err
 	}
 	return client, nil
 }

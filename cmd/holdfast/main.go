@@ -73,11 +73,16 @@ Every flag can be given as a variable too: --database-url as HOLDFAST_DATABASE_U
   holdfast dev --state-dir .dev
   export $(cat .dev/env)
   holdfast verify`,
-		Version:           versionText(),
-		SilenceUsage:      true,
-		SilenceErrors:     true,
-		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return fromEnvironment(cmd.Flags(), os.LookupEnv) },
+		Version:       versionText(),
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          aCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return errors.Join(checkProxies(os.LookupEnv), fromEnvironment(cmd.Flags(), os.LookupEnv))
+		},
 	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
 	root.SetVersionTemplate("holdfast {{.Version}}\n")
 	root.AddCommand(
 		newManagerCommand(),

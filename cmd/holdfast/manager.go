@@ -51,7 +51,7 @@ after it has flushed what it can.`,
 
   # Ask HolmesGPT instead of the built-in rules
   holdfast manager --investigator-url http://holmes.monitoring:5050`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("metrics-secure") { // by its variable neither
 				f.config.MetricsSecure = f.secureMetrics()

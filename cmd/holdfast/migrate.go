@@ -15,7 +15,7 @@ func newMigrateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Make and update the audit tables",
-		Args:  cobra.NoArgs,
+		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newMigrateUpCommand(), newMigrateStatusCommand())
@@ -33,7 +33,7 @@ func newMigrateUpCommand() *cobra.Command {
 It may be started several times at once, and again after it was killed: each migration happens whole or not at all. There is no way down. The login must be allowed to create
 tables, and roles unless they exist. Connect to the server itself, not through a pooler that shares sessions.`,
 		Example: `  holdfast migrate up --database-url 'postgres://admin@db.example.com/holdfast'`,
-		Args:    cobra.NoArgs,
+		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			progress := cmd.OutOrStdout()
 			if form == asJSON {
@@ -67,7 +67,7 @@ func newMigrateStatusCommand() *cobra.Command {
 of holdfast_reader or holdfast_writer may run it. The exit status is 0 whatever the answer is, 1 if there is none.`,
 		Example: `  holdfast migrate status
   holdfast migrate status -o json | jq -e 'all(.state == "applied")'`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			all, err := migrations.Status(cmd.Context(), url)
 			if err != nil {

@@ -48,7 +48,7 @@ It starts without the database, and answers 503 until that is there. SIGTERM sto
 
   # To try it without a cluster
   holdfast storage --insecure-no-auth --insecure-http --bind-address 127.0.0.1:8080 --database-url postgres://me@localhost/holdfast`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.ErrOrStderr()) },
 	}
 	flags := cmd.Flags()

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/spf13/pflag"
 
+	"github.com/holdfast-dev/holdfast/internal/credential"
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/relay"
 	"github.com/holdfast-dev/holdfast/storage/client"
@@ -28,7 +30,7 @@ func (f *storeFlags) add(flags *pflag.FlagSet) {
 	addDatabaseURL(flags, &f.databaseURL)
 	flags.IntVar(&f.poolSize, "database-pool-size", 0, "most connections to the database; 0: pool_max_conns of the URL, else 4 or the number of CPUs")
 	flags.StringVar(&f.storeURL, "store-url", "", "Data Storage API to drain into instead of a database, as in https://holdfast-storage.holdfast-system.svc (variable HOLDFAST_STORE_URL)")
-	flags.StringVar(&f.client.TokenFile, "store-token-file", "", "file with the token for --store-url, read again when it changes; its account needs the ClusterRole holdfast-relay")
+	flags.StringVar(&f.client.TokenFile, "store-token-file", "", "file with the token for --store-url, read for each call; its account needs the ClusterRole holdfast-relay")
 	flags.StringVar(&f.client.Token, "store-token", "", "the token itself; better given as HOLDFAST_STORE_TOKEN, or as HOLDFAST_STORAGE_TOKEN as in the env file of 'holdfast dev', than as a flag")
 	flags.StringVar(&f.client.CAFile, "store-ca-file", "", "certificates that the one of --store-url is signed by, PEM; empty: those that the system trusts")
 	flags.BoolVar(&f.client.SkipVerify, "store-insecure-skip-tls-verify", false, "take any certificate of --store-url; on loopback only")
@@ -65,8 +67,12 @@ func (f *storeFlags) openDatabase(ctx context.Context) (opened, error) {
 func (f *storeFlags) openService() (opened, error) {
 	o := f.client
 	o.UserAgent = "holdfast-relay/" + versionText()
-	if o.Token == "" && o.TokenFile == "" {
-		o.Token = os.Getenv("HOLDFAST_STORAGE_TOKEN")
+	if of := "HOLDFAST_STORAGE_TOKEN"; o.Token == "" && o.TokenFile == "" && os.Getenv(of) != "" {
+		token, err := credential.Token(os.Getenv(of))
+		if err != nil {
+			return opened{}, fmt.Errorf("variable %s, the token of the storage service: %w", of, err)
+		}
+		o.Token = token
 	}
 	c, err := client.New(f.storeURL, o)
 	if err != nil {

@@ -39,7 +39,7 @@ Exit status: 0 the trail is whole, 1 there are findings, 2 it could not be check
 
   # The resources of another operator, too
   holdfast verify --resource backups.example.com=backups.v1alpha1.backups.example.com`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	flags := cmd.Flags()

@@ -1,6 +1,7 @@
 package notification
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net"
 	"net/http"
@@ -119,6 +120,47 @@ var _ = Describe("what receivers do", func() {
 			fmt.Fprint(w, "action_prohibited\n")
 		}).hook())
 		Expect(a.Error).To(Equal("answered 403 Forbidden: action_prohibited"))
+	})
+
+	It("repeats no part of the URL that an answer is made of", func() {
+		a := first(listen(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprint(w, "unknown_q7z5x1k9m3\n")
+		}).URL + "/hook/q7z5x1k9m3?key=v8b2n4")
+		Expect(a.Error).To(Equal("answered 403 Forbidden"))
+	})
+
+	It("says what to write in a Secret whose URL can be read in two ways, and sends nothing", func() {
+		hook := listen(answer(http.StatusOK))
+		host := strings.TrimPrefix(hook.URL, "http://")
+		ref := &v1alpha1.SecretKeyRef{Name: "ambiguous", Key: "url"}
+		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "ambiguous"}, StringData: map[string]string{"url": ""}}
+		Expect(env.Client.Create(f.ctx, s)).To(Succeed())
+		for bad, says := range map[string]string{
+			"http://me:xqz@zqx@" + host + "/hook": "it has an @ too many, expected at most one, right before the host; percent-encode: @ as %40",
+			host + ":80/xqz@" + host + "/zqx":     "expected an http or https URL with a host",
+			"http://" + host + "/xqz@zqx":         "it has an @ too many",
+			"http://" + host + "/xqz#zqx":         "it has a #",
+			"http://" + host + "/xqz zqx":         "it has a blank",
+			"http://" + host + "/xqz%zqx":         "it has a % that is no escape",
+			"http://" + host + "/xqz\nzqx":        "it has a newline",
+		} {
+			s.StringData = map[string]string{"url": bad}
+			Expect(env.Client.Update(f.ctx, s)).To(Succeed())
+			nr := f.request([]v1alpha1.Channel{{Type: v1alpha1.ChannelWebhook, SecretRef: ref}})
+			p.drive(nr)
+			Expect(f.get(nr).Status.Attempts[0].Error).To(HavePrefix(`the Secret "ambiguous", key "url": ` + says))
+			Expect(p.everything(nr)).NotTo(Or(ContainSubstring("xqz"), ContainSubstring("zqx")))
+		}
+		Expect(hook.requests()).To(BeEmpty())
+	})
+
+	It("takes a URL as echo writes it, and with a user and an escaped password", func() {
+		hook := listen(answer(http.StatusOK))
+		nr := f.request([]v1alpha1.Channel{f.webhook(" " + strings.Replace(hook.hook(), "://", "://me:a%40b%2Fc%3F%23@", 1) + "\r\n")})
+		p.drive(nr)
+		Expect(f.get(nr).Status.Phase).To(Equal(v1alpha1.NotificationSent))
+		Expect(hook.requests()[0].header.Get("Authorization")).To(Equal("Basic " + base64.StdEncoding.EncodeToString([]byte("me:a@b/c?#"))))
 	})
 
 	It("repeats nothing of what is not HTTP", func() {

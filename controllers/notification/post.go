@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/failpoint"
+	"github.com/holdfast-dev/holdfast/internal/credential"
 )
 
 const (
@@ -29,6 +30,11 @@ const (
 
 // errorCode is the form of the answers with which Slack explains a refusal ("invalid_payload"): the only text of a receiver that is repeated.
 var errorCode = regexp.MustCompile(`^[a-z][a-z0-9_]{1,63}$`)
+
+// slackCodes are those that Slack documents (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors). Three letters that a URL shares
+// with one of them are no part of the URL that leaks.
+const slackCodes = `invalid_payload user_not_found channel_not_found channel_is_archived action_prohibited posting_to_general_channel_denied
+	too_many_attachments no_service no_service_id no_team team_disabled invalid_token no_text no_active_hooks rollup_error`
 
 // poster posts JSON to URLs that Secrets hold.
 type poster struct {
@@ -65,9 +71,9 @@ func (p *poster) post(ctx context.Context, m message, timeout time.Duration, bod
 	if err != nil {
 		return failed("the message does not encode to JSON").forGood()
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(text))
 	if err != nil {
-		return failed(notAURL(m.secretRef()))
+		return failed("the URL makes no request")
 	}
 	maps.Copy(req.Header, header)
 	req.Header.Set("Content-Type", "application/json")
@@ -78,11 +84,16 @@ func (p *poster) post(ctx context.Context, m message, timeout time.Duration, bod
 	}
 	defer answer.Body.Close()
 	said, _ := io.ReadAll(io.LimitReader(answer.Body, answerBytes)) // the status is what counts; a body that breaks off changes nothing
-	return p.judge(answer, said)
+	said = bytes.TrimSpace(said)
+	if !errorCode.Match(said) || credential.Repeats(string(said), credential.Secrets(target), slackCodes) {
+		said = nil
+	}
+	return p.judge(answer, string(said))
 }
 
-// judge reads the status: 2xx is delivered; a server's failure, 408, 425 and 429 may pass; all else, redirects too, is for good.
-func (p *poster) judge(answer *http.Response, said []byte) outcome {
+// judge reads the status: 2xx is delivered; a server's failure, 408, 425 and 429 may pass; all else, redirects too, is for good. errorCode is what the receiver said,
+// if that may be repeated.
+func (p *poster) judge(answer *http.Response, errorCode string) outcome {
 	code := answer.StatusCode
 	if code >= 200 && code < 300 {
 		o := succeeded()
@@ -93,8 +104,8 @@ func (p *poster) judge(answer *http.Response, said []byte) outcome {
 	if name := http.StatusText(code); name != "" {
 		reason += " " + name
 	}
-	if said = bytes.TrimSpace(said); errorCode.Match(said) {
-		reason += ": " + string(said)
+	if errorCode != "" {
+		reason += ": " + errorCode
 	}
 	if code >= 300 && code < 400 {
 		reason += "; redirects are not followed"

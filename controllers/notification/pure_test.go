@@ -3,6 +3,7 @@ package notification
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"net/url"
 	"strings"
@@ -18,6 +19,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/test/secrets"
 )
 
 func TestRetryAfter(t *testing.T) {
@@ -154,4 +156,37 @@ func TestRecordBearsWithAForeignStatus(t *testing.T) {
 	_, err := json.Marshal(recordOf(nr))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(planOf(nr, policyOf(nr.Spec.Retry), time.Now()).due).To(Equal([]int32{0}))
+}
+
+// What a Secret holds in the place of a URL is said of no attempt, and a part of it is no host.
+func TestNoPartOfAURLIsSaidOrAskedFor(t *testing.T) {
+	ref := &v1alpha1.SecretKeyRef{Name: "hook", Key: "url"}
+	static := ""
+	for _, text := range []string{"", "https://a@b@c", "https://a#", "https:// /", "https://%", "https://%00", "a\nb"} {
+		_, err := readEndpoint([]byte(text), ref)
+		static += fmt.Sprintln(err)
+	}
+	for _, form := range []string{
+		"https://me:%s@hook.invalid/x", "https://%s@hook.invalid/x", "https://hook.invalid/%s", "https://hook.invalid/x?token=%s", "https://hook.invalid/#%s", "%s", "me:%s@hook.invalid", "ftp://me:%s@hook.invalid",
+		"https://me:12/%s@hook.invalid", "https://me:12?%s@hook.invalid", "https://me:12#%s@hook.invalid", "https://me:%s@", "https://me:%s@hook.invalid:port", "https://me:a@%s@hook.invalid",
+	} {
+		t.Run(form, func(t *testing.T) {
+			rapid.Check(t, func(t *rapid.T) {
+				secret := secrets.Password().Draw(t, "secret")
+				u, err := readEndpoint([]byte(" "+strings.ReplaceAll(form, "%s", secret)+"\n"), ref)
+				if err == nil {
+					if u.Hostname() != "hook.invalid" {
+						t.Fatalf("%q is asked for, with %q in %s", u.Hostname(), secret, form)
+					}
+					return
+				}
+				if part := secrets.Leak(err.Error(), strings.TrimSpace(secret), form, static); part != "" {
+					t.Fatalf("%q is said of %q: %s", part, secret, err)
+				}
+				if len(err.Error()) > errorBytes {
+					t.Fatalf("%d bytes, the advice is cut off: %s", len(err.Error()), err)
+				}
+			})
+		})
+	}
 }

@@ -19,9 +19,12 @@ import (
 
 func main() {
 	// --kubeconfig is registered by controller-runtime.
-	database := flag.String("database-url", os.Getenv("HOLDFAST_DATABASE_URL"), "PostgreSQL, migrated with `holdfast migrate up` (default $HOLDFAST_DATABASE_URL)")
+	database := flag.String("database-url", "", "`URL` of a PostgreSQL that 'holdfast migrate up' has migrated (default $HOLDFAST_DATABASE_URL)")
 	metrics := flag.String("metrics-bind-address", "0", "where to serve metrics; 0 serves none")
 	flag.Parse()
+	if *database == "" { // not the flag's default: help prints those, and this one has a password
+		*database = os.Getenv("HOLDFAST_DATABASE_URL")
+	}
 	ctrl.SetLogger(zap.New())
 	if err := run(ctrl.SetupSignalHandler(), *database, *metrics); err != nil {
 		fmt.Fprintln(os.Stderr, "backup:", err)

@@ -11,7 +11,7 @@
 //
 // # How it fails
 //
-// An answer that is not a success is an *Error, with all that the service said. One that asks to come back later says when (relay.Retry). As a store it tells apart
+// An answer that is not a success is an *Error, with all that the service said, unless it repeats a part of the token. One that asks to come back later says when (relay.Retry). As a store it tells apart
 // what passes (a service, or its database, that is away or has too much to do) from what needs a person (a token that may not relay, an address where nothing
 // of the kind is), which wraps relay.ErrSchema. A batch that is too large for the service is halved until it fits.
 package client

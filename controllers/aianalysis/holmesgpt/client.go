@@ -4,17 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/catalogue"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+	"github.com/holdfast-dev/holdfast/internal/credential"
 )
 
 // Name of this investigator, as resources and audit records have it.
@@ -27,17 +25,17 @@ const (
 	maxBody = 16 << 20
 	// maxQuoted is how much of a body an error quotes.
 	maxQuoted = 512
-	maxToken  = 16 << 10
 )
 
 // Client is the investigator. One serves all.
 type Client struct {
-	endpoint  string
+	base      *url.URL
 	catalogue *catalogue.Catalogue
 	http      *http.Client
 	timeout   time.Duration
 	model     string
-	token     func() (string, error)
+	// token is sent with each question, or what tokenFile holds then; both empty: none.
+	token, tokenFile string
 }
 
 // Option changes a default.
@@ -50,39 +48,37 @@ func WithTimeout(d time.Duration) Option { return func(c *Client) { c.timeout = 
 func WithModel(name string) Option { return func(c *Client) { c.model = name } }
 
 // WithToken sends this token, as HolmesGPT's HOLMES_API_KEY or a proxy before it asks for: Authorization: Bearer.
-func WithToken(token string) Option {
-	return func(c *Client) { c.token = func() (string, error) { return token, nil } }
-}
+func WithToken(token string) Option { return func(c *Client) { c.token = token } }
 
 // WithTokenFile reads the token from a file for each question, so that it can be rotated.
-func WithTokenFile(path string) Option {
-	return func(c *Client) { c.token = func() (string, error) { return readToken(path) } }
-}
+func WithTokenFile(path string) Option { return func(c *Client) { c.tokenFile = path } }
 
 // WithTransport replaces the HTTP transport, for certificates of a server's own.
 func WithTransport(t http.RoundTripper) Option { return func(c *Client) { c.http.Transport = t } }
 
-// New makes the investigator for the server at address, such as http://holmes.monitoring:5050; a path is kept as a prefix. It does not call the server.
+// New makes the investigator for the server at address, such as http://holmes.monitoring:5050; a path is kept as a prefix. It does not call the server. Blanks and
+// newlines around address and token are taken off. No error, of questions neither, has a part of the token, nor of the address more than the host.
 func New(address string, cat *catalogue.Catalogue, options ...Option) (*Client, error) {
-	base, err := url.Parse(address)
-	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" {
-		return nil, fmt.Errorf("address of HolmesGPT is %q, expected a URL such as http://holmes.monitoring:5050", address)
-	}
-	if base.User != nil {
-		return nil, errors.New("address of HolmesGPT has a user, expected none; give a token instead")
+	base, err := credential.ServiceURL(address)
+	if err != nil {
+		return nil, fmt.Errorf("address of HolmesGPT (--investigator-url): %w, as in http://holmes.monitoring:5050", err)
 	}
 	c := &Client{
-		endpoint:  base.JoinPath("api", "chat").String(),
+		base:      base,
 		catalogue: cat,
 		http:      &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 		timeout:   DefaultTimeout,
-		token:     func() (string, error) { return "", nil },
 	}
 	for _, o := range options {
 		o(c)
 	}
+	if c.token != "" {
+		if c.token, err = credential.Token(c.token); err != nil {
+			return nil, fmt.Errorf("token of HolmesGPT (--investigator-token): %w", err)
+		}
+	}
 	if c.timeout <= 0 {
-		return nil, fmt.Errorf("timeout of HolmesGPT is %s, expected more than nothing", c.timeout)
+		return nil, fmt.Errorf("timeout of HolmesGPT (--investigator-timeout) is %s, expected more than nothing", c.timeout)
 	}
 	return c, nil
 }
@@ -97,11 +93,18 @@ func (c *Client) Timeout() time.Duration { return c.timeout }
 func (c *Client) Investigate(ctx context.Context, q investigator.Request) (investigator.Finding, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
-	body, err := c.post(ctx, q)
+	token, err := c.readToken()
+	if err != nil {
+		return investigator.Finding{}, err
+	}
+	body, err := c.post(ctx, q, token)
 	if err != nil {
 		return investigator.Finding{}, fmt.Errorf("ask HolmesGPT: %w", err)
 	}
 	finding, err := read(body)
+	if err != nil && credential.Repeats(err.Error(), token) {
+		err = fmt.Errorf("%w: %s", investigator.ErrAnswer, credential.LeftOut)
+	}
 	if err != nil {
 		return investigator.Finding{}, fmt.Errorf("read the answer of HolmesGPT: %w", err)
 	}
@@ -109,6 +112,17 @@ func (c *Client) Investigate(ctx context.Context, q investigator.Request) (inves
 		finding.Model = c.model
 	}
 	return finding, nil
+}
+
+func (c *Client) readToken() (string, error) {
+	if c.tokenFile == "" {
+		return c.token, nil
+	}
+	token, err := credential.TokenFile(c.tokenFile)
+	if err != nil {
+		return "", fmt.Errorf("token of HolmesGPT (--investigator-token-file): %w", err)
+	}
+	return token, nil
 }
 
 // chatRequest is the part of HolmesGPT's ChatRequest that is used.
@@ -119,18 +133,14 @@ type chatRequest struct {
 	Stream         bool           `json:"stream"`
 }
 
-func (c *Client) post(ctx context.Context, q investigator.Request) ([]byte, error) {
+func (c *Client) post(ctx context.Context, q investigator.Request, token string) ([]byte, error) {
 	text, err := json.Marshal(chatRequest{Ask: question(c.catalogue, q), Model: c.model, ResponseFormat: responseFormat(c.catalogue, q.Target.Kind)})
 	if err != nil {
 		return nil, fmt.Errorf("encode the question: %w", err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.endpoint, bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath("api", "chat").String(), bytes.NewReader(text))
 	if err != nil {
-		return nil, err
-	}
-	token, err := c.token()
-	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("its address at %s makes no URL", c.base.Host)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
@@ -139,30 +149,17 @@ func (c *Client) post(ctx context.Context, q investigator.Request) ([]byte, erro
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("call %s: %w", c.base.Host, credential.Cause(err))
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
 	switch {
 	case resp.StatusCode != http.StatusOK:
-		return nil, fmt.Errorf("status is %d, expected 200: %s", resp.StatusCode, investigator.Clean(string(body), maxQuoted))
+		return nil, fmt.Errorf("status is %d, expected 200: %s", resp.StatusCode, credential.Quote(investigator.Clean(string(body), maxQuoted), token))
 	case err != nil:
-		return nil, err
+		return nil, fmt.Errorf("read its answer: %w", credential.Cause(err))
 	case len(body) > maxBody:
 		return nil, fmt.Errorf("%w: it is longer than %d bytes", investigator.ErrAnswer, maxBody)
 	}
 	return body, nil
-}
-
-func readToken(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("read the token of HolmesGPT: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	text, err := io.ReadAll(io.LimitReader(f, maxToken))
-	if err != nil {
-		return "", fmt.Errorf("read the token of HolmesGPT: %w", err)
-	}
-	return strings.TrimSpace(string(text)), nil
 }

@@ -9,7 +9,7 @@
 // # Trust
 //
 // The server and the model behind it are not trusted: logs and labels of the cluster, which anybody may have written, are part of what the model reads. The body is read up to a limit,
-// redirects are not followed (the token would go elsewhere), texts are cleaned and bounded, and investigator.Check, which every finding passes, refuses workflows, kinds
+// redirects are not followed (the token would go elsewhere), what repeats a part of the token is left out of errors, texts are cleaned and bounded, and investigator.Check, which every finding passes, refuses workflows, kinds
 // and parameters that the catalogue does not have. What remains is that a model may be talked into a wrong workflow of the catalogue: hence the threshold, and people.
 //
 // # How it fails
