@@ -110,7 +110,7 @@ func start(t *testing.T, adapt ...func(*Config)) *service {
 func (s *service) verified() {
 	s.t.Helper()
 	var findings []verify.Finding
-	report, err := verify.Run(context.Background(), s.store, nil, "", func(f verify.Finding) { findings = append(findings, f) })
+	report, err := verify.Run(context.Background(), s.store, nil, verify.Options{}, func(f verify.Finding) { findings = append(findings, f) })
 	g := NewWithT(s.t)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(findings).To(BeEmpty())
