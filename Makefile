@@ -50,6 +50,7 @@ test: ## Run every test on real servers, with the race detector where there is a
 ifeq ($(RACE),)
 	@echo 'no C compiler ($(shell $(GO) env CC)) found: the tests run without the race detector'
 endif
+	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || echo 'no pgbouncer found: the tests behind a pooler are not tried (Debian: apt-get install pgbouncer)'
 	@mkdir -p coverage
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m -coverprofile coverage/cover.out ./...
 	@$(GO) tool cover -func coverage/cover.out | awk '$$1 == "total:" { print "statements covered: " $$3 }'

@@ -32,7 +32,8 @@ const (
 var ErrInvalid = errors.New("invalid database URL")
 
 // Parse reads a database URL, or libpq's "host=… dbname=…" form, without the blanks and newlines around it; what it leaves out comes from the PG* variables, the
-// service file and ~/.pgpass, as with libpq. It does not connect. Sessions are in UTC, and a connection that is not there within 5 seconds has failed, unless the URL says
+// service file and ~/.pgpass, as with libpq, and is read again for each connection. It does not connect. Sessions are in UTC and speak UTF-8, a database of another encoding
+// is refused when it is connected to (ErrEncoding), and a connection that is not there within 5 seconds has failed, unless the URL says
 // otherwise. Errors wrap ErrInvalid.
 func Parse(url string) (*pgxpool.Config, error) {
 	text, err := credential.Trim(url)
@@ -57,10 +58,8 @@ func Parse(url string) (*pgxpool.Config, error) {
 	if connection.ConnectTimeout == 0 {
 		connection.ConnectTimeout = connectTimeout
 	}
-	for name, value := range map[string]string{"application_name": "holdfast", "timezone": "UTC", "standard_conforming_strings": "on"} {
-		if _, given := connection.RuntimeParams[name]; !given {
-			connection.RuntimeParams[name] = value
-		}
+	if err := prepare(config, text, given); err != nil {
+		return nil, err
 	}
 	return config, nil
 }

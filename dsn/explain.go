@@ -32,6 +32,8 @@ func Advice(err error) string {
 			return "check the name in the database URL, or create the database and run `holdfast migrate up`"
 		case "53300":
 			return "the server has no connection left: raise max_connections or lower --database-pool-size"
+		case "42P05", "26000":
+			return "a pooler between here and the server shares connections that have prepared statements: add default_query_exec_mode=cache_describe to the database URL, or let the pooler keep them (PgBouncer 1.21: max_prepared_statements)"
 		}
 		return ""
 	}

@@ -43,6 +43,9 @@ func Up(ctx context.Context, url string, progress io.Writer) error {
 	if progress == nil {
 		progress = io.Discard
 	}
+	if err := refusePooler(ctx, db); err != nil {
+		return fmt.Errorf("migrate: %w", explain(err))
+	}
 	if err := up(ctx, db, files, progress); err != nil {
 		return fmt.Errorf("migrate: %w", explain(err))
 	}
@@ -72,6 +75,28 @@ func up(ctx context.Context, db *sql.DB, from fs.FS, progress io.Writer) error {
 		return err
 	}
 	fmt.Fprintf(progress, "the schema is at version %d\n", newest(from))
+	return nil
+}
+
+// ErrPooler says that a pooler is between here and the server. Its sessions end elsewhere than ours: the lock that keeps two migrations apart would stay on one of them.
+var ErrPooler = errors.New("a pooler is between here and the server, which would keep the migration's lock; name the server itself, for migrations only")
+
+func refusePooler(ctx context.Context, db *sql.DB) error {
+	conn, err := db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	var pooled bool
+	if err := conn.Raw(func(driver any) (err error) {
+		pooled, err = dsn.Pooled(ctx, driver.(*stdlib.Conn).Conn())
+		return err
+	}); err != nil {
+		return err
+	}
+	if pooled {
+		return ErrPooler
+	}
 	return nil
 }
 

@@ -26,8 +26,11 @@ const (
 // classify goes by SQLSTATE (https://www.postgresql.org/docs/15/errcodes-appendix.html). What has none, or is not listed, is transient: a wrong guess there
 // costs a retry, elsewhere an entry.
 func classify(err error) failure {
+	if errors.Is(err, dsn.ErrEncoding) {
+		return ofSchema
+	}
 	code := sqlState(err)
-	if len(code) != 5 {
+	if len(code) != 5 || code == "42P05" { // a pooler's doing: another of its connections may do
 		return transient
 	}
 	switch class := code[:2]; {
@@ -66,6 +69,9 @@ func explain(err error) error {
 	}
 	if advice := dsn.Advice(err); advice != "" {
 		return &unfit{err: err, advice: advice}
+	}
+	if errors.Is(err, dsn.ErrEncoding) {
+		return &unfit{err: err, advice: "entries stay in their resources"}
 	}
 	if sqlState(err) == "42501" {
 		return &unfit{err: err, advice: "the login lacks a right: make it a member of holdfast_writer to write, of holdfast_reader to read (GRANT holdfast_writer TO …)"}
