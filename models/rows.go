@@ -105,6 +105,14 @@ func (*ExecutionRow) Table() string { return TableExecution }
 // Table is notification_audit.
 func (*NotificationRow) Table() string { return TableNotification }
 
+// Text is the entry as it was, whichever column holds it.
+func (d *DeadLetter) Text() []byte {
+	if d.EntryBytes != nil {
+		return d.EntryBytes
+	}
+	return []byte(d.Entry)
+}
+
 // Table is resource_audit.
 func (*ResourceRow) Table() string { return TableResource }
 
@@ -121,9 +129,11 @@ type DeadLetter struct {
 	EntryHash []byte `bun:"entry_hash,pk"`
 	// Kind of the entry, which decides on its table.
 	Kind string `bun:"kind,notnull"`
-	// Entry is the canonical text. NULs and bytes that are not UTF-8, which no text column can hold, became U+FFFD; Error then says so.
+	// Entry is the canonical text. NULs and bytes that are not UTF-8, which no text column can hold, became U+FFFD; EntryBytes has it as it was then.
 	Entry string `bun:"entry,notnull"`
-	Error string `bun:"error,notnull"`
+	// EntryBytes is the entry, byte for byte, where Entry is not; else nil.
+	EntryBytes []byte `bun:"entry_bytes,nullzero"`
+	Error      string `bun:"error,notnull"`
 	// SQLState is the database's code, empty where no database refused the entry.
 	SQLState        string         `bun:"sqlstate,nullzero"`
 	SourceCluster   string         `bun:"source_cluster,nullzero"`

@@ -175,6 +175,20 @@ func TestTextsThatCannotBeStoredAreRepaired(t *testing.T) {
 			g.Expect(repaired).To(Equal(c.repaired))
 		})
 	}
+	t.Run("names that are the same once they are repaired", func(t *testing.T) {
+		g := NewWithT(t)
+		o, repaired, err := outbox.Append(nil, source, change(json.RawMessage(`{"labels":{"a\u0000":"1","a\ufffd":"2","a\ufffd#2":"3","a\ud800":{"\u0000":[{"\u0000":1,"\ud800":2}]}},"a":1}`)), now, outbox.DefaultLimits())
+		g.Expect(err).NotTo(HaveOccurred(), "or nothing could be recorded of an alert with such labels, not even the end")
+		g.Expect(repaired).To(BeNumerically(">", 3))
+		g.Expect(string(o.Entries[0].Record.Raw)).To(MatchJSON(`{"a":1,"labels":{"a\ufffd":"1","a\ufffd#2":"2","a\ufffd#2#2":"3","a\ufffd#3":{"\ufffd":[{"\ufffd":1,"\ufffd#2":2}]}}}`))
+
+		many := bytes.Repeat([]byte(`"\u0000":1,`), 5000)
+		_, _, err = outbox.Append(nil, source, change(json.RawMessage(append(append([]byte("{"), many...), []byte(`"b":1}`)...))), now, outbox.DefaultLimits())
+		g.Expect(err).To(Or(Not(HaveOccurred()), MatchError(outbox.ErrTooLarge)))
+
+		_, _, err = outbox.Append(nil, source, change(json.RawMessage(`{"a":1,"a":2}`)), now, outbox.DefaultLimits())
+		g.Expect(err).To(MatchError(outbox.ErrInvalid), "what was the same from the beginning is wrong")
+	})
 	t.Run("lone surrogates in raw JSON", func(t *testing.T) {
 		g := NewWithT(t)
 		o, repaired, err := outbox.Append(nil, source, change(json.RawMessage(`{"text":"a\ud83d\ude00b\ud83dc\ude00\\ud83d"}`)), now, outbox.DefaultLimits())

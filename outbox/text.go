@@ -3,7 +3,9 @@ package outbox
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math"
 	"strconv"
 	"strings"
@@ -52,10 +54,59 @@ func canonicalRecord(record any) (text []byte, repaired int, err error) {
 	if len(clean) == 0 || clean[0] != '{' {
 		return nil, 0, fmt.Errorf("%w: record is %s, expected a JSON object", ErrInvalid, Bound(string(clean), 64))
 	}
-	if err := (*jsontext.Value)(&clean).Canonicalize(); err != nil {
+	err = (*jsontext.Value)(&clean).Canonicalize()
+	if errors.Is(err, jsontext.ErrDuplicateName) && repaired > 0 { // two names that were different before they were repaired
+		if clean, err = separate(clean); err == nil {
+			err = (*jsontext.Value)(&clean).Canonicalize()
+		}
+	}
+	if err != nil {
 		return nil, 0, fmt.Errorf("%w: record has no canonical form: %w", ErrInvalid, err)
 	}
 	return clean, repaired, nil
+}
+
+// separate gives members of one object that have the same name different ones: "a", "a#2", "a#3".
+func separate(text []byte) ([]byte, error) {
+	var out bytes.Buffer
+	from := jsontext.NewDecoder(bytes.NewReader(text), jsontext.AllowDuplicateNames(true))
+	to := jsontext.NewEncoder(&out)
+	var names []map[string]int // of the objects that are open; nil for an array
+	for {
+		token, err := from.ReadToken()
+		if errors.Is(err, io.EOF) {
+			return bytes.TrimSuffix(out.Bytes(), []byte("\n")), nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		kind, length := to.StackIndex(to.StackDepth())
+		if kind == '{' && length%2 == 0 && token.Kind() == '"' {
+			token = jsontext.String(unique(names[len(names)-1], token.String()))
+		}
+		switch token.Kind() {
+		case '{':
+			names = append(names, map[string]int{})
+		case '[':
+			names = append(names, nil)
+		case '}', ']':
+			names = names[:len(names)-1]
+		}
+		if err := to.WriteToken(token); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// unique remembers by each name how often it was there, so that thousands of the same name are no thousands of looks each.
+func unique(taken map[string]int, name string) string {
+	free := name
+	for taken[free] > 0 {
+		taken[name]++
+		free = fmt.Sprintf("%s#%d", name, taken[name])
+	}
+	taken[free] = 1
+	return free
 }
 
 // repair walks over valid JSON. It works on the encoded text, since decoding would already have replaced what it looks for.

@@ -22,16 +22,30 @@ func putDeadLetters(ctx context.Context, tx bun.Tx, letters []models.DeadLetter)
 		return cmp.Or(cmp.Compare(a.ID, b.ID), bytes.Compare(a.EntryHash, b.EntryHash))
 	})
 	for _, d := range letters {
-		_, err := tx.Tx.ExecContext(ctx, `INSERT INTO audit_dead_letter AS d
-			(id, entry_hash, kind, entry, error, sqlstate, source_cluster, source_namespace, source_name, source_uid, sequence, previous_hash, first_attempt, last_attempt, attempts)
-			VALUES ($1, $2, $3, $4, $5, nullif($6, ''), nullif($7, ''), nullif($8, ''), nullif($9, ''), nullif($10, '')::uuid, $11, $12, now(), now(), 1)
-			ON CONFLICT (id, entry_hash) DO UPDATE SET last_attempt = now(), attempts = d.attempts + 1`,
-			d.ID, d.EntryHash, d.Kind, d.Entry, d.Error, d.SQLState, d.SourceCluster, d.SourceNamespace, d.SourceName, d.SourceUID, d.Sequence, d.PreviousHash)
+		err := tx.RunInTx(ctx, nil, func(ctx context.Context, savepoint bun.Tx) error { return putDeadLetter(ctx, savepoint, d) })
+		if err != nil && classify(err) == ofData {
+			err = putDeadLetter(ctx, tx, lastResort(d))
+		}
 		if err != nil {
 			return fmt.Errorf("write dead letter %s: %w", d.ID, err)
 		}
 	}
 	return nil
+}
+
+func putDeadLetter(ctx context.Context, tx bun.Tx, d models.DeadLetter) error {
+	_, err := tx.Tx.ExecContext(ctx, `INSERT INTO audit_dead_letter AS d
+		(id, entry_hash, kind, entry, entry_bytes, error, sqlstate, source_cluster, source_namespace, source_name, source_uid, sequence, previous_hash, first_attempt, last_attempt, attempts)
+		VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), nullif($8, ''), nullif($9, ''), nullif($10, ''), nullif($11, '')::uuid, $12, $13, now(), now(), 1)
+		ON CONFLICT (id, entry_hash) DO UPDATE SET last_attempt = now(), attempts = d.attempts + 1`,
+		d.ID, d.EntryHash, d.Kind, d.Entry, d.EntryBytes, d.Error, d.SQLState, d.SourceCluster, d.SourceNamespace, d.SourceName, d.SourceUID, d.Sequence, d.PreviousHash)
+	return err
+}
+
+// lastResort is a dead letter without a text that came from elsewhere: a database that takes no text of the entry takes bytes. It must not fail for the reason that the entry did.
+func lastResort(d models.DeadLetter) models.DeadLetter {
+	return models.DeadLetter{ID: d.ID, EntryHash: d.EntryHash, Kind: "unknown", EntryBytes: d.Text(), SourceUID: d.SourceUID, Sequence: d.Sequence, PreviousHash: d.PreviousHash,
+		Error: "the database refused the texts of this dead letter; entry_bytes has the entry"}
 }
 
 // Letters selects dead letters. The zero value selects those that wait.
@@ -112,7 +126,7 @@ func Unfit(d models.DeadLetter) (reason string) {
 
 // itemOf reads the entry back. What the relay refused, since id or hash do not follow from the content, never becomes a row: the chain would not hold.
 func itemOf(d models.DeadLetter) (_ relay.Item, reason string) {
-	source, entry, err := outbox.Decode([]byte(d.Entry))
+	source, entry, err := outbox.Decode(d.Text())
 	switch {
 	case err != nil:
 		return relay.Item{}, fmt.Sprintf("its entry cannot be read: %v", err)
@@ -121,5 +135,5 @@ func itemOf(d models.DeadLetter) (_ relay.Item, reason string) {
 	case entry.ID != d.ID:
 		return relay.Item{}, fmt.Sprintf("its entry claims the id %s, which does not follow from uid and sequence", entry.ID)
 	}
-	return relay.Item{Source: source, ResourceKind: entry.Kind, Entry: entry, ID: entry.ID, Canonical: []byte(d.Entry)}, ""
+	return relay.Item{Source: source, ResourceKind: entry.Kind, Entry: entry, ID: entry.ID, Canonical: d.Text()}, ""
 }

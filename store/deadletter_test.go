@@ -154,3 +154,20 @@ func TestSelectingDeadLetters(t *testing.T) {
 	execute(t, s, "DROP TABLE audit_dead_letter")
 	g.Expect(s.DeadLetters(t.Context(), Letters{}, nil)).To(MatchError(ContainSubstring("`holdfast migrate up`")))
 }
+
+// Whatever is wrong with a dead letter's texts: it is there, with the bytes of the entry, and so are its neighbours.
+func TestADeadLetterOfLastResort(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	execute(t, s, "ALTER TABLE audit_dead_letter ADD CONSTRAINT texts CHECK (position('cursed' IN entry || error) = 0)")
+	cursed, good := told(t, "cursed"), told(t, "fine")
+	cursed.Refused = "it is cursed"
+	outcomes := persist(t, s, sorted([]relay.Item{cursed, good}))
+	g.Expect(results(outcomes)).To(ConsistOf(relay.DeadLettered, relay.Stored))
+	var letters []models.DeadLetter
+	g.Expect(s.DeadLetters(t.Context(), Letters{}, func(d models.DeadLetter) error { letters = append(letters, d); return nil })).To(Succeed())
+	g.Expect(letters).To(HaveLen(1))
+	g.Expect(letters[0].Text()).To(Equal(cursed.Canonical))
+	g.Expect(letters[0].Kind).To(Equal("unknown"))
+	g.Expect(count(t, s, "notification_audit")).To(Equal(1))
+}

@@ -72,7 +72,8 @@ func deadLetterOf(cluster string, item *relay.Item, reason, sqlState string) mod
 		EntryHash:       sum[:],
 	}
 	if d.Entry != string(item.Canonical) {
-		d.Error += fmt.Sprintf("; bytes of the entry that no text column holds became U+FFFD, the SHA-256 of the original is %x", sum)
+		d.EntryBytes = item.Canonical
+		d.Error += fmt.Sprintf("; bytes of the entry that no text column holds became U+FFFD, entry_bytes has it as it was, with the SHA-256 %x", sum)
 	}
 	if claimed, ok := decodeHash(e.Hash); ok {
 		d.EntryHash = claimed

@@ -26,6 +26,8 @@ type Stored struct {
 	HasSequence bool   `bun:"has_sequence"`
 	EntryHash   []byte `bun:"entry_hash"`
 	Entry       string `bun:"entry"`
+	// Raw is on its way into Entry.
+	Raw []byte `bun:"raw"`
 	// Columns is the row as a JSON object, column by column, for Compare. Empty for a dead letter.
 	Columns string `bun:"columns"`
 	// Kind, Error and Redriven are a dead letter's.
@@ -145,13 +147,15 @@ type cursor struct {
 
 func declare(ctx context.Context, tx bun.Tx, prefix, table, where string) (*cursor, error) {
 	columns := "(to_jsonb(t) - 'entry')::text AS columns"
+	entry := "entry"
 	if table == models.TableDeadLetter {
+		entry = "'' AS entry, coalesce(entry_bytes, convert_to(entry, 'UTF8')) AS raw"
 		columns = "kind, error, redriven_at IS NOT NULL AS redriven"
 	}
 	c := &cursor{table: table, name: prefix + table}
 	_, err := tx.ExecContext(ctx, fmt.Sprintf(`DECLARE %s NO SCROLL CURSOR FOR SELECT id::text, coalesce(source_cluster, '') AS source_cluster,
 		coalesce(source_namespace, '') AS source_namespace, coalesce(source_name, '') AS source_name, coalesce(source_uid::text, '') AS source_uid,
-		coalesce(sequence, 0) AS sequence, sequence IS NOT NULL AS has_sequence, entry_hash, entry, %s FROM %s AS t WHERE %s`, c.name, columns, table, where))
+		coalesce(sequence, 0) AS sequence, sequence IS NOT NULL AS has_sequence, entry_hash, %s, %s FROM %s AS t WHERE %s`, c.name, entry, columns, table, where))
 	if err != nil {
 		return nil, &readError{fmt.Errorf("%s: %w", table, err)}
 	}
@@ -168,6 +172,9 @@ func (c *cursor) fetch(ctx context.Context, tx bun.Tx) error {
 	}
 	for i := range c.rows {
 		c.rows[i].Table = c.table
+		if c.table == models.TableDeadLetter {
+			c.rows[i].Entry, c.rows[i].Raw = string(c.rows[i].Raw), nil
+		}
 	}
 	return nil
 }

@@ -206,6 +206,7 @@ CREATE TABLE audit_dead_letter (
     entry_hash BYTEA NOT NULL,
     kind TEXT NOT NULL,
     entry TEXT NOT NULL,
+    entry_bytes BYTEA,
     error TEXT NOT NULL,
     sqlstate TEXT,
     source_cluster TEXT,
