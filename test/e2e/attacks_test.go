@@ -122,6 +122,7 @@ func TestAChildThatAStrangerMakesDoesNotCount(t *testing.T) {
 	f.Eventually(ended).Should(Satisfy(v1alpha1.WorkflowPhase.Final))
 	f.Expect(f.phase(rr)()).To(Equal(v1alpha1.RemediationAwaitingApproval))
 
+	f.drained()
 	f.Expect(f.rows("orchestration_audit", "remediation_id = $1 AND event = 'ForeignChild'", string(rr.UID))).To(Equal(2))
 	f.read(rr)
 	f.Expect(rr.Status.Conditions).To(ContainElement(And(HaveField("Type", "ForeignChild"), HaveField("Status", metav1.ConditionTrue))))
@@ -131,6 +132,7 @@ func TestAChildThatAStrangerMakesDoesNotCount(t *testing.T) {
 	f.Eventually(f.phase(rr)).Should(Equal(v1alpha1.RemediationCompleted))
 	f.read(rr)
 	f.Expect(rr.Status.Outcome).To(Equal("remediated"))
+	f.drained()
 	f.Expect(f.rows("workflow_execution_audit", "source_name = $1 AND source_namespace = $2 AND final AND outcome = 'success'", rr.Status.Workflow, f.namespace)).To(Equal(1))
 	f.whole()
 }

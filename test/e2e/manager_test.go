@@ -186,6 +186,7 @@ func TestADecisionInAnothersNameIsRefused(t *testing.T) {
 	f.Expect(decide("jane@example.com")).To(MatchError(And(ContainSubstring("decidedBy"), ContainSubstring(me.Status.UserInfo.Username))))
 	f.Expect(decide(me.Status.UserInfo.Username)).To(Succeed())
 	f.Eventually(f.phase(rr)).Should(Equal(v1alpha1.RemediationCompleted))
+	f.drained()
 	var by, method, why string
 	f.Expect(f.database.QueryRow(`SELECT approved_by, approval_method, approval_justification FROM ai_analysis_audit WHERE remediation_id = $1 AND final`,
 		string(rr.UID)).Scan(&by, &method, &why)).To(Succeed())
