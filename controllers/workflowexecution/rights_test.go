@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 var _ = Describe("The account of a workflow", func() {
@@ -85,7 +86,7 @@ var _ = Describe("The account of a workflow", func() {
 			c, err := p.accounts.client(f.namespace, "late")
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(c.Get(f.ctx, client.ObjectKeyFromObject(d), &appsv1.Deployment{})).To(Succeed())
-		}).WithTimeout(10 * time.Second).Should(Succeed())
+		}).WithTimeout(testenv.Timeout).Should(Succeed())
 		Expect(p.run(wfe).Status.Outcome).To(Equal("success"))
 	})
 
