@@ -2,6 +2,8 @@ package catalogue_test
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/google/cel-go/cel"
@@ -91,6 +93,10 @@ func TestWrongParametersAreNamed(t *testing.T) {
 		"not a quantity":        {"increase-memory", map[string]string{"memoryLimit": "a lot"}, []string{`memoryLimit is "a lot"`}},
 		"container of a prompt": {"increase-memory", map[string]string{"memoryLimit": "1Gi", "container": "app; rm -rf /"}, []string{"container is"}},
 		"image with a space":    {"set-image", map[string]string{"image": "nginx --privileged"}, []string{"image is"}},
+		"costly quantity":       {"increase-memory", map[string]string{"memoryLimit": "1e100000000"}, []string{`memoryLimit is "1e100000000", expected a quantity above zero, as in 512Mi`}},
+		"slow quantity":         {"increase-memory", map[string]string{"memoryLimit": "1e-100000000"}, []string{`memoryLimit is "1e-100000000"`}},
+		"long quantity":         {"increase-memory", map[string]string{"memoryLimit": strings.Repeat("9", 1<<20)}, []string{`memoryLimit is "` + strings.Repeat("9", 64) + `", expected`}},
+		"long selector":         {"restart-pods", map[string]string{"selector": strings.Repeat("a=b,", 1<<18) + "a=b"}, []string{`selector is "a=b,a=b`, "of at most 1024 bytes"}},
 		"bad selector":          {"restart-pods", map[string]string{"selector": "a=b=c"}, []string{"selector is"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -104,6 +110,18 @@ func TestWrongParametersAreNamed(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestTheErrorDoesNotGrowWithTheParameters(t *testing.T) {
+	g := NewWithT(t)
+	params := map[string]string{}
+	for i := range 100_000 {
+		params[fmt.Sprintf("%s%d", strings.Repeat("n", 100), i)] = "x"
+	}
+	w, _ := load(t).Get("rollout-restart")
+	_, err := w.Render(params)
+	g.Expect(err).To(MatchError(And(ContainSubstring("is not a parameter"), ContainSubstring("99995 more are not parameters"))))
+	g.Expect(len(err.Error())).To(BeNumerically("<", 1000))
 }
 
 func TestACatalogueThatIsWrongIsRefused(t *testing.T) {

@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"strings"
 
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/quantity"
 )
 
 // ErrParameters says that the parameters do not fit the workflow. Other parameters may.
@@ -27,8 +27,12 @@ const (
 	typeSelector = "selector"
 )
 
-// maxValue is the longest value of a parameter, in bytes: what the API takes.
-const maxValue = 1024
+const (
+	// maxValue is the longest value of a parameter, in bytes: what the API takes.
+	maxValue = 1024
+	// maxUnknown is how many parameters that do not exist an error names.
+	maxUnknown = 5
+)
 
 // Parameter is what a workflow must or may be told.
 type Parameter struct {
@@ -102,10 +106,17 @@ func (w Workflow) values(params map[string]string) (map[string]string, error) {
 		}
 		values[p.Name] = v
 	}
+	unknown := 0
 	for _, name := range slices.Sorted(maps.Keys(params)) {
-		if !slices.ContainsFunc(w.Parameters, func(p Parameter) bool { return p.Name == name }) {
+		if slices.ContainsFunc(w.Parameters, func(p Parameter) bool { return p.Name == name }) {
+			continue
+		}
+		if unknown++; unknown <= maxUnknown {
 			problems = append(problems, fmt.Sprintf("%.64q is not a parameter, expected %s", name, w.parameterNames()))
 		}
+	}
+	if unknown > maxUnknown {
+		problems = append(problems, fmt.Sprintf("%d more are not parameters", unknown-maxUnknown))
 	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("%w: workflow %s: %s", ErrParameters, w.ID, strings.Join(problems, "; "))
@@ -124,28 +135,46 @@ func (w Workflow) parameterNames() string {
 	return strings.Join(names, ", ")
 }
 
-// check tells whether a value has the parameter's form.
+// check reports whether a value has the parameter's form. Nothing is parsed that is longer than a parameter may be.
 func (p Parameter) check(v string) error {
-	ok, expected := false, ""
+	if len(v) > maxValue || !p.fits(v) {
+		return fmt.Errorf("%s is %.64q, expected %s", p.Name, v, p.expected())
+	}
+	return nil
+}
+
+func (p Parameter) fits(v string) bool {
 	switch p.Type {
 	case typeInteger:
 		n, err := strconv.ParseInt(v, 10, 64)
-		ok, expected = err == nil && n >= p.Min && n <= p.Max && strconv.FormatInt(n, 10) == v, fmt.Sprintf("a whole number from %d to %d", p.Min, p.Max)
+		return err == nil && n >= p.Min && n <= p.Max && strconv.FormatInt(n, 10) == v
 	case typeQuantity:
-		q, err := resource.ParseQuantity(v)
-		ok, expected = err == nil && q.Sign() > 0, "a quantity above zero, such as 256Mi"
+		q, err := quantity.Parse(v)
+		return err == nil && q.Sign() > 0
 	case typeName:
-		ok, expected = containerName.MatchString(v), "the name of a container"
+		return containerName.MatchString(v)
 	case typeImage:
-		ok, expected = imageReference.MatchString(v), "an image reference, such as registry.example.com/shop/cart:1.4.2"
+		return imageReference.MatchString(v)
 	case typeSelector:
 		_, err := labels.Parse(v)
-		ok, expected = err == nil, "a label selector, such as app=cart"
+		return err == nil
 	}
-	if !ok || len(v) > maxValue {
-		return fmt.Errorf("%s is %.64q, expected %s of at most %d bytes", p.Name, v, expected, maxValue)
+	return false
+}
+
+func (p Parameter) expected() string {
+	switch p.Type {
+	case typeInteger:
+		return fmt.Sprintf("a whole number from %d to %d", p.Min, p.Max)
+	case typeQuantity:
+		return "a quantity above zero, " + quantity.Form
+	case typeName:
+		return "the name of a container, of at most 63 bytes"
+	case typeImage:
+		return "an image reference, such as registry.example.com/shop/cart:1.4.2, of at most 512 bytes"
+	default:
+		return fmt.Sprintf("a label selector, such as app=cart, of at most %d bytes", maxValue)
 	}
-	return nil
 }
 
 func (p Parameter) validate() error {

@@ -40,6 +40,8 @@ var _ = Describe("An action", func() {
 		Entry("not a number", "RolloutUndo", parameters{"toRevision": "last"}, `parameter "toRevision" of RolloutUndo is "last"`),
 		Entry("selector", "RestartPods", parameters{"selector": "a in b"}, `parameter "selector" of RestartPods is "a in b", expected a label selector`),
 		Entry("quantity", "SetResources", parameters{"memoryLimit": "lots"}, `parameter "memoryLimit" of SetResources is "lots", expected a positive quantity`),
+		Entry("quantity that is costly to compare", "SetResources", parameters{"memoryLimit": "1e100000000"}, `parameter "memoryLimit" of SetResources is "1e100000000", expected a positive quantity as in 512Mi`),
+		Entry("quantity that is costly to parse", "SetResources", parameters{"cpuRequest": "1e-100000000"}, `parameter "cpuRequest" of SetResources is "1e-100000000", expected a positive quantity`),
 		Entry("contradiction", "SetResources", parameters{"memoryLimit": "1Gi", "memoryRequest": "2Gi"}, `parameter "memoryRequest" of SetResources is "2Gi", expected at most the limit of 1Gi`),
 		Entry("nothing to set", "SetResources", parameters{"container": "app"}, "expected at least one of memoryLimit"),
 		Entry("unknown container", "SetImage", parameters{"container": "sidecar", "image": "x:1"}, `parameter "container" is "sidecar", expected one of`),
@@ -111,6 +113,13 @@ var _ = Describe("An action", func() {
 			d := f.deployment(template("web:2"))
 			Expect(p.run(f.workflow(d, never, step("SetResources", parameters{"memoryLimit": "1Gi"}))).Status.RollbacksPerformed).To(BeEquivalentTo(1))
 			Expect(f.live(d).Spec.Template.Spec.Containers[0].Resources).To(Equal(corev1.ResourceRequirements{}))
+		})
+
+		It("does not compute with a live quantity that is too costly", func() {
+			d := f.deployment(limited("1e100", "256Mi"))
+			live := p.run(f.workflow(d, nil, step("SetResources", parameters{"memoryLimit": "1Gi"})))
+			Expect(live.Status.Steps[0].Message).To(ContainSubstring(`read resources.limits.memory: quantity is "10e99", expected a quantity as in 512Mi`), "the API server takes 1e100, and writes it so")
+			Expect(f.wire.effects).To(BeEmpty())
 		})
 
 		It("takes equal quantities for equal", func() {
@@ -210,6 +219,16 @@ var _ = Describe("An action", func() {
 			f.replicaSet(d, 1, "web:1", "")
 			p.run(f.workflow(d, nil, step("RolloutUndo", nil)))
 			Expect(image(d)).To(Equal("web:1"))
+		})
+
+		It("does not parse a revision's quantity that is too costly", func() {
+			s := f.statefulSet()
+			f.controllerRevision(s, "StatefulSet", s.Spec.Template, 1, "web:1")
+			f.controllerRevisionOf(s, "StatefulSet", 2, "web-2", map[string]any{"spec": map[string]any{"containers": []any{
+				map[string]any{"name": "app", "image": "web:2", "resources": map[string]any{"limits": map[string]any{"memory": "1e-100000000"}}}}}})
+			live := p.run(f.workflow(s, nil, step("RolloutUndo", nil)))
+			Expect(live.Status.Steps[0].Message).To(ContainSubstring(`read a pod template: spec.containers[0].resources.limits.memory: quantity is "1e-100000000", expected`))
+			Expect(f.wire.effects).To(BeEmpty())
 		})
 
 		It("works on a StatefulSet and a DaemonSet", func() {

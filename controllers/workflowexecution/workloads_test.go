@@ -105,6 +105,12 @@ func (f *fixture) controllerRevisionNamed(by client.Object, kind string, t corev
 	Expect(err).NotTo(HaveOccurred())
 	var content map[string]any
 	Expect(json.Unmarshal(text, &content)).To(Succeed())
+	f.controllerRevisionOf(by, kind, number, name, content)
+}
+
+// controllerRevisionOf is a revision with any content: the API server takes it as it is.
+func (f *fixture) controllerRevisionOf(by client.Object, kind string, number int64, name string, content map[string]any) {
+	GinkgoHelper()
 	content["$patch"] = "replace"
 	data, err := json.Marshal(map[string]any{"spec": map[string]any{"template": content}})
 	Expect(err).NotTo(HaveOccurred())

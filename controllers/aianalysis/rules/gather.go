@@ -127,7 +127,7 @@ func (r *Rules) readReplicaSets(ctx context.Context, w workload, f *facts) ([]ty
 		}
 		rev := revision{uid: rs.UID, number: number, created: rs.CreationTimestamp.Time, containers: map[string]template{}}
 		for _, c := range rs.Spec.Template.Spec.Containers {
-			rev.containers[c.Name] = template{image: c.Image, memoryLimit: *c.Resources.Limits.Memory()}
+			rev.containers[c.Name] = template{image: c.Image, memoryLimit: memoryLimit(c)}
 		}
 		f.revisions = append(f.revisions, rev)
 	}

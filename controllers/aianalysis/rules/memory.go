@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+	"github.com/holdfast-dev/holdfast/internal/quantity"
 )
 
 const (
@@ -57,6 +59,15 @@ func outOfMemory(f *facts, now time.Time) (investigator.Finding, bool) {
 			"the change is rolled back.", c.name, limitText(c.memoryLimit), limit),
 	}
 	return finding, true
+}
+
+// memoryLimit is what a container may take. A limit that nobody can compute with, such as 1e100000000, limits nothing.
+func memoryLimit(c corev1.Container) resource.Quantity {
+	limit := *c.Resources.Limits.Memory()
+	if quantity.Check(limit) != nil {
+		return resource.Quantity{}
+	}
+	return limit
 }
 
 // doubled is the new limit, or why there is none.

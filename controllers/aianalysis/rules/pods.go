@@ -51,7 +51,7 @@ func podFacts(p *corev1.Pod, owner types.UID) pod {
 		c := containerFacts(status)
 		c.init = n < len(p.Status.InitContainerStatuses)
 		if i := slices.IndexFunc(specs, func(s corev1.Container) bool { return s.Name == c.name }); i >= 0 {
-			c.image, c.memoryLimit = specs[i].Image, *specs[i].Resources.Limits.Memory()
+			c.image, c.memoryLimit = specs[i].Image, memoryLimit(specs[i])
 		}
 		out.containers = append(out.containers, c)
 	}

@@ -68,6 +68,19 @@ func TestOutOfMemoryWithoutALimitIsLeftToAPerson(t *testing.T) {
 	}
 }
 
+// The API server takes 1e100 for a limit. To compare it with another is work that grows with the exponent.
+func TestALimitThatNobodyCanComputeWithLimitsNothing(t *testing.T) {
+	w := newWorld(t)
+	d := w.deployment(1, nil)
+	w.revision(d, 1, "cart:1", "1e100")
+	rs := w.revision(d, 2, "cart:2", "1e100")
+	w.pod(rs, "ReplicaSet", "cart:2", "1e100", crashed("OOMKilled", 137))
+	f := w.investigate("Deployment")
+	w.Expect(f.RootCause).To(ContainSubstring("at a limit of none"))
+	w.Expect(f.Recommendation).To(BeNil())
+	w.Expect(w.alternative(f, "rollout-undo").RejectedReason).To(ContainSubstring("a lower one (none)"))
+}
+
 func TestAnOldKillOfAReadyPodIsOver(t *testing.T) {
 	w := newWorld(t)
 	d := w.deployment(1, whole(1))

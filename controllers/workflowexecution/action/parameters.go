@@ -14,6 +14,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
+	"github.com/holdfast-dev/holdfast/internal/quantity"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -97,9 +98,9 @@ func (p *parameters) quantity(name string) *resource.Quantity {
 	if !given {
 		return nil
 	}
-	q, err := resource.ParseQuantity(string(value))
+	q, err := quantity.Parse(string(value))
 	if err != nil || q.Sign() <= 0 {
-		p.fail(name, "a positive quantity as in 512Mi or 500m")
+		p.fail(name, "a positive quantity "+quantity.Form)
 		return nil
 	}
 	return &q

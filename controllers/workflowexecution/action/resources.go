@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/quantity"
 )
 
 // setResources sets limits and requests of one container.
@@ -90,18 +91,40 @@ func (setResources) matches(_ context.Context, _ Workload, t *unstructured.Unstr
 	if c == nil {
 		return false, nil
 	}
-	live, err := json.Marshal(resourcesOf(c))
+	live, err := typedResources(resourcesOf(c))
 	if err != nil {
-		return false, fmt.Errorf("encode the resources of %s: %w", t.GetName(), err)
-	}
-	var a, b corev1.ResourceRequirements
-	if err := json.Unmarshal(live, &a); err != nil {
 		return false, fmt.Errorf("read the resources of %s: %w", t.GetName(), err)
 	}
-	if err := json.Unmarshal([]byte(s["resources"]), &b); err != nil {
+	content, err := resourcesIn(s)
+	if err != nil {
+		return false, err
+	}
+	wanted, err := typedResources(content)
+	if err != nil {
 		return false, fmt.Errorf("%w: the intent holds resources %q: %w", ErrNoEffect, bounded(s["resources"]), err)
 	}
-	return equality.Semantic.DeepEqual(a, b), nil
+	return equality.Semantic.DeepEqual(live, wanted), nil
+}
+
+// typedResources decodes resources whose quantities may be compared.
+func typedResources(content map[string]any) (typed corev1.ResourceRequirements, err error) {
+	if err := quantity.CheckIn[corev1.ResourceRequirements](content); err != nil {
+		return typed, err
+	}
+	text, err := json.Marshal(content)
+	if err != nil {
+		return typed, err
+	}
+	err = json.Unmarshal(text, &typed)
+	return typed, err
+}
+
+// resourcesIn are the resources that an intent holds.
+func resourcesIn(s state) (content map[string]any, err error) {
+	if err := json.Unmarshal([]byte(s["resources"]), &content); err != nil {
+		return nil, fmt.Errorf("%w: the intent holds resources %q: %w", ErrNoEffect, bounded(s["resources"]), err)
+	}
+	return content, nil
 }
 
 func (setResources) set(_ context.Context, _ Workload, t *unstructured.Unstructured, s state) error {
@@ -109,9 +132,9 @@ func (setResources) set(_ context.Context, _ Workload, t *unstructured.Unstructu
 	if c == nil {
 		return fmt.Errorf("%w: container %q is gone", ErrChanged, s["container"])
 	}
-	var resources map[string]any
-	if err := json.Unmarshal([]byte(s["resources"]), &resources); err != nil {
-		return fmt.Errorf("%w: the intent holds resources %q: %w", ErrNoEffect, bounded(s["resources"]), err)
+	resources, err := resourcesIn(s)
+	if err != nil {
+		return err
 	}
 	c["resources"] = resources
 	return nil
@@ -135,9 +158,9 @@ func quantityAt(resources map[string]any, path ...string) (*resource.Quantity, e
 	if err != nil || !ok {
 		return nil, err
 	}
-	q, err := resource.ParseQuantity(fmt.Sprint(value))
+	q, err := quantity.Parse(fmt.Sprint(value))
 	if err != nil {
-		return nil, fmt.Errorf("read resources.%s.%s %q: %w", path[0], path[1], fmt.Sprint(value), err)
+		return nil, fmt.Errorf("read resources.%s.%s: %w", path[0], path[1], err)
 	}
 	return &q, nil
 }

@@ -18,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/internal/quantity"
 )
 
 // revisionNumber is the annotation by which the Deployment controller numbers ReplicaSets.
@@ -129,7 +131,11 @@ func sameTemplate(a, b map[string]any) (bool, error) {
 	return equality.Semantic.DeepEqual(left, right), nil
 }
 
+// typedTemplate decodes a template whose quantities may be compared. That of a ControllerRevision is raw JSON: the API server has not read its quantities.
 func typedTemplate(content map[string]any) (*corev1.PodTemplateSpec, error) {
+	if err := quantity.CheckIn[corev1.PodTemplateSpec](content); err != nil {
+		return nil, fmt.Errorf("read a pod template: %w", err)
+	}
 	template := &corev1.PodTemplateSpec{}
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, template); err != nil {
 		return nil, fmt.Errorf("read a pod template: %w", err)

@@ -1,0 +1,50 @@
+package quantity_test
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/holdfast-dev/holdfast/internal/quantity"
+)
+
+// Whatever texts come: those that are accepted are what Kubernetes takes them for, cost little to compute with, and read the same when they were written.
+func FuzzParse(f *testing.F) {
+	for _, text := range costly {
+		f.Add(text[:min(len(text), 100)], "1")
+	}
+	for i, text := range extremes {
+		f.Add(text, extremes[len(extremes)-1-i])
+	}
+	for _, text := range []string{"1Gi", "500m", "1E", "1Ei", "1e", "0.1n", "-0", "+.5e-9", "1e3m"} {
+		f.Add(text, "1e-30")
+	}
+	f.Fuzz(func(t *testing.T, left, right string) {
+		var a, b resource.Quantity
+		var failed, other error
+		spent := allocated(func() {
+			a, failed = quantity.Parse(left)
+			b, other = quantity.Parse(right)
+			if failed == nil && other == nil {
+				everything(a, b)
+			}
+		})
+		if spent > 1<<20 {
+			t.Fatalf("%q and %q take %d bytes", left, right, spent)
+		}
+		if failed != nil {
+			if len(failed.Error()) > 600 || !strings.Contains(failed.Error(), "expected") {
+				t.Fatalf("%q is refused with %q", left, failed)
+			}
+			return
+		}
+		if err := quantity.Check(a); err != nil {
+			t.Fatalf("%q is accepted, and then: %v", left, err)
+		}
+		written, err := quantity.Parse(a.String())
+		if err != nil || written.Cmp(a) != 0 {
+			t.Fatalf("%q is written as %q: %v", left, a.String(), err)
+		}
+	})
+}
