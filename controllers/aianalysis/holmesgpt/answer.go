@@ -60,6 +60,9 @@ func read(body []byte) (investigator.Finding, error) {
 	if outer.Analysis == nil {
 		return investigator.Finding{}, fmt.Errorf("%w: the body has no analysis", investigator.ErrAnswer)
 	}
+	if len(*outer.Analysis) > maxAnalysis {
+		return investigator.Finding{}, fmt.Errorf("%w: the analysis has %d bytes, expected at most %d", investigator.ErrAnswer, len(*outer.Analysis), maxAnalysis)
+	}
 	var s structured
 	text := unfence(*outer.Analysis)
 	if err := json.Unmarshal([]byte(text), &s); err != nil {

@@ -23,6 +23,8 @@ const (
 	DefaultTimeout = 2 * time.Minute
 	// maxBody is the longest answer that is read. It has the whole conversation with what the tools returned.
 	maxBody = 16 << 20
+	// maxAnalysis is the longest analysis in it, in bytes. What is kept of one has at most 58 KiB, but all of it is searched for credentials, at some 3 MiB a second.
+	maxAnalysis = 4 << 20
 	// maxQuoted is how much of a body an error quotes.
 	maxQuoted = 512
 )

@@ -200,6 +200,7 @@ func TestUnusableAnswers(t *testing.T) {
 		"analysis of another type":  {body(`{"analysis": {"root_cause": "x"}}`), "is not what /api/chat returns"},
 		"prose":                     {chat("I think that the pod is unhappy."), "not JSON of the schema"},
 		"2 MiB of prose":            {chat(strings.Repeat("words ", 350_000)), "[cut: "},
+		"5 MiB of prose":            {chat(strings.Repeat("words ", 900_000)), "the analysis has 5400000 bytes, expected at most 4194304"},
 		"deep":                      {chat(strings.Repeat("[", 100_000)), "not JSON of the schema"},
 		"confidence beyond":         {chat(strings.Replace(good, "92", "900", 1)), "confidence is 900"},
 		"confidence below":          {chat(strings.Replace(good, "92", "-1", 1)), "confidence is -1"},
