@@ -48,6 +48,8 @@ var _ = Describe("An action", func() {
 		Entry("image", "SetImage", parameters{"image": "web: 3"}, `parameter "image" of SetImage is "web: 3"`),
 		Entry("nothing to wait for", "Wait", nil, `parameter "for" of Wait is missing`),
 		Entry("expression", "Wait", parameters{"for": "target.spec.replicas >"}, "Syntax error"),
+		Entry("expression that may cost too much", "Wait", parameters{"for": "target.a.all(a, target.b.all(b, target.c.all(c, target.d.all(d, a + b == c + d))))"}, "by Kubernetes' estimate, expected at most 10000000"),
+		Entry("expression with a costly quantity", "Wait", parameters{"for": `quantity("1e100000000").isGreaterThan(quantity("1"))`}, `does not compile: quantity is "1e100000000", expected`),
 		Entry("longer than the timeout", "Wait", parameters{"seconds": "61"}, `parameter "seconds" of Wait is "61", expected at most the step's timeout of 1m0s`),
 		Entry("no such revision", "RolloutUndo", parameters{"toRevision": "7"}, `parameter "toRevision" is "7", expected a revision in the history of Deployment`),
 		Entry("no history", "RolloutUndo", nil, "no earlier revision"),

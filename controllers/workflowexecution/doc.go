@@ -24,7 +24,8 @@
 // # How it fails
 //
 // An attempt fails when the API server refuses it, the account is missing, the target is gone, or its time is over. The API server being away is no
-// failure of an attempt: the pass is repeated until the attempt's time is over. A step that is wrong (ErrParameter) or whose target is gone is not retried. Cancelling
+// failure of an attempt: the pass is repeated until the attempt's time is over. A step that is wrong (ErrParameter) or whose target is gone is not retried. A condition
+// that costs too much (condition.ErrCost) is not looked at again: it fails its stage, or its Wait, for good. Cancelling
 // ends a wait or a backoff at once, never interrupts a change, and rolls nothing back. A rollback that cannot restore a step (somebody else has changed the target since)
 // says so, goes on with the older steps, and leaves the outcome partial.
 package workflowexecution

@@ -12,6 +12,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
+	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -145,10 +146,13 @@ func stepTimeout(step *v1alpha1.WorkflowStep) time.Duration {
 	return step.Timeout.Duration
 }
 
-// transient tells whether an error says nothing about the attempt, since the API server was away, busy or slow: the pass is to be repeated.
+// transient reports whether an error says nothing about the attempt, since the API server was away, busy or slow, or the pass was ended: the pass is to be repeated.
 func transient(err error) bool {
 	if action.Permanent(err) || errors.Is(err, action.ErrNoEffect) {
 		return false
+	}
+	if errors.Is(err, condition.ErrEnded) {
+		return true
 	}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {

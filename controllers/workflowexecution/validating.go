@@ -73,33 +73,40 @@ func (s *scope) compile(stage v1alpha1.ValidationStage, conditions []v1alpha1.Wo
 	return wrong
 }
 
-// failFirstStep records that the account could not act: a failed attempt of the first step. A target that is gone is no fault of the account's.
+// failFirstStep records that the account could not act: a failed attempt of the first step. A target that is gone and a condition that costs too much are no
+// faults of the account's.
 func (s *scope) failFirstStep(err error) {
-	if errors.Is(err, action.ErrGone) || errors.Is(err, action.ErrParameter) {
+	if errors.Is(err, action.ErrGone) || errors.Is(err, action.ErrParameter) || errors.Is(err, condition.ErrCost) {
 		return
 	}
 	st := s.openAttempt(&s.wfe.Spec.Steps[0])
 	s.closeAttempt(st, v1alpha1.StepFailed, err.Error())
 }
 
-// look evaluates conditions over the live target, read as the account. When the target cannot be read, the error says why and no condition holds.
+// look evaluates conditions over the live target, read as the account. When the target cannot be read, the error says why and no condition holds. The first
+// condition that is not evaluated to its end is the last that is looked at; its error is a condition.ErrCost, or transient.
 func (r *Reconciler) look(ctx context.Context, s *scope, stage v1alpha1.ValidationStage, conditions []v1alpha1.WorkflowCondition) ([]v1alpha1.ValidationResult, error) {
 	target, err := r.readTarget(ctx, s.wfe)
+	taken := condition.NewLook(target)
 	results := make([]v1alpha1.ValidationResult, 0, len(conditions))
 	for _, c := range conditions {
 		var holds bool
 		var message string
+		var unfinished error
 		switch compiled, compileErr := condition.Compile(c.Expression); {
 		case err != nil:
 			message = err.Error()
 		case compileErr != nil:
 			message = compileErr.Error()
 		case stage == v1alpha1.StagePre:
-			holds, message = compiled.Holds(ctx, target)
+			holds, message, unfinished = taken.Holds(ctx, compiled)
 		default:
-			holds, message = condition.HoldsNow(ctx, compiled, target)
+			holds, message, unfinished = taken.HoldsNow(ctx, compiled)
 		}
 		results = append(results, s.result(stage, c.Name, holds, message))
+		if unfinished != nil {
+			return results, fmt.Errorf("%s-condition %s: %w", stage, c.Name, unfinished)
+		}
 	}
 	return results, err
 }

@@ -2,12 +2,14 @@ package workflowexecution
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
 )
 
 // verify looks at the post-conditions until all hold, or the settle window is over.
@@ -32,7 +34,10 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (ctrl.Result, error) 
 	}
 	s.status.Validations = append(s.status.Validations, results...)
 	ending, reason := v1alpha1.WorkflowFailed, fmt.Sprintf("post-conditions did not hold within %s: %s", window, failed)
-	if s.timedOut() {
+	switch {
+	case errors.Is(err, condition.ErrCost): // to look again would take as much again
+		reason = "post-conditions could not be evaluated: " + failed
+	case s.timedOut():
 		ending, reason = v1alpha1.WorkflowTimedOut, s.timeoutReason()+", and post-conditions did not hold: "+failed
 	}
 	if s.changed() {

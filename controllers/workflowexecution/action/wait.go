@@ -2,6 +2,7 @@ package action
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -30,8 +31,13 @@ func (a *wait) Apply(ctx context.Context, w Workload, _ map[string]string, began
 	if err != nil {
 		return Progress{}, err
 	}
-	holds, why := condition.HoldsNow(ctx, a.until, t.Object)
-	if !holds {
+	holds, why, err := condition.NewLook(t.Object).HoldsNow(ctx, a.until)
+	switch {
+	case errors.Is(err, condition.ErrCost): // to look again would take as much again
+		return Progress{}, fmt.Errorf("%w: parameter \"for\" of Wait is %q: %w", ErrParameter, bounded(a.expression), err)
+	case err != nil:
+		return Progress{}, fmt.Errorf("look whether %s holds: %w", bounded(a.expression), err)
+	case !holds:
 		return Progress{Message: bounded(a.expression) + " " + bounded(why)}, nil
 	}
 	return Progress{Done: true, Message: bounded(a.expression) + " holds"}, nil

@@ -1,130 +1,79 @@
 package condition
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"strings"
-	"sync"
 
 	"github.com/google/cel-go/cel"
-	"github.com/google/cel-go/common/types"
-	"github.com/google/cel-go/ext"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apiserver/pkg/cel/library"
 	"k8s.io/utils/lru"
+
+	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 const (
-	// costLimit ends an evaluation that a comprehension over the target cannot need. One comparison costs about 5.
-	costLimit = 1_000_000
-	// checkEvery so many iterations of a comprehension the context is asked whether to stop.
+	// checkEvery so many iterations of a comprehension the context is asked whether to stop. Calls ask it each time.
 	checkEvery = 100
 	// keptPrograms: a Wait evaluates its expression every second or two, and compiling costs more than evaluating.
 	keptPrograms = 256
+	// maxMessage bounds what errors of CEL say, in bytes: they quote values and types.
+	maxMessage = 1 << 10
 )
 
-var (
-	environment = sync.OnceValues(func() (*cel.Env, error) {
-		return cel.NewEnv(
-			cel.Variable("target", cel.DynType),
-			cel.CrossTypeNumericComparisons(true),
-			cel.OptionalTypes(),
-			ext.Strings(ext.StringsVersion(2)),
-			library.Quantity(),
-		)
-	})
-	programs = lru.New(keptPrograms)
-)
+// ErrCost says that an evaluation was ended because it took more than it may: work, memory or time. Over the same target it would again.
+var ErrCost = errors.New("the condition costs too much")
+
+var programs = lru.New(keptPrograms)
 
 // Condition is a compiled expression. It may be used by several goroutines.
-type Condition struct{ program cel.Program }
+type Condition struct {
+	program cel.Program
+	steps   uint64 // outside of loops
+	runs    runs
+}
 
-// Compile checks and compiles an expression; the error says where it is wrong.
+// Compile checks and compiles an expression; the error says where it is wrong, or what it would cost and what it may.
 func Compile(expression string) (*Condition, error) {
 	if kept, ok := programs.Get(expression); ok {
 		return kept.(*Condition), nil
 	}
-	env, err := environment()
+	s, err := standard()
 	if err != nil {
-		return nil, fmt.Errorf("set up CEL: %w", err)
+		return nil, err
 	}
-	ast, issues := env.Compile(expression)
-	if issues.Err() != nil {
-		return nil, fmt.Errorf("expression does not compile: %w", issues.Err())
-	}
-	if out := ast.OutputType(); !out.IsExactType(cel.BoolType) && !out.IsExactType(cel.DynType) {
-		return nil, fmt.Errorf("expression gives %s, expected true or false", out)
-	}
-	program, err := env.Program(ast, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(costLimit), cel.InterruptCheckFrequency(checkEvery))
+	c, err := s.compile(expression)
 	if err != nil {
-		return nil, fmt.Errorf("expression cannot be planned: %w", err)
+		return nil, err
 	}
-	c := &Condition{program: program}
 	programs.Add(expression, c)
 	return c, nil
 }
 
-// Holds evaluates the condition over a target, which it does not change. message says why it does not hold.
-func (c *Condition) Holds(ctx context.Context, target map[string]any) (holds bool, message string) {
-	holds, err := c.evaluate(ctx, target)
-	if err != nil && strings.Contains(err.Error(), "no such key") {
-		holds, err = c.evaluate(ctx, withCounters(target))
+func (s *setting) compile(expression string) (*Condition, error) {
+	parsed, issues := s.env.Parse(expression)
+	if issues.Err() != nil {
+		return nil, compileError(issues.Err())
 	}
-	switch {
-	case err != nil:
-		return false, "not to be evaluated: " + err.Error()
-	case !holds:
-		return false, "is false"
+	if err := checkShape(parsed.NativeRep()); err != nil {
+		return nil, compileError(err)
 	}
-	return true, ""
-}
-
-func (c *Condition) evaluate(ctx context.Context, target map[string]any) (bool, error) {
-	out, _, err := c.program.ContextEval(ctx, map[string]any{"target": target})
+	checked, issues := s.env.Check(parsed)
+	if issues.Err() != nil {
+		return nil, compileError(issues.Err())
+	}
+	if out := checked.OutputType(); !out.IsExactType(cel.BoolType) && !out.IsExactType(cel.DynType) {
+		return nil, fmt.Errorf("expression gives %s, expected true or false", outbox.Bound(out.String(), maxMessage))
+	}
+	if err := checkEstimate(s.env, checked); err != nil {
+		return nil, err
+	}
+	counted := countSteps(checked.NativeRep().Expr())
+	program, err := s.env.Program(checked, cel.CustomDecoratorV2(s.meter(counted)), cel.InterruptCheckFrequency(checkEvery))
 	if err != nil {
-		return false, err
+		return nil, fmt.Errorf("expression cannot be planned: %w", err)
 	}
-	if out.Type() != types.BoolType {
-		return false, fmt.Errorf("the expression gave a value of type %s, expected true or false", out.Type().TypeName())
-	}
-	return out == types.True, nil
+	return &Condition{program: program, steps: counted.once, runs: runs{together: shared}}, nil
 }
 
-// counters are the fields of the status that the API server omits while they are zero.
-var counters = map[string][]string{
-	"Deployment":  {"replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas", "terminatingReplicas", "observedGeneration"},
-	"ReplicaSet":  {"replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "terminatingReplicas", "observedGeneration"},
-	"StatefulSet": {"replicas", "readyReplicas", "currentReplicas", "updatedReplicas", "availableReplicas", "observedGeneration"},
-	"DaemonSet": {"currentNumberScheduled", "numberMisscheduled", "desiredNumberScheduled", "numberReady", "updatedNumberScheduled",
-		"numberAvailable", "numberUnavailable", "observedGeneration"},
-}
-
-// withCounters is the target with its missing counters at zero. It shares everything else with the original.
-func withCounters(target map[string]any) map[string]any {
-	kind, _ := target["kind"].(string)
-	names, known := counters[kind]
-	if apiVersion, _ := target["apiVersion"].(string); !known || !strings.HasPrefix(apiVersion, "apps/") {
-		return target
-	}
-	old, _ := target["status"].(map[string]any)
-	status := make(map[string]any, len(old)+len(names))
-	for _, name := range names {
-		status[name] = int64(0)
-	}
-	maps.Copy(status, old)
-	filled := maps.Clone(target)
-	filled["status"] = status
-	return filled
-}
-
-// HoldsNow is Holds for a target that was changed a moment ago: while its controller has not seen the newest spec (status.observedGeneration is below
-// metadata.generation) its status tells of the spec before, and no condition holds.
-func HoldsNow(ctx context.Context, c *Condition, target map[string]any) (holds bool, message string) {
-	generation, _, _ := unstructured.NestedInt64(target, "metadata", "generation")
-	observed, reported, _ := unstructured.NestedInt64(target, "status", "observedGeneration")
-	if reported && observed < generation {
-		return false, fmt.Sprintf("not looked at: the status is of generation %d, the target's controller has not seen generation %d yet", observed, generation)
-	}
-	return c.Holds(ctx, target)
+func compileError(err error) error {
+	return fmt.Errorf("expression does not compile: %s", outbox.Bound(err.Error(), maxMessage))
 }

@@ -1,0 +1,58 @@
+package condition
+
+import (
+	"fmt"
+	"regexp"
+	"regexp/syntax"
+)
+
+const (
+	// maxPattern is the longest regular expression, in bytes.
+	maxPattern = 512
+	// maxInstructions bounds what a regular expression is compiled to. (?:…){1000} writes what it repeats down a thousand times: 512 bytes may be half a million
+	// instructions, and each byte of a text may be compared with each of them. An image reference with all its parts needs some 150.
+	maxInstructions = 1000
+	// runesInInstruction is how many ranges of characters count like one instruction. \pL has 700 of them.
+	runesInInstruction = 16
+)
+
+// pattern is a compiled regular expression, and how many instructions it has.
+type pattern struct {
+	*regexp.Regexp
+	instructions uint64
+}
+
+// compilePattern compiles a regular expression if it is small. The error names it, cut, and what was expected.
+func compilePattern(text string) (*pattern, error) {
+	if len(text) > maxPattern {
+		return nil, fmt.Errorf("regular expression is %.64q of %d bytes, expected at most %d", text, len(text), maxPattern)
+	}
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, fmt.Errorf("regular expression is %.64q, expected one of RE2: %w", text, err)
+	}
+	instructions := instructionsOf(parsed)
+	if instructions > maxInstructions {
+		return nil, fmt.Errorf("regular expression is %.64q and compiles to some %d instructions, expected at most %d: repeat less", text, instructions, maxInstructions)
+	}
+	compiled, err := regexp.Compile(text)
+	if err != nil {
+		return nil, fmt.Errorf("regular expression is %.64q: %w", text, err)
+	}
+	return &pattern{Regexp: compiled, instructions: instructions}, nil
+}
+
+// instructionsOf is about how many instructions a regular expression is compiled to. syntax.Parse has bounded its depth and its repetitions.
+func instructionsOf(r *syntax.Regexp) uint64 {
+	n := uint64(1) + uint64(len(r.Rune))/runesInInstruction
+	if r.Op == syntax.OpLiteral {
+		n = uint64(len(r.Rune))
+	}
+	for _, sub := range r.Sub {
+		n += instructionsOf(sub)
+	}
+	if r.Op == syntax.OpRepeat {
+		n *= uint64(max(r.Min+1, r.Max, 1))
+	}
+	return n
+}

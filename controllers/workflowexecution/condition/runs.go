@@ -1,0 +1,132 @@
+package condition
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/cel-go/common/types"
+	"github.com/google/cel-go/interpreter"
+	"golang.org/x/sync/semaphore"
+)
+
+const (
+	// maxTogether bounds the evaluations of a process at a time, also those that nobody waits for any more. With maxMemory each, they bound what conditions
+	// take of the manager's memory. One takes milliseconds, so others do not wait for long.
+	maxTogether = 4
+	// maxTime is how long an evaluation may take. By its budget it takes 0.1 s; the rest is for a machine that is starved.
+	maxTime = 10 * time.Second
+	// maxSlow evaluations in a row that took longer are no accident.
+	maxSlow = 2
+)
+
+// ErrEnded says that a condition was not evaluated to its end, for reasons that are not its own: ctx ended, or an evaluation that was left alone is still under way.
+// Another time it may be.
+var ErrEnded = errors.New("the condition was not evaluated to its end")
+
+// together bounds the evaluations of many conditions.
+type together struct {
+	slots *semaphore.Weighted
+	most  int64
+	limit time.Duration
+}
+
+func newTogether(most int64, limit time.Duration) *together {
+	return &together{slots: semaphore.NewWeighted(most), most: most, limit: limit}
+}
+
+var shared = newTogether(maxTogether, maxTime)
+
+// runs are the evaluations of one condition.
+type runs struct {
+	*together
+	// abandoned is how many go on although nobody waits for them any more.
+	abandoned atomic.Int32
+	// slow is how many in a row took longer than their time.
+	slow atomic.Int32
+}
+
+// outcome of an evaluation, and what it has left of its budget.
+type outcome struct {
+	holds bool
+	err   error
+	left  price
+}
+
+// evaluate runs one evaluation in a goroutine of its own, so that whoever asks can leave when ctx ends. An evaluation that was left keeps its slot until it
+// really ends, and as long as it goes on no other is started; after maxSlow that took longer than their time, none is started at all. An evaluation spends what is
+// left, and all of that when it was left alone.
+func (c *Condition) evaluate(ctx context.Context, target map[string]any, left *price) (bool, error) {
+	switch {
+	case c.runs.slow.Load() >= maxSlow:
+		return false, tooSlow(c.runs.limit)
+	case c.runs.abandoned.Load() > 0:
+		return false, fmt.Errorf("%w: an earlier evaluation is still under way", ErrEnded)
+	}
+	if err := c.runs.slots.Acquire(ctx, 1); err != nil {
+		return false, fmt.Errorf("%w: no slot was free, %d evaluations were under way: %w", ErrEnded, c.runs.most, err)
+	}
+	limited, cancel := context.WithTimeout(ctx, c.runs.limit)
+	defer cancel()
+	done, over := make(chan outcome, 1), atomic.Bool{}
+	available := *left
+	*left = price{}
+	go func() {
+		o := c.run(limited, target, available)
+		if !over.CompareAndSwap(false, true) {
+			c.runs.abandoned.Add(-1)
+		}
+		c.runs.slots.Release(1)
+		done <- o
+	}()
+	select {
+	case o := <-done:
+		*left = o.left
+		if !errors.Is(o.err, ErrEnded) {
+			c.runs.slow.Store(0)
+			return o.holds, o.err
+		}
+	case <-limited.Done():
+		c.runs.abandoned.Add(1)
+		if !over.CompareAndSwap(false, true) { // it has ended meanwhile
+			c.runs.abandoned.Add(-1)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return false, fmt.Errorf("%w: %w", ErrEnded, err)
+	}
+	if c.runs.slow.Add(1) < maxSlow {
+		return false, fmt.Errorf("%w: it took longer than %s, and may be tried once more", ErrEnded, c.runs.limit)
+	}
+	return false, tooSlow(c.runs.limit)
+}
+
+func tooSlow(limit time.Duration) error {
+	return fmt.Errorf("%w: %d evaluations took longer than %s, so it is not evaluated again; look at less of the target", ErrCost, maxSlow, limit)
+}
+
+// run evaluates. Its error is ErrEnded, ErrCost or what CEL says.
+func (c *Condition) run(ctx context.Context, target map[string]any, available price) (o outcome) {
+	b := newBudget(ctx.Done(), available, c.steps)
+	defer func() {
+		if r := recover(); r != nil {
+			o.err = fmt.Errorf("evaluating panicked: %v", r)
+		}
+		o.left = b.left
+	}()
+	out, _, err := c.program.ContextEval(ctx, &variables{target: target, budget: b})
+	var cancelled interpreter.EvalCancelledError
+	switch {
+	case errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded:
+		return outcome{err: fmt.Errorf("%w: %s; look at less of the target, or split it into several workflows", ErrCost, cancelled.Message)}
+	case errors.As(err, &cancelled), errors.Is(err, interpreter.InterruptError{}):
+		return outcome{err: ErrEnded}
+	case err != nil:
+		return outcome{err: err}
+	case out.Type() != types.BoolType:
+		return outcome{err: fmt.Errorf("the expression gave a value of type %s, expected true or false", out.Type().TypeName())}
+	}
+	return outcome{holds: out == types.True}
+}
