@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -156,6 +157,28 @@ func TestAPatchIsNoDeletion(t *testing.T) {
 				g.Expect(as(t, patcher).Patch(t.Context(), without.DeepCopy(), client.MergeFrom(o))).To(deniedBy("holdfast-metadata", "metadata.finalizers: expected no change"))
 				g.Expect(as(t, patcher).Patch(t.Context(), with.DeepCopy(), client.MergeFrom(o))).To(deniedBy("holdfast-metadata", "metadata.finalizers: expected no change"))
 				g.Expect(as(t, deleter).Patch(t.Context(), with.DeepCopy(), client.MergeFrom(o))).To(Succeed())
+			})
+			t.Run("more than anybody needs", func(t *testing.T) {
+				g := NewWithT(t)
+				many := []string{finalizer}
+				for i := range 32 {
+					many = append(many, fmt.Sprintf("example.com/f%d", i))
+				}
+				o := sampleOf(t, ns, kind)
+				o.SetFinalizers(many)
+				g.Expect(as(t, "").Create(t.Context(), o)).To(MatchError(ContainSubstring("expected at most 32 finalizers")), "each later change would pay for them")
+				o = make(t, false)
+				g.Expect(as(t, deleter).Patch(t.Context(), o.DeepCopy(), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["holdfast.dev/outbox","holdfast.dev/outbox"]}}`)))).
+					To(MatchError(ContainSubstring("holdfast.dev/outbox among them at most once")))
+				g.Expect(as(t, "").Patch(t.Context(), o, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"a":"b"}}}`)))).To(Succeed())
+			})
+			t.Run("the finalizer, once it was released", func(t *testing.T) {
+				g, o := NewWithT(t), make(t, true)
+				without := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
+				g.Expect(as(t, releaser).Patch(t.Context(), o, without)).To(Succeed())
+				again := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["holdfast.dev/outbox"]}}`))
+				g.Expect(as(t, patcher).Patch(t.Context(), o.DeepCopy(), again)).To(deniedBy("holdfast-metadata", "the record has closed"))
+				g.Expect(as(t, deleter).Patch(t.Context(), o.DeepCopy(), again)).To(Succeed())
 			})
 			t.Run("labels are free", func(t *testing.T) {
 				g, o := NewWithT(t), make(t, false, other)

@@ -105,14 +105,6 @@ func (*ExecutionRow) Table() string { return TableExecution }
 // Table is notification_audit.
 func (*NotificationRow) Table() string { return TableNotification }
 
-// Text is the entry as it was, whichever column holds it.
-func (d *DeadLetter) Text() []byte {
-	if d.EntryBytes != nil {
-		return d.EntryBytes
-	}
-	return []byte(d.Entry)
-}
-
 // Table is resource_audit.
 func (*ResourceRow) Table() string { return TableResource }
 
@@ -147,4 +139,12 @@ type DeadLetter struct {
 	Attempts        int64          `bun:"attempts,notnull"`
 	// RedrivenAt is when the entry became a row after all; the dead letter stays.
 	RedrivenAt *microtime.Time `bun:"redriven_at"`
+}
+
+// Text is the entry as it was, whichever column holds it.
+func (d *DeadLetter) Text() []byte {
+	if d.EntryBytes != nil {
+		return d.EntryBytes
+	}
+	return []byte(d.Entry)
 }

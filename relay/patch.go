@@ -44,13 +44,16 @@ func patchFor(op string, obj outbox.Object, w outbox.Watermark) (client.Patch, e
 			operation{"add", "/metadata/finalizers", append(slices.Clone(obj.GetFinalizers()), outbox.Finalizer)},
 		)
 	case "release":
-		at := slices.Index(obj.GetFinalizers(), outbox.Finalizer)
-		path := fmt.Sprintf("/metadata/finalizers/%d", at)
-		operations = append(operations,
-			operation{"test", "/status/outbox/closed", true},
-			operation{"test", path, outbox.Finalizer},
-			operation{Op: "remove", Path: path},
-		)
+		operations = append(operations, operation{"test", "/status/outbox/closed", true})
+		// From behind, so that the places before stay as they are. It is there once, unless somebody wrote it more often: without a bound the patch would be refused.
+		finalizers, left := obj.GetFinalizers(), 100
+		for at := len(finalizers) - 1; at >= 0 && left > 0; at-- {
+			if finalizers[at] == outbox.Finalizer {
+				path := fmt.Sprintf("/metadata/finalizers/%d", at)
+				operations = append(operations, operation{"test", path, outbox.Finalizer}, operation{Op: "remove", Path: path})
+				left--
+			}
+		}
 	}
 	data, err := json.Marshal(operations)
 	if err != nil {

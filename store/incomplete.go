@@ -15,6 +15,7 @@ const (
 // Incomplete is a remediation, by its newest row, whose trail lacks what the row says.
 type Incomplete struct {
 	ID              string `bun:"id"`
+	RemediationID   string `bun:"remediation_id"`
 	SourceCluster   string `bun:"source_cluster"`
 	SourceNamespace string `bun:"source_namespace"`
 	SourceName      string `bun:"source_name"`
@@ -44,7 +45,7 @@ WITH newest AS (
 	WHERE n.final AND s.service IN ('AIAnalysis', 'WorkflowExecution', 'Notification')
 	UNION ALL SELECT n.*, 'AIAnalysis', true FROM newest AS n WHERE outcome = 'remediated' OR services_invoked @> '["WorkflowExecution"]'
 )
-SELECT id, coalesce(source_cluster, '') AS source_cluster, coalesce(source_namespace, '') AS source_namespace, coalesce(source_name, '') AS source_name, source_uid::text, sequence,
+SELECT id, remediation_id, coalesce(source_cluster, '') AS source_cluster, coalesce(source_namespace, '') AS source_namespace, coalesce(source_name, '') AS source_name, source_uid::text, sequence,
 	coalesce(outcome, '') AS outcome, service, undecided
 FROM claims AS c
 WHERE NOT EXISTS (
@@ -55,7 +56,8 @@ WHERE NOT EXISTS (
 AND NOT EXISTS (
 	SELECT FROM audit_dead_letter AS d
 	WHERE d.kind = CASE c.service WHEN 'AIAnalysis' THEN 'ai-decision' WHEN 'WorkflowExecution' THEN 'execution' ELSE 'notification' END
-	AND d.redriven_at IS NULL AND position(c.remediation_id IN d.entry) > 0
+	AND d.redriven_at IS NULL AND position('"remediation_id":' || to_json(c.remediation_id) IN d.entry) > 0
+	AND (d.source_cluster, d.source_namespace) IS NOT DISTINCT FROM (c.source_cluster, c.source_namespace)
 )
 ORDER BY source_uid, undecided, service`
 

@@ -145,7 +145,7 @@ func pooler(t *testing.T, database string) string {
 	at := &url.URL{Host: address}
 	write := func(name, text string) string {
 		file := filepath.Join(dir, name)
-		g.Expect(os.WriteFile(file, []byte(text), 0o644)).To(Succeed()) //nolint:gosec // it is read by another user, and gone after the test
+		g.Expect(os.WriteFile(file, []byte(text), 0o644)).To(Succeed())
 		return file
 	}
 	users := write("users", fmt.Sprintf("%q %q\n", u.User.Username(), password))

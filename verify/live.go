@@ -2,6 +2,7 @@ package verify
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -38,6 +39,8 @@ type Resource struct {
 	HeadHash                        string
 	// Entries are the hashes of the entries that it still holds, by sequence.
 	Entries map[int64]string
+	// Remediations are those that the records of these entries belong to.
+	Remediations []string
 
 	met bool
 }
@@ -176,6 +179,12 @@ func resourceOf(o *unstructured.Unstructured) (*Resource, error) {
 			r.Entries = map[int64]string{}
 		}
 		r.Entries[e.Sequence] = e.Hash
+		var record struct {
+			RemediationID string `json:"remediation_id"`
+		}
+		if json.Unmarshal(e.Record.Raw, &record) == nil && record.RemediationID != "" && !slices.Contains(r.Remediations, record.RemediationID) {
+			r.Remediations = append(r.Remediations, record.RemediationID)
+		}
 	}
 	return r, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/holdfast-dev/holdfast/store"
 )
 
@@ -74,9 +76,19 @@ func (v *verifier) lost(at Finding, from, to int64) {
 // recheck looks at the suspects again: first at the resource, then at the rows, since a resource goes only after its last row is there.
 func (v *verifier) recheck(ctx context.Context) error {
 	for _, s := range v.suspects {
+		if impossible(s.newest.Namespace, s.newest.Name) {
+			at := s.newest
+			at.Problem, at.Detail = Invented, fmt.Sprintf("no resource can have the namespace %.64q and the name %.64q", at.Namespace, at.Name)
+			v.tell(at)
+			continue
+		}
 		now, err := v.live.Get(ctx, s.kind, s.newest.Namespace, s.newest.Name)
-		if err != nil {
-			return fmt.Errorf("read %s/%s again: %w", s.newest.Namespace, s.newest.Name, err)
+		if err != nil { // what is behind it is looked at all the same
+			v.notCompared[fmt.Sprintf("%s %s/%s (%v)", s.kind, s.newest.Namespace, s.newest.Name, err)] = true
+			if ctx.Err() != nil {
+				return fmt.Errorf("read %s/%s again: %w", s.newest.Namespace, s.newest.Name, err)
+			}
+			continue
 		}
 		if now != nil && now.UID == s.newest.UID {
 			v.beyondHead(s, now)
@@ -93,6 +105,11 @@ func (v *verifier) recheck(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// impossible reports whether a namespace or a name is none that Kubernetes takes: whoever writes rows may have put anything there.
+func impossible(namespace, name string) bool {
+	return len(validation.IsDNS1123Subdomain(name)) > 0 || namespace != "" && len(validation.IsDNS1123Label(namespace)) > 0
 }
 
 // beyondHead finds entries that the resource never appended. It has gone on since the rows were read, so it must have reached them.

@@ -23,7 +23,7 @@ func (v *verifier) remediations(ctx context.Context) error {
 		return err
 	}
 	for _, r := range found {
-		if r.SourceCluster == v.options.Cluster && pending[pendingIn{kindOf[r.Service], r.SourceNamespace}] {
+		if r.SourceCluster == v.options.Cluster && pending[pendingOf{kindOf[r.Service], r.SourceNamespace, r.RemediationID}] {
 			continue
 		}
 		at := Finding{Problem: Missing, Table: "orchestration_audit", ID: r.ID, Cluster: r.SourceCluster, Namespace: r.SourceNamespace, Name: r.SourceName, UID: r.SourceUID, Sequence: r.Sequence,
@@ -45,12 +45,12 @@ var kindOf = map[string]string{
 	store.ServiceAIAnalysis: outbox.KindAIDecision, store.ServiceWorkflowExecution: outbox.KindExecution, store.ServiceNotification: outbox.KindNotification,
 }
 
-// pendingIn is a kind of entries in a namespace.
-type pendingIn struct{ kind, namespace string }
+// pendingOf is a kind of entries that belong to a remediation.
+type pendingOf struct{ kind, namespace, remediation string }
 
 // pending are those of which some live resource has entries.
-func (v *verifier) pending(ctx context.Context) (map[pendingIn]bool, error) {
-	pending := map[pendingIn]bool{}
+func (v *verifier) pending(ctx context.Context) (map[pendingOf]bool, error) {
+	pending := map[pendingOf]bool{}
 	if v.live == nil {
 		return pending, nil
 	}
@@ -59,8 +59,8 @@ func (v *verifier) pending(ctx context.Context) (map[pendingIn]bool, error) {
 		return nil, fmt.Errorf("list the live resources again: %w", err)
 	}
 	for _, r := range live {
-		if len(r.Entries) > 0 {
-			pending[pendingIn{r.Kind, r.Namespace}] = true
+		for _, remediation := range r.Remediations {
+			pending[pendingOf{r.Kind, r.Namespace, remediation}] = true
 		}
 	}
 	return pending, nil

@@ -184,3 +184,43 @@ func TestAChangedClusterIsFound(t *testing.T) {
 	g.Expect(report.Verdict).To(Equal(Unknown), "an unfinished record of a cluster that nobody has named is not whole")
 	g.Expect(report.NotCompared).To(Equal([]string{`cluster "elsewhere"`}))
 }
+
+// One row with a name that no resource can have must not keep the auditor from everything behind it.
+func TestARowOfAnImpossibleNameEndsNothing(t *testing.T) {
+	g := NewWithT(t)
+	db, _ := newStore(t, "")
+	for i, name := range []string{"a/b", "..", "", "UPPER", "x y", "a?b=c", "\u0001"} {
+		s := source(i + 2)
+		s.Name = name
+		if name == "" {
+			s.Namespace, s.Name = "a/b", "cart"
+		}
+		persist(t, db, history(t, s, outbox.KindExecution, 1, false))
+	}
+	persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, remediation("remediated")))
+	live, err := Cluster(env.Config, DefaultResources())
+	g.Expect(err).NotTo(HaveOccurred())
+	_, found := check(t, db, &only{Live: live, namespace: "none"}, "")
+	g.Expect(found).To(HaveLen(8))
+	g.Expect(found).To(ContainElement(HaveField("Problem", Undecided)))
+	g.Expect(found[:7]).To(HaveEach(HaveField("Problem", Invented)))
+}
+
+// A dead letter excuses what it may be, and nothing else.
+func TestADeadLetterOfElsewhereExcusesNothing(t *testing.T) {
+	g := NewWithT(t)
+	db, _ := newStore(t, "")
+	persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, remediation("remediated")))
+	elsewhere := source(2)
+	elsewhere.Namespace = "another"
+	bad := func(s outbox.Source, remediation string) {
+		persist(t, db, chainOf(t, s, outbox.KindAIDecision, map[string]any{"remediation_id": remediation, "investigation_started_at": "no time", "root_cause": `"remediation_id":"r" r`}))
+	}
+	bad(elsewhere, "r")
+	bad(source(3), "another, not r")
+	_, found := check(t, db, nil, "")
+	g.Expect(brief(found)).To(Equal([]string{"undecided cart-1 1"}))
+	bad(source(4), "r")
+	_, found = check(t, db, nil, "")
+	g.Expect(found).To(BeEmpty())
+}

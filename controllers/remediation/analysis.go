@@ -33,7 +33,7 @@ func (r *Reconciler) startAnalysis(ctx context.Context, s *scope) (ctrl.Result, 
 		return r.refused(ctx, s, err)
 	}
 	if !ready {
-		return ctrl.Result{}, nil
+		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, nil
 	}
 	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationAnalyzing, "AnalysisStarted")
 }
@@ -69,23 +69,22 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The analysis was deleted before its end was seen"})
 	}
 	reason, next := overdue(s.rr, s.now)
+	v := judgeAnalysis(a)
+	if due := closed(a) && v.outcome == ""; !due && s.workflowSlot.untaken() {
+		if err := r.notDue(ctx, s, s.workflowSlot, "no workflow is due, since nothing was approved"); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
 	switch {
 	case reason != "" && !closed(a):
 		_, err := r.cancelChildren(ctx, s)
-		return ctrl.Result{}, err
-	case s.workflowSlot.untaken() && !closed(a):
-		return ctrl.Result{RequeueAfter: next}, r.displace(ctx, s, s.workflowSlot, "no workflow is due, since the analysis has not ended")
+		return s.lookAgain(s.analysisSlot, next), err
 	case !closed(a) && a.Status.Phase == v1alpha1.AnalysisAwaitingApproval && s.rr.Status.Phase == v1alpha1.RemediationAnalyzing:
 		err := r.enter(ctx, s, v1alpha1.RemediationAwaitingApproval, "ApprovalRequested")
 		_, next = overdue(s.rr, s.now)
 		return ctrl.Result{RequeueAfter: next}, err
 	case !closed(a):
-		return ctrl.Result{RequeueAfter: next}, nil
-	}
-	v := judgeAnalysis(a)
-	switch {
-	case v.outcome != "" && s.workflowSlot.untaken():
-		return ctrl.Result{}, r.displace(ctx, s, s.workflowSlot, "no workflow is due, since nothing was approved")
+		return s.lookAgain(s.analysisSlot, next), nil
 	case v.outcome == "" && s.running(s.workflowSlot): // perhaps made by an earlier process that did not live to say so: it is taken up, or stopped, whatever the time
 		return r.startWorkflow(ctx, s)
 	case reason != "" && (v.outcome == "" || a.Status.Phase == v1alpha1.AnalysisCancelled):

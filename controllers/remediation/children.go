@@ -7,15 +7,19 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -125,7 +129,26 @@ func (r *Reconciler) cancelChild(ctx context.Context, child outbox.Object) error
 }
 
 // claimed reports whether what has a child's name says that it is controlled by this request.
-func (s *scope) claimed(l *slot) bool { return l.untaken() && metav1.IsControlledBy(l.found, s.rr) }
+func (s *scope) claimed(l *slot) bool { return l.untaken() && controlledBy(l.found, s.rr) }
+
+// controlledBy reports whether a request is the controller of a resource. The uid alone is not enough: the admission policy asks for a right only of whoever names a
+// RemediationRequest, and only such a reference brings the resource's events to the request.
+func controlledBy(child outbox.Object, rr *v1alpha1.RemediationRequest) bool {
+	owner := metav1.GetControllerOf(child)
+	if owner == nil {
+		return false
+	}
+	gv, err := schema.ParseGroupVersion(owner.APIVersion)
+	return err == nil && gv.Group == v1alpha1.GroupVersion.Group && owner.Kind == "RemediationRequest" && owner.Name == rr.Name && owner.UID == rr.UID
+}
+
+// lookAgain is when to look again at a child that is waited for, at the latest after next (0: never). Its events start the request's reconciler only while it names the request as its controller.
+func (s *scope) lookAgain(l *slot, next time.Duration) ctrl.Result {
+	if l.found == nil || controlledBy(l.found, s.rr) || next > 0 && next < lifecycle.BlockedRetry {
+		return ctrl.Result{RequeueAfter: next}
+	}
+	return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}
+}
 
 func cancelled(child outbox.Object) bool {
 	switch c := child.(type) {

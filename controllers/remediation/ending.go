@@ -48,7 +48,7 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 		return ctrl.Result{}, r.enter(ctx, s, endPhase(v.outcome), string(endPhase(v.outcome)))
 	}
 	if err != nil || !ready {
-		return ctrl.Result{}, err
+		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
 	}
 	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationNotifying, "NotificationStarted")
 }
@@ -62,10 +62,10 @@ func (r *Reconciler) followNotification(ctx context.Context, s *scope) (ctrl.Res
 		untimed.Spec.Timeouts.Total = nil
 		reason, next := overdue(untimed, s.now)
 		if reason == "" {
-			return ctrl.Result{RequeueAfter: next}, nil
+			return s.lookAgain(s.notificationSlot, next), nil
 		}
 		_, err := r.cancelChildren(ctx, s)
-		return ctrl.Result{}, err
+		return s.lookAgain(s.notificationSlot, next), err
 	}
 	end := endPhase(s.rr.Status.Outcome)
 	return ctrl.Result{}, r.enter(ctx, s, end, string(end))
@@ -87,19 +87,17 @@ func (r *Reconciler) cancel(ctx context.Context, s *scope, reason string) error 
 // clean looks after a request that has ended: no child stays open (one may have been made by another manager that did not know of the end), and when its time is
 // over it goes, and its children with it.
 func (r *Reconciler) clean(ctx context.Context, s *scope) (ctrl.Result, error) {
-	if _, err := r.cancelChildren(ctx, s); err != nil {
-		return ctrl.Result{}, err
-	}
+	_, open := r.cancelChildren(ctx, s) // one that can't be cancelled does not keep the request
 	if s.rr.DeletionTimestamp != nil || s.rr.Status.CompletedTime == nil {
-		return ctrl.Result{}, nil
+		return ctrl.Result{}, open
 	}
 	left, limited := lifecycle.Remaining(s.rr.Status.CompletedTime.Time, s.rr.Spec.TTLAfterFinished, s.now)
 	if !limited || left > 0 {
-		return ctrl.Result{RequeueAfter: left}, nil
+		return ctrl.Result{RequeueAfter: left}, open
 	}
 	err := r.client.Delete(ctx, s.rr, client.Preconditions{UID: &s.rr.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return ctrl.Result{}, fmt.Errorf("delete the finished request: %w", err)
 	}
-	return ctrl.Result{}, nil
+	return ctrl.Result{}, open
 }

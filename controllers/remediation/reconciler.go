@@ -90,9 +90,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	case rr.Status.Outbox != nil && rr.Status.Outbox.Closed:
 		return r.clean(ctx, s)
 	case rr.DeletionTimestamp != nil:
-		return lifecycle.Result(ctrl.Result{}, r.cancel(ctx, s, "The request was deleted while it ran"))
+		return lifecycle.Result(ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, r.cancel(ctx, s, "The request was deleted while it ran"))
 	case rr.Spec.Cancel:
-		return lifecycle.Result(ctrl.Result{}, r.cancel(ctx, s, "The request was cancelled"))
+		return lifecycle.Result(ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, r.cancel(ctx, s, "The request was cancelled"))
 	default:
 		return lifecycle.Result(r.proceed(ctx, s))
 	}

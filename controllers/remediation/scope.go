@@ -7,6 +7,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
@@ -50,6 +51,9 @@ func (r *Reconciler) find(ctx context.Context, s *scope, l *slot, into outbox.Ob
 		return nil
 	case err != nil:
 		return fmt.Errorf("read child %s: %w", key.Name, err)
+	}
+	if into.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(into, outbox.Finalizer) && !closed(into) {
+		return nil // its controller has given it up; somebody else's finalizer keeps what is left of it
 	}
 	l.found = into
 	return nil

@@ -27,23 +27,25 @@ import (
 const eventForeignChild = "ForeignChild"
 
 // take fills a slot: with what is there if this request would make exactly that now (an earlier process may have, and not lived to say so), else with a new child. Names
-// and owner references are chosen by whoever creates, so they prove nothing. ready is false while a stranger is in the way; the reconcile then ends.
+// and owner references are chosen by whoever creates, so they prove nothing. ready is false while a stranger is in the way: look again later.
 func (r *Reconciler) take(ctx context.Context, s *scope, l *slot, want outbox.Object) (ready bool, _ error) {
-	created := false
-	if l.found == nil {
-		var err error
-		if created, err = r.create(ctx, s.rr, l, want.DeepCopyObject().(outbox.Object)); err != nil {
-			return false, err
-		}
-	}
-	if !created {
+	if l.found != nil {
 		why, err := r.foreign(ctx, s, l, want)
 		if err != nil {
 			return false, err
 		}
-		if why != "" {
-			return false, r.displace(ctx, s, l, why)
+		if why == "" {
+			*l.name, *l.uid = l.found.GetName(), l.found.GetUID()
+			return true, nil
 		}
+		if gone, err := r.displace(ctx, s, l, why); !gone || err != nil {
+			return false, err
+		}
+	}
+	// At once after a new name was saved: whoever watches for it learns it no sooner than now.
+	created, err := r.create(ctx, s.rr, l, want.DeepCopyObject().(outbox.Object))
+	if err != nil || !created {
+		return false, err // what was found there is looked at next time
 	}
 	*l.name, *l.uid = l.found.GetName(), l.found.GetUID()
 	return true, nil
@@ -53,7 +55,7 @@ func (r *Reconciler) take(ctx context.Context, s *scope, l *slot, want outbox.Ob
 // to have: a spec is immutable there by its meaning, with the defaults filled in.
 func (r *Reconciler) foreign(ctx context.Context, s *scope, l *slot, want outbox.Object) (string, error) {
 	switch {
-	case !metav1.IsControlledBy(l.found, s.rr):
+	case !controlledBy(l.found, s.rr):
 		return "it is not controlled by this request", nil
 	case l.found.GetDeletionTimestamp() != nil:
 		return "it is being deleted", nil
@@ -110,12 +112,15 @@ func causes(err error) string {
 			fields = append(fields, cause.Field)
 		}
 	}
+	if len(fields) == 0 {
+		return outbox.Bound(err.Error(), 512)
+	}
 	slices.Sort(fields)
 	return strings.Join(fields, ", ")
 }
 
-// differences names the fields of the spec that two children of a kind do not have in common.
-func differences(want, got outbox.Object) ([]string, error) {
+// differences names the fields of the spec that two children of a kind do not have in common, but for those that are left out.
+func differences(want, got outbox.Object, without ...string) ([]string, error) {
 	a, err := specOf(want)
 	if err != nil {
 		return nil, err
@@ -126,12 +131,12 @@ func differences(want, got outbox.Object) ([]string, error) {
 	}
 	var names []string
 	for _, field := range slices.Sorted(maps.Keys(a)) {
-		if !bytes.Equal(a[field], b[field]) {
+		if !bytes.Equal(a[field], b[field]) && !slices.Contains(without, field) {
 			names = append(names, "spec."+field)
 		}
 	}
 	for _, field := range slices.Sorted(maps.Keys(b)) {
-		if _, both := a[field]; !both {
+		if _, both := a[field]; !both && !slices.Contains(without, field) {
 			names = append(names, "spec."+field)
 		}
 	}
@@ -154,11 +159,49 @@ func specOf(child outbox.Object) (map[string]json.RawMessage, error) {
 }
 
 // displace puts on record that a stranger has the name of a child, and gives the child another name, which nobody can know before. A stranger that claims to be the child is
-// stopped first: it may be an earlier release's, and two workflows must not change one target at the same time.
-func (r *Reconciler) displace(ctx context.Context, s *scope, l *slot, why string) error {
+// stopped first, and gone is false until it has ended: it may be an earlier release's, and two workflows must not change one target at the same time.
+func (r *Reconciler) displace(ctx context.Context, s *scope, l *slot, why string) (gone bool, _ error) {
 	if s.claimed(l) && !closed(l.found) {
-		return r.cancelChild(ctx, l.found) // its last write starts us again
+		return false, r.cancelChild(ctx, l.found)
 	}
+	seed := make([]byte, 16)
+	_, _ = rand.Read(seed) // never fails
+	*l.name = childName(s.rr, l.part, seed)
+	if s.reported(string(l.found.GetUID())) {
+		if err := s.draft.Save(ctx, nil); err != nil {
+			return false, fmt.Errorf("save another name of the %s: %w", l.part, err)
+		}
+	} else if err := r.report(ctx, s, l, why); err != nil {
+		return false, err
+	}
+	l.found = nil
+	return true, nil
+}
+
+// reported reports whether the newest stranger on record is one of this uid, or in this place.
+func (s *scope) reported(what string) bool {
+	condition := meta.FindStatusCondition(s.rr.Status.Conditions, v1alpha1.ConditionForeignChild)
+	return condition != nil && strings.Contains(condition.Message, what)
+}
+
+// ofPart is what the message says of the place.
+func (l *slot) ofPart() string { return "this request's " + l.part + "," }
+
+// notDue is for a stranger under the name of a child that this request will make later, or never. It is put on record once, however many come: another name is chosen only when one is needed.
+func (r *Reconciler) notDue(ctx context.Context, s *scope, l *slot, why string) error {
+	if s.claimed(l) && !closed(l.found) {
+		if err := r.cancelChild(ctx, l.found); err != nil {
+			return err
+		}
+	}
+	if s.reported(l.ofPart()) {
+		return nil
+	}
+	return r.report(ctx, s, l, why)
+}
+
+// report writes down that a stranger was found: condition, entry and Event.
+func (r *Reconciler) report(ctx context.Context, s *scope, l *slot, why string) error {
 	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
 		return fullOr(err)
 	}
@@ -166,11 +209,8 @@ func (r *Reconciler) displace(ctx context.Context, s *scope, l *slot, why string
 	if err != nil {
 		return fmt.Errorf("name the stranger %s: %w", l.found.GetName(), err)
 	}
-	note := outbox.Bound(fmt.Sprintf("%s %s (uid %s) has the name of this request's %s, but was not made by it: %s. It does not count. The %s gets another name; see who may create %s in this namespace",
-		gvk.Kind, l.found.GetName(), l.found.GetUID(), l.part, why, l.part, gvk.GroupKind()), 2048)
-	seed := make([]byte, 16)
-	_, _ = rand.Read(seed) // never fails
-	*l.name = childName(s.rr, l.part, seed)
+	note := outbox.Bound(fmt.Sprintf("%s %s (uid %s) has the name of %s but was not made by it: %s. It does not count; see who may create %s in this namespace",
+		gvk.Kind, l.found.GetName(), l.found.GetUID(), l.ofPart(), why, gvk.GroupKind()), 2048)
 	conditions := s.rr.GetConditions()
 	meta.SetStatusCondition(&conditions, metav1.Condition{
 		Type: v1alpha1.ConditionForeignChild, Status: metav1.ConditionTrue, Reason: "NotMadeByThisRequest", Message: outbox.Bound(note, 1024), ObservedGeneration: s.rr.Generation})

@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -270,4 +271,93 @@ func TestADeathWhileAStrangerIsDisplaced(t *testing.T) {
 			f.Expect(analyses.Items).To(HaveLen(2), "write %d, after: %v", n, after)
 		}
 	}
+}
+
+// An owner reference of the request's uid under other coordinates brings no event to the request, and asks nobody for a right.
+func TestADisguisedOwnerIsNoOwner(t *testing.T) {
+	f := setup(t)
+	exact := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
+	disguise := metav1.OwnerReference{APIVersion: "evil.dev/v1", Kind: "RemediationRequest", Name: f.rr.Name, UID: f.rr.UID, Controller: ptr.To(true)}
+	exact.OwnerReferences = []metav1.OwnerReference{disguise}
+	f.Expect(env.Client.Create(ctx, exact)).To(MatchError(ContainSubstring("another apiVersion or kind")))
+	exact.OwnerReferences, exact.Spec.RemediationRef.UID = []metav1.OwnerReference{disguise}, "another" // past the policy
+	f.Expect(env.Client.Create(ctx, exact)).To(Succeed())
+	f.reconcile()
+	f.Expect(f.events()).To(Equal([]string{"Received", "ForeignChild", "AnalysisStarted"}))
+	f.Expect(f.analysis().UID).NotTo(Equal(exact.UID))
+}
+
+// Another's finalizer keeps what its controller has given up: that is as good as gone.
+func TestAChildThatGoesWithoutOurFinalizerIsGone(t *testing.T) {
+	for name, stop := range map[string]func(f *fixture){
+		"while it is waited for": func(*fixture) {},
+		"and the request is cancelled": func(f *fixture) {
+			f.Expect(env.Client.Patch(ctx, f.live(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cancel":true}}`)))).To(Succeed())
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Notification.Channels = []v1alpha1.Channel{} })
+			f.reconcile()
+			a := f.analysis()
+			for _, step := range []string{`["holdfast.dev/outbox","x.io/y"]`, "", `["x.io/y"]`} {
+				if step == "" {
+					f.Expect(env.Client.Delete(ctx, a)).To(Succeed())
+					continue
+				}
+				f.Expect(env.Client.Patch(ctx, a, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":`+step+`}}`)))).To(Succeed())
+			}
+			t.Cleanup(func() { _ = env.Vanish(ctx, a) })
+			stop(f)
+			f.reconcile()
+			f.Expect(f.phase()).To(Satisfy(v1alpha1.RemediationPhase.Final), "it waits for nobody")
+		})
+	}
+}
+
+// Whoever may write the status may put any uid there: the analysis must be the one that the request makes, before its recommendation is acted upon.
+func TestAnAnalysisThatWasWrittenIntoTheStatus(t *testing.T) {
+	f := setup(t, func(rr *v1alpha1.RemediationRequest) {
+		rr.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}
+	})
+	f.reconcile()
+	zero := int32(0)
+	mine := f.theAnalysis(func(a *v1alpha1.AIAnalysis) {
+		a.Name, a.Spec.Approval = "mine", v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalAuto, AutoApproveAbove: &zero}
+	})
+	f.Expect(env.Client.Create(ctx, mine)).To(Succeed())
+	f.end(mine, outbox.KindAIDecision, func() {
+		mine.Status.Phase, mine.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
+		mine.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
+	})
+	rr := f.live()
+	rr.Status.Analysis, rr.Status.AnalysisUID = mine.Name, mine.UID
+	f.Expect(env.Client.Status().Update(ctx, rr)).To(Succeed())
+	f.reconcile()
+	f.Expect(f.live().Status.Workflow).To(BeEmpty())
+	f.Expect(f.live().Status.Outcome).To(Equal("failed"))
+	f.Expect(f.live().Status.FailureReason).To(ContainSubstring("is not the one that this request makes: it differs in spec.approval"))
+}
+
+// However often a stranger comes back while no workflow is due: it is on record once.
+func TestStrangersThatComeBackAreOnRecordOnce(t *testing.T) {
+	f := setup(t)
+	f.reconcile()
+	for range 5 {
+		stranger := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
+		f.Expect(env.Client.Create(ctx, stranger)).To(Succeed())
+		result := f.reconcile()
+		f.Expect(result.RequeueAfter).To(BeNumerically(">", 0))
+		f.Expect(env.Vanish(ctx, stranger)).To(Succeed())
+	}
+	f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "ForeignChild"}))
+	f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
+	f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationExecuting))
+}
+
+// A stranger that is being stopped is looked at again, whether or not an event says that it has ended.
+func TestAStrangerThatIsStoppedIsLookedAtAgain(t *testing.T) {
+	f := setup(t)
+	f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" }))
+	f.Expect(f.reconcile().RequeueAfter).To(And(BeNumerically(">", 0), BeNumerically("<=", time.Minute)))
 }

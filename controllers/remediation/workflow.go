@@ -3,6 +3,7 @@ package remediation
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 
@@ -15,6 +16,14 @@ func (r *Reconciler) startWorkflow(ctx context.Context, s *scope) (ctrl.Result, 
 	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
 	}
+	// Its uid is on record, but whoever may write the status may have put it there.
+	fields, err := differences(analysisOf(s.rr), s.analysis(), "cancel", "decision")
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if len(fields) > 0 {
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, fmt.Sprintf("The analysis %s is not the one that this request makes: it differs in %s", s.analysis().Name, strings.Join(fields, ", "))})
+	}
 	execution, err := r.render(s)
 	if err != nil {
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, err.Error()})
@@ -24,7 +33,7 @@ func (r *Reconciler) startWorkflow(ctx context.Context, s *scope) (ctrl.Result, 
 		return r.refused(ctx, s, err)
 	}
 	if !ready {
-		return ctrl.Result{}, nil
+		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, nil
 	}
 	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationExecuting, "WorkflowStarted")
 }
@@ -61,9 +70,9 @@ func (r *Reconciler) followWorkflow(ctx context.Context, s *scope) (ctrl.Result,
 	switch {
 	case !closed(w) && reason != "":
 		_, err := r.cancelChildren(ctx, s)
-		return ctrl.Result{}, err
+		return s.lookAgain(s.workflowSlot, next), err
 	case !closed(w):
-		return ctrl.Result{RequeueAfter: next}, nil
+		return s.lookAgain(s.workflowSlot, next), nil
 	}
 	v := judgeWorkflow(w)
 	if reason != "" && w.Status.Phase == v1alpha1.WorkflowCancelled {
