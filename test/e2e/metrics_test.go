@@ -26,8 +26,11 @@ func (f *fixture) scrape(url, token string) (status int, body string) {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	scraper := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
-	answer, err := scraper.Do(req)
-	f.Expect(err).NotTo(HaveOccurred())
+	var answer *http.Response
+	f.Eventually(func() (err error) { // readiness is told by another port, which listens earlier
+		answer, err = scraper.Do(req) //nolint:bodyclose // it is closed below
+		return err
+	}).Should(Succeed())
 	defer answer.Body.Close()
 	content, err := io.ReadAll(answer.Body)
 	f.Expect(err).NotTo(HaveOccurred())
