@@ -23,9 +23,10 @@ func ForeignRemediation(ctx context.Context, cached, live client.Reader, obj out
 	if o := obj.GetOutbox(); o != nil && o.LastSequence > 0 {
 		return "", nil
 	}
-	rr := &v1alpha1.RemediationRequest{}
+	var rr *v1alpha1.RemediationRequest
 	key := client.ObjectKey{Namespace: obj.GetNamespace(), Name: ref.Name}
 	for _, reader := range []client.Reader{cached, live} {
+		rr = &v1alpha1.RemediationRequest{} // what the cache still has of one that is gone is no answer
 		err := reader.Get(ctx, key, rr)
 		switch {
 		case err == nil && rr.UID == ref.UID:

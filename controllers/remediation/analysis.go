@@ -30,7 +30,7 @@ func (r *Reconciler) startAnalysis(ctx context.Context, s *scope) (ctrl.Result, 
 	}
 	ready, err := r.take(ctx, s, s.analysisSlot, analysisOf(s.rr))
 	if err != nil {
-		return r.refused(ctx, s, err)
+		return r.refused(ctx, s, s.analysisSlot, err)
 	}
 	if !ready {
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, nil
@@ -39,7 +39,7 @@ func (r *Reconciler) startAnalysis(ctx context.Context, s *scope) (ctrl.Result, 
 }
 
 // running reports whether a resource that claims to be a child, and was not taken up, is at work.
-func (s *scope) running(l *slot) bool { return s.claimed(l) && !closed(l.found) }
+func (s *scope) running(l *slot) bool { return s.claimed(l) && !ended(l.found) }
 
 // analysisOf is the analysis that a request makes.
 func analysisOf(rr *v1alpha1.RemediationRequest) *v1alpha1.AIAnalysis {
@@ -54,9 +54,14 @@ func analysisOf(rr *v1alpha1.RemediationRequest) *v1alpha1.AIAnalysis {
 	}}
 }
 
-// refused ends a request whose next child the API server will never accept; other errors are tried again.
-func (r *Reconciler) refused(ctx context.Context, s *scope, err error) (ctrl.Result, error) {
-	if !errors.Is(err, errRefused) {
+// refused ends a request whose next child the API server will never accept; other errors are tried again, until the time is over: then what may be running is stopped unseen.
+func (r *Reconciler) refused(ctx context.Context, s *scope, l *slot, err error) (ctrl.Result, error) {
+	reason, _ := overdue(s.rr, s.now)
+	switch {
+	case !errors.Is(err, errRefused) && reason != "" && s.running(l):
+		_, cancelling := r.cancelChildren(ctx, s)
+		return ctrl.Result{}, errors.Join(err, cancelling)
+	case !errors.Is(err, errRefused):
 		return ctrl.Result{}, err
 	}
 	return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, outbox.Bound(err.Error(), 2048)})
@@ -69,6 +74,10 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The analysis was deleted before its end was seen"})
 	}
 	reason, next := overdue(s.rr, s.now)
+	if reason != "" && !closed(a) {
+		_, err := r.cancelChildren(ctx, s)
+		return s.lookAgain(s.analysisSlot, next), err
+	}
 	v := judgeAnalysis(a)
 	if due := closed(a) && v.outcome == ""; !due && s.workflowSlot.untaken() {
 		if err := r.notDue(ctx, s, s.workflowSlot, "no workflow is due, since nothing was approved"); err != nil {
@@ -76,9 +85,6 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 		}
 	}
 	switch {
-	case reason != "" && !closed(a):
-		_, err := r.cancelChildren(ctx, s)
-		return s.lookAgain(s.analysisSlot, next), err
 	case !closed(a) && a.Status.Phase == v1alpha1.AnalysisAwaitingApproval && s.rr.Status.Phase == v1alpha1.RemediationAnalyzing:
 		err := r.enter(ctx, s, v1alpha1.RemediationAwaitingApproval, "ApprovalRequested")
 		_, next = overdue(s.rr, s.now)

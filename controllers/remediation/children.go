@@ -106,7 +106,7 @@ func (r *Reconciler) create(ctx context.Context, rr *v1alpha1.RemediationRequest
 // cancelChildren asks every child that is not closed to stop, and counts those. What claims to be a child is asked, too.
 func (r *Reconciler) cancelChildren(ctx context.Context, s *scope) (open int, _ error) {
 	for _, l := range s.slots() {
-		if !l.taken() && !s.claimed(l) || closed(l.found) {
+		if !l.taken() && !s.claimed(l) || ended(l.found) {
 			continue
 		}
 		open++

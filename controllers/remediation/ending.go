@@ -29,6 +29,7 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 		}
 	}
 	st := &s.rr.Status
+	before := verdict{st.Outcome, st.FailureReason}
 	st.Outcome, st.FailureReason = v.outcome, outbox.Bound(v.reason, 4096)
 	if len(s.rr.Spec.Notification.Channels) == 0 {
 		return ctrl.Result{}, r.enter(ctx, s, endPhase(v.outcome), string(endPhase(v.outcome)))
@@ -42,13 +43,18 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 		Body:           outbox.Bound(body(s), 12<<10),
 		Channels:       s.rr.Spec.Notification.Channels,
 	}}
+	st.Outcome, st.FailureReason = before.outcome, before.reason // until the slot is filled: what is saved meanwhile does not end the request
 	ready, err := r.take(ctx, s, s.notificationSlot, notification)
+	if err == nil && !ready {
+		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, nil
+	}
+	st.Outcome, st.FailureReason = v.outcome, outbox.Bound(v.reason, 4096)
 	if errors.Is(err, errRefused) { // as in a namespace that is terminating: nobody can be told
 		st.FailureReason = outbox.Bound(strings.TrimSpace(st.FailureReason+" (nobody was told: "+err.Error()+")"), 4096)
 		return ctrl.Result{}, r.enter(ctx, s, endPhase(v.outcome), string(endPhase(v.outcome)))
 	}
-	if err != nil || !ready {
-		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+	if err != nil {
+		return ctrl.Result{}, err
 	}
 	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationNotifying, "NotificationStarted")
 }
@@ -87,17 +93,17 @@ func (r *Reconciler) cancel(ctx context.Context, s *scope, reason string) error 
 // clean looks after a request that has ended: no child stays open (one may have been made by another manager that did not know of the end), and when its time is
 // over it goes, and its children with it.
 func (r *Reconciler) clean(ctx context.Context, s *scope) (ctrl.Result, error) {
-	_, open := r.cancelChildren(ctx, s) // one that can't be cancelled does not keep the request
+	_, cancelling := r.cancelChildren(ctx, s) // one that can't be cancelled does not keep the request
 	if s.rr.DeletionTimestamp != nil || s.rr.Status.CompletedTime == nil {
-		return ctrl.Result{}, open
+		return ctrl.Result{}, cancelling
 	}
 	left, limited := lifecycle.Remaining(s.rr.Status.CompletedTime.Time, s.rr.Spec.TTLAfterFinished, s.now)
 	if !limited || left > 0 {
-		return ctrl.Result{RequeueAfter: left}, open
+		return ctrl.Result{RequeueAfter: left}, cancelling
 	}
 	err := r.client.Delete(ctx, s.rr, client.Preconditions{UID: &s.rr.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 		return ctrl.Result{}, fmt.Errorf("delete the finished request: %w", err)
 	}
-	return ctrl.Result{}, open
+	return ctrl.Result{}, cancelling
 }

@@ -52,8 +52,8 @@ func (r *Reconciler) find(ctx context.Context, s *scope, l *slot, into outbox.Ob
 	case err != nil:
 		return fmt.Errorf("read child %s: %w", key.Name, err)
 	}
-	if into.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(into, outbox.Finalizer) && !closed(into) {
-		return nil // its controller has given it up; somebody else's finalizer keeps what is left of it
+	if *l.uid != "" && given(into) && !closed(into) {
+		return nil // what is left of it is as good as gone
 	}
 	l.found = into
 	return nil
@@ -78,6 +78,14 @@ func child[T outbox.Object](l *slot) (none T) {
 		return none
 	}
 	return l.found.(T)
+}
+
+// ended reports whether nothing more comes of a child.
+func ended(o outbox.Object) bool { return closed(o) || given(o) }
+
+// given reports whether a child's controller has given it up: it is being deleted without our finalizer, and only somebody else's keeps it.
+func given(o outbox.Object) bool {
+	return o.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(o, outbox.Finalizer)
 }
 
 func closed(o outbox.Object) bool { return o.GetOutbox() != nil && o.GetOutbox().Closed }

@@ -85,6 +85,8 @@ func (r *Reconciler) foreign(ctx context.Context, s *scope, l *slot, want outbox
 	switch {
 	case apierrors.IsInvalid(err) && !outbox.FailedTest(err):
 		return "it differs from what this request would make: " + causes(err), nil
+	case apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) || apierrors.IsMethodNotSupported(err): // a webhook that takes no dry run, a right that is missing
+		return "", fmt.Errorf("%w: compare %s: %w", errRefused, l.found.GetName(), err)
 	case err != nil:
 		return "", fmt.Errorf("compare %s: %w", l.found.GetName(), err)
 	}
@@ -94,8 +96,6 @@ func (r *Reconciler) foreign(ctx context.Context, s *scope, l *slot, want outbox
 		return "", err
 	case len(fields) > 0:
 		return "it differs from what this request would make: " + strings.Join(fields, ", "), nil
-	case cancelled(l.found):
-		return "it is cancelled, which this request did not ask for", nil
 	}
 	return "", nil
 }
@@ -161,7 +161,7 @@ func specOf(child outbox.Object) (map[string]json.RawMessage, error) {
 // displace puts on record that a stranger has the name of a child, and gives the child another name, which nobody can know before. A stranger that claims to be the child is
 // stopped first, and gone is false until it has ended: it may be an earlier release's, and two workflows must not change one target at the same time.
 func (r *Reconciler) displace(ctx context.Context, s *scope, l *slot, why string) (gone bool, _ error) {
-	if s.claimed(l) && !closed(l.found) {
+	if s.claimed(l) && !ended(l.found) {
 		return false, r.cancelChild(ctx, l.found)
 	}
 	seed := make([]byte, 16)
@@ -189,7 +189,7 @@ func (l *slot) ofPart() string { return "this request's " + l.part + "," }
 
 // notDue is for a stranger under the name of a child that this request will make later, or never. It is put on record once, however many come: another name is chosen only when one is needed.
 func (r *Reconciler) notDue(ctx context.Context, s *scope, l *slot, why string) error {
-	if s.claimed(l) && !closed(l.found) {
+	if s.claimed(l) && !ended(l.found) {
 		if err := r.cancelChild(ctx, l.found); err != nil {
 			return err
 		}

@@ -81,9 +81,6 @@ func TestAnAnalysisThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 		"nobody's": {func(f *fixture) {
 			f.Expect(env.Client.Create(ctx, f.theAnalysis(func(*v1alpha1.AIAnalysis) {}))).To(Succeed())
 		}, "not controlled by this request", false},
-		"cancelled": {func(f *fixture) {
-			f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Cancel = true }))
-		}, "it is cancelled", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := setup(t, manual)
@@ -271,6 +268,20 @@ func TestADeathWhileAStrangerIsDisplaced(t *testing.T) {
 			f.Expect(analyses.Items).To(HaveLen(2), "write %d, after: %v", n, after)
 		}
 	}
+}
+
+// A stranger that is being deleted, and kept by somebody else's finalizer, is in the way of nobody.
+func TestAStrangerThatGoesWithoutOurFinalizer(t *testing.T) {
+	f := setup(t)
+	stranger := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
+	stranger.Finalizers = []string{"x.io/y"}
+	f.forge(stranger)
+	f.Expect(env.Client.Delete(ctx, stranger)).To(Succeed())
+	f.Expect(env.Client.Patch(ctx, stranger, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":["x.io/y"]}}`)))).To(Succeed())
+	t.Cleanup(func() { _ = env.Vanish(ctx, stranger) })
+	f.reconcile()
+	f.Expect(f.events()).To(Equal([]string{"Received", "ForeignChild", "AnalysisStarted"}))
+	f.expectForeign(1, "it is being deleted")
 }
 
 // An owner reference of the request's uid under other coordinates brings no event to the request, and asks nobody for a right.

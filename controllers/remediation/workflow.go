@@ -30,7 +30,7 @@ func (r *Reconciler) startWorkflow(ctx context.Context, s *scope) (ctrl.Result, 
 	}
 	ready, err := r.take(ctx, s, s.workflowSlot, execution)
 	if err != nil {
-		return r.refused(ctx, s, err)
+		return r.refused(ctx, s, s.workflowSlot, err)
 	}
 	if !ready {
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, nil
