@@ -177,6 +177,9 @@ func (c *Cluster) Release(ctx context.Context, r *Resource) error {
 	case err != nil:
 		return fmt.Errorf("release %s: %w", r, err)
 	case slices.Contains(released.GetFinalizers(), outbox.Finalizer):
+		if r.Outbox != nil && r.Outbox.Closed {
+			return fmt.Errorf("release %s: the admission policy holdfast-finalizer keeps the finalizer: a caller who holds the verb delete or release on it may remove it: %w", r, ErrKept)
+		}
 		return fmt.Errorf("release %s: %w", r, ErrKept)
 	}
 	return nil

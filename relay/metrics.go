@@ -48,7 +48,7 @@ var (
 
 func init() {
 	metrics.Registry.MustRegister(persisted, latency, batchRows, flushSeconds, apiWrites, deadLetters, conflicts, gaps, breakerOpen, departedEntries, gauges)
-	for _, op := range []string{"trim", "release"} {
+	for _, op := range []string{"trim", "release", "restore"} {
 		apiWrites.WithLabelValues(op)
 	}
 	for _, outcome := range []string{"persisted", "held", "dropped"} {

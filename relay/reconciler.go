@@ -56,7 +56,7 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 	}
 	plan := decide(obj, k.tracker.watermark(obj.GetUID()), k.config, k.config.Clock.Now())
 	if plan.restore {
-		if after := k.tracker.stripped(obj, k.config.Clock.Now()); after > 0 {
+		if after := k.tracker.mayRestore(obj, k.config.Clock.Now()); after > 0 {
 			return ctrl.Result{RequeueAfter: after}, nil
 		}
 		return k.restore(ctx, obj.DeepCopyObject().(outbox.Object), plan.watermark)
@@ -136,17 +136,24 @@ func (p *plan) trimOnceQuiet(period time.Duration, now time.Time) {
 
 // restore puts the finalizer back that somebody took away while entries wait or the record is open, and says so: whoever replaces resources as a whole should know what they drop.
 func (k *kindReconciler) restore(ctx context.Context, obj outbox.Object, w outbox.Watermark) (ctrl.Result, error) {
+	before := obj.GetResourceVersion()
 	again, err := k.patch(ctx, obj, "restore", w)
 	switch {
 	case err != nil:
 		return ctrl.Result{}, err
 	case again:
 		return ctrl.Result{RequeueAfter: recompute}, nil
+	case obj.GetResourceVersion() == before: // it is gone by now
+		return ctrl.Result{}, nil
+	case !controllerutil.ContainsFinalizer(obj, outbox.Finalizer):
+		return ctrl.Result{}, fmt.Errorf("restore %s: the API server took the request, and the finalizer %s is not there; look for an admission webhook or policy that removes it", outbox.SourceOf(obj), outbox.Finalizer)
 	}
-	const note = "The finalizer " + outbox.Finalizer + " was removed although the audit record is open or has entries that are not in the store yet. It is there again. " +
-		"Look for what replaces this resource as a whole, or patches its finalizers"
-	k.recorder.Eventf(obj, nil, corev1.EventTypeWarning, "FinalizerRestored", "Restore", note)
-	logf.FromContext(ctx).Info("Put back a finalizer that was removed before the record was drained")
+	note := "The finalizer " + outbox.Finalizer + " was removed although the audit record is open. It is there again. Look for what replaces this resource as a whole, or patches its finalizers"
+	if obj.GetOutbox().Closed {
+		note = "The finalizer " + outbox.Finalizer + " is there again: the audit record has entries that the store has not confirmed. It goes when the store has them"
+	}
+	k.recorder.Eventf(obj, nil, corev1.EventTypeWarning, "FinalizerRestored", "Restore", "%s", note)
+	logf.FromContext(ctx).Info("Restored the finalizer of a record that is not drained", "closed", obj.GetOutbox().Closed)
 	return ctrl.Result{}, nil
 }
 

@@ -65,8 +65,8 @@ type tracked struct {
 	// written is the resource version of our newest patch.
 	written   string
 	writtenAt time.Time
-	// strippedAt is when the finalizer of a closed record was first found missing.
-	strippedAt time.Time
+	// strippedAt is when the finalizer of a closed record was first found missing, restoredAt when one was last put back.
+	strippedAt, restoredAt time.Time
 	// vanished is true when that patch took the last finalizer from what is being deleted: nothing comes after it.
 	vanished bool
 }
@@ -109,12 +109,12 @@ func (t *tracker) offer(k *kindReconciler, obj outbox.Object, seen int) bool {
 	return true
 }
 
-// stripped is how long to wait before the finalizer of a resource is put back. An open record's was taken away. A closed one's may have been released by a process that did not
-// live to trim its entries: they are durable then, and the store says so within a moment, unless it is away.
-func (t *tracker) stripped(obj outbox.Object, now time.Time) time.Duration {
-	if !obj.GetOutbox().Closed {
-		return 0
-	}
+// restoreEvery keeps the relay from a race with somebody who removes the finalizer again and again.
+const restoreEvery = 10 * time.Second
+
+// mayRestore is how long to wait before the finalizer of a resource is put back; at zero it is put back now. An open record's was taken away. A closed one's may have been released by
+// a process that did not live to trim its entries: they are durable then, and the store says so within a moment, unless it is away.
+func (t *tracker) mayRestore(obj outbox.Object, now time.Time) (wait time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := t.byUID[obj.GetUID()]
@@ -124,7 +124,16 @@ func (t *tracker) stripped(obj outbox.Object, now time.Time) time.Duration {
 	if r.strippedAt.IsZero() {
 		r.strippedAt = now
 	}
-	return max(0, lingering-now.Sub(r.strippedAt))
+	if obj.GetOutbox().Closed {
+		wait = lingering - now.Sub(r.strippedAt)
+	}
+	if !r.restoredAt.IsZero() {
+		wait = max(wait, restoreEvery-now.Sub(r.restoredAt))
+	}
+	if wait <= 0 {
+		r.strippedAt, r.restoredAt = time.Time{}, now
+	}
+	return max(0, wait)
 }
 
 func (t *tracker) see(k *kindReconciler, obj outbox.Object, now time.Time) *tracked {

@@ -21,13 +21,27 @@ func putDeadLetters(ctx context.Context, tx bun.Tx, letters []models.DeadLetter)
 	slices.SortFunc(letters, func(a, b models.DeadLetter) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), bytes.Compare(a.EntryHash, b.EntryHash))
 	})
+	if len(letters) == 0 {
+		return nil
+	}
+	all := func(ctx context.Context, savepoint bun.Tx) error {
+		for _, d := range letters {
+			if err := putDeadLetter(ctx, savepoint, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := tx.RunInTx(ctx, nil, all); err == nil || classify(err) != ofData {
+		return err
+	}
 	for _, d := range letters {
 		err := tx.RunInTx(ctx, nil, func(ctx context.Context, savepoint bun.Tx) error { return putDeadLetter(ctx, savepoint, d) })
 		if err != nil && classify(err) == ofData {
 			err = putDeadLetter(ctx, tx, lastResort(d))
 		}
 		if err != nil {
-			return fmt.Errorf("write dead letter %s: %w", d.ID, err)
+			return err
 		}
 	}
 	return nil
@@ -39,7 +53,10 @@ func putDeadLetter(ctx context.Context, tx bun.Tx, d models.DeadLetter) error {
 		VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), nullif($8, ''), nullif($9, ''), nullif($10, ''), nullif($11, '')::uuid, $12, $13, now(), now(), 1)
 		ON CONFLICT (id, entry_hash) DO UPDATE SET last_attempt = now(), attempts = d.attempts + 1`,
 		d.ID, d.EntryHash, d.Kind, d.Entry, d.EntryBytes, d.Error, d.SQLState, d.SourceCluster, d.SourceNamespace, d.SourceName, d.SourceUID, d.Sequence, d.PreviousHash)
-	return err
+	if err != nil {
+		return fmt.Errorf("write dead letter %s: %w", d.ID, err)
+	}
+	return nil
 }
 
 // lastResort is a dead letter without a text that came from elsewhere: a database that takes no text of the entry takes bytes. It must not fail for the reason that the entry did.

@@ -55,9 +55,10 @@ WHERE NOT EXISTS (
 )
 AND NOT EXISTS (
 	SELECT FROM audit_dead_letter AS d
-	WHERE d.kind = CASE c.service WHEN 'AIAnalysis' THEN 'ai-decision' WHEN 'WorkflowExecution' THEN 'execution' ELSE 'notification' END
-	AND d.redriven_at IS NULL AND position('"remediation_id":' || to_json(c.remediation_id) IN d.entry) > 0
-	AND (d.source_cluster, d.source_namespace) IS NOT DISTINCT FROM (c.source_cluster, c.source_namespace)
+	WHERE d.redriven_at IS NULL
+	AND position(convert_to('"remediation_id":' || to_json(c.remediation_id), 'UTF8') IN coalesce(d.entry_bytes, convert_to(d.entry, 'UTF8'))) > 0
+	AND (d.kind = 'unknown' OR d.kind = CASE c.service WHEN 'AIAnalysis' THEN 'ai-decision' WHEN 'WorkflowExecution' THEN 'execution' ELSE 'notification' END
+		AND (d.source_cluster, d.source_namespace) IS NOT DISTINCT FROM (c.source_cluster, c.source_namespace))
 )
 ORDER BY source_uid, undecided, service`
 

@@ -75,6 +75,7 @@ func (v *verifier) lost(at Finding, from, to int64) {
 
 // recheck looks at the suspects again: first at the resource, then at the rows, since a resource goes only after its last row is there.
 func (v *verifier) recheck(ctx context.Context) error {
+	failed := 0
 	for _, s := range v.suspects {
 		if impossible(s.newest.Namespace, s.newest.Name) {
 			at := s.newest
@@ -83,13 +84,14 @@ func (v *verifier) recheck(ctx context.Context) error {
 			continue
 		}
 		now, err := v.live.Get(ctx, s.kind, s.newest.Namespace, s.newest.Name)
-		if err != nil { // what is behind it is looked at all the same
-			v.notCompared[fmt.Sprintf("%s %s/%s (%v)", s.kind, s.newest.Namespace, s.newest.Name, err)] = true
-			if ctx.Err() != nil {
+		if err != nil { // what is behind it is looked at all the same, unless nothing answers any more
+			if failed++; ctx.Err() != nil || failed > maxFailed {
 				return fmt.Errorf("read %s/%s again: %w", s.newest.Namespace, s.newest.Name, err)
 			}
+			v.notCompared[fmt.Sprintf("%s %s/%s (%v)", s.kind, s.newest.Namespace, s.newest.Name, err)] = true
 			continue
 		}
+		failed = 0
 		if now != nil && now.UID == s.newest.UID {
 			v.beyondHead(s, now)
 			continue
@@ -106,6 +108,9 @@ func (v *verifier) recheck(ctx context.Context) error {
 	}
 	return nil
 }
+
+// maxFailed is how many reads may fail one after the other before the check is given up.
+const maxFailed = 5
 
 // impossible reports whether a namespace or a name is none that Kubernetes takes: whoever writes rows may have put anything there.
 func impossible(namespace, name string) bool {

@@ -23,7 +23,7 @@ func (v *verifier) remediations(ctx context.Context) error {
 		return err
 	}
 	for _, r := range found {
-		if r.SourceCluster == v.options.Cluster && pending[pendingOf{kindOf[r.Service], r.SourceNamespace, r.RemediationID}] {
+		if (r.SourceCluster == v.options.Cluster || v.options.Cluster == "") && pending[pendingOf{kindOf[r.Service], r.SourceNamespace, r.RemediationID}] {
 			continue
 		}
 		at := Finding{Problem: Missing, Table: "orchestration_audit", ID: r.ID, Cluster: r.SourceCluster, Namespace: r.SourceNamespace, Name: r.SourceName, UID: r.SourceUID, Sequence: r.Sequence,

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -55,7 +56,7 @@ type letter struct {
 func letterOf(d models.DeadLetter) letter {
 	l := letter{
 		ID: d.ID, Hash: fmt.Sprintf("%x", d.EntryHash), Kind: d.Kind, Cluster: d.SourceCluster, Namespace: d.SourceNamespace, Name: d.SourceName, UID: d.SourceUID,
-		Sequence: d.Sequence, PreviousHash: hex.EncodeToString(d.PreviousHash), SQLState: d.SQLState, Error: d.Error, Attempts: d.Attempts, FirstAttempt: d.FirstAttempt.Time, LastAttempt: d.LastAttempt.Time, Entry: d.Entry,
+		Sequence: d.Sequence, PreviousHash: hex.EncodeToString(d.PreviousHash), SQLState: d.SQLState, Error: d.Error, Attempts: d.Attempts, FirstAttempt: d.FirstAttempt.Time, LastAttempt: d.LastAttempt.Time, Entry: storedText(d),
 	}
 	if d.RedrivenAt != nil {
 		l.RedrivenAt = &d.RedrivenAt.Time
@@ -241,4 +242,12 @@ func (f *redriveFlags) redrive(ctx context.Context, s *store.Store, d models.Dea
 		r.Result = "redriven"
 	}
 	return r, nil
+}
+
+// storedText is the entry as it was, where it is text; the bytes of another one are in the column entry_bytes.
+func storedText(d models.DeadLetter) string {
+	if text := d.Text(); utf8.Valid(text) {
+		return string(text)
+	}
+	return d.Entry
 }

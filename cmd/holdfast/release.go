@@ -33,7 +33,7 @@ func newReleaseCommand() *cobra.Command {
 synced to the disk; a resource that changes after that keeps its finalizer. 'holdfast import' brings the file into a database later.
 
 Only resources that are being deleted are released. A record that is still open loses its end: how it ended is written nowhere, and verify reports it as unfinished.
-It asks before it does anything. It needs list, get and patch on the resources.
+It asks before it does anything. It needs list, get, patch and delete on the resources.
 
 Exit status: 0 all were released, 1 some were not, 2 it could not be done.`,
 		Example: `  # What holds them, and what would be lost?

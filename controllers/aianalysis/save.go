@@ -25,7 +25,6 @@ const (
 	eventAutoApproved  = "AutoApproved"
 	eventExpired       = "ApprovalExpired"
 	eventCancelled     = "Cancelled"
-	eventRefused       = "RemediationRefused"
 )
 
 // save moves the analysis to a phase, with the entry that says so. note is for people: the Ready condition, and the Kubernetes Event.
@@ -64,7 +63,7 @@ func (r *Reconciler) refuse(ctx context.Context, s *scope, why string, err error
 		return ctrl.Result{}, err
 	}
 	lifecycle.RefuseRemediation(s.analysis, why)
-	return r.finish(ctx, s, v1alpha1.AnalysisFailed, eventRefused, why, why)
+	return r.finish(ctx, s, v1alpha1.AnalysisFailed, lifecycle.EventRefused, why, why)
 }
 
 // cancel ends an analysis that is cancelled or deleted, and stops its investigation.

@@ -45,6 +45,9 @@ func ForeignRemediation(ctx context.Context, cached, live client.Reader, obj out
 	return "", nil
 }
 
+// EventRefused is the event of the one entry of a resource that may not write into the trail that it names.
+const EventRefused = "RemediationRefused"
+
 // RefuseRemediation puts into the conditions that a resource may not write into the trail of the remediation that it names.
 func RefuseRemediation(obj outbox.ConditionedObject, why string) {
 	conditions := obj.GetConditions()

@@ -12,7 +12,7 @@ import (
 func (r *Reconciler) refuse(ctx context.Context, s *scope, why string) error {
 	lifecycle.RefuseRemediation(s.nr, why)
 	r.end(s, v1alpha1.NotificationFailed, v1alpha1.DeliveryFailed, why)
-	return r.save(ctx, s, "RemediationRefused")
+	return r.save(ctx, s, lifecycle.EventRefused)
 }
 
 // stop ends the record of a notification that was cancelled or deleted. What is under way is broken off; since the receiver may have it already, its outcome is

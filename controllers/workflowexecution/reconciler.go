@@ -114,7 +114,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	case why != "":
 		lifecycle.RefuseRemediation(wfe, why)
-		return lifecycle.Result(r.end(ctx, s, v1alpha1.WorkflowFailed, why))
+		return lifecycle.Result(r.endWith(ctx, s, v1alpha1.WorkflowFailed, lifecycle.EventRefused, why))
 	}
 	return lifecycle.Result(r.phase(ctx, s))
 }

@@ -39,8 +39,12 @@ func (r *Reconciler) record(ctx context.Context, s *scope, event, eventType, not
 	return ctrl.Result{}, nil
 }
 
-// end closes the record.
+// end closes the record. The event of its last entry is the phase.
 func (r *Reconciler) end(ctx context.Context, s *scope, phase v1alpha1.WorkflowPhase, reason string) (ctrl.Result, error) {
+	return r.endWith(ctx, s, phase, string(phase), reason)
+}
+
+func (r *Reconciler) endWith(ctx context.Context, s *scope, phase v1alpha1.WorkflowPhase, event, reason string) (ctrl.Result, error) {
 	reason = redact.Text(reason)
 	s.status.Phase = phase
 	s.status.CompletedTime = microtime.NewPointer(r.clock.Now())
@@ -53,11 +57,11 @@ func (r *Reconciler) end(ctx context.Context, s *scope, phase v1alpha1.WorkflowP
 		eventType = lifecycle.Warning
 	}
 	lifecycle.SetReady(s.wfe, string(phase), true, succeeded, reason)
-	change := &outbox.Change{Kind: outbox.KindExecution, Event: string(phase), Phase: string(phase), Record: recordOf(s.wfe), Final: true}
+	change := &outbox.Change{Kind: outbox.KindExecution, Event: event, Phase: string(phase), Record: recordOf(s.wfe), Final: true}
 	if err := s.draft.Save(ctx, change); err != nil {
 		return ctrl.Result{}, fmt.Errorf("record the end (%s): %w", phase, err)
 	}
-	lifecycle.Announce(r.recorder, s.wfe, eventType, string(phase), reason)
+	lifecycle.Announce(r.recorder, s.wfe, eventType, event, reason)
 	return ctrl.Result{}, nil
 }
 
