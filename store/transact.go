@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/uptrace/bun"
+)
+
+// settings of the transaction, and where it is. A cluster that is set to wait for its standbys to apply (remote_apply) keeps that: it is more than on.
+//
+// Where: the system identifier and the moment at which the server's process started. That moment is another one after each restart, on each standby and after
+// each restore in place, so no two servers that can take writes one after the other have the same. The timeline would add nothing, since a primary's does not change while its
+// process lives, and what pg_control_checkpoint says of it lags behind a promotion.
+const settings = `SELECT set_config('statement_timeout', ?, true),
+	CASE WHEN current_setting('synchronous_commit') <> 'remote_apply' THEN set_config('synchronous_commit', 'on', true) END,
+	(SELECT system_identifier FROM pg_control_system()) || '/' || extract(epoch FROM pg_postmaster_start_time()),
+	current_setting('transaction_read_only')::boolean`
+
+// transact runs one transaction that may write, and names the server that it was on. An error of the session's rather than of the statement's closes the pool's other
+// sessions too: they lead to the same server, which may be the wrong one by now, though its sockets live.
+func (s *Store) transact(ctx context.Context, fn func(context.Context, bun.Tx) error) (server string, err error) {
+	const attempts = 3 // sessions that ended while they were idle are as many as the pool had, and closed after the first
+	for range attempts {
+		began := false
+		server, err = s.transactOnce(ctx, func(ctx context.Context, tx bun.Tx) error {
+			began = true
+			return fn(ctx, tx)
+		})
+		if ofSession(err) {
+			s.pool.Reset()
+		}
+		if began || !errors.Is(err, driver.ErrBadConn) {
+			break
+		}
+	}
+	return server, err
+}
+
+func (s *Store) transactOnce(ctx context.Context, fn func(context.Context, bun.Tx) error) (server string, err error) {
+	session, err := s.db.Conn(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer session.Close()
+	err = session.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		if server, err = s.setUp(ctx, tx); err != nil {
+			return fmt.Errorf("set up the transaction: %w", err)
+		}
+		return fn(ctx, tx)
+	})
+	if err != nil {
+		return "", err
+	}
+	return server, session.Raw(replicated)
+}
+
+func (s *Store) setUp(ctx context.Context, tx bun.Tx) (server string, _ error) {
+	var timeout, commit sql.NullString
+	var readOnly bool
+	if err := tx.QueryRowContext(ctx, settings, fmt.Sprint(s.options.StatementTimeout.Milliseconds())).Scan(&timeout, &commit, &server, &readOnly); err != nil {
+		return "", err
+	}
+	if readOnly {
+		return "", &pgconn.PgError{Severity: "ERROR", Code: readOnlyState, Message: "the server is read-only"}
+	}
+	return server, nil
+}
+
+// ownRecord writes to the log (WAL) in a transaction whose outcome rests on what others wrote. COMMIT waits for standbys only up to the transaction's own records: without
+// one it is answered at once, though what it saw may be on this server alone, since a COMMIT whose wait is given up is visible all the same.
+func ownRecord(ctx context.Context, tx bun.Tx) error {
+	if _, err := tx.Tx.ExecContext(ctx, "SELECT pg_logical_emit_message(true, 'holdfast', ''::text)"); err != nil {
+		return fmt.Errorf("write to the log: %w", err)
+	}
+	return nil
+}
+
+// confirm waits until all that is visible now is as durable as a COMMIT of ours.
+func (s *Store) confirm(ctx context.Context) error {
+	_, err := s.transact(ctx, ownRecord)
+	return err
+}
+
+// Writable reports whether the database takes writes: nil, or why it does not. It writes nothing.
+func (s *Store) Writable(ctx context.Context) error {
+	_, err := s.transact(ctx, func(context.Context, bun.Tx) error { return nil })
+	if err != nil {
+		return fmt.Errorf("reach the store: %w", explain(err))
+	}
+	return nil
+}
+
+const (
+	readOnlyState = "25006"
+	// givenUp is where a session keeps that the wait of a COMMIT was given up.
+	givenUp = "holdfast: wait given up"
+)
+
+// noteGivenUp looks for the warning of a COMMIT whose wait for a standby somebody cancelled, as pg_cancel_backend does. The COMMIT succeeds all the same. The text is in the
+// server's language; the name of the C function is not.
+func noteGivenUp(c *pgconn.PgConn, n *pgconn.Notice) {
+	if n.Routine == "SyncRepWaitForLSN" {
+		c.CustomData()[givenUp] = n.Message
+	}
+}
+
+// replicated is nil unless the wait of the last COMMIT was given up.
+func replicated(session any) error {
+	said := session.(*stdlib.Conn).Conn().PgConn().CustomData()
+	message, found := said[givenUp]
+	if !found {
+		return nil
+	}
+	delete(said, givenUp)
+	return fmt.Errorf("the server committed without waiting for its standby: %v", message)
+}
+
+// ofSession reports whether an error says that the session is what is wrong: the next one, on a new connection, may be better off.
+func ofSession(err error) bool {
+	if code := sqlState(err); code != "" {
+		switch {
+		case code == readOnlyState,
+			strings.HasPrefix(code, "08"), strings.HasPrefix(code, "57P"), // the connection; a server that stops, starts, or has dropped the database
+			code == "26000", code == "42P05", code == "0A000", // prepared statements that are gone, somebody else's, or older than the tables
+			strings.HasPrefix(code, "XX"):
+			return true
+		}
+		return false
+	}
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)
+}
