@@ -12,10 +12,13 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/holdfast-dev/holdfast/internal/credential"
@@ -33,7 +36,7 @@ var ErrInvalid = errors.New("invalid database URL")
 
 // Parse reads a database URL, or libpq's "host=… dbname=…" form, without the blanks and newlines around it; what it leaves out comes from the PG* variables, the
 // service file and ~/.pgpass, as with libpq. It does not connect. Sessions are in UTC, and a connection that is not there within 5 seconds has failed, unless the URL says
-// otherwise. Errors wrap ErrInvalid.
+// otherwise. Where it names several hosts, sessions are with one that takes writes (target_session_attrs=read-write), unless it says otherwise. Errors wrap ErrInvalid.
 func Parse(url string) (*pgxpool.Config, error) {
 	text, err := credential.Trim(url)
 	if err != nil {
@@ -57,12 +60,20 @@ func Parse(url string) (*pgxpool.Config, error) {
 	if connection.ConnectTimeout == 0 {
 		connection.ConnectTimeout = connectTimeout
 	}
+	if severalHosts(connection) && !slices.Contains(given.names, "target_session_attrs") && os.Getenv("PGTARGETSESSIONATTRS") == "" && connection.ValidateConnect == nil {
+		connection.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
 	for name, value := range map[string]string{"application_name": "holdfast", "timezone": "UTC", "standard_conforming_strings": "on"} {
 		if _, given := connection.RuntimeParams[name]; !given {
 			connection.RuntimeParams[name] = value
 		}
 	}
 	return config, nil
+}
+
+// severalHosts reports whether there is more than one server to try. A fallback of the same one is without TLS.
+func severalHosts(c *pgx.ConnConfig) bool {
+	return slices.ContainsFunc(c.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.Host != c.Host || f.Port != c.Port })
 }
 
 func invalid(why string) error { return fmt.Errorf("%w (%s): %s; %s", ErrInvalid, from, why, form) }

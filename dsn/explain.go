@@ -21,6 +21,8 @@ func Explain(err error) error {
 	return err
 }
 
+const readOnly = "it is a standby, or default_transaction_read_only is on; name all hosts in the database URL with target_session_attrs=read-write, or an address that leads to the primary"
+
 // Advice is what to do about an error of connecting or logging in; "" of another one.
 func Advice(err error) string {
 	var refused *pgconn.PgError
@@ -32,8 +34,15 @@ func Advice(err error) string {
 			return "check the name in the database URL, or create the database and run `holdfast migrate up`"
 		case "53300":
 			return "the server has no connection left: raise max_connections or lower --database-pool-size"
+		case "25006":
+			return readOnly
+		case "57P01", "57P02", "57P03":
+			return "the server stops, starts or fails over"
 		}
 		return ""
+	}
+	if errors.Is(err, pgconn.ErrReadOnlyConnection) { // the driver's, of target_session_attrs
+		return readOnly
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {

@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -25,10 +26,12 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // kindReconciler drains the outboxes of one kind.
 type kindReconciler struct {
-	client    client.Client
-	tracker   *tracker
-	config    Config
-	recorder  events.EventRecorder
+	client   client.Client
+	tracker  *tracker
+	config   Config
+	recorder events.EventRecorder
+	// confirm asks the store whether what it acknowledged still counts; nil where it can only be believed.
+	confirm   func(context.Context) error
 	kind      string
 	newObject func() outbox.Object
 	queue     atomic.Pointer[queue]
@@ -61,6 +64,9 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 		}
 		return k.restore(ctx, obj.DeepCopyObject().(outbox.Object), plan.watermark)
 	}
+	if (plan.trim || plan.release) && !k.stillDurable(ctx, obj.GetUID(), plan.watermark) {
+		return ctrl.Result{RequeueAfter: recompute}, nil
+	}
 	if plan.trim || plan.release {
 		obj = obj.DeepCopyObject().(outbox.Object) // patches go on from what the one before left
 	}
@@ -88,6 +94,19 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 		plan.after = again
 	}
 	return ctrl.Result{RequeueAfter: plan.after}, nil
+}
+
+// stillDurable asks the store before a patch rests on a watermark: the database may have been replaced since, with nothing to write that would have shown it. What a watermark
+// does not cover is no longer in the resource.
+func (k *kindReconciler) stillDurable(ctx context.Context, uid types.UID, w outbox.Watermark) bool {
+	if k.confirm == nil || w.Sequence == 0 {
+		return true
+	}
+	if err := k.confirm(ctx); err != nil {
+		logf.FromContext(ctx).V(1).Info("Nothing is trimmed or released: the store does not confirm what it acknowledged", "reason", err.Error())
+		return false
+	}
+	return k.tracker.watermark(uid) == w
 }
 
 // plan is what is due for one resource.
