@@ -28,39 +28,46 @@ const settings = `SELECT set_config('statement_timeout', ?, true),
 // transact runs one transaction that may write, and names the server that it was on. An error of the session's rather than of the statement's closes the pool's other
 // sessions too: they lead to the same server, which may be the wrong one by now, though its sockets live.
 func (s *Store) transact(ctx context.Context, fn func(context.Context, bun.Tx) error) (server string, err error) {
-	const attempts = 3 // sessions that ended while they were idle are as many as the pool had, and closed after the first
-	for range attempts {
-		began := false
-		server, err = s.transactOnce(ctx, func(ctx context.Context, tx bun.Tx) error {
-			began = true
-			return fn(ctx, tx)
-		})
-		if ofSession(err) {
-			s.pool.Reset()
-		}
-		if began || !errors.Is(err, driver.ErrBadConn) {
-			break
-		}
+	server, stage, err := s.transactOnce(ctx, fn)
+	if !ofSession(err) {
+		return server, err
+	}
+	s.pool.Reset()
+	if stage == begun && ctx.Err() == nil { // nothing was done, and the next session is a new one
+		server, _, err = s.transactOnce(ctx, fn)
 	}
 	return server, err
 }
 
-func (s *Store) transactOnce(ctx context.Context, fn func(context.Context, bun.Tx) error) (server string, err error) {
+// stage is how far a transaction came.
+type stage int
+
+const (
+	connecting stage = iota
+	// begun: on a session of the pool, which may have ended while it was idle.
+	begun
+	// working: what it does may be done.
+	working
+)
+
+func (s *Store) transactOnce(ctx context.Context, fn func(context.Context, bun.Tx) error) (server string, at stage, err error) {
 	session, err := s.db.Conn(ctx)
 	if err != nil {
-		return "", err
+		return "", connecting, err
 	}
 	defer session.Close()
+	at = begun
 	err = session.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
 		if server, err = s.setUp(ctx, tx); err != nil {
 			return fmt.Errorf("set up the transaction: %w", err)
 		}
+		at = working
 		return fn(ctx, tx)
 	})
 	if err != nil {
-		return "", err
+		return "", at, err
 	}
-	return server, session.Raw(replicated)
+	return server, at, session.Raw(replicated)
 }
 
 func (s *Store) setUp(ctx context.Context, tx bun.Tx) (server string, _ error) {
