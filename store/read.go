@@ -24,13 +24,13 @@ type Stored struct {
 	SourceUID   string `bun:"source_uid"`
 	Sequence    int64  `bun:"sequence"`
 	HasSequence bool   `bun:"has_sequence"`
-	EntryHash []byte `bun:"entry_hash"`
-	Entry     string `bun:"entry"`
+	EntryHash   []byte `bun:"entry_hash"`
+	Entry       string `bun:"entry"`
 	// Columns is the row as a JSON object, column by column, for Compare. Empty for a dead letter.
 	Columns string `bun:"columns"`
 	// Kind, Error and Redriven are a dead letter's.
-	Kind       string          `bun:"kind"`
-	Error      string          `bun:"error"`
+	Kind  string `bun:"kind"`
+	Error string `bun:"error"`
 	// Redriven is whether the dead letter says that it became a row after all. When it did is not read: it can be any time that PostgreSQL knows.
 	Redriven bool `bun:"redriven"`
 }

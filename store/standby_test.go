@@ -14,11 +14,10 @@ import (
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
-// pair is a primary whose COMMITs wait for its standby, and a login that may do what a relay's may.
+// pair is a primary whose COMMITs wait for its standby, with a login may_write that may do what a relay's may.
 type pair struct {
 	*testing.T
 	primary, standby *localcluster.Postgres
-	writer           *url.URL
 }
 
 func newPair(t *testing.T) *pair {
