@@ -50,6 +50,13 @@ func (s *Store) Persist(ctx context.Context, items []relay.Item) ([]relay.Outcom
 
 // PersistIn is Persist, and names the server that has the batch by its system identifier and the moment at which it started. See relay.Identified.
 func (s *Store) PersistIn(ctx context.Context, items []relay.Item) ([]relay.Outcome, string, error) {
+	if len(items) == 0 {
+		server, err := s.ask(ctx)
+		if err != nil {
+			return nil, "", fmt.Errorf("ask the store: %w", explain(err))
+		}
+		return []relay.Outcome{}, server, nil
+	}
 	b, err := s.persist(ctx, items, func(context.Context, bun.Tx, []relay.Outcome) error { return nil })
 	if err != nil {
 		return nil, "", err

@@ -15,15 +15,14 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// settings of the transaction, and where it is. A cluster that is set to wait for its standbys to apply (remote_apply) keeps that: it is more than on.
-//
-// Where: the system identifier and the moment at which the server's process started. That moment is another one after each restart, on each standby and after
+// where is the server, and whether it is read-only. It is named by the system identifier and the moment at which the server's process started. That moment is another one after each restart, on each standby and after
 // each restore in place, so no two servers that can take writes one after the other have the same. The timeline would add nothing, since a primary's does not change while its
 // process lives, and what pg_control_checkpoint says of it lags behind a promotion.
+const where = `(SELECT system_identifier FROM pg_control_system()) || '/' || extract(epoch FROM pg_postmaster_start_time()), current_setting('transaction_read_only')::boolean`
+
+// settings of the transaction, and where it is. A cluster that is set to wait for its standbys to apply (remote_apply) keeps that: it is more than on.
 const settings = `SELECT set_config('statement_timeout', ?, true),
-	CASE WHEN current_setting('synchronous_commit') <> 'remote_apply' THEN set_config('synchronous_commit', 'on', true) END,
-	(SELECT system_identifier FROM pg_control_system()) || '/' || extract(epoch FROM pg_postmaster_start_time()),
-	current_setting('transaction_read_only')::boolean`
+	CASE WHEN current_setting('synchronous_commit') <> 'remote_apply' THEN set_config('synchronous_commit', 'on', true) END, ` + where
 
 // transact runs one transaction that may write, and names the server that it was on. An error of the session's rather than of the statement's closes the pool's other
 // sessions too: they lead to the same server, which may be the wrong one by now, though its sockets live.
@@ -76,10 +75,29 @@ func (s *Store) setUp(ctx context.Context, tx bun.Tx) (server string, _ error) {
 	if err := tx.QueryRowContext(ctx, settings, fmt.Sprint(s.options.StatementTimeout.Milliseconds())).Scan(&timeout, &commit, &server, &readOnly); err != nil {
 		return "", err
 	}
+	return server, takesWrites(readOnly)
+}
+
+func takesWrites(readOnly bool) error {
 	if readOnly {
-		return "", &pgconn.PgError{Severity: "ERROR", Code: readOnlyState, Message: "the server is read-only"}
+		return &pgconn.PgError{Severity: "ERROR", Code: readOnlyState, Message: "the server is read-only"}
 	}
-	return server, nil
+	return nil
+}
+
+// ask names the server, without a transaction. Its error is that of a server that takes no writes, too.
+func (s *Store) ask(ctx context.Context) (server string, err error) {
+	for range 2 { // the second time on a new session
+		var readOnly bool
+		if err = s.db.QueryRowContext(ctx, "SELECT "+where).Scan(&server, &readOnly); err == nil {
+			err = takesWrites(readOnly)
+		}
+		if !ofSession(err) || ctx.Err() != nil {
+			break
+		}
+		s.pool.Reset()
+	}
+	return server, err
 }
 
 // ownRecord writes to the log (WAL) in a transaction whose outcome rests on what others wrote. COMMIT waits for standbys only up to the transaction's own records: without
@@ -99,8 +117,7 @@ func (s *Store) confirm(ctx context.Context) error {
 
 // Writable reports whether the database takes writes: nil, or why it does not. It writes nothing.
 func (s *Store) Writable(ctx context.Context) error {
-	_, err := s.transact(ctx, func(context.Context, bun.Tx) error { return nil })
-	if err != nil {
+	if _, err := s.ask(ctx); err != nil {
 		return fmt.Errorf("reach the store: %w", explain(err))
 	}
 	return nil
