@@ -60,8 +60,8 @@ RUNS ?= 200
 STORE ?= both
 
 .PHONY: chaos
-chaos: ## Break things while it works, and ask an independent oracle what was lost: SEED=7 RUNS=200 STORE=database|api|shards|both|all (0: a seed from the time); writes chaos.json
-	$(GO) run ./test/chaos -seed $(SEED) -runs $(RUNS) -store $(STORE)
+chaos: ## Break things while it works, and ask an independent oracle what was lost: SEED=7 RUNS=200 STORE=database|api|shards|both|all FAULT=name (SEED=0: from the time; FAULT: only faults with this in their names); writes chaos.json
+	$(GO) run ./test/chaos -seed $(SEED) -runs $(RUNS) -store $(STORE) -fault "$(FAULT)"
 
 .PHONY: verify
 verify: $(CONTROLLER_GEN) ## Check that generated files are current, modules tidy and sources formatted; prints the difference

@@ -12,10 +12,13 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/holdfast-dev/holdfast/internal/credential"
@@ -33,8 +36,8 @@ var ErrInvalid = errors.New("invalid database URL")
 
 // Parse reads a database URL, or libpq's "host=… dbname=…" form, without the blanks and newlines around it; what it leaves out comes from the PG* variables, the
 // service file and ~/.pgpass, as with libpq, and is read again for each connection. It does not connect. Sessions are in UTC and speak UTF-8, a database of another encoding
-// is refused when it is connected to (ErrEncoding), and a connection that is not there within 5 seconds has failed, unless the URL says
-// otherwise. Errors wrap ErrInvalid.
+// is refused when it is connected to (ErrEncoding), and a connection that is not there within 5 seconds has failed, unless the URL says otherwise. Where it names several
+// hosts, sessions are with one that takes writes (target_session_attrs=read-write), unless it says otherwise. Errors wrap ErrInvalid.
 func Parse(url string) (*pgxpool.Config, error) {
 	text, err := credential.Trim(url)
 	if err != nil {
@@ -58,10 +61,18 @@ func Parse(url string) (*pgxpool.Config, error) {
 	if connection.ConnectTimeout == 0 {
 		connection.ConnectTimeout = connectTimeout
 	}
+	if severalHosts(connection) && !slices.Contains(given.names, "target_session_attrs") && os.Getenv("PGTARGETSESSIONATTRS") == "" && connection.ValidateConnect == nil {
+		connection.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	}
 	if err := prepare(config, text, given); err != nil {
 		return nil, err
 	}
 	return config, nil
+}
+
+// severalHosts reports whether there is more than one server to try. A fallback of the same one is without TLS.
+func severalHosts(c *pgx.ConnConfig) bool {
+	return slices.ContainsFunc(c.Fallbacks, func(f *pgconn.FallbackConfig) bool { return f.Host != c.Host || f.Port != c.Port })
 }
 
 func invalid(why string) error { return fmt.Errorf("%w (%s): %s; %s", ErrInvalid, from, why, form) }

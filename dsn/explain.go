@@ -21,6 +21,8 @@ func Explain(err error) error {
 	return err
 }
 
+const readOnly = "it is a standby, or default_transaction_read_only is on; name all hosts in the database URL with target_session_attrs=read-write, or an address that leads to the primary"
+
 // Advice is what to do about an error of connecting or logging in; "" of another one.
 func Advice(err error) string {
 	var refused *pgconn.PgError
@@ -34,8 +36,15 @@ func Advice(err error) string {
 			return "the server has no connection left: raise max_connections or lower --database-pool-size"
 		case "42P05", "26000":
 			return "a pooler between here and the server shares connections that have prepared statements: add default_query_exec_mode=cache_describe to the database URL, or let the pooler keep them (PgBouncer 1.21: max_prepared_statements)"
+		case "25006":
+			return readOnly
+		case "57P01", "57P02", "57P03":
+			return "the server stops, starts or fails over"
 		}
 		return ""
+	}
+	if errors.Is(err, pgconn.ErrReadOnlyConnection) { // the driver's, of target_session_attrs
+		return readOnly
 	}
 	var dns *net.DNSError
 	if errors.As(err, &dns) {

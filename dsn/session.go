@@ -37,16 +37,7 @@ func prepare(config *pgxpool.Config, text string, given settings) error {
 	case pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec:
 		return invalid("default_query_exec_mode is one that can't send arrays; expected cache_statement, cache_describe or describe_exec (behind a pooler in transaction mode: cache_describe)")
 	}
-	validate := connection.ValidateConnect
-	connection.ValidateConnect = func(ctx context.Context, c *pgconn.PgConn) error {
-		if err := checkEncoding(c); err != nil {
-			return err
-		}
-		if validate != nil {
-			return validate(ctx, c)
-		}
-		return nil
-	}
+	connection.AfterConnect = func(_ context.Context, c *pgconn.PgConn) error { return checkEncoding(c) }
 	if !given.login {
 		config.BeforeConnect = func(_ context.Context, c *pgx.ConnConfig) error { return renewPassword(c, text) }
 	}

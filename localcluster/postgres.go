@@ -127,6 +127,22 @@ func (p *Postgres) initialize(ctx context.Context) error {
 		return fmt.Errorf("write the superuser's password: %w", err)
 	}
 	defer os.Remove(secret)
+	if err := p.makeDataFolder(); err != nil {
+		return err
+	}
+	if err := p.give(secret); err != nil {
+		return err
+	}
+	initdb, err := p.run("initdb", "--pgdata="+p.data(), "--username="+superuser, "--pwfile="+secret,
+		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync")
+	if err != nil {
+		return err
+	}
+	return initdb.finish(ctx)
+}
+
+// makeDataFolder makes the folder of the data, empty, of the server's user.
+func (p *Postgres) makeDataFolder() error {
 	if err := os.Mkdir(p.data(), 0o700); err != nil {
 		return fmt.Errorf("make the data folder: %w", err)
 	}
@@ -134,24 +150,17 @@ func (p *Postgres) initialize(ctx context.Context) error {
 		if err := os.Chmod(p.home.path, 0o755); err != nil { // MkdirTemp closes it to others
 			return fmt.Errorf("open the folder of the data: %w", err)
 		}
-		for _, path := range []string{secret, p.data()} {
-			if err := os.Chown(path, int(p.as.Uid), int(p.as.Gid)); err != nil {
-				return fmt.Errorf("give %s to the server's user: %w", path, err)
-			}
-		}
 	}
-	initdb, err := p.run("initdb", "--pgdata="+p.data(), "--username="+superuser, "--pwfile="+secret,
-		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync")
-	if err != nil {
-		return err
+	return p.give(p.data())
+}
+
+// give makes a file or a folder the server's user's.
+func (p *Postgres) give(path string) error {
+	if p.as == nil {
+		return nil
 	}
-	select {
-	case <-initdb.exited:
-	case <-ctx.Done():
-		return errors.Join(fmt.Errorf("initdb was given up: %w", ctx.Err()), initdb.stop(syscall.SIGTERM, killTimeout))
-	}
-	if initdb.err != nil {
-		return initdb.failure(fmt.Sprintf("failed (%v)", initdb.err), nil)
+	if err := os.Chown(path, int(p.as.Uid), int(p.as.Gid)); err != nil {
+		return fmt.Errorf("give %s to the server's user: %w", path, err)
 	}
 	return nil
 }

@@ -100,6 +100,19 @@ func (p *process) alive() bool {
 	}
 }
 
+// finish waits for a child that ends by itself, and returns how it failed. It ends the child with ctx.
+func (p *process) finish(ctx context.Context) error {
+	select {
+	case <-p.exited:
+	case <-ctx.Done():
+		return errors.Join(fmt.Errorf("%s was given up: %w", p.name, ctx.Err()), p.stop(syscall.SIGTERM, killTimeout))
+	}
+	if p.err != nil {
+		return p.failure(fmt.Sprintf("failed (%v)", p.err), nil)
+	}
+	return nil
+}
+
 // stop sends the signal and, when the child is still there after the grace, SIGKILL. It returns when the child is reaped.
 func (p *process) stop(signal syscall.Signal, grace time.Duration) error {
 	if p == nil || !p.alive() {

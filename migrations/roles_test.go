@@ -76,6 +76,7 @@ func TestTheWriterMayDoNoMoreThanItNeeds(t *testing.T) {
 		insertOne + " ON CONFLICT DO NOTHING RETURNING id", insertDead,
 		"SELECT id, entry_hash FROM notification_audit", "SELECT * FROM audit_dead_letter", "SELECT * FROM holdfast_migrations",
 		"UPDATE audit_dead_letter SET last_attempt = now(), attempts = 2, redriven_at = now()",
+		"SELECT pg_logical_emit_message(true, 'holdfast', ''::text)", "SELECT system_identifier, pg_postmaster_start_time() FROM pg_control_system()",
 	} {
 		execute(t, writer, allowed)
 	}

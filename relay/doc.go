@@ -2,8 +2,8 @@
 //
 // # Model
 //
-// One reconciler a kind, over the informer that the kind's controller has anyway, and one flusher for all. The reconciler is level-triggered and never waits
-// for the store: it hands the entries above the watermark to the flusher, trims what is durable when a trim is due, and releases the
+// One reconciler a kind, over the informer that the kind's controller has anyway, and one flusher for all. The reconciler is level-triggered and waits
+// for the store only to confirm a watermark before a patch rests on it: it hands the entries above the watermark to the flusher, trims what is durable when a trim is due, and releases the
 // finalizer when the record is closed and drained. The flusher commits in groups: with nothing under way a flush starts at once, and
 // what arrives meanwhile shares the next one.
 //
@@ -28,6 +28,9 @@
 // A store may come back older than it was (a restored backup, a failover). When an outage begins the relay forgets its watermarks, so that nothing is let go meanwhile and
 // what still stands in the resources is sent again, whole; the first flight afterwards counts only for what it carried whole. With the first entry of each resource it asks whether the
 // store has the one before; where it has not, it says so. A restored etcd shows as entries whose places are taken: dead letters, a counter and an Event; nothing is overwritten.
+//
+// A store that is Identified says which database it has. It is asked before each trim and release, and every second while resources hold entries that are durable; another database is an
+// outage, of which nobody had to notice anything. Between two answers controllers believe a watermark for three seconds.
 //
 // While more than a batch waits, as after an outage, trims and releases wait too, for half a minute at most.
 //

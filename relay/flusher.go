@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -22,6 +23,11 @@ type flusher struct {
 	config   Config
 	breaker  *breaker
 	recorder events.EventRecorder
+	// asking is held by who asks the store which database it has.
+	asking sync.Mutex
+	// refused is how the last question failed, which was asked at refusedAt.
+	refused   error
+	refusedAt time.Time
 }
 
 func newFlusher(s Store, t *tracker, c Config, recorder events.EventRecorder) *flusher {
@@ -34,11 +40,15 @@ func (f *flusher) Start(ctx context.Context) error {
 	unregister := collect(f.tracker)
 	defer unregister()
 	for ctx.Err() == nil {
+		idle := f.config.Clock.NewTimer(askEvery)
 		select {
 		case <-ctx.Done():
 		case <-f.tracker.wake:
 			f.flushAll(ctx)
+		case <-idle.C():
+			f.lookAfter(ctx)
 		}
+		idle.Stop()
 	}
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), f.config.DrainTimeout)
 	defer cancel()
@@ -87,7 +97,7 @@ func (f *flusher) wait(ctx context.Context, delay time.Duration) {
 func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	flight := f.tracker.take()
 	if len(flight.items) == 0 {
-		if f.breaker.reset() { // another relay took what we could not, or it is gone: there is nothing to probe with
+		if _, ok := f.store.(Identified); !ok && f.breaker.reset() { // another relay took what we could not, or it is gone: there is nothing to probe with
 			logf.FromContext(ctx).Info("Nothing waits for the audit store any more; whether it takes entries again shows with the next one")
 		}
 		return 0, nil
@@ -95,7 +105,7 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	start := f.config.Clock.Now()
 	persist, cancel := context.WithTimeout(ctx, f.config.FlushTimeout)
 	defer cancel()
-	outcomes, err := f.store.Persist(persist, flight.items)
+	outcomes, moved, err := f.persist(persist, flight.items)
 	if err == nil {
 		err = complete(outcomes, len(flight.items))
 	}
@@ -109,6 +119,10 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	flushSeconds.WithLabelValues("ok").Observe(took.Seconds())
 	batchRows.Observe(float64(len(flight.items)))
 	settle := f.tracker.settle
+	if moved {
+		f.tellMoved(ctx)
+		settle = f.tracker.settleInDoubt
+	}
 	if f.breaker.reset() {
 		f.announce(ctx, corev1.EventTypeNormal, "StoreReachable", "The audit store takes entries again; draining everything that is pending.")
 		settle = f.tracker.settleInDoubt
@@ -147,9 +161,9 @@ func (f *flusher) report(ctx context.Context, err error) time.Duration {
 	}
 	log := logf.FromContext(ctx)
 	if schema {
-		log.Error(err, "The audit store refuses everything; entries stay in their resources until it is mended")
+		log.Error(err, "The audit store refuses everything; entries stay in their resources until it is fixed")
 	} else {
-		log.Error(err, "The audit store cannot be reached; entries stay in their resources until it is back", "retryIn", delay.String())
+		log.Error(err, "The audit store takes no entries; they stay in their resources until it does", "retryIn", delay.String())
 	}
 	if first {
 		f.announce(ctx, corev1.EventTypeWarning, "StoreUnavailable", "The audit store takes no entries; they stay in their resources: "+err.Error())

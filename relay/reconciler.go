@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -25,10 +26,12 @@ type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
 
 // kindReconciler drains the outboxes of one kind.
 type kindReconciler struct {
-	client    client.Client
-	tracker   *tracker
-	config    Config
-	recorder  events.EventRecorder
+	client   client.Client
+	tracker  *tracker
+	config   Config
+	recorder events.EventRecorder
+	// confirm asks the store whether what it acknowledged still counts; nil where it can only be believed.
+	confirm   func(context.Context) error
 	kind      string
 	newObject func() outbox.Object
 	queue     atomic.Pointer[queue]
@@ -62,32 +65,51 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 		return k.restore(ctx, obj.DeepCopyObject().(outbox.Object), plan.watermark)
 	}
 	if plan.trim || plan.release {
-		obj = obj.DeepCopyObject().(outbox.Object) // patches go on from what the one before left
-	}
-	var refused error // a trim that somebody refuses holds no release up, nor the other way round
-	if plan.release {
-		again, err := k.patch(ctx, obj, "release", plan.watermark)
-		switch {
-		case err != nil:
-			refused = err
-		case again:
-			return ctrl.Result{RequeueAfter: recompute}, nil
+		if again, err := k.acknowledge(ctx, obj, plan); again || err != nil {
+			return ctrl.Result{RequeueAfter: recompute}, err // with an error the queue's backoff counts instead
 		}
-	}
-	if plan.trim {
-		again, err := k.patch(ctx, obj, "trim", plan.watermark)
-		if again && refused == nil {
-			return ctrl.Result{RequeueAfter: recompute}, nil
-		}
-		refused = errors.Join(refused, err)
-	}
-	if refused != nil {
-		return ctrl.Result{}, refused
 	}
 	if again := k.tracker.askAgain(obj.GetUID()); again > 0 && (plan.after == 0 || again < plan.after) {
 		plan.after = again
 	}
 	return ctrl.Result{RequeueAfter: plan.after}, nil
+}
+
+// acknowledge releases and trims, once the store has confirmed what that rests on. again is true when what is due must be worked out anew, a moment later. A trim that somebody refuses
+// holds no release up, nor the other way round.
+func (k *kindReconciler) acknowledge(ctx context.Context, obj outbox.Object, p plan) (again bool, _ error) {
+	if !k.stillDurable(ctx, obj.GetUID(), p.watermark) {
+		return true, nil
+	}
+	obj = obj.DeepCopyObject().(outbox.Object) // patches go on from what the one before left
+	var refused error
+	if p.release {
+		again, refused = k.patch(ctx, obj, "release", p.watermark)
+		if again {
+			return true, nil
+		}
+	}
+	if p.trim {
+		again, err := k.patch(ctx, obj, "trim", p.watermark)
+		if again && refused == nil {
+			return true, nil
+		}
+		refused = errors.Join(refused, err)
+	}
+	return false, refused
+}
+
+// stillDurable asks the store before a patch rests on a watermark: the database may have been replaced since, with nothing to write that would have shown it. What a watermark
+// does not cover is no longer in the resource.
+func (k *kindReconciler) stillDurable(ctx context.Context, uid types.UID, w outbox.Watermark) bool {
+	if k.confirm == nil || w.Sequence == 0 {
+		return true
+	}
+	if err := k.confirm(ctx); err != nil {
+		logf.FromContext(ctx).V(1).Info("Nothing is trimmed or released: the store does not confirm what it acknowledged", "reason", err.Error())
+		return false
+	}
+	return k.tracker.watermark(uid) == w
 }
 
 // plan is what is due for one resource.

@@ -60,6 +60,7 @@ func (r *Relay) addKind(mgr ctrl.Manager, prototype outbox.Object) error {
 		client:   mgr.GetClient(),
 		tracker:  r.tracker,
 		config:   r.config,
+		confirm:  r.flusher.confirm,
 		recorder: mgr.GetEventRecorder(recorderName),
 		kind:     gvk.Kind,
 		newObject: func() outbox.Object {
@@ -86,8 +87,9 @@ func (r *Relay) addKind(mgr ctrl.Manager, prototype outbox.Object) error {
 	return nil
 }
 
-// Watermark tells how far the store holds a resource's entries, as far as this process knows.
-func (r *Relay) Watermark(uid types.UID) outbox.Watermark { return r.tracker.watermark(uid) }
+// Watermark tells how far the store holds a resource's entries, as far as this process knows: nothing, unless the store (Identified) confirmed it a moment ago.
+func (r *Relay) Watermark(uid types.UID) outbox.Watermark { return r.tracker.acknowledged(uid) }
 
-// Healthy returns nil while the store takes entries, and the reason why it does not otherwise. It answers from memory.
+// Healthy returns nil while the store takes entries, and the reason why it does not otherwise. It answers from memory: what the last batch met, or, of a store that is Identified, the
+// last question, which is asked every second while resources hold entries that the store acknowledged, and while it is away.
 func (r *Relay) Healthy() error { return r.flusher.breaker.reason() }

@@ -22,6 +22,14 @@ type Store interface {
 	Persist(ctx context.Context, batch []Item) ([]Outcome, error)
 }
 
+// Identified is what a Store may be, too, where another database can take the place of the one behind it: a standby that was promoted, a backup. A relay believes what it knows
+// of such a store only while the database is the same, and asks before it acts on it.
+type Identified interface {
+	// PersistIn is Persist, and names the database that has the batch. The name is opaque, the same as long as the database cannot have lost anything that it acknowledged, and
+	// "" where the store cannot tell. An empty batch only asks: a nil error means that the database takes writes.
+	PersistIn(ctx context.Context, batch []Item) (outcomes []Outcome, database string, err error)
+}
+
 // ErrSchema says that the store refuses everything, not one bad entry: missing tables, another schema version, missing rights.
 var ErrSchema = errors.New("the store's schema does not fit")
 

@@ -37,6 +37,9 @@ type tracker struct {
 	// onHold are resources whose reconciles wait for the backlog, since holdingSince.
 	onHold       []*tracked
 	holdingSince time.Time
+	// database is the one that acknowledged the watermarks, and asked when it was last asked for; "" where the store does not tell. See believe.
+	database string
+	asked    time.Time
 }
 
 // tracked is what the relay knows of one resource.
@@ -46,6 +49,8 @@ type tracked struct {
 	watermark outbox.Watermark
 	// pending are the entries above the watermark in the newest version that was seen.
 	pending []outbox.Entry
+	// covered counts the entries in that version that the watermark covers.
+	covered int
 	// whole is true while pending is all that stood in that version: no watermark was subtracted.
 	whole bool
 	dirty bool
@@ -148,6 +153,10 @@ func (t *tracker) see(k *kindReconciler, obj outbox.Object, now time.Time) *trac
 		t.departed -= len(r.pending)
 	}
 	r.pending, r.whole = o.Above(r.watermark), r.watermark.Sequence == 0
+	r.covered = 0
+	if o != nil {
+		r.covered = len(o.Entries) - len(r.pending)
+	}
 	r.prompt = o != nil && (o.Closed || t.config.Limits.AboveSoft(o.Entries))
 	r.deleting = obj.GetDeletionTimestamp() != nil && controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
 	if n := len(r.sendable(now)); n > 0 && r.pending[n-1].Sequence > r.flying {
@@ -192,6 +201,9 @@ func (t *tracker) depart(ctx context.Context, k *kindReconciler, obj outbox.Obje
 		return
 	}
 	now := t.config.Clock.Now()
+	if r := t.byUID[obj.GetUID()]; r != nil && t.outdated() { // nobody will ask for it again, and what was acknowledged may be lost
+		r.watermark, r.asked = outbox.Watermark{}, false
+	}
 	r := t.see(k, obj, now)
 	r.deleting = false
 	n := len(r.pending)
@@ -350,7 +362,7 @@ func (t *tracker) doubt() {
 
 // forget forgets what the store is said to hold of a resource, and has it offered anew, whole.
 func (t *tracker) forget(r *tracked) {
-	r.asked, r.held = false, ""
+	r.asked, r.held, r.covered = false, "", 0
 	if !r.departed {
 		r.watermark = outbox.Watermark{}
 		r.trigger(0)
@@ -437,6 +449,7 @@ func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark, now tim
 	if w.Sequence > 0 {
 		r.watermark, r.whole = w, false
 		r.pending = (&outbox.Outbox{Entries: r.pending}).Above(w)
+		r.covered += before - len(r.pending)
 	}
 	if len(r.sendable(now)) > 0 {
 		t.queue(uid, r)

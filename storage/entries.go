@@ -19,41 +19,42 @@ import (
 // has a backoff of its own, so the callers' rate is not for it; the gates are.
 func (s *Server) relayed(x *exchange, r *http.Request) {
 	x.Header().Set("Cache-Control", "no-store")
-	outcomes, refused := s.takeEntries(x, r)
+	answer, refused := s.takeEntries(x, r)
 	if refused != nil {
 		refused.write(x)
 		return
 	}
-	writeJSON(x, http.StatusOK, "application/json", client.Outcomes{Outcomes: outcomes})
+	writeJSON(x, http.StatusOK, "application/json", answer)
 }
 
-func (s *Server) takeEntries(x *exchange, r *http.Request) ([]relay.Outcome, *Problem) {
+func (s *Server) takeEntries(x *exchange, r *http.Request) (answer client.Outcomes, refused *Problem) {
 	call, refused := s.admit(x, r, mayRelay)
 	if refused != nil {
-		return nil, refused
+		return answer, refused
 	}
 	defer call.done()
 	b := &entryBatch{}
 	if refused := s.decode(r, func() *Problem { return b.read(call.body, s.config.Limits.Entries) }); refused != nil {
-		return nil, refused
+		return answer, refused
 	}
 	x.records = len(b.items)
 	var outcomes []relay.Outcome
 	refused, err := s.write(r, func(ctx context.Context) (err error) {
-		outcomes, err = s.config.Store.ForCluster(b.cluster).Persist(ctx, b.items)
+		outcomes, answer.Database, err = s.config.Store.ForCluster(b.cluster).PersistIn(ctx, b.items)
 		return err
 	})
 	if refused != nil {
-		return nil, refused
+		return answer, refused
 	}
 	if err != nil {
-		return nil, s.away(err, len(b.items))
+		return answer, s.away(err, len(b.items))
 	}
 	for i, o := range outcomes {
 		word, _ := o.Result.MarshalText() // the store makes no others
 		s.metrics.rows.WithLabelValues(models.NewRow(b.items[i].Entry.Kind).Table(), string(word)).Inc()
 	}
-	return b.inOrder(outcomes), nil
+	answer.Outcomes = b.inOrder(outcomes)
+	return answer, nil
 }
 
 func mayRelay(c Caller) *Problem {

@@ -44,7 +44,7 @@ func entriesOperation(l Limits) *huma.Operation {
 		"askPrevious": {Type: huma.TypeBoolean, Description: "Ask whether the entry before has a row or a dead letter, for the first entry of a resource that a relay sends."}})
 	body := object([]string{"entries"}, map[string]*huma.Schema{
 		"cluster": {Type: huma.TypeString, MaxLength: new(mostCluster), Description: "The cluster's name (source_cluster)."},
-		"entries": {Type: huma.TypeArray, Items: sent, MaxItems: new(l.Entries), Description: "The entries. None is allowed too: it tells whether the caller may send some."},
+		"entries": {Type: huma.TypeArray, Items: sent, MaxItems: new(l.Entries), Description: "The entries. None is allowed too: the answer says whether the caller may send some, whether the database takes writes, and which database it is."},
 	})
 	outcome := object([]string{"result"}, map[string]*huma.Schema{
 		"result": {Type: huma.TypeString, Enum: []any{"stored", "present", "dead-lettered", "conflicting", "held"},
@@ -52,7 +52,8 @@ func entriesOperation(l Limits) *huma.Operation {
 		"error": text("Why it became a dead letter."), "sqlstate": text("The database's code for that."),
 		"previousMissing": {Type: huma.TypeBoolean, Description: "It was asked, and the entry before has neither: the database has lost it, as after a restore."},
 	})
-	answered := object([]string{"outcomes"}, map[string]*huma.Schema{"outcomes": {Type: huma.TypeArray, Items: outcome, Description: "What became of each entry, in their order."}})
+	answered := object([]string{"outcomes"}, map[string]*huma.Schema{"outcomes": {Type: huma.TypeArray, Items: outcome, Description: "What became of each entry, in their order."},
+		"database": text("Names the database that has them; opaque. It is another one after a failover, a restore or a restart: what was acknowledged before may be lost then.")})
 	responses := map[string]*huma.Response{"200": answer("Committed. Each entry's outcome is told.", "application/json", answered, "")}
 	for _, r := range refusals {
 		if r.status != http.StatusConflict && r.status != http.StatusTooManyRequests { // conflicts are outcomes, and relays are not paced

@@ -201,9 +201,37 @@ func TestWhatIsNoBatch(t *testing.T) {
 		body, err := json.Marshal(at(x, "value"))
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 		answer := s.do(http.MethodPost, entries, "relayer", strings.NewReader(string(body)))
-		NewWithT(t).Expect(answer.body).To(MatchJSON(`{"outcomes":[{"result":"stored"}]}`))
+		var said client.Outcomes
+		NewWithT(t).Expect(json.Unmarshal([]byte(answer.body), &said)).To(Succeed())
+		NewWithT(t).Expect(said).To(Equal(client.Outcomes{Outcomes: []relay.Outcome{{Result: relay.Stored}}, Database: databaseOf(t, s.store)}))
 		contract.documented(http.MethodPost, entries, answer)
 	}
+}
+
+// databaseOf is what the store calls its database.
+func databaseOf(t *testing.T, s *store.Store) string {
+	t.Helper()
+	_, name, err := s.PersistIn(t.Context(), nil)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	NewWithT(t).Expect(name).NotTo(BeEmpty())
+	return name
+}
+
+// A relay that drains over REST learns as much of the database as one that has it, with a batch and without; and that it takes no rows.
+func TestARelayLearnsWhichDatabaseTheServiceHas(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t)
+	over := s.caller(t, "relayer").Store("east")
+	for _, batch := range [][]relay.Item{nil, chain(t, outbox.KindNotification, 2, map[string]any{"remediation_id": "r", "notification_requested_at": "2026-11-23T04:05:06Z"})} {
+		slices.SortFunc(batch, relay.ByID)
+		outcomes, database, err := over.PersistIn(t.Context(), batch)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(outcomes).To(HaveLen(len(batch)))
+		g.Expect(database).To(Equal(databaseOf(t, s.store)))
+	}
+	s.turnReadOnly("on")
+	g.Eventually(func() error { _, _, err := over.PersistIn(t.Context(), nil); return err }, patience).Should(MatchError(ContainSubstring("503")))
+	s.turnReadOnly("off")
 }
 
 // A relay is one caller that writes all day: it has the gates, and not the rate of those who post.

@@ -13,6 +13,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	. "github.com/onsi/gomega"
 
 	"github.com/holdfast-dev/holdfast/migrations"
@@ -232,3 +233,30 @@ func TestAPanicIsOneFailedRequest(t *testing.T) {
 type panicking struct{}
 
 func (panicking) Authorize(context.Context, string) (Caller, error) { panic("unthinkable") }
+
+// A database that answers, and takes no rows, is not ready.
+func TestAReadOnlyDatabaseIsNotReady(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t)
+	status := func() int { return s.do(http.MethodGet, "/readyz", "", nil).status }
+	g.Expect(status()).To(Equal(http.StatusOK))
+	s.turnReadOnly("on")
+	g.Eventually(status, patience).Should(Equal(http.StatusServiceUnavailable))
+	s.turnReadOnly("off")
+	g.Eventually(status, patience).Should(Equal(http.StatusOK))
+}
+
+// turnReadOnly makes the database read-only, or not, and ends the sessions that are not.
+func (s *service) turnReadOnly(value string) {
+	s.t.Helper()
+	g := NewWithT(s.t)
+	var name string
+	g.Expect(s.store.DB().QueryRowContext(s.t.Context(), "SELECT current_database()").Scan(&name)).To(Succeed())
+	admin, err := pgx.Connect(s.t.Context(), postgres.URL())
+	g.Expect(err).NotTo(HaveOccurred())
+	defer admin.Close(s.t.Context())
+	_, err = admin.Exec(s.t.Context(), "ALTER DATABASE "+name+" SET default_transaction_read_only = "+value)
+	g.Expect(err).NotTo(HaveOccurred())
+	_, err = admin.Exec(s.t.Context(), "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1", name)
+	g.Expect(err).NotTo(HaveOccurred())
+}

@@ -37,7 +37,7 @@ type Config struct {
 	// ProtectMetrics asks who reads the metrics; nil lets everybody.
 	ProtectMetrics func(logr.Logger, http.Handler) http.Handler
 
-	// Check says whether the database can take rows; by default whether it answers.
+	// Check says whether the database can take rows; by default whether it answers and takes writes.
 	Check func(context.Context) error
 	Log   logr.Logger
 }
@@ -76,7 +76,7 @@ func New(c Config) (*Server, error) {
 		return nil, fmt.Errorf("storage: %w", err)
 	}
 	if c.Check == nil {
-		c.Check = c.Store.Ping
+		c.Check = c.Store.Writable
 	}
 	if c.Log.GetSink() == nil {
 		c.Log = logr.Discard()

@@ -115,7 +115,7 @@ func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (
 	if reason != "" {
 		return relay.Outcome{Result: relay.DeadLettered, Error: reason}, nil
 	}
-	outcomes, err := s.ForCluster(d.SourceCluster).persist(ctx, []relay.Item{item}, func(ctx context.Context, tx bun.Tx, outcomes []relay.Outcome) error {
+	b, err := s.ForCluster(d.SourceCluster).persist(ctx, []relay.Item{item}, func(ctx context.Context, tx bun.Tx, outcomes []relay.Outcome) error {
 		if dryRun {
 			return errRollback
 		}
@@ -129,10 +129,11 @@ func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (
 	if err != nil {
 		return relay.Outcome{}, fmt.Errorf("redrive dead letter %s: %w", d.ID, err)
 	}
-	if outcomes[0].Result == relay.Held {
-		outcomes[0].Error = fmt.Sprintf("its schema version is %d, this release knows %d; redrive it with a newer one", item.Entry.SchemaVersion, outbox.SchemaVersion)
+	outcome := b.outcomes[0]
+	if outcome.Result == relay.Held {
+		outcome.Error = fmt.Sprintf("its schema version is %d, this release knows %d; redrive it with a newer one", item.Entry.SchemaVersion, outbox.SchemaVersion)
 	}
-	return outcomes[0], nil
+	return outcome, nil
 }
 
 // Unfit says why a dead letter can never become a row, whatever is mended; nothing if it may.

@@ -16,6 +16,9 @@
 // savepoints and halves the batch until the bad rows stand alone; they become dead letters, the others rows. If every row of a table is refused, a row that is
 // known to be good is tried (and rolled back): when that fails too, it is not the entries but the table, and nothing is dead-lettered.
 //
+// An outcome that rests on what another transaction wrote is acknowledged only after a COMMIT that waited for standbys as ours do: see ownRecord. Errors of the session close the pool's other
+// sessions too: see transact.
+//
 // Deadlocks and serialization failures (class 40) start over at once, a few times. Errors that need a person wrap relay.ErrSchema and say what to run. All other
 // errors are transient: the relay sends the same entries again, and those whose COMMIT was done after all come back as Present.
 package store

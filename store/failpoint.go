@@ -36,7 +36,7 @@ func (boundaries) TraceQueryEnd(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQue
 	}
 }
 
-var leading = regexp.MustCompile(`^(insert into \S+|update \S+|select set_config|select .*?\bfrom [a-z_."]+|select|begin|commit|rollback to savepoint|rollback|savepoint|release savepoint)\b`)
+var leading = regexp.MustCompile(`^(insert into \S+|update \S+|select set_config|select pg_logical_emit_message|select .*?\bfrom [a-z_."]+|select|begin|commit|rollback to savepoint|rollback|savepoint|release savepoint)\b`)
 
 // statement is what a statement does, and to which table: its leading words. It is empty for a ping.
 func statement(sql string) string {

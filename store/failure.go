@@ -19,7 +19,7 @@ const (
 	ofData
 	// atOnce: another transaction was in the way; start over now.
 	atOnce
-	// ofSchema: nothing works until a person has mended the database.
+	// ofSchema: nothing works until a person has fixed the database.
 	ofSchema
 )
 
@@ -30,10 +30,12 @@ func classify(err error) failure {
 		return ofSchema
 	}
 	code := sqlState(err)
-	if len(code) != 5 || code == "42P05" { // a pooler's doing: another of its connections may do
+	if len(code) != 5 {
 		return transient
 	}
 	switch class := code[:2]; {
+	case ofSession(err):
+		return transient
 	case class == "22", class == "23", class == "54", code == "42601": // 54: a limit of the server's, such as how deep JSON may nest
 		return ofData
 	case class == "40":

@@ -27,6 +27,8 @@ type batch struct {
 	outcomes []relay.Outcome
 	rows     map[string][]record
 	letters  []models.DeadLetter
+	// server is where it was committed, see transact.
+	server string
 }
 
 // record is an item that can be projected.
@@ -39,26 +41,47 @@ type record struct {
 
 // Persist makes the batch durable. See relay.Store, and the package for how it fails.
 func (s *Store) Persist(ctx context.Context, items []relay.Item) ([]relay.Outcome, error) {
-	return s.persist(ctx, items, func(context.Context, bun.Tx, []relay.Outcome) error { return nil })
+	if len(items) == 0 {
+		return []relay.Outcome{}, nil
+	}
+	outcomes, _, err := s.PersistIn(ctx, items)
+	return outcomes, err
+}
+
+// PersistIn is Persist, and names the server that has the batch by its system identifier and the moment at which it started. See relay.Identified.
+func (s *Store) PersistIn(ctx context.Context, items []relay.Item) ([]relay.Outcome, string, error) {
+	if len(items) == 0 {
+		server, err := s.ask(ctx)
+		if err != nil {
+			return nil, "", fmt.Errorf("ask the store: %w", explain(err))
+		}
+		return []relay.Outcome{}, server, nil
+	}
+	b, err := s.persist(ctx, items, func(context.Context, bun.Tx, []relay.Outcome) error { return nil })
+	if err != nil {
+		return nil, "", err
+	}
+	return b.outcomes, b.server, nil
 }
 
 // Preview tells what Persist would do, and does nothing.
 func (s *Store) Preview(ctx context.Context, items []relay.Item) ([]relay.Outcome, error) {
-	return s.persist(ctx, items, func(context.Context, bun.Tx, []relay.Outcome) error { return errRollback })
+	b, err := s.persist(ctx, items, func(context.Context, bun.Tx, []relay.Outcome) error { return errRollback })
+	if err != nil {
+		return nil, err
+	}
+	return b.outcomes, nil
 }
 
 // persist is Persist with a last step in the same transaction. If that returns errRollback, nothing stays, and the outcomes are what would have been.
-func (s *Store) persist(ctx context.Context, items []relay.Item, last func(context.Context, bun.Tx, []relay.Outcome) error) ([]relay.Outcome, error) {
-	if len(items) == 0 {
-		return []relay.Outcome{}, nil
-	}
+func (s *Store) persist(ctx context.Context, items []relay.Item, last func(context.Context, bun.Tx, []relay.Outcome) error) (*batch, error) {
 	planned := s.plan(items) // where all of it is held, the transaction still tells whether the database answers
 	careful := false
 	for attempt := 1; ; attempt++ {
 		b := planned.copy()
 		err := s.write(ctx, b, careful, last)
 		if err == nil || errors.Is(err, errRollback) {
-			return b.outcomes, nil
+			return b, nil
 		}
 		switch kind := classify(err); {
 		case kind == ofData && !careful:
@@ -123,16 +146,9 @@ func (b *batch) dead(s *Store, item int, result relay.Result, reason, sqlState s
 	b.outcomes[item] = relay.Outcome{Result: result, Error: d.Error, SQLState: sqlState}
 }
 
-// settings of the transaction. A cluster that is set to wait for its standbys to apply (remote_apply) keeps that: it is more than on.
-const settings = `SELECT set_config('statement_timeout', ?, true),
-	CASE WHEN current_setting('synchronous_commit') <> 'remote_apply' THEN set_config('synchronous_commit', 'on', true) END`
-
 // write is one attempt: one transaction.
 func (s *Store) write(ctx context.Context, b *batch, careful bool, last func(context.Context, bun.Tx, []relay.Outcome) error) error {
-	return s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		if _, err := tx.ExecContext(ctx, settings, fmt.Sprint(s.options.StatementTimeout.Milliseconds())); err != nil {
-			return fmt.Errorf("set up the transaction: %w", err)
-		}
+	server, err := s.transact(ctx, func(ctx context.Context, tx bun.Tx) error {
 		for _, name := range models.Tables() {
 			if rows := b.rows[name]; len(rows) > 0 {
 				if err := s.writeTable(ctx, tx, b, s.tables[name], rows, careful); err != nil {
@@ -146,8 +162,20 @@ func (s *Store) write(ctx context.Context, b *batch, careful bool, last func(con
 		if err := s.askPrevious(ctx, tx, b); err != nil {
 			return err
 		}
+		if b.restsOnOthers() {
+			if err := ownRecord(ctx, tx); err != nil {
+				return err
+			}
+		}
 		return last(ctx, tx, b.outcomes)
 	})
+	b.server = server
+	return err
+}
+
+// restsOnOthers reports whether some outcome follows from what another transaction wrote. It says yes too often, which costs a record of the log.
+func (b *batch) restsOnOthers() bool {
+	return slices.ContainsFunc(b.outcomes, func(o relay.Outcome) bool { return o.Result != relay.Stored })
 }
 
 func (s *Store) writeTable(ctx context.Context, tx bun.Tx, b *batch, t *table, rows []record, careful bool) error {

@@ -64,7 +64,7 @@ func (s *Store) Post(ctx context.Context, rows []models.Row) ([]PostOutcome, err
 		case err == nil:
 			return outcomes, nil
 		case errors.As(err, &bad):
-			return nil, bad
+			return nil, s.refuse(ctx, bad)
 		}
 		switch kind := classify(err); {
 		case kind == ofData && !careful:
@@ -74,6 +74,16 @@ func (s *Store) Post(ctx context.Context, rows []models.Row) ([]PostOutcome, err
 			return nil, fmt.Errorf("post %d rows to %s: %w", len(rows), t.name, explain(err))
 		}
 	}
+}
+
+// refuse answers that rows are bad, which is final: whoever posted them gives them up. A row that is in the way must be as durable as that.
+func (s *Store) refuse(ctx context.Context, bad *NotPostedError) error {
+	if len(bad.Conflicts) > 0 {
+		if err := s.confirm(ctx); err != nil {
+			return fmt.Errorf("wait for the rows that are in the way: %w", explain(err))
+		}
+	}
+	return bad
 }
 
 func (s *Store) preparePost(rows []models.Row) (*table, []record, error) {
@@ -102,10 +112,7 @@ func (s *Store) preparePost(rows []models.Row) (*table, []record, error) {
 // post is one attempt: one transaction.
 func (s *Store) post(ctx context.Context, t *table, rows []models.Row, records []record, careful bool) ([]PostOutcome, error) {
 	outcomes := make([]PostOutcome, len(rows))
-	err := s.db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		if _, err := tx.ExecContext(ctx, settings, fmt.Sprint(s.options.StatementTimeout.Milliseconds())); err != nil {
-			return fmt.Errorf("set up the transaction: %w", err)
-		}
+	_, err := s.transact(ctx, func(ctx context.Context, tx bun.Tx) error {
 		if careful {
 			return s.refusals(ctx, tx, t, records)
 		}
@@ -120,7 +127,13 @@ func (s *Store) post(ctx context.Context, t *table, rows []models.Row, records [
 			outcomes[r.item] = Posted
 			return true
 		})
-		return t.samePosts(ctx, tx, rows, left, outcomes)
+		if len(left) == 0 {
+			return nil
+		}
+		if err := t.samePosts(ctx, tx, rows, left, outcomes); err != nil {
+			return err
+		}
+		return ownRecord(ctx, tx)
 	})
 	return outcomes, err
 }
@@ -144,9 +157,6 @@ func (s *Store) refusals(ctx context.Context, tx bun.Tx, t *table, records []rec
 
 // samePosts compares the rows that were not inserted with those that were in the way. The function compares with the owner's rights: the writer may not read entries.
 func (t *table) samePosts(ctx context.Context, tx bun.Tx, rows []models.Row, left []record, outcomes []PostOutcome) error {
-	if len(left) == 0 {
-		return nil
-	}
 	ids, entries := make([]any, len(left)), make([]any, len(left))
 	for i, r := range left {
 		ids[i], entries[i] = r.id, rows[r.item].Head().Entry

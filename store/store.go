@@ -37,7 +37,10 @@ type Store struct {
 	tables  map[string]*table
 }
 
-var _ relay.Store = (*Store)(nil)
+var (
+	_ relay.Store      = (*Store)(nil)
+	_ relay.Identified = (*Store)(nil)
+)
 
 // Open makes a Store. It does not connect: a database that is away is an error of what is done later, not of Open. Errors are those of the URL or the options
 // (dsn.ErrInvalid), and never contain the password.
@@ -60,6 +63,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	if o.StatementTimeout == 0 {
 		o.StatementTimeout = defaultStatementTimeout
 	}
+	config.ConnConfig.OnNotice = noteGivenUp
 	failpoints(config)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {

@@ -188,8 +188,8 @@ func (v *verifier) visit(e *store.Stored) error {
 	case placed && e.Sequence < 1:
 		v.tell(misplaced(e, "its sequence is %d, expected at least 1", e.Sequence))
 		return nil
-	case !placed && !e.DeadLetter() && (e.SourceUID != "" || e.HasSequence):
-		v.tell(misplaced(e, "it has source_uid %q and sequence %d, one of which is null; expected both, or neither for a row that was posted over REST", e.SourceUID, e.Sequence))
+	case !placed && !e.DeadLetter() && e.HasSequence: // a source_uid alone is an origin that a relay has claimed for a posted row
+		v.tell(misplaced(e, "it has the sequence %d and no source_uid, expected both, or no sequence for a row that was posted over REST", e.Sequence))
 		return nil
 	case !placed:
 		return v.posted(e)

@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/serving"
 	"github.com/holdfast-dev/holdfast/storage"
 	"github.com/holdfast-dev/holdfast/store"
@@ -124,7 +123,7 @@ func (f *storageFlags) run(ctx context.Context, logTo io.Writer) error {
 	}
 	defer s.Close()
 	f.config.Store, f.config.Log = s, ctrl.Log.WithName("storage")
-	f.config.Check = func(ctx context.Context) error { return migrations.Check(ctx, s.DB().DB) }
+	f.config.Check = func(ctx context.Context) error { return checkDatabase(ctx, s) }
 	server, err := storage.New(f.config)
 	if err != nil {
 		return err

@@ -61,7 +61,15 @@ func (f *storeFlags) openDatabase(ctx context.Context) (opened, error) {
 	if err != nil {
 		return opened{}, err
 	}
-	return opened{store: s, check: func(ctx context.Context) error { return migrations.Check(ctx, s.DB().DB) }, close: s.Close}, nil
+	return opened{store: s, check: func(ctx context.Context) error { return checkDatabase(ctx, s) }, close: s.Close}, nil
+}
+
+// checkDatabase reports why a database cannot take rows: its schema does not fit, or it is read-only.
+func checkDatabase(ctx context.Context, s *store.Store) error {
+	if err := s.Writable(ctx); err != nil {
+		return err
+	}
+	return migrations.Check(ctx, s.DB().DB)
 }
 
 func (f *storeFlags) openService() (opened, error) {

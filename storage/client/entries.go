@@ -42,9 +42,10 @@ type Source struct {
 	Created   microtime.Time `json:"created"`
 }
 
-// Outcomes tell what became of the entries, in their order.
+// Outcomes tell what became of the entries, in their order. Database names the one that has them, see relay.Identified.
 type Outcomes struct {
 	Outcomes []relay.Outcome `json:"outcomes"`
+	Database string          `json:"database,omitempty"`
 }
 
 // Item is the entry as a store takes it.
@@ -60,7 +61,10 @@ type Store struct {
 	cluster string
 }
 
-var _ relay.Store = (*Store)(nil)
+var (
+	_ relay.Store      = (*Store)(nil)
+	_ relay.Identified = (*Store)(nil)
+)
 
 // Store makes a relay's store of the client. cluster names the Kubernetes cluster in rows (source_cluster); empty is NULL.
 func (c *Client) Store(cluster string) *Store { return &Store{client: c, cluster: cluster} }
@@ -73,7 +77,20 @@ const (
 
 // Persist implements relay.Store. A batch of several calls is several transactions; after an error some of them may be done, which sending the batch again finds out.
 func (s *Store) Persist(ctx context.Context, batch []relay.Item) ([]relay.Outcome, error) {
-	outcomes := make([]relay.Outcome, 0, len(batch))
+	if len(batch) == 0 {
+		return []relay.Outcome{}, nil
+	}
+	outcomes, _, err := s.PersistIn(ctx, batch)
+	return outcomes, err
+}
+
+// PersistIn implements relay.Identified. The database is "" where the service is older than that.
+func (s *Store) PersistIn(ctx context.Context, batch []relay.Item) ([]relay.Outcome, string, error) {
+	if len(batch) == 0 {
+		answer, err := s.call(ctx, nil)
+		return []relay.Outcome{}, answer.Database, explain(err)
+	}
+	all := Outcomes{Outcomes: make([]relay.Outcome, 0, len(batch))}
 	for len(batch) > 0 {
 		n, bytes := 0, 0
 		for n < len(batch) && n < callEntries && (n == 0 || bytes+len(batch[n].Canonical) <= callBytes) {
@@ -82,11 +99,22 @@ func (s *Store) Persist(ctx context.Context, batch []relay.Item) ([]relay.Outcom
 		}
 		done, err := s.send(ctx, batch[:n])
 		if err != nil {
-			return nil, fmt.Errorf("send %d entries: %w", n, explain(err))
+			return nil, "", fmt.Errorf("send %d entries: %w", n, explain(err))
 		}
-		outcomes, batch = append(outcomes, done...), batch[n:]
+		if all, err = all.and(done); err != nil {
+			return nil, "", fmt.Errorf("send %d entries: %w", n, err)
+		}
+		batch = batch[n:]
 	}
-	return outcomes, nil
+	return all.Outcomes, all.Database, nil
+}
+
+// and adds the answer to the next call of a batch. What a database that was replaced since acknowledged does not count.
+func (o Outcomes) and(next Outcomes) (Outcomes, error) {
+	if len(o.Outcomes) > 0 && o.Database != next.Database {
+		return Outcomes{}, errors.New("the storage service's database was replaced in the middle of the batch")
+	}
+	return Outcomes{Outcomes: append(o.Outcomes, next.Outcomes...), Database: next.Database}, nil
 }
 
 // Check tells whether the service takes entries of ours, with a call that has none.
@@ -96,22 +124,25 @@ func (s *Store) Check(ctx context.Context) error {
 }
 
 // send halves what is too large for the service, or for the time in which it must arrive there.
-func (s *Store) send(ctx context.Context, batch []relay.Item) ([]relay.Outcome, error) {
-	outcomes, err := s.call(ctx, batch)
+func (s *Store) send(ctx context.Context, batch []relay.Item) (Outcomes, error) {
+	answer, err := s.call(ctx, batch)
 	var refused *Error
 	if len(batch) < 2 || !errors.As(err, &refused) || refused.Status != http.StatusRequestEntityTooLarge && refused.Status != http.StatusRequestTimeout {
-		return outcomes, err
+		return answer, err
 	}
 	half := len(batch) / 2
 	first, err := s.send(ctx, batch[:half])
 	if err != nil {
-		return nil, err
+		return Outcomes{}, err
 	}
 	second, err := s.send(ctx, batch[half:])
-	return append(first, second...), err
+	if err != nil {
+		return Outcomes{}, err
+	}
+	return first.and(second)
 }
 
-func (s *Store) call(ctx context.Context, batch []relay.Item) ([]relay.Outcome, error) {
+func (s *Store) call(ctx context.Context, batch []relay.Item) (Outcomes, error) {
 	request := Entries{Cluster: s.cluster, Entries: make([]SentEntry, len(batch))}
 	for i := range batch {
 		from := batch[i].Source
@@ -119,29 +150,30 @@ func (s *Store) call(ctx context.Context, batch []relay.Item) ([]relay.Outcome, 
 	}
 	body, err := json.Marshal(request)
 	if err != nil {
-		return nil, fmt.Errorf("encode the entries: %w", err)
+		return Outcomes{}, fmt.Errorf("encode the entries: %w", err)
 	}
 	var answer struct {
 		Outcomes []struct {
 			relay.Outcome
 			Result *relay.Result `json:"result"` // one that is missing must not read as the zero value, which is durable
 		} `json:"outcomes"`
+		Database string `json:"database"`
 	}
 	if err := s.client.post(ctx, EntriesPath, body, &answer); err != nil {
-		return nil, err
+		return Outcomes{}, err
 	}
 	if len(answer.Outcomes) != len(batch) {
-		return nil, fmt.Errorf("the storage service answered %d outcomes for %d entries", len(answer.Outcomes), len(batch))
+		return Outcomes{}, fmt.Errorf("the storage service answered %d outcomes for %d entries", len(answer.Outcomes), len(batch))
 	}
 	outcomes := make([]relay.Outcome, len(batch))
 	for i, o := range answer.Outcomes {
 		if o.Result == nil {
-			return nil, fmt.Errorf("the storage service does not say what became of entry %s", batch[i].ID)
+			return Outcomes{}, fmt.Errorf("the storage service does not say what became of entry %s", batch[i].ID)
 		}
 		outcomes[i] = o.Outcome
 		outcomes[i].Result = *o.Result
 	}
-	return outcomes, nil
+	return Outcomes{Outcomes: outcomes, Database: answer.Database}, nil
 }
 
 // explain says which refusals need a person, and what that person can do. The service judges entries one by one, so none of these is an entry's fault: nothing is

@@ -74,12 +74,12 @@ type job struct {
 	reject                 bool // of what waits for a person
 }
 
-// draw is pure.
-func draw(to drain, seed uint64, number int) schedule {
+// draw is pure. Where only is not empty, faults are drawn of those whose names have it in them.
+func draw(to drain, seed uint64, number int, only string) schedule {
 	r := rand.New(rand.NewPCG(seed, uint64(number)))
 	s := schedule{number: number}
 	strips := r.IntN(5) == 0
-	s.drawFaults(r, to, strips)
+	s.drawFaults(r, to, strips, only)
 	kinds := []kind{remediation, approval, analysis, notification, notification, workflow, ledger}
 	endings := []ending{byItself, byItself, cancelled, deleted, deleted, again, collected}
 	for i := range 4 + r.IntN(4) {
@@ -102,7 +102,7 @@ func draw(to drain, seed uint64, number int) schedule {
 	return s
 }
 
-func (s *schedule) drawFaults(r *rand.Rand, to drain, strips bool) {
+func (s *schedule) drawFaults(r *rand.Rand, to drain, strips bool, only string) {
 	plan := func(from []fault) planned {
 		hold := time.Duration(100+r.IntN(1400)) * time.Millisecond
 		if r.IntN(10) == 0 {
@@ -114,6 +114,7 @@ func (s *schedule) drawFaults(r *rand.Rand, to drain, strips bool) {
 	if strips {
 		from = to.watching()
 	}
+	from = faultsNamed(from, only)
 	for range 1 + r.IntN(3) {
 		s.faults = append(s.faults, plan(from))
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -30,7 +31,7 @@ const (
 )
 
 // faults of processes and servers, and of the network in front of the database.
-var faults = append([]fault{
+var faults = slices.Concat([]fault{
 	{name: "manager killed", inflict: theManager.kill},
 	{name: "manager killed again and again", inflict: theManager.killAgain},
 	{name: "manager stopped", inflict: theManager.stop},
@@ -42,7 +43,7 @@ var faults = append([]fault{
 	{name: "PostgreSQL restarted", inflict: restartPostgres, watched: true},
 	{name: "API server restarted", inflict: func(ctx context.Context, w *world, _ time.Duration) error { return w.cluster.RestartAPIServer(ctx) }},
 	{name: "etcd restarted", inflict: func(ctx context.Context, w *world, _ time.Duration) error { return w.cluster.RestartEtcd(ctx) }},
-}, network...)
+}, failovers, network)
 
 // network faults, of the connections to the database, may come beside others.
 var network = []fault{
@@ -81,6 +82,13 @@ func (d drain) watching() []fault {
 		}
 	}
 	return some
+}
+
+// faultsNamed are those whose names have a text in them; "standby|read-only" has either.
+func faultsNamed(of []fault, text string) []fault {
+	return slices.DeleteFunc(slices.Clone(of), func(f fault) bool {
+		return !slices.ContainsFunc(strings.Split(text, "|"), func(part string) bool { return strings.Contains(f.name, part) })
+	})
 }
 
 func postgres(w *world) *toxiproxy.Proxy { return w.databaseProxy }

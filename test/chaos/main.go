@@ -26,12 +26,19 @@ func command() (exitCode int) {
 	flag.Uint64Var(&o.seed, "seed", 0, "what everything is drawn from; 0: the time")
 	flag.IntVar(&o.runs, "runs", 200, "how many schedules")
 	flag.IntVar(&o.first, "first", 1, "number of the first schedule")
+	flag.StringVar(&o.only, "fault", "", "draw only faults whose names have this in them")
 	flag.StringVar(&o.out, "out", "chaos.json", "file that gets everything that was found")
 	flag.Parse()
 	var err error
 	if o.drains, err = drains(*over); err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
 		return 2
+	}
+	for _, d := range o.drains {
+		if len(faultsNamed(d.watching(), o.only)) == 0 {
+			fmt.Fprintf(os.Stderr, "chaos: -fault is %q, which no fault of -store %s has in its name that leaves a manager watching\n", o.only, d)
+			return 2
+		}
 	}
 	if o.seed == 0 {
 		o.seed = uint64(time.Now().UnixNano())
@@ -66,7 +73,8 @@ type options struct {
 	drains      []drain
 	seed        uint64
 	runs, first int
-	out         string
+	// only limits the faults, see draw.
+	only, out string
 }
 
 // schedules is how many there are for managers that drain there.
@@ -120,7 +128,7 @@ func (o options) play(ctx context.Context, d drain, to io.Writer) (_ *summary, e
 		}
 	}()
 	for number := o.first; number <= last && ctx.Err() == nil; number++ {
-		plan := draw(d, o.seed, number)
+		plan := draw(d, o.seed, number, o.only)
 		p := w.play(ctx, &plan)
 		s.add(p)
 		if err := tell(to, &plan, p); err != nil {

@@ -41,6 +41,8 @@ type world struct {
 	program  string
 	cluster  *localcluster.Cluster
 	postgres *localcluster.Postgres
+	// standby is there during the faults that need one, which make it the database.
+	standby *localcluster.Postgres
 	// databaseProxy is in front of PostgreSQL; database is the URL through it.
 	databaseProxy *toxiproxy.Proxy
 	database      string
@@ -145,8 +147,10 @@ func (w *world) stop() error {
 	for _, proxy := range w.proxies() {
 		proxy.Stop()
 	}
-	if w.postgres != nil {
-		errs = append(errs, w.postgres.Close())
+	for _, p := range []*localcluster.Postgres{w.standby, w.postgres} {
+		if p != nil {
+			errs = append(errs, p.Close())
+		}
 	}
 	if w.cluster != nil {
 		errs = append(errs, w.cluster.Stop())

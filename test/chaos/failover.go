@@ -1,0 +1,133 @@
+//go:build unix
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	toxiproxy "github.com/Shopify/toxiproxy/v2"
+	"github.com/jackc/pgx/v5"
+
+	"github.com/holdfast-dev/holdfast/localcluster"
+)
+
+// failovers are those of the database: a standby becomes the one that managers use. The standby is synchronous, so that PostgreSQL promises what the oracle asks for: what an
+// asynchronous one has not got is lost by design, where the resource no longer holds it.
+var failovers = []fault{
+	{name: "standby away, then promoted", inflict: promoteWhatWasAway, watched: true},
+	{name: "failover while idle", inflict: failOverIdle, watched: true},
+	{name: "database read-only and back", inflict: readOnlyAndBack, watched: true},
+}
+
+// promoteWhatWasAway has COMMITs wait for a standby that is away. Somebody gives their waits up, again and again, so that their rows are visible, and nowhere else. Then
+// the primary is lost, and the standby promoted: what only the primary had must not have been acknowledged.
+func promoteWhatWasAway(ctx context.Context, w *world, hold time.Duration) error {
+	standby, err := w.newStandby(ctx)
+	if err != nil {
+		return err
+	}
+	if err := standby.Stop(ctx); err != nil {
+		return err
+	}
+	if err := w.giveWaitsUp(ctx, 2*hold); err != nil {
+		return err
+	}
+	if err := w.postgres.Kill(ctx); err != nil {
+		return err
+	}
+	if err := standby.Start(ctx); err != nil {
+		return err
+	}
+	return w.promote(ctx, standby)
+}
+
+// giveWaitsUp ends each wait of a COMMIT, in turns by a cancel and by the end of its session.
+func (w *world) giveWaitsUp(ctx context.Context, during time.Duration) error {
+	c, err := pgx.Connect(ctx, w.postgres.URL())
+	if err != nil {
+		return fmt.Errorf("give waits up: %w", err)
+	}
+	defer c.Close(context.WithoutCancel(ctx))
+	for turn, begin := 0, time.Now(); time.Since(begin) < during && ctx.Err() == nil; turn++ {
+		end := []string{"pg_cancel_backend", "pg_terminate_backend"}[turn%2]
+		if _, err := c.Exec(ctx, "SELECT "+end+"(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"); err != nil {
+			return fmt.Errorf("give waits up: %w", err)
+		}
+		pass(ctx, look)
+	}
+	return nil
+}
+
+// failOverIdle waits until nothing is written any more, for a while at most: whoever is idle has no failing batch to notice it by.
+func failOverIdle(ctx context.Context, w *world, hold time.Duration) error {
+	standby, err := w.newStandby(ctx)
+	if err != nil {
+		return err
+	}
+	const most = 10 * time.Second
+	last, since := "", time.Now()
+	for begin := since; time.Since(since) < stall && time.Since(begin) < most && ctx.Err() == nil; pass(ctx, look) {
+		now, err := ask(ctx, w, func(c *pgx.Conn) (position string, err error) {
+			err = c.QueryRow(ctx, "SELECT pg_current_wal_insert_lsn()::text").Scan(&position)
+			return position, err
+		})
+		if err != nil {
+			return err
+		}
+		if now != last {
+			last, since = now, time.Now()
+		}
+	}
+	if err := w.postgres.Kill(ctx); err != nil {
+		return err
+	}
+	if err := w.promote(ctx, standby); err != nil {
+		return err
+	}
+	pass(ctx, hold)
+	return nil
+}
+
+func readOnlyAndBack(ctx context.Context, w *world, hold time.Duration) error {
+	const parameter = "default_transaction_read_only"
+	if err := w.postgres.Configure(ctx, parameter, "on"); err != nil {
+		return err
+	}
+	pass(ctx, hold)
+	return w.postgres.Configure(context.WithoutCancel(ctx), parameter, "off")
+}
+
+// newStandby is one that COMMITs wait for.
+func (w *world) newStandby(ctx context.Context) (*localcluster.Postgres, error) {
+	if w.standby != nil { // of a fault that failed in the middle
+		if err := w.standby.Close(); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if w.standby, err = w.postgres.Standby(ctx, localcluster.PostgresOptions{}); err != nil {
+		return nil, err
+	}
+	return w.standby, w.postgres.WaitForStandbys(ctx)
+}
+
+// promote makes the standby the database that the proxy leads to. Connections to the one before are cut.
+func (w *world) promote(ctx context.Context, standby *localcluster.Postgres) error {
+	if err := standby.Promote(ctx); err != nil {
+		return err
+	}
+	u, err := url.Parse(standby.URL())
+	if err != nil {
+		return errors.New("the database's URL can't be read")
+	}
+	if err := w.databaseProxy.Update(&toxiproxy.Proxy{Listen: w.databaseProxy.Listen, Upstream: u.Host, Enabled: true}); err != nil {
+		return fmt.Errorf("lead the proxy to another database: %w", err)
+	}
+	before := w.postgres
+	w.postgres, w.standby = standby, nil
+	return before.Close()
+}
