@@ -28,7 +28,7 @@ func (f *fixture) scrape(url, token string) (status int, body string) {
 	scraper := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	var answer *http.Response
 	f.Eventually(func() (err error) { // readiness is told by another port, which listens earlier
-		answer, err = scraper.Do(req) //nolint:bodyclose // it is closed below
+		answer, err = scraper.Do(req)
 		return err
 	}).Should(Succeed())
 	defer answer.Body.Close()
