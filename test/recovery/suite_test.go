@@ -110,7 +110,8 @@ func (f *fixture) in(name string) string { return filepath.Join(f.dir, name) }
 
 func (f *fixture) create(name string) *v1alpha1.NotificationRequest {
 	obj := testenv.MakeNotification(f.namespace, name).Obj()
-	f.Expect(env.Client.Create(ctx, obj)).To(Succeed())
+	// For some seconds after its restart the API server does not know the kinds' schemas, which the policy for the finalizer needs, and answers 503.
+	f.Eventually(func() error { return env.Client.Create(ctx, obj) }).Should(Succeed())
 	f.t.Cleanup(func() { // verify sees the resources of all tests
 		f.Expect(env.Vanish(ctx, obj)).To(Succeed())
 	})
