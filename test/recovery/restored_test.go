@@ -72,7 +72,7 @@ func TestTheDatabaseWasRestored(t *testing.T) {
 	f.drained(ended)
 	f.drained(whole)
 	stop()
-	f.backUp("yesterday")
+	yesterday := f.backUp()
 	stop = f.manager()
 	f.append(open, 2, "Lost", false)
 	f.append(ended, 1, "Lost", true)
@@ -81,7 +81,7 @@ func TestTheDatabaseWasRestored(t *testing.T) {
 	f.Eventually(f.gone(ended)).Should(BeTrue())
 	stop()
 	f.append(open, 1, "Held", false) // still in its resource
-	f.restore("yesterday")
+	f.restore(yesterday)
 
 	verified := f.holdfast("verify")
 	f.Expect(verified.Status).To(Equal(1))

@@ -178,8 +178,10 @@ func (f *fixture) database() string {
 }
 
 // backUp copies the database as it is on the disk, and restore puts the copy in its place.
-func (f *fixture) backUp(as string) {
-	f.sql("CREATE DATABASE " + as + " TEMPLATE " + f.database())
+func (f *fixture) backUp() (name string) {
+	name = f.database() + "_backup"
+	f.sql("CREATE DATABASE " + name + " TEMPLATE " + f.database())
+	return name
 }
 
 func (f *fixture) restore(from string) {
