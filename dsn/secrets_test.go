@@ -101,7 +101,8 @@ func keepsQuiet(t *rapid.T, form string, server net.Addr) {
 
 // public is what Parse says of URLs of every kind, whatever their passwords are.
 var public = func() string {
-	all := "(failed to read service file: /root/.pg_service.conf)\n"
+	home, _ := os.UserHomeDir() // where the driver looks for its files
+	all := "(failed to read service file: " + home + "/.pg_service.conf)\n"
 	for _, url := range []string{
 		"", "x\ny", "x://", "x", "postgres://u:a@b@h", "postgres://h/#", "postgres://u: @h", "postgres://u:%@h", "postgres://u:%00@h", "postgres://h:x", "postgres://u@/d",
 		"postgres://[::1", "postgres://h?x", "postgres://h?password=a&b=c", "postgres://h?sslmode=x", "host=a:b", "user=a://b", "dbname=a://b",

@@ -4,11 +4,11 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
-	eventsv1 "k8s.io/api/events/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 var withoutFinalizers = client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/other"]}}`))
@@ -23,18 +23,9 @@ func (f *fixture) finalizers(obj client.Object) func() []string {
 	return func() []string { return f.live(obj).GetFinalizers() }
 }
 
-func (f *fixture) warnings(obj client.Object, reason string) func() []string {
-	return func() []string {
-		list := &eventsv1.EventList{}
-		f.Expect(env.Client.List(ctx, list, client.InNamespace(f.namespace))).To(Succeed())
-		var notes []string
-		for _, e := range list.Items {
-			if e.Regarding.UID == obj.GetUID() && e.Reason == reason {
-				notes = append(notes, e.Note)
-			}
-		}
-		return notes
-	}
+// restored are the notes of the Events that say that the relay put the finalizer back.
+func (f *fixture) restored(obj client.Object) func() ([]string, error) {
+	return testenv.Notes(ctx, env.Client, obj, "FinalizerRestored")
 }
 
 func TestAFinalizerThatWasTakenAwayIsPutBack(t *testing.T) {
@@ -48,7 +39,7 @@ func TestAFinalizerThatWasTakenAwayIsPutBack(t *testing.T) {
 	f.Eventually(f.sequences(open.UID)).Should(HaveLen(2))
 	f.Expect(env.Client.Patch(ctx, f.live(open), withoutFinalizers)).To(Succeed())
 	f.Eventually(f.finalizers(open)).Should(ConsistOf("example.com/other", outbox.Finalizer), "drained, but not closed")
-	f.Eventually(f.warnings(open, "FinalizerRestored")).Should(ConsistOf(ContainSubstring("audit record is open")))
+	f.Eventually(f.restored(open)).Should(ConsistOf(ContainSubstring("audit record is open")))
 
 	// With it, a deletion waits for the end of the record.
 	f.Expect(env.Client.Delete(ctx, open)).To(Succeed())
@@ -62,7 +53,7 @@ func TestAFinalizerThatWasTakenAwayIsPutBack(t *testing.T) {
 	f.append(closed, 2, true)
 	f.Eventually(f.finalizers(closed)).Should(BeEmpty())
 	f.Eventually(func() int { return len(f.live(closed).Status.Outbox.Entries) }).Should(BeZero())
-	f.Expect(f.warnings(closed, "FinalizerRestored")()).To(BeEmpty())
+	f.Expect(f.restored(closed)()).To(BeEmpty())
 }
 
 // As by a process that died between the release and the trim.
@@ -80,14 +71,14 @@ func TestAClosedRecordIsNotHeldAgainUnlessTheStoreIsAway(t *testing.T) {
 			f.run(&hooks{}, slow)
 			if away {
 				f.Eventually(f.finalizers(obj)).Should(ContainElement(outbox.Finalizer), "nobody knows whether its entries are durable")
-				f.Eventually(f.warnings(obj, "FinalizerRestored")).Should(ConsistOf(ContainSubstring("the store has not confirmed")))
+				f.Eventually(f.restored(obj)).Should(ConsistOf(ContainSubstring("the store has not confirmed")))
 				f.Expect(env.Postgres.Start(ctx)).To(Succeed())
 			}
 			f.Eventually(f.sequences(obj.GetUID())).Should(HaveLen(2))
 			f.Eventually(func() int { return len(f.live(obj).Status.Outbox.Entries) }).Should(BeZero(), "it is trimmed")
 			f.Eventually(f.finalizers(obj)).Should(Equal([]string{"example.com/other"}))
 			if !away {
-				f.Expect(f.warnings(obj, "FinalizerRestored")()).To(BeEmpty())
+				f.Expect(f.restored(obj)()).To(BeEmpty())
 			}
 			f.Expect(env.Vanish(ctx, obj)).To(Succeed())
 		})

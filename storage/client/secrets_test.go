@@ -2,7 +2,6 @@ package client_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -18,14 +17,6 @@ import (
 	"github.com/holdfast-dev/holdfast/storage/client"
 	"github.com/holdfast-dev/holdfast/test/secrets"
 )
-
-// whole is all that an error says, also to whoever takes it apart.
-func whole(err error) (all string) {
-	for ; err != nil; err = errors.Unwrap(err) {
-		all += err.Error() + "\n"
-	}
-	return all
-}
 
 // said is what New says of addresses of every kind.
 func said(addresses ...string) (all string) {
@@ -50,8 +41,8 @@ func TestNoErrorHasWhatIsSecretInAnAddress(t *testing.T) {
 				if err == nil {
 					t.Fatalf("%q is taken in %s", secret, form)
 				}
-				if part := secrets.Leak(whole(err), strings.TrimSpace(secret), form, public); part != "" {
-					t.Fatalf("%q is said of %q: %s", part, secret, whole(err))
+				if part := secrets.Leak(secrets.Whole(err), strings.TrimSpace(secret), form, public); part != "" {
+					t.Fatalf("%q is said of %q: %s", part, secret, secrets.Whole(err))
 				}
 			})
 		})
@@ -70,10 +61,10 @@ func TestNoErrorHasTheToken(t *testing.T) {
 			w.Header().Set("Location", "://"+r.Header.Get("Authorization"))
 			w.WriteHeader(http.StatusFound)
 		},
-		"in no HTTP":  raw("%s\r\n\r\n"),
-		"in a status": raw("HTTP/1.1 2%s\r\n\r\n"),
-		"in a header": raw("HTTP/1.1 200 OK\r\n%s\r\n\r\n"),
-		"in a chunk":  raw("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n"),
+		"in no HTTP":  secrets.Repeat("%s\r\n\r\n"),
+		"in a status": secrets.Repeat("HTTP/1.1 2%s\r\n\r\n"),
+		"in a header": secrets.Repeat("HTTP/1.1 200 OK\r\n%s\r\n\r\n"),
+		"in a chunk":  secrets.Repeat("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%s\r\n"),
 		"in an outcome": func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, `{"outcomes":[{"result":%q}]}`, r.Header.Get("Authorization"))
 		},
@@ -98,8 +89,8 @@ func TestNoErrorHasTheToken(t *testing.T) {
 					if err == nil {
 						rt.Fatal("expected an error")
 					}
-					if part := secrets.Leak(whole(err), token, server.URL); part != "" {
-						rt.Fatalf("%q is said of the token %q: %s", part, token, whole(err))
+					if part := secrets.Leak(secrets.Whole(err), token, server.URL); part != "" {
+						rt.Fatalf("%q is said of the token %q: %s", part, token, secrets.Whole(err))
 					}
 				}
 			})
@@ -111,18 +102,6 @@ func echo(w http.ResponseWriter, r *http.Request, format string) {
 	w.WriteHeader(http.StatusInternalServerError)
 	token := r.Header.Get("Authorization")
 	fmt.Fprintf(w, format, token[:len(token)/2+4])
-}
-
-// raw answers with text that need not be HTTP.
-func raw(format string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		c, _, err := http.NewResponseController(w).Hijack()
-		if err != nil {
-			panic(err)
-		}
-		defer c.Close()
-		fmt.Fprintf(c, format, r.Header.Get("Authorization"))
-	}
 }
 
 func TestTokensThatCannotWork(t *testing.T) {

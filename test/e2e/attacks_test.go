@@ -13,7 +13,6 @@ import (
 	. "github.com/onsi/gomega"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -84,18 +83,8 @@ func (f *fixture) rows(table, where string, args ...any) int {
 }
 
 // notes are those of the Events with a reason that regard a resource.
-func (f *fixture) notes(o client.Object, reason string) func() []string {
-	return func() []string {
-		list := &eventsv1.EventList{}
-		f.Expect(f.client.List(ctx, list, client.InNamespace(f.namespace))).To(Succeed())
-		var notes []string
-		for _, e := range list.Items {
-			if e.Regarding.UID == o.GetUID() && e.Reason == reason {
-				notes = append(notes, e.Note)
-			}
-		}
-		return notes
-	}
+func (f *fixture) notes(o client.Object, reason string) func() ([]string, error) {
+	return testenv.Notes(ctx, f.client, o, reason)
 }
 
 // Whoever may create children gets past no approval, and fails nobody's request: neither with an owner reference (the policy) nor under the guessed name (the controller). An administrator, whom no

@@ -2,6 +2,9 @@
 package secrets
 
 import (
+	"errors"
+	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -34,4 +37,24 @@ func Leak(text, secret string, public ...string) string {
 		}
 	}
 	return ""
+}
+
+// Whole is all that an error says, also to whoever takes it apart.
+func Whole(err error) (all string) {
+	for ; err != nil; err = errors.Unwrap(err) {
+		all += err.Error() + "\n"
+	}
+	return all
+}
+
+// Repeat answers each request with its Authorization header in format, which need not be HTTP.
+func Repeat(format string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, format, r.Header.Get("Authorization"))
+	}
 }

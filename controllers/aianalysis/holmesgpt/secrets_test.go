@@ -2,7 +2,6 @@ package holmesgpt_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -16,14 +15,6 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/holmesgpt"
 	"github.com/holdfast-dev/holdfast/test/secrets"
 )
-
-// whole is all that an error says, also to whoever takes it apart.
-func whole(err error) (all string) {
-	for ; err != nil; err = errors.Unwrap(err) {
-		all += err.Error() + "\n"
-	}
-	return all
-}
 
 func TestNoErrorHasWhatIsSecretInAnAddress(t *testing.T) {
 	workflows, public := cat(t), ""
@@ -42,8 +33,8 @@ func TestNoErrorHasWhatIsSecretInAnAddress(t *testing.T) {
 				if err == nil {
 					rt.Fatalf("%q is taken in %s", secret, form)
 				}
-				if part := secrets.Leak(whole(err), strings.TrimSpace(secret), form, public); part != "" {
-					rt.Fatalf("%q is said of %q: %s", part, secret, whole(err))
+				if part := secrets.Leak(secrets.Whole(err), strings.TrimSpace(secret), form, public); part != "" {
+					rt.Fatalf("%q is said of %q: %s", part, secret, secrets.Whole(err))
 				}
 			})
 		})
@@ -54,16 +45,6 @@ func TestNoErrorHasWhatIsSecretInAnAddress(t *testing.T) {
 func TestNoErrorHasTheToken(t *testing.T) {
 	workflows := cat(t)
 	given := func(r *http.Request) string { return r.Header.Get("Authorization") }
-	raw := func(format string) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			c, _, err := http.NewResponseController(w).Hijack()
-			if err != nil {
-				panic(err)
-			}
-			defer c.Close()
-			fmt.Fprintf(c, format, given(r))
-		}
-	}
 	for what, answer := range map[string]http.HandlerFunc{
 		"in a refusal": func(w http.ResponseWriter, r *http.Request) {
 			status(http.StatusUnauthorized, given(r)+" is unknown")(w, r)
@@ -86,9 +67,9 @@ func TestNoErrorHasTheToken(t *testing.T) {
 		"in a confidence": func(w http.ResponseWriter, r *http.Request) {
 			chat(strings.Replace(good, "92", fmt.Sprintf("%q", given(r)), 1))(w, r)
 		},
-		"in no HTTP":  raw("%s\r\n\r\n"),
-		"in a status": raw("HTTP/1.1 2%s\r\n\r\n"),
-		"in a header": raw("HTTP/1.1 200 OK\r\n%s\r\n\r\n"),
+		"in no HTTP":  secrets.Repeat("%s\r\n\r\n"),
+		"in a status": secrets.Repeat("HTTP/1.1 2%s\r\n\r\n"),
+		"in a header": secrets.Repeat("HTTP/1.1 200 OK\r\n%s\r\n\r\n"),
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := serve(t, answer)
@@ -106,8 +87,8 @@ func TestNoErrorHasTheToken(t *testing.T) {
 				if _, err = client.Investigate(context.Background(), request); err == nil {
 					rt.Fatal("expected an error")
 				}
-				if part := secrets.Leak(whole(err), token, s.URL); part != "" {
-					rt.Fatalf("%q is said of the token %q: %s", part, token, whole(err))
+				if part := secrets.Leak(secrets.Whole(err), token, s.URL); part != "" {
+					rt.Fatalf("%q is said of the token %q: %s", part, token, secrets.Whole(err))
 				}
 			})
 		})
