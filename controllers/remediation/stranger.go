@@ -26,6 +26,9 @@ import (
 // eventForeignChild is the event of the entry that a stranger under a child's name makes.
 const eventForeignChild = "ForeignChild"
 
+// setLater are the fields of children's specs that others set when a child is there.
+var setLater = []string{"cancel", "decision"}
+
 // take fills a slot: with what is there if this request would make exactly that now (an earlier process may have, and not lived to say so), else with a new child. Names
 // and owner references are chosen by whoever creates, so they prove nothing. ready is false while a stranger is in the way: look again later.
 func (r *Reconciler) take(ctx context.Context, s *scope, l *slot, want outbox.Object) (ready bool, _ error) {
@@ -64,12 +67,12 @@ func (r *Reconciler) foreign(ctx context.Context, s *scope, l *slot, want outbox
 	if err != nil {
 		return "", err
 	}
-	mutable, err := specOf(l.found)
+	found, err := specOf(l.found)
 	if err != nil {
 		return "", err
 	}
-	for _, field := range []string{"cancel", "decision"} { // others set these later
-		if value, set := mutable[field]; set {
+	for _, field := range setLater {
+		if value, set := found[field]; set {
 			spec[field] = value
 		}
 	}
@@ -119,8 +122,8 @@ func causes(err error) string {
 	return strings.Join(fields, ", ")
 }
 
-// differences names the fields of the spec that two children of a kind do not have in common, but for those that are left out.
-func differences(want, got outbox.Object, without ...string) ([]string, error) {
+// differences names the fields of the spec that two children of a kind do not have in common, but for those that are set later.
+func differences(want, got outbox.Object) ([]string, error) {
 	a, err := specOf(want)
 	if err != nil {
 		return nil, err
@@ -131,12 +134,12 @@ func differences(want, got outbox.Object, without ...string) ([]string, error) {
 	}
 	var names []string
 	for _, field := range slices.Sorted(maps.Keys(a)) {
-		if !bytes.Equal(a[field], b[field]) && !slices.Contains(without, field) {
+		if !bytes.Equal(a[field], b[field]) && !slices.Contains(setLater, field) {
 			names = append(names, "spec."+field)
 		}
 	}
 	for _, field := range slices.Sorted(maps.Keys(b)) {
-		if _, both := a[field]; !both && !slices.Contains(without, field) {
+		if _, both := a[field]; !both && !slices.Contains(setLater, field) {
 			names = append(names, "spec."+field)
 		}
 	}

@@ -17,7 +17,7 @@ func (r *Reconciler) startWorkflow(ctx context.Context, s *scope) (ctrl.Result, 
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
 	}
 	// Its uid is on record, but whoever may write the status may have put it there.
-	fields, err := differences(analysisOf(s.rr), s.analysis(), "cancel", "decision")
+	fields, err := differences(analysisOf(s.rr), s.analysis())
 	if err != nil {
 		return ctrl.Result{}, err
 	}
