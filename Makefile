@@ -1,4 +1,4 @@
-# Go, make and git are enough; what else is needed is built from tools/go.mod into bin/, or gets itself (package localcluster).
+# Go, make and git are enough; what else is needed is built from hack/go.mod into bin/, or gets itself (package localcluster).
 # A C compiler is used for the race detector where there is one.
 
 SHELL := bash
@@ -11,7 +11,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 GO      ?= go
 
 # Tools are named by their version, so that another version is another file.
-tool_version   = $(shell cd tools && $(GO) list -m -f '{{.Version}}' $(1))
+tool_version   = $(shell cd hack && $(GO) list -m -f '{{.Version}}' $(1))
 CONTROLLER_GEN = bin/controller-gen-$(call tool_version,sigs.k8s.io/controller-tools)
 GOLANGCI_LINT  = bin/golangci-lint-$(call tool_version,github.com/golangci/golangci-lint/v2)-$(call tool_version,sigs.k8s.io/kube-api-linter)
 GOVULNCHECK    = bin/govulncheck-$(call tool_version,golang.org/x/vuln)
@@ -33,7 +33,7 @@ build: ## Build bin/holdfast
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Write the generated files anew: deep copies and CustomResourceDefinitions
-	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' tools/generate
+	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' hack/generate
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the sources
@@ -65,7 +65,7 @@ chaos: ## Break things while it works, and ask an independent oracle what was lo
 
 .PHONY: verify
 verify: $(CONTROLLER_GEN) ## Check that generated files are current, modules tidy and sources formatted; prints the difference
-	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' GO='$(GO)' tools/verify
+	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' GO='$(GO)' hack/verify
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, kube-api-linter among them
@@ -73,7 +73,7 @@ lint: $(GOLANGCI_LINT) ## Run the linters, kube-api-linter among them
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (30s)
-	@GO='$(GO)' FUZZTIME='$(or $(FUZZTIME),30s)' tools/fuzz
+	@GO='$(GO)' FUZZTIME='$(or $(FUZZTIME),30s)' hack/fuzz
 
 .PHONY: backpressure
 backpressure: ## Let PostgreSQL return to 5,000 resources with something to say, and print figures
@@ -111,13 +111,13 @@ help: ## Show this
 
 $(CONTROLLER_GEN):
 	@mkdir -p bin
-	cd tools && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+	cd hack && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
 
 $(GOLANGCI_LINT):
 	@mkdir -p bin
 	@echo 'building golangci-lint, which takes two minutes the first time'
-	cd tools && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+	cd hack && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
 
 $(GOVULNCHECK):
 	@mkdir -p bin
-	cd tools && CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/vuln/cmd/govulncheck
+	cd hack && CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/vuln/cmd/govulncheck

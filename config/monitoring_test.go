@@ -16,9 +16,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	_ "github.com/holdfast-dev/holdfast/manager" // registers its metrics, and those of outbox and relay
-	"github.com/holdfast-dev/holdfast/storage"
-	"github.com/holdfast-dev/holdfast/store"
+	_ "github.com/holdfast-dev/holdfast/internal/operator" // registers its metrics, and those of outbox and relay
+	"github.com/holdfast-dev/holdfast/internal/storageapi"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 // What the manifests use of the Prometheus operator's API (monitoring.coreos.com/v1). Decoding is strict: a field that is not here is
@@ -155,10 +155,10 @@ func metricsOfTheServices(t *testing.T) map[string][]string {
 func storageMetrics(t *testing.T) map[string][]string {
 	t.Helper()
 	g := NewWithT(t)
-	nowhere, err := store.Open(t.Context(), "postgres://nobody@127.0.0.1:1/none", store.Options{})
+	nowhere, err := postgres.Open(t.Context(), "postgres://nobody@127.0.0.1:1/none", postgres.Options{})
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(nowhere.Close)
-	server, err := storage.New(storage.Config{Store: nowhere, Authorizer: storage.NoAuth{}})
+	server, err := storageapi.New(storageapi.Config{Store: nowhere, Authorizer: storageapi.NoAuth{}})
 	g.Expect(err).NotTo(HaveOccurred())
 	var answer *httptest.ResponseRecorder
 	for _, path := range []string{"/readyz", "/metrics"} {

@@ -12,7 +12,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/holdfast-dev/holdfast/localcluster"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 )
 
 // childURL makes this test's program run one migration and end, so that a test can kill it.

@@ -16,7 +16,7 @@ import (
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
 
-	"github.com/holdfast-dev/holdfast/dsn"
+	"github.com/holdfast-dev/holdfast/internal/dsn"
 )
 
 //go:embed sql/*.sql

@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/types"
 
-	"github.com/holdfast-dev/holdfast/localcluster"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 )
 
 const insertOne = `INSERT INTO notification_audit (id, remediation_id, notification_requested_at, event, phase, final, recorded_at, schema_version, entry)

@@ -7,11 +7,11 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/holdfast-dev/holdfast/localcluster"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/migrations"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 // pair is a primary with an asynchronous standby, and a store that knows both.
@@ -32,7 +32,7 @@ func setupPair(t *testing.T) *pair {
 	f.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { f.Expect(p.standby.Close()).To(Succeed()) })
 	f.store.Close()
-	f.store, err = store.Open(ctx, both(f, p.primary, p.standby), store.Options{})
+	f.store, err = postgres.Open(ctx, both(f, p.primary, p.standby), postgres.Options{})
 	f.Expect(err).NotTo(HaveOccurred())
 	return p
 }

@@ -11,9 +11,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-dev/holdfast/internal/testenv"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 // refuseTrims installs a policy that somebody else might: no outbox of this namespace may become empty.
@@ -79,7 +79,7 @@ func TestWhatTheDatabaseEndsIsHalvedUntilItArrives(t *testing.T) {
 	execute(`CREATE OR REPLACE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.05); RETURN NEW; END'`)
 	execute(`CREATE TRIGGER slow BEFORE INSERT ON notification_audit FOR EACH ROW WHEN (NEW.source_namespace = '` + f.namespace + `') EXECUTE FUNCTION slow()`)
 	t.Cleanup(func() { execute(`DROP TRIGGER slow ON notification_audit`) })
-	impatient, err := store.Open(ctx, env.DatabaseURL, store.Options{StatementTimeout: 600 * time.Millisecond})
+	impatient, err := postgres.Open(ctx, env.DatabaseURL, postgres.Options{StatementTimeout: 600 * time.Millisecond})
 	f.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { impatient.Close() })
 	obj := f.create("slow")

@@ -16,10 +16,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 var (
@@ -35,7 +35,7 @@ type fixture struct {
 	t         *testing.T
 	namespace string
 	writer    *outbox.Writer
-	store     *store.Store
+	store     *postgres.Store
 }
 
 func setup(t *testing.T) *fixture {
@@ -43,7 +43,7 @@ func setup(t *testing.T) *fixture {
 	f.SetDefaultEventuallyTimeout(testenv.Timeout)
 	f.SetDefaultEventuallyPollingInterval(testenv.Interval)
 	var err error
-	f.store, err = store.Open(ctx, env.DatabaseURL, store.Options{})
+	f.store, err = postgres.Open(ctx, env.DatabaseURL, postgres.Options{})
 	f.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { f.store.Close() })
 	return f

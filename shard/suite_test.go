@@ -17,10 +17,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 var env *testenv.Env
@@ -50,7 +50,7 @@ func start(t *testing.T, s Shard, change ...func(*ctrl.Options)) *member {
 	kinds := []client.Object{&v1alpha1.NotificationRequest{}}
 	mgr, err := env.NewManager(append(change, func(o *ctrl.Options) { o.NewCache = NewCache(s, kinds, WithKey(remediationOf)) })...)
 	g.Expect(err).NotTo(HaveOccurred())
-	database, err := store.Open(t.Context(), env.DatabaseURL, store.Options{})
+	database, err := postgres.Open(t.Context(), env.DatabaseURL, postgres.Options{})
 	g.Expect(err).NotTo(HaveOccurred())
 	m := &member{mgr: mgr, store: &gate{Store: database, open: make(chan struct{})}}
 	drained, err := relay.Add(mgr, m.store, relay.Config{}, &v1alpha1.NotificationRequest{})

@@ -17,7 +17,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/config"
-	"github.com/holdfast-dev/holdfast/localcluster"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 )
 
 // user is the administrator of the local cluster, who sends all requests.

@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/holdfast-dev/holdfast/migrations"
-	"github.com/holdfast-dev/holdfast/store"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 // exitNotDone is the status of verify and dead-letter when they could not do what they were asked, as opposed to having found something.
@@ -87,8 +87,8 @@ func plain(s string) string {
 }
 
 // openChecked opens a database whose schema fits this release.
-func openChecked(ctx context.Context, url, cluster string) (*store.Store, error) {
-	s, err := store.Open(ctx, url, store.Options{Cluster: cluster})
+func openChecked(ctx context.Context, url, cluster string) (*postgres.Store, error) {
+	s, err := postgres.Open(ctx, url, postgres.Options{Cluster: cluster})
 	if err != nil {
 		return nil, err
 	}

@@ -20,12 +20,12 @@ import (
 	apitypes "k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 var env *testenv.Env
@@ -68,24 +68,24 @@ func database(t *testing.T) string {
 	return u
 }
 
-func migrated(t *testing.T) *store.Store {
+func migrated(t *testing.T) *postgres.Store {
 	t.Helper()
 	u := database(t)
 	NewWithT(t).Expect(holdfast(t, "migrate", "up").Status).To(BeZero())
-	s, err := store.Open(t.Context(), u, store.Options{})
+	s, err := postgres.Open(t.Context(), u, postgres.Options{})
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(s.Close)
 	return s
 }
 
-func execute(t *testing.T, s *store.Store, statement string) {
+func execute(t *testing.T, s *postgres.Store, statement string) {
 	t.Helper()
 	_, err := s.DB().ExecContext(t.Context(), statement)
 	NewWithT(t).Expect(err).NotTo(HaveOccurred(), statement)
 }
 
 // trail persists one record of n entries, refusing some.
-func trail(t *testing.T, s *store.Store, n int, refused ...int) []relay.Item {
+func trail(t *testing.T, s *postgres.Store, n int, refused ...int) []relay.Item {
 	t.Helper()
 	g := NewWithT(t)
 	at := time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)

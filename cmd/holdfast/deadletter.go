@@ -16,8 +16,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
 )
 
 func newDeadLetterCommand() *cobra.Command {
@@ -78,7 +78,7 @@ Exit status: 0 (also when there are none), 2 they could not be read.`,
   holdfast dead-letter list --all -o json | jq '.[] | {id, error, entry: (.entry | fromjson)}'`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return listDeadLetters(cmd.Context(), url, store.Letters{Redriven: all}, form, cmd.OutOrStdout())
+			return listDeadLetters(cmd.Context(), url, postgres.Letters{Redriven: all}, form, cmd.OutOrStdout())
 		},
 	}
 	addDatabaseURL(cmd.Flags(), &url)
@@ -87,7 +87,7 @@ Exit status: 0 (also when there are none), 2 they could not be read.`,
 	return notDone(cmd)
 }
 
-func listDeadLetters(ctx context.Context, url string, which store.Letters, form output, to io.Writer) error {
+func listDeadLetters(ctx context.Context, url string, which postgres.Letters, form output, to io.Writer) error {
 	s, err := openChecked(ctx, url, "")
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ Exit status: 0 all became rows, 1 some did not, 2 it could not be tried.`,
 			}
 			return nil
 		},
-		ValidArgsFunction: completeDeadLetters(store.Letters{}),
+		ValidArgsFunction: completeDeadLetters(postgres.Letters{}),
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args, cmd.OutOrStdout()) },
 	}
 	addDatabaseURL(cmd.Flags(), &f.databaseURL)
@@ -196,7 +196,7 @@ func (f *redriveFlags) run(ctx context.Context, ids []string, to io.Writer) erro
 		}
 	}
 	seen := map[string]bool{}
-	err = s.DeadLetters(ctx, store.Letters{IDs: ids, Redriven: len(ids) > 0}, func(d models.DeadLetter) error {
+	err = s.DeadLetters(ctx, postgres.Letters{IDs: ids, Redriven: len(ids) > 0}, func(d models.DeadLetter) error {
 		seen[d.ID] = true
 		r, err := f.redrive(ctx, s, d)
 		if err == nil {
@@ -224,7 +224,7 @@ func (f *redriveFlags) run(ctx context.Context, ids []string, to io.Writer) erro
 	return err
 }
 
-func (f *redriveFlags) redrive(ctx context.Context, s *store.Store, d models.DeadLetter) (redriven, error) {
+func (f *redriveFlags) redrive(ctx context.Context, s *postgres.Store, d models.DeadLetter) (redriven, error) {
 	r := redriven{ID: d.ID, Hash: fmt.Sprintf("%x", d.EntryHash)}
 	if d.RedrivenAt != nil {
 		r.Result = "already-redriven"

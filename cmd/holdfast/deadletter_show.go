@@ -15,7 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/store"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 func newDeadLetterShowCommand() *cobra.Command {
@@ -31,7 +31,7 @@ Exit status: 0, 1 there is no dead letter with this id, 2 it could not be read.`
 		Example: `  holdfast dead-letter show 019ab3c4-5d6e-8f70-8123-456789abcdef
   holdfast dead-letter show 019ab3c4-5d6e-8f70-8123-456789abcdef -o json | jq '.[].entry | fromjson'`,
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeDeadLetters(store.Letters{Redriven: true}),
+		ValidArgsFunction: completeDeadLetters(postgres.Letters{Redriven: true}),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return showDeadLetter(cmd.Context(), url, args[0], form, cmd.OutOrStdout())
 		},
@@ -48,7 +48,7 @@ func showDeadLetter(ctx context.Context, url, id string, form output, to io.Writ
 	}
 	defer s.Close()
 	letters := []letter{}
-	err = s.DeadLetters(ctx, store.Letters{IDs: []string{id}, Redriven: true}, func(d models.DeadLetter) error {
+	err = s.DeadLetters(ctx, postgres.Letters{IDs: []string{id}, Redriven: true}, func(d models.DeadLetter) error {
 		l := letterOf(d)
 		l.Next = next(d)
 		letters = append(letters, l)
@@ -75,13 +75,13 @@ func showDeadLetter(ctx context.Context, url, id string, form output, to io.Writ
 
 // next says what can be done about a dead letter.
 func next(d models.DeadLetter) string {
-	reason := store.Unfit(d)
+	reason := postgres.Unfit(d)
 	switch {
 	case d.RedrivenAt != nil:
 		return "Nothing: it became its row. The dead letter stays as the record of what happened."
 	case reason != "":
 		return "It never becomes a row: " + reason + ". Find out who may update the resource's status; the dead letter is the evidence."
-	case strings.HasPrefix(d.Error, store.PlaceTaken):
+	case strings.HasPrefix(d.Error, postgres.PlaceTaken):
 		return "It never becomes a row while the other entry has its place, which nothing overwrites: it is the record of a second history, as after a restore of etcd."
 	case d.SQLState == "":
 		return "The record does not fit its table: redrive it with a release that knows it, `holdfast dead-letter redrive " + d.ID + "`."
@@ -130,7 +130,7 @@ const (
 )
 
 // completeDeadLetters offers the ids of dead letters, with their resources.
-func completeDeadLetters(which store.Letters) cobra.CompletionFunc {
+func completeDeadLetters(which postgres.Letters) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 		defer cancel()

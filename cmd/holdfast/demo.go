@@ -16,7 +16,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/holdfast-dev/holdfast/demo"
+	"github.com/holdfast-dev/holdfast/internal/local/demo"
 )
 
 func newDemoCommand() *cobra.Command {

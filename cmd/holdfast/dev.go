@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdfast-dev/holdfast/dev"
+	"github.com/holdfast-dev/holdfast/internal/local/dev"
 )
 
 func newDevCommand() *cobra.Command {

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/pflag"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/holdfast-dev/holdfast/breakglass"
-	"github.com/holdfast-dev/holdfast/verify"
+	"github.com/holdfast-dev/holdfast/internal/breakglass"
+	"github.com/holdfast-dev/holdfast/internal/verify"
 )
 
 // exportFlags are the settings of `holdfast export`.

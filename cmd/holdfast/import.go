@@ -12,9 +12,9 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdfast-dev/holdfast/breakglass"
+	"github.com/holdfast-dev/holdfast/internal/breakglass"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
 )
 
 // importFlags are the settings of `holdfast import`.
@@ -59,7 +59,7 @@ func (f *importFlags) run(ctx context.Context, path string, stdin io.Reader, to 
 		defer file.Close()
 		from = file
 	}
-	var s *store.Store
+	var s *postgres.Store
 	defer func() {
 		if s != nil {
 			s.Close()
@@ -88,7 +88,7 @@ func (f *importFlags) run(ctx context.Context, path string, stdin io.Reader, to 
 }
 
 // preview persists nothing.
-type preview struct{ *store.Store }
+type preview struct{ *postgres.Store }
 
 func (p preview) Persist(ctx context.Context, items []relay.Item) ([]relay.Outcome, error) {
 	return p.Preview(ctx, items)

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"net/http"
 
-	"github.com/holdfast-dev/holdfast/catalogue"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/holmesgpt"
-	"github.com/holdfast-dev/holdfast/failpoint"
+	"github.com/holdfast-dev/holdfast/internal/catalogue"
+	"github.com/holdfast-dev/holdfast/internal/failpoint"
 )
 
 // investigator is HolmesGPT when an address is given, else nil: the built-in rules.

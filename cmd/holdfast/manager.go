@@ -12,9 +12,9 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
-	"github.com/holdfast-dev/holdfast/manager"
+	"github.com/holdfast-dev/holdfast/internal/operator"
+	"github.com/holdfast-dev/holdfast/internal/serving"
 	"github.com/holdfast-dev/holdfast/outbox"
-	"github.com/holdfast-dev/holdfast/serving"
 	"github.com/holdfast-dev/holdfast/shard"
 )
 
@@ -27,11 +27,11 @@ type managerFlags struct {
 	investigatorTimeout               time.Duration
 	logLevel, logFormat               string
 	shardBy                           string
-	config                            manager.Config
+	config                            operator.Config
 }
 
 func newManagerCommand() *cobra.Command {
-	f := &managerFlags{config: manager.Config{}}
+	f := &managerFlags{config: operator.Config{}}
 	f.config.Relay.Limits = outbox.DefaultLimits()
 	cmd := &cobra.Command{
 		Use:   "manager",
@@ -119,7 +119,7 @@ func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
 	}
 	defer s.close()
 	f.config.Store, f.config.Check = s.store, s.check
-	mgr, err := manager.New(f.config)
+	mgr, err := operator.New(f.config)
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/breakglass"
+	"github.com/holdfast-dev/holdfast/internal/breakglass"
 )
 
 // releaseFlags are the settings of `holdfast release`.

@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/holdfast-dev/holdfast/serving"
-	"github.com/holdfast-dev/holdfast/storage"
-	"github.com/holdfast-dev/holdfast/store"
+	"github.com/holdfast-dev/holdfast/internal/serving"
+	"github.com/holdfast-dev/holdfast/internal/storageapi"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 // storageFlags are the settings of `holdfast storage`.
@@ -23,12 +23,12 @@ type storageFlags struct {
 	plain, noAuth           bool
 	audience                string
 	logLevel, logFormat     string
-	config                  storage.Config
+	config                  storageapi.Config
 }
 
 func newStorageCommand() *cobra.Command {
 	f := &storageFlags{}
-	f.config.Limits = storage.DefaultLimits()
+	f.config.Limits = storageapi.DefaultLimits()
 	cmd := &cobra.Command{
 		Use:   "storage",
 		Short: "Run the Data Storage API: audit records over REST",
@@ -59,7 +59,7 @@ It starts without the database, and answers 503 until that is there. SIGTERM sto
 	flags.StringVar(&f.keyFile, "tls-key-file", "", "its private key, PEM")
 	flags.BoolVar(&f.plain, "insecure-http", false, "serve plain HTTP; on loopback only")
 	flags.BoolVar(&f.noAuth, "insecure-no-auth", false, "take every caller as anonymous who may do everything, without asking a cluster; on loopback only")
-	flags.StringVar(&f.audience, "audience", storage.DefaultAudience, "audience that callers' tokens must have been made for")
+	flags.StringVar(&f.audience, "audience", storageapi.DefaultAudience, "audience that callers' tokens must have been made for")
 	flags.StringVar(&f.config.MetricsAddress, "metrics-bind-address", "", "another address for /metrics, with the same certificate; 0 turns them off")
 	flags.StringVar(&f.config.HealthAddress, "health-probe-bind-address", "", "another address for /healthz and /readyz, in plain HTTP; they are on the service's own as well")
 	l := &f.config.Limits
@@ -113,18 +113,18 @@ func (f *storageFlags) run(ctx context.Context, logTo io.Writer) error {
 	watch := func(ctx context.Context) error { <-ctx.Done(); return nil }
 	if !f.plain {
 		var err error
-		if f.config.TLS, watch, err = storage.ServerTLS(f.certFile, f.keyFile); err != nil {
+		if f.config.TLS, watch, err = storageapi.ServerTLS(f.certFile, f.keyFile); err != nil {
 			return err
 		}
 	}
-	s, err := store.Open(ctx, f.databaseURL, store.Options{PoolSize: f.poolSize})
+	s, err := postgres.Open(ctx, f.databaseURL, postgres.Options{PoolSize: f.poolSize})
 	if err != nil {
 		return err
 	}
 	defer s.Close()
 	f.config.Store, f.config.Log = s, ctrl.Log.WithName("storage")
 	f.config.Check = func(ctx context.Context) error { return checkDatabase(ctx, s) }
-	server, err := storage.New(f.config)
+	server, err := storageapi.New(f.config)
 	if err != nil {
 		return err
 	}
@@ -141,14 +141,14 @@ func (f *storageFlags) run(ctx context.Context, logTo io.Writer) error {
 // authenticate says who may post, and who may read the metrics.
 func (f *storageFlags) authenticate() error {
 	if f.noAuth {
-		f.config.Authorizer = storage.NoAuth{}
+		f.config.Authorizer = storageapi.NoAuth{}
 		return nil
 	}
 	cluster, err := restConfig(f.kubeconfig)
 	if err != nil {
 		return err
 	}
-	if f.config.Authorizer, err = storage.NewKubernetesAuthorizer(cluster, storage.AuthOptions{Audience: f.audience}); err != nil {
+	if f.config.Authorizer, err = storageapi.NewKubernetesAuthorizer(cluster, storageapi.AuthOptions{Audience: f.audience}); err != nil {
 		return err
 	}
 	f.config.ProtectMetrics, err = serving.Metrics(cluster)

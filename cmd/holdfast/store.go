@@ -10,9 +10,9 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/credential"
 	"github.com/holdfast-dev/holdfast/migrations"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/storage/client"
-	"github.com/holdfast-dev/holdfast/store"
+	"github.com/holdfast-dev/holdfast/storageclient"
 )
 
 // storeFlags say where a manager's relay drains to: a database, or the Data Storage API in front of one.
@@ -21,7 +21,7 @@ type storeFlags struct {
 	poolSize    int
 
 	storeURL string
-	client   client.Options
+	client   storageclient.Options
 
 	cluster string
 }
@@ -57,7 +57,7 @@ func (f *storeFlags) open(ctx context.Context) (opened, error) {
 }
 
 func (f *storeFlags) openDatabase(ctx context.Context) (opened, error) {
-	s, err := store.Open(ctx, f.databaseURL, store.Options{Cluster: f.cluster, PoolSize: f.poolSize})
+	s, err := postgres.Open(ctx, f.databaseURL, postgres.Options{Cluster: f.cluster, PoolSize: f.poolSize})
 	if err != nil {
 		return opened{}, err
 	}
@@ -65,7 +65,7 @@ func (f *storeFlags) openDatabase(ctx context.Context) (opened, error) {
 }
 
 // checkDatabase reports why a database cannot take rows: its schema does not fit, or it is read-only.
-func checkDatabase(ctx context.Context, s *store.Store) error {
+func checkDatabase(ctx context.Context, s *postgres.Store) error {
 	if err := s.Writable(ctx); err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func (f *storeFlags) openService() (opened, error) {
 		}
 		o.Token = token
 	}
-	c, err := client.New(f.storeURL, o)
+	c, err := storageclient.New(f.storeURL, o)
 	if err != nil {
 		return opened{}, err
 	}

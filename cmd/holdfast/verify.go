@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/holdfast-dev/holdfast/verify"
+	"github.com/holdfast-dev/holdfast/internal/verify"
 )
 
 // verifyFlags are the settings of `holdfast verify`.

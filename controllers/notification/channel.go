@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/redact"
+	"github.com/holdfast-dev/holdfast/internal/redact"
 )
 
 // channel delivers a message once. ctx ends with the attempt's timeout, which is given for messages.

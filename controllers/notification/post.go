@@ -17,8 +17,8 @@ import (
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/holdfast-dev/holdfast/failpoint"
 	"github.com/holdfast-dev/holdfast/internal/credential"
+	"github.com/holdfast-dev/holdfast/internal/failpoint"
 )
 
 const (

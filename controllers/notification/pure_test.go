@@ -17,9 +17,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/testenv/secrets"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/outbox"
-	"github.com/holdfast-dev/holdfast/test/secrets"
 )
 
 func TestRetryAfter(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/controllers/lifecycle"
+	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 )
 
 // refuse ends the record of a notification that may not write into the trail of the remediation that it names. Nothing is sent.

@@ -5,9 +5,9 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/holdfast-dev/holdfast/catalogue"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
+	"github.com/holdfast-dev/holdfast/internal/catalogue"
 )
 
 func TestWhatTheCatalogueHasCanBeRun(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/holdfast-dev/holdfast/examples/backup/controller"
-	"github.com/holdfast-dev/holdfast/store"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 func main() {
@@ -48,7 +48,7 @@ func run(ctx context.Context, database, metrics string) error {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(ctx, database, store.Options{})
+	s, err := postgres.Open(ctx, database, postgres.Options{})
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-dev/holdfast/internal/credential"
-	"github.com/holdfast-dev/holdfast/test/secrets"
+	"github.com/holdfast-dev/holdfast/internal/testenv/secrets"
 )
 
 func TestTrim(t *testing.T) {

@@ -14,12 +14,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 var env *testenv.Env
@@ -67,7 +67,7 @@ func (c *counted) Persist(ctx context.Context, batch []relay.Item) ([]relay.Outc
 
 func TestTheDatabaseReturnsToABacklog(t *testing.T) {
 	g, n := NewWithT(t), number(t)
-	s, err := store.Open(t.Context(), env.DatabaseURL, store.Options{PoolSize: poolSize})
+	s, err := postgres.Open(t.Context(), env.DatabaseURL, postgres.Options{PoolSize: poolSize})
 	g.Expect(err).NotTo(HaveOccurred())
 	defer s.Close()
 	counts := &counted{Store: s}

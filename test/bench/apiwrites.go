@@ -8,10 +8,10 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 // apiWrites counts the writes of a ticket's whole life, by verb and by writer: controller and relay have a manager each, and with it an HTTP client that counts.
@@ -114,7 +114,7 @@ func (b *bench) twoManagers(ctx context.Context, tickets, changes int, c relay.C
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.Open(ctx, url, store.Options{})
+	s, err := postgres.Open(ctx, url, postgres.Options{})
 	if err != nil {
 		return nil, err
 	}

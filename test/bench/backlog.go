@@ -11,11 +11,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 // backlog has PostgreSQL away while notifications end, three entries each, and come back: `holdfast manager` has seen all of them by then and drains.
@@ -110,7 +110,7 @@ func (b *bench) bulkInsert(ctx context.Context, rows int) (rates sample, _ error
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.Open(ctx, url, store.Options{})
+	s, err := postgres.Open(ctx, url, postgres.Options{})
 	if err != nil {
 		return nil, err
 	}

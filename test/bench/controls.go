@@ -11,8 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
 )
 
 // entriesOf makes n entries as a relay has them, ten a resource.
@@ -36,7 +36,7 @@ func entriesOf(n int, change func(uid string, n int) *outbox.Change) ([]relay.It
 func orchestrations(uid string, n int) *outbox.Change { return change(uid, n, false) }
 
 // persistRate is entries a second through the store's Persist, one batch after the other.
-func persistRate(ctx context.Context, s *store.Store, items []relay.Item, batch int) (float64, error) {
+func persistRate(ctx context.Context, s *postgres.Store, items []relay.Item, batch int) (float64, error) {
 	start := time.Now()
 	for at := 0; at < len(items); at += batch {
 		if _, err := s.Persist(ctx, items[at:min(at+batch, len(items))]); err != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/store"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 // database looks at what PostgreSQL has to do for an entry, and how fast rows come in by comparison with plainer ways.
@@ -19,7 +19,7 @@ func database(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(ctx, url, store.Options{})
+	s, err := postgres.Open(ctx, url, postgres.Options{})
 	if err != nil {
 		return err
 	}
@@ -66,7 +66,7 @@ func costOfEntries(ctx context.Context, b *bench) error {
 	return nil
 }
 
-func compareInserts(ctx context.Context, b *bench, s *store.Store, url string, batch, rows, rounds int) error {
+func compareInserts(ctx context.Context, b *bench, s *postgres.Store, url string, batch, rows, rounds int) error {
 	warm, err := entriesOf(batch, orchestrations)
 	if err != nil {
 		return err

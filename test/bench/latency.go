@@ -9,10 +9,10 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 // latency is the time from the answer of a status write to the return of the transaction that made its row durable, both in this process: an upper bound of
@@ -100,7 +100,7 @@ func (b *bench) openLoop(ctx context.Context, rate float64, length time.Duration
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := store.Open(ctx, url, store.Options{})
+	s, err := postgres.Open(ctx, url, postgres.Options{})
 	if err != nil {
 		return nil, nil, err
 	}

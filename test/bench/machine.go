@@ -12,8 +12,8 @@ import (
 
 	"k8s.io/client-go/discovery"
 
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 // machine is the shape of what the figures were taken on.
@@ -53,7 +53,7 @@ func describeMachine(ctx context.Context, env *testenv.Env) (machine, error) {
 		return m, fmt.Errorf("describe the machine: %w", err)
 	}
 	m.Kubernetes = version.GitVersion
-	s, err := store.Open(ctx, env.DatabaseURL, store.Options{})
+	s, err := postgres.Open(ctx, env.DatabaseURL, postgres.Options{})
 	if err != nil {
 		return m, fmt.Errorf("describe the machine: %w", err)
 	}

@@ -18,8 +18,8 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
-	"github.com/holdfast-dev/holdfast/localcluster"
-	"github.com/holdfast-dev/holdfast/test/testenv"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 )
 
 // measure is one thing that is measured. It adds rows to the report, and gives up when its context ends.

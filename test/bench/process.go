@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/holdfast-dev/holdfast/localcluster"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 )
 
 // process is one of our programs, as it is deployed.

@@ -18,8 +18,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/dev"
-	"github.com/holdfast-dev/holdfast/test/testenv"
+	"github.com/holdfast-dev/holdfast/internal/local/dev"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 )
 
 // remediation takes crashing Deployments from the signal to the closed record, one after the other, on a whole cluster (with its own controllers and a simulated node)

@@ -14,7 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
-	"github.com/holdfast-dev/holdfast/test/testenv"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 )
 
 // report is what bench.json holds.

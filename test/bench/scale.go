@@ -14,11 +14,11 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 // scale looks at `holdfast manager` with many resources, and at a table with many rows.
@@ -181,7 +181,7 @@ func manyRows(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	s, err := store.Open(ctx, url, store.Options{})
+	s, err := postgres.Open(ctx, url, postgres.Options{})
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func manyRows(ctx context.Context, b *bench) error {
 }
 
 // multiply repeats a row that is there, ten a resource, with ids in the order of time as they come.
-func multiply(ctx context.Context, s *store.Store, from, to int) error {
+func multiply(ctx context.Context, s *postgres.Store, from, to int) error {
 	if from == to {
 		return nil
 	}

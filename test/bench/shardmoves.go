@@ -10,9 +10,9 @@ import (
 	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/util/wait"
 
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/shard"
 	"github.com/holdfast-dev/holdfast/test/oracle"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 // moved is the shard that is looked at.

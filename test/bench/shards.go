@@ -15,8 +15,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/shard"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 // shards compares one manager with two that have a shard each, and then moves shards while they work.

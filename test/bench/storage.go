@@ -15,7 +15,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/store"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 // storageAPI compares posting records to `holdfast storage` with writing the same rows to the database from here, and then asks twice as much of it as it can do.
@@ -29,7 +29,7 @@ func storageAPI(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer func() { _ = service.end() }()
-	s, err := store.Open(ctx, url, store.Options{})
+	s, err := postgres.Open(ctx, url, postgres.Options{})
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func storageAPI(ctx context.Context, b *bench) error {
 	return overload(ctx, b, c, service, 2*single)
 }
 
-func comparePosts(ctx context.Context, b *bench, c *poster, s *store.Store, size int) (rates, direct, took sample, _ error) {
+func comparePosts(ctx context.Context, b *bench, c *poster, s *postgres.Store, size int) (rates, direct, took sample, _ error) {
 	const callers = 16
 	length := time.Duration(b.size(3000)) * time.Millisecond
 	for round := range b.rounds(5) + 1 {

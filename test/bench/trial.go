@@ -20,10 +20,10 @@ import (
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 // arm is what is compared.
@@ -84,7 +84,7 @@ func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
 				return outcome{}, err
 			}
 		}
-		s, err := store.Open(ctx, t.database, store.Options{})
+		s, err := postgres.Open(ctx, t.database, postgres.Options{})
 		if err != nil {
 			return outcome{}, err
 		}

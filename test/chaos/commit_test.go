@@ -12,13 +12,13 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/localcluster"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
 	"github.com/holdfast-dev/holdfast/test/oracle"
 )
 
@@ -54,7 +54,7 @@ func TestACrashTakesOnlyTheCommitsOfOthers(t *testing.T) {
 		g.Expect(other.QueryRow(ctx, "SHOW synchronous_commit").Scan(&setting)).To(Succeed())
 		g.Expect(setting).To(Equal("off"), "what this test is about")
 		before := count(other)
-		s, err := store.Open(ctx, server.URL(), store.Options{})
+		s, err := postgres.Open(ctx, server.URL(), postgres.Options{})
 		g.Expect(err).NotTo(HaveOccurred())
 		for range batches {
 			items := finishedRecord(g)

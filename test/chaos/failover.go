@@ -12,7 +12,7 @@ import (
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/jackc/pgx/v5"
 
-	"github.com/holdfast-dev/holdfast/localcluster"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 )
 
 // failovers are those of the database: a standby becomes the one that managers use. The standby is synchronous, so that PostgreSQL promises what the oracle asks for: what an

@@ -12,7 +12,7 @@ import (
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 
-	"github.com/holdfast-dev/holdfast/localcluster"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 )
 
 // fault is one way to break the world. inflict returns when it is over; hold is how long it lasts.
@@ -47,13 +47,13 @@ var faults = slices.Concat([]fault{
 
 // network faults, of the connections to the database, may come beside others.
 var network = []fault{
-	toxic("connection reset", postgres, "reset_peer", "upstream", `{"timeout": 0}`),
-	toxic("connection cut before COMMIT", postgres, cutAtCommit, "upstream", `{}`),
-	toxic("connection cut after COMMIT", postgres, cutAtCommit, "downstream", `{}`),
-	toxic("connection cut in a request", postgres, "limit_data", "upstream", `{"bytes": 3000}`),
-	toxic("connection cut in a reply", postgres, "limit_data", "downstream", `{"bytes": 700}`),
-	toxic("latency", postgres, "latency", "downstream", `{"latency": 60, "jitter": 50}`),
-	toxic("half-open connection", postgres, "timeout", "downstream", `{"timeout": 0}`),
+	toxic("connection reset", database, "reset_peer", "upstream", `{"timeout": 0}`),
+	toxic("connection cut before COMMIT", database, cutAtCommit, "upstream", `{}`),
+	toxic("connection cut after COMMIT", database, cutAtCommit, "downstream", `{}`),
+	toxic("connection cut in a request", database, "limit_data", "upstream", `{"bytes": 3000}`),
+	toxic("connection cut in a reply", database, "limit_data", "downstream", `{"bytes": 700}`),
+	toxic("latency", database, "latency", "downstream", `{"latency": 60, "jitter": 50}`),
+	toxic("half-open connection", database, "timeout", "downstream", `{"timeout": 0}`),
 }
 
 // faults of managers that drain there.
@@ -91,7 +91,7 @@ func faultsNamed(of []fault, text string) []fault {
 	})
 }
 
-func postgres(w *world) *toxiproxy.Proxy { return w.databaseProxy }
+func database(w *world) *toxiproxy.Proxy { return w.databaseProxy }
 
 func toxic(name string, of func(*world) *toxiproxy.Proxy, kind, stream, attributes string) fault {
 	return fault{name: name, watched: true, inflict: func(ctx context.Context, w *world, hold time.Duration) error {

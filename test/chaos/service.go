@@ -16,8 +16,8 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/holdfast-dev/holdfast/localcluster"
-	"github.com/holdfast-dev/holdfast/storage"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
+	"github.com/holdfast-dev/holdfast/internal/storageapi"
 )
 
 const (
@@ -46,7 +46,7 @@ func newToken(ctx context.Context, c client.Client) (string, error) {
 			return "", fmt.Errorf("make an account that may relay: %w", err)
 		}
 	}
-	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{storage.DefaultAudience}, ExpirationSeconds: ptr.To[int64](tokenSeconds)}}
+	request := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{storageapi.DefaultAudience}, ExpirationSeconds: ptr.To[int64](tokenSeconds)}}
 	if err := c.SubResource("token").Create(ctx, account, request); err != nil {
 		return "", fmt.Errorf("make a token of %s: %w", relayAccount, err)
 	}

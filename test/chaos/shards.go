@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/localcluster"
-	"github.com/holdfast-dev/holdfast/manager"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
+	"github.com/holdfast-dev/holdfast/internal/operator"
 	"github.com/holdfast-dev/holdfast/shard"
 )
 
@@ -141,7 +141,7 @@ func (w *world) elected(ctx context.Context, before string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, electionTimeout, fmt.Errorf("nobody was elected within %s", electionTimeout))
 	defer cancel()
 	lease := &coordinationv1.Lease{}
-	key := client.ObjectKey{Namespace: leaseNamespace, Name: manager.Config{Shard: w.part}.Lease()}
+	key := client.ObjectKey{Namespace: leaseNamespace, Name: operator.Config{Shard: w.part}.Lease()}
 	for {
 		err := w.client.Get(ctx, key, lease)
 		if holder := ptr.Deref(lease.Spec.HolderIdentity, ""); err == nil && holder != "" && holder != before {

@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/holdfast-dev/holdfast/localcluster"
-	"github.com/holdfast-dev/holdfast/test/testenv"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 )
 
 // world is one run of a scenario: a namespace, what is in it, and whom its manager talks to.

@@ -22,8 +22,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/migrations"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 // holder is a client with the token of an account that may do this in the namespace, and nothing else.

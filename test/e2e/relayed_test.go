@@ -15,12 +15,12 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/config"
-	"github.com/holdfast-dev/holdfast/localcluster"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
+	"github.com/holdfast-dev/holdfast/internal/storageapi"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
+	"github.com/holdfast-dev/holdfast/internal/verify"
 	"github.com/holdfast-dev/holdfast/migrations"
-	"github.com/holdfast-dev/holdfast/storage"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
-	"github.com/holdfast-dev/holdfast/verify"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 // storage runs the Data Storage API in front of a database, at an address.
@@ -38,7 +38,7 @@ func (f *fixture) relay(name string) string {
 	f.create(role)
 	f.create(&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: role.Name}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
 		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: name, Namespace: f.namespace}}})
-	token := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{storage.DefaultAudience}}}
+	token := &authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{storageapi.DefaultAudience}}}
 	f.Expect(f.client.SubResource("token").Create(ctx, account, token)).To(Succeed())
 	return token.Status.Token
 }
@@ -96,7 +96,7 @@ func TestTwoClustersOverTheDataStorageAPI(t *testing.T) {
 		}).Should(MatchError(ContainSubstring("not found")))
 	}
 
-	there, err := store.Open(ctx, database, store.Options{})
+	there, err := postgres.Open(ctx, database, postgres.Options{})
 	f.Expect(err).NotTo(HaveOccurred())
 	defer there.Close()
 	var rows []string

@@ -9,8 +9,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
-	"github.com/holdfast-dev/holdfast/store"
 )
 
 var (
@@ -53,7 +53,7 @@ func FuzzDecode(f *testing.F) {
 		if e.Hash != outbox.Hash(text) {
 			t.Fatalf("hash is %s, expected that of the text", e.Hash)
 		}
-		_, _ = store.RowOf("", s, &e, text)
+		_, _ = postgres.RowOf("", s, &e, text)
 		canonical, err := outbox.Canonical(s, &e)
 		if err != nil {
 			return
@@ -104,7 +104,7 @@ func FuzzRecord(f *testing.F) {
 		if e.Hash != o.HeadHash || e.ID != live.Entries[0].ID || e.Event != event || e.Phase != phase || s.UID != source.UID {
 			t.Fatalf("%+v is not what was appended: %s", e, stored)
 		}
-		row, err := store.RowOf("", source, &live.Entries[0], item.Canonical)
+		row, err := postgres.RowOf("", source, &live.Entries[0], item.Canonical)
 		if err != nil {
 			return // a record that does not fit its table is a dead letter
 		}

@@ -10,19 +10,19 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/holdfast-dev/holdfast/internal/verify"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/verify"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 // table is a trail in memory, with the real comparison of columns: what a database could give back, whoever wrote it.
 type table struct {
-	rows []store.Stored
-	real *store.Store
+	rows []postgres.Stored
+	real *postgres.Store
 }
 
-func (t *table) Read(_ context.Context, uid string, visit func(*store.Stored) error) error {
+func (t *table) Read(_ context.Context, uid string, visit func(*postgres.Stored) error) error {
 	for i := range t.rows {
 		if uid == "" || t.rows[i].SourceUID == uid {
 			if err := visit(&t.rows[i]); err != nil {
@@ -33,15 +33,15 @@ func (t *table) Read(_ context.Context, uid string, visit func(*store.Stored) er
 	return nil
 }
 
-func (t *table) Compare(want models.Row, columns string, recordOnly bool) ([]store.Difference, error) {
+func (t *table) Compare(want models.Row, columns string, recordOnly bool) ([]postgres.Difference, error) {
 	return t.real.Compare(want, columns, recordOnly)
 }
 
-func (t *table) Incomplete(context.Context) ([]store.Incomplete, error) { return nil, nil }
+func (t *table) Incomplete(context.Context) ([]postgres.Incomplete, error) { return nil, nil }
 
 // Whatever stands in the tables, verify ends with findings, and never with an error or a panic: nobody may delete a row, so it would stay that way.
 func FuzzVerifyRows(f *testing.F) {
-	lazy, err := store.Open(f.Context(), "postgres://nobody@127.0.0.1:1/none?sslmode=disable", store.Options{})
+	lazy, err := postgres.Open(f.Context(), "postgres://nobody@127.0.0.1:1/none?sslmode=disable", postgres.Options{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func FuzzVerifyRows(f *testing.F) {
 		if _, err := uuid.Parse(uid); err != nil {
 			uid = "" // the column is a uuid
 		}
-		strange := store.Stored{Table: tables[int(at)%len(tables)], ID: uuid.NewString(), SourceUID: uid, HasSequence: hasSequence, EntryHash: hash, Entry: entry, Columns: columns, Kind: kind, Redriven: redriven}
+		strange := postgres.Stored{Table: tables[int(at)%len(tables)], ID: uuid.NewString(), SourceUID: uid, HasSequence: hasSequence, EntryHash: hash, Entry: entry, Columns: columns, Kind: kind, Redriven: redriven}
 		if hasSequence {
 			strange.Sequence = sequence
 		}
@@ -70,7 +70,7 @@ func FuzzVerifyRows(f *testing.F) {
 			strange.EntryHash = sum[:]
 		}
 		rows := slices.Insert(slices.Clone(honest), int(place)%(len(honest)+1), strange)
-		slices.SortStableFunc(rows, func(a, b store.Stored) int {
+		slices.SortStableFunc(rows, func(a, b postgres.Stored) int {
 			if placed := order(a.SourceUID != "" && a.HasSequence, b.SourceUID != "" && b.HasSequence); placed != 0 {
 				return placed
 			}
@@ -102,10 +102,10 @@ func order(a, b bool) int {
 }
 
 // honestRows are a chain as the relay writes it, whose columns are not looked at here.
-func honestRows(f *testing.F) []store.Stored {
+func honestRows(f *testing.F) []postgres.Stored {
 	f.Helper()
 	var o *outbox.Outbox
-	var rows []store.Stored
+	var rows []postgres.Stored
 	for i := range 3 {
 		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Record: json.RawMessage(seeds[3]), Final: i == 2}, created, limits)
 		if err != nil {
@@ -117,7 +117,7 @@ func honestRows(f *testing.F) []store.Stored {
 			f.Fatal(err)
 		}
 		sum := sha256.Sum256(text)
-		rows = append(rows, store.Stored{Table: "notification_audit", ID: o.Entries[i].ID, SourceUID: string(source.UID), Sequence: int64(i + 1), HasSequence: true, EntryHash: sum[:], Entry: string(text), Columns: "{}"})
+		rows = append(rows, postgres.Stored{Table: "notification_audit", ID: o.Entries[i].ID, SourceUID: string(source.UID), Sequence: int64(i + 1), HasSequence: true, EntryHash: sum[:], Entry: string(text), Columns: "{}"})
 	}
 	return rows
 }

@@ -8,9 +8,9 @@ import (
 	. "github.com/onsi/gomega"
 	gomegatypes "github.com/onsi/gomega/types"
 
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/test/oracle"
-	"github.com/holdfast-dev/holdfast/test/testenv"
 )
 
 func TestAWholeTrailIsClean(t *testing.T) {

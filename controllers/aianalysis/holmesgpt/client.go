@@ -10,8 +10,8 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/holdfast-dev/holdfast/catalogue"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+	"github.com/holdfast-dev/holdfast/internal/catalogue"
 	"github.com/holdfast-dev/holdfast/internal/credential"
 )
 

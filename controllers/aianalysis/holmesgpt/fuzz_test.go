@@ -5,8 +5,8 @@ import (
 	"errors"
 	"testing"
 
-	"github.com/holdfast-dev/holdfast/catalogue"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+	"github.com/holdfast-dev/holdfast/internal/catalogue"
 )
 
 // Whatever a server answers: it is refused as an answer, or becomes a finding that Check accepts or refuses.

@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/holdfast-dev/holdfast/catalogue"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+	"github.com/holdfast-dev/holdfast/internal/catalogue"
 )
 
 // noWorkflow is what the model names when nothing should be done.

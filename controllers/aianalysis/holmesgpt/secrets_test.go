@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/holmesgpt"
-	"github.com/holdfast-dev/holdfast/test/secrets"
+	"github.com/holdfast-dev/holdfast/internal/testenv/secrets"
 )
 
 func TestNoErrorHasWhatIsSecretInAnAddress(t *testing.T) {

@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/catalogue"
+	"github.com/holdfast-dev/holdfast/internal/catalogue"
+	"github.com/holdfast-dev/holdfast/internal/redact"
 	"github.com/holdfast-dev/holdfast/outbox"
-	"github.com/holdfast-dev/holdfast/redact"
 )
 
 // ErrAnswer says that an answer cannot be used. Asking again may help.

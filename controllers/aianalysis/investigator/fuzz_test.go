@@ -5,9 +5,9 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/holdfast-dev/holdfast/catalogue"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
-	"github.com/holdfast-dev/holdfast/redact"
+	"github.com/holdfast-dev/holdfast/internal/catalogue"
+	"github.com/holdfast-dev/holdfast/internal/redact"
 )
 
 // Whatever an investigator says, what is kept is bounded, clean, and names a workflow that can be run, or none.

@@ -19,10 +19,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/catalogue"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/rules"
-	"github.com/holdfast-dev/holdfast/localcluster"
+	"github.com/holdfast-dev/holdfast/internal/catalogue"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 )
 
 // api is a real API server. Nothing but the tests makes ReplicaSets, pods and statuses there.

@@ -8,8 +8,8 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/holdfast-dev/holdfast/catalogue"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
+	"github.com/holdfast-dev/holdfast/internal/catalogue"
 )
 
 // useful are expressions as people write them. All of them are true of busy.

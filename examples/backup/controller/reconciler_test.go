@@ -25,8 +25,8 @@ import (
 
 	backupv1 "github.com/holdfast-dev/holdfast/examples/backup/api/v1"
 	"github.com/holdfast-dev/holdfast/examples/backup/controller"
-	"github.com/holdfast-dev/holdfast/store"
-	"github.com/holdfast-dev/holdfast/test/testenv"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 func TestBackup(t *testing.T) {
@@ -89,7 +89,7 @@ func operator(ctx context.Context) (stop func() error) {
 		Scheme: c.Scheme(), Metrics: metricsserver.Options{BindAddress: "0"}, Controller: config.Controller{SkipNameValidation: &skip},
 	})
 	Expect(err).NotTo(HaveOccurred())
-	s, err := store.Open(ctx, env.DatabaseURL, store.Options{})
+	s, err := postgres.Open(ctx, env.DatabaseURL, postgres.Options{})
 	Expect(err).NotTo(HaveOccurred())
 	Expect(controller.Setup(mgr, s)).To(Succeed())
 	run, err := testenv.Run(mgr)

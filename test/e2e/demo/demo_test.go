@@ -20,7 +20,7 @@ import (
 	"github.com/onsi/gomega/gbytes"
 	"github.com/onsi/gomega/gexec"
 
-	"github.com/holdfast-dev/holdfast/demo"
+	"github.com/holdfast-dev/holdfast/internal/local/demo"
 )
 
 // How long things may take until a test fails. The first start on a machine may have to compile the servers.

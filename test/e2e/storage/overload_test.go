@@ -21,8 +21,8 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/holdfast-dev/holdfast/localcluster"
-	"github.com/holdfast-dev/holdfast/test/testenv"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 )
 
 // The load: bounded in number, and in time by the service's own deadlines.

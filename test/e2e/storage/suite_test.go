@@ -12,7 +12,7 @@ import (
 	"github.com/onsi/gomega/gexec"
 	ctrl "sigs.k8s.io/controller-runtime"
 
-	"github.com/holdfast-dev/holdfast/dev"
+	"github.com/holdfast-dev/holdfast/internal/local/dev"
 )
 
 var program string

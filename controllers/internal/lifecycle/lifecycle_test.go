@@ -1,0 +1,77 @@
+package lifecycle_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+func TestResult(t *testing.T) {
+	other := errors.New("the API server is away")
+	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "things"}, "t", errors.New("changed"))
+	later := ctrl.Result{RequeueAfter: time.Minute}
+	for name, c := range map[string]struct {
+		err    error
+		result ctrl.Result
+		want   error
+	}{
+		"nothing":      {nil, later, nil},
+		"a conflict":   {fmt.Errorf("save status: %w", conflict), later, nil},
+		"released":     {fmt.Errorf("%w: shop/cart", outbox.ErrReleased), later, nil},
+		"no room":      {fmt.Errorf("save: %w", outbox.ErrFull), ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, nil},
+		"another fail": {other, ctrl.Result{}, other},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			result, err := lifecycle.Result(later, c.err)
+			g.Expect(result).To(Equal(c.result))
+			if c.want == nil {
+				g.Expect(err).NotTo(HaveOccurred())
+			} else {
+				g.Expect(err).To(MatchError(c.want))
+			}
+		})
+	}
+}
+
+func TestSetReadyFollowsThePhase(t *testing.T) {
+	g := NewWithT(t)
+	rr := &v1alpha1.RemediationRequest{}
+	rr.Generation = 3
+	ready := func() *metav1.Condition {
+		return meta.FindStatusCondition(rr.Status.Conditions, v1alpha1.ConditionReady)
+	}
+	lifecycle.SetReady(rr, "Executing", false, false, "")
+	g.Expect(ready()).To(And(HaveField("Status", metav1.ConditionUnknown), HaveField("Reason", "Executing"), HaveField("ObservedGeneration", int64(3))))
+	lifecycle.SetReady(rr, "Failed", true, false, strings.Repeat("why ", 2000))
+	g.Expect(ready().Status).To(Equal(metav1.ConditionFalse))
+	g.Expect(len(ready().Message)).To(BeNumerically("<=", 1024))
+	lifecycle.SetReady(rr, "Completed", true, true, "")
+	g.Expect(ready().Status).To(Equal(metav1.ConditionTrue))
+}
+
+func TestRemaining(t *testing.T) {
+	g := NewWithT(t)
+	begin := time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
+	limit := &metav1.Duration{Duration: time.Minute}
+	left, ok := lifecycle.Remaining(begin, limit, begin.Add(20*time.Second))
+	g.Expect(left).To(Equal(40 * time.Second))
+	g.Expect(ok).To(BeTrue())
+	left, _ = lifecycle.Remaining(begin, limit, begin.Add(time.Hour))
+	g.Expect(left).To(BeZero())
+	_, ok = lifecycle.Remaining(begin, nil, begin)
+	g.Expect(ok).To(BeFalse())
+}

@@ -1,0 +1,146 @@
+//go:build unix
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Standby makes a streaming standby of this server, which must run: a base backup (pg_basebackup) in a folder of its own, started as a hot standby. Its
+// URL differs from this server's in the port only. It returns when the standby answers, and streams. The caller closes it.
+func (p *Postgres) Standby(ctx context.Context, o PostgresOptions) (*Postgres, error) {
+	for attempt := 1; ; attempt++ {
+		s, err := p.standbyOnce(ctx, o)
+		if err == nil {
+			return s, nil
+		}
+		if attempt == startAttempts || !errors.Is(err, errPortTaken) {
+			return nil, fmt.Errorf("start a standby of PostgreSQL: %w", err)
+		}
+	}
+}
+
+func (p *Postgres) standbyOnce(ctx context.Context, o PostgresOptions) (*Postgres, error) {
+	begin := time.Now()
+	s := &Postgres{progress: newProgress(o.Progress), password: p.password}
+	if err := s.prepare(ctx, o.Dir); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.copyFrom(ctx, p); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := s.Start(ctx); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	if err := p.until(ctx, fmt.Sprintf("SELECT count(*) > 0 FROM pg_stat_replication WHERE application_name = '%s' AND state = 'streaming'", s.name())); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	s.progress.say("PostgreSQL: standby ready after %s, on port %d, data in %s", time.Since(begin).Round(100*time.Millisecond), s.port, s.data())
+	return s, nil
+}
+
+// name is what a standby calls itself at its primary.
+func (p *Postgres) name() string { return "standby_" + strconv.Itoa(p.port) }
+
+// copyFrom makes the data folder of a standby.
+func (p *Postgres) copyFrom(ctx context.Context, primary *Postgres) error {
+	if !executable(filepath.Join(p.bin, "pg_basebackup")) {
+		return fmt.Errorf("no pg_basebackup in %s; install PostgreSQL's client programs (on Debian: postgresql)", p.bin)
+	}
+	if err := p.makeDataFolder(); err != nil {
+		return err
+	}
+	conninfo := fmt.Sprintf("host=127.0.0.1 port=%d user=%s password=%s sslmode=disable application_name=%s", primary.port, superuser, p.password, p.name())
+	backup, err := p.run("pg_basebackup", "--pgdata="+p.data(), "--dbname="+conninfo, "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+	if err != nil {
+		return err
+	}
+	return backup.finish(ctx)
+}
+
+// Promote makes a standby a primary that waits for no standby of its own, and returns when it takes writes.
+func (p *Postgres) Promote(ctx context.Context) error {
+	err := p.ask(ctx, func(c *pgx.Conn) error {
+		var done bool
+		if err := c.QueryRow(ctx, "SELECT pg_promote(true, 60)").Scan(&done); err != nil {
+			return err
+		}
+		if !done {
+			return errors.New("it is still in recovery after 60 s")
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("promote PostgreSQL: %w", err)
+	}
+	return p.Configure(ctx, "synchronous_standby_names", "")
+}
+
+// WaitForStandbys makes each COMMIT wait for one standby from now on, and returns when a standby is there to be waited for.
+func (p *Postgres) WaitForStandbys(ctx context.Context) error {
+	if err := p.Configure(ctx, "synchronous_standby_names", "*"); err != nil {
+		return err
+	}
+	return p.until(ctx, "SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'")
+}
+
+// Configure sets a parameter of the server (ALTER SYSTEM) and returns when new sessions have it.
+func (p *Postgres) Configure(ctx context.Context, parameter, value string) error {
+	err := p.ask(ctx, func(c *pgx.Conn) error {
+		for _, statement := range []string{"ALTER SYSTEM SET " + pgx.Identifier{parameter}.Sanitize() + " = " + literal(value), "SELECT pg_reload_conf()"} {
+			if _, err := c.Exec(ctx, statement); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("configure PostgreSQL: set %s to %q: %w", parameter, value, err)
+	}
+	return p.until(ctx, fmt.Sprintf("SELECT current_setting(%s) = %s", literal(parameter), literal(value)))
+}
+
+// CaughtUp returns when the standby has replayed all that its primary has written so far.
+func (p *Postgres) CaughtUp(ctx context.Context, standby *Postgres) error {
+	var position string
+	if err := p.ask(ctx, func(c *pgx.Conn) error { return c.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text").Scan(&position) }); err != nil {
+		return fmt.Errorf("how far PostgreSQL is: %w", err)
+	}
+	return standby.until(ctx, fmt.Sprintf("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", literal(position)))
+}
+
+// ask runs questions on a session of its own.
+func (p *Postgres) ask(ctx context.Context, question func(*pgx.Conn) error) error {
+	connection, err := pgx.Connect(ctx, p.url("postgres"))
+	if err != nil {
+		return err
+	}
+	defer connection.Close(context.WithoutCancel(ctx))
+	return question(connection)
+}
+
+// until waits until a query, on a new session each time, answers true.
+func (p *Postgres) until(ctx context.Context, query string) error {
+	check := func(ctx context.Context) error {
+		var yes bool
+		err := p.ask(ctx, func(c *pgx.Conn) error { return c.QueryRow(ctx, query).Scan(&yes) })
+		if err == nil && !yes {
+			err = fmt.Errorf("%s: still false", query)
+		}
+		return err
+	}
+	p.mu.Lock()
+	server := p.server
+	p.mu.Unlock()
+	return server.waitReady(ctx, readyTimeout, check)
+}
+
+func literal(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

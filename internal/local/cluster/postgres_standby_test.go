@@ -1,0 +1,40 @@
+//go:build unix
+
+package cluster
+
+import (
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"go.uber.org/goleak"
+)
+
+func TestAStandbyFollowsAndIsPromoted(t *testing.T) {
+	g, ctx := NewWithT(t), t.Context()
+	leaks := goleak.IgnoreCurrent()
+	primary, err := StartPostgres(ctx, PostgresOptions{Progress: t.Output()})
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = primary.Close() })
+	standby, err := primary.Standby(ctx, PostgresOptions{Progress: t.Output()})
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = standby.Close() })
+	g.Expect(primary.WaitForStandbys(ctx)).To(Succeed())
+
+	execSQL(ctx, t, primary.URL(), "CREATE TABLE kept (n int)")
+	execSQL(ctx, t, primary.URL(), "INSERT INTO kept VALUES (7)")
+	g.Expect(primary.CaughtUp(ctx, standby)).To(Succeed())
+	g.Expect(ask(ctx, t, standby.URL(), "SELECT n::text FROM kept")).To(Equal("7"))
+	g.Expect(ask(ctx, t, standby.URL(), "SHOW transaction_read_only")).To(Equal("on"))
+
+	g.Expect(primary.Kill(ctx)).To(Succeed())
+	g.Expect(standby.Promote(ctx)).To(Succeed())
+	execSQL(ctx, t, standby.URL(), "INSERT INTO kept VALUES (8)")
+	g.Expect(standby.Configure(ctx, "default_transaction_read_only", "on")).To(Succeed())
+	g.Expect(ask(ctx, t, standby.URL(), "SHOW transaction_read_only")).To(Equal("on"))
+	g.Expect(standby.Configure(ctx, "default_transaction_read_only", "off")).To(Succeed())
+	g.Expect(ask(ctx, t, standby.URL(), "SELECT count(*)::text FROM kept")).To(Equal("2"))
+
+	g.Expect(standby.Close()).To(Succeed())
+	g.Expect(primary.Close()).To(Succeed())
+	g.Expect(goleak.Find(leaks)).To(Succeed())
+}

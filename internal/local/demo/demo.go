@@ -1,0 +1,134 @@
+//go:build unix
+
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/internal/local/dev"
+)
+
+// ErrNotClean says that the play went to its end, but that the audit trail is not what it must be.
+var ErrNotClean = errors.New("the audit trail is not complete")
+
+// Options of a demo.
+type Options struct {
+	// Program is the holdfast binary that the services are started from.
+	Program string
+	// StateDir gets logs and data and stays; "" makes a temporary folder, of which only the logs are kept, and only when something failed.
+	StateDir string
+	// Out gets the play. Colour: it is a terminal that shows colours. Width of the terminal in columns; 0: it is none.
+	Out    io.Writer
+	Colour bool
+	Width  int
+}
+
+// Summary is what a demo found, for programs.
+type Summary struct {
+	Seconds      float64       `json:"seconds"`
+	Remediations []Remediation `json:"remediations"`
+	Posted       []Posted      `json:"posted"`
+	Verdict      Verdict       `json:"verdict"`
+}
+
+// Remediation is how one request ended.
+type Remediation struct {
+	Request string `json:"request"`
+	Target  string `json:"target"`
+	Phase   string `json:"phase"`
+	Outcome string `json:"outcome"`
+}
+
+// demo is one performance.
+type demo struct {
+	*narrator
+	program string
+	stack   *dev.Stack
+	feed    *feed
+	witness *witness
+	ledger  ledger
+	admin   client.Client
+	summary Summary
+}
+
+// Run performs the demo. The Summary is there when the play came to its verdict, also when the error is ErrNotClean; else it is nil.
+func Run(ctx context.Context, o Options) (*Summary, error) {
+	n := newNarrator(o.Out, o.Colour, o.Width)
+	dir, err := openStateDir(o.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	d := &demo{narrator: n, program: o.Program}
+	err = d.perform(ctx, dev.Options{Dir: dir.path, Program: o.Program, Progress: n.lines()})
+	if stopped := d.strike(); stopped != nil {
+		err = errors.Join(err, fmt.Errorf("stop what was started: %w", stopped))
+	}
+	if ctx.Err() != nil {
+		err = fmt.Errorf("the demo was interrupted: %w", ctx.Err())
+	}
+	if err := dir.leave(err); err != nil {
+		return d.result(), err
+	}
+	n.print("\n   To try it yourself: holdfast dev --state-dir .dev\n")
+	return d.result(), nil
+}
+
+// result is the summary, or nil when the play did not come to a verdict.
+func (d *demo) result() *Summary {
+	if d.summary.Verdict.Kinds == nil {
+		return nil
+	}
+	d.summary.Seconds = time.Since(d.begin).Round(100 * time.Millisecond).Seconds()
+	return &d.summary
+}
+
+// perform sets the stage and plays the acts.
+func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
+	d.heading("1  The stage: a Kubernetes cluster with a simulated node, PostgreSQL, and Holdfast",
+		"All of it runs on this machine, on loopback, and is gone when the demo ends.")
+	d.say("starting the servers; the first time on a machine they are downloaded or compiled, which takes minutes")
+	if d.stack, err = dev.Start(ctx, o); err != nil {
+		return err
+	}
+	cfg := d.stack.Cluster.RESTConfig()
+	d.ledger = ledger{d.stack.Postgres.URL()}
+	d.witness = newWitness()
+	if d.feed, err = startFeed(ctx, cfg, d.witness.observe, newTeller(d.narrator).observe); err != nil {
+		return err
+	}
+	d.say("witness: writes down every audit entry that the API server commits, to hold it against the tables at the end")
+	if d.admin, err = newClient(cfg, ""); err != nil {
+		return err
+	}
+	for _, act := range []func(context.Context) error{
+		d.failingWorkloads, d.alertsArrive, d.databaseStops, d.managerIsKilled, d.endings, d.deletionIsHeld, d.trail, d.outside, d.selfCheck, d.verdict,
+	} {
+		if err := act(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// strike ends everything.
+func (d *demo) strike() error {
+	if d.feed != nil {
+		d.feed.close()
+	}
+	if d.stack == nil {
+		return nil
+	}
+	begin := time.Now()
+	err := d.stack.Stop()
+	if err == nil {
+		d.print("\n")
+		d.say("everything that was started is gone again (%.1f s)", time.Since(begin).Seconds())
+	}
+	return err
+}

@@ -1,0 +1,217 @@
+//go:build unix
+
+package dev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/holdfast-dev/holdfast/config"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
+	"github.com/holdfast-dev/holdfast/migrations"
+)
+
+// serviceGrace is how long one of our services may take to end after SIGTERM.
+const serviceGrace = 20 * time.Second
+
+// Options say where and what to start.
+type Options struct {
+	// Dir gets everything: kubeconfig, env, logs, data. "" makes a temporary folder, which Stop removes.
+	Dir string
+	// InfraOnly leaves Holdfast's own services out.
+	InfraOnly bool
+	// Program is the holdfast binary that the services are started from.
+	Program string
+	// Progress gets one line a step; nil is silent.
+	Progress io.Writer
+}
+
+// Stack is what runs.
+type Stack struct {
+	Dir      string
+	Cluster  *localcluster.Cluster
+	Postgres *localcluster.Postgres
+
+	options   Options
+	temporary bool
+	manager   *localcluster.Running
+	// MetricsURL is where the running manager serves its metrics.
+	MetricsURL string
+
+	storage *localcluster.Running
+	// StorageURL is the Data Storage API, and StorageToken that of somebody who may post records to it.
+	StorageURL, StorageToken string
+}
+
+// Start brings everything up and returns when it is ready: the policies are enforced, the schema is there, manager and storage service are ready. On failure nothing is left.
+func Start(ctx context.Context, o Options) (*Stack, error) {
+	if o.Progress == nil {
+		o.Progress = io.Discard
+	}
+	s := &Stack{options: o, Dir: o.Dir}
+	if err := s.bringUp(ctx); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	return s, nil
+}
+
+func (s *Stack) bringUp(ctx context.Context) (err error) {
+	if err := s.prepareDir(); err != nil {
+		return err
+	}
+	if s.Cluster, err = localcluster.Start(ctx, localcluster.Options{Dir: s.Dir, Profile: localcluster.Full, Progress: s.options.Progress}); err != nil {
+		return err
+	}
+	if s.Postgres, err = localcluster.StartPostgres(ctx, localcluster.PostgresOptions{Dir: s.Dir, Progress: s.options.Progress}); err != nil {
+		return err
+	}
+	if err := migrations.Up(ctx, s.Postgres.URL(), s.options.Progress); err != nil {
+		return err
+	}
+	if err := config.Install(ctx, s.Cluster.RESTConfig(), s.options.Progress); err != nil {
+		return err
+	}
+	if !s.options.InfraOnly {
+		if err := s.StartManager(ctx); err != nil {
+			return err
+		}
+		if err := s.StartStorage(ctx); err != nil {
+			return err
+		}
+	}
+	return s.writeEnv()
+}
+
+func (s *Stack) prepareDir() (err error) {
+	if s.Dir == "" {
+		s.temporary = true
+		if s.Dir, err = os.MkdirTemp("", "holdfast-"); err != nil {
+			return fmt.Errorf("make a folder: %w", err)
+		}
+	}
+	if s.Dir, err = filepath.Abs(s.Dir); err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
+		return fmt.Errorf("make the state folder: %w", err)
+	}
+	// A reader waits for this file: one of an earlier run would mislead it.
+	if err := os.Remove(s.envFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("remove the env file of an earlier run: %w", err)
+	}
+	return nil
+}
+
+func (s *Stack) envFile() string { return filepath.Join(s.Dir, "env") }
+
+// Env is what a Holdfast command needs, and nothing that this process inherited.
+func (s *Stack) Env() []string {
+	env := []string{"KUBECONFIG=" + s.Cluster.Kubeconfig(), "HOLDFAST_DATABASE_URL=" + s.Postgres.URL()}
+	if s.StorageURL != "" {
+		env = append(env, "HOLDFAST_STORAGE_URL="+s.StorageURL, "HOLDFAST_STORAGE_TOKEN="+s.StorageToken)
+	}
+	return env
+}
+
+// writeEnv comes last and by rename, so that whoever sees the file can rely on all of it.
+func (s *Stack) writeEnv() error {
+	temporary := s.envFile() + ".tmp"
+	if err := os.WriteFile(temporary, []byte(strings.Join(s.Env(), "\n")+"\n"), 0o600); err != nil {
+		return fmt.Errorf("write the env file: %w", err)
+	}
+	if err := os.Rename(temporary, s.envFile()); err != nil {
+		return fmt.Errorf("write the env file: %w", err)
+	}
+	return nil
+}
+
+// StartManager starts a manager and returns when it is ready.
+func (s *Stack) StartManager(ctx context.Context) error {
+	metrics, err := localcluster.FreeAddress()
+	if err != nil {
+		return err
+	}
+	health, err := localcluster.FreeAddress()
+	if err != nil {
+		return err
+	}
+	begin := time.Now()
+	s.manager, err = localcluster.StartProgram(ctx, localcluster.Program{
+		Name:  "manager",
+		Path:  s.options.Program,
+		Args:  []string{"manager", "--metrics-bind-address", metrics, "--health-probe-bind-address", health},
+		Env:   append(s.Env(), "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir()),
+		Log:   s.ManagerLog(),
+		Ready: localcluster.Answers("http://" + health + "/readyz"),
+	})
+	if err != nil {
+		return err
+	}
+	s.MetricsURL = "http://" + metrics + "/metrics"
+	fmt.Fprintf(s.options.Progress, "manager: ready after %s, metrics at %s\n", time.Since(begin).Round(100*time.Millisecond), s.MetricsURL)
+	return nil
+}
+
+// ManagerLog is the file that managers log to.
+func (s *Stack) ManagerLog() string { return filepath.Join(s.Dir, "logs", "manager.log") }
+
+// KillManager ends the manager as a crash would: SIGKILL.
+func (s *Stack) KillManager() error {
+	m := s.manager
+	s.manager = nil
+	return m.Kill()
+}
+
+// Wait returns when ctx ends (nil) or one of our services ends by itself (why).
+func (s *Stack) Wait(ctx context.Context) error {
+	if s.manager == nil || s.storage == nil {
+		<-ctx.Done()
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-s.manager.Done():
+		return s.manager.Failure()
+	case <-s.storage.Done():
+		return s.storage.Failure()
+	}
+}
+
+// Stop ends everything, newest first. It may be called on a half-started Stack, and twice.
+func (s *Stack) Stop() error {
+	var errs []error
+	if err := os.Remove(s.envFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, err)
+	}
+	errs = append(errs, s.stopServices())
+	if s.Cluster != nil {
+		errs = append(errs, s.Cluster.Stop())
+	}
+	if s.Postgres != nil {
+		errs = append(errs, s.Postgres.Close())
+	}
+	if s.temporary {
+		errs = append(errs, os.RemoveAll(s.Dir))
+	}
+	return errors.Join(errs...)
+}
+
+// stopServices stops ours, both at once.
+func (s *Stack) stopServices() error {
+	var together errgroup.Group
+	for _, service := range []*localcluster.Running{s.manager, s.storage} {
+		if service != nil {
+			together.Go(func() error { return service.Stop(serviceGrace) })
+		}
+	}
+	return together.Wait()
+}

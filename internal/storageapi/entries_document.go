@@ -1,0 +1,88 @@
+package storageapi
+
+import (
+	"encoding/json"
+	"math"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/storageclient"
+)
+
+// entriesOperation describes what relays call. It is for programs: entries are made by outboxes, not by hand.
+func entriesOperation(l Limits) *huma.Operation {
+	object := func(required []string, properties map[string]*huma.Schema) *huma.Schema {
+		return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Required: required, Properties: properties}
+	}
+	text := func(description string) *huma.Schema {
+		return &huma.Schema{Type: huma.TypeString, Description: description}
+	}
+	moment := func(description string) *huma.Schema {
+		return &huma.Schema{Type: huma.TypeString, Format: "date-time", Description: description}
+	}
+	hash := func(description string) *huma.Schema {
+		return &huma.Schema{Type: huma.TypeString, Description: description}
+	}
+	source := object([]string{"name", "uid", "created"}, map[string]*huma.Schema{
+		"namespace": text("Its namespace."), "name": text("Its name."), "uid": text("Its uid."), "created": moment("Its creationTimestamp, which ids are made of."),
+	})
+	source.Description = "The resource."
+	entry := object([]string{"id", "sequence", "kind", "event", "phase", "recordedTime", "schemaVersion", "final", "record", "previousHash", "hash"}, map[string]*huma.Schema{
+		"id": text("UUIDv8 that follows from uid and sequence."), "sequence": {Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(float64(1 << 53)), Description: "Position in the outbox, from 1."},
+		"kind": text("As in orchestration, ai-decision, execution, notification, or backups.example.com."), "event": text("What happened."), "phase": text("The phase after it."),
+		"recordedTime": moment("When it happened."), "schemaVersion": {Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(float64(math.MaxInt16)), Description: "Of the record."}, "final": {Type: huma.TypeBoolean, Description: "True on the entry that closes the record."},
+		"traceparent": text("W3C trace context."), "record": {Type: huma.TypeObject, Description: "The record.", AdditionalProperties: true},
+		"previousHash": hash("Hash of the entry before; empty on the first."), "hash": hash("SHA-256 of the canonical JSON of the entry without it, with source."),
+	})
+	entry.Description = "The entry, as it stands in the resource's outbox."
+	sent := object([]string{"source", "resource", "entry"}, map[string]*huma.Schema{"source": source, "resource": text("The Kubernetes kind."), "entry": entry,
+		"askPrevious": {Type: huma.TypeBoolean, Description: "Ask whether the entry before has a row or a dead letter, for the first entry of a resource that a relay sends."}})
+	body := object([]string{"entries"}, map[string]*huma.Schema{
+		"cluster": {Type: huma.TypeString, MaxLength: new(mostCluster), Description: "The cluster's name (source_cluster)."},
+		"entries": {Type: huma.TypeArray, Items: sent, MaxItems: new(l.Entries), Description: "The entries. None is allowed too: the answer says whether the caller may send some, whether the database takes writes, and which database it is."},
+	})
+	outcome := object([]string{"result"}, map[string]*huma.Schema{
+		"result": {Type: huma.TypeString, Enum: []any{"stored", "present", "dead-lettered", "conflicting", "held"},
+			Description: "stored: a new row. present: was there before. dead-lettered: could not become a row. conflicting: another entry has its place, so it is a dead letter. held: its schemaVersion is unknown; send it to a newer release."},
+		"error": text("Why it became a dead letter."), "sqlstate": text("The database's code for that."),
+		"previousMissing": {Type: huma.TypeBoolean, Description: "It was asked, and the entry before has neither: the database has lost it, as after a restore."},
+	})
+	answered := object([]string{"outcomes"}, map[string]*huma.Schema{"outcomes": {Type: huma.TypeArray, Items: outcome, Description: "What became of each entry, in their order."},
+		"database": text("Names the database that has them; opaque. It is another one after a failover, a restore or a restart: what was acknowledged before may be lost then.")})
+	responses := map[string]*huma.Response{"200": answer("Committed. Each entry's outcome is told.", "application/json", answered, "")}
+	for _, r := range refusals {
+		if r.status != http.StatusConflict && r.status != http.StatusTooManyRequests { // conflicts are outcomes, and relays are not paced
+			responses[status(r)] = &huma.Response{Ref: responsePrefix + status(r)}
+		}
+	}
+	return &huma.Operation{
+		Method: http.MethodPost, Path: "/" + storageclient.EntriesPath, OperationID: "relayEntries", Tags: []string{"relay"}, Summary: "Entries of outboxes, sent by a relay",
+		Description: "One transaction. An entry that cannot become a row becomes a dead letter in it. It takes the right to relay auditrecords.holdfast.dev.",
+		Security:    []map[string][]string{{"kubernetes": {}}},
+		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: body, Examples: map[string]*huma.Example{"one": {Summary: "One entry", Value: entriesExample()}}}}},
+		Responses:   responses,
+	}
+}
+
+// entriesExample is a body with a real entry.
+func entriesExample() json.RawMessage {
+	at := time.Date(2026, 11, 23, 4, 5, 6, 789012000, time.UTC)
+	source := outbox.Source{Namespace: "shop", Name: "cart-1-notification", UID: "6f1d3a52-7c1f-4c0a-9a3e-5b2d8a4b2c11", Created: at.Truncate(time.Second)}
+	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: outbox.KindNotification, Event: "SendingStarted", Phase: "Sending",
+		Record: models.Notification{RemediationID: "4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11", NotificationRequestedAt: microtime.New(at), Channels: []string{"console"}}}, at, outbox.DefaultLimits())
+	if err != nil {
+		panic(err) // it is a constant
+	}
+	body, err := json.Marshal(storageclient.Entries{Cluster: "east", Entries: []storageclient.SentEntry{{
+		Source: storageclient.Source{Namespace: source.Namespace, Name: source.Name, UID: source.UID, Created: microtime.New(source.Created)}, Resource: "NotificationRequest", Entry: o.Entries[0],
+	}}})
+	if err != nil {
+		panic(err) // it is a constant
+	}
+	return body
+}

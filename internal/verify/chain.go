@@ -1,0 +1,276 @@
+package verify
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
+)
+
+// chain is the entries of one resource, as they come by sequence. It remembers one place, and the one before.
+type chain struct {
+	v        *verifier
+	uid      string
+	expected *Resource // nil unless it is live
+
+	place, before *place
+	// cluster is what the rows so far say.
+	cluster *string
+	// createdAt are the milliseconds that every id of the chain begins with.
+	createdAt []byte
+}
+
+// place is a sequence of a chain, and what stands there: one entry, unless something is wrong.
+type place struct {
+	sequence int64
+	members  []member
+}
+
+// member is one entry at a place.
+type member struct {
+	at     Finding
+	kind   string
+	final  bool
+	event  string
+	phase  string
+	letter bool
+	// redriven is a dead letter that says that it has a row.
+	redriven bool
+	// claimed is entry_hash, actual the hash of the text: the same, unless one was changed. previous is what the text says.
+	claimed, actual, previous string
+	readable                  bool
+}
+
+// has tells whether this is a hash of the member. Both count, so that one change is one finding and not also one at the next entry.
+func (m *member) has(hash string) bool { return m.claimed == hash || m.actual == hash }
+
+func (p *place) has(hash string) bool {
+	for i := range p.members {
+		if p.members[i].has(hash) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p *place) final() bool {
+	for i := range p.members {
+		if p.members[i].final {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *chain) add(e *postgres.Stored) error {
+	if c.place != nil && c.place.sequence != e.Sequence {
+		c.endPlace()
+		c.before, c.place = c.place, nil
+	}
+	if c.place == nil {
+		c.place = &place{sequence: e.Sequence}
+	}
+	m, err := c.examine(e)
+	if err != nil {
+		return err
+	}
+	c.place.members = append(c.place.members, m)
+	return nil
+}
+
+// examine checks an entry by itself.
+func (c *chain) examine(e *postgres.Stored) (member, error) {
+	at := Finding{Table: e.Table, ID: e.ID, Cluster: e.SourceCluster, Namespace: e.SourceNamespace, Name: e.SourceName, UID: e.SourceUID, Sequence: e.Sequence}
+	sum := sha256.Sum256([]byte(e.Entry))
+	m := member{at: at, letter: e.DeadLetter(), redriven: e.Redriven, kind: e.Kind, claimed: hex.EncodeToString(e.EntryHash), actual: hex.EncodeToString(sum[:])}
+	source, entry, err := outbox.Decode([]byte(e.Entry))
+	if err == nil {
+		m.readable = true
+		m.kind, m.final, m.event, m.phase, m.previous = entry.Kind, entry.Final, entry.Event, entry.Phase, entry.PreviousHash
+	}
+	switch {
+	case !bytes.Equal(sum[:], e.EntryHash):
+		c.report(at, Changed, "the entry's text has the hash %s, entry_hash is %s", short(m.actual), short(m.claimed))
+		return m, nil
+	case err != nil:
+		c.report(at, Changed, "the entry cannot be read: %v", err)
+		return m, nil
+	}
+	moved := c.whereItBelongs(at, source, &entry)
+	if e.DeadLetter() || moved {
+		return m, nil
+	}
+	return m, c.columns(at, e, source, &entry)
+}
+
+// whereItBelongs checks the entry's place and id.
+func (c *chain) whereItBelongs(at Finding, source outbox.Source, entry *outbox.Entry) (moved bool) {
+	if string(source.UID) != at.UID || entry.Sequence != at.Sequence {
+		c.report(at, Reordered, "it stands at sequence %d of %s, but is entry %d of %s", at.Sequence, at.UID, entry.Sequence, source.UID)
+		return true
+	}
+	if entry.ID != at.ID {
+		c.report(at, Reordered, "its id is %s, but the entry says %s", at.ID, entry.ID)
+		return true
+	}
+	id, err := uuid.Parse(entry.ID)
+	if err != nil {
+		c.report(at, Changed, "the entry's id is %q, expected a UUID", entry.ID)
+		return true
+	}
+	created := id[:6]
+	if c.createdAt == nil {
+		c.createdAt = bytes.Clone(created)
+	}
+	if outbox.ID(types.UID(at.UID), millis(created), entry.Sequence) != entry.ID || !bytes.Equal(created, c.createdAt) {
+		c.report(at, Reordered, "its id %s does not follow from uid and sequence", entry.ID)
+	}
+	return false
+}
+
+// millis reads the 48 bits that an id begins with (see outbox.ID).
+func millis(b []byte) time.Time {
+	var ms int64
+	for _, x := range b {
+		ms = ms<<8 | int64(x)
+	}
+	return time.UnixMilli(ms)
+}
+
+// columns holds the row against its entry.
+func (c *chain) columns(at Finding, e *postgres.Stored, source outbox.Source, entry *outbox.Entry) error {
+	want, err := postgres.RowOf(e.SourceCluster, source, entry, []byte(e.Entry))
+	if err != nil {
+		c.report(at, Changed, "the entry makes no row: %v", err)
+		return nil
+	}
+	if want.Table() != e.Table {
+		c.report(at, Reordered, "it stands in %s, but is of kind %s, which goes to %s", e.Table, entry.Kind, want.Table())
+		return nil
+	}
+	different, err := c.v.store.Compare(want, e.Columns, false)
+	if err != nil {
+		return err
+	}
+	for _, d := range different {
+		c.report(at, Column, "%s", d.String())
+	}
+	return nil
+}
+
+// endPlace checks what stands at one place, against itself, the place before, and the live resource.
+func (c *chain) endPlace() {
+	p := c.place
+	c.together(p)
+	var prior int64
+	if c.before != nil {
+		prior = c.before.sequence
+	}
+	switch {
+	case p.sequence > prior+1:
+		at := p.members[0].at
+		at.Table, at.ID, at.Sequence = "", "", prior+1
+		c.report(at, Missing, "%s: neither row nor dead letter", entries(prior+1, p.sequence-1))
+	case p.sequence == 1:
+		c.linked(p, func(previous string) bool { return previous == "" }, "the first entry points to %s, expected nothing")
+	default:
+		c.linked(p, c.before.has, "it points to %s, which is no hash of the entry before: one of the two was replaced")
+	}
+	c.clusters(p)
+	if c.before != nil && c.before.final() {
+		c.report(p.members[0].at, AfterFinal, "entry %d closed the record", prior)
+	}
+	if c.expected != nil {
+		if hash, ok := c.expected.hashAt(p.sequence); ok && !p.has(hash) {
+			c.report(p.members[0].at, Diverged, "the live resource has an entry with the hash %s here, this one has %s", short(hash), short(p.members[0].claimed))
+		}
+	}
+}
+
+// clusters checks that the rows of a chain name one cluster: the column is no part of the entry, so nothing else holds it. A live resource says which it is.
+func (c *chain) clusters(p *place) {
+	for i := range p.members {
+		at := p.members[i].at
+		switch {
+		case p.members[i].letter:
+		case c.expected != nil && at.Cluster != c.v.options.Cluster:
+			if c.v.options.Cluster == "" {
+				c.v.unnamed[at.Cluster] = true
+				continue
+			}
+			c.report(at, Column, "source_cluster is %q, the resource is live in %q", at.Cluster, c.v.options.Cluster)
+		case c.cluster != nil && at.Cluster != *c.cluster:
+			c.report(at, Column, "source_cluster is %q, that of the entries before is %q", at.Cluster, *c.cluster)
+		default:
+			c.cluster = &at.Cluster
+		}
+	}
+}
+
+// linked checks that every member follows the place before.
+func (c *chain) linked(p *place, follows func(string) bool, otherwise string) {
+	for i := range p.members {
+		if m := &p.members[i]; m.readable && !follows(m.previous) {
+			c.report(m.at, Broken, otherwise, short(m.previous))
+		}
+	}
+}
+
+// together checks the members of one place against each other. A dead letter beside its own row is what redriving leaves.
+func (c *chain) together(p *place) {
+	first := &p.members[0]
+	for i := range p.members[1:] {
+		m := &p.members[i+1]
+		switch {
+		case m.claimed != first.claimed:
+			c.report(m.at, Forked, "%s %s has another entry in this place, with the hash %s; this one has %s", first.at.Table, first.at.ID, short(first.claimed), short(m.claimed))
+		case !m.letter && !first.letter:
+			c.report(m.at, Doubled, "%s has this entry too", first.at.Table)
+		}
+	}
+	for i := range p.members {
+		if m := &p.members[i]; m.letter && m.redriven && !p.hasRow(m.claimed) {
+			c.report(m.at, Missing, "the dead letter says that it was redriven, but its row is gone")
+		}
+	}
+}
+
+func (p *place) hasRow(hash string) bool {
+	for i := range p.members {
+		if m := &p.members[i]; !m.letter && m.has(hash) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *chain) report(at Finding, p Problem, format string, args ...any) {
+	at.Problem, at.Detail = p, fmt.Sprintf(format, args...)
+	c.v.tell(at)
+}
+
+// short keeps as much of a hash as tells it from others.
+func short(hash string) string {
+	switch {
+	case hash == "":
+		return "(none)"
+	case len(hash) > 16:
+		return hash[:16] + "…"
+	}
+	return hash
+}
+
+func entries(from, to int64) string {
+	if from == to {
+		return fmt.Sprintf("entry %d", from)
+	}
+	return strings.Join([]string{"entries", fmt.Sprint(from), "to", fmt.Sprint(to)}, " ")
+}

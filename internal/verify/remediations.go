@@ -1,0 +1,67 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
+)
+
+// remediations holds the chains of one remediation against each other: what it says that it invoked has a chain, and what it did was decided on. Entries that are not in the store yet may
+// be what is missing, so what is found is looked for once more, after a new look at what is pending: an entry is in its resource until it is durable.
+func (v *verifier) remediations(ctx context.Context) error {
+	found, err := v.store.Incomplete(ctx)
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	pending, err := v.pending(ctx)
+	if err != nil {
+		return err
+	}
+	if found, err = v.store.Incomplete(ctx); err != nil {
+		return err
+	}
+	for _, r := range found {
+		if (r.SourceCluster == v.options.Cluster || v.options.Cluster == "") && pending[pendingOf{kindOf[r.Service], r.SourceNamespace, r.RemediationID}] {
+			continue
+		}
+		at := Finding{Problem: Missing, Table: "orchestration_audit", ID: r.ID, Cluster: r.SourceCluster, Namespace: r.SourceNamespace, Name: r.SourceName, UID: r.SourceUID, Sequence: r.Sequence,
+			Detail: fmt.Sprintf("the remediation invoked %s, but no entry of one is in its trail: neither row nor dead letter", r.Service)}
+		if r.Undecided {
+			did := "invoked a workflow"
+			if r.Outcome != "" {
+				did += " and ended as " + r.Outcome
+			}
+			at.Problem, at.Detail = Undecided, "the remediation "+did+", but no analysis with an approval is in its trail: somebody got round the decision, or its rows are missing"
+		}
+		v.tell(at)
+	}
+	return nil
+}
+
+// kindOf is the kind of the entries of each service.
+var kindOf = map[string]string{
+	postgres.ServiceAIAnalysis: outbox.KindAIDecision, postgres.ServiceWorkflowExecution: outbox.KindExecution, postgres.ServiceNotification: outbox.KindNotification,
+}
+
+// pendingOf is a kind of entries that belong to a remediation.
+type pendingOf struct{ kind, namespace, remediation string }
+
+// pending are those of which some live resource has entries.
+func (v *verifier) pending(ctx context.Context) (map[pendingOf]bool, error) {
+	pending := map[pendingOf]bool{}
+	if v.live == nil {
+		return pending, nil
+	}
+	live, _, err := v.live.List(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list the live resources again: %w", err)
+	}
+	for _, r := range live {
+		for _, remediation := range r.Remediations {
+			pending[pendingOf{r.Kind, r.Namespace, remediation}] = true
+		}
+	}
+	return pending, nil
+}

@@ -1,0 +1,274 @@
+package verify
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/url"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"pgregory.net/rapid"
+
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
+	"github.com/holdfast-dev/holdfast/relay"
+)
+
+var kinds = []string{outbox.KindOrchestration, outbox.KindAIDecision, outbox.KindExecution, outbox.KindNotification, "backups.example.com"}
+
+// trail is five finished records of five entries: cart-1 to cart-5, one of each kind.
+func trail(t *testing.T, s *postgres.Store) [][]relay.Item {
+	t.Helper()
+	var all [][]relay.Item
+	for i, kind := range kinds {
+		items := history(t, source(i+1), kind, 5, true)
+		persist(t, s, items)
+		all = append(all, items)
+	}
+	return all
+}
+
+func TestAnIntactTrail(t *testing.T) {
+	g := NewWithT(t)
+	s, _ := newStore(t, "prod")
+	trail(t, s)
+	persist(t, s, history(t, source(6), outbox.KindNotification, 250, false)) // more than a page
+	report, found := check(t, s, nil, "")
+	g.Expect(found).To(BeEmpty())
+	g.Expect(report).To(Equal(Report{Verdict: Whole, Intact: true, Chains: 6, Entries: 275, Unfinished: 1, Unchecked: 1, Notes: report.Notes}))
+	g.Expect(report.Notes).To(ConsistOf(ContainSubstring("no cluster was given")))
+}
+
+func TestAnEmptyTrail(t *testing.T) {
+	g := NewWithT(t)
+	s, _ := newStore(t, "")
+	report, _ := check(t, s, nil, "")
+	g.Expect(report).To(Equal(Report{Verdict: Whole, Intact: true}))
+}
+
+func TestTheReadersRoleIsEnough(t *testing.T) {
+	g := NewWithT(t)
+	s, direct := newStore(t, "")
+	trail(t, s)
+	execute(t, s, "CREATE ROLE verifier LOGIN PASSWORD 'sesame' IN ROLE holdfast_reader; CREATE ROLE verify_writer LOGIN PASSWORD 'sesame' IN ROLE holdfast_writer")
+	u, err := url.Parse(direct)
+	g.Expect(err).NotTo(HaveOccurred())
+	u.User = url.UserPassword("verifier", "sesame")
+	report, _ := check(t, openStore(t, u.String(), ""), nil, "")
+	g.Expect(report.Intact).To(BeTrue())
+	g.Expect(report.Entries).To(Equal(25))
+
+	u.User = url.UserPassword("verify_writer", "sesame")
+	_, err = Run(t.Context(), openStore(t, u.String(), ""), nil, Options{}, func(Finding) {})
+	g.Expect(err).To(And(MatchError(relay.ErrSchema), MatchError(ContainSubstring("holdfast_reader"))))
+}
+
+// at is the WHERE of an entry of notification_audit, whose record is cart-4.
+func at(sequence int) string { return fmt.Sprintf(" WHERE sequence = %d", sequence) }
+
+const rehash = ", entry_hash = sha256(convert_to(replace(entry, 'subject 2', 'subject X'), 'UTF8'))"
+
+func TestTampering(t *testing.T) {
+	for name, c := range map[string]struct {
+		statement string
+		want      []string
+		says      string
+	}{
+		"the text changed":         {"UPDATE notification_audit SET entry = replace(entry, 'subject 2', 'subject X')" + at(3), []string{"changed cart-4 3"}, "the entry's text has the hash"},
+		"the hash changed":         {"UPDATE notification_audit SET entry_hash = sha256('x')" + at(3), []string{"changed cart-4 3"}, "entry_hash is"},
+		"the hash removed":         {"UPDATE notification_audit SET entry_hash = NULL" + at(3), []string{"changed cart-4 3"}, "entry_hash is (none)"},
+		"text and hash changed":    {"UPDATE notification_audit SET subject = 'subject X', entry = replace(entry, 'subject 2', 'subject X')" + rehash + at(3), []string{"broken cart-4 4"}, "is no hash of the entry before"},
+		"no JSON any more":         {"UPDATE notification_audit SET entry = 'x', entry_hash = sha256('x')" + at(3), []string{"changed cart-4 3", "broken cart-4 4"}, "cannot be read"},
+		"a column changed":         {"UPDATE notification_audit SET subject = 'forged'" + at(3), []string{"column cart-4 3"}, `subject is "forged", the entry says "subject 2"`},
+		"a column emptied":         {"UPDATE notification_audit SET subject = NULL" + at(3), []string{"column cart-4 3"}, `subject is null, the entry says "subject 2"`},
+		"a column filled":          {"UPDATE notification_audit SET failure_reason = 'forged'" + at(3), []string{"column cart-4 3"}, `failure_reason is "forged", the entry says null`},
+		"a time moved":             {"UPDATE notification_audit SET recorded_at = recorded_at + interval '1 microsecond'" + at(3), []string{"column cart-4 3"}, "recorded_at is"},
+		"a jsonb changed":          {`UPDATE notification_audit SET channels = '["slack"]'` + at(3), []string{"column cart-4 3"}, `channels is ["slack"], the entry says ["console"]`},
+		"final taken away":         {"UPDATE notification_audit SET final = false" + at(5), []string{"column cart-4 5"}, "final is false, the entry says true"},
+		"somebody else's":          {"UPDATE notification_audit SET recorded_by = 'mallory'" + at(3), []string{"column cart-4 3"}, "recorded_by"},
+		"renamed":                  {"UPDATE notification_audit SET source_name = 'cart-4b'", []string{"column cart-4b 1", "column cart-4b 2", "column cart-4b 3", "column cart-4b 4", "column cart-4b 5"}, "source_name"},
+		"the previous hash":        {"UPDATE notification_audit SET previous_hash = NULL" + at(3), []string{"column cart-4 3"}, "previous_hash is null"},
+		"another id":               {"UPDATE notification_audit SET id = '019ab3c4-0000-8000-8000-000000000001'" + at(3), []string{"reordered cart-4 3"}, "its id is 019ab3c4"},
+		"removed in the middle":    {"DELETE FROM notification_audit WHERE sequence IN (2, 3)", []string{"missing cart-4 2"}, "entries 2 to 3: neither row nor dead letter"},
+		"removed at the start":     {"DELETE FROM notification_audit" + at(1), []string{"missing cart-4 1"}, "entry 1"},
+		"swapped":                  {"UPDATE notification_audit SET sequence = -sequence WHERE sequence IN (2, 3); UPDATE notification_audit SET sequence = 5 + sequence WHERE sequence < 0", []string{"reordered cart-4 2", "reordered cart-4 3", "broken cart-4 2", "broken cart-4 3", "broken cart-4 4"}, "it stands at sequence"},
+		"put into another chain":   {"UPDATE notification_audit SET source_uid = '00000009-0000-4000-8000-000000000009'" + at(5), []string{"reordered cart-4 5", "missing cart-4 1"}, "but is entry 5 of"},
+		"copied":                   {"INSERT INTO resource_audit (id, source_uid, source_name, sequence, event, phase, final, recorded_at, schema_version, entry_hash, entry, kind, record) SELECT id, source_uid, source_name, sequence, event, phase, final, recorded_at, schema_version, entry_hash, entry, 'x', '{}' FROM notification_audit" + at(3), []string{"reordered cart-4 3", "doubled cart-4 3", "column cart-4 3"}, "it stands in resource_audit"},
+		"taken out of its chain":   {"UPDATE notification_audit SET source_uid = NULL" + at(3), []string{"missing cart-4 3", "reordered cart-4 3"}, "and no source_uid"},
+		"taken out, and its place": {"UPDATE notification_audit SET source_uid = NULL, sequence = NULL" + at(3), []string{"missing cart-4 3", "changed  0", "reordered cart-4 0"}, "what was posted cannot be read"},
+		"below the first":          {"UPDATE notification_audit SET sequence = -1" + at(1), []string{"missing cart-4 1", "reordered cart-4 -1"}, "its sequence is -1, expected at least 1"},
+		"at nought":                {"UPDATE notification_audit SET sequence = 0" + at(1), []string{"missing cart-4 1", "reordered cart-4 0"}, "its sequence is 0, expected at least 1"},
+		"a row beside the chain":   {"UPDATE notification_audit SET source_uid = '00000009-0000-4000-8000-000000000009', sequence = -9223372036854775808" + at(5), []string{"reordered cart-4 -9223372036854775808"}, "expected at least 1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			s, _ := newStore(t, "prod")
+			trail(t, s)
+			tamper(t, s, c.statement)
+			report, found := check(t, s, nil, "")
+			g.Expect(brief(found)).To(ConsistOf(c.want))
+			g.Expect(found).To(ContainElement(HaveField("Detail", ContainSubstring(c.says))))
+			g.Expect(report.Intact).To(BeFalse())
+		})
+	}
+}
+
+// Whatever column of whatever row is changed, to whatever other value, it is found, and so is the row.
+func TestNoColumnCanBeChangedUnseen(t *testing.T) {
+	s, _ := newStore(t, "prod")
+	histories := trail(t, s)
+	tamper(t, s, "SELECT 1")
+	var columns []struct{ Table, Name, Type string }
+	NewWithT(t).Expect(s.DB().NewRaw(`SELECT table_name AS "table", column_name AS name, data_type AS type FROM information_schema.columns
+		WHERE table_schema = 'public' AND table_name LIKE '%\_audit' AND column_name NOT IN ('created_at', 'source_cluster') ORDER BY 1, 2`).Scan(t.Context(), &columns)).To(Succeed())
+	NewWithT(t).Expect(len(columns)).To(BeNumerically(">", 100))
+	other := map[string]string{
+		"uuid": "gen_random_uuid()", "character varying": "coalesce(%s, '') || 'x'", "text": "coalesce(%s, '') || 'x'", "integer": "coalesce(%s, 0) + 1", "bigint": "coalesce(%s, 0) + 1000",
+		"smallint": "coalesce(%s, 0) + 1", "double precision": "coalesce(%s, 0) + 0.5", "boolean": "NOT coalesce(%s, false)", "bytea": "sha256(coalesce(%s, ''))",
+		"timestamp with time zone": "coalesce(%s, now()) - interval '1 hour'", "jsonb": `coalesce(%s, 'null') || '["x"]'`,
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		g := NewWithT(rt)
+		column := rapid.SampledFrom(columns).Draw(rt, "column")
+		history := histories[0]
+		for i, table := range models.Tables() {
+			if table == column.Table {
+				history = histories[i]
+			}
+		}
+		item := rapid.SampledFrom(history).Draw(rt, "entry")
+		expression := other[column.Type]
+		if expression != "gen_random_uuid()" {
+			expression = fmt.Sprintf(expression, column.Name)
+		}
+		tx, err := s.DB().BeginTx(t.Context(), nil)
+		g.Expect(err).NotTo(HaveOccurred())
+		defer func() { _ = tx.Rollback() }()
+		_, err = tx.ExecContext(t.Context(), "CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM "+column.Table+" WHERE id = '"+item.Entry.ID+"'")
+		g.Expect(err).NotTo(HaveOccurred())
+		result, err := tx.ExecContext(t.Context(), "UPDATE "+column.Table+" SET "+column.Name+" = "+expression+" WHERE id = '"+item.Entry.ID+"'")
+		g.Expect(err).NotTo(HaveOccurred())
+		n, err := result.RowsAffected()
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(n).To(BeEquivalentTo(1))
+		g.Expect(tx.Commit()).To(Succeed())
+
+		var found []Finding
+		_, err = Run(t.Context(), s, nil, Options{}, func(f Finding) { found = append(found, f) })
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(found).NotTo(BeEmpty(), "%s of %s", column.Name, column.Table)
+
+		// Put it back: the entry's text tells which row it was.
+		execute(t, s, "DELETE FROM "+column.Table+" WHERE id = '"+item.Entry.ID+"' OR entry_hash = '\\x"+item.Entry.Hash+"' OR (source_uid = '"+string(item.Source.UID)+"' AND sequence = "+fmt.Sprint(item.Entry.Sequence)+")")
+		_, err = s.Persist(t.Context(), []relay.Item{item})
+		g.Expect(err).NotTo(HaveOccurred())
+		found = nil
+		_, err = Run(t.Context(), s, nil, Options{}, func(f Finding) { found = append(found, f) })
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(found).To(BeEmpty())
+	})
+}
+
+func TestDeadLettersStandInTheirChain(t *testing.T) {
+	g := NewWithT(t)
+	s, _ := newStore(t, "")
+	items := history(t, source(1), outbox.KindNotification, 5, true)
+	items[1].Refused = "for the test"
+	items[4].Refused = "for the test"
+	persist(t, s, items)
+	report, found := check(t, s, nil, "")
+	g.Expect(found).To(BeEmpty())
+	g.Expect(report.DeadLetters).To(Equal(2))
+	g.Expect(report.Entries).To(Equal(3))
+	g.Expect(report.Unfinished).To(BeZero(), "the dead letter is final")
+
+	redrive(t, s)
+	report, found = check(t, s, nil, "")
+	g.Expect(found).To(BeEmpty())
+	g.Expect(report.DeadLetters).To(BeZero())
+	g.Expect(report.Entries).To(Equal(5))
+
+	tamper(t, s, "DELETE FROM notification_audit WHERE sequence = 2; UPDATE audit_dead_letter SET entry = replace(entry, 'subject 4', 'subject X') WHERE sequence = 5")
+	_, found = check(t, s, nil, "")
+	g.Expect(brief(found)).To(ConsistOf("missing cart-1 2", "changed cart-1 5"))
+	g.Expect(found).To(ContainElement(HaveField("Detail", ContainSubstring("says that it was redriven, but its row is gone"))))
+}
+
+func redrive(t *testing.T, s *postgres.Store) {
+	t.Helper()
+	g := NewWithT(t)
+	g.Expect(s.DeadLetters(t.Context(), postgres.Letters{}, func(d models.DeadLetter) error {
+		outcome, err := s.Redrive(t.Context(), d, false)
+		g.Expect(outcome.Result).To(Equal(relay.Stored))
+		return err
+	})).To(Succeed())
+}
+
+// A restored etcd appends another history from some point on. Its entries are dead letters; later ones have free places again.
+func TestAFork(t *testing.T) {
+	g := NewWithT(t)
+	s, _ := newStore(t, "")
+	first := history(t, source(1), outbox.KindNotification, 4, false)
+	persist(t, s, first)
+	var o *outbox.Outbox
+	var second []relay.Item
+	for i := range 5 {
+		r := record(outbox.KindNotification, i).(models.Notification)
+		if i >= 2 {
+			r.Subject = "another history"
+		}
+		next, _, err := outbox.Append(o, source(1), outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Working", Record: r, Final: i == 4}, first[min(i, 3)].Entry.RecordedTime.Time, outbox.DefaultLimits())
+		g.Expect(err).NotTo(HaveOccurred())
+		o = next
+		second = append(second, relay.NewItem(source(1), "", o.Entries[i]))
+	}
+	persist(t, s, second)
+	_, found := check(t, s, nil, "")
+	g.Expect(brief(found)).To(Equal([]string{"forked cart-1 3", "forked cart-1 4"}))
+}
+
+func TestAnEntryAfterTheEnd(t *testing.T) {
+	g := NewWithT(t)
+	s, _ := newStore(t, "")
+	items := history(t, source(1), outbox.KindNotification, 2, true)
+	e := items[1].Entry
+	e.Sequence, e.ID, e.PreviousHash, e.Final = 3, outbox.ID(source(1).UID, start, 3), e.Hash, false
+	text, err := outbox.Canonical(source(1), &e)
+	g.Expect(err).NotTo(HaveOccurred())
+	e.Hash = outbox.Hash(text)
+	persist(t, s, append(items, relay.NewItem(source(1), "", e)))
+	_, found := check(t, s, nil, "")
+	g.Expect(brief(found)).To(Equal([]string{"after-final cart-1 3"}))
+}
+
+func TestPostedRows(t *testing.T) {
+	g := NewWithT(t)
+	s, _ := newStore(t, "")
+	posted := `{"remediation_id":"r","notification_requested_at":"2026-11-23T04:05:06Z","channels":["slack"],"id":"x"}`
+	execute(t, s, `INSERT INTO notification_audit (id, remediation_id, notification_requested_at, channels, event, phase, final, recorded_at, recorded_by, schema_version, entry)
+		SELECT gen_random_uuid(), 'r', '2026-11-23T04:05:06Z', '["slack"]', 'Posted', '', false, now(), 'jane', 1, '`+posted+`' FROM generate_series(1, 150)`)
+	report, found := check(t, s, nil, "")
+	g.Expect(found).To(BeEmpty())
+	g.Expect(report).To(And(HaveField("Posted", 150), HaveField("Entries", 0), HaveField("Chains", 0)))
+	tamper(t, s, "UPDATE notification_audit SET remediation_id = 'forged' WHERE id = (SELECT max(id::text)::uuid FROM notification_audit)")
+	_, found = check(t, s, nil, "")
+	g.Expect(found).To(ConsistOf(And(HaveField("Problem", Column), HaveField("Detail", ContainSubstring(`remediation_id is "forged"`)))))
+}
+
+// Years before 1 have a form of their own in PostgreSQL.
+func TestAncientTimesAreNoFinding(t *testing.T) {
+	g := NewWithT(t)
+	s, _ := newStore(t, "")
+	item := history(t, source(1), outbox.KindNotification, 1, true)[0]
+	for _, year := range []string{"0000", "0001", "9999"} {
+		item.Entry.Record.Raw = []byte(`{"notification_requested_at":"` + year + `-03-01T00:00:01.000001Z","remediation_id":"r"}`)
+		text, err := outbox.Canonical(item.Source, &item.Entry)
+		g.Expect(err).NotTo(HaveOccurred())
+		item.Canonical, item.Entry.Hash = text, fmt.Sprintf("%x", sha256.Sum256(text))
+		persist(t, s, []relay.Item{item})
+		_, found := check(t, s, nil, "")
+		g.Expect(found).To(BeEmpty())
+		tamper(t, s, "DELETE FROM notification_audit")
+	}
+}

@@ -1,0 +1,256 @@
+package verify
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/postgres"
+)
+
+// Problem is what is wrong, one word for scripts.
+type Problem string
+
+const (
+	// Changed: an entry's text does not have the hash that stands beside it, or does not decode.
+	Changed Problem = "changed"
+	// Column: a column does not say what the entry says.
+	Column Problem = "column"
+	// Reordered: an entry stands in another place, or under another id, than it says of itself.
+	Reordered Problem = "reordered"
+	// Missing: entries of a chain have neither row nor dead letter.
+	Missing Problem = "missing"
+	// Forked: two entries claim one place.
+	Forked Problem = "forked"
+	// Doubled: one entry has two rows.
+	Doubled Problem = "doubled"
+	// Broken: an entry does not follow the one before it, so one of the two was replaced.
+	Broken Problem = "broken"
+	// AfterFinal: an entry follows the one that closed the record.
+	AfterFinal Problem = "after-final"
+	// Diverged: the live resource has another entry in this place.
+	Diverged Problem = "diverged"
+	// Invented: the chain goes on beyond the newest entry of the live resource.
+	Invented Problem = "invented"
+	// Undecided: a remediation invoked a workflow, or ended as remediated, and no decision of its analysis is in the trail.
+	Undecided Problem = "undecided"
+	// Unfinished: the resource is gone, and its newest entry is not final.
+	Unfinished Problem = "unfinished"
+)
+
+// Finding is one thing that is wrong, and where.
+type Finding struct {
+	Problem   Problem `json:"problem"`
+	Table     string  `json:"table,omitempty"`
+	ID        string  `json:"id,omitempty"`
+	Cluster   string  `json:"cluster,omitempty"`
+	Namespace string  `json:"namespace,omitempty"`
+	Name      string  `json:"name,omitempty"`
+	UID       string  `json:"uid,omitempty"`
+	Sequence  int64   `json:"sequence,omitempty"`
+	Detail    string  `json:"detail"`
+}
+
+// Verdict is what a Report comes to.
+type Verdict string
+
+const (
+	// Whole: there is no finding, and everything was looked at that Run was given.
+	Whole Verdict = "whole"
+	// NotWhole: there are findings.
+	NotWhole Verdict = "not-whole"
+	// Unknown: there is no finding, but a part could not be looked at: see NotCompared.
+	Unknown Verdict = "unknown"
+)
+
+// Report counts what was looked at.
+type Report struct {
+	Verdict Verdict `json:"verdict"`
+	// Intact: there is no finding.
+	Intact   bool `json:"intact"`
+	Findings int  `json:"findings"`
+	Chains   int  `json:"chains"`
+	// Entries that stand in chains, as rows; Posted are rows without a chain.
+	Entries int `json:"entries"`
+	Posted  int `json:"posted"`
+	// DeadLetters that were not redriven, which count as present.
+	DeadLetters int `json:"deadLetters"`
+	// Unfinished chains, whose newest entry is not final. Unchecked are those of them whose resource was not looked for.
+	Unfinished int `json:"unfinished"`
+	Unchecked  int `json:"unchecked"`
+	// NotCompared are the kinds of entries, and the clusters, whose live resources were not looked at, though a cluster was given: nobody knows where their chains should end. A cluster is
+	// named only if it has records without an end.
+	NotCompared []string `json:"notCompared,omitempty"`
+	// Live is the number of live resources with an outbox; 0 without a cluster.
+	Live int `json:"live"`
+	// Notes say what was not looked at, and why.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// Trail is where the rows are: a store.Store.
+type Trail interface {
+	// Read hands over every entry in the order of the chains, and then what stands in none; with a uid, that chain only.
+	Read(ctx context.Context, uid string, visit func(*postgres.Stored) error) error
+	// Compare holds the columns of a row against what its entry makes.
+	Compare(want models.Row, columns string, recordOnly bool) ([]postgres.Difference, error)
+	// Incomplete returns the remediations whose trail lacks what they say.
+	Incomplete(ctx context.Context) ([]postgres.Incomplete, error)
+}
+
+// Options of Run.
+type Options struct {
+	// Cluster is the name of live's cluster in the rows (source_cluster): the manager's --cluster-name.
+	Cluster string
+	// OtherClusters are those whose rows are in the same database, and which are verified by themselves: their resources are not looked for here.
+	OtherClusters []string
+}
+
+// Run checks everything, and hands each finding to found as it comes. live may be nil: then only the rows are checked. An error means that the check could not be finished.
+func Run(ctx context.Context, s Trail, live Live, options Options, found func(Finding)) (Report, error) {
+	v := &verifier{store: s, live: live, options: options, found: found, unnamed: map[string]bool{}, otherClusters: map[string]int{}, kinds: map[string]int{}, notCompared: map[string]bool{}}
+	if live != nil {
+		var err error
+		if v.expected, v.report.Notes, err = live.List(ctx); err != nil {
+			return v.report, fmt.Errorf("verify: list the live resources: %w", err)
+		}
+		v.report.Live = len(v.expected)
+	}
+	if err := s.Read(ctx, "", v.visit); err != nil {
+		return v.report, fmt.Errorf("verify: %w", err)
+	}
+	v.endChain()
+	v.unseen()
+	if err := v.recheck(ctx); err != nil {
+		return v.report, fmt.Errorf("verify: %w", err)
+	}
+	if err := v.remediations(ctx); err != nil {
+		return v.report, fmt.Errorf("verify: %w", err)
+	}
+	v.explainUnchecked()
+	v.report.Intact = v.report.Findings == 0
+	for cluster := range v.otherClusters {
+		if !slices.Contains(v.options.OtherClusters, cluster) {
+			v.notCompared[fmt.Sprintf("cluster %q", cluster)] = true
+		}
+	}
+	v.report.NotCompared = slices.Sorted(maps.Keys(v.notCompared))
+	v.report.Verdict = Whole
+	switch {
+	case !v.report.Intact:
+		v.report.Verdict = NotWhole
+	case len(v.report.NotCompared) > 0:
+		v.report.Verdict = Unknown
+	}
+	return v.report, nil
+}
+
+// verifier is one Run.
+type verifier struct {
+	store   Trail
+	live    Live
+	options Options
+	found   func(Finding)
+	report  Report
+
+	// expected are the live resources by uid. One that was met as a chain is marked.
+	expected map[string]*Resource
+	chain    *chain
+	// suspects are looked at again.
+	suspects []suspect
+	// otherClusters and kinds count the unfinished chains that were not looked for, by the reason.
+	otherClusters, kinds map[string]int
+	// unnamed are the clusters of live resources' rows, where none was named.
+	unnamed map[string]bool
+	// notCompared are the kinds of entries that the live cluster cannot show.
+	notCompared map[string]bool
+}
+
+func (v *verifier) tell(f Finding) {
+	v.report.Findings++
+	v.found(f)
+}
+
+func (v *verifier) visit(e *postgres.Stored) error {
+	placed := e.SourceUID != "" && e.HasSequence
+	switch {
+	case e.DeadLetter():
+		if !e.Redriven {
+			v.report.DeadLetters++
+		}
+	case placed:
+		v.report.Entries++
+	default:
+		v.report.Posted++
+	}
+	switch {
+	case placed && e.Sequence < 1:
+		v.tell(misplaced(e, "its sequence is %d, expected at least 1", e.Sequence))
+		return nil
+	case !placed && !e.DeadLetter() && e.HasSequence: // a source_uid alone is an origin that a relay has claimed for a posted row
+		v.tell(misplaced(e, "it has the sequence %d and no source_uid, expected both, or no sequence for a row that was posted over REST", e.Sequence))
+		return nil
+	case !placed:
+		return v.posted(e)
+	}
+	if v.chain == nil || v.chain.uid != e.SourceUID {
+		v.endChain()
+		v.report.Chains++
+		v.chain = &chain{v: v, uid: e.SourceUID, expected: v.expected[e.SourceUID]}
+	}
+	return v.chain.add(e)
+}
+
+// misplaced is a row in no place that a chain has.
+func misplaced(e *postgres.Stored, format string, args ...any) Finding {
+	return Finding{Problem: Reordered, Table: e.Table, ID: e.ID, Cluster: e.SourceCluster, Namespace: e.SourceNamespace, Name: e.SourceName, UID: e.SourceUID, Sequence: e.Sequence,
+		Detail: fmt.Sprintf(format, args...)}
+}
+
+var _ Trail = (*postgres.Store)(nil)
+
+// posted checks a row without a chain: its record against its columns.
+func (v *verifier) posted(e *postgres.Stored) error {
+	if e.DeadLetter() {
+		return nil
+	}
+	if len(e.EntryHash) > 0 {
+		v.tell(misplaced(e, "it has a hash, but neither source_uid nor sequence: it was taken out of its chain"))
+	}
+	at := Finding{Problem: Changed, Table: e.Table, ID: e.ID}
+	want, err := models.ProjectPosted(e.Table, []byte(e.Entry))
+	if err != nil {
+		at.Detail = "what was posted cannot be read: " + err.Error()
+		v.tell(at)
+		return nil //nolint:nilerr // that is a finding
+	}
+	different, err := v.store.Compare(want, e.Columns, true)
+	if err != nil {
+		return err
+	}
+	for _, d := range different {
+		at.Problem, at.Detail = Column, d.String()
+		v.tell(at)
+	}
+	return nil
+}
+
+func (v *verifier) explainUnchecked() {
+	if v.live == nil {
+		if v.report.Unchecked > 0 {
+			v.report.Notes = append(v.report.Notes, "no cluster was given: heads, and whether the resources of unfinished records are still there, were not checked (--kubeconfig)")
+		}
+		return
+	}
+	for _, cluster := range slices.Sorted(maps.Keys(v.otherClusters)) {
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d unfinished records are of cluster %q, not %q, and were not looked for (--cluster-name; --other-clusters %s if it is verified by itself)",
+			v.otherClusters[cluster], cluster, v.options.Cluster, cluster))
+	}
+	for _, cluster := range slices.Sorted(maps.Keys(v.unnamed)) {
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("rows of live resources are of cluster %q (--cluster-name %s)", cluster, cluster))
+	}
+	for _, kind := range slices.Sorted(maps.Keys(v.kinds)) {
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d unfinished records have entries of kind %q, whose resource is not known (--resource %s=RESOURCE.VERSION.GROUP)", v.kinds[kind], kind, kind))
+	}
+}

@@ -1,5 +1,0 @@
-// Package manager puts the four controllers and the relay into one process.
-//
-// It starts without the database: controllers append, and the relay drains when the store is there. Liveness and readiness say nothing about the database either,
-// since restarting a manager mends no database.
-package manager

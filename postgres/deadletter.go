@@ -1,0 +1,157 @@
+package postgres
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/relay"
+)
+
+// putDeadLetters writes them one by one, in one order for all writers: they are few. One that is there already counts another attempt.
+func putDeadLetters(ctx context.Context, tx bun.Tx, letters []models.DeadLetter) error {
+	slices.SortFunc(letters, func(a, b models.DeadLetter) int {
+		return cmp.Or(cmp.Compare(a.ID, b.ID), bytes.Compare(a.EntryHash, b.EntryHash))
+	})
+	if len(letters) == 0 {
+		return nil
+	}
+	all := func(ctx context.Context, savepoint bun.Tx) error {
+		for _, d := range letters {
+			if err := putDeadLetter(ctx, savepoint, d); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err := tx.RunInTx(ctx, nil, all); err == nil || classify(err) != ofData {
+		return err
+	}
+	for _, d := range letters {
+		err := tx.RunInTx(ctx, nil, func(ctx context.Context, savepoint bun.Tx) error { return putDeadLetter(ctx, savepoint, d) })
+		if err != nil && classify(err) == ofData {
+			err = putDeadLetter(ctx, tx, lastResort(d))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func putDeadLetter(ctx context.Context, tx bun.Tx, d models.DeadLetter) error {
+	_, err := tx.Tx.ExecContext(ctx, `INSERT INTO audit_dead_letter AS d
+		(id, entry_hash, kind, entry, entry_bytes, error, sqlstate, source_cluster, source_namespace, source_name, source_uid, sequence, previous_hash, first_attempt, last_attempt, attempts)
+		VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), nullif($8, ''), nullif($9, ''), nullif($10, ''), nullif($11, '')::uuid, $12, $13, now(), now(), 1)
+		ON CONFLICT (id, entry_hash) DO UPDATE SET last_attempt = now(), attempts = d.attempts + 1`,
+		d.ID, d.EntryHash, d.Kind, d.Entry, d.EntryBytes, d.Error, d.SQLState, d.SourceCluster, d.SourceNamespace, d.SourceName, d.SourceUID, d.Sequence, d.PreviousHash)
+	if err != nil {
+		return fmt.Errorf("write dead letter %s: %w", d.ID, err)
+	}
+	return nil
+}
+
+// lastResort is a dead letter without a text that came from elsewhere: a database that takes no text of the entry takes bytes. It must not fail for the reason that the entry did.
+func lastResort(d models.DeadLetter) models.DeadLetter {
+	return models.DeadLetter{ID: d.ID, EntryHash: d.EntryHash, Kind: "unknown", EntryBytes: d.Text(), SourceUID: d.SourceUID, Sequence: d.Sequence, PreviousHash: d.PreviousHash,
+		Error: "the database refused the texts of this dead letter; entry_bytes has the entry"}
+}
+
+// Letters selects dead letters. The zero value selects those that wait.
+type Letters struct {
+	// IDs limits them to these entries; an id may have several, with different hashes.
+	IDs []string
+	// Redriven includes those that became rows.
+	Redriven bool
+}
+
+// DeadLetters hands the selected dead letters to visit, by id. It holds a page of them in memory.
+func (s *Store) DeadLetters(ctx context.Context, which Letters, visit func(models.DeadLetter) error) error {
+	for _, id := range which.IDs {
+		if _, err := uuid.Parse(id); err != nil {
+			return fmt.Errorf("read dead letters: id is %q, expected a UUID", id)
+		}
+	}
+	var after *models.DeadLetter
+	for {
+		var some []models.DeadLetter
+		query := s.db.NewSelect().Model(&some).Order("id", "entry_hash").Limit(page)
+		if after != nil {
+			query.Where("(id, entry_hash) > (?, ?)", after.ID, after.EntryHash)
+		}
+		if len(which.IDs) > 0 {
+			query.Where("id IN (?)", bun.List(which.IDs))
+		}
+		if !which.Redriven {
+			query.Where("redriven_at IS NULL")
+		}
+		if err := query.Scan(ctx); err != nil {
+			return fmt.Errorf("read dead letters: %w", explain(err))
+		}
+		for _, d := range some {
+			if err := visit(d); err != nil {
+				return err
+			}
+		}
+		if len(some) < page {
+			return nil
+		}
+		after = &some[len(some)-1]
+	}
+}
+
+// Redrive tries again to make the row of a dead letter, with its id, sequence and hash. On Stored and Present the dead letter is marked in the same transaction
+// and stays; else the outcome says what is still wrong, and the dead letter counts the attempt. A dry run tells what would happen.
+func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (relay.Outcome, error) {
+	item, reason := itemOf(d)
+	if reason != "" {
+		return relay.Outcome{Result: relay.DeadLettered, Error: reason}, nil
+	}
+	b, err := s.ForCluster(d.SourceCluster).persist(ctx, []relay.Item{item}, func(ctx context.Context, tx bun.Tx, outcomes []relay.Outcome) error {
+		if dryRun {
+			return errRollback
+		}
+		if r := outcomes[0].Result; r != relay.Stored && r != relay.Present {
+			return nil
+		}
+		_, err := tx.Tx.ExecContext(ctx, `UPDATE audit_dead_letter SET redriven_at = now(), last_attempt = now(), attempts = attempts + 1
+			WHERE id = $1 AND entry_hash = $2 AND redriven_at IS NULL`, d.ID, d.EntryHash)
+		return err
+	})
+	if err != nil {
+		return relay.Outcome{}, fmt.Errorf("redrive dead letter %s: %w", d.ID, err)
+	}
+	outcome := b.outcomes[0]
+	if outcome.Result == relay.Held {
+		outcome.Error = fmt.Sprintf("its schema version is %d, this release knows %d; redrive it with a newer one", item.Entry.SchemaVersion, outbox.SchemaVersion)
+	}
+	return outcome, nil
+}
+
+// Unfit says why a dead letter can never become a row, whatever is mended; nothing if it may.
+func Unfit(d models.DeadLetter) (reason string) {
+	_, reason = itemOf(d)
+	return reason
+}
+
+// itemOf reads the entry back. What the relay refused, since id or hash do not follow from the content, never becomes a row: the chain would not hold.
+func itemOf(d models.DeadLetter) (_ relay.Item, reason string) {
+	source, entry, err := outbox.Decode(d.Text())
+	switch {
+	case err != nil:
+		return relay.Item{}, fmt.Sprintf("its entry cannot be read: %v", err)
+	case entry.Hash != hex.EncodeToString(d.EntryHash):
+		return relay.Item{}, fmt.Sprintf("its entry has the hash %s, but claimed %x: it was changed after it was appended", entry.Hash, d.EntryHash)
+	case entry.ID != d.ID:
+		return relay.Item{}, fmt.Sprintf("its entry claims the id %s, which does not follow from uid and sequence", entry.ID)
+	}
+	return relay.Item{Source: source, ResourceKind: entry.Kind, Entry: entry, ID: entry.ID, Canonical: d.Text()}, ""
+}

@@ -1,0 +1,142 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+)
+
+// inserted counts the rows of a statement that are new. A batch may hold an id twice: the first is new, the second met it.
+type inserted map[[16]byte]int
+
+func (i inserted) take(id [16]byte) bool {
+	if i[id] == 0 {
+		return false
+	}
+	i[id]--
+	return true
+}
+
+// refusal is a row that the database refused.
+type refusal struct {
+	record record
+	err    error
+}
+
+// put inserts rows in one statement. It binds past bun, on the transaction itself (see the package).
+func (t *table) put(ctx context.Context, tx bun.Tx, rows []record) (inserted, error) {
+	arrays := make([]any, len(t.columns))
+	for c := range t.columns {
+		array := make([]any, len(rows))
+		for r := range rows {
+			array[r] = rows[r].values[c]
+		}
+		arrays[c] = array
+	}
+	answer, err := tx.Tx.QueryContext(ctx, t.insert, arrays...)
+	if err != nil {
+		return nil, fmt.Errorf("insert %d rows: %w", len(rows), err)
+	}
+	defer answer.Close()
+	done := inserted{}
+	for answer.Next() {
+		var id uuid.UUID
+		if err := answer.Scan(&id); err != nil {
+			return nil, fmt.Errorf("insert %d rows: %w", len(rows), err)
+		}
+		done[id]++
+	}
+	if err := answer.Err(); err != nil {
+		return nil, fmt.Errorf("insert %d rows: %w", len(rows), err)
+	}
+	return done, nil
+}
+
+// bisect inserts what the table takes and returns what it refuses for its data. If it refuses everything, the canary tells whether it is the rows' fault; if not,
+// that is an error, and nothing is refused.
+func (t *table) bisect(ctx context.Context, tx bun.Tx, rows []record) (inserted, []refusal, error) {
+	done, bad, err := t.halve(ctx, tx, rows)
+	if err != nil || len(bad) < len(rows) {
+		return done, bad, err
+	}
+	if err := t.sing(ctx, tx); err != nil {
+		if classify(err) == ofData {
+			err = &unfit{err: fmt.Errorf("refuses every row, a known good one too: %w", err), advice: "no entry is dead-lettered for it; see `holdfast migrate status`, and look for constraints or triggers that Holdfast did not make"}
+		}
+		return nil, nil, err
+	}
+	return done, bad, nil
+}
+
+func (t *table) halve(ctx context.Context, tx bun.Tx, rows []record) (inserted, []refusal, error) {
+	var done inserted
+	err := tx.RunInTx(ctx, nil, func(ctx context.Context, savepoint bun.Tx) (err error) {
+		done, err = t.put(ctx, savepoint, rows)
+		return err
+	})
+	switch {
+	case err == nil:
+		return done, nil, nil
+	case classify(err) != ofData:
+		return nil, nil, err
+	case len(rows) == 1:
+		return nil, []refusal{{record: rows[0], err: err}}, nil
+	}
+	done, bad, err := t.halve(ctx, tx, rows[:len(rows)/2])
+	if err != nil {
+		return nil, nil, err
+	}
+	more, worse, err := t.halve(ctx, tx, rows[len(rows)/2:])
+	if err != nil {
+		return nil, nil, err
+	}
+	all := inserted{}
+	for _, part := range []inserted{done, more} {
+		for id, n := range part {
+			all[id] += n
+		}
+	}
+	return all, append(bad, worse...), nil
+}
+
+var errRollback = errors.New("rolled back on purpose")
+
+// sing inserts the canary and takes it back.
+func (t *table) sing(ctx context.Context, tx bun.Tx) error {
+	err := tx.RunInTx(ctx, nil, func(ctx context.Context, savepoint bun.Tx) error {
+		if _, err := t.put(ctx, savepoint, []record{{values: t.canary()}}); err != nil {
+			return err
+		}
+		return errRollback
+	})
+	if errors.Is(err, errRollback) {
+		return nil
+	}
+	return err
+}
+
+// hashes reads which of the ids are there, and with which hash (nil for a row that was posted over REST).
+func hashes(ctx context.Context, tx bun.Tx, lookUp string, of []record) (map[[16]byte][]byte, error) {
+	ids := make([]any, len(of))
+	for i := range of {
+		ids[i] = of[i].id
+	}
+	rows, err := tx.Tx.QueryContext(ctx, lookUp, ids)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found := map[[16]byte][]byte{}
+	for rows.Next() {
+		var id uuid.UUID
+		var hash []byte
+		if err := rows.Scan(&id, &hash); err != nil {
+			return nil, err
+		}
+		found[id] = hash
+	}
+	return found, rows.Err()
+}

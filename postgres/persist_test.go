@@ -1,0 +1,306 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	. "github.com/onsi/gomega"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/relay"
+)
+
+func TestPersistIsIdempotent(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	batch := notifications(t, 10)
+	g.Expect(results(persist(t, s, batch))).To(Equal(repeat(relay.Stored, 10)))
+	g.Expect(results(persist(t, s, batch))).To(Equal(repeat(relay.Present, 10)))
+
+	more := sorted(append(slices.Clone(batch[:4]), notifications(t, 3)...))
+	outcomes := persist(t, s, more)
+	for i, item := range more {
+		known := slices.ContainsFunc(batch, func(b relay.Item) bool { return b.Entry.ID == item.Entry.ID })
+		want := relay.Stored
+		if known {
+			want = relay.Present
+		}
+		g.Expect(outcomes[i].Result).To(Equal(want))
+	}
+	g.Expect(count(t, s, "notification_audit")).To(Equal(13))
+	g.Expect(letters(t, s)).To(BeEmpty())
+	g.Expect(persist(t, s, nil)).To(BeEmpty())
+}
+
+func TestAnEntryTwiceInOneBatch(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	batch := notifications(t, 2)
+	g.Expect(results(persist(t, s, []relay.Item{batch[0], batch[0], batch[1]}))).To(Equal([]relay.Result{relay.Stored, relay.Present, relay.Stored}))
+	g.Expect(count(t, s, "notification_audit")).To(Equal(2))
+}
+
+// everyKind is a batch for all five tables.
+func everyKind(t *testing.T, n int) []relay.Item {
+	t.Helper()
+	at := microtime.New(start)
+	var all []relay.Item
+	for kind, record := range map[string]any{
+		outbox.KindOrchestration: models.Orchestration{RemediationID: "r", SignalFingerprint: "f", SignalReceivedAt: at, RemediationCreatedAt: at},
+		outbox.KindAIDecision:    models.AIDecision{RemediationID: "r", InvestigationStartedAt: at},
+		outbox.KindExecution:     models.Execution{RemediationID: "r", WorkflowID: "w", ExecutionStartedAt: at},
+		outbox.KindNotification:  notification(),
+		"backups.example.com":    map[string]any{"copied": 3},
+	} {
+		all = append(all, history(t, newSource(), kind, n, func(int) any { return record })...)
+	}
+	return sorted(all)
+}
+
+func TestTwoStoresWithTheSameRowsAtOnce(t *testing.T) {
+	g := NewWithT(t)
+	url := database(t)
+	for range 10 {
+		batch := everyKind(t, 20)
+		var mu sync.Mutex
+		stored := map[string]int{}
+		together, ctx := errgroup.WithContext(t.Context())
+		for range 4 {
+			s := open(t, url)
+			together.Go(func() error {
+				outcomes, err := s.Persist(ctx, batch)
+				mu.Lock()
+				defer mu.Unlock()
+				for i, o := range outcomes {
+					switch o.Result {
+					case relay.Stored:
+						stored[batch[i].Entry.ID]++
+					case relay.Present:
+					default:
+						return fmt.Errorf("outcome %+v of %s", o, batch[i].Entry.ID)
+					}
+				}
+				return err
+			})
+		}
+		g.Expect(together.Wait()).To(Succeed())
+		g.Expect(stored).To(HaveLen(len(batch)))
+		g.Expect(slices.Max(slices.Collect(maps.Values(stored)))).To(Equal(1))
+	}
+	s := open(t, url)
+	for _, table := range models.Tables() {
+		g.Expect(count(t, s, table)).To(Equal(200), table)
+	}
+	g.Expect(count(t, s, "audit_dead_letter")).To(BeZero())
+}
+
+// forge gives an entry another content, hash and all, as a restored etcd would: same id and sequence, another history.
+func forge(t *testing.T, item relay.Item, change func(*outbox.Entry)) relay.Item {
+	t.Helper()
+	change(&item.Entry)
+	text, err := outbox.Canonical(item.Source, &item.Entry)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+	item.Canonical, item.Entry.Hash, item.ID = text, outbox.Hash(text), item.Entry.ID
+	return item
+}
+
+func TestAnotherEntryInItsPlaceIsNeverOverwritten(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	batch := notifications(t, 3)
+	persist(t, s, batch)
+	otherContent := forge(t, batch[0], func(e *outbox.Entry) { e.Event = "Diverged" })
+	otherID := forge(t, batch[1], func(e *outbox.Entry) { e.ID = "019ab3c4-0000-8000-8000-000000000001" })
+
+	again := sorted([]relay.Item{otherContent, otherID, batch[2]})
+	for range 2 {
+		outcomes := persist(t, s, again)
+		for i, item := range again {
+			switch item.Entry.Hash {
+			case otherContent.Entry.Hash:
+				g.Expect(outcomes[i]).To(And(HaveField("Result", relay.Conflicting), HaveField("Error", ContainSubstring("another entry has this id"))))
+			case otherID.Entry.Hash:
+				g.Expect(outcomes[i]).To(And(HaveField("Result", relay.Conflicting), HaveField("Error", ContainSubstring("another entry, with another id, has sequence"))))
+			default:
+				g.Expect(outcomes[i].Result).To(Equal(relay.Present))
+			}
+		}
+	}
+	g.Expect(count(t, s, "notification_audit WHERE event = 'Diverged'")).To(BeZero())
+	dead := letters(t, s)
+	g.Expect(dead).To(HaveLen(2))
+	for _, d := range dead {
+		g.Expect(d.Attempts).To(BeEquivalentTo(2))
+		g.Expect(d.Error).To(ContainSubstring("another entry"))
+	}
+}
+
+func TestPoisonNeverBlocksTheOthers(t *testing.T) {
+	for name, poison := range map[string]struct {
+		change   func(*models.Notification)
+		sqlState string
+		says     string
+	}{
+		"too long for its column": {func(n *models.Notification) { n.RemediationID = strings.Repeat("é", 256) }, "22001", "remediation_id has 256 characters, expected at most 255"},
+		"spaces too many":         {func(n *models.Notification) { n.DeliveryStatus = "success" + strings.Repeat(" ", 50) }, "", "delivery_status: has 57 characters, expected at most 50"},
+	} {
+		for _, at := range [][]int{{0}, {7}, {14}, {0, 14}, {3, 4, 5}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}} {
+			t.Run(fmt.Sprintf("%s at %d", name, at), func(t *testing.T) {
+				g := NewWithT(t)
+				s := open(t, database(t))
+				batch := history(t, newSource(), outbox.KindNotification, 15, func(i int) any {
+					n := notification()
+					if slices.Contains(at, i) {
+						poison.change(&n)
+					}
+					return n
+				})
+				for _, fine := range []relay.Result{relay.Stored, relay.Present} {
+					outcomes := persist(t, s, batch)
+					for i, item := range batch {
+						if !slices.Contains(at, int(item.Entry.Sequence-1)) {
+							g.Expect(outcomes[i].Result).To(Equal(fine))
+							continue
+						}
+						g.Expect(outcomes[i]).To(And(HaveField("Result", relay.DeadLettered), HaveField("SQLState", poison.sqlState), HaveField("Error", ContainSubstring(poison.says))))
+						g.Expect(outcomes[i].Durable()).To(BeTrue())
+					}
+				}
+				g.Expect(count(t, s, "notification_audit")).To(Equal(15 - len(at)))
+				dead := letters(t, s)
+				g.Expect(dead).To(HaveLen(len(at)))
+				for i, d := range dead {
+					g.Expect(d.Sequence).To(BeEquivalentTo(at[i] + 1))
+					g.Expect(d.Attempts).To(BeEquivalentTo(2))
+					g.Expect(d.SQLState).To(Equal(poison.sqlState))
+					g.Expect(d.Kind).To(Equal(outbox.KindNotification))
+					g.Expect(outbox.Hash([]byte(d.Entry))).To(Equal(fmt.Sprintf("%x", d.EntryHash)))
+					g.Expect([]string{d.SourceCluster, d.SourceNamespace, d.SourceName, d.SourceUID}).To(Equal([]string{"test", "shop", "cart", string(batch[0].Source.UID)}))
+				}
+			})
+		}
+	}
+}
+
+// Each of these never was an entry of Append: they stand for what a bug, another language's writer, or a hand on etcd could make.
+func TestWhatDoesNotProjectIsDeadLettered(t *testing.T) {
+	s := open(t, database(t))
+	for name, c := range map[string]struct {
+		change   func(*outbox.Entry)
+		sqlState string
+		says     string
+	}{
+		"wrong type": {func(e *outbox.Entry) {
+			e.Record.Raw = []byte(`{"remediation_id":7,"notification_requested_at":"2026-11-23T04:05:06Z"}`)
+		}, "", "record: remediation_id is 7, expected a string"},
+		"missing":       {func(e *outbox.Entry) { e.Record.Raw = []byte(`{"remediation_id":"r"}`) }, "", "notification_requested_at is missing"},
+		"no object":     {func(e *outbox.Entry) { e.Record.Raw = []byte(`[]`) }, "", "expected a JSON object"},
+		"previous hash": {func(e *outbox.Entry) { e.PreviousHash = "abc" }, "", `previousHash is "abc", expected 64 hex digits`},
+		"id":            {func(e *outbox.Entry) { e.ID = "seven" }, "", `id is "seven", expected a UUID`},
+		"year one": {func(e *outbox.Entry) {
+			e.Record.Raw = []byte(`{"remediation_id":"r","notification_requested_at":"0001-01-01T00:00:00Z"}`)
+		}, "23502", "notification_requested_at"},
+		"integer out of range": {func(e *outbox.Entry) {
+			e.Kind = "execution"
+			e.Record.Raw = []byte(`{"remediation_id":"r","workflow_id":"w","execution_started_at":"2026-11-23T04:05:06Z","total_steps":2147483648}`)
+		}, "22003", "integer out of range"},
+		"NUL in a text": {func(e *outbox.Entry) {
+			e.Record.Raw = []byte(`{"remediation_id":"a\u0000b","notification_requested_at":"2026-11-23T04:05:06Z"}`)
+		}, "22021", "0x00"},
+		"NUL in a jsonb": {func(e *outbox.Entry) {
+			e.Record.Raw = []byte(`{"remediation_id":"r","notification_requested_at":"2026-11-23T04:05:06Z","channels":["\u0000"]}`)
+		}, "22P05", "unsupported Unicode escape sequence"},
+		"phase too long":          {func(e *outbox.Entry) { e.Phase = strings.Repeat("x", 51) }, "22001", "phase has 51 characters, expected at most 50"},
+		"resource, not an object": {func(e *outbox.Entry) { e.Kind = "backups.example.com"; e.Record.Raw = []byte(`"text"`) }, "", "expected a JSON object"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			good := notifications(t, 1)[0]
+			bad := forge(t, notifications(t, 1)[0], c.change)
+			outcomes := persist(t, s, []relay.Item{bad, good})
+			g.Expect(outcomes[0]).To(And(HaveField("Result", relay.DeadLettered), HaveField("SQLState", c.sqlState), HaveField("Error", ContainSubstring(c.says))))
+			g.Expect(outcomes[1].Result).To(Equal(relay.Stored))
+			g.Expect(count(t, s, fmt.Sprintf(`audit_dead_letter WHERE entry_hash = '\x%s' AND source_uid = '%s'`, bad.Entry.Hash, bad.Source.UID))).To(Equal(1))
+		})
+	}
+}
+
+func TestWhatTheRelayRefusedIsDeadLetteredWithoutTrying(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	item := notifications(t, 1)[0]
+	item.Refused = "the entry's hash does not agree"
+	broken := notifications(t, 1)[0]
+	broken.Refused, broken.Canonical, broken.Entry.Hash, broken.ID = "no JSON", []byte("a\x00b\xff"), "none", "none"
+	for range 2 {
+		g.Expect(persist(t, s, []relay.Item{item, broken})).To(HaveEach(HaveField("Result", relay.DeadLettered)))
+	}
+	dead := letters(t, s)
+	g.Expect(dead).To(HaveLen(2))
+	for _, d := range dead {
+		g.Expect(d.Attempts).To(BeEquivalentTo(2))
+		if d.ID == item.Entry.ID {
+			g.Expect(d.Entry).To(Equal(string(item.Canonical)))
+			continue
+		}
+		g.Expect(d.Entry).To(Equal("a\uFFFDb\uFFFD"))
+		g.Expect(d.Error).To(And(HavePrefix("no JSON; "), ContainSubstring(outbox.Hash(broken.Canonical))))
+	}
+	g.Expect(count(t, s, "notification_audit")).To(BeZero())
+}
+
+func TestAnUnknownSchemaVersionIsHeld(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	newer := forge(t, notifications(t, 1)[0], func(e *outbox.Entry) { e.SchemaVersion = 2 })
+	outcomes := persist(t, s, sorted([]relay.Item{newer, notifications(t, 1)[0]}))
+	g.Expect(results(outcomes)).To(ConsistOf(relay.Held, relay.Stored))
+	g.Expect(results(persist(t, s, []relay.Item{newer}))).To(Equal([]relay.Result{relay.Held}))
+	g.Expect(count(t, s, "notification_audit")).To(Equal(1))
+	g.Expect(letters(t, s)).To(BeEmpty())
+}
+
+func TestTheContextBoundsTheWhole(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	lock, err := s.db.BeginTx(t.Context(), nil)
+	g.Expect(err).NotTo(HaveOccurred())
+	_, err = lock.ExecContext(t.Context(), "LOCK TABLE notification_audit IN ACCESS EXCLUSIVE MODE")
+	g.Expect(err).NotTo(HaveOccurred())
+	batch := notifications(t, 1)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error, 1)
+	go func() {
+		_, err := s.Persist(ctx, batch)
+		failed <- err
+	}()
+	g.Eventually(func() int {
+		return count(t, s, "pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE 'INSERT INTO notification_audit%'")
+	}).WithTimeout(patience).Should(Equal(1))
+	cancel()
+	g.Eventually(failed).WithTimeout(patience).Should(Receive(MatchError(context.Canceled)))
+	g.Expect(lock.Rollback()).To(Succeed())
+	g.Expect(results(persist(t, s, batch))).To(Or(Equal(repeat(relay.Stored, 1)), Equal(repeat(relay.Present, 1))))
+}
+
+// A relay takes the store for back when Persist succeeds.
+func TestEntriesThatAreHeldNeedTheDatabaseToo(t *testing.T) {
+	g := NewWithT(t)
+	s, err := Open(t.Context(), "postgres://nobody@127.0.0.1:1/none", Options{})
+	g.Expect(err).NotTo(HaveOccurred())
+	defer s.Close()
+	batch := notifications(t, 1)
+	batch[0].Entry.SchemaVersion = outbox.SchemaVersion + 1
+	_, err = s.Persist(t.Context(), batch)
+	g.Expect(err).To(HaveOccurred())
+	g.Expect(s.Persist(t.Context(), nil)).To(BeEmpty(), "of nothing, nothing is asked")
+}

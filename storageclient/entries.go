@@ -1,0 +1,198 @@
+package storageclient
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/holdfast-dev/holdfast/microtime"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/relay"
+)
+
+// EntriesPath is where relays send the entries of outboxes, of any kind. It takes the right to relay.
+const EntriesPath = "api/v1/audit/entries"
+
+// Entries is the body of such a call; its answer is Outcomes. It is one transaction: what cannot become a row becomes a dead letter in it.
+type Entries struct {
+	// Cluster is the rows' source_cluster.
+	Cluster string      `json:"cluster,omitempty"`
+	Entries []SentEntry `json:"entries"`
+}
+
+// SentEntry is an entry as it stands in its resource. The service works out id and hash for itself.
+type SentEntry struct {
+	Source Source `json:"source"`
+	// Resource is the Kubernetes kind.
+	Resource string       `json:"resource"`
+	Entry    outbox.Entry `json:"entry"`
+	// AskPrevious asks whether the entry before is there, see relay.Item.
+	AskPrevious bool `json:"askPrevious,omitempty"`
+}
+
+// Source is the resource. Created is its creation time, which ids are made of.
+type Source struct {
+	Namespace string         `json:"namespace,omitempty"`
+	Name      string         `json:"name"`
+	UID       types.UID      `json:"uid"`
+	Created   microtime.Time `json:"created"`
+}
+
+// Outcomes tell what became of the entries, in their order. Database names the one that has them, see relay.Identified.
+type Outcomes struct {
+	Outcomes []relay.Outcome `json:"outcomes"`
+	Database string          `json:"database,omitempty"`
+}
+
+// Item is the entry as a store takes it.
+func (e *SentEntry) Item() relay.Item {
+	item := relay.NewItem(outbox.Source{Namespace: e.Source.Namespace, Name: e.Source.Name, UID: e.Source.UID, Created: e.Source.Created.Time}, e.Resource, e.Entry)
+	item.AskPrevious = e.AskPrevious
+	return item
+}
+
+// Store is the service as the store of a relay.
+type Store struct {
+	client  *Client
+	cluster string
+}
+
+var (
+	_ relay.Store      = (*Store)(nil)
+	_ relay.Identified = (*Store)(nil)
+)
+
+// Store makes a relay's store of the client. cluster names the Kubernetes cluster in rows (source_cluster); empty is NULL.
+func (c *Client) Store(cluster string) *Store { return &Store{client: c, cluster: cluster} }
+
+// Calls are of at most so many entries and bytes: half of what the service takes by default.
+const (
+	callEntries = 500
+	callBytes   = 2 << 20
+)
+
+// Persist implements relay.Store. A batch of several calls is several transactions; after an error some of them may be done, which sending the batch again finds out.
+func (s *Store) Persist(ctx context.Context, batch []relay.Item) ([]relay.Outcome, error) {
+	if len(batch) == 0 {
+		return []relay.Outcome{}, nil
+	}
+	outcomes, _, err := s.PersistIn(ctx, batch)
+	return outcomes, err
+}
+
+// PersistIn implements relay.Identified. The database is "" where the service is older than that.
+func (s *Store) PersistIn(ctx context.Context, batch []relay.Item) ([]relay.Outcome, string, error) {
+	if len(batch) == 0 {
+		answer, err := s.call(ctx, nil)
+		return []relay.Outcome{}, answer.Database, explain(err)
+	}
+	all := Outcomes{Outcomes: make([]relay.Outcome, 0, len(batch))}
+	for len(batch) > 0 {
+		n, bytes := 0, 0
+		for n < len(batch) && n < callEntries && (n == 0 || bytes+len(batch[n].Canonical) <= callBytes) {
+			bytes += len(batch[n].Canonical)
+			n++
+		}
+		done, err := s.send(ctx, batch[:n])
+		if err != nil {
+			return nil, "", fmt.Errorf("send %d entries: %w", n, explain(err))
+		}
+		if all, err = all.and(done); err != nil {
+			return nil, "", fmt.Errorf("send %d entries: %w", n, err)
+		}
+		batch = batch[n:]
+	}
+	return all.Outcomes, all.Database, nil
+}
+
+// and adds the answer to the next call of a batch. What a database that was replaced since acknowledged does not count.
+func (o Outcomes) and(next Outcomes) (Outcomes, error) {
+	if len(o.Outcomes) > 0 && o.Database != next.Database {
+		return Outcomes{}, errors.New("the storage service's database was replaced in the middle of the batch")
+	}
+	return Outcomes{Outcomes: append(o.Outcomes, next.Outcomes...), Database: next.Database}, nil
+}
+
+// Check tells whether the service takes entries of ours, with a call that has none.
+func (s *Store) Check(ctx context.Context) error {
+	_, err := s.call(ctx, nil)
+	return explain(err)
+}
+
+// send halves what is too large for the service, or for the time in which it must arrive there.
+func (s *Store) send(ctx context.Context, batch []relay.Item) (Outcomes, error) {
+	answer, err := s.call(ctx, batch)
+	var refused *Error
+	if len(batch) < 2 || !errors.As(err, &refused) || refused.Status != http.StatusRequestEntityTooLarge && refused.Status != http.StatusRequestTimeout {
+		return answer, err
+	}
+	half := len(batch) / 2
+	first, err := s.send(ctx, batch[:half])
+	if err != nil {
+		return Outcomes{}, err
+	}
+	second, err := s.send(ctx, batch[half:])
+	if err != nil {
+		return Outcomes{}, err
+	}
+	return first.and(second)
+}
+
+func (s *Store) call(ctx context.Context, batch []relay.Item) (Outcomes, error) {
+	request := Entries{Cluster: s.cluster, Entries: make([]SentEntry, len(batch))}
+	for i := range batch {
+		from := batch[i].Source
+		request.Entries[i] = SentEntry{Source: Source{Namespace: from.Namespace, Name: from.Name, UID: from.UID, Created: microtime.New(from.Created)}, Resource: batch[i].ResourceKind, Entry: batch[i].Entry, AskPrevious: batch[i].AskPrevious}
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return Outcomes{}, fmt.Errorf("encode the entries: %w", err)
+	}
+	var answer struct {
+		Outcomes []struct {
+			relay.Outcome
+			Result *relay.Result `json:"result"` // one that is missing must not read as the zero value, which is durable
+		} `json:"outcomes"`
+		Database string `json:"database"`
+	}
+	if err := s.client.post(ctx, EntriesPath, body, &answer); err != nil {
+		return Outcomes{}, err
+	}
+	if len(answer.Outcomes) != len(batch) {
+		return Outcomes{}, fmt.Errorf("the storage service answered %d outcomes for %d entries", len(answer.Outcomes), len(batch))
+	}
+	outcomes := make([]relay.Outcome, len(batch))
+	for i, o := range answer.Outcomes {
+		if o.Result == nil {
+			return Outcomes{}, fmt.Errorf("the storage service does not say what became of entry %s", batch[i].ID)
+		}
+		outcomes[i] = o.Outcome
+		outcomes[i].Result = *o.Result
+	}
+	return Outcomes{Outcomes: outcomes, Database: answer.Database}, nil
+}
+
+// explain says which refusals need a person, and what that person can do. The service judges entries one by one, so none of these is an entry's fault: nothing is
+// dead-lettered for them.
+func explain(err error) error {
+	var refused *Error
+	if !errors.As(err, &refused) || refused.Status >= 500 || refused.Status == http.StatusRequestTimeout || refused.Status == http.StatusTooManyRequests {
+		return err
+	}
+	advice := "it does not understand this relay: run releases that belong together"
+	switch refused.Status {
+	case http.StatusUnauthorized:
+		advice = "give --store-token-file a token that was made for its audience"
+	case http.StatusForbidden:
+		advice = "bind the ClusterRole holdfast-relay to the token's account"
+	case http.StatusRequestEntityTooLarge:
+		advice = "raise its --max-body-bytes"
+	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		advice = "check --store-url"
+	}
+	return fmt.Errorf("%w: %w; %s", relay.ErrSchema, err, advice)
+}

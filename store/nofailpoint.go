@@ -1,8 +1,0 @@
-//go:build !failpoint
-
-package store
-
-import "github.com/jackc/pgx/v5/pgxpool"
-
-// failpoints does nothing in what is released, see package failpoint.
-func failpoints(*pgxpool.Config) {}
