@@ -10,7 +10,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 var kinds = map[string]string{
@@ -49,8 +49,8 @@ func example(t *testing.T, record any) map[string]json.RawMessage {
 }
 
 func fill(v reflect.Value) {
-	if v.Type() == reflect.TypeFor[microtime.Time]() {
-		v.Set(reflect.ValueOf(microtime.New(time.Date(2026, 11, 23, 4, 5, 6, 789, time.UTC))))
+	if v.Type() == reflect.TypeFor[outboxapi.Time]() {
+		v.Set(reflect.ValueOf(outboxapi.NewTime(time.Date(2026, 11, 23, 4, 5, 6, 789, time.UTC))))
 		return
 	}
 	switch v.Kind() {

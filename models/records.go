@@ -1,17 +1,17 @@
 package models
 
-import "github.com/holdfast-dev/holdfast/microtime"
+import outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 
 // Orchestration is the record of a RemediationRequest: the whole of a remediation, as far as it has come.
 type Orchestration struct {
 	RemediationID             string              `json:"remediation_id" bun:"remediation_id,type:varchar(255),notnull"`
 	SignalFingerprint         string              `json:"signal_fingerprint" bun:"signal_fingerprint,type:varchar(255),notnull"`
-	SignalReceivedAt          microtime.Time      `json:"signal_received_at" bun:"signal_received_at,notnull"`
-	RemediationCreatedAt      microtime.Time      `json:"remediation_created_at" bun:"remediation_created_at,notnull"`
-	AIAnalysisStartedAt       *microtime.Time     `json:"ai_analysis_started_at,omitempty" bun:"ai_analysis_started_at"`
-	WorkflowStartedAt         *microtime.Time     `json:"workflow_started_at,omitempty" bun:"workflow_started_at"`
-	NotificationSentAt        *microtime.Time     `json:"notification_sent_at,omitempty" bun:"notification_sent_at"`
-	CompletedAt               *microtime.Time     `json:"completed_at,omitempty" bun:"completed_at"`
+	SignalReceivedAt          outboxapi.Time      `json:"signal_received_at" bun:"signal_received_at,notnull"`
+	RemediationCreatedAt      outboxapi.Time      `json:"remediation_created_at" bun:"remediation_created_at,notnull"`
+	AIAnalysisStartedAt       *outboxapi.Time     `json:"ai_analysis_started_at,omitempty" bun:"ai_analysis_started_at"`
+	WorkflowStartedAt         *outboxapi.Time     `json:"workflow_started_at,omitempty" bun:"workflow_started_at"`
+	NotificationSentAt        *outboxapi.Time     `json:"notification_sent_at,omitempty" bun:"notification_sent_at"`
+	CompletedAt               *outboxapi.Time     `json:"completed_at,omitempty" bun:"completed_at"`
 	ServicesInvoked           []string            `json:"services_invoked,omitempty" bun:"services_invoked,type:jsonb,nullzero"`
 	ServiceTransitions        []ServiceTransition `json:"service_transitions,omitempty" bun:"service_transitions,type:jsonb,nullzero"`
 	TotalDurationSeconds      *int64              `json:"total_duration_seconds,omitempty" bun:"total_duration_seconds"`
@@ -48,8 +48,8 @@ type Target struct {
 // AIDecision is the record of an AIAnalysis. Confidences are percentages, 0 to 100.
 type AIDecision struct {
 	RemediationID            string          `json:"remediation_id" bun:"remediation_id,type:varchar(255),notnull"`
-	InvestigationStartedAt   microtime.Time  `json:"investigation_started_at" bun:"investigation_started_at,notnull"`
-	InvestigationCompletedAt *microtime.Time `json:"investigation_completed_at,omitempty" bun:"investigation_completed_at"`
+	InvestigationStartedAt   outboxapi.Time  `json:"investigation_started_at" bun:"investigation_started_at,notnull"`
+	InvestigationCompletedAt *outboxapi.Time `json:"investigation_completed_at,omitempty" bun:"investigation_completed_at"`
 	HolmesGPTResponseTimeMs  *int64          `json:"holmesgpt_response_time_ms,omitempty" bun:"holmesgpt_response_time_ms"`
 	RootCause                string          `json:"root_cause,omitempty" bun:"root_cause,nullzero"`
 	RootCauseConfidence      *float64        `json:"root_cause_confidence,omitempty" bun:"root_cause_confidence"`
@@ -58,7 +58,7 @@ type AIDecision struct {
 	ActionRationale          string          `json:"action_rationale,omitempty" bun:"action_rationale,nullzero"`
 	AlternativesConsidered   []Alternative   `json:"alternatives_considered,omitempty" bun:"alternatives_considered,type:jsonb,nullzero"`
 	ApprovalStatus           string          `json:"approval_status,omitempty" bun:"approval_status,type:varchar(50),nullzero"`
-	ApprovalTime             *microtime.Time `json:"approval_time,omitempty" bun:"approval_time"`
+	ApprovalTime             *outboxapi.Time `json:"approval_time,omitempty" bun:"approval_time"`
 	ApprovalDurationSeconds  *int64          `json:"approval_duration_seconds,omitempty" bun:"approval_duration_seconds"`
 	ApprovalMethod           string          `json:"approval_method,omitempty" bun:"approval_method,type:varchar(50),nullzero"`
 	ApprovalJustification    string          `json:"approval_justification,omitempty" bun:"approval_justification,nullzero"`
@@ -70,7 +70,7 @@ type AIDecision struct {
 	PromptTokens             *int64          `json:"prompt_tokens,omitempty" bun:"prompt_tokens"`
 	CompletionTokens         *int64          `json:"completion_tokens,omitempty" bun:"completion_tokens"`
 	ApprovalRequired         *bool           `json:"approval_required,omitempty" bun:"approval_required"`
-	ApprovalRequestedAt      *microtime.Time `json:"approval_requested_at,omitempty" bun:"approval_requested_at"`
+	ApprovalRequestedAt      *outboxapi.Time `json:"approval_requested_at,omitempty" bun:"approval_requested_at"`
 }
 
 // Alternative is an action that was weighed and why it was not recommended.
@@ -84,8 +84,8 @@ type Alternative struct {
 type Execution struct {
 	RemediationID        string             `json:"remediation_id" bun:"remediation_id,type:varchar(255),notnull"`
 	WorkflowID           string             `json:"workflow_id" bun:"workflow_id,type:varchar(255),notnull"`
-	ExecutionStartedAt   microtime.Time     `json:"execution_started_at" bun:"execution_started_at,notnull"`
-	ExecutionCompletedAt *microtime.Time    `json:"execution_completed_at,omitempty" bun:"execution_completed_at"`
+	ExecutionStartedAt   outboxapi.Time     `json:"execution_started_at" bun:"execution_started_at,notnull"`
+	ExecutionCompletedAt *outboxapi.Time    `json:"execution_completed_at,omitempty" bun:"execution_completed_at"`
 	TotalDurationSeconds *int64             `json:"total_duration_seconds,omitempty" bun:"total_duration_seconds"`
 	StepsExecuted        []Step             `json:"steps_executed,omitempty" bun:"steps_executed,type:jsonb,nullzero"`
 	TotalSteps           *int64             `json:"total_steps,omitempty" bun:"total_steps"`
@@ -110,8 +110,8 @@ type Step struct {
 	Status      string            `json:"status"`
 	Duration    int64             `json:"duration"`
 	Attempts    int32             `json:"attempts"`
-	StartedAt   *microtime.Time   `json:"started_at,omitempty"`
-	CompletedAt *microtime.Time   `json:"completed_at,omitempty"`
+	StartedAt   *outboxapi.Time   `json:"started_at,omitempty"`
+	CompletedAt *outboxapi.Time   `json:"completed_at,omitempty"`
 	Message     string            `json:"message,omitempty"`
 	Parameters  map[string]string `json:"parameters,omitempty"`
 	Previous    map[string]string `json:"previous,omitempty"`
@@ -123,7 +123,7 @@ type ValidationResult struct {
 	Stage   string          `json:"stage"`
 	Passed  bool            `json:"passed"`
 	Message string          `json:"message,omitempty"`
-	Time    *microtime.Time `json:"time,omitempty"`
+	Time    *outboxapi.Time `json:"time,omitempty"`
 }
 
 // Adjustment is one thing that was done differently from the plan, and why.
@@ -136,9 +136,9 @@ type Adjustment struct {
 // Notification is the record of a NotificationRequest.
 type Notification struct {
 	RemediationID           string            `json:"remediation_id" bun:"remediation_id,type:varchar(255),notnull"`
-	NotificationRequestedAt microtime.Time    `json:"notification_requested_at" bun:"notification_requested_at,notnull"`
-	NotificationSentAt      *microtime.Time   `json:"notification_sent_at,omitempty" bun:"notification_sent_at"`
-	DeliveryConfirmedAt     *microtime.Time   `json:"delivery_confirmed_at,omitempty" bun:"delivery_confirmed_at"`
+	NotificationRequestedAt outboxapi.Time    `json:"notification_requested_at" bun:"notification_requested_at,notnull"`
+	NotificationSentAt      *outboxapi.Time   `json:"notification_sent_at,omitempty" bun:"notification_sent_at"`
+	DeliveryConfirmedAt     *outboxapi.Time   `json:"delivery_confirmed_at,omitempty" bun:"delivery_confirmed_at"`
 	Channels                []string          `json:"channels,omitempty" bun:"channels,type:jsonb,nullzero"`
 	DeliveryAttempts        []DeliveryAttempt `json:"delivery_attempts,omitempty" bun:"delivery_attempts,type:jsonb,nullzero"`
 	DeliveryStatus          string            `json:"delivery_status,omitempty" bun:"delivery_status,type:varchar(50),nullzero"`
@@ -152,7 +152,7 @@ type DeliveryAttempt struct {
 	Attempt    int32           `json:"attempt"`
 	Status     string          `json:"status"`
 	Duration   int64           `json:"duration"`
-	StartedAt  *microtime.Time `json:"started_at,omitempty"`
+	StartedAt  *outboxapi.Time `json:"started_at,omitempty"`
 	StatusCode *int32          `json:"status_code,omitempty"`
 	Error      string          `json:"error,omitempty"`
 }

@@ -1,6 +1,6 @@
 package models
 
-import "github.com/holdfast-dev/holdfast/microtime"
+import outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 
 // Names of the tables, in the order in which a transaction writes them: two writers that take the same order cannot deadlock.
 const (
@@ -33,7 +33,7 @@ type Envelope struct {
 	// Final is true on the entry that closed the record.
 	Final bool `bun:"final,notnull"`
 	// RecordedAt is when it changed.
-	RecordedAt microtime.Time `bun:"recorded_at,notnull"`
+	RecordedAt outboxapi.Time `bun:"recorded_at,notnull"`
 	// RecordedBy is the authenticated caller, for what was posted over REST.
 	RecordedBy    string `bun:"recorded_by,type:varchar(255),nullzero"`
 	SchemaVersion int64  `bun:"schema_version,type:smallint,notnull"`
@@ -45,7 +45,7 @@ type Envelope struct {
 	// Entry is the exact canonical text that was hashed. All other columns but id, source_cluster, recorded_by and created_at are its projection.
 	Entry string `bun:"entry,notnull"`
 	// CreatedAt is when the row was made. The database sets it.
-	CreatedAt microtime.Time `bun:"created_at,nullzero,default:now()"`
+	CreatedAt outboxapi.Time `bun:"created_at,nullzero,default:now()"`
 }
 
 // Head is the row's envelope.
@@ -134,11 +134,11 @@ type DeadLetter struct {
 	SourceUID       string         `bun:"source_uid,type:uuid,nullzero"`
 	Sequence        int64          `bun:"sequence,nullzero"`
 	PreviousHash    []byte         `bun:"previous_hash,nullzero"`
-	FirstAttempt    microtime.Time `bun:"first_attempt,notnull"`
-	LastAttempt     microtime.Time `bun:"last_attempt,notnull"`
+	FirstAttempt    outboxapi.Time `bun:"first_attempt,notnull"`
+	LastAttempt     outboxapi.Time `bun:"last_attempt,notnull"`
 	Attempts        int64          `bun:"attempts,notnull"`
 	// RedrivenAt is when the entry became a row after all; the dead letter stays.
-	RedrivenAt *microtime.Time `bun:"redriven_at"`
+	RedrivenAt *outboxapi.Time `bun:"redriven_at"`
 }
 
 // Text is the entry as it was, whichever column holds it.

@@ -10,7 +10,7 @@ import (
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 var (
@@ -53,13 +53,13 @@ func ValidTraceparent(s string) bool { return traceparent.MatchString(s) }
 
 // Append returns the outbox with one entry more; o, which may be nil, stays as it is. It is pure: the same arguments give the same entry.
 // repaired counts the places in the record's texts that became U+FFFD (see Change.Record). Errors: ErrInvalid, ErrTooLarge, ErrClosed, ErrFull.
-func Append(o *Outbox, s Source, c Change, now time.Time, l Limits) (_ *Outbox, repaired int, _ error) {
+func Append(o *outboxapi.Outbox, s Source, c Change, now time.Time, l Limits) (_ *outboxapi.Outbox, repaired int, _ error) {
 	if err := validate(s, &c); err != nil {
 		return nil, 0, err
 	}
 	next := o.DeepCopy()
 	if next == nil {
-		next = &Outbox{Entries: []Entry{}}
+		next = &outboxapi.Outbox{Entries: []outboxapi.Entry{}}
 	}
 	if next.Closed {
 		return nil, 0, fmt.Errorf("%w: the record of %s ended with entry %d; %s cannot be appended", ErrClosed, s, next.LastSequence, c.Event)
@@ -71,13 +71,13 @@ func Append(o *Outbox, s Source, c Change, now time.Time, l Limits) (_ *Outbox, 
 	if err := refuseNested(record); err != nil {
 		return nil, 0, fmt.Errorf("%s of %s: %w", c.Event, s, err)
 	}
-	e := Entry{
+	e := outboxapi.Entry{
 		ID:            ID(s.UID, s.Created, next.LastSequence+1),
 		Sequence:      next.LastSequence + 1,
 		Kind:          c.Kind,
 		Event:         c.Event,
 		Phase:         c.Phase,
-		RecordedTime:  microtime.New(now),
+		RecordedTime:  outboxapi.NewTime(now),
 		SchemaVersion: SchemaVersion,
 		Final:         c.Final,
 		Traceparent:   c.Traceparent,
@@ -92,11 +92,11 @@ func Append(o *Outbox, s Source, c Change, now time.Time, l Limits) (_ *Outbox, 
 		return nil, 0, err
 	}
 	e.Hash = Hash(text)
-	next.push(e)
+	push(next, e)
 	return next, repaired, nil
 }
 
-func (o *Outbox) push(e Entry) {
+func push(o *outboxapi.Outbox, e outboxapi.Entry) {
 	o.Entries = append(o.Entries, e)
 	o.Pending = int32(len(o.Entries))
 	o.LastSequence, o.HeadHash, o.Closed = e.Sequence, e.Hash, e.Final
@@ -134,7 +134,7 @@ type Watermarks interface {
 // Above returns the entries that the watermark does not cover. An entry is covered only if the hash agrees: a watermark of another history (a restored
 // etcd gives out the same sequences again) covers nothing. The result shares memory with the outbox, and is nil when nothing is left: an empty slice would
 // keep the entries in memory.
-func (o *Outbox) Above(w Watermark) []Entry {
+func Above(o *outboxapi.Outbox, w Watermark) []outboxapi.Entry {
 	if o == nil {
 		return nil
 	}
@@ -150,13 +150,13 @@ func (o *Outbox) Above(w Watermark) []Entry {
 }
 
 // acknowledge drops the entries that the watermark covers.
-func (o *Outbox) acknowledge(w Watermark) {
-	kept := o.Above(w)
+func acknowledge(o *outboxapi.Outbox, w Watermark) {
+	kept := Above(o, w)
 	if len(kept) == len(o.Entries) {
 		return
 	}
-	o.Entries = append([]Entry{}, kept...)
+	o.Entries = append([]outboxapi.Entry{}, kept...)
 	o.Pending = int32(len(kept))
 	o.PersistedSequence = w.Sequence
-	o.PersistedTime = microtime.NewPointer(w.Time)
+	o.PersistedTime = outboxapi.NewTimePointer(w.Time)
 }

@@ -17,6 +17,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 var (
@@ -29,7 +30,7 @@ func change(record any) outbox.Change {
 	return outbox.Change{Kind: outbox.KindExecution, Event: "StepCompleted", Phase: "Executing", Record: record}
 }
 
-func mustAppend(t rapid.TB, o *outbox.Outbox, c outbox.Change) *outbox.Outbox {
+func mustAppend(t rapid.TB, o *outboxapi.Outbox, c outbox.Change) *outboxapi.Outbox {
 	t.Helper()
 	next, _, err := outbox.Append(o, source, c, now, outbox.DefaultLimits())
 	if err != nil {
@@ -97,7 +98,7 @@ func records() *rapid.Generator[map[string]any] {
 }
 
 // viaEtcd does what the API server does to a custom resource: decode into plain values and encode again.
-func viaEtcd(t rapid.TB, o *outbox.Outbox) *outbox.Outbox {
+func viaEtcd(t rapid.TB, o *outboxapi.Outbox) *outboxapi.Outbox {
 	raw, err := json.Marshal(o)
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +110,7 @@ func viaEtcd(t rapid.TB, o *outbox.Outbox) *outbox.Outbox {
 	if raw, err = json.Marshal(plain); err != nil {
 		t.Fatal(err)
 	}
-	back := &outbox.Outbox{}
+	back := &outboxapi.Outbox{}
 	if err := json.Unmarshal(raw, back); err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +119,7 @@ func viaEtcd(t rapid.TB, o *outbox.Outbox) *outbox.Outbox {
 
 func TestAnyRecordKeepsItsHashThroughEtcd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var o *outbox.Outbox
+		var o *outboxapi.Outbox
 		for i, record := range rapid.SliceOfN(records(), 1, 5).Draw(t, "records") {
 			next, _, err := outbox.Append(o, source, change(record), now.Add(time.Duration(i)), outbox.DefaultLimits())
 			if errors.Is(err, outbox.ErrTooLarge) {
@@ -202,7 +203,7 @@ func TestAppendRefuses(t *testing.T) {
 	closed := mustAppend(t, nil, outbox.Change{Kind: outbox.KindExecution, Event: "Completed", Phase: "Completed", Record: map[string]any{}, Final: true})
 	with := func(f func(*outbox.Change)) outbox.Change { c := change(map[string]any{}); f(&c); return c }
 	for name, c := range map[string]struct {
-		to     *outbox.Outbox
+		to     *outboxapi.Outbox
 		source outbox.Source
 		change outbox.Change
 		err    error
@@ -234,7 +235,7 @@ func TestFullOutboxKeepsRoomForTheClosingEntry(t *testing.T) {
 	g := NewWithT(t)
 	limits := outbox.DefaultLimits()
 	for name, size := range map[string]int{"by bytes": 60 << 10, "by entries": 1} {
-		var o *outbox.Outbox
+		var o *outboxapi.Outbox
 		record := map[string]any{"text": strings.Repeat("x", size)}
 		for {
 			next, _, err := outbox.Append(o, source, change(record), now, limits)
@@ -260,16 +261,16 @@ func TestFullOutboxKeepsRoomForTheClosingEntry(t *testing.T) {
 
 func TestAboveTrustsOnlyAMatchingHash(t *testing.T) {
 	g := NewWithT(t)
-	var o *outbox.Outbox
+	var o *outboxapi.Outbox
 	for i := range 3 {
 		o = mustAppend(t, o, change(map[string]any{"i": i}))
 	}
 	second := o.Entries[1]
-	g.Expect(o.Above(outbox.Watermark{})).To(HaveLen(3))
-	g.Expect(o.Above(outbox.Watermark{Sequence: 2, Hash: second.Hash})).To(Equal(o.Entries[2:]))
-	g.Expect(o.Above(outbox.Watermark{Sequence: 3, Hash: o.HeadHash})).To(BeEmpty())
-	g.Expect(o.Above(outbox.Watermark{Sequence: 2, Hash: "of another history"})).To(HaveLen(3))
-	g.Expect(o.Above(outbox.Watermark{Sequence: 9, Hash: "of another history"})).To(HaveLen(3))
+	g.Expect(outbox.Above(o, outbox.Watermark{})).To(HaveLen(3))
+	g.Expect(outbox.Above(o, outbox.Watermark{Sequence: 2, Hash: second.Hash})).To(Equal(o.Entries[2:]))
+	g.Expect(outbox.Above(o, outbox.Watermark{Sequence: 3, Hash: o.HeadHash})).To(BeEmpty())
+	g.Expect(outbox.Above(o, outbox.Watermark{Sequence: 2, Hash: "of another history"})).To(HaveLen(3))
+	g.Expect(outbox.Above(o, outbox.Watermark{Sequence: 9, Hash: "of another history"})).To(HaveLen(3))
 }
 
 func TestBoundNamesWhatItCut(t *testing.T) {

@@ -1,6 +1,8 @@
 package outbox
 
 import (
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
@@ -31,7 +33,7 @@ func ID(uid types.UID, created time.Time, sequence int64) string {
 
 // hashed is what an entry's hash covers: the entry without its hash, and where it comes from.
 type hashed struct {
-	Entry
+	outboxapi.Entry
 	Hash   *struct{}    `json:"hash,omitempty"` // hides Entry.Hash
 	Source hashedSource `json:"source"`
 }
@@ -44,7 +46,7 @@ type hashedSource struct {
 
 // Canonical is the text that an entry's hash is made of: RFC 8785 JSON of the entry without `hash`, with
 // `source: {namespace, name, uid}` added. It is what a store keeps.
-func Canonical(s Source, e *Entry) ([]byte, error) {
+func Canonical(s Source, e *outboxapi.Entry) ([]byte, error) {
 	if !plainEnvelope(s, e) || !json.Valid(e.Record.Raw) {
 		return canonicalWhole(s, e)
 	}
@@ -57,7 +59,7 @@ func Canonical(s Source, e *Entry) ([]byte, error) {
 
 // Check holds an entry to its hash: text is what the hash should be made of, and agrees tells whether it is. A record that reads the same as when it was appended need not
 // be put into canonical form again: the hash proves that it is. An API server that writes members in another order, or escapes them, costs the whole way of Canonical.
-func Check(s Source, e *Entry) (text []byte, agrees bool, _ error) {
+func Check(s Source, e *outboxapi.Entry) (text []byte, agrees bool, _ error) {
 	if plainEnvelope(s, e) && json.Valid(e.Record.Raw) {
 		if text = envelop(s, e, e.Record.Raw); Hash(text) == e.Hash {
 			return text, true, nil
@@ -68,7 +70,7 @@ func Check(s Source, e *Entry) (text []byte, agrees bool, _ error) {
 }
 
 // canonicalAround is Canonical of an entry whose record is in canonical form already.
-func canonicalAround(s Source, e *Entry) ([]byte, error) {
+func canonicalAround(s Source, e *outboxapi.Entry) ([]byte, error) {
 	if !plainEnvelope(s, e) {
 		return canonicalWhole(s, e)
 	}
@@ -76,7 +78,7 @@ func canonicalAround(s Source, e *Entry) ([]byte, error) {
 }
 
 // canonicalWhole takes any entry. Reading the envelope again costs as much as the record does.
-func canonicalWhole(s Source, e *Entry) ([]byte, error) {
+func canonicalWhole(s Source, e *outboxapi.Entry) ([]byte, error) {
 	raw, err := json.Marshal(hashed{Entry: *e, Source: hashedSource{Namespace: s.Namespace, Name: s.Name, UID: s.UID}})
 	if err != nil {
 		return nil, fmt.Errorf("encode entry %d: %w", e.Sequence, err)
@@ -89,7 +91,7 @@ func canonicalWhole(s Source, e *Entry) ([]byte, error) {
 
 // plainEnvelope tells whether the envelope's values are written the same in Go, in JSON and in RFC 8785: texts of printable ASCII without quotes and
 // backslashes, integers that a double holds. Those of real entries are, but for a phase that a controller names in another script.
-func plainEnvelope(s Source, e *Entry) bool {
+func plainEnvelope(s Source, e *outboxapi.Entry) bool {
 	for _, text := range [...]string{e.ID, e.Kind, e.Event, e.Phase, e.Traceparent, e.PreviousHash, s.Namespace, s.Name, string(s.UID)} {
 		for i := range len(text) {
 			if c := text[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
@@ -102,7 +104,7 @@ func plainEnvelope(s Source, e *Entry) bool {
 }
 
 // envelop writes the members in the order of RFC 8785, that of their names.
-func envelop(s Source, e *Entry, record []byte) []byte {
+func envelop(s Source, e *outboxapi.Entry, record []byte) []byte {
 	text := make([]byte, 0, envelopeBytes+len(record)+len(e.Kind)+len(e.Event)+len(e.Phase)+len(e.Traceparent)+len(s.Namespace)+len(s.Name))
 	member := func(name, value string) {
 		text = append(text, name...)
@@ -143,10 +145,10 @@ func Hash(canonical []byte) string {
 }
 
 // Decode reads a canonical text back. The entry's Hash is computed from the text; Source.Created is not part of it.
-func Decode(canonical []byte) (Source, Entry, error) {
+func Decode(canonical []byte) (Source, outboxapi.Entry, error) {
 	var h hashed
 	if err := json.Unmarshal(canonical, &h); err != nil {
-		return Source{}, Entry{}, fmt.Errorf("decode entry: %w", err)
+		return Source{}, outboxapi.Entry{}, fmt.Errorf("decode entry: %w", err)
 	}
 	e := h.Entry
 	e.Hash = Hash(canonical)

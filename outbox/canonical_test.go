@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"pgregory.net/rapid"
 
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // The quick way must give the bytes that the library gives: they are what stands in databases.
@@ -24,11 +24,11 @@ func TestTheQuickCanonicalFormIsTheLibrarys(t *testing.T) {
 		rapid.SampledFrom([]string{"{}", `{"b":1,"a":[1.50,"\u003c",{"z":null,"y":true}]}`, "null", `"text"`, "[1]", "", "{", `{"a":1}{}`, `{"a":01}`, `{"a":1,"a":2}`}))
 	rapid.Check(t, func(t *rapid.T) {
 		s := Source{Namespace: text.Draw(t, "namespace"), Name: text.Draw(t, "name"), UID: types.UID(text.Draw(t, "uid"))}
-		e := &Entry{
+		e := &outboxapi.Entry{
 			ID: text.Draw(t, "id"), Kind: text.Draw(t, "kind"), Event: text.Draw(t, "event"), Phase: text.Draw(t, "phase"), Traceparent: text.Draw(t, "traceparent"),
 			PreviousHash: text.Draw(t, "previous"), Final: rapid.Bool().Draw(t, "final"), SchemaVersion: rapid.Int32().Draw(t, "version"),
 			Sequence:     rapid.OneOf(rapid.Int64(), rapid.Int64Range(1, 1000), rapid.SampledFrom([]int64{1 << 53, 1<<53 - 1, math.MinInt64})).Draw(t, "sequence"),
-			RecordedTime: microtime.New(time.UnixMicro(rapid.Int64Range(-1<<58, 1<<58).Draw(t, "time"))),
+			RecordedTime: outboxapi.NewTime(time.UnixMicro(rapid.Int64Range(-1<<58, 1<<58).Draw(t, "time"))),
 			Record:       apiextensionsv1.JSON{Raw: []byte(record.Draw(t, "record"))},
 		}
 		want, wantErr := canonicalWhole(s, e)

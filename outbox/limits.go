@@ -1,6 +1,8 @@
 package outbox
 
 import (
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"bytes"
 	"fmt"
 )
@@ -43,13 +45,13 @@ func (l Limits) Validate() error {
 }
 
 // AboveSoft tells whether the relay should trim at once: the bytes are above the soft limit, or half of the entry count is used.
-func (l Limits) AboveSoft(entries []Entry) bool {
+func (l Limits) AboveSoft(entries []outboxapi.Entry) bool {
 	return Size(entries) > l.SoftBytes || 2*len(entries) > l.HardEntries
 }
 
 // room tells whether n entries of unknown size fit behind those that are pending, and the one that closes the record after them. It is ErrTooLarge when they
 // would not even fit into an empty outbox.
-func (l Limits) room(pending []Entry, n int) error {
+func (l Limits) room(pending []outboxapi.Entry, n int) error {
 	if (n+1)*l.EntryBytes > l.HardBytes || n+1 > l.HardEntries {
 		return fmt.Errorf("%w: room for %d entries of up to %d bytes and the closing one is more than an empty outbox has (%d bytes, %d entries); reserve less at a time",
 			ErrTooLarge, n, l.EntryBytes, l.HardBytes, l.HardEntries)
@@ -64,14 +66,14 @@ func (l Limits) room(pending []Entry, n int) error {
 }
 
 // fits tells whether this entry may be appended: within the entry limit, and leaving room for the closing one unless it is that.
-func (l Limits) fits(pending []Entry, e *Entry) error {
-	if size := e.size(); size > l.EntryBytes {
+func (l Limits) fits(pending []outboxapi.Entry, e *outboxapi.Entry) error {
+	if size := entrySize(e); size > l.EntryBytes {
 		return fmt.Errorf("%w: entry %d (%s) has %d bytes, expected at most %d; bound its texts where they come in (outbox.Bound)", ErrTooLarge, e.Sequence, e.Event, size, l.EntryBytes)
 	}
 	most, entries := l.HardBytes, l.HardEntries
-	need := e.size() // the closing entry fits whatever is in it
+	need := entrySize(e) // the closing entry fits whatever is in it
 	if !e.Final {
-		most, entries, need = most-l.EntryBytes, entries-1, need+e.escapes()
+		most, entries, need = most-l.EntryBytes, entries-1, need+escapes(e)
 	}
 	if have := Size(pending); have+need > most || len(pending)+1 > entries {
 		return fmt.Errorf("%w: %d entries of %d bytes are pending; entry %d (%s) has to wait until the store has taken some", ErrFull, len(pending), have, e.Sequence, e.Event)
@@ -82,13 +84,13 @@ func (l Limits) fits(pending []Entry, e *Entry) error {
 // envelopeBytes is what an entry needs beside its record and its own texts: field names, id, hashes, times, punctuation.
 const envelopeBytes = 420
 
-func (e *Entry) size() int {
+func entrySize(e *outboxapi.Entry) int {
 	return envelopeBytes + len(e.Record.Raw) + len(e.Kind) + len(e.Event) + len(e.Phase) + len(e.Traceparent)
 }
 
 // escapes is what Go's JSON encoder, and so the API server and etcd, adds to a record that is not yet written like this: each <, >, &, U+2028 and U+2029
 // becomes an escape of six bytes.
-func (e *Entry) escapes() int {
+func escapes(e *outboxapi.Entry) int {
 	n := 0
 	for _, c := range []string{"<", ">", "&", "\u2028", "\u2029"} {
 		n += (6 - len(c)) * bytes.Count(e.Record.Raw, []byte(c))
@@ -97,10 +99,10 @@ func (e *Entry) escapes() int {
 }
 
 // Size is the JSON size of entries in bytes as the API server keeps them, to within a few bytes an entry.
-func Size(entries []Entry) int {
+func Size(entries []outboxapi.Entry) int {
 	total := 0
 	for i := range entries {
-		total += entries[i].size() + entries[i].escapes()
+		total += entrySize(&entries[i]) + escapes(&entries[i])
 	}
 	return total
 }

@@ -33,7 +33,7 @@ func (d *Draft) Reserve(ctx context.Context, n int) (bool, error) {
 }
 
 func (d *Draft) reserve(ctx context.Context, n int) (bool, error) {
-	pending := d.base.GetOutbox().Above(d.writer.watermarks.Watermark(d.obj.GetUID()))
+	pending := Above(d.base.GetOutbox(), d.writer.watermarks.Watermark(d.obj.GetUID()))
 	err := d.writer.limits.room(pending, n)
 	if err == nil {
 		d.setBlocked(metav1.ConditionFalse, "RoomLeft", "")

@@ -1,6 +1,8 @@
 package outbox
 
 import (
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"context"
 	"errors"
 	"fmt"
@@ -168,7 +170,7 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 	head := headOf(d.base)
 	o := d.base.GetOutbox().DeepCopy() // what was read: the outbox of obj is nobody's to change
 	if o != nil {
-		o.acknowledge(d.writer.watermarks.Watermark(d.obj.GetUID()))
+		acknowledge(o, d.writer.watermarks.Watermark(d.obj.GetUID()))
 	}
 	d.obj.SetOutbox(o)
 	if change != nil {
@@ -286,12 +288,12 @@ func (d *Draft) rebase(live Object, entry bool) {
 	ours, merged := d.obj.GetOutbox(), live.GetOutbox().DeepCopy()
 	if entry {
 		if merged == nil {
-			merged = &Outbox{Entries: []Entry{}}
+			merged = &outboxapi.Outbox{Entries: []outboxapi.Entry{}}
 		}
-		merged.push(ours.Entries[len(ours.Entries)-1])
+		push(merged, ours.Entries[len(ours.Entries)-1])
 	}
 	if merged != nil {
-		merged.acknowledge(d.writer.watermarks.Watermark(d.obj.GetUID()))
+		acknowledge(merged, d.writer.watermarks.Watermark(d.obj.GetUID()))
 		d.obj.SetOutbox(merged)
 	}
 	adoptMetadata(d.obj, live)

@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // fixture is one resource and a writer over the real API server, whose calls a test can disturb.
@@ -243,7 +244,7 @@ func TestConflictsThatAreNotTheRelaysGoToTheCaller(t *testing.T) {
 	}
 }
 
-func entriesOf(n *v1alpha1.NotificationRequest) []outbox.Entry {
+func entriesOf(n *v1alpha1.NotificationRequest) []outboxapi.Entry {
 	if n.Status.Outbox == nil {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -52,7 +53,7 @@ func benchItems(b *testing.B, n int) []relay.Item {
 	b.Helper()
 	var all []relay.Item
 	for len(all) < n {
-		s, o := newSource(), (*outbox.Outbox)(nil)
+		s, o := newSource(), (*outboxapi.Outbox)(nil)
 		for range min(4, n-len(all)) {
 			next, _, err := outbox.Append(o, s, outbox.Change{Kind: outbox.KindNotification, Event: "Sent", Phase: "Sent", Record: notification()}, time.Now(), outbox.DefaultLimits())
 			if err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -112,8 +113,8 @@ func TestWhatCannotBeRedriven(t *testing.T) {
 	changed.Refused, changed.Canonical = "hash", []byte(strings.Replace(string(changed.Canonical), "cart is back", "forged", 1))
 	noJSON := notifications(t, 1)[0]
 	noJSON.Refused, noJSON.Canonical = "no JSON", []byte("\xff")
-	conflicting := forge(t, batch[0], func(e *outbox.Entry) { e.Event = "Diverged" })
-	otherID := forge(t, notifications(t, 1)[0], func(e *outbox.Entry) { e.ID = "019ab3c4-0000-8000-8000-000000000001" })
+	conflicting := forge(t, batch[0], func(e *outboxapi.Entry) { e.Event = "Diverged" })
+	otherID := forge(t, notifications(t, 1)[0], func(e *outboxapi.Entry) { e.ID = "019ab3c4-0000-8000-8000-000000000001" })
 	otherID.Refused, otherID.ID = "id", notifications(t, 1)[0].ID
 	persist(t, s, sorted([]relay.Item{changed, noJSON, conflicting, otherID}))
 

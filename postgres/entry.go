@@ -10,11 +10,12 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
 // RowOf projects an entry, with the text that was hashed, onto the row of its table. It is pure. Errors name the field that does not fit.
-func RowOf(cluster string, s outbox.Source, e *outbox.Entry, canonical []byte) (models.Row, error) {
+func RowOf(cluster string, s outbox.Source, e *outboxapi.Entry, canonical []byte) (models.Row, error) {
 	for name, id := range map[string]string{"id": e.ID, "source.uid": string(s.UID)} {
 		if _, err := uuid.Parse(id); err != nil {
 			return nil, fmt.Errorf("%s is %q, expected a UUID", name, id)

@@ -16,7 +16,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -91,7 +92,7 @@ func newSource() outbox.Source {
 func notification() models.Notification {
 	return models.Notification{
 		RemediationID:           "4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11",
-		NotificationRequestedAt: microtime.New(start),
+		NotificationRequestedAt: outboxapi.NewTime(start),
 		Channels:                []string{"console"},
 		DeliveryAttempts:        []models.DeliveryAttempt{{Channel: "console", Attempt: 1, Status: "success", Duration: 3}},
 		Subject:                 "cart is back",
@@ -102,7 +103,7 @@ func notification() models.Notification {
 func history(t require, s outbox.Source, kind string, n int, record func(i int) any) []relay.Item {
 	t.Helper()
 	g := NewWithT(t)
-	var o *outbox.Outbox
+	var o *outboxapi.Outbox
 	for i := range n {
 		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record(i), Final: i == n-1}, start.Add(time.Duration(i)*time.Millisecond), outbox.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
@@ -118,12 +119,12 @@ type require interface {
 }
 
 // items takes an outbox through JSON, as etcd does.
-func items(t require, s outbox.Source, o *outbox.Outbox) []relay.Item {
+func items(t require, s outbox.Source, o *outboxapi.Outbox) []relay.Item {
 	t.Helper()
 	g := NewWithT(t)
 	raw, err := json.Marshal(o)
 	g.Expect(err).NotTo(HaveOccurred())
-	var stored outbox.Outbox
+	var stored outboxapi.Outbox
 	g.Expect(json.Unmarshal(raw, &stored)).To(Succeed())
 	var all []relay.Item
 	for _, e := range stored.Entries {

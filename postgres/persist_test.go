@@ -12,9 +12,9 @@ import (
 	. "github.com/onsi/gomega"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -51,7 +51,7 @@ func TestAnEntryTwiceInOneBatch(t *testing.T) {
 // everyKind is a batch for all five tables.
 func everyKind(t *testing.T, n int) []relay.Item {
 	t.Helper()
-	at := microtime.New(start)
+	at := outboxapi.NewTime(start)
 	var all []relay.Item
 	for kind, record := range map[string]any{
 		outbox.KindOrchestration: models.Orchestration{RemediationID: "r", SignalFingerprint: "f", SignalReceivedAt: at, RemediationCreatedAt: at},
@@ -103,7 +103,7 @@ func TestTwoStoresWithTheSameRowsAtOnce(t *testing.T) {
 }
 
 // forge gives an entry another content, hash and all, as a restored etcd would: same id and sequence, another history.
-func forge(t *testing.T, item relay.Item, change func(*outbox.Entry)) relay.Item {
+func forge(t *testing.T, item relay.Item, change func(*outboxapi.Entry)) relay.Item {
 	t.Helper()
 	change(&item.Entry)
 	text, err := outbox.Canonical(item.Source, &item.Entry)
@@ -117,8 +117,8 @@ func TestAnotherEntryInItsPlaceIsNeverOverwritten(t *testing.T) {
 	s := open(t, database(t))
 	batch := notifications(t, 3)
 	persist(t, s, batch)
-	otherContent := forge(t, batch[0], func(e *outbox.Entry) { e.Event = "Diverged" })
-	otherID := forge(t, batch[1], func(e *outbox.Entry) { e.ID = "019ab3c4-0000-8000-8000-000000000001" })
+	otherContent := forge(t, batch[0], func(e *outboxapi.Entry) { e.Event = "Diverged" })
+	otherID := forge(t, batch[1], func(e *outboxapi.Entry) { e.ID = "019ab3c4-0000-8000-8000-000000000001" })
 
 	again := sorted([]relay.Item{otherContent, otherID, batch[2]})
 	for range 2 {
@@ -194,32 +194,32 @@ func TestPoisonNeverBlocksTheOthers(t *testing.T) {
 func TestWhatDoesNotProjectIsDeadLettered(t *testing.T) {
 	s := open(t, database(t))
 	for name, c := range map[string]struct {
-		change   func(*outbox.Entry)
+		change   func(*outboxapi.Entry)
 		sqlState string
 		says     string
 	}{
-		"wrong type": {func(e *outbox.Entry) {
+		"wrong type": {func(e *outboxapi.Entry) {
 			e.Record.Raw = []byte(`{"remediation_id":7,"notification_requested_at":"2026-11-23T04:05:06Z"}`)
 		}, "", "record: remediation_id is 7, expected a string"},
-		"missing":       {func(e *outbox.Entry) { e.Record.Raw = []byte(`{"remediation_id":"r"}`) }, "", "notification_requested_at is missing"},
-		"no object":     {func(e *outbox.Entry) { e.Record.Raw = []byte(`[]`) }, "", "expected a JSON object"},
-		"previous hash": {func(e *outbox.Entry) { e.PreviousHash = "abc" }, "", `previousHash is "abc", expected 64 hex digits`},
-		"id":            {func(e *outbox.Entry) { e.ID = "seven" }, "", `id is "seven", expected a UUID`},
-		"year one": {func(e *outbox.Entry) {
+		"missing":       {func(e *outboxapi.Entry) { e.Record.Raw = []byte(`{"remediation_id":"r"}`) }, "", "notification_requested_at is missing"},
+		"no object":     {func(e *outboxapi.Entry) { e.Record.Raw = []byte(`[]`) }, "", "expected a JSON object"},
+		"previous hash": {func(e *outboxapi.Entry) { e.PreviousHash = "abc" }, "", `previousHash is "abc", expected 64 hex digits`},
+		"id":            {func(e *outboxapi.Entry) { e.ID = "seven" }, "", `id is "seven", expected a UUID`},
+		"year one": {func(e *outboxapi.Entry) {
 			e.Record.Raw = []byte(`{"remediation_id":"r","notification_requested_at":"0001-01-01T00:00:00Z"}`)
 		}, "23502", "notification_requested_at"},
-		"integer out of range": {func(e *outbox.Entry) {
+		"integer out of range": {func(e *outboxapi.Entry) {
 			e.Kind = "execution"
 			e.Record.Raw = []byte(`{"remediation_id":"r","workflow_id":"w","execution_started_at":"2026-11-23T04:05:06Z","total_steps":2147483648}`)
 		}, "22003", "integer out of range"},
-		"NUL in a text": {func(e *outbox.Entry) {
+		"NUL in a text": {func(e *outboxapi.Entry) {
 			e.Record.Raw = []byte(`{"remediation_id":"a\u0000b","notification_requested_at":"2026-11-23T04:05:06Z"}`)
 		}, "22021", "0x00"},
-		"NUL in a jsonb": {func(e *outbox.Entry) {
+		"NUL in a jsonb": {func(e *outboxapi.Entry) {
 			e.Record.Raw = []byte(`{"remediation_id":"r","notification_requested_at":"2026-11-23T04:05:06Z","channels":["\u0000"]}`)
 		}, "22P05", "unsupported Unicode escape sequence"},
-		"phase too long":          {func(e *outbox.Entry) { e.Phase = strings.Repeat("x", 51) }, "22001", "phase has 51 characters, expected at most 50"},
-		"resource, not an object": {func(e *outbox.Entry) { e.Kind = "backups.example.com"; e.Record.Raw = []byte(`"text"`) }, "", "expected a JSON object"},
+		"phase too long":          {func(e *outboxapi.Entry) { e.Phase = strings.Repeat("x", 51) }, "22001", "phase has 51 characters, expected at most 50"},
+		"resource, not an object": {func(e *outboxapi.Entry) { e.Kind = "backups.example.com"; e.Record.Raw = []byte(`"text"`) }, "", "expected a JSON object"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -260,7 +260,7 @@ func TestWhatTheRelayRefusedIsDeadLetteredWithoutTrying(t *testing.T) {
 func TestAnUnknownSchemaVersionIsHeld(t *testing.T) {
 	g := NewWithT(t)
 	s := open(t, database(t))
-	newer := forge(t, notifications(t, 1)[0], func(e *outbox.Entry) { e.SchemaVersion = 2 })
+	newer := forge(t, notifications(t, 1)[0], func(e *outboxapi.Entry) { e.SchemaVersion = 2 })
 	outcomes := persist(t, s, sorted([]relay.Item{newer, notifications(t, 1)[0]}))
 	g.Expect(results(outcomes)).To(ConsistOf(relay.Held, relay.Stored))
 	g.Expect(results(persist(t, s, []relay.Item{newer}))).To(Equal([]relay.Result{relay.Held}))

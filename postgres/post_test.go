@@ -11,8 +11,8 @@ import (
 	. "github.com/onsi/gomega"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -21,7 +21,7 @@ func posting(t *testing.T, id, subject string) models.Row {
 	text := fmt.Sprintf(`{"id":%q,"notification_requested_at":"2026-11-23T04:05:06Z","remediation_id":"r","subject":%q}`, id, subject)
 	row, err := models.ProjectPosted(models.TableNotification, []byte(text))
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	*row.Head() = models.Envelope{ID: id, Event: "Posted", RecordedAt: microtime.New(start), RecordedBy: "tester", SchemaVersion: 1, Entry: text}
+	*row.Head() = models.Envelope{ID: id, Event: "Posted", RecordedAt: outboxapi.NewTime(start), RecordedBy: "tester", SchemaVersion: 1, Entry: text}
 	return row
 }
 

@@ -11,9 +11,9 @@ import (
 	. "github.com/onsi/gomega"
 	"pgregory.net/rapid"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -32,8 +32,8 @@ func texts() *rapid.Generator[string] {
 // any record: every optional field there or not, every text hostile.
 func draw(t *rapid.T, v reflect.Value, short bool) {
 	switch {
-	case v.Type() == reflect.TypeFor[microtime.Time]():
-		v.Set(reflect.ValueOf(microtime.New(start.Add(time.Duration(rapid.Int64Range(-1<<60, 1<<60).Draw(t, "time"))))))
+	case v.Type() == reflect.TypeFor[outboxapi.Time]():
+		v.Set(reflect.ValueOf(outboxapi.NewTime(start.Add(time.Duration(rapid.Int64Range(-1<<60, 1<<60).Draw(t, "time"))))))
 	case v.Kind() == reflect.Pointer:
 		if rapid.Bool().Draw(t, "given") {
 			v.Set(reflect.New(v.Type().Elem()))
@@ -107,7 +107,7 @@ func survives(t *testing.T, rt *rapid.T, s *Store, kind string, record any) {
 	got := models.NewRow(kind)
 	g.Expect(s.db.NewSelect().Model(got).Where("id = ?", item.Entry.ID).Scan(t.Context())).To(Succeed())
 	g.Expect(got.Head().CreatedAt.IsZero()).To(BeFalse())
-	got.Head().CreatedAt = microtime.Time{}
+	got.Head().CreatedAt = outboxapi.Time{}
 
 	sum := sha256.Sum256([]byte(got.Head().Entry))
 	g.Expect(got.Head().EntryHash).To(Equal(sum[:]))
@@ -131,7 +131,7 @@ func TestProseOf60KiBSurvives(t *testing.T) {
 	s := open(t, database(t))
 	prose := strings.Repeat(`It said: "C:\u0000 isn't \\u0000", ?0 and 🚀. `, 60<<10/58)
 	batch := history(t, newSource(), outbox.KindAIDecision, 1, func(int) any {
-		return models.AIDecision{RemediationID: "r", InvestigationStartedAt: microtime.New(start), RootCause: prose,
+		return models.AIDecision{RemediationID: "r", InvestigationStartedAt: outboxapi.NewTime(start), RootCause: prose,
 			AlternativesConsidered: []models.Alternative{{Action: `\u0000`, RejectedReason: `\\u0000`}}}
 	})
 	g.Expect(results(persist(t, s, batch))).To(Equal(repeat(relay.Stored, 1)))

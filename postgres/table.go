@@ -15,8 +15,8 @@ import (
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/schema"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // table is how one kind of row goes to the database, read from the tags of package models.
@@ -83,7 +83,7 @@ func arrayType(field *schema.Field) (array, cast string, _ error) {
 		return "uuid[]", "", nil
 	case field.UserSQLType == "jsonb":
 		return "text[]", "::jsonb", nil
-	case typ == reflect.TypeFor[microtime.Time]():
+	case typ == reflect.TypeFor[outboxapi.Time]():
 		return "timestamptz[]", "", nil
 	case typ.Kind() == reflect.String:
 		return "text[]", "", nil
@@ -124,7 +124,7 @@ func (c *column) value(strct reflect.Value) (any, error) {
 		return nil, nil
 	}
 	switch value := v.Interface().(type) {
-	case microtime.Time:
+	case outboxapi.Time:
 		if value.IsZero() {
 			return nil, nil
 		}

@@ -10,6 +10,7 @@ import (
 	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // replaceable is a store that stores everything, in a database that can be replaced.
@@ -88,7 +89,7 @@ func TestAWatermarkCountsForControllersOnlyWhileItIsConfirmed(t *testing.T) {
 	g.Expect(s.asked).To(Equal(1))
 
 	trimmed := obj.DeepCopy()
-	trimmed.Status.Outbox.Entries = []outbox.Entry{}
+	trimmed.Status.Outbox.Entries = []outboxapi.Entry{}
 	tr.offer(k, trimmed, tr.seen())
 	f.lookAfter(t.Context())
 	g.Expect(s.asked).To(Equal(1), "nothing is left that somebody could drop")

@@ -17,7 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -45,7 +46,7 @@ func resource(t *testing.T, n int, closed, finalizer, deleting bool) *v1alpha1.N
 // ahead is a resource whose newest entry was recorded by a clock that is a day ahead.
 func ahead(obj *v1alpha1.NotificationRequest) *v1alpha1.NotificationRequest {
 	entries := obj.Status.Outbox.Entries
-	entries[len(entries)-1].RecordedTime = microtime.New(begin.Add(24 * time.Hour))
+	entries[len(entries)-1].RecordedTime = outboxapi.NewTime(begin.Add(24 * time.Hour))
 	return obj
 }
 
@@ -101,7 +102,7 @@ func TestDecide(t *testing.T) {
 	t.Run("closed, trimmed before a crash", func(t *testing.T) {
 		g := NewWithT(t)
 		obj := resource(t, 2, true, true, false)
-		obj.Status.Outbox.Entries = []outbox.Entry{}
+		obj.Status.Outbox.Entries = []outboxapi.Entry{}
 		g.Expect(decide(obj, outbox.Watermark{}, config, begin)).To(Equal(plan{release: true}))
 	})
 }

@@ -9,6 +9,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // sequences of a flight's items.
@@ -130,7 +131,7 @@ func TestABreakerDoesNotStayOpenWithNothingToProbeWith(t *testing.T) {
 	f.report(t.Context(), err)
 	g.Expect(f.breaker.reason()).To(HaveOccurred())
 	trimmed := obj.DeepCopy() // another relay has drained it
-	trimmed.Status.Outbox.Entries = []outbox.Entry{}
+	trimmed.Status.Outbox.Entries = []outboxapi.Entry{}
 	tr.offer(k, trimmed, tr.seen())
 	g.Expect(f.runOnce(t.Context())).To(BeZero())
 	g.Expect(f.breaker.reason()).To(Succeed())

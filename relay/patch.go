@@ -8,8 +8,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // operation is one of RFC 6902.
@@ -28,13 +28,13 @@ func patchFor(op string, obj outbox.Object, w outbox.Watermark) (client.Patch, e
 	}
 	switch op {
 	case "trim":
-		kept := append([]outbox.Entry{}, o.Above(w)...)
+		kept := append([]outboxapi.Entry{}, outbox.Above(o, w)...)
 		operations = append(operations,
 			// Another relay may have trimmed since: putting back what it dropped would be wrong.
 			operation{"test", "/status/outbox/persistedSequence", o.PersistedSequence},
 			operation{"add", "/status/outbox/entries", kept},
 			operation{"add", "/status/outbox/persistedSequence", w.Sequence},
-			operation{"add", "/status/outbox/persistedTime", microtime.New(w.Time)},
+			operation{"add", "/status/outbox/persistedTime", outboxapi.NewTime(w.Time)},
 			operation{"add", "/status/outbox/pending", len(kept)},
 		)
 	case "restore":

@@ -127,7 +127,7 @@ type plan struct {
 // controller's next status write drops what is durable. A closed one is released at once, and trimmed a little later if it is still there.
 func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan {
 	o := obj.GetOutbox()
-	above := o.Above(w)
+	above := outbox.Above(o, w)
 	p := plan{watermark: w}
 	drained, covered := len(above) == 0, len(o.Entries)-len(above)
 	switch {

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -195,7 +196,7 @@ func TestStrippedFinalizerLosesNothingWhileARelayRuns(t *testing.T) {
 }
 
 // edit changes the outbox behind everybody's back, as somebody with kubectl would.
-func (f *fixture) edit(obj client.Object, change func(*outbox.Outbox)) {
+func (f *fixture) edit(obj client.Object, change func(*outboxapi.Outbox)) {
 	got := f.live(obj)
 	change(got.Status.Outbox)
 	f.Expect(env.Client.Status().Update(ctx, got)).To(Succeed())
@@ -205,7 +206,7 @@ func TestTamperedEntryBecomesADeadLetterAndBlocksNothing(t *testing.T) {
 	f := setup(t)
 	obj := f.create("tampered")
 	f.append(obj, 2, false)
-	f.edit(obj, func(o *outbox.Outbox) {
+	f.edit(obj, func(o *outboxapi.Outbox) {
 		o.Entries[0].Record.Raw = []byte(`{"remediation_id":"somebody else's"}`)
 	})
 	f.append(f.live(obj), 1, true)
@@ -251,7 +252,7 @@ func TestAnotherHistoryIsNeverOverwritten(t *testing.T) {
 	f.Eventually(f.sequences(obj.UID)).Should(Equal([]int64{1}))
 	stop()
 	// A restored etcd gives out sequence 1 again, with other content.
-	f.edit(obj, func(o *outbox.Outbox) {
+	f.edit(obj, func(o *outboxapi.Outbox) {
 		again, _, err := outbox.Append(nil, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "Otherwise", Phase: "Sending", Record: map[string]any{
 			"remediation_id": "r", "notification_requested_at": obj.CreationTimestamp.Time}}, time.Now(), outbox.DefaultLimits())
 		f.Expect(err).NotTo(HaveOccurred())
@@ -271,7 +272,7 @@ func TestUnknownSchemaVersionStaysPending(t *testing.T) {
 	f := setup(t)
 	obj := f.create("future")
 	f.append(obj, 2, false)
-	f.edit(obj, func(o *outbox.Outbox) { // as a newer release would have written it
+	f.edit(obj, func(o *outboxapi.Outbox) { // as a newer release would have written it
 		e := &o.Entries[1]
 		e.SchemaVersion = 99
 		text, err := outbox.Canonical(outbox.SourceOf(obj), e)

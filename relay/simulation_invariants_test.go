@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // saw holds each write to what is promised. obj is nil when the resource is gone.
@@ -34,7 +35,7 @@ func (s *simulation) saw(old, obj *notification, how string) {
 		return
 	}
 	if was == nil {
-		was = &outbox.Outbox{}
+		was = &outboxapi.Outbox{}
 	}
 	kept := is.Entries
 	switch is.LastSequence - was.LastSequence {
@@ -62,7 +63,7 @@ func (s *simulation) saw(old, obj *notification, how string) {
 	}
 }
 
-func (s *simulation) append(obj *notification, was *outbox.Outbox, state string, held bool) {
+func (s *simulation) append(obj *notification, was *outboxapi.Outbox, state string, held bool) {
 	is := obj.Status.Outbox
 	if len(is.Entries) == 0 {
 		s.violated("G2: entry %d of %s was never there", is.LastSequence, obj.UID)

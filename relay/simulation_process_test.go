@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // process is a manager: the real Writer and the real relay, over a cache of its own that lags behind as it likes.
@@ -382,7 +383,7 @@ func (r *rows) holds(id, hash string) (n int) {
 	return n
 }
 
-func tokenOf(e *outbox.Entry) string {
+func tokenOf(e *outboxapi.Entry) string {
 	_, rest, _ := strings.Cut(string(e.Record.Raw), `"token":"`)
 	token, _, _ := strings.Cut(rest, `"`)
 	return token

@@ -18,8 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/microtime"
-	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 type notification = v1alpha1.NotificationRequest
@@ -175,7 +174,7 @@ func refusal(why string) error {
 }
 
 // endOf tells whether short is the end of long, and what long has before it.
-func endOf(long, short []outbox.Entry) (bool, []outbox.Entry) {
+func endOf(long, short []outboxapi.Entry) (bool, []outboxapi.Entry) {
 	if len(short) > len(long) {
 		return false, nil
 	}
@@ -282,7 +281,7 @@ func apply(obj *notification, each step) error {
 		box.Entries = nil
 	}
 	if each.Path == "/status/outbox/persistedTime" {
-		box.PersistedTime = &microtime.Time{}
+		box.PersistedTime = &outboxapi.Time{}
 		into = box.PersistedTime
 	}
 	return json.Unmarshal(each.Value, into)

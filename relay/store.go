@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // Store keeps entries as rows. It is what the relay drains into.
@@ -45,7 +46,7 @@ type Item struct {
 	Source       outbox.Source
 	ResourceKind string
 	// Entry as it stands in the resource.
-	Entry outbox.Entry
+	Entry outboxapi.Entry
 	// ID follows from uid and sequence. It is the entry's own id, unless that was tampered with; then the entry is refused.
 	ID string
 	// Canonical is the exact text that was hashed.
@@ -57,7 +58,7 @@ type Item struct {
 }
 
 // NewItem holds an entry to what it claims: its id and its hash must follow from its content. One that was changed by hand is refused.
-func NewItem(s outbox.Source, resourceKind string, e outbox.Entry) Item {
+func NewItem(s outbox.Source, resourceKind string, e outboxapi.Entry) Item {
 	i := Item{Source: s, ResourceKind: resourceKind, Entry: e}
 	i.check()
 	return i

@@ -15,6 +15,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // tracker is the relay's memory, by uid. All of it can be lost.
@@ -48,7 +49,7 @@ type tracked struct {
 	source    outbox.Source
 	watermark outbox.Watermark
 	// pending are the entries above the watermark in the newest version that was seen.
-	pending []outbox.Entry
+	pending []outboxapi.Entry
 	// covered counts the entries in that version that the watermark covers.
 	covered int
 	// whole is true while pending is all that stood in that version: no watermark was subtracted.
@@ -152,7 +153,7 @@ func (t *tracker) see(k *kindReconciler, obj outbox.Object, now time.Time) *trac
 		r.departed = false
 		t.departed -= len(r.pending)
 	}
-	r.pending, r.whole = o.Above(r.watermark), r.watermark.Sequence == 0
+	r.pending, r.whole = outbox.Above(o, r.watermark), r.watermark.Sequence == 0
 	r.covered = 0
 	if o != nil {
 		r.covered = len(o.Entries) - len(r.pending)
@@ -169,11 +170,11 @@ func (t *tracker) see(k *kindReconciler, obj outbox.Object, now time.Time) *trac
 const askAgainAfter = 5 * time.Minute
 
 // sendable are the pending entries before the first that is held.
-func (r *tracked) sendable(now time.Time) []outbox.Entry {
+func (r *tracked) sendable(now time.Time) []outboxapi.Entry {
 	if r.held == "" || !now.Before(r.heldUntil) {
 		return r.pending
 	}
-	n := slices.IndexFunc(r.pending, func(e outbox.Entry) bool { return e.Hash == r.held })
+	n := slices.IndexFunc(r.pending, func(e outboxapi.Entry) bool { return e.Hash == r.held })
 	if n < 0 {
 		return r.pending
 	}
@@ -448,7 +449,7 @@ func (t *tracker) advance(uid types.UID, r *tracked, w outbox.Watermark, now tim
 	before := len(r.pending)
 	if w.Sequence > 0 {
 		r.watermark, r.whole = w, false
-		r.pending = (&outbox.Outbox{Entries: r.pending}).Above(w)
+		r.pending = outbox.Above(&outboxapi.Outbox{Entries: r.pending}, w)
 		r.covered += before - len(r.pending)
 	}
 	if len(r.sendable(now)) > 0 {

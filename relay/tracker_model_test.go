@@ -93,7 +93,7 @@ func (m *model) Trim(t *rapid.T) { m.trim(m.pick(t)) }
 
 func (m *model) trim(obj *v1alpha1.NotificationRequest) {
 	if o := obj.Status.Outbox; o != nil {
-		o.Entries = slices.Clone(o.Above(m.tracker.watermark(obj.UID)))
+		o.Entries = slices.Clone(outbox.Above(o, m.tracker.watermark(obj.UID)))
 	}
 }
 
@@ -140,7 +140,7 @@ func (m *model) Depart(t *rapid.T) {
 		if m.tracker.departed != before {
 			t.Fatalf("%s is forgotten, and still counted", obj.UID)
 		}
-		m.excuse(obj, before+len(obj.Status.Outbox.Above(m.tracker.watermark(obj.UID))) > m.tracker.config.MaxDeparted)
+		m.excuse(obj, before+len(outbox.Above(obj.Status.Outbox, m.tracker.watermark(obj.UID))) > m.tracker.config.MaxDeparted)
 	}
 }
 
@@ -307,7 +307,7 @@ func (m *model) Check(t *rapid.T) {
 		if o == nil {
 			continue
 		}
-		for _, e := range o.Entries[:len(o.Entries)-len(o.Above(tr.watermark(obj.UID)))] {
+		for _, e := range o.Entries[:len(o.Entries)-len(outbox.Above(o, tr.watermark(obj.UID)))] {
 			if !m.durable[e.Hash] {
 				t.Fatalf("entry %d of %s may be trimmed, and is not durable", e.Sequence, obj.UID)
 			}

@@ -17,9 +17,9 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/relay"
 	"github.com/holdfast-dev/holdfast/storageclient"
 )
@@ -153,7 +153,7 @@ func TestRecordsOfOneTypeAtATime(t *testing.T) {
 	defer server.Close()
 	c, err := storageclient.New(server.URL+"/behind/a/proxy/", storageclient.Options{})
 	g.Expect(err).NotTo(HaveOccurred())
-	at := microtime.New(time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC))
+	at := outboxapi.NewTime(time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC))
 	note := storageclient.Notification{Envelope: storageclient.Envelope{ID: "0", Final: true}, Notification: models.Notification{RemediationID: "r", NotificationRequestedAt: at}}
 	receipts, err := c.Post(t.Context(), note)
 	g.Expect(err).NotTo(HaveOccurred())

@@ -9,8 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -28,8 +28,8 @@ type Entries struct {
 type SentEntry struct {
 	Source Source `json:"source"`
 	// Resource is the Kubernetes kind.
-	Resource string       `json:"resource"`
-	Entry    outbox.Entry `json:"entry"`
+	Resource string          `json:"resource"`
+	Entry    outboxapi.Entry `json:"entry"`
 	// AskPrevious asks whether the entry before is there, see relay.Item.
 	AskPrevious bool `json:"askPrevious,omitempty"`
 }
@@ -39,7 +39,7 @@ type Source struct {
 	Namespace string         `json:"namespace,omitempty"`
 	Name      string         `json:"name"`
 	UID       types.UID      `json:"uid"`
-	Created   microtime.Time `json:"created"`
+	Created   outboxapi.Time `json:"created"`
 }
 
 // Outcomes tell what became of the entries, in their order. Database names the one that has them, see relay.Identified.
@@ -146,7 +146,7 @@ func (s *Store) call(ctx context.Context, batch []relay.Item) (Outcomes, error) 
 	request := Entries{Cluster: s.cluster, Entries: make([]SentEntry, len(batch))}
 	for i := range batch {
 		from := batch[i].Source
-		request.Entries[i] = SentEntry{Source: Source{Namespace: from.Namespace, Name: from.Name, UID: from.UID, Created: microtime.New(from.Created)}, Resource: batch[i].ResourceKind, Entry: batch[i].Entry, AskPrevious: batch[i].AskPrevious}
+		request.Entries[i] = SentEntry{Source: Source{Namespace: from.Namespace, Name: from.Name, UID: from.UID, Created: outboxapi.NewTime(from.Created)}, Resource: batch[i].ResourceKind, Entry: batch[i].Entry, AskPrevious: batch[i].AskPrevious}
 	}
 	body, err := json.Marshal(request)
 	if err != nil {

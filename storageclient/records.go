@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // Envelope is what is said around a record. What is zero is left to the service.
@@ -19,7 +19,7 @@ type Envelope struct {
 	Phase string `json:"phase,omitempty"`
 	Final bool   `json:"final,omitempty"`
 	// RecordedAt is when it happened.
-	RecordedAt *microtime.Time `json:"recorded_at,omitempty"`
+	RecordedAt *outboxapi.Time `json:"recorded_at,omitempty"`
 	// Traceparent is the W3C trace context of what happened.
 	Traceparent string `json:"traceparent,omitempty"`
 }

@@ -3,21 +3,14 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/holdfast-dev/holdfast/outbox"
-)
-
-var (
-	_ outbox.ConditionedObject = (*RemediationRequest)(nil)
-	_ outbox.ConditionedObject = (*AIAnalysis)(nil)
-	_ outbox.ConditionedObject = (*WorkflowExecution)(nil)
-	_ outbox.ConditionedObject = (*NotificationRequest)(nil)
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // GetOutbox returns the outbox of the status, nil before the first entry.
-func (r *RemediationRequest) GetOutbox() *outbox.Outbox { return r.Status.Outbox }
+func (r *RemediationRequest) GetOutbox() *outboxapi.Outbox { return r.Status.Outbox }
 
 // SetOutbox replaces the outbox of the status.
-func (r *RemediationRequest) SetOutbox(o *outbox.Outbox) { r.Status.Outbox = o }
+func (r *RemediationRequest) SetOutbox(o *outboxapi.Outbox) { r.Status.Outbox = o }
 
 // GetConditions returns the conditions of the status.
 func (r *RemediationRequest) GetConditions() []metav1.Condition { return r.Status.Conditions }
@@ -26,10 +19,10 @@ func (r *RemediationRequest) GetConditions() []metav1.Condition { return r.Statu
 func (r *RemediationRequest) SetConditions(c []metav1.Condition) { r.Status.Conditions = c }
 
 // GetOutbox returns the outbox of the status, nil before the first entry.
-func (r *AIAnalysis) GetOutbox() *outbox.Outbox { return r.Status.Outbox }
+func (r *AIAnalysis) GetOutbox() *outboxapi.Outbox { return r.Status.Outbox }
 
 // SetOutbox replaces the outbox of the status.
-func (r *AIAnalysis) SetOutbox(o *outbox.Outbox) { r.Status.Outbox = o }
+func (r *AIAnalysis) SetOutbox(o *outboxapi.Outbox) { r.Status.Outbox = o }
 
 // GetConditions returns the conditions of the status.
 func (r *AIAnalysis) GetConditions() []metav1.Condition { return r.Status.Conditions }
@@ -38,10 +31,10 @@ func (r *AIAnalysis) GetConditions() []metav1.Condition { return r.Status.Condit
 func (r *AIAnalysis) SetConditions(c []metav1.Condition) { r.Status.Conditions = c }
 
 // GetOutbox returns the outbox of the status, nil before the first entry.
-func (r *WorkflowExecution) GetOutbox() *outbox.Outbox { return r.Status.Outbox }
+func (r *WorkflowExecution) GetOutbox() *outboxapi.Outbox { return r.Status.Outbox }
 
 // SetOutbox replaces the outbox of the status.
-func (r *WorkflowExecution) SetOutbox(o *outbox.Outbox) { r.Status.Outbox = o }
+func (r *WorkflowExecution) SetOutbox(o *outboxapi.Outbox) { r.Status.Outbox = o }
 
 // GetConditions returns the conditions of the status.
 func (r *WorkflowExecution) GetConditions() []metav1.Condition { return r.Status.Conditions }
@@ -50,10 +43,10 @@ func (r *WorkflowExecution) GetConditions() []metav1.Condition { return r.Status
 func (r *WorkflowExecution) SetConditions(c []metav1.Condition) { r.Status.Conditions = c }
 
 // GetOutbox returns the outbox of the status, nil before the first entry.
-func (r *NotificationRequest) GetOutbox() *outbox.Outbox { return r.Status.Outbox }
+func (r *NotificationRequest) GetOutbox() *outboxapi.Outbox { return r.Status.Outbox }
 
 // SetOutbox replaces the outbox of the status.
-func (r *NotificationRequest) SetOutbox(o *outbox.Outbox) { r.Status.Outbox = o }
+func (r *NotificationRequest) SetOutbox(o *outboxapi.Outbox) { r.Status.Outbox = o }
 
 // GetConditions returns the conditions of the status.
 func (r *NotificationRequest) GetConditions() []metav1.Condition { return r.Status.Conditions }

@@ -3,8 +3,7 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/holdfast-dev/holdfast/microtime"
-	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // AnalysisPhase is where an analysis stands.
@@ -173,7 +172,7 @@ type AIAnalysisStatus struct {
 
 	// completedTime is when the analysis ended.
 	// +optional
-	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
 	// conditions of the resource: Ready, OutboxBlocked while a change is held back because the outbox is full, and DecisionRefused when a decision does not count,
 	// because no admission policy makes sure who made it, or because it came too late.
@@ -186,7 +185,7 @@ type AIAnalysisStatus struct {
 
 	// outbox holds the audit entries that are not yet durable in the store.
 	// +optional
-	Outbox *outbox.Outbox `json:"outbox,omitempty"`
+	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
 }
 
 // Investigation is how the root cause was found. It is written down before the investigator is asked.
@@ -201,20 +200,20 @@ type Investigation struct {
 
 	// startedTime is when the investigator was first asked.
 	// +required
-	StartedTime microtime.Time `json:"startedTime"`
+	StartedTime outboxapi.Time `json:"startedTime"`
 
 	// deadlineTime is when the attempt that is under way is given up, also by a process that did not begin it.
 	// +optional
-	DeadlineTime *microtime.Time `json:"deadlineTime,omitempty"`
+	DeadlineTime *outboxapi.Time `json:"deadlineTime,omitempty"`
 
 	// nextAttemptTime is when the investigator is asked again. It is there from the end of an attempt that failed to the beginning of the next; without it, and without
 	// completedTime, an attempt is under way.
 	// +optional
-	NextAttemptTime *microtime.Time `json:"nextAttemptTime,omitempty"`
+	NextAttemptTime *outboxapi.Time `json:"nextAttemptTime,omitempty"`
 
 	// completedTime is when it answered.
 	// +optional
-	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
 	// responseTimeMilliseconds of the answer.
 	// +optional
@@ -287,7 +286,7 @@ type Approval struct {
 
 	// requestedTime is when a person was asked.
 	// +optional
-	RequestedTime *microtime.Time `json:"requestedTime,omitempty"`
+	RequestedTime *outboxapi.Time `json:"requestedTime,omitempty"`
 
 	// status is approved, rejected, auto-approved or expired; empty while it is open.
 	// +optional
@@ -295,7 +294,7 @@ type Approval struct {
 
 	// decidedTime is when the controller took the decision up.
 	// +optional
-	DecidedTime *microtime.Time `json:"decidedTime,omitempty"`
+	DecidedTime *outboxapi.Time `json:"decidedTime,omitempty"`
 
 	// durationSeconds that the decision took, from the request.
 	// +optional

@@ -3,8 +3,7 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/holdfast-dev/holdfast/microtime"
-	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // NotificationPhase is where a notification stands.
@@ -135,15 +134,15 @@ type NotificationRequestStatus struct {
 
 	// sentTime is when the first channel took the message.
 	// +optional
-	SentTime *microtime.Time `json:"sentTime,omitempty"`
+	SentTime *outboxapi.Time `json:"sentTime,omitempty"`
 
 	// confirmedTime is when every channel had confirmed it.
 	// +optional
-	ConfirmedTime *microtime.Time `json:"confirmedTime,omitempty"`
+	ConfirmedTime *outboxapi.Time `json:"confirmedTime,omitempty"`
 
 	// completedTime is when the notification ended.
 	// +optional
-	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
 	// deliveryStatus is success, partial or failed.
 	// +optional
@@ -170,7 +169,7 @@ type NotificationRequestStatus struct {
 
 	// outbox holds the audit entries that are not yet durable in the store.
 	// +optional
-	Outbox *outbox.Outbox `json:"outbox,omitempty"`
+	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
 }
 
 // DeliveryAttempt is one attempt to deliver to one channel.
@@ -196,7 +195,7 @@ type DeliveryAttempt struct {
 
 	// startedTime of the attempt.
 	// +required
-	StartedTime microtime.Time `json:"startedTime"`
+	StartedTime outboxapi.Time `json:"startedTime"`
 
 	// durationMilliseconds until the answer.
 	// +optional
@@ -216,7 +215,7 @@ type DeliveryAttempt struct {
 
 	// retryTime is when the next attempt is due.
 	// +optional
-	RetryTime *microtime.Time `json:"retryTime,omitempty"`
+	RetryTime *outboxapi.Time `json:"retryTime,omitempty"`
 }
 
 // NotificationRequest tells people, by each channel that it names.

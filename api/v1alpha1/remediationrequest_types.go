@@ -4,8 +4,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/microtime"
-	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // RemediationPhase is where a remediation stands.
@@ -204,27 +203,27 @@ type RemediationRequestStatus struct {
 
 	// analysisStartedTime is when the investigation began.
 	// +optional
-	AnalysisStartedTime *microtime.Time `json:"analysisStartedTime,omitempty"`
+	AnalysisStartedTime *outboxapi.Time `json:"analysisStartedTime,omitempty"`
 
 	// approvalRequestedTime is when a person was asked to approve.
 	// +optional
-	ApprovalRequestedTime *microtime.Time `json:"approvalRequestedTime,omitempty"`
+	ApprovalRequestedTime *outboxapi.Time `json:"approvalRequestedTime,omitempty"`
 
 	// approvalDecidedTime is when the decision was taken up.
 	// +optional
-	ApprovalDecidedTime *microtime.Time `json:"approvalDecidedTime,omitempty"`
+	ApprovalDecidedTime *outboxapi.Time `json:"approvalDecidedTime,omitempty"`
 
 	// workflowStartedTime is when the workflow began.
 	// +optional
-	WorkflowStartedTime *microtime.Time `json:"workflowStartedTime,omitempty"`
+	WorkflowStartedTime *outboxapi.Time `json:"workflowStartedTime,omitempty"`
 
 	// notificationSentTime is when people were told.
 	// +optional
-	NotificationSentTime *microtime.Time `json:"notificationSentTime,omitempty"`
+	NotificationSentTime *outboxapi.Time `json:"notificationSentTime,omitempty"`
 
 	// completedTime is when the remediation ended.
 	// +optional
-	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
 	// transitions are the phases that it went through, with the time spent in the one before.
 	// +optional
@@ -250,7 +249,7 @@ type RemediationRequestStatus struct {
 
 	// outbox holds the audit entries that are not yet durable in the store.
 	// +optional
-	Outbox *outbox.Outbox `json:"outbox,omitempty"`
+	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
 }
 
 // PhaseTransition is one step from phase to phase.
@@ -265,7 +264,7 @@ type PhaseTransition struct {
 
 	// time of the change.
 	// +required
-	Time microtime.Time `json:"time"`
+	Time outboxapi.Time `json:"time"`
 
 	// duration is the time spent in the phase before.
 	// +optional

@@ -3,7 +3,7 @@ package v1alpha1
 import (
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // Conditions of the four kinds. OutboxBlocked is outbox.ConditionBlocked.
@@ -42,7 +42,7 @@ type Signal struct {
 
 	// receivedTime is when the alert came in, in RFC 3339.
 	// +required
-	ReceivedTime microtime.Time `json:"receivedTime"`
+	ReceivedTime outboxapi.Time `json:"receivedTime"`
 
 	// labels of the alert.
 	// +optional

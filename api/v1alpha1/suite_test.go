@@ -18,6 +18,14 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/config"
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+var (
+	_ outbox.ConditionedObject = (*v1alpha1.RemediationRequest)(nil)
+	_ outbox.ConditionedObject = (*v1alpha1.AIAnalysis)(nil)
+	_ outbox.ConditionedObject = (*v1alpha1.WorkflowExecution)(nil)
+	_ outbox.ConditionedObject = (*v1alpha1.NotificationRequest)(nil)
 )
 
 // user is the administrator of the local cluster, who sends all requests.

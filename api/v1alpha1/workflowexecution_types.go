@@ -3,8 +3,7 @@ package v1alpha1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/holdfast-dev/holdfast/microtime"
-	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // WorkflowPhase is where a workflow stands.
@@ -183,11 +182,11 @@ type WorkflowExecutionStatus struct {
 
 	// startedTime is when the execution began.
 	// +optional
-	StartedTime *microtime.Time `json:"startedTime,omitempty"`
+	StartedTime *outboxapi.Time `json:"startedTime,omitempty"`
 
 	// completedTime is when it ended.
 	// +optional
-	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
 	// outcome is success, failure or partial.
 	// +optional
@@ -203,7 +202,7 @@ type WorkflowExecutionStatus struct {
 
 	// verifyingTime is when the post-conditions were first looked at.
 	// +optional
-	VerifyingTime *microtime.Time `json:"verifyingTime,omitempty"`
+	VerifyingTime *outboxapi.Time `json:"verifyingTime,omitempty"`
 
 	// steps are the steps that were begun, in order.
 	// +optional
@@ -238,7 +237,7 @@ type WorkflowExecutionStatus struct {
 
 	// outbox holds the audit entries that are not yet durable in the store.
 	// +optional
-	Outbox *outbox.Outbox `json:"outbox,omitempty"`
+	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
 }
 
 // StepStatus is one step's history.
@@ -261,19 +260,19 @@ type StepStatus struct {
 
 	// startedTime of the first attempt.
 	// +required
-	StartedTime microtime.Time `json:"startedTime"`
+	StartedTime outboxapi.Time `json:"startedTime"`
 
 	// attemptStartedTime of the attempt that is under way; absent while none is.
 	// +optional
-	AttemptStartedTime *microtime.Time `json:"attemptStartedTime,omitempty"`
+	AttemptStartedTime *outboxapi.Time `json:"attemptStartedTime,omitempty"`
 
 	// nextAttemptTime is when the next attempt begins, while one is waited for.
 	// +optional
-	NextAttemptTime *microtime.Time `json:"nextAttemptTime,omitempty"`
+	NextAttemptTime *outboxapi.Time `json:"nextAttemptTime,omitempty"`
 
 	// completedTime of the step.
 	// +optional
-	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
 	// failed tells that the last attempt failed. It stays when the step is rolled back.
 	// +optional
@@ -316,11 +315,11 @@ type StepRollback struct {
 
 	// nextAttemptTime is when the next attempt begins, while one is waited for.
 	// +optional
-	NextAttemptTime *microtime.Time `json:"nextAttemptTime,omitempty"`
+	NextAttemptTime *outboxapi.Time `json:"nextAttemptTime,omitempty"`
 
 	// completedTime is when it was undone, or given up.
 	// +optional
-	CompletedTime *microtime.Time `json:"completedTime,omitempty"`
+	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
 	// failed tells that it was given up.
 	// +optional
@@ -360,7 +359,7 @@ type ValidationResult struct {
 
 	// time of the evaluation.
 	// +required
-	Time microtime.Time `json:"time"`
+	Time outboxapi.Time `json:"time"`
 }
 
 // Adjustment is one thing that the controller did differently from the plan.

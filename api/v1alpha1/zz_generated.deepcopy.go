@@ -5,7 +5,7 @@
 package v1alpha1
 
 import (
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/api"
 	"k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -144,7 +144,7 @@ func (in *AIAnalysisStatus) DeepCopyInto(out *AIAnalysisStatus) {
 	}
 	if in.Outbox != nil {
 		in, out := &in.Outbox, &out.Outbox
-		*out = new(outbox.Outbox)
+		*out = new(api.Outbox)
 		(*in).DeepCopyInto(*out)
 	}
 }
@@ -496,7 +496,7 @@ func (in *NotificationRequestStatus) DeepCopyInto(out *NotificationRequestStatus
 	}
 	if in.Outbox != nil {
 		in, out := &in.Outbox, &out.Outbox
-		*out = new(outbox.Outbox)
+		*out = new(api.Outbox)
 		(*in).DeepCopyInto(*out)
 	}
 }
@@ -706,7 +706,7 @@ func (in *RemediationRequestStatus) DeepCopyInto(out *RemediationRequestStatus) 
 	}
 	if in.Outbox != nil {
 		in, out := &in.Outbox, &out.Outbox
-		*out = new(outbox.Outbox)
+		*out = new(api.Outbox)
 		(*in).DeepCopyInto(*out)
 	}
 }
@@ -1098,7 +1098,7 @@ func (in *WorkflowExecutionStatus) DeepCopyInto(out *WorkflowExecutionStatus) {
 	}
 	if in.Outbox != nil {
 		in, out := &in.Outbox, &out.Outbox
-		*out = new(outbox.Outbox)
+		*out = new(api.Outbox)
 		(*in).DeepCopyInto(*out)
 	}
 }

@@ -16,7 +16,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -33,7 +34,7 @@ func pending(t *testing.T, namespace, name string, n int, final bool) *v1alpha1.
 	writer := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})
 	for i := range n {
 		g.Expect(writer.Draft(obj).Save(t.Context(), &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Final: final && i == n-1,
-			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: microtime.New(time.Now()), Subject: fmt.Sprintf("é \u2028 %d", i)}})).To(Succeed())
+			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(time.Now()), Subject: fmt.Sprintf("é \u2028 %d", i)}})).To(Succeed())
 	}
 	return obj
 }

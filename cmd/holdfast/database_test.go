@@ -21,7 +21,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/postgres"
@@ -90,11 +91,11 @@ func trail(t *testing.T, s *postgres.Store, n int, refused ...int) []relay.Item 
 	g := NewWithT(t)
 	at := time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
 	source := outbox.Source{Namespace: "shop", Name: "cart", UID: apitypes.UID(uuid.NewString()), Created: at}
-	var o *outbox.Outbox
+	var o *outboxapi.Outbox
 	var items []relay.Item
 	for i := range n {
 		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Final: i == n-1,
-			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: microtime.New(at), Subject: "cart"}}, at, outbox.DefaultLimits())
+			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(at), Subject: "cart"}}, at, outbox.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 		item := relay.NewItem(source, "NotificationRequest", o.Entries[i])
@@ -202,7 +203,7 @@ func TestVerifyWithACluster(t *testing.T) {
 	})
 	writer := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})
 	g.Expect(writer.Draft(obj).Save(t.Context(), &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending",
-		Record: models.Notification{RemediationID: "r", NotificationRequestedAt: microtime.New(time.Now())}})).To(Succeed())
+		Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(time.Now())}})).To(Succeed())
 	g.Expect(holdfast(t, "verify")).To(has(0, Equal("The trail is whole. Looked at 2 rows in 1 chain, 1 live resource.\n"), BeEmpty()))
 	g.Expect(holdfast(t, "verify", "--kubeconfig", "")).To(has(0, Equal("The trail is whole. Looked at 2 rows in 1 chain.\n"), BeEmpty()))
 

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // DecidedByPolicy is who approved when no person was asked.
@@ -28,7 +28,7 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (ctrl.Result, error) 
 		return r.finish(ctx, s, v1alpha1.AnalysisCompleted, eventCompleted, "Nothing is to be done: "+status.NoActionReason, "")
 	case s.analysis.Spec.Decision != nil:
 		// A person was quicker. Also where the policy would approve, it is theirs to say.
-		status.Approval = &v1alpha1.Approval{Required: true, RequestedTime: microtime.NewPointer(s.now)}
+		status.Approval = &v1alpha1.Approval{Required: true, RequestedTime: outboxapi.NewTimePointer(s.now)}
 		problem, err := r.unguarded(ctx)
 		if err != nil {
 			return ctrl.Result{}, err
@@ -40,7 +40,7 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (ctrl.Result, error) 
 	case approvedByPolicy(s.analysis.Spec.Approval, rec.Confidence):
 		return r.autoApprove(ctx, s)
 	}
-	status.Approval = &v1alpha1.Approval{Required: true, RequestedTime: microtime.NewPointer(s.now)}
+	status.Approval = &v1alpha1.Approval{Required: true, RequestedTime: outboxapi.NewTimePointer(s.now)}
 	if err := r.save(ctx, s, v1alpha1.AnalysisAwaitingApproval, eventCompleted, fmt.Sprintf("Recommends %s (%d %% sure) and waits for a decision.", rec.WorkflowID, rec.Confidence)); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -57,7 +57,7 @@ func (r *Reconciler) autoApprove(ctx context.Context, s *scope) (ctrl.Result, er
 	status := &s.analysis.Status
 	why := fmt.Sprintf("The confidence of %d %% is at or above the threshold of %d %%.", status.Recommendation.Confidence, *s.analysis.Spec.Approval.AutoApproveAbove)
 	status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: DecidedByPolicy, Justification: why,
-		DecidedTime: microtime.NewPointer(s.now), DurationSeconds: ptr.To[int64](0)}
+		DecidedTime: outboxapi.NewTimePointer(s.now), DurationSeconds: ptr.To[int64](0)}
 	return r.finish(ctx, s, v1alpha1.AnalysisCompleted, eventAutoApproved, fmt.Sprintf("Recommends %s, approved by the policy: %s", status.Recommendation.WorkflowID, why), "")
 }
 
@@ -121,7 +121,7 @@ func (r *Reconciler) expire(ctx context.Context, s *scope) (ctrl.Result, error) 
 
 // close notes when the wait was over, and how long it was.
 func (s *scope) close(a *v1alpha1.Approval) {
-	a.DecidedTime = microtime.NewPointer(s.now)
+	a.DecidedTime = outboxapi.NewTimePointer(s.now)
 	a.DurationSeconds = new(int64(a.DecidedTime.Sub(a.RequestedTime) / time.Second))
 }
 

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 const (
@@ -32,8 +32,8 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (ctrl.Result, error) {
 		return r.timeOut(ctx, s, "no investigation could begin in time")
 	}
 	return r.ask(ctx, s, 2, func() error {
-		a.Status.Investigation = &v1alpha1.Investigation{Investigator: investigator.Clean(r.investigator.Name(), 100), Attempt: 1, StartedTime: microtime.New(s.now)}
-		a.Status.Investigation.DeadlineTime = microtime.NewPointer(s.now.Add(r.attemptTimeout(s)))
+		a.Status.Investigation = &v1alpha1.Investigation{Investigator: investigator.Clean(r.investigator.Name(), 100), Attempt: 1, StartedTime: outboxapi.NewTime(s.now)}
+		a.Status.Investigation.DeadlineTime = outboxapi.NewTimePointer(s.now.Add(r.attemptTimeout(s)))
 		return r.save(ctx, s, v1alpha1.AnalysisInvestigating, eventStarted, "Asking "+r.investigator.Name()+" what is wrong.")
 	}, func() error {
 		if a.Status.Phase != "" {
@@ -48,7 +48,7 @@ func (r *Reconciler) askAgain(ctx context.Context, s *scope) (ctrl.Result, error
 	return r.ask(ctx, s, 1, func() error {
 		i := s.analysis.Status.Investigation
 		i.Attempt++
-		i.NextAttemptTime, i.DeadlineTime = nil, microtime.NewPointer(s.now.Add(r.attemptTimeout(s)))
+		i.NextAttemptTime, i.DeadlineTime = nil, outboxapi.NewTimePointer(s.now.Add(r.attemptTimeout(s)))
 		return s.draft.Save(ctx, nil)
 	}, func() error { return nil })
 }
@@ -90,7 +90,7 @@ func (r *Reconciler) investigate(ctx context.Context, s *scope) (ctrl.Result, er
 	case attempt == nil:
 		return r.interrupted(ctx, s)
 	case !attempt.finished():
-		return ctrl.Result{RequeueAfter: max(lastResort, i.DeadlineTime.Sub(microtime.NewPointer(s.now))+lastResort)}, nil
+		return ctrl.Result{RequeueAfter: max(lastResort, i.DeadlineTime.Sub(outboxapi.NewTimePointer(s.now))+lastResort)}, nil
 	case r.runs.ending():
 		// The attempt was broken off; the next process finds it unfinished.
 		return ctrl.Result{}, nil
@@ -144,7 +144,7 @@ func (s *scope) keep(f investigator.Finding, a answer) {
 		status.Alternatives = append(status.Alternatives, v1alpha1.Alternative{Action: alt.Action, Confidence: alt.Confidence, RejectedReason: alt.RejectedReason})
 	}
 	i := status.Investigation
-	i.DeadlineTime, i.CompletedTime = nil, microtime.NewPointer(a.ended)
+	i.DeadlineTime, i.CompletedTime = nil, outboxapi.NewTimePointer(a.ended)
 	i.ResponseTimeMilliseconds = new(a.ended.Sub(a.started).Milliseconds())
 	i.Model, i.PromptTokens, i.CompletionTokens = f.Model, f.PromptTokens, f.CompletionTokens
 }
@@ -173,7 +173,7 @@ func (r *Reconciler) attemptFailed(ctx context.Context, s *scope, cause error, b
 		reason := fmt.Sprintf("%s gave no usable answer in %d attempts, the last error was: %s", i.Investigator, i.Attempt, i.LastError)
 		return r.finish(ctx, s, v1alpha1.AnalysisFailed, eventFailed, reason, reason)
 	}
-	i.NextAttemptTime, i.DeadlineTime = microtime.NewPointer(s.now.Add(backoff)), nil
+	i.NextAttemptTime, i.DeadlineTime = outboxapi.NewTimePointer(s.now.Add(backoff)), nil
 	if err := r.save(ctx, s, v1alpha1.AnalysisInvestigating, eventAttemptFailed, fmt.Sprintf("Attempt %d failed: %s", i.Attempt, i.LastError)); err != nil {
 		return ctrl.Result{}, err
 	}

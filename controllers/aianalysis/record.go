@@ -7,7 +7,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 )
 
@@ -19,7 +20,7 @@ func recordOf(a *v1alpha1.AIAnalysis) models.AIDecision {
 	status := &a.Status
 	d := models.AIDecision{
 		RemediationID:          lifecycle.RemediationID(a, a.Spec.RemediationRef),
-		InvestigationStartedAt: microtime.New(a.CreationTimestamp.Time),
+		InvestigationStartedAt: outboxapi.NewTime(a.CreationTimestamp.Time),
 		RootCause:              status.RootCause,
 		RootCauseConfidence:    percent(status.RootCauseConfidence),
 		ActionRationale:        rationale(a),

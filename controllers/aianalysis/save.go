@@ -8,7 +8,8 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -47,7 +48,7 @@ func (r *Reconciler) save(ctx context.Context, s *scope, phase v1alpha1.Analysis
 
 // finish ends the analysis. reason is why it did not complete, empty if it did.
 func (r *Reconciler) finish(ctx context.Context, s *scope, phase v1alpha1.AnalysisPhase, event, note, reason string) (ctrl.Result, error) {
-	s.analysis.Status.CompletedTime = microtime.NewPointer(s.now)
+	s.analysis.Status.CompletedTime = outboxapi.NewTimePointer(s.now)
 	s.analysis.Status.FailureReason = investigator.Clean(reason, investigator.MaxError)
 	s.leftOver(phase)
 	if err := r.save(ctx, s, phase, event, note); err != nil {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 const (
@@ -59,7 +59,7 @@ func (r *Reconciler) intend(ctx context.Context, s *scope, p plan, n int) ([]v1a
 		}
 		began = append(began, v1alpha1.DeliveryAttempt{
 			Channel: c, Type: s.nr.Spec.Channels[c].Type, Attempt: number,
-			State: v1alpha1.AttemptSending, StartedTime: microtime.New(r.clock.Now()),
+			State: v1alpha1.AttemptSending, StartedTime: outboxapi.NewTime(r.clock.Now()),
 		})
 	}
 	s.nr.Status.Attempts = append(s.nr.Status.Attempts, began...)

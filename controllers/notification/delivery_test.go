@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 var _ = Describe("delivery", func() {
@@ -22,7 +22,7 @@ var _ = Describe("delivery", func() {
 		rr := &v1alpha1.RemediationRequest{
 			ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "cart-crash"},
 			Spec: v1alpha1.RemediationRequestSpec{
-				Signal: v1alpha1.Signal{Fingerprint: strings.Repeat("a", 64), Name: "Crash", Severity: "critical", Source: "test", ReceivedTime: microtime.New(time.Now())},
+				Signal: v1alpha1.Signal{Fingerprint: strings.Repeat("a", 64), Name: "Crash", Severity: "critical", Source: "test", ReceivedTime: outboxapi.NewTime(time.Now())},
 				Target: v1alpha1.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: "cart"},
 			},
 		}

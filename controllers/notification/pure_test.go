@@ -18,7 +18,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv/secrets"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -71,7 +72,7 @@ func TestBackoffDoubles(t *testing.T) {
 // Ten channels of twenty attempts, every text at its worst, in one entry.
 func TestLargestRecordFitsAnEntry(t *testing.T) {
 	g := NewWithT(t)
-	now := microtime.New(time.Now())
+	now := outboxapi.NewTime(time.Now())
 	worst := oneLine(strings.Repeat(`"`, 1000), errorBytes)
 	nr := &v1alpha1.NotificationRequest{ObjectMeta: metav1.ObjectMeta{
 		Namespace: "n", Name: "x", UID: "1f0e2d3c-0000-4000-8000-000000000001", CreationTimestamp: metav1.Now(),

@@ -6,7 +6,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 )
 
@@ -27,7 +28,7 @@ func recordOf(nr *v1alpha1.NotificationRequest) models.Notification {
 	labels := labelsOf(nr.Spec.Channels)
 	return models.Notification{
 		RemediationID:           lifecycle.RemediationID(nr, nr.Spec.RemediationRef),
-		NotificationRequestedAt: microtime.New(nr.CreationTimestamp.Time),
+		NotificationRequestedAt: outboxapi.NewTime(nr.CreationTimestamp.Time),
 		NotificationSentAt:      nr.Status.SentTime.DeepCopy(),
 		DeliveryConfirmedAt:     nr.Status.ConfirmedTime.DeepCopy(),
 		Channels:                labels,

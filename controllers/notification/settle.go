@@ -11,7 +11,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -65,12 +66,12 @@ func (r *Reconciler) record(ctx context.Context, s *scope, a *v1alpha1.DeliveryA
 	r.apply(s, a, o)
 	p := planOf(s.nr, s.policy, r.clock.Now())
 	if len(p.reached) > 0 && s.nr.Status.SentTime == nil {
-		s.nr.Status.SentTime = microtime.NewPointer(o.finished)
+		s.nr.Status.SentTime = outboxapi.NewTimePointer(o.finished)
 	}
 	if p.ended() {
 		phase, delivery := finalPhase(p)
 		if delivery == v1alpha1.DeliverySuccess {
-			s.nr.Status.ConfirmedTime = microtime.NewPointer(o.finished)
+			s.nr.Status.ConfirmedTime = outboxapi.NewTimePointer(o.finished)
 		}
 		r.end(s, phase, delivery, failureReason(s.nr, p))
 	} else {
@@ -93,7 +94,7 @@ func (r *Reconciler) apply(s *scope, a *v1alpha1.DeliveryAttempt, o outcome) {
 		a.StatusCode = new(o.code)
 	}
 	if o.state == v1alpha1.AttemptFailed && !o.permanent && a.Attempt < s.policy.maxAttempts {
-		a.RetryTime = microtime.NewPointer(o.finished.Add(s.policy.backoff(a.Attempt, o.retryAfter, r.random)))
+		a.RetryTime = outboxapi.NewTimePointer(o.finished.Add(s.policy.backoff(a.Attempt, o.retryAfter, r.random)))
 	}
 }
 
@@ -102,7 +103,7 @@ func (r *Reconciler) end(s *scope, phase v1alpha1.NotificationPhase, delivery, r
 	s.nr.Status.Phase = phase
 	s.nr.Status.DeliveryStatus = delivery
 	s.nr.Status.FailureReason = reason
-	s.nr.Status.CompletedTime = microtime.NewPointer(r.clock.Now())
+	s.nr.Status.CompletedTime = outboxapi.NewTimePointer(r.clock.Now())
 }
 
 // save writes status and entry, and makes an Event when the phase has changed.

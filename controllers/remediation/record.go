@@ -9,7 +9,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/redact"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -21,7 +22,7 @@ func Record(rr *v1alpha1.RemediationRequest) models.Orchestration {
 		RemediationID:        string(rr.UID),
 		SignalFingerprint:    rr.Spec.Signal.Fingerprint,
 		SignalReceivedAt:     rr.Spec.Signal.ReceivedTime,
-		RemediationCreatedAt: microtime.New(rr.CreationTimestamp.Time),
+		RemediationCreatedAt: outboxapi.NewTime(rr.CreationTimestamp.Time),
 		AIAnalysisStartedAt:  st.AnalysisStartedTime,
 		WorkflowStartedAt:    st.WorkflowStartedTime,
 		NotificationSentAt:   st.NotificationSentTime,
@@ -67,7 +68,7 @@ func labels(in map[string]v1alpha1.LabelValue) map[string]string {
 // invocation is when a service took over.
 type invocation struct {
 	service string
-	at      *microtime.Time
+	at      *outboxapi.Time
 }
 
 func invocations(st *v1alpha1.RemediationRequestStatus) []invocation {

@@ -11,7 +11,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -127,7 +128,7 @@ func copyTimes(s *scope) {
 	st := &s.rr.Status
 	if a := s.analysis(); a != nil {
 		if i := a.Status.Investigation; i != nil {
-			st.AnalysisStartedTime = microtime.NewPointer(i.StartedTime.Time)
+			st.AnalysisStartedTime = outboxapi.NewTimePointer(i.StartedTime.Time)
 		}
 		if p := a.Status.Approval; p != nil {
 			st.ApprovalRequestedTime, st.ApprovalDecidedTime = p.RequestedTime, p.DecidedTime

@@ -18,7 +18,8 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/remediation"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -156,7 +157,7 @@ func (f *fixture) endAnalysis(phase v1alpha1.AnalysisPhase, r *v1alpha1.Recommen
 		if r != nil && phase == v1alpha1.AnalysisCompleted {
 			a.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
 		}
-		a.Status.Investigation = &v1alpha1.Investigation{Investigator: "rules", Attempt: 1, StartedTime: microtime.New(f.clock.Now())}
+		a.Status.Investigation = &v1alpha1.Investigation{Investigator: "rules", Attempt: 1, StartedTime: outboxapi.NewTime(f.clock.Now())}
 	})
 }
 
@@ -164,14 +165,14 @@ func (f *fixture) endWorkflow(phase v1alpha1.WorkflowPhase, reason string) {
 	w := f.workflow()
 	f.end(w, outbox.KindExecution, func() {
 		w.Status.Phase, w.Status.FailureReason = phase, reason
-		w.Status.StartedTime = microtime.NewPointer(f.clock.Now())
+		w.Status.StartedTime = outboxapi.NewTimePointer(f.clock.Now())
 	})
 }
 
 func (f *fixture) endNotification(phase v1alpha1.NotificationPhase) {
 	n := f.notification()
 	f.end(n, outbox.KindNotification, func() {
-		n.Status.Phase, n.Status.SentTime = phase, microtime.NewPointer(f.clock.Now())
+		n.Status.Phase, n.Status.SentTime = phase, outboxapi.NewTimePointer(f.clock.Now())
 	})
 }
 

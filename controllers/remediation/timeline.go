@@ -7,12 +7,12 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // move sets the phase and keeps the transition, with the time spent in the phase before.
 func move(st *v1alpha1.RemediationRequestStatus, to v1alpha1.RemediationPhase, now time.Time) {
-	t := v1alpha1.PhaseTransition{From: st.Phase, To: to, Time: microtime.New(now)}
+	t := v1alpha1.PhaseTransition{From: st.Phase, To: to, Time: outboxapi.NewTime(now)}
 	if n := len(st.Transitions); n > 0 {
 		t.Duration = &metav1.Duration{Duration: max(0, t.Time.Sub(&st.Transitions[n-1].Time))}
 	}
@@ -23,7 +23,7 @@ func move(st *v1alpha1.RemediationRequestStatus, to v1alpha1.RemediationPhase, n
 // finish works out what is known only at the end.
 func finish(rr *v1alpha1.RemediationRequest, now time.Time) {
 	st := &rr.Status
-	st.CompletedTime = microtime.NewPointer(now)
+	st.CompletedTime = outboxapi.NewTimePointer(now)
 	total := max(0, now.Sub(rr.CreationTimestamp.Time))
 	st.TotalDurationSeconds = ptr.To(int64(total / time.Second))
 	st.Bottleneck = bottleneck(st, total)
@@ -62,9 +62,9 @@ func bottleneck(st *v1alpha1.RemediationRequestStatus, total time.Duration) *v1a
 	return &v1alpha1.Bottleneck{Phase: longest, DurationSeconds: int64(spent[longest] / time.Second)}
 }
 
-func between(from, to *microtime.Time) time.Duration { return max(0, to.Sub(from)) }
+func between(from, to *outboxapi.Time) time.Duration { return max(0, to.Sub(from)) }
 
-func firstSet(times ...*microtime.Time) *microtime.Time {
+func firstSet(times ...*outboxapi.Time) *outboxapi.Time {
 	for _, t := range times {
 		if t != nil {
 			return t
@@ -74,7 +74,7 @@ func firstSet(times ...*microtime.Time) *microtime.Time {
 }
 
 // entered is when a phase was first entered, nil if it never was.
-func entered(st *v1alpha1.RemediationRequestStatus, phase v1alpha1.RemediationPhase) *microtime.Time {
+func entered(st *v1alpha1.RemediationRequestStatus, phase v1alpha1.RemediationPhase) *outboxapi.Time {
 	for i := range st.Transitions {
 		if st.Transitions[i].To == phase {
 			return &st.Transitions[i].Time
@@ -84,7 +84,7 @@ func entered(st *v1alpha1.RemediationRequestStatus, phase v1alpha1.RemediationPh
 }
 
 // left is when a phase was left, nil if it never was.
-func left(st *v1alpha1.RemediationRequestStatus, phase v1alpha1.RemediationPhase) *microtime.Time {
+func left(st *v1alpha1.RemediationRequestStatus, phase v1alpha1.RemediationPhase) *outboxapi.Time {
 	for i := range st.Transitions {
 		if st.Transitions[i].From == phase {
 			return &st.Transitions[i].Time

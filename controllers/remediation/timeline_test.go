@@ -11,14 +11,14 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 var begin = time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
 
 func at(seconds int) time.Time { return begin.Add(time.Duration(seconds) * time.Second) }
 
-func instant(seconds int) *microtime.Time { return microtime.NewPointer(at(seconds)) }
+func instant(seconds int) *outboxapi.Time { return outboxapi.NewTimePointer(at(seconds)) }
 
 // history is a request that entered each phase at a second.
 func history(phases ...any) *v1alpha1.RemediationRequest {

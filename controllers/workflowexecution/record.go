@@ -10,7 +10,8 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -45,7 +46,7 @@ func recordOf(wfe *v1alpha1.WorkflowExecution) *models.Execution {
 
 func (t tightness) record(wfe *v1alpha1.WorkflowExecution) *models.Execution {
 	spec, status := &wfe.Spec, &wfe.Status
-	started := microtime.New(wfe.CreationTimestamp.Time)
+	started := outboxapi.NewTime(wfe.CreationTimestamp.Time)
 	if status.StartedTime != nil {
 		started = *status.StartedTime
 	}

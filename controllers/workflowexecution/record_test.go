@@ -14,7 +14,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -26,7 +27,7 @@ func text(t *rapid.T, label string, most int) string {
 
 // anyWorkflow has as much in it as the CRD and the controller let in.
 func anyWorkflow(t *rapid.T) *v1alpha1.WorkflowExecution {
-	at := microtime.New(time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC))
+	at := outboxapi.NewTime(time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC))
 	wfe := &v1alpha1.WorkflowExecution{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "w", UID: "u", CreationTimestamp: metav1.NewTime(at.Time)}}
 	wfe.Spec.RemediationRef.UID = "r"
 	wfe.Spec.WorkflowID = text(t, "workflow", 253)

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 const (
@@ -83,19 +83,19 @@ func (r *Reconciler) settleRollback(ctx context.Context, s *scope, st *v1alpha1.
 	s.now = r.clock.Now()
 	rb := st.Rollback
 	if err == nil {
-		st.State, rb.Message, rb.CompletedTime = v1alpha1.StepRolledBack, bound(message), microtime.NewPointer(s.now)
+		st.State, rb.Message, rb.CompletedTime = v1alpha1.StepRolledBack, bound(message), outboxapi.NewTimePointer(s.now)
 		s.status.RollbacksPerformed++
 		return r.record(ctx, s, eventStepRolledBack, lifecycle.Normal, st.Name+": "+rb.Message)
 	}
 	rb.Message = bound(err.Error())
 	if !action.Permanent(err) && !errors.Is(err, action.ErrChanged) && rb.Attempt < rollbackAttempts {
-		rb.NextAttemptTime = microtime.NewPointer(s.now.Add(retryDelay(rb.Attempt)))
+		rb.NextAttemptTime = outboxapi.NewTimePointer(s.now.Add(retryDelay(rb.Attempt)))
 		if err := s.draft.Save(ctx, nil); err != nil {
 			return ctrl.Result{}, fmt.Errorf("write down that undoing step %s failed: %w", st.Name, err)
 		}
 		return ctrl.Result{RequeueAfter: retryDelay(rb.Attempt)}, nil
 	}
-	rb.Failed, rb.CompletedTime = true, microtime.NewPointer(s.now)
+	rb.Failed, rb.CompletedTime = true, outboxapi.NewTimePointer(s.now)
 	st.State = v1alpha1.StepSucceeded
 	if st.Failed {
 		st.State = v1alpha1.StepFailed

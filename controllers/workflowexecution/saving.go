@@ -9,7 +9,8 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/internal/redact"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -47,7 +48,7 @@ func (r *Reconciler) end(ctx context.Context, s *scope, phase v1alpha1.WorkflowP
 func (r *Reconciler) endWith(ctx context.Context, s *scope, phase v1alpha1.WorkflowPhase, event, reason string) (ctrl.Result, error) {
 	reason = redact.Text(reason)
 	s.status.Phase = phase
-	s.status.CompletedTime = microtime.NewPointer(r.clock.Now())
+	s.status.CompletedTime = outboxapi.NewTimePointer(r.clock.Now())
 	s.status.FailureReason = outbox.Bound(reason, reasonBytes)
 	s.status.Outcome = outcome(s.status)
 	score := effectiveness(&s.wfe.Spec, s.status)

@@ -12,7 +12,8 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
 	"github.com/holdfast-dev/holdfast/internal/redact"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -22,12 +23,12 @@ const lastLook = 10 * time.Second
 // openAttempt makes sure that an attempt of the step is under way.
 func (s *scope) openAttempt(step *v1alpha1.WorkflowStep) *v1alpha1.StepStatus {
 	if _, st := s.step(); st == nil {
-		s.status.Steps = append(s.status.Steps, v1alpha1.StepStatus{Name: step.Name, Action: step.Action, State: v1alpha1.StepRunning, StartedTime: microtime.New(s.now)})
+		s.status.Steps = append(s.status.Steps, v1alpha1.StepStatus{Name: step.Name, Action: step.Action, State: v1alpha1.StepRunning, StartedTime: outboxapi.NewTime(s.now)})
 	}
 	st := &s.status.Steps[len(s.status.Steps)-1]
 	if st.AttemptStartedTime == nil {
 		st.Attempt++
-		st.AttemptStartedTime, st.NextAttemptTime = microtime.NewPointer(s.now), nil
+		st.AttemptStartedTime, st.NextAttemptTime = outboxapi.NewTimePointer(s.now), nil
 	}
 	return st
 }
@@ -36,7 +37,7 @@ func (s *scope) openAttempt(step *v1alpha1.WorkflowStep) *v1alpha1.StepStatus {
 func (s *scope) closeAttempt(st *v1alpha1.StepStatus, state v1alpha1.StepState, message string) {
 	st.State, st.Failed = state, state == v1alpha1.StepFailed
 	st.AttemptStartedTime, st.NextAttemptTime = nil, nil
-	st.CompletedTime = microtime.NewPointer(s.now)
+	st.CompletedTime = outboxapi.NewTimePointer(s.now)
 	st.Message = bound(message)
 	if len(st.Previous) == 0 {
 		st.Intent = nil // nobody needs it any more
@@ -73,7 +74,7 @@ func (r *Reconciler) giveUpAttempt(ctx context.Context, s *scope, err error) (ct
 		s.closeAttempt(st, v1alpha1.StepFailed, err.Error())
 		return r.stepFailed(ctx, s, step, st)
 	}
-	st.AttemptStartedTime, st.NextAttemptTime = nil, microtime.NewPointer(s.now.Add(retryDelay(st.Attempt)))
+	st.AttemptStartedTime, st.NextAttemptTime = nil, outboxapi.NewTimePointer(s.now.Add(retryDelay(st.Attempt)))
 	st.Message = bound(err.Error())
 	return r.record(ctx, s, eventStepAttemptFailed, lifecycle.Warning, fmt.Sprintf("%s, attempt %d: %s", st.Name, st.Attempt, st.Message))
 }
@@ -93,7 +94,7 @@ func (r *Reconciler) stepFailed(ctx context.Context, s *scope, step *v1alpha1.Wo
 func (s *scope) verifyAfterLast() {
 	if step, _ := s.step(); step == nil {
 		s.status.Phase = v1alpha1.WorkflowVerifying
-		s.status.VerifyingTime = microtime.NewPointer(s.now)
+		s.status.VerifyingTime = outboxapi.NewTimePointer(s.now)
 	}
 }
 

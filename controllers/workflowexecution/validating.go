@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // accept makes the first entry: the workflow is known.
@@ -58,7 +58,7 @@ func (r *Reconciler) validate(ctx context.Context, s *scope) (ctrl.Result, error
 		}
 	}
 	s.status.Phase = v1alpha1.WorkflowExecuting
-	s.status.StartedTime = microtime.NewPointer(s.now)
+	s.status.StartedTime = outboxapi.NewTimePointer(s.now)
 	return r.record(ctx, s, eventValidationPassed, lifecycle.Normal, "")
 }
 
@@ -124,7 +124,7 @@ func (r *Reconciler) readTarget(ctx context.Context, wfe *v1alpha1.WorkflowExecu
 }
 
 func (s *scope) result(stage v1alpha1.ValidationStage, name string, passed bool, message string) v1alpha1.ValidationResult {
-	return v1alpha1.ValidationResult{Name: name, Stage: stage, Passed: passed, Message: bound(message), Time: microtime.New(s.now)}
+	return v1alpha1.ValidationResult{Name: name, Stage: stage, Passed: passed, Message: bound(message), Time: outboxapi.NewTime(s.now)}
 }
 
 // failures names the conditions that do not hold, "" when all do.

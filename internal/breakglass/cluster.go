@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // Cluster is where the resources are.
@@ -37,7 +38,7 @@ type Cluster struct {
 type Resource struct {
 	Kind     string
 	Source   outbox.Source
-	Outbox   *outbox.Outbox
+	Outbox   *outboxapi.Outbox
 	Deleting bool
 
 	gvr             schema.GroupVersionResource

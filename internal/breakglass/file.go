@@ -13,7 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // Format names the files, FormatVersion their form.
@@ -40,10 +40,10 @@ type Header struct {
 // Line is one entry.
 type Line struct {
 	// Kind is the resource's kind in Kubernetes; the entry has the kind of its record.
-	Kind     string       `json:"kind"`
-	Resource string       `json:"resource"`
-	Source   Source       `json:"source"`
-	Entry    outbox.Entry `json:"entry"`
+	Kind     string          `json:"kind"`
+	Resource string          `json:"resource"`
+	Source   Source          `json:"source"`
+	Entry    outboxapi.Entry `json:"entry"`
 }
 
 // Source is outbox.Source in JSON. Its creation time is part of the entry's id.

@@ -13,7 +13,8 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/breakglass"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -23,7 +24,7 @@ var env *testenv.Env
 func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &env)) }
 
 func change() *outbox.Change {
-	return &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: models.Notification{RemediationID: "r", NotificationRequestedAt: microtime.New(time.Now())}}
+	return &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(time.Now())}}
 }
 
 // What was appended after the export is not in it, so the finalizer stays; a label is no reason to begin again, and another finalizer keeps its place.

@@ -12,8 +12,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/storageclient"
 )
 
@@ -205,7 +205,7 @@ func (c *checker) text(s *huma.Schema, text string) {
 	ok := true
 	switch {
 	case s.Format == "date-time":
-		t, err := microtime.Parse(text)
+		t, err := outboxapi.ParseTime(text)
 		// Beyond these years an offset can make a year that RFC 3339 cannot write, and the year 1 means "not set".
 		ok = err == nil && t.Year() > 1 && t.Year() < 9999
 	case s.Format == "uuid":

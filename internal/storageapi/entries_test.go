@@ -15,9 +15,9 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 	"github.com/holdfast-dev/holdfast/storageclient"
@@ -31,7 +31,7 @@ var created = time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
 func chain(t *testing.T, kind string, n int, record any) []relay.Item {
 	t.Helper()
 	source := outbox.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: created}
-	var o *outbox.Outbox
+	var o *outboxapi.Outbox
 	for range n {
 		next, _, err := outbox.Append(o, source, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record}, created.Add(time.Hour), outbox.DefaultLimits())
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
@@ -73,7 +73,7 @@ func everything(t *testing.T) (batch, before []relay.Item) {
 		chain(t, outbox.KindNotification, 1, map[string]any{"subject": "of no remediation"}))
 	for _, e := range []struct {
 		of    relay.Item
-		entry outbox.Entry
+		entry outboxapi.Entry
 	}{{taken[0], conflicting}, {tampered, tampered.Entry}, {otherID, otherID.Entry}, {unreadable, unreadable.Entry}, {newer, newer.Entry}} {
 		batch = append(batch, relay.NewItem(e.of.Source, "Cart", e.entry))
 	}
@@ -248,7 +248,7 @@ func TestTheClientPostsRecords(t *testing.T) {
 	g := NewWithT(t)
 	s := start(t)
 	c := s.caller(t, "poster")
-	at := microtime.New(created)
+	at := outboxapi.NewTime(created)
 	for table, record := range map[string]func(storageclient.Envelope) storageclient.Record{
 		models.TableOrchestration: func(e storageclient.Envelope) storageclient.Record {
 			return storageclient.Orchestration{Envelope: e, Orchestration: models.Orchestration{RemediationID: "r", SignalFingerprint: "f", SignalReceivedAt: at, RemediationCreatedAt: at}}

@@ -13,7 +13,8 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/internal/serving"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
@@ -50,7 +51,7 @@ func (s *Server) take(e *endpoint, x *exchange, r *http.Request) (*posting, *Pro
 		return nil, refused
 	}
 	defer call.done()
-	from := arrival{caller: call.caller, at: microtime.New(time.Now()), traceparent: traceparentOf(r)}
+	from := arrival{caller: call.caller, at: outboxapi.NewTime(time.Now()), traceparent: traceparentOf(r)}
 	var p *posting
 	if refused := s.decode(r, func() (refused *Problem) {
 		p, refused = e.read(call.body, from, s.config.Limits.Records)

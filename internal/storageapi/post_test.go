@@ -16,6 +16,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 func TestARecordBecomesARow(t *testing.T) {
@@ -138,7 +139,7 @@ func TestCallers(t *testing.T) {
 }
 
 // appended is an outbox entry, and the body that relays it.
-func appended(t *testing.T, record any, change func(map[string]any)) (outbox.Entry, string) {
+func appended(t *testing.T, record any, change func(map[string]any)) (outboxapi.Entry, string) {
 	t.Helper()
 	g := NewWithT(t)
 	source := outbox.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: time.Now()}

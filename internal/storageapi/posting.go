@@ -9,9 +9,9 @@ import (
 
 	"github.com/google/uuid"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/storageclient"
 )
 
@@ -34,7 +34,7 @@ const (
 // arrival is what a request says beside its body.
 type arrival struct {
 	caller      Caller
-	at          microtime.Time
+	at          outboxapi.Time
 	traceparent string
 }
 
@@ -44,7 +44,7 @@ type fields struct {
 	Event           string         `json:"event"`
 	Phase           string         `json:"phase"`
 	Final           *bool          `json:"final"`
-	RecordedAt      microtime.Time `json:"recorded_at"`
+	RecordedAt      outboxapi.Time `json:"recorded_at"`
 	Traceparent     string         `json:"traceparent"`
 	SchemaVersion   int64          `json:"schema_version"`
 	SourceCluster   string         `json:"source_cluster"`

@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -64,7 +65,7 @@ func (e *endpoint) relayedRow(posted models.Row, f *fields, c *checker) models.R
 }
 
 // follows checks the id: anybody could otherwise take the place of another entry.
-func follows(s outbox.Source, e *outbox.Entry) bool {
+func follows(s outbox.Source, e *outboxapi.Entry) bool {
 	id, err := uuid.Parse(e.ID)
 	if err != nil || id.String() != e.ID {
 		return false
@@ -89,7 +90,7 @@ func sameRecord(want, have models.Row, c *checker) {
 }
 
 // sameEnvelope compares the fields around the record. What was left out is the entry's.
-func (f *fields) sameEnvelope(want *models.Envelope, e *outbox.Entry, c *checker) {
+func (f *fields) sameEnvelope(want *models.Envelope, e *outboxapi.Entry, c *checker) {
 	for _, field := range []struct {
 		name             string
 		given, different bool

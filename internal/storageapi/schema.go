@@ -12,9 +12,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // endpoint takes the records of one table. schema is what the document shows and what is checked.
@@ -108,7 +108,7 @@ func typeSchema(t reflect.Type) *huma.Schema {
 		s.Nullable = true
 		return s
 	}
-	if t == reflect.TypeFor[microtime.Time]() {
+	if t == reflect.TypeFor[outboxapi.Time]() {
 		return &huma.Schema{Type: huma.TypeString, Format: "date-time"}
 	}
 	switch t.Kind() {

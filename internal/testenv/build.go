@@ -6,7 +6,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // Fingerprint is a valid one.
@@ -45,7 +45,7 @@ func MakeRemediation(namespace, name string) *RemediationBuilder {
 	b.Namespace, b.Name = namespace, name
 	b.Spec = v1alpha1.RemediationRequestSpec{
 		Signal: v1alpha1.Signal{
-			Fingerprint: Fingerprint, Name: "KubePodCrashLooping", Severity: "critical", Source: "alertmanager", ReceivedTime: microtime.New(metav1.Now().Time),
+			Fingerprint: Fingerprint, Name: "KubePodCrashLooping", Severity: "critical", Source: "alertmanager", ReceivedTime: outboxapi.NewTime(metav1.Now().Time),
 		},
 		Target:             v1alpha1.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: name},
 		ServiceAccountName: "remediator",

@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // Watermarks say how far the store is, as the test wants it. The zero value is what a writer knows whose relay runs elsewhere, or nowhere: nothing is durable.
@@ -24,7 +25,7 @@ func (w *Watermarks) Watermark(types.UID) outbox.Watermark {
 }
 
 // Set says that all of an outbox is durable.
-func (w *Watermarks) Set(o *outbox.Outbox) {
+func (w *Watermarks) Set(o *outboxapi.Outbox) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.at = outbox.Watermark{Sequence: o.LastSequence, Hash: o.HeadHash, Time: time.Now()}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -112,7 +113,7 @@ func (c *chain) examine(e *postgres.Stored) (member, error) {
 }
 
 // whereItBelongs checks the entry's place and id.
-func (c *chain) whereItBelongs(at Finding, source outbox.Source, entry *outbox.Entry) (moved bool) {
+func (c *chain) whereItBelongs(at Finding, source outbox.Source, entry *outboxapi.Entry) (moved bool) {
 	if string(source.UID) != at.UID || entry.Sequence != at.Sequence {
 		c.report(at, Reordered, "it stands at sequence %d of %s, but is entry %d of %s", at.Sequence, at.UID, entry.Sequence, source.UID)
 		return true
@@ -146,7 +147,7 @@ func millis(b []byte) time.Time {
 }
 
 // columns holds the row against its entry.
-func (c *chain) columns(at Finding, e *postgres.Stored, source outbox.Source, entry *outbox.Entry) error {
+func (c *chain) columns(at Finding, e *postgres.Stored, source outbox.Source, entry *outboxapi.Entry) error {
 	want, err := postgres.RowOf(e.SourceCluster, source, entry, []byte(e.Entry))
 	if err != nil {
 		c.report(at, Changed, "the entry makes no row: %v", err)

@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // Live is where the resources are.
@@ -166,7 +167,7 @@ func resourceOf(o *unstructured.Unstructured) (*Resource, error) {
 	if err != nil || !found {
 		return nil, err
 	}
-	var box outbox.Outbox
+	var box outboxapi.Outbox
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, &box); err != nil {
 		return nil, fmt.Errorf("read status.outbox of %s/%s: %w", o.GetNamespace(), o.GetName(), err)
 	}

@@ -13,7 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/postgres"
@@ -51,7 +52,7 @@ func source(n int) outbox.Source {
 }
 
 func record(kind string, i int) any {
-	at, later, n := microtime.New(start), microtime.NewPointer(start.Add(time.Duration(i)*time.Second)), int64(i)
+	at, later, n := outboxapi.NewTime(start), outboxapi.NewTimePointer(start.Add(time.Duration(i)*time.Second)), int64(i)
 	score := 62.5
 	switch kind {
 	case outbox.KindOrchestration:
@@ -72,7 +73,7 @@ func record(kind string, i int) any {
 func history(t *testing.T, s outbox.Source, kind string, n int, ends bool) []relay.Item {
 	t.Helper()
 	g := NewWithT(t)
-	var o *outbox.Outbox
+	var o *outboxapi.Outbox
 	for i := range n {
 		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record(kind, i), Final: ends && i == n-1}, start.Add(time.Duration(i)*time.Millisecond), outbox.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
@@ -211,7 +212,7 @@ func TestAFork(t *testing.T) {
 	s, _ := newStore(t, "")
 	first := history(t, source(1), outbox.KindNotification, 4, false)
 	persist(t, s, first)
-	var o *outbox.Outbox
+	var o *outboxapi.Outbox
 	var second []relay.Item
 	for i := range 5 {
 		r := record(outbox.KindNotification, i).(models.Notification)

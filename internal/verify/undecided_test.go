@@ -7,16 +7,16 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
 // chainOf is the entries of one resource with these records; the last is final.
 func chainOf(t *testing.T, s outbox.Source, kind string, records ...any) []relay.Item {
 	t.Helper()
-	var o *outbox.Outbox
+	var o *outboxapi.Outbox
 	for i, record := range records {
 		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record, Final: i == len(records)-1}, start, outbox.DefaultLimits())
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
@@ -30,12 +30,12 @@ func chainOf(t *testing.T, s outbox.Source, kind string, records ...any) []relay
 }
 
 func remediation(outcome string, services ...string) models.Orchestration {
-	at := microtime.New(start)
+	at := outboxapi.NewTime(start)
 	return models.Orchestration{RemediationID: "r", SignalFingerprint: "f", SignalReceivedAt: at, RemediationCreatedAt: at, Outcome: outcome, ServicesInvoked: services}
 }
 
 func decision(remediationID, status string) models.AIDecision {
-	return models.AIDecision{RemediationID: remediationID, InvestigationStartedAt: microtime.New(start), RecommendedAction: "rollout-undo", ApprovalStatus: status}
+	return models.AIDecision{RemediationID: remediationID, InvestigationStartedAt: outboxapi.NewTime(start), RecommendedAction: "rollout-undo", ApprovalStatus: status}
 }
 
 // A repair that nobody decided on is a finding, however it ended.

@@ -15,7 +15,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/postgres"
@@ -127,10 +128,10 @@ func fill(ctx context.Context, namespace string, n int) error {
 
 // appendAll puts all entries into one write: it is the backlog that counts, not how it came.
 func appendAll(ctx context.Context, obj *v1alpha1.NotificationRequest) error {
-	var o *outbox.Outbox
+	var o *outboxapi.Outbox
 	for i := range entries {
 		next, _, err := outbox.Append(o, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending",
-			Record: models.Notification{RemediationID: string(obj.UID), NotificationRequestedAt: microtime.New(obj.CreationTimestamp.Time), Subject: fmt.Sprint(i)}}, time.Now(), outbox.DefaultLimits())
+			Record: models.Notification{RemediationID: string(obj.UID), NotificationRequestedAt: outboxapi.NewTime(obj.CreationTimestamp.Time), Subject: fmt.Sprint(i)}}, time.Now(), outbox.DefaultLimits())
 		if err != nil {
 			return err
 		}

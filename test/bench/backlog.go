@@ -12,7 +12,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/postgres"
@@ -139,7 +140,7 @@ func (b *bench) bulkInsert(ctx context.Context, rows int) (rates sample, _ error
 
 // notifications is the n-th change of a notification.
 func notifications(uid string, n int) *outbox.Change {
-	at := microtime.New(time.Date(2026, 11, 23, 4, 5, 6, 789012000, time.UTC))
+	at := outboxapi.NewTime(time.Date(2026, 11, 23, 4, 5, 6, 789012000, time.UTC))
 	code := int32(200)
 	return &outbox.Change{Kind: outbox.KindNotification, Event: []string{"Sending", "Delivered", "Sent"}[n%3], Phase: "Sent", Record: models.Notification{
 		RemediationID: uid, NotificationRequestedAt: at, NotificationSentAt: &at, Channels: []string{"console", "slack"}, DeliveryStatus: "delivered",

@@ -15,8 +15,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // reconciler changes each ticket's status so many times, one change a reconcile; the event of a change starts the next. With life it then deletes the ticket.
@@ -124,17 +124,17 @@ func fill(bytes int) (filling, error) {
 }
 
 // history looks like entries, down to the lengths of ids and hashes, but nothing was hashed for it.
-func (f filling) history(uid string, n int) []outbox.Entry {
+func (f filling) history(uid string, n int) []outboxapi.Entry {
 	hash := strings.Repeat("0123456789abcdef", 4)
-	var all []outbox.Entry
+	var all []outboxapi.Entry
 	for i := range f.entries {
 		c := change(uid, n, false)
 		record, err := json.Marshal(c.Record)
 		if err != nil {
 			panic(err) // a record of this program's own
 		}
-		all = append(all, outbox.Entry{
-			ID: uid, Sequence: int64(n - i + 1), Kind: c.Kind, Event: c.Event, Phase: c.Phase, RecordedTime: microtime.New(time.Now()), SchemaVersion: outbox.SchemaVersion,
+		all = append(all, outboxapi.Entry{
+			ID: uid, Sequence: int64(n - i + 1), Kind: c.Kind, Event: c.Event, Phase: c.Phase, RecordedTime: outboxapi.NewTime(time.Now()), SchemaVersion: outbox.SchemaVersion,
 			Record: apiextensionsv1.JSON{Raw: record}, PreviousHash: hash, Hash: hash,
 		})
 	}

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
@@ -20,7 +21,7 @@ func entriesOf(n int, change func(uid string, n int) *outbox.Change) ([]relay.It
 	items := make([]relay.Item, 0, n)
 	for len(items) < n {
 		s := outbox.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: time.Now()}
-		var o *outbox.Outbox
+		var o *outboxapi.Outbox
 		for i := range min(10, n-len(items)) {
 			next, _, err := outbox.Append(o, s, *change(string(s.UID), i), time.Now(), outbox.DefaultLimits())
 			if err != nil {

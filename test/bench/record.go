@@ -6,9 +6,9 @@ import (
 
 	"k8s.io/utils/ptr"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 var phases = []string{"Pending", "Analyzing", "AwaitingApproval", "Executing", "Notifying"}
@@ -21,8 +21,8 @@ func change(uid string, n int, final bool) *outbox.Change {
 
 func recordOf(uid string, n int) models.Orchestration {
 	begin := time.Date(2026, 11, 23, 4, 5, 6, 789012000, time.UTC)
-	at := func(seconds int) *microtime.Time {
-		return microtime.NewPointer(begin.Add(time.Duration(seconds) * time.Second))
+	at := func(seconds int) *outboxapi.Time {
+		return outboxapi.NewTimePointer(begin.Add(time.Duration(seconds) * time.Second))
 	}
 	r := models.Orchestration{
 		RemediationID:        uid,

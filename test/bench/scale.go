@@ -15,7 +15,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/postgres"
@@ -143,7 +144,7 @@ func (b *bench) awaitApproval(ctx context.Context, namespace string, from, to in
 				a.Status.Outbox = next
 			}
 			o := a.Status.Outbox
-			o.Entries, o.Pending, o.PersistedSequence, o.PersistedTime = []outbox.Entry{}, 0, o.LastSequence, microtime.NewPointer(time.Now())
+			o.Entries, o.Pending, o.PersistedSequence, o.PersistedTime = []outboxapi.Entry{}, 0, o.LastSequence, outboxapi.NewTimePointer(time.Now())
 			return b.env.Client.Status().Update(ctx, a)
 		})
 	}
@@ -158,7 +159,7 @@ func analysis(namespace, name string) *v1alpha1.AIAnalysis {
 		RemediationRef: v1alpha1.RemediationRef{Name: name, UID: types.UID(uuid.NewString())},
 		Signal:         request.Spec.Signal, Target: request.Spec.Target, ApprovalTimeout: &metav1.Duration{Duration: 720 * time.Hour},
 	}
-	now := microtime.New(time.Now())
+	now := outboxapi.NewTime(time.Now())
 	alternative := func(action string) v1alpha1.Alternative {
 		return v1alpha1.Alternative{Action: action, Confidence: 20, RejectedReason: "The containers end with exit code 1 soon after their start, which more of them, or more memory, would not change."}
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/models"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -200,7 +200,7 @@ func rowsOf(n int) []models.Row {
 			panic(err) // a record of this program's own
 		}
 		rows[i] = &models.OrchestrationRow{
-			Envelope:      models.Envelope{ID: uuid.NewString(), Event: "Posted", RecordedAt: microtime.New(time.Now()), RecordedBy: "bench", SchemaVersion: 1, Entry: string(text)},
+			Envelope:      models.Envelope{ID: uuid.NewString(), Event: "Posted", RecordedAt: outboxapi.NewTime(time.Now()), RecordedBy: "bench", SchemaVersion: 1, Entry: string(text)},
 			Orchestration: r,
 		}
 	}

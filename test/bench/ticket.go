@@ -17,6 +17,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // Tickets with an outbox, and those of the controls, which have no outbox in their schema and no rules: these are part of what an audited one costs.
@@ -44,9 +45,9 @@ type TicketStatus struct {
 	Phase   string `json:"phase,omitempty"`
 	Changes int    `json:"changes,omitempty"`
 	// History is what a control writes instead of an outbox: the same entries, as plain data, and Text for the bytes that are missing.
-	History []outbox.Entry `json:"history,omitempty"`
-	Text    string         `json:"text,omitempty"`
-	Outbox  *outbox.Outbox `json:"outbox,omitempty"`
+	History []outboxapi.Entry `json:"history,omitempty"`
+	Text    string            `json:"text,omitempty"`
+	Outbox  *outboxapi.Outbox `json:"outbox,omitempty"`
 }
 
 // TicketList is a list of Ticket.
@@ -59,10 +60,10 @@ type TicketList struct {
 var _ outbox.Object = (*Ticket)(nil)
 
 // GetOutbox implements outbox.Object.
-func (t *Ticket) GetOutbox() *outbox.Outbox { return t.Status.Outbox }
+func (t *Ticket) GetOutbox() *outboxapi.Outbox { return t.Status.Outbox }
 
 // SetOutbox implements outbox.Object.
-func (t *Ticket) SetOutbox(o *outbox.Outbox) { t.Status.Outbox = o }
+func (t *Ticket) SetOutbox(o *outboxapi.Outbox) { t.Status.Outbox = o }
 
 // DeepCopyObject implements runtime.Object.
 func (t *Ticket) DeepCopyObject() runtime.Object {
@@ -70,7 +71,7 @@ func (t *Ticket) DeepCopyObject() runtime.Object {
 	c.Status.Outbox = t.Status.Outbox.DeepCopy()
 	for i := range t.Status.History {
 		if i == 0 {
-			c.Status.History = make([]outbox.Entry, len(t.Status.History))
+			c.Status.History = make([]outboxapi.Entry, len(t.Status.History))
 		}
 		t.Status.History[i].DeepCopyInto(&c.Status.History[i])
 	}
@@ -168,7 +169,7 @@ func serve(ctx context.Context, env *testenv.Env, version schema.GroupVersion, d
 // ticketDefinition has the outbox of RemediationRequests, and its rules.
 func ticketDefinition(version apiextensionsv1.CustomResourceDefinitionVersion) apiextensionsv1.CustomResourceDefinitionVersion {
 	root := version.Schema.OpenAPIV3Schema
-	root.XValidations = slices.DeleteFunc(root.XValidations, func(r apiextensionsv1.ValidationRule) bool { return r.Rule != outbox.RuleKept })
+	root.XValidations = slices.DeleteFunc(root.XValidations, func(r apiextensionsv1.ValidationRule) bool { return r.Rule != outboxapi.RuleKept })
 	root.Required = nil
 	box := root.Properties["status"].Properties["outbox"]
 	root.Properties = map[string]apiextensionsv1.JSONSchemaProps{

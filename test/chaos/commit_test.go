@@ -13,7 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -83,8 +84,8 @@ func TestACrashTakesOnlyTheCommitsOfOthers(t *testing.T) {
 func finishedRecord(g *WithT) []relay.Item {
 	now := time.Now()
 	source := outbox.Source{Namespace: "chaos", Name: "notice", UID: types.UID(uuid.NewString()), Created: now}
-	record := models.Notification{RemediationID: string(remediationRef.UID), NotificationRequestedAt: microtime.New(now), Channels: []string{"console"}, Subject: "cart is back"}
-	var o *outbox.Outbox
+	record := models.Notification{RemediationID: string(remediationRef.UID), NotificationRequestedAt: outboxapi.NewTime(now), Channels: []string{"console"}, Subject: "cart is back"}
+	var o *outboxapi.Outbox
 	for i := range 3 {
 		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Working", Record: record, Final: i == 2}, now, outbox.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())

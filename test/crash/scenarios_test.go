@@ -10,7 +10,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -204,7 +205,7 @@ func ended(w *world, name string, remediationIDs ...string) *v1alpha1.Notificati
 	n.Status.Phase = v1alpha1.NotificationSent
 	for i, id := range remediationIDs {
 		box, _, err := outbox.Append(n.Status.Outbox, outbox.SourceOf(n), outbox.Change{Kind: outbox.KindNotification, Event: "DeliverySucceeded", Phase: "Sent",
-			Final: i == len(remediationIDs)-1, Record: models.Notification{RemediationID: id, NotificationRequestedAt: microtime.New(time.Now())}}, time.Now(), outbox.DefaultLimits())
+			Final: i == len(remediationIDs)-1, Record: models.Notification{RemediationID: id, NotificationRequestedAt: outboxapi.NewTime(time.Now())}}, time.Now(), outbox.DefaultLimits())
 		w.Expect(err).NotTo(HaveOccurred())
 		n.Status.Outbox = box
 	}

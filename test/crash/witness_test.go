@@ -17,6 +17,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // witness watches a world's namespace and writes down every entry that was ever committed there.
@@ -30,7 +31,7 @@ type witness struct {
 type history struct {
 	newest  outbox.Object
 	gone    bool
-	entries map[int64]outbox.Entry
+	entries map[int64]outboxapi.Entry
 	last    int64
 }
 
@@ -82,7 +83,7 @@ func (v *witness) note(w *world, o outbox.Object, deleted bool) {
 	defer v.mu.Unlock()
 	h := v.records[o.GetUID()]
 	if h == nil {
-		h = &history{entries: map[int64]outbox.Entry{}}
+		h = &history{entries: map[int64]outboxapi.Entry{}}
 		v.records[o.GetUID()] = h
 	}
 	h.newest, h.gone = o, deleted

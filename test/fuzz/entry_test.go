@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
@@ -89,7 +90,7 @@ func FuzzRecord(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var live outbox.Outbox
+		var live outboxapi.Outbox
 		if err := json.Unmarshal(stored, &live); err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/verify"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -104,7 +105,7 @@ func order(a, b bool) int {
 // honestRows are a chain as the relay writes it, whose columns are not looked at here.
 func honestRows(f *testing.F) []postgres.Stored {
 	f.Helper()
-	var o *outbox.Outbox
+	var o *outboxapi.Outbox
 	var rows []postgres.Stored
 	for i := range 3 {
 		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Record: json.RawMessage(seeds[3]), Final: i == 2}, created, limits)

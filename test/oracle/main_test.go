@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/relay"
 	"github.com/holdfast-dev/holdfast/test/oracle"
 )
@@ -116,7 +117,7 @@ func (f *fixture) settled() oracle.Report {
 }
 
 // edit changes a resource's outbox behind everybody's back.
-func (f *fixture) edit(obj *v1alpha1.NotificationRequest, change func(*outbox.Outbox)) {
+func (f *fixture) edit(obj *v1alpha1.NotificationRequest, change func(*outboxapi.Outbox)) {
 	f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(obj), obj)).To(Succeed())
 	change(obj.Status.Outbox)
 	f.Expect(env.Client.Status().Update(ctx, obj)).To(Succeed())

@@ -21,7 +21,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/relay"
@@ -123,7 +124,7 @@ func (f *fixture) append(obj *v1alpha1.NotificationRequest, n int, event string,
 	for i := range n {
 		f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(obj), obj)).To(Succeed())
 		f.Expect(f.writer.Draft(obj).Save(ctx, &outbox.Change{Kind: outbox.KindNotification, Event: event, Phase: "Sending", Final: final && i == n-1,
-			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: microtime.New(obj.CreationTimestamp.Time)}})).To(Succeed())
+			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(obj.CreationTimestamp.Time)}})).To(Succeed())
 	}
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 var env *testenv.Env
@@ -62,7 +62,7 @@ func TestForeignRemediation(t *testing.T) {
 			g := NewWithT(t)
 			obj := &v1alpha1.AIAnalysis{ObjectMeta: metav1.ObjectMeta{Namespace: here, Name: "child", UID: types.UID("child")}}
 			if c.entries > 0 {
-				obj.Status.Outbox = &outbox.Outbox{LastSequence: c.entries}
+				obj.Status.Outbox = &outboxapi.Outbox{LastSequence: c.entries}
 			}
 			for cache, reader := range map[string]client.Reader{"fresh": env.Client, "behind": behind()} {
 				why, err := lifecycle.ForeignRemediation(ctx, reader, env.Client, obj, c.ref)

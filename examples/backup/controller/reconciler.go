@@ -14,7 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	backupv1 "github.com/holdfast-dev/holdfast/examples/backup/api/v1"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/relay"
 )
@@ -113,7 +114,7 @@ func (r *Reconciler) advance(ctx context.Context, b *backupv1.Backup, draft *out
 	}
 	// The outcome.
 	b.Status.Copies++
-	b.Status.CopiedTime = microtime.NewPointer(time.Now())
+	b.Status.CopiedTime = outboxapi.NewTimePointer(time.Now())
 	return again, save(ctx, b, draft, "CopyCompleted", backupv1.PhaseCopied)
 }
 

@@ -8,7 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	backupv1 "github.com/holdfast-dev/holdfast/examples/backup/api/v1"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // Record is what an audit entry says of a Backup: all of it as of that moment, so that the newest row is its summary.
@@ -17,7 +17,7 @@ type Record struct {
 	Target     string          `json:"target"`
 	Copies     int32           `json:"copies"`
 	Digest     string          `json:"digest,omitempty"`
-	CopiedTime *microtime.Time `json:"copied_time,omitempty"`
+	CopiedTime *outboxapi.Time `json:"copied_time,omitempty"`
 }
 
 func recordOf(b *backupv1.Backup) Record {

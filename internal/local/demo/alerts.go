@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // alertRule is what an alerting rule adds to an alert. short makes the name of the request.
@@ -57,7 +57,7 @@ func requestsFrom(payload []byte, name string, w workload) ([]*v1alpha1.Remediat
 		}
 		signal := v1alpha1.Signal{
 			Fingerprint: fingerprint(a.Labels), Name: a.Labels["alertname"], Severity: a.Labels["severity"], Source: "alertmanager",
-			ReceivedTime: microtime.New(a.StartsAt), Labels: map[string]v1alpha1.LabelValue{}, Annotations: map[string]v1alpha1.AnnotationValue{},
+			ReceivedTime: outboxapi.NewTime(a.StartsAt), Labels: map[string]v1alpha1.LabelValue{}, Annotations: map[string]v1alpha1.AnnotationValue{},
 		}
 		for k, v := range a.Labels {
 			signal.Labels[k] = v1alpha1.LabelValue(v)

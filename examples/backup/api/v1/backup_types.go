@@ -3,8 +3,8 @@ package v1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/holdfast-dev/holdfast/microtime"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // BackupPhase is where a backup stands.
@@ -63,7 +63,7 @@ type BackupStatus struct {
 
 	// copiedTime is when the last copy was made.
 	// +optional
-	CopiedTime *microtime.Time `json:"copiedTime,omitempty"`
+	CopiedTime *outboxapi.Time `json:"copiedTime,omitempty"`
 
 	// conditions of the resource: OutboxBlocked while a copy is held back because the outbox is full.
 	// +optional
@@ -73,7 +73,7 @@ type BackupStatus struct {
 
 	// outbox holds the audit entries that are not yet durable in the store.
 	// +optional
-	Outbox *outbox.Outbox `json:"outbox,omitempty"`
+	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
 }
 
 // Backup keeps a copy of a ConfigMap.
@@ -112,10 +112,10 @@ type BackupList struct {
 var _ outbox.ConditionedObject = (*Backup)(nil)
 
 // GetOutbox returns the outbox of the status, nil before the first entry.
-func (b *Backup) GetOutbox() *outbox.Outbox { return b.Status.Outbox }
+func (b *Backup) GetOutbox() *outboxapi.Outbox { return b.Status.Outbox }
 
 // SetOutbox replaces it.
-func (b *Backup) SetOutbox(o *outbox.Outbox) { b.Status.Outbox = o }
+func (b *Backup) SetOutbox(o *outboxapi.Outbox) { b.Status.Outbox = o }
 
 // GetConditions returns the conditions of the status.
 func (b *Backup) GetConditions() []metav1.Condition { return b.Status.Conditions }

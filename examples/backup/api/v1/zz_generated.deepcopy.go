@@ -5,7 +5,7 @@
 package v1
 
 import (
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/api"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
@@ -100,7 +100,7 @@ func (in *BackupStatus) DeepCopyInto(out *BackupStatus) {
 	}
 	if in.Outbox != nil {
 		in, out := &in.Outbox, &out.Outbox
-		*out = new(outbox.Outbox)
+		*out = new(api.Outbox)
 		(*in).DeepCopyInto(*out)
 	}
 }

@@ -1,10 +1,4 @@
-// Package microtime has the one time type of Holdfast: an instant in UTC, in whole microseconds.
-//
-// metav1.Time has whole seconds, so two changes within a second tie. metav1.MicroTime insists on six fractional digits when it reads,
-// so a value that Alertmanager sent ("…06Z", or nanoseconds) breaks the list of a whole kind. PostgreSQL's timestamptz holds
-// microseconds. Time reads every RFC 3339 time, and always writes the same 27 characters, so that what was hashed, what etcd holds and what
-// PostgreSQL returns are one value.
-package microtime
+package api
 
 import (
 	"database/sql/driver"
@@ -14,12 +8,17 @@ import (
 	"time"
 )
 
-// Layout is how a Time is written: RFC 3339 in UTC with six fractional digits.
-const Layout = "2006-01-02T15:04:05.000000Z"
+// TimeLayout is how a Time is written: RFC 3339 in UTC with six fractional digits.
+const TimeLayout = "2006-01-02T15:04:05.000000Z"
 
 // Time is an instant in UTC, in whole microseconds. The zero value means "not set" and is written as null.
 //
-// The schema is a pattern that takes exactly what Parse reads, in the years 1000 to 2999: one value that Go cannot read would break the
+// metav1.Time has whole seconds, so two changes within a second tie. metav1.MicroTime insists on six fractional digits when it reads,
+// so a value that Alertmanager sent ("…06Z", or nanoseconds) breaks the list of a whole kind. PostgreSQL's timestamptz holds
+// microseconds. Time reads every RFC 3339 time, and always writes the same 27 characters, so that what was hashed, what etcd holds and
+// what PostgreSQL returns are one value.
+//
+// The schema is a pattern that takes exactly what ParseTime reads, in the years 1000 to 2999: one value that Go cannot read would break the
 // list of the whole kind, and beyond these years an offset can make the zero value, or a year that RFC 3339 cannot write. The format
 // date-time would not do: for it the API server (1.37) also takes an empty list, and offsets that no clock has. A CEL rule would not do
 // either: its cost forbids times in lists without a bound.
@@ -31,31 +30,31 @@ type Time struct {
 	time.Time `json:"-"`
 }
 
-// New cuts t to microseconds and moves it to UTC.
-func New(t time.Time) Time {
+// NewTime cuts t to microseconds and moves it to UTC.
+func NewTime(t time.Time) Time {
 	if t.IsZero() {
 		return Time{}
 	}
 	return Time{t.UTC().Truncate(time.Microsecond)}
 }
 
-// NewPointer is New for optional fields: nil for the zero time.
-func NewPointer(t time.Time) *Time {
+// NewTimePointer is NewTime for optional fields: nil for the zero time.
+func NewTimePointer(t time.Time) *Time {
 	if t.IsZero() {
 		return nil
 	}
-	m := New(t)
+	m := NewTime(t)
 	return &m
 }
 
-// Parse reads any RFC 3339 time: with or without a fraction, with any offset, with T and Z in lower case too (section 5.6), which package
+// ParseTime reads any RFC 3339 time: with or without a fraction, with any offset, with T and Z in lower case too (section 5.6), which package
 // time refuses. What is finer than a microsecond is cut off.
-func Parse(s string) (Time, error) {
+func ParseTime(s string) (Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, strings.ToUpper(s))
 	if err != nil {
-		return Time{}, fmt.Errorf("time %q: expected RFC 3339, as in %q", s, Layout)
+		return Time{}, fmt.Errorf("time %q: expected RFC 3339, as in %q", s, TimeLayout)
 	}
-	return New(t), nil
+	return NewTime(t), nil
 }
 
 // String is the written form, or "" for the zero value.
@@ -63,7 +62,7 @@ func (t Time) String() string {
 	if t.IsZero() {
 		return ""
 	}
-	return t.UTC().Format(Layout)
+	return t.UTC().Format(TimeLayout)
 }
 
 // Sub is the duration from earlier to t; zero when either is not set.
@@ -103,7 +102,7 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &s); err != nil {
 		return fmt.Errorf("time %s: expected a string in RFC 3339", b)
 	}
-	parsed, err := Parse(s)
+	parsed, err := ParseTime(s)
 	if err != nil {
 		return err
 	}
@@ -125,7 +124,7 @@ func (t *Time) Scan(src any) error {
 	case nil:
 		*t = Time{}
 	case time.Time:
-		*t = New(v)
+		*t = NewTime(v)
 	case string:
 		return t.scanText(v)
 	case []byte:
@@ -140,7 +139,7 @@ func (t *Time) scanText(s string) error {
 	// PostgreSQL's text form, which bun hands over as it came.
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02 15:04:05.999999Z07", "2006-01-02 15:04:05.999999Z07:00"} {
 		if v, err := time.Parse(layout, s); err == nil {
-			*t = New(v)
+			*t = NewTime(v)
 			return nil
 		}
 	}

@@ -1,4 +1,4 @@
-package microtime_test
+package api_test
 
 import (
 	"encoding/json"
@@ -8,7 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 	"pgregory.net/rapid"
 
-	"github.com/holdfast-dev/holdfast/microtime"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 func TestReadsEveryRFC3339Time(t *testing.T) {
@@ -20,7 +20,7 @@ func TestReadsEveryRFC3339Time(t *testing.T) {
 		`null`:                                  "",
 	} {
 		g := NewWithT(t)
-		var got microtime.Time
+		var got outboxapi.Time
 		g.Expect(json.Unmarshal([]byte(in), &got)).To(Succeed(), in)
 		g.Expect(got.String()).To(Equal(want))
 	}
@@ -29,19 +29,19 @@ func TestReadsEveryRFC3339Time(t *testing.T) {
 func TestRefusesWhatIsNoTime(t *testing.T) {
 	for _, in := range []string{`"yesterday"`, `"2026-02-30T00:00:00Z"`, `"2026-11-23T04:05:60Z"`, `12`, `{}`} {
 		g := NewWithT(t)
-		var got microtime.Time
+		var got outboxapi.Time
 		g.Expect(json.Unmarshal([]byte(in), &got)).To(MatchError(ContainSubstring("RFC 3339")), in)
 	}
 }
 
 func TestSurvivesJSONAndTheDatabaseDriver(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		in := microtime.New(time.Unix(rapid.Int64Range(-62135596800, 253402300799).Draw(t, "s"), rapid.Int64Range(0, 999999999).Draw(t, "ns")))
+		in := outboxapi.NewTime(time.Unix(rapid.Int64Range(-62135596800, 253402300799).Draw(t, "s"), rapid.Int64Range(0, 999999999).Draw(t, "ns")))
 		raw, err := json.Marshal(in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		var viaJSON, viaText, viaTime microtime.Time
+		var viaJSON, viaText, viaTime outboxapi.Time
 		if err := json.Unmarshal(raw, &viaJSON); err != nil {
 			t.Fatal(err)
 		}
@@ -68,15 +68,15 @@ func TestSurvivesJSONAndTheDatabaseDriver(t *testing.T) {
 
 func TestNotSet(t *testing.T) {
 	g := NewWithT(t)
-	var none *microtime.Time
-	g.Expect(microtime.NewPointer(time.Time{})).To(BeNil())
+	var none *outboxapi.Time
+	g.Expect(outboxapi.NewTimePointer(time.Time{})).To(BeNil())
 	g.Expect(none.Sub(none)).To(BeZero())
 	g.Expect(none.Equal(nil)).To(BeTrue())
 	g.Expect(none.DeepCopy()).To(BeNil())
-	raw, err := json.Marshal(microtime.Time{})
+	raw, err := json.Marshal(outboxapi.Time{})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(string(raw)).To(Equal("null"))
-	var scanned microtime.Time
+	var scanned outboxapi.Time
 	g.Expect(scanned.Scan(nil)).To(Succeed())
 	g.Expect(scanned.Scan(12)).To(MatchError(ContainSubstring("timestamptz")))
 }
