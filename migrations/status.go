@@ -58,7 +58,7 @@ func Status(ctx context.Context, url string) ([]Version, error) {
 	return merge(known(files), found), nil
 }
 
-// Check tells whether the database has the schema of this release. Otherwise the error says exactly what is wrong and what to run, and wraps ErrMissing, ErrOlder
+// Check reports whether the database has the schema of this release. Otherwise the error says exactly what is wrong and what to run, and wraps ErrMissing, ErrOlder
 // or ErrNewer; or it is an error of the connection. It only reads.
 func Check(ctx context.Context, db *sql.DB) error {
 	if err := check(ctx, db, files); err != nil {

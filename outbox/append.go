@@ -39,7 +39,7 @@ var (
 	traceparent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
 )
 
-// KnownKind tells whether an entry may be of this kind: one of the four above, or a name with a group (backups.example.com).
+// KnownKind reports whether an entry may be of this kind: one of the four above, or a name with a group (backups.example.com).
 func KnownKind(kind string) bool {
 	switch kind {
 	case KindOrchestration, KindAIDecision, KindExecution, KindNotification:
@@ -48,7 +48,7 @@ func KnownKind(kind string) bool {
 	return len(kind) <= 253 && groupedKind.MatchString(kind)
 }
 
-// ValidTraceparent tells whether s is a W3C traceparent of version 00.
+// ValidTraceparent reports whether s is a W3C traceparent of version 00.
 func ValidTraceparent(s string) bool { return traceparent.MatchString(s) }
 
 // Append returns the outbox with one entry more; o, which may be nil, stays as it is. It is pure: the same arguments give the same entry.
@@ -118,7 +118,7 @@ func validate(s Source, c *Change) error {
 	return nil
 }
 
-// Watermark tells how far a store holds a resource's entries: everything up to Sequence, whose entry has Hash. The zero value covers nothing.
+// Watermark is how far a store has a resource's entries: everything up to Sequence, whose entry has Hash. The zero value covers nothing.
 type Watermark struct {
 	Sequence int64
 	Hash     string

@@ -57,7 +57,7 @@ func Canonical(s Source, e *outboxapi.Entry) ([]byte, error) {
 	return envelop(s, e, record), nil
 }
 
-// Check holds an entry to its hash: text is what the hash should be made of, and agrees tells whether it is. A record that reads the same as when it was appended need not
+// Check compares an entry with its hash: text is what the hash should be made of, and agrees is true if it is. A record that reads the same as when it was appended need not
 // be put into canonical form again: the hash proves that it is. An API server that writes members in another order, or escapes them, costs the whole way of Canonical.
 func Check(s Source, e *outboxapi.Entry) (text []byte, agrees bool, _ error) {
 	if plainEnvelope(s, e) && json.Valid(e.Record.Raw) {
@@ -89,7 +89,7 @@ func canonicalWhole(s Source, e *outboxapi.Entry) ([]byte, error) {
 	return raw, nil
 }
 
-// plainEnvelope tells whether the envelope's values are written the same in Go, in JSON and in RFC 8785: texts of printable ASCII without quotes and
+// plainEnvelope reports whether the envelope's values are written the same in Go, in JSON and in RFC 8785: texts of printable ASCII without quotes and
 // backslashes, integers that a double holds. Those of real entries are, but for a phase that a controller names in another script.
 func plainEnvelope(s Source, e *outboxapi.Entry) bool {
 	for _, text := range [...]string{e.ID, e.Kind, e.Event, e.Phase, e.Traceparent, e.PreviousHash, s.Namespace, s.Name, string(s.UID)} {

@@ -44,12 +44,12 @@ func (l Limits) Validate() error {
 	return nil
 }
 
-// AboveSoft tells whether the relay should trim at once: the bytes are above the soft limit, or half of the entry count is used.
+// AboveSoft reports whether the relay should trim at once: the bytes are above the soft limit, or half of the entry count is used.
 func (l Limits) AboveSoft(entries []outboxapi.Entry) bool {
 	return Size(entries) > l.SoftBytes || 2*len(entries) > l.HardEntries
 }
 
-// room tells whether n entries of unknown size fit behind those that are pending, and the one that closes the record after them. It is ErrTooLarge when they
+// room reports whether n entries of unknown size fit behind those that are pending, and the one that closes the record after them. It is ErrTooLarge when they
 // would not even fit into an empty outbox.
 func (l Limits) room(pending []outboxapi.Entry, n int) error {
 	if (n+1)*l.EntryBytes > l.HardBytes || n+1 > l.HardEntries {
@@ -65,7 +65,7 @@ func (l Limits) room(pending []outboxapi.Entry, n int) error {
 	return nil
 }
 
-// fits tells whether this entry may be appended: within the entry limit, and leaving room for the closing one unless it is that.
+// fits reports whether this entry may be appended: within the entry limit, and leaving room for the closing one unless it is that.
 func (l Limits) fits(pending []outboxapi.Entry, e *outboxapi.Entry) error {
 	if size := entrySize(e); size > l.EntryBytes {
 		return fmt.Errorf("%w: entry %d (%s) has %d bytes, expected at most %d; bound its texts where they come in (outbox.Bound)", ErrTooLarge, e.Sequence, e.Event, size, l.EntryBytes)

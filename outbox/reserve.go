@@ -12,7 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// ConditionedObject is an Object with standard conditions, in which Reserve says that it holds a change back.
+// ConditionedObject is an Object with standard conditions, in which Reserve says that a change waits for room.
 type ConditionedObject interface {
 	Object
 	GetConditions() []metav1.Condition
@@ -53,9 +53,9 @@ func (d *Draft) explainFull(ctx context.Context, err error) error {
 	if !errors.Is(err, ErrFull) {
 		return err
 	}
-	held := d.writer.Draft(d.base.DeepCopyObject().(Object))
-	held.setBlocked(metav1.ConditionTrue, "OutboxFull", blockedMessage)
-	return errors.Join(err, held.Save(ctx, nil))
+	blocked := d.writer.Draft(d.base.DeepCopyObject().(Object))
+	blocked.setBlocked(metav1.ConditionTrue, "OutboxFull", blockedMessage)
+	return errors.Join(err, blocked.Save(ctx, nil))
 }
 
 const blockedMessage = "Holding back the next change until the store has taken pending entries."

@@ -91,7 +91,7 @@ func (w *Writer) Draft(obj Object) *Draft {
 	return &Draft{writer: w, obj: obj, base: obj.DeepCopyObject().(Object), kind: kind}
 }
 
-// Stale tells whether obj, read from a cache, is older than this writer's own last write to it. Then return, and wait for the event that is under way: RequeueAfter StaleFor,
+// Stale reports whether obj, read from a cache, is older than this writer's own last write to it. Then return, and wait for the event that is under way: RequeueAfter StaleFor,
 // since after a restored etcd there is none.
 func (w *Writer) Stale(obj Object) bool {
 	w.mu.Lock()
@@ -132,7 +132,7 @@ func IgnoreConflict(err error) error {
 }
 
 // FailedTest tells a JSON patch whose test failed, since somebody changed the resource, from one whose result breaks a rule of the kind: both are 422, but the
-// latter names what is wrong, and does not mend itself by working the patch out anew.
+// latter names what is wrong, and is not fixed by working the patch out anew.
 func FailedTest(err error) bool {
 	var status apierrors.APIStatus
 	if !apierrors.IsInvalid(err) || !errors.As(err, &status) {
@@ -178,7 +178,7 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 			return d.explainFull(ctx, err)
 		}
 		// Only now: a change that cannot be appended must not leave a finalizer behind that nobody releases.
-		if err := d.hold(ctx); err != nil {
+		if err := d.ensureFinalizer(ctx); err != nil {
 			return err
 		}
 	}
@@ -235,21 +235,21 @@ func (d *Draft) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// hold makes sure that the finalizer is there before an entry is. Only what was read counts: the caller may have put it into obj, or taken it out, in memory.
-func (d *Draft) hold(ctx context.Context) error {
+// ensureFinalizer makes sure that the finalizer is there before an entry is. Only what was read counts: the caller may have put it into obj, or taken it out, in memory.
+func (d *Draft) ensureFinalizer(ctx context.Context) error {
 	if controllerutil.ContainsFinalizer(d.base, Finalizer) {
 		return nil
 	}
-	held := d.base.DeepCopyObject().(Object)
-	controllerutil.AddFinalizer(held, Finalizer)
-	if err := d.writer.client.Patch(ctx, held, client.MergeFromWithOptions(d.base, client.MergeFromWithOptimisticLock{})); err != nil {
+	patched := d.base.DeepCopyObject().(Object)
+	controllerutil.AddFinalizer(patched, Finalizer)
+	if err := d.writer.client.Patch(ctx, patched, client.MergeFromWithOptions(d.base, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("add finalizer %s: %w", Finalizer, err)
 	}
-	if !controllerutil.ContainsFinalizer(held, Finalizer) {
+	if !controllerutil.ContainsFinalizer(patched, Finalizer) {
 		return fmt.Errorf("add finalizer %s: the API server took the request, and the finalizer is not there; look for an admission webhook or policy that removes it", Finalizer)
 	}
-	adoptMetadata(d.obj, held)
-	adoptMetadata(d.base, held)
+	adoptMetadata(d.obj, patched)
+	adoptMetadata(d.base, patched)
 	return nil
 }
 

@@ -55,7 +55,7 @@ func (s *Store) Compare(want models.Row, columns string, recordOnly bool) ([]Dif
 	return found, nil
 }
 
-// envelope tells whether the column is of models.Envelope, which every row embeds first.
+// envelope reports whether the column is of models.Envelope, which every row embeds first.
 func (c *column) envelope() bool { return c.field.Index[0] == 0 }
 
 // same compares a value with PostgreSQL's to_jsonb of the column.

@@ -130,14 +130,14 @@ func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (
 		return relay.Outcome{}, fmt.Errorf("redrive dead letter %s: %w", d.ID, err)
 	}
 	outcome := b.outcomes[0]
-	if outcome.Result == relay.Held {
+	if outcome.Result == relay.Unsupported {
 		outcome.Error = fmt.Sprintf("its schema version is %d, this release knows %d; redrive it with a newer one", item.Entry.SchemaVersion, outbox.SchemaVersion)
 	}
 	return outcome, nil
 }
 
-// Unfit says why a dead letter can never become a row, whatever is mended; nothing if it may.
-func Unfit(d models.DeadLetter) (reason string) {
+// Unstorable says why a dead letter can never become a row, whatever is fixed; empty if it may.
+func Unstorable(d models.DeadLetter) (reason string) {
 	_, reason = itemOf(d)
 	return reason
 }

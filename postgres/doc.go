@@ -4,7 +4,7 @@
 //
 // Persist is one transaction: one INSERT a table in a fixed order, rows sorted by id, then the dead letters. Ids follow from (uid, sequence), and ON CONFLICT DO
 // NOTHING (without a target, so that it covers both unique indexes) makes it idempotent: what was there already is read back by id and hash in the same
-// transaction, and told apart from another entry that holds the place.
+// transaction, and told apart from another entry that has its id or sequence.
 //
 // Rows go to the server as bound arrays, one a column (INSERT … SELECT FROM unnest($1, $2, …)), not through bun's literals: those lose NULs silently and break a
 // jsonb text that legitimately holds \\u0000. The statement's text does not depend on the number of rows, so it is prepared once a connection. What PostgreSQL

@@ -54,15 +54,15 @@ func sqlState(err error) string {
 	return ""
 }
 
-// unfit is an error that needs a person. It is relay.ErrSchema without repeating its text.
-type unfit struct {
+// schemaError is an error that needs a person. It is relay.ErrSchema without repeating its text.
+type schemaError struct {
 	err    error
 	advice string
 }
 
-func (e *unfit) Error() string        { return e.err.Error() + "; " + e.advice }
-func (e *unfit) Unwrap() error        { return e.err }
-func (e *unfit) Is(target error) bool { return target == relay.ErrSchema }
+func (e *schemaError) Error() string        { return e.err.Error() + "; " + e.advice }
+func (e *schemaError) Unwrap() error        { return e.err }
+func (e *schemaError) Is(target error) bool { return target == relay.ErrSchema }
 
 // explain adds to an error what to do about it.
 func explain(err error) error {
@@ -70,13 +70,13 @@ func explain(err error) error {
 		return dsn.Explain(err)
 	}
 	if advice := dsn.Advice(err); advice != "" {
-		return &unfit{err: err, advice: advice}
+		return &schemaError{err: err, advice: advice}
 	}
 	if errors.Is(err, dsn.ErrEncoding) {
-		return &unfit{err: err, advice: "entries stay in their resources"}
+		return &schemaError{err: err, advice: "entries stay in their resources"}
 	}
 	if sqlState(err) == "42501" {
-		return &unfit{err: err, advice: "the login lacks a right: make it a member of holdfast_writer to write, of holdfast_reader to read (GRANT holdfast_writer TO …)"}
+		return &schemaError{err: err, advice: "the login lacks a right: make it a member of holdfast_writer to write, of holdfast_reader to read (GRANT holdfast_writer TO …)"}
 	}
-	return &unfit{err: err, advice: "the tables do not fit this release: see `holdfast migrate status`, and run `holdfast migrate up`"}
+	return &schemaError{err: err, advice: "the tables do not fit this release: see `holdfast migrate status`, and run `holdfast migrate up`"}
 }

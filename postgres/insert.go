@@ -55,16 +55,16 @@ func (t *table) put(ctx context.Context, tx bun.Tx, rows []record) (inserted, er
 	return done, nil
 }
 
-// bisect inserts what the table takes and returns what it refuses for its data. If it refuses everything, the canary tells whether it is the rows' fault; if not,
+// bisect inserts what the table takes and returns what it refuses for its data. If it refuses everything, the canary shows whether it is the rows' fault; if not,
 // that is an error, and nothing is refused.
 func (t *table) bisect(ctx context.Context, tx bun.Tx, rows []record) (inserted, []refusal, error) {
 	done, bad, err := t.halve(ctx, tx, rows)
 	if err != nil || len(bad) < len(rows) {
 		return done, bad, err
 	}
-	if err := t.sing(ctx, tx); err != nil {
+	if err := t.probe(ctx, tx); err != nil {
 		if classify(err) == ofData {
-			err = &unfit{err: fmt.Errorf("refuses every row, a known good one too: %w", err), advice: "no entry is dead-lettered for it; see `holdfast migrate status`, and look for constraints or triggers that Holdfast did not make"}
+			err = &schemaError{err: fmt.Errorf("refuses every row, a known good one too: %w", err), advice: "no entry is dead-lettered for it; see `holdfast migrate status`, and look for constraints or triggers that Holdfast did not make"}
 		}
 		return nil, nil, err
 	}
@@ -104,8 +104,8 @@ func (t *table) halve(ctx context.Context, tx bun.Tx, rows []record) (inserted, 
 
 var errRollback = errors.New("rolled back on purpose")
 
-// sing inserts the canary and takes it back.
-func (t *table) sing(ctx context.Context, tx bun.Tx) error {
+// probe inserts the canary and rolls it back.
+func (t *table) probe(ctx context.Context, tx bun.Tx) error {
 	err := tx.RunInTx(ctx, nil, func(ctx context.Context, savepoint bun.Tx) error {
 		if _, err := t.put(ctx, savepoint, []record{{values: t.canary()}}); err != nil {
 			return err

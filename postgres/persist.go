@@ -75,7 +75,7 @@ func (s *Store) Preview(ctx context.Context, items []relay.Item) ([]relay.Outcom
 
 // persist is Persist with a last step in the same transaction. If that returns errRollback, nothing stays, and the outcomes are what would have been.
 func (s *Store) persist(ctx context.Context, items []relay.Item, last func(context.Context, bun.Tx, []relay.Outcome) error) (*batch, error) {
-	planned := s.plan(items) // where all of it is held, the transaction still tells whether the database answers
+	planned := s.plan(items) // where all of it is unsupported, the transaction still shows whether the database answers
 	careful := false
 	for attempt := 1; ; attempt++ {
 		b := planned.copy()
@@ -104,7 +104,7 @@ func (s *Store) plan(items []relay.Item) *batch {
 		case items[i].Refused != "":
 			b.dead(s, i, relay.DeadLettered, items[i].Refused, "")
 		case items[i].Entry.SchemaVersion != outbox.SchemaVersion:
-			b.outcomes[i] = relay.Outcome{Result: relay.Held}
+			b.outcomes[i] = relay.Outcome{Result: relay.Unsupported}
 		case p.err != nil:
 			b.dead(s, i, relay.DeadLettered, p.err.Error(), "")
 		default:

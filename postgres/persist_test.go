@@ -262,8 +262,8 @@ func TestAnUnknownSchemaVersionIsHeld(t *testing.T) {
 	s := open(t, database(t))
 	newer := forge(t, notifications(t, 1)[0], func(e *outboxapi.Entry) { e.SchemaVersion = 2 })
 	outcomes := persist(t, s, sorted([]relay.Item{newer, notifications(t, 1)[0]}))
-	g.Expect(results(outcomes)).To(ConsistOf(relay.Held, relay.Stored))
-	g.Expect(results(persist(t, s, []relay.Item{newer}))).To(Equal([]relay.Result{relay.Held}))
+	g.Expect(results(outcomes)).To(ConsistOf(relay.Unsupported, relay.Stored))
+	g.Expect(results(persist(t, s, []relay.Item{newer}))).To(Equal([]relay.Result{relay.Unsupported}))
 	g.Expect(count(t, s, "notification_audit")).To(Equal(1))
 	g.Expect(letters(t, s)).To(BeEmpty())
 }

@@ -46,7 +46,7 @@ func (e *NotPostedError) Error() string {
 
 // Post makes rows of one table durable, in one transaction, all or none. A row whose id is there with the same entry counts as stored. A nil error means COMMIT was acknowledged.
 //
-// Errors: NotPostedError, when some rows are bad; one that wraps relay.ErrSchema, when a person must mend the database; every other may pass, and then nobody knows
+// Errors: NotPostedError, when some rows are bad; one that wraps relay.ErrSchema, when a person must repair the database; every other may pass, and then nobody knows
 // whether the rows are there, which posting them again finds out.
 func (s *Store) Post(ctx context.Context, rows []models.Row) ([]PostOutcome, error) {
 	if len(rows) == 0 {

@@ -37,7 +37,7 @@ type Stored struct {
 	Redriven bool `bun:"redriven"`
 }
 
-// DeadLetter tells whether it is one.
+// DeadLetter reports whether it is one.
 func (s *Stored) DeadLetter() bool { return s.Table == models.TableDeadLetter }
 
 // page is how many rows are in memory at a time, for each table.

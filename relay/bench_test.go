@@ -35,12 +35,12 @@ func BenchmarkBatch(b *testing.B) {
 		tr := newTracker(config)
 		k := &kindReconciler{kind: "NotificationRequest", tracker: tr, config: config}
 		for _, obj := range all {
-			tr.offer(k, obj, 0)
+			tr.observe(k, obj, 0)
 		}
-		f := tr.take()
+		f := tr.dequeue()
 		if len(f.items) != len(outcomes) {
 			b.Fatalf("%d items in the batch", len(f.items))
 		}
-		tr.settle(f, outcomes)
+		tr.commit(f, outcomes)
 	}
 }

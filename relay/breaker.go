@@ -8,24 +8,24 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
-// breaker holds flushing back while the store is away. There is one for the whole relay, since one store is behind all of it.
+// breaker stops flushing while the store is away. There is one for the whole relay, since one store is behind all of it.
 type breaker struct {
-	mu      sync.Mutex
-	err     error // why it is open; nil: closed
-	backoff wait.Backoff
-	most    time.Duration
+	mu         sync.Mutex
+	err        error // why it is open; nil: closed
+	backoff    wait.Backoff
+	maxBackoff time.Duration
 }
 
-func newBreaker(most time.Duration) *breaker { return &breaker{most: most} }
+func newBreaker(maxBackoff time.Duration) *breaker { return &breaker{maxBackoff: maxBackoff} }
 
-// trip opens the breaker, or keeps it open, and tells how long to wait before the next probe; first is true on opening.
+// trip opens the breaker, or keeps it open, and returns how long to wait before the next probe; first is true on opening.
 func (b *breaker) trip(err error) (delay time.Duration, first bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	first = b.err == nil
 	if first {
-		// Jitter adds up to a half, so that the cap stays below most.
-		b.backoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: math.MaxInt32, Cap: b.most * 2 / 3}
+		// Jitter adds up to a half, so that the cap stays below maxBackoff.
+		b.backoff = wait.Backoff{Duration: 100 * time.Millisecond, Factor: 2, Jitter: 0.5, Steps: math.MaxInt32, Cap: b.maxBackoff * 2 / 3}
 	}
 	b.err = err
 	breakerOpen.Set(1)

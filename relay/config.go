@@ -11,12 +11,12 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// Config of a relay. The zero value of each field stands for its default.
+// Config of a relay. The zero value of each field is its default.
 type Config struct {
 	// Limits of the outboxes; the same as the Writer's. Default outbox.DefaultLimits.
 	Limits outbox.Limits
-	// QuietPeriod after the newest entry became durable, after which a drained outbox is trimmed. Default 10 s.
-	QuietPeriod time.Duration
+	// IdleTrimDelay is the time from the newest entry's commit to the trim of an outbox that is drained and open. Default 10 s.
+	IdleTrimDelay time.Duration
 	// BatchRows and BatchBytes bound one transaction. Defaults 1,000 and 8 MiB.
 	BatchRows  int
 	BatchBytes int
@@ -26,8 +26,8 @@ type Config struct {
 	DrainTimeout time.Duration
 	// MaxBackoff between two probes while the store is away, unless the store itself asks to wait longer (Retry). Default 15 s.
 	MaxBackoff time.Duration
-	// MaxDeparted bounds the undrained entries that are kept in memory for resources that vanished. Default 100,000.
-	MaxDeparted int
+	// MaxOrphaned bounds the undrained entries that are kept in memory for resources that vanished. Default 100,000.
+	MaxOrphaned int
 	// Workers is the number of concurrent reconciles of a kind. Default 4.
 	Workers int
 	// EventTarget is the object that the Event about an unreachable store regards, such as the manager's own Pod; nil: no Event.
@@ -40,13 +40,13 @@ func (c *Config) setDefaults() {
 	if c.Limits == (outbox.Limits{}) {
 		c.Limits = outbox.DefaultLimits()
 	}
-	c.QuietPeriod = cmp.Or(c.QuietPeriod, 10*time.Second)
+	c.IdleTrimDelay = cmp.Or(c.IdleTrimDelay, 10*time.Second)
 	c.FlushTimeout = cmp.Or(c.FlushTimeout, 15*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 8*time.Second)
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, 15*time.Second)
 	c.BatchRows = cmp.Or(c.BatchRows, 1000)
 	c.BatchBytes = cmp.Or(c.BatchBytes, 8<<20)
-	c.MaxDeparted = cmp.Or(c.MaxDeparted, 100_000)
+	c.MaxOrphaned = cmp.Or(c.MaxOrphaned, 100_000)
 	c.Workers = cmp.Or(c.Workers, 4)
 	if c.Clock == nil {
 		c.Clock = clock.RealClock{}
@@ -60,7 +60,7 @@ func (c *Config) validate() error {
 	for _, d := range []struct {
 		name string
 		is   time.Duration
-	}{{"QuietPeriod", c.QuietPeriod}, {"FlushTimeout", c.FlushTimeout}, {"DrainTimeout", c.DrainTimeout}, {"MaxBackoff", c.MaxBackoff}} {
+	}{{"IdleTrimDelay", c.IdleTrimDelay}, {"FlushTimeout", c.FlushTimeout}, {"DrainTimeout", c.DrainTimeout}, {"MaxBackoff", c.MaxBackoff}} {
 		if d.is < 0 {
 			return fmt.Errorf("relay %s is %s, expected a positive duration", d.name, d.is)
 		}
@@ -68,7 +68,7 @@ func (c *Config) validate() error {
 	for _, n := range []struct {
 		name string
 		is   int
-	}{{"BatchRows", c.BatchRows}, {"BatchBytes", c.BatchBytes}, {"MaxDeparted", c.MaxDeparted}, {"Workers", c.Workers}} {
+	}{{"BatchRows", c.BatchRows}, {"BatchBytes", c.BatchBytes}, {"MaxOrphaned", c.MaxOrphaned}, {"Workers", c.Workers}} {
 		if n.is < 1 {
 			return fmt.Errorf("relay %s is %d, expected at least 1", n.name, n.is)
 		}

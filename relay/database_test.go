@@ -32,13 +32,13 @@ func (r *replaceable) PersistIn(_ context.Context, batch []Item) ([]Outcome, str
 }
 
 // drained has a resource whose entries are durable, and still in it.
-func drained(t *testing.T, s *replaceable, closed bool) (*tracker, *kindReconciler, *flusher, *notification, *clocktesting.FakeClock) {
+func drained(t *testing.T, s *replaceable, options ...notificationOption) (*tracker, *kindReconciler, *flusher, *notification, *clocktesting.FakeClock) {
 	t.Helper()
 	c := clocktesting.NewFakeClock(begin)
 	tr, k := tracking(Config{Clock: c})
 	f := newFlusher(s, tr, tr.config, nil)
-	obj := resource(t, 2, closed, true, closed)
-	tr.offer(k, obj, tr.seen())
+	obj := withEntries(t, 2, options...)
+	tr.observe(k, obj, tr.generation())
 	_, err := f.runOnce(t.Context())
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	NewWithT(t).Expect(tr.watermark("u").Sequence).To(BeEquivalentTo(2))
@@ -48,7 +48,7 @@ func drained(t *testing.T, s *replaceable, closed bool) (*tracker, *kindReconcil
 func TestAnotherDatabaseTakesAllWatermarksAway(t *testing.T) {
 	g := NewWithT(t)
 	s := &replaceable{database: "one"}
-	tr, k, f, obj, c := drained(t, s, true)
+	tr, k, f, obj, c := drained(t, s, isClosed, isTerminating)
 	c.Step(time.Millisecond)
 	g.Expect(f.confirm(t.Context())).To(Succeed())
 	g.Expect(tr.watermark("u").Sequence).To(BeEquivalentTo(2))
@@ -57,7 +57,7 @@ func TestAnotherDatabaseTakesAllWatermarksAway(t *testing.T) {
 	g.Expect(f.confirm(t.Context())).To(MatchError(errMoved))
 	g.Expect(tr.watermark("u")).To(Equal(outbox.Watermark{}))
 	g.Expect(f.breaker.reason()).To(MatchError(errMoved))
-	tr.offer(k, obj, tr.seen())
+	tr.observe(k, obj, tr.generation())
 	g.Expect(f.runOnce(t.Context())).To(Equal(2), "they are sent again")
 	g.Expect(tr.watermark("u").Sequence).To(BeEquivalentTo(2))
 	g.Expect(f.breaker.reason()).To(Succeed())
@@ -67,47 +67,47 @@ func TestAnotherDatabaseTakesAllWatermarksAway(t *testing.T) {
 func TestABatchInAnotherDatabaseProvesOnlyWhatItCarriedWhole(t *testing.T) {
 	g := NewWithT(t)
 	s := &replaceable{database: "one"}
-	tr, k, f, _, _ := drained(t, s, false)
+	tr, k, f, _, _ := drained(t, s)
 	s.database = "two"
-	tr.offer(k, resource(t, 3, false, true, false), tr.seen()) // 1 and 2 are covered
+	tr.observe(k, withEntries(t, 3), tr.generation()) // 1 and 2 are covered
 	g.Expect(f.runOnce(t.Context())).To(Equal(1))
 	g.Expect(tr.watermark("u")).To(Equal(outbox.Watermark{}))
-	tr.offer(k, resource(t, 3, false, true, false), tr.seen())
-	g.Expect(tr.take().sequences()).To(ConsistOf(int64(1), int64(2), int64(3)))
+	tr.observe(k, withEntries(t, 3), tr.generation())
+	g.Expect(tr.dequeue().sequences()).To(ConsistOf(int64(1), int64(2), int64(3)))
 }
 
 // Controllers drop entries without asking. What was confirmed too long ago, by a relay that was paused, say, is nothing to them.
 func TestAWatermarkCountsForControllersOnlyWhileItIsConfirmed(t *testing.T) {
 	g := NewWithT(t)
 	s := &replaceable{database: "one"}
-	tr, k, f, obj, c := drained(t, s, true)
-	g.Expect(tr.acknowledged("u").Sequence).To(BeEquivalentTo(2))
-	c.Step(believeFor + time.Millisecond)
-	g.Expect(tr.acknowledged("u")).To(Equal(outbox.Watermark{}))
-	f.lookAfter(t.Context())
-	g.Expect(tr.acknowledged("u").Sequence).To(BeEquivalentTo(2))
+	tr, k, f, obj, c := drained(t, s, isClosed, isTerminating)
+	g.Expect(tr.confirmedWatermark("u").Sequence).To(BeEquivalentTo(2))
+	c.Step(trustAnswerFor + time.Millisecond)
+	g.Expect(tr.confirmedWatermark("u")).To(Equal(outbox.Watermark{}))
+	f.checkIdle(t.Context())
+	g.Expect(tr.confirmedWatermark("u").Sequence).To(BeEquivalentTo(2))
 	g.Expect(s.asked).To(Equal(1))
 
 	trimmed := obj.DeepCopy()
 	trimmed.Status.Outbox.Entries = []outboxapi.Entry{}
-	tr.offer(k, trimmed, tr.seen())
-	f.lookAfter(t.Context())
+	tr.observe(k, trimmed, tr.generation())
+	f.checkIdle(t.Context())
 	g.Expect(s.asked).To(Equal(1), "nothing is left that somebody could drop")
 }
 
 // Whoever vanishes is not offered again: this is the last that can be sent of it.
 func TestWhatVanishesUnconfirmedIsSentOnceMore(t *testing.T) {
 	g := NewWithT(t)
-	tr, k, _, obj, c := drained(t, &replaceable{database: "one"}, true)
-	c.Step(believeFor + time.Millisecond)
-	tr.depart(t.Context(), k, obj)
-	g.Expect(tr.take().sequences()).To(ConsistOf(int64(1), int64(2)))
+	tr, k, _, obj, c := drained(t, &replaceable{database: "one"}, isClosed, isTerminating)
+	c.Step(trustAnswerFor + time.Millisecond)
+	tr.orphan(t.Context(), k, obj)
+	g.Expect(tr.dequeue().sequences()).To(ConsistOf(int64(1), int64(2)))
 }
 
 func TestNothingIsTrimmedWhileTheStoreDoesNotConfirmIt(t *testing.T) {
 	g := NewWithT(t)
 	s := &replaceable{database: "one"}
-	tr, k, f, _, c := drained(t, s, true)
+	tr, k, f, _, c := drained(t, s, isClosed, isTerminating)
 	k.confirm = f.confirm
 	w := tr.watermark("u")
 	c.Step(time.Millisecond)
@@ -122,6 +122,6 @@ func TestNothingIsTrimmedWhileTheStoreDoesNotConfirmIt(t *testing.T) {
 	g.Expect(f.breaker.reason()).To(HaveOccurred())
 	s.err = nil
 	c.Step(time.Millisecond)
-	f.lookAfter(t.Context())
+	f.checkIdle(t.Context())
 	g.Expect(f.breaker.reason()).To(Succeed(), "health is true without anything to write")
 }

@@ -24,13 +24,24 @@ import (
 
 var begin = time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
 
-func resource(t *testing.T, n int, closed, finalizer, deleting bool) *v1alpha1.NotificationRequest {
-	obj := &v1alpha1.NotificationRequest{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "n", UID: "u", CreationTimestamp: metav1.NewTime(begin)}}
-	if finalizer {
-		obj.Finalizers = []string{outbox.Finalizer}
-	}
-	if deleting {
-		obj.DeletionTimestamp = &metav1.Time{Time: begin}
+type notificationOption func(obj *v1alpha1.NotificationRequest, closed *bool)
+
+// What makes a notification differ from an open one with its finalizer.
+var (
+	isClosed      notificationOption = func(_ *v1alpha1.NotificationRequest, closed *bool) { *closed = true }
+	isStripped    notificationOption = func(obj *v1alpha1.NotificationRequest, _ *bool) { obj.Finalizers = nil }
+	isTerminating notificationOption = func(obj *v1alpha1.NotificationRequest, _ *bool) { obj.DeletionTimestamp = &metav1.Time{Time: begin} }
+)
+
+// withEntries makes a notification with n pending entries, open and with its finalizer unless options say otherwise.
+func withEntries(t *testing.T, n int, options ...notificationOption) *v1alpha1.NotificationRequest {
+	t.Helper()
+	obj := &v1alpha1.NotificationRequest{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: "n", UID: "u", CreationTimestamp: metav1.NewTime(begin), Finalizers: []string{outbox.Finalizer},
+	}}
+	closed := false
+	for _, set := range options {
+		set(obj, &closed)
 	}
 	for i := range n {
 		next, _, err := outbox.Append(obj.Status.Outbox, outbox.SourceOf(obj), outbox.Change{
@@ -69,23 +80,23 @@ func TestDecide(t *testing.T) {
 		after   time.Duration // of now since the entries
 		want    plan
 	}{
-		"nothing durable":                        {resource(t, 2, false, true, false), 0, config, time.Hour, plan{}},
-		"part of it durable":                     {resource(t, 2, false, true, false), 1, config, time.Hour, plan{}},
-		"part of it durable, above soft":         {resource(t, 2, false, true, false), 1, soft, 0, plan{trim: true}},
-		"drained, not yet quiet":                 {resource(t, 2, false, true, false), 2, config, 4 * time.Second, plan{after: 6 * time.Second}},
-		"drained, our clock set back since":      {resource(t, 2, false, true, false), 2, config, -time.Hour, plan{after: 10 * time.Second}},
-		"drained, its clock ahead of ours":       {ahead(resource(t, 2, false, true, false)), 2, config, 10 * time.Second, plan{trim: true}},
-		"drained and quiet":                      {resource(t, 2, false, true, false), 2, config, 10 * time.Second, plan{trim: true}},
-		"drained, being deleted, but still open": {resource(t, 2, false, true, true), 2, config, 0, plan{after: 10 * time.Second}},
-		"closed, not durable":                    {resource(t, 2, true, true, true), 1, config, time.Hour, plan{}},
-		"closed and drained":                     {resource(t, 2, true, true, false), 2, config, 0, plan{release: true, after: time.Second}},
-		"closed and drained, a while ago":        {resource(t, 2, true, true, false), 2, config, time.Second, plan{trim: true, release: true}},
-		"closed, drained, being deleted":         {resource(t, 2, true, true, true), 2, config, 0, plan{release: true}},
-		"closed, drained, released":              {resource(t, 2, true, false, false), 2, config, 400 * time.Millisecond, plan{after: 600 * time.Millisecond}},
-		"closed, drained, released a while ago":  {resource(t, 2, true, false, false), 2, config, time.Second, plan{trim: true}},
-		"open, without the finalizer":            {resource(t, 2, false, false, false), 2, config, time.Hour, plan{restore: true}},
-		"closed, not durable, without it":        {resource(t, 2, true, false, false), 1, config, 0, plan{restore: true}},
-		"open, without it, being deleted":        {resource(t, 2, false, false, true), 0, config, 0, plan{}},
+		"nothing durable":                        {withEntries(t, 2), 0, config, time.Hour, plan{}},
+		"part of it durable":                     {withEntries(t, 2), 1, config, time.Hour, plan{}},
+		"part of it durable, above soft":         {withEntries(t, 2), 1, soft, 0, plan{trim: true}},
+		"drained, not yet quiet":                 {withEntries(t, 2), 2, config, 4 * time.Second, plan{after: 6 * time.Second}},
+		"drained, our clock set back since":      {withEntries(t, 2), 2, config, -time.Hour, plan{after: 10 * time.Second}},
+		"drained, its clock ahead of ours":       {ahead(withEntries(t, 2)), 2, config, 10 * time.Second, plan{trim: true}},
+		"drained and quiet":                      {withEntries(t, 2), 2, config, 10 * time.Second, plan{trim: true}},
+		"drained, being deleted, but still open": {withEntries(t, 2, isTerminating), 2, config, 0, plan{after: 10 * time.Second}},
+		"closed, not durable":                    {withEntries(t, 2, isClosed, isTerminating), 1, config, time.Hour, plan{}},
+		"closed and drained":                     {withEntries(t, 2, isClosed), 2, config, 0, plan{release: true, after: time.Second}},
+		"closed and drained, a while ago":        {withEntries(t, 2, isClosed), 2, config, time.Second, plan{trim: true, release: true}},
+		"closed, drained, being deleted":         {withEntries(t, 2, isClosed, isTerminating), 2, config, 0, plan{release: true}},
+		"closed, drained, released":              {withEntries(t, 2, isClosed, isStripped), 2, config, 400 * time.Millisecond, plan{after: 600 * time.Millisecond}},
+		"closed, drained, released a while ago":  {withEntries(t, 2, isClosed, isStripped), 2, config, time.Second, plan{trim: true}},
+		"open, without the finalizer":            {withEntries(t, 2, isStripped), 2, config, time.Hour, plan{restore: true}},
+		"closed, not durable, without it":        {withEntries(t, 2, isClosed, isStripped), 1, config, 0, plan{restore: true}},
+		"open, without it, being deleted":        {withEntries(t, 2, isStripped, isTerminating), 0, config, 0, plan{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -97,11 +108,11 @@ func TestDecide(t *testing.T) {
 	t.Run("another history's watermark releases nothing", func(t *testing.T) {
 		g := NewWithT(t)
 		w := outbox.Watermark{Sequence: 2, Hash: "other"}
-		g.Expect(decide(resource(t, 2, true, true, true), w, config, begin)).To(Equal(plan{watermark: w}))
+		g.Expect(decide(withEntries(t, 2, isClosed, isTerminating), w, config, begin)).To(Equal(plan{watermark: w}))
 	})
 	t.Run("closed, trimmed before a crash", func(t *testing.T) {
 		g := NewWithT(t)
-		obj := resource(t, 2, true, true, false)
+		obj := withEntries(t, 2, isClosed)
 		obj.Status.Outbox.Entries = []outboxapi.Entry{}
 		g.Expect(decide(obj, outbox.Watermark{}, config, begin)).To(Equal(plan{release: true}))
 	})
@@ -119,19 +130,19 @@ func stored(n int) []Outcome { return slices.Repeat([]Outcome{{Result: Stored}},
 func TestAResourceMadeAgainComesAsOneUpdateAndTheOldOneIsDrained(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})
-	before, after := resource(t, 2, false, true, false), resource(t, 1, false, true, false)
+	before, after := withEntries(t, 2), withEntries(t, 1)
 	after.UID = "v"
 	q := &discard{}
 	(&watcher{kind: k}).Update(t.Context(), event.TypedUpdateEvent[outbox.Object]{ObjectOld: before, ObjectNew: after}, q)
 	g.Expect(q.added).To(Equal(1))
-	f := tr.take()
+	f := tr.dequeue()
 	g.Expect(f.items).To(HaveLen(2))
 	for _, i := range f.items {
 		g.Expect(i.Source.UID).To(BeEquivalentTo("u"))
 	}
-	tr.settle(f, stored(2))
-	g.Expect(tr.byUID).To(BeEmpty(), "the departed one is forgotten once it is drained")
-	g.Expect(tr.departed).To(BeZero())
+	tr.commit(f, stored(2))
+	g.Expect(tr.resources).To(BeEmpty(), "an orphan is dropped once it is drained")
+	g.Expect(tr.orphaned).To(BeZero())
 }
 
 type discard struct {
@@ -143,32 +154,32 @@ func (d *discard) Add(reconcile.Request) { d.added++ }
 
 func TestDepartedEntriesAreBounded(t *testing.T) {
 	g := NewWithT(t)
-	tr, k := tracking(Config{MaxDeparted: 3})
+	tr, k := tracking(Config{MaxOrphaned: 3})
 	for i := range 3 {
-		obj := resource(t, 2, false, true, false)
+		obj := withEntries(t, 2)
 		obj.UID += "x"
 		obj.Name += string(rune('a' + i))
 		obj.UID += obj.UID[:i]
-		tr.depart(t.Context(), k, obj)
+		tr.orphan(t.Context(), k, obj)
 	}
-	g.Expect(tr.departed).To(Equal(2))
-	g.Expect(tr.byUID).To(HaveLen(1))
+	g.Expect(tr.orphaned).To(Equal(2))
+	g.Expect(tr.resources).To(HaveLen(1))
 }
 
 func TestADepartedResourceOfWhichNothingCanBeSentIsForgotten(t *testing.T) {
 	g := NewWithT(t)
-	tr, k := tracking(Config{MaxDeparted: 2})
-	obj := resource(t, 2, false, true, false)
-	tr.offer(k, obj, tr.seen())
-	f := tr.take()
+	tr, k := tracking(Config{MaxOrphaned: 2})
+	obj := withEntries(t, 2)
+	tr.observe(k, obj, tr.generation())
+	f := tr.dequeue()
 	outcomes := stored(2)
 	for i := range outcomes {
-		outcomes[i].Result = Held
+		outcomes[i].Result = Unsupported
 	}
-	tr.settle(f, outcomes)
-	tr.depart(t.Context(), k, obj)
-	g.Expect(tr.byUID).To(BeEmpty())
-	g.Expect(tr.departed).To(BeZero(), "or the room for departed entries would shrink for good")
+	tr.commit(f, outcomes)
+	tr.orphan(t.Context(), k, obj)
+	g.Expect(tr.resources).To(BeEmpty())
+	g.Expect(tr.orphaned).To(BeZero(), "or the room for orphaned entries would shrink for good")
 }
 
 type away struct{}
@@ -180,24 +191,24 @@ func (away) Persist(context.Context, []Item) ([]Outcome, error) {
 func TestStoppingCountsWhatHasNoResourceAnyMoreToStayIn(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})
-	tr.depart(t.Context(), k, resource(t, 2, false, true, false))
-	before := testutil.ToFloat64(departedEntries.WithLabelValues("dropped"))
+	tr.orphan(t.Context(), k, withEntries(t, 2))
+	before := testutil.ToFloat64(orphanedEntries.WithLabelValues("dropped"))
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
 	g.Expect(newFlusher(away{}, tr, tr.config, nil).Start(stopped)).To(Succeed())
-	g.Expect(testutil.ToFloat64(departedEntries.WithLabelValues("dropped"))).To(Equal(before + 2))
+	g.Expect(testutil.ToFloat64(orphanedEntries.WithLabelValues("dropped"))).To(Equal(before + 2))
 }
 
 func TestWhatWasReadBeforeItVanishedIsNotTakenUp(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})
-	obj := resource(t, 1, true, true, true)
-	seen := tr.seen()
+	obj := withEntries(t, 1, isClosed, isTerminating)
+	generation := tr.generation()
 	(&watcher{kind: k}).Delete(t.Context(), event.TypedDeleteEvent[outbox.Object]{Object: obj}, nil)
-	tr.settle(tr.take(), stored(1))
-	g.Expect(tr.offer(k, obj, seen)).To(BeFalse())
-	g.Expect(tr.byUID).To(BeEmpty(), "no event would ever take it out again")
-	g.Expect(tr.offer(k, obj, tr.seen())).To(BeTrue())
+	tr.commit(tr.dequeue(), stored(1))
+	g.Expect(tr.observe(k, obj, generation)).To(BeFalse())
+	g.Expect(tr.resources).To(BeEmpty(), "no event would ever take it out again")
+	g.Expect(tr.observe(k, obj, tr.generation())).To(BeTrue())
 }
 
 // After a restored etcd versions count anew, and no event says that a version has caught up with our own write.
@@ -205,13 +216,13 @@ func TestAStaleVersionIsLookedAtAgain(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})
 	k.newObject = func() outbox.Object { return &v1alpha1.NotificationRequest{} }
-	old := resource(t, 1, false, true, false)
+	old := withEntries(t, 1)
 	old.ResourceVersion = "5"
 	k.client = interceptor.NewClient(nil, interceptor.Funcs{Get: func(_ context.Context, _ client.WithWatch, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 		old.DeepCopyInto(into.(*v1alpha1.NotificationRequest))
 		return nil
 	}})
-	tr.offer(k, old, tr.seen())
+	tr.observe(k, old, tr.generation())
 	ours := old.DeepCopy()
 	ours.ResourceVersion = "9"
 	tr.wrote(ours)
@@ -220,97 +231,97 @@ func TestAStaleVersionIsLookedAtAgain(t *testing.T) {
 	g.Expect(result.RequeueAfter).To(Equal(outbox.StaleFor))
 }
 
-func TestWhatIsHeldHoldsNothingBackOnceAnotherRelayTookIt(t *testing.T) {
+func TestAParkedEntryBlocksNothingOnceAnotherRelaySentIt(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})
-	obj := resource(t, 2, false, true, false)
-	tr.offer(k, obj, tr.seen())
-	f := tr.take()
+	obj := withEntries(t, 2)
+	tr.observe(k, obj, tr.generation())
+	f := tr.dequeue()
 	outcomes := stored(2)
-	outcomes[slices.IndexFunc(f.items, func(i Item) bool { return i.Entry.Sequence == 2 })].Result = Held
-	tr.settle(f, outcomes)
+	outcomes[slices.IndexFunc(f.items, func(i Item) bool { return i.Entry.Sequence == 2 })].Result = Unsupported
+	tr.commit(f, outcomes)
 
-	obj = resource(t, 3, false, true, false)
+	obj = withEntries(t, 3)
 	obj.Status.Outbox.Entries = obj.Status.Outbox.Entries[2:]
-	tr.offer(k, obj, tr.seen())
-	g.Expect(tr.take().items).To(HaveLen(1))
+	tr.observe(k, obj, tr.generation())
+	g.Expect(tr.dequeue().items).To(HaveLen(1))
 }
 
 func TestAFailedFlightGoesAgainAndNewEntriesJoinIt(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})
-	obj := resource(t, 1, false, true, false)
-	tr.offer(k, obj, tr.seen())
-	f := tr.take()
+	obj := withEntries(t, 1)
+	tr.observe(k, obj, tr.generation())
+	f := tr.dequeue()
 	g.Expect(f.items).To(HaveLen(1))
-	tr.offer(k, obj, tr.seen())
-	g.Expect(tr.take().items).To(BeEmpty(), "what is under way is not sent twice")
-	longer := resource(t, 2, false, true, false)
-	tr.offer(k, longer, tr.seen())
-	tr.back(f, false)
-	again := tr.take()
+	tr.observe(k, obj, tr.generation())
+	g.Expect(tr.dequeue().items).To(BeEmpty(), "what is under way is not sent twice")
+	longer := withEntries(t, 2)
+	tr.observe(k, longer, tr.generation())
+	tr.requeue(f, false)
+	again := tr.dequeue()
 	g.Expect(again.items).To(HaveLen(2))
-	tr.settle(again, stored(2))
+	tr.commit(again, stored(2))
 	g.Expect(tr.watermark("u")).To(HaveField("Sequence", int64(2)))
-	g.Expect(tr.take().items).To(BeEmpty())
+	g.Expect(tr.dequeue().items).To(BeEmpty())
 }
 
 func TestABatchIsBoundedAndTheRestFollows(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{BatchRows: 3})
-	tr.offer(k, resource(t, 5, false, true, false), tr.seen())
-	f := tr.take()
+	tr.observe(k, withEntries(t, 5), tr.generation())
+	f := tr.dequeue()
 	g.Expect(f.items).To(HaveLen(3))
-	tr.settle(f, stored(3))
+	tr.commit(f, stored(3))
 	g.Expect(tr.watermark("u").Sequence).To(BeEquivalentTo(3))
-	g.Expect(tr.take().items).To(HaveLen(2))
+	g.Expect(tr.dequeue().items).To(HaveLen(2))
 }
 
-func TestAWatermarkStopsBeforeAnEntryThatIsHeld(t *testing.T) {
+func TestAWatermarkStopsBeforeAParkedEntry(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})
-	tr.offer(k, resource(t, 3, false, true, false), tr.seen())
-	f := tr.take()
+	tr.observe(k, withEntries(t, 3), tr.generation())
+	f := tr.dequeue()
 	outcomes := stored(3)
 	for i, item := range f.items {
 		if item.Entry.Sequence == 2 {
-			outcomes[i].Result = Held
+			outcomes[i].Result = Unsupported
 		}
 	}
-	g.Expect(tr.settle(f, outcomes)).To(HaveLen(1))
+	g.Expect(tr.commit(f, outcomes)).To(HaveLen(1))
 	g.Expect(tr.watermark("u").Sequence).To(BeEquivalentTo(1))
-	g.Expect(tr.take().items).To(BeEmpty(), "nothing is sent over and over")
+	g.Expect(tr.dequeue().items).To(BeEmpty(), "nothing is sent over and over")
 }
 
 // A service that a relay drains into may be upgraded after the relay was, with an outage or without.
-func TestWhatIsHeldIsSentAgainLater(t *testing.T) {
+func TestAParkedEntryIsSentAgainLater(t *testing.T) {
 	g := NewWithT(t)
 	clock := testclock.NewFakeClock(begin)
 	tr, k := tracking(Config{Clock: clock})
 	k.newObject = func() outbox.Object { return &v1alpha1.NotificationRequest{} }
-	obj := resource(t, 2, true, true, true)
+	obj := withEntries(t, 2, isClosed, isTerminating)
 	k.client = interceptor.NewClient(nil, interceptor.Funcs{Get: func(_ context.Context, _ client.WithWatch, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 		obj.DeepCopyInto(into.(*v1alpha1.NotificationRequest))
 		return nil
 	}})
-	held := []Outcome{{Result: Held}, {Result: Held}}
-	tr.offer(k, obj, tr.seen())
-	g.Expect(tr.settle(tr.take(), held)).To(HaveLen(1))
+	held := []Outcome{{Result: Unsupported}, {Result: Unsupported}}
+	tr.observe(k, obj, tr.generation())
+	g.Expect(tr.commit(tr.dequeue(), held)).To(HaveLen(1))
 	result, err := k.Reconcile(t.Context(), reconcile.Request{})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(result.RequeueAfter).To(Equal(askAgainAfter))
-	g.Expect(tr.take().items).To(BeEmpty())
+	g.Expect(result.RequeueAfter).To(Equal(retryParkedAfter))
+	g.Expect(tr.dequeue().items).To(BeEmpty())
 
 	clock.Step(result.RequeueAfter)
 	_, err = k.Reconcile(t.Context(), reconcile.Request{})
 	g.Expect(err).NotTo(HaveOccurred())
-	again := tr.take()
+	again := tr.dequeue()
 	g.Expect(again.items).To(HaveLen(2))
-	g.Expect(tr.settle(again, held)).To(BeEmpty(), "it is no news")
+	g.Expect(tr.commit(again, held)).To(BeEmpty(), "it is no news")
 
 	newFlusher(away{}, tr, tr.config, nil).report(t.Context(), errors.New("connection refused"))
-	tr.offer(k, obj, tr.seen())
-	g.Expect(tr.take().items).To(HaveLen(2), "whatever comes back may be a newer release")
+	tr.observe(k, obj, tr.generation())
+	g.Expect(tr.dequeue().items).To(HaveLen(2), "whatever comes back may be a newer release")
 }
 
 // holding is a store of an older release, which has lost the entry before.
@@ -319,22 +330,22 @@ type holding struct{}
 func (holding) Persist(_ context.Context, batch []Item) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(batch))
 	for i := range batch {
-		outcomes[i] = Outcome{Result: Held, PreviousMissing: batch[i].AskPrevious}
+		outcomes[i] = Outcome{Result: Unsupported, PreviousMissing: batch[i].AskPrevious}
 	}
 	return outcomes, nil
 }
 
-func TestWhatIsHeldTellsOfAGapOnce(t *testing.T) {
+func TestAParkedEntryReportsAGapOnce(t *testing.T) {
 	g := NewWithT(t)
 	clock := testclock.NewFakeClock(begin)
 	tr, k := tracking(Config{Clock: clock})
-	obj := resource(t, 3, false, true, false)
+	obj := withEntries(t, 3)
 	obj.Status.Outbox.Entries = obj.Status.Outbox.Entries[2:]
 	f, before := newFlusher(holding{}, tr, tr.config, nil), testutil.ToFloat64(gaps.WithLabelValues("NotificationRequest"))
 	for range 3 {
-		tr.offer(k, obj, tr.seen())
+		tr.observe(k, obj, tr.generation())
 		g.Expect(f.runOnce(t.Context())).To(Equal(1))
-		clock.Step(askAgainAfter)
+		clock.Step(retryParkedAfter)
 	}
 	g.Expect(testutil.ToFloat64(gaps.WithLabelValues("NotificationRequest")) - before).To(Equal(1.0))
 }
@@ -347,28 +358,28 @@ func (c ticking) Now() time.Time {
 	return c.FakeClock.Now()
 }
 
-func TestWhatIsHeldIsNotForgottenWhenItsTimeEndsBetweenTwoLooks(t *testing.T) {
+func TestAParkedEntryIsNotForgottenWhenItsTimeEndsBetweenTwoLooks(t *testing.T) {
 	g := NewWithT(t)
 	for before := time.Duration(0); before < 5*time.Microsecond; before += time.Microsecond / 2 {
 		clock := ticking{testclock.NewFakeClock(begin)}
 		tr, k := tracking(Config{Clock: clock})
 		k.newObject = func() outbox.Object { return &v1alpha1.NotificationRequest{} }
-		obj := resource(t, 1, false, true, false)
+		obj := withEntries(t, 1)
 		k.client = interceptor.NewClient(nil, interceptor.Funcs{Get: func(_ context.Context, _ client.WithWatch, _ client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 			obj.DeepCopyInto(into.(*v1alpha1.NotificationRequest))
 			return nil
 		}})
-		tr.offer(k, obj, tr.seen())
-		tr.settle(tr.take(), []Outcome{{Result: Held}})
-		clock.SetTime(tr.byUID["u"].heldUntil.Add(-before))
+		tr.observe(k, obj, tr.generation())
+		tr.commit(tr.dequeue(), []Outcome{{Result: Unsupported}})
+		clock.SetTime(tr.resources["u"].parked.until.Add(-before))
 		result, err := k.Reconcile(t.Context(), reconcile.Request{})
 		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(result.RequeueAfter > 0 || tr.byUID["u"].dirty).To(BeTrue(), "%s before the end: neither in line nor looked at again", before)
+		g.Expect(result.RequeueAfter > 0 || tr.resources["u"].queued).To(BeTrue(), "%s before the end: neither in line nor looked at again", before)
 
-		clock.SetTime(tr.byUID["u"].heldUntil.Add(-before))
-		tr.depart(t.Context(), k, obj)
-		if r := tr.byUID["u"]; r != nil {
-			g.Expect(r.dirty).To(BeTrue(), "%s before the end: kept, and in no line", before)
+		clock.SetTime(tr.resources["u"].parked.until.Add(-before))
+		tr.orphan(t.Context(), k, obj)
+		if r := tr.resources["u"]; r != nil {
+			g.Expect(r.queued).To(BeTrue(), "%s before the end: kept, and in no line", before)
 		}
 	}
 }

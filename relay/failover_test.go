@@ -92,7 +92,7 @@ func TestNoTrimRestsOnADatabaseThatIsGone(t *testing.T) {
 	p.Eventually(func() int32 { return p.live(obj).Status.Outbox.Pending }).Should(BeZero())
 	stop() // 1 to 3 are in the primary alone, and lost with it
 
-	r := p.runIdentified(relay.Config{QuietPeriod: 5 * time.Second})
+	r := p.runIdentified(relay.Config{IdleTrimDelay: 5 * time.Second})
 	p.append(p.live(obj), 1, false)
 	p.Eventually(p.sequences(obj.UID)).Should(Equal([]int64{1, 2, 3, 4}))
 	p.Eventually(func() int64 { return r.Watermark(obj.UID).Sequence }).Should(BeEquivalentTo(4))

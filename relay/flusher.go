@@ -23,7 +23,7 @@ type flusher struct {
 	config   Config
 	breaker  *breaker
 	recorder events.EventRecorder
-	// asking is held by who asks the store which database it has.
+	// asking is locked by whoever asks the store which database it has.
 	asking sync.Mutex
 	// refused is how the last question failed, which was asked at refusedAt.
 	refused   error
@@ -46,7 +46,7 @@ func (f *flusher) Start(ctx context.Context) error {
 		case <-f.tracker.wake:
 			f.flushAll(ctx)
 		case <-idle.C():
-			f.lookAfter(ctx)
+			f.checkIdle(ctx)
 		}
 		idle.Stop()
 	}
@@ -57,21 +57,21 @@ func (f *flusher) Start(ctx context.Context) error {
 			break
 		}
 	}
-	resources, departed := f.tracker.left()
+	resources, orphaned := f.tracker.left()
 	if resources > 0 {
 		logf.FromContext(ctx).Info("Stopping with entries that are not durable yet; they stay in their resources", "resources", resources)
 	}
-	if departed > 0 {
-		departedEntries.WithLabelValues("dropped").Add(float64(departed))
-		logf.FromContext(ctx).Error(nil, "Stopping with entries of resources that vanished: these are lost, unless they were durable before the store went away. `holdfast verify` will report the records", "entries", departed)
+	if orphaned > 0 {
+		orphanedEntries.WithLabelValues("dropped").Add(float64(orphaned))
+		logf.FromContext(ctx).Error(nil, "Stopping with entries of resources that vanished: these are lost, unless they were durable before the store went away. `holdfast verify` will report the records", "entries", orphaned)
 	}
 	return nil
 }
 
-// mostRetryAfter bounds how long a store may ask the relay to wait.
-const mostRetryAfter = time.Minute
+// maxRetryAfter bounds how long a store may ask the relay to wait.
+const maxRetryAfter = time.Minute
 
-// flushAll goes on until nothing is dirty. While the store fails it waits between probes.
+// flushAll goes on until nothing is queued. While the store fails it waits between probes.
 func (f *flusher) flushAll(ctx context.Context) {
 	for ctx.Err() == nil {
 		n, err := f.runOnce(ctx)
@@ -95,41 +95,39 @@ func (f *flusher) wait(ctx context.Context, delay time.Duration) {
 
 // runOnce flushes one batch. After an error all of it is sent again later: the commit may have happened, and Persist is idempotent.
 func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
-	flight := f.tracker.take()
-	if len(flight.items) == 0 {
-		if _, ok := f.store.(Identified); !ok && f.breaker.reset() { // another relay took what we could not, or it is gone: there is nothing to probe with
-			logf.FromContext(ctx).Info("Nothing waits for the audit store any more; whether it takes entries again shows with the next one")
+	batch := f.tracker.dequeue()
+	if len(batch.items) == 0 {
+		if _, ok := f.store.(Identified); !ok && f.breaker.reset() { // another relay sent what we could not, or it is gone: there is nothing to probe with
+			f.tracker.endOutage()
+			logf.FromContext(ctx).Info("No entries pending; store health is unknown until the next write")
 		}
 		return 0, nil
 	}
 	start := f.config.Clock.Now()
 	persist, cancel := context.WithTimeout(ctx, f.config.FlushTimeout)
 	defer cancel()
-	outcomes, moved, err := f.persist(persist, flight.items)
+	outcomes, moved, err := f.persist(persist, batch.items)
 	if err == nil {
-		err = complete(outcomes, len(flight.items))
+		err = complete(outcomes, len(batch.items))
 	}
 	took := f.config.Clock.Since(start)
 	if err != nil {
 		flushSeconds.WithLabelValues("error").Observe(took.Seconds())
 		// A store has limits of its own, which end before ours: a statement_timeout, the time that a service gives its transaction.
-		f.tracker.back(flight, errors.Is(err, context.DeadlineExceeded) || took > f.config.FlushTimeout/2)
-		return len(flight.items), err
+		f.tracker.requeue(batch, errors.Is(err, context.DeadlineExceeded) || took > f.config.FlushTimeout/2)
+		return len(batch.items), err
 	}
 	flushSeconds.WithLabelValues("ok").Observe(took.Seconds())
-	batchRows.Observe(float64(len(flight.items)))
-	settle := f.tracker.settle
+	batchRows.Observe(float64(len(batch.items)))
 	if moved {
-		f.tellMoved(ctx)
-		settle = f.tracker.settleInDoubt
+		f.announceMoved(ctx)
 	}
 	if f.breaker.reset() {
 		f.announce(ctx, corev1.EventTypeNormal, "StoreReachable", "The audit store takes entries again; draining everything that is pending.")
-		settle = f.tracker.settleInDoubt
 	}
-	held := settle(flight, outcomes)
-	f.observe(ctx, flight.items, outcomes, held)
-	return len(flight.items), nil
+	unsupported := f.tracker.commit(batch, outcomes)
+	f.observe(ctx, batch.items, outcomes, unsupported)
+	return len(batch.items), nil
 }
 
 // complete refuses an answer that does not say of every entry what became of it: nothing of it counts then.
@@ -150,11 +148,11 @@ func (f *flusher) report(ctx context.Context, err error) time.Duration {
 	last := f.breaker.reason()
 	delay, first := f.breaker.trip(err)
 	if asked := Retry(nil); errors.As(err, &asked) {
-		delay = max(delay, min(asked.RetryAfter(), mostRetryAfter))
+		delay = max(delay, min(asked.RetryAfter(), maxRetryAfter))
 	}
 	schema := errors.Is(err, ErrSchema)
 	if first {
-		f.tracker.doubt()
+		f.tracker.beginOutage()
 	}
 	if !first && schema == errors.Is(last, ErrSchema) {
 		return delay
@@ -180,7 +178,7 @@ func (f *flusher) announce(ctx context.Context, eventType, reason, note string) 
 	}
 }
 
-func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome, held []outbox.Source) {
+func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome, unsupported []outbox.Source) {
 	log, now := logf.FromContext(ctx), f.config.Clock.Now()
 	var conflict, gap *Item
 	for i, o := range outcomes {
@@ -202,16 +200,16 @@ func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome,
 		case DeadLettered, Conflicting:
 			deadLetters.WithLabelValues(item.ResourceKind, o.SQLState).Inc()
 			f.alarm(log, item, o)
-		case Present, Held:
+		case Present, Unsupported:
 		}
 	}
 	if conflict != nil {
-		f.announce(ctx, corev1.EventTypeWarning, "HistoryForked", fmt.Sprintf("The audit store holds other entries than %s %s appends: was etcd restored? Nothing was overwritten; see `holdfast verify`.", conflict.ResourceKind, conflict.Source))
+		f.announce(ctx, corev1.EventTypeWarning, "HistoryForked", fmt.Sprintf("The audit store has other entries than %s %s appends: was etcd restored? Nothing was overwritten; see `holdfast verify`.", conflict.ResourceKind, conflict.Source))
 	}
 	if gap != nil {
 		f.announce(ctx, corev1.EventTypeWarning, "EntriesMissing", fmt.Sprintf("The audit store has lost entries of %s %s: was the database restored? See `holdfast verify`.", gap.ResourceKind, gap.Source))
 	}
-	for _, s := range held {
+	for _, s := range unsupported {
 		log.Info("An entry's schema version is unknown to this release; it stays pending, and those behind it. Run a newer release", "resource", s.String())
 	}
 }
@@ -219,7 +217,7 @@ func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome,
 func (f *flusher) alarm(log logr.Logger, item *Item, o Outcome) {
 	message := "An entry could not become a row; see `holdfast dead-letter list`"
 	if o.Result == Conflicting {
-		message = "Another entry holds this id or sequence in the store, as after a restored etcd; nothing was overwritten. See `holdfast dead-letter list`"
+		message = "Another entry has this id or sequence in the store, as after a restored etcd; nothing was overwritten. See `holdfast dead-letter list`"
 	}
 	log.Error(errors.New(strings.ToValidUTF8(o.Error, "\uFFFD")), message, "kind", item.ResourceKind, "resource", item.Source.String(),
 		"sequence", item.Entry.Sequence, "event", item.Entry.Event, "sqlstate", o.SQLState)

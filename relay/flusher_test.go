@@ -24,11 +24,11 @@ func TestAnOutcomeThatNobodyGaveIsNotDurable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			tr, k := tracking(Config{})
-			tr.offer(k, resource(t, 2, true, true, false), tr.seen())
+			tr.observe(k, withEntries(t, 2, isClosed), tr.generation())
 			_, err := newFlusher(forgetful{outcomes}, tr, tr.config, nil).runOnce(t.Context())
 			g.Expect(err).To(MatchError(ContainSubstring("outcome")))
 			g.Expect(tr.watermark("u").Sequence).To(BeZero())
-			g.Expect(tr.take().items).To(HaveLen(2), "they are sent again")
+			g.Expect(tr.dequeue().items).To(HaveLen(2), "they are sent again")
 		})
 	}
 	g := NewWithT(t)

@@ -23,13 +23,13 @@ var (
 		Name: "holdfast_relay_flush_seconds", Help: "Time of one transaction, by outcome (ok, error).", Buckets: prometheus.ExponentialBuckets(.0005, 2, 16),
 	}, []string{"outcome"})
 	apiWrites = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "holdfast_relay_api_writes_total", Help: "Writes of the relay to the API server, by op (trim, release).",
+		Name: "holdfast_relay_api_writes_total", Help: "Writes of the relay to the API server, by op (trim, release, restore).",
 	}, []string{"op"})
 	deadLetters = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "holdfast_relay_dead_letters_total", Help: "Entries that went to the dead letters, by the resource's kind and the database's SQLSTATE (empty when no database refused it).",
 	}, []string{"kind", "sqlstate"})
 	conflicts = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "holdfast_relay_conflicts_total", Help: "Entries whose place in the store another entry holds, as after a restore of etcd, by the resource's kind. They are dead letters too.",
+		Name: "holdfast_relay_conflicts_total", Help: "Entries whose id or sequence another entry has in the store, as after a restore of etcd, by the resource's kind. They are dead letters too.",
 	}, []string{"kind"})
 	gaps = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "holdfast_relay_gaps_total", Help: "Resources whose earlier entries the store has lost, as after a restore of the database, by kind. Counted when the relay sends the first entry after its start or an outage.",
@@ -37,22 +37,22 @@ var (
 	breakerOpen = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "holdfast_relay_breaker_open", Help: "1 while the store takes no entries.",
 	})
-	departedEntries = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "holdfast_relay_departed_entries_total", Help: "Undrained entries of resources that vanished, by outcome (persisted, held, dropped).",
+	orphanedEntries = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "holdfast_relay_departed_entries_total", Help: "Undrained entries of resources that vanished, by outcome (persisted, unsupported, dropped).",
 	}, []string{"outcome"})
 
-	pendingDesc = prometheus.NewDesc("holdfast_outbox_pending_entries", "Entries that are not durable yet, by the resource's kind.", []string{"kind"}, nil)
-	oldestDesc  = prometheus.NewDesc("holdfast_outbox_oldest_pending_seconds", "Age of the oldest entry that is not durable yet, by the resource's kind; 0 when there is none.", []string{"kind"}, nil)
-	heldDesc    = prometheus.NewDesc("holdfast_finalizer_held", "Resources whose deletion waits for the outbox finalizer, by kind.", []string{"kind"}, nil)
+	pendingDesc     = prometheus.NewDesc("holdfast_outbox_pending_entries", "Entries that are not durable yet, by the resource's kind.", []string{"kind"}, nil)
+	oldestDesc      = prometheus.NewDesc("holdfast_outbox_oldest_pending_seconds", "Age of the oldest entry that is not durable yet, by the resource's kind; 0 when there is none.", []string{"kind"}, nil)
+	terminatingDesc = prometheus.NewDesc("holdfast_finalizer_held", "Resources whose deletion waits for the outbox finalizer, by kind.", []string{"kind"}, nil)
 )
 
 func init() {
-	metrics.Registry.MustRegister(persisted, latency, batchRows, flushSeconds, apiWrites, deadLetters, conflicts, gaps, breakerOpen, departedEntries, gauges)
+	metrics.Registry.MustRegister(persisted, latency, batchRows, flushSeconds, apiWrites, deadLetters, conflicts, gaps, breakerOpen, orphanedEntries, gauges)
 	for _, op := range []string{"trim", "release", "restore"} {
 		apiWrites.WithLabelValues(op)
 	}
-	for _, outcome := range []string{"persisted", "held", "dropped"} {
-		departedEntries.WithLabelValues(outcome)
+	for _, outcome := range []string{"persisted", "unsupported", "dropped"} {
+		orphanedEntries.WithLabelValues(outcome)
 	}
 }
 
@@ -79,7 +79,7 @@ func collect(t *tracker) (unregister func()) {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- pendingDesc
 	ch <- oldestDesc
-	ch <- heldDesc
+	ch <- terminatingDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -93,13 +93,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	for kind, s := range sums {
 		ch <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(s.pending), kind)
 		ch <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, s.oldest.Seconds(), kind)
-		ch <- prometheus.MustNewConstMetric(heldDesc, prometheus.GaugeValue, float64(s.held), kind)
+		ch <- prometheus.MustNewConstMetric(terminatingDesc, prometheus.GaugeValue, float64(s.terminating), kind)
 	}
 }
 
 type sum struct {
-	pending, held int
-	oldest        time.Duration
+	pending, terminating int
+	oldest               time.Duration
 }
 
 func (t *tracker) sum(into map[string]*sum) {
@@ -110,14 +110,14 @@ func (t *tracker) sum(into map[string]*sum) {
 			into[kind] = &sum{}
 		}
 	}
-	for _, r := range t.byUID {
+	for _, r := range t.resources {
 		s := into[r.kind.kind]
 		s.pending += len(r.pending)
 		if len(r.pending) > 0 {
 			s.oldest = max(s.oldest, t.config.Clock.Since(r.pending[0].RecordedTime.Time))
 		}
-		if r.deleting {
-			s.held++
+		if r.terminating {
+			s.terminating++
 		}
 	}
 }

@@ -42,7 +42,7 @@ const recompute = time.Second
 
 // Reconcile hands over what is pending, and acknowledges what is durable.
 func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl.Result, error) {
-	seen := k.tracker.seen()
+	generation := k.tracker.generation()
 	obj := k.newObject()
 	// It shares memory with the cache, and is only read: most reconciles hand over an entry, and write nothing.
 	if err := k.client.Get(ctx, req.NamespacedName, obj, client.UnsafeDisableDeepCopy); err != nil {
@@ -54,7 +54,7 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 	case k.tracker.stale(obj):
 		// The event of our own write brings the newer version. After a restored etcd there is none.
 		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
-	case !k.tracker.offer(k, obj, seen):
+	case !k.tracker.observe(k, obj, generation):
 		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
 	}
 	plan := decide(obj, k.tracker.watermark(obj.GetUID()), k.config, k.config.Clock.Now())
@@ -69,14 +69,14 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 			return ctrl.Result{RequeueAfter: recompute}, err // with an error the queue's backoff counts instead
 		}
 	}
-	if again := k.tracker.askAgain(obj.GetUID()); again > 0 && (plan.after == 0 || again < plan.after) {
+	if again := k.tracker.retryParked(obj); again > 0 && (plan.after == 0 || again < plan.after) {
 		plan.after = again
 	}
 	return ctrl.Result{RequeueAfter: plan.after}, nil
 }
 
 // acknowledge releases and trims, once the store has confirmed what that rests on. again is true when what is due must be worked out anew, a moment later. A trim that somebody refuses
-// holds no release up, nor the other way round.
+// does not stop a release, nor the other way round.
 func (k *kindReconciler) acknowledge(ctx context.Context, obj outbox.Object, p plan) (again bool, _ error) {
 	if !k.stillDurable(ctx, obj.GetUID(), p.watermark) {
 		return true, nil
@@ -123,7 +123,7 @@ type plan struct {
 	after time.Duration
 }
 
-// decide works out what is due. Trims cost an API write each, so an open record is trimmed only when it is above the soft limit or has been quiet; otherwise its
+// decide works out what is due. Trims cost an API write each, so an open record is trimmed only when it is above the soft limit or idle; otherwise its
 // controller's next status write drops what is durable. A closed one is released at once, and trimmed a little later if it is still there.
 func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan {
 	o := obj.GetOutbox()
@@ -136,22 +136,22 @@ func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan
 	case o.Closed && drained:
 		p.release = controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
 		if covered > 0 && (!p.release || obj.GetDeletionTimestamp() == nil) { // nobody will look at the entries of what is about to vanish
-			p.trimOnceQuiet(min(lingering, c.QuietPeriod), now)
+			p.trimOnceIdle(min(closedTrimDelay, c.IdleTrimDelay), now)
 		}
 	case covered == 0:
 	case c.Limits.AboveSoft(o.Entries):
 		p.trim = true
 	case drained:
-		p.trimOnceQuiet(c.QuietPeriod, now)
+		p.trimOnceIdle(c.IdleTrimDelay, now)
 	}
 	return p
 }
 
-// lingering is how long a closed record is left for whoever deletes it as soon as it has ended: it then vanishes without having been trimmed.
-const lingering = time.Second
+// closedTrimDelay leaves a closed record to whoever deletes it as soon as it has ended: it then vanishes without a trim.
+const closedTrimDelay = time.Second
 
-// trimOnceQuiet counts from the commit, not from recordedTime: a controller's clock that was ahead, or was set back since, would keep the outbox full for as long.
-func (p *plan) trimOnceQuiet(period time.Duration, now time.Time) {
+// trimOnceIdle counts from the commit, not from recordedTime: a controller's clock that was ahead, or was set back since, would keep the outbox full for as long.
+func (p *plan) trimOnceIdle(period time.Duration, now time.Time) {
 	left := min(period-now.Sub(p.watermark.Time), period)
 	p.trim, p.after = left <= 0, max(0, left)
 }
@@ -210,8 +210,8 @@ func (k *kindReconciler) patch(ctx context.Context, obj outbox.Object, op string
 	return false, nil
 }
 
-// takeQueue lets the flusher start this reconciler after a commit, without a channel that could fill up.
-func (k *kindReconciler) takeQueue(_ context.Context, q queue) error {
+// setQueue lets the flusher start this reconciler after a commit, without a channel that could fill up.
+func (k *kindReconciler) setQueue(_ context.Context, q queue) error {
 	k.queue.Store(&q)
 	return nil
 }
@@ -233,14 +233,14 @@ func (w *watcher) Create(_ context.Context, e event.TypedCreateEvent[outbox.Obje
 // Update queues the resource. After a relist a resource that was deleted and made again under its name comes as one update with another uid.
 func (w *watcher) Update(ctx context.Context, e event.TypedUpdateEvent[outbox.Object], q queue) {
 	if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() {
-		w.kind.tracker.depart(ctx, w.kind, e.ObjectOld)
+		w.kind.tracker.orphan(ctx, w.kind, e.ObjectOld)
 	}
 	w.add(e.ObjectNew, q)
 }
 
-// Delete keeps what the departed resource had not drained.
+// Delete keeps what the resource had not drained.
 func (w *watcher) Delete(ctx context.Context, e event.TypedDeleteEvent[outbox.Object], _ queue) {
-	w.kind.tracker.depart(ctx, w.kind, e.Object)
+	w.kind.tracker.orphan(ctx, w.kind, e.Object)
 }
 
 // Generic is not used.

@@ -80,16 +80,16 @@ func (r *Relay) addKind(mgr ctrl.Manager, prototype outbox.Object) error {
 	if err := c.Watch(source.Kind[outbox.Object](mgr.GetCache(), k.newObject(), &watcher{kind: k})); err != nil {
 		return fmt.Errorf("relay for %s: watch: %w", gvk.Kind, err)
 	}
-	if err := c.Watch(source.Func(k.takeQueue)); err != nil {
+	if err := c.Watch(source.Func(k.setQueue)); err != nil {
 		return fmt.Errorf("relay for %s: %w", gvk.Kind, err)
 	}
 	r.tracker.addKind(gvk.Kind)
 	return nil
 }
 
-// Watermark tells how far the store holds a resource's entries, as far as this process knows: nothing, unless the store (Identified) confirmed it a moment ago.
-func (r *Relay) Watermark(uid types.UID) outbox.Watermark { return r.tracker.acknowledged(uid) }
+// Watermark is how far the store has a resource's entries, as far as this process knows: nothing, unless the store (Identified) confirmed it a moment ago.
+func (r *Relay) Watermark(uid types.UID) outbox.Watermark { return r.tracker.confirmedWatermark(uid) }
 
 // Healthy returns nil while the store takes entries, and the reason why it does not otherwise. It answers from memory: what the last batch met, or, of a store that is Identified, the
-// last question, which is asked every second while resources hold entries that the store acknowledged, and while it is away.
+// last question, which is asked every second while resources have entries that the store acknowledged, and while it is away.
 func (r *Relay) Healthy() error { return r.flusher.breaker.reason() }

@@ -19,8 +19,8 @@ import (
 
 // quick trims as soon as a record is drained; slow never does by quiet.
 var (
-	quick = relay.Config{QuietPeriod: time.Millisecond}
-	slow  = relay.Config{QuietPeriod: time.Hour, DrainTimeout: time.Millisecond}
+	quick = relay.Config{IdleTrimDelay: time.Millisecond}
+	slow  = relay.Config{IdleTrimDelay: time.Hour, DrainTimeout: time.Millisecond}
 )
 
 func TestEntriesBecomeRowsAndAreTrimmedWhenQuiet(t *testing.T) {
@@ -188,7 +188,7 @@ func TestStrippedFinalizerLosesNothingWhileARelayRuns(t *testing.T) {
 	relayed, _ := f.run(&hooks{}, slow)
 	obj := f.create("stripped")
 	f.append(obj, 3, false)
-	f.Eventually(relayed.Healthy).Should(HaveOccurred(), "the relay has seen the entries")
+	f.Eventually(relayed.Healthy).Should(HaveOccurred(), "the relay has generation the entries")
 	f.Expect(env.Vanish(ctx, obj)).To(Succeed())
 	f.Eventually(f.gone(obj)).Should(BeTrue())
 	f.Expect(env.Postgres.Start(ctx)).To(Succeed())

@@ -38,7 +38,7 @@ func TestTheStoreSaysWhenToComeBack(t *testing.T) {
 
 func TestResultsHaveNames(t *testing.T) {
 	g := NewWithT(t)
-	for _, r := range []Result{Stored, Present, DeadLettered, Conflicting, Held} {
+	for _, r := range []Result{Stored, Present, DeadLettered, Conflicting, Unsupported} {
 		text, err := r.MarshalText()
 		g.Expect(err).NotTo(HaveOccurred())
 		var back Result
@@ -47,7 +47,7 @@ func TestResultsHaveNames(t *testing.T) {
 	}
 	_, err := Result(77).MarshalText()
 	g.Expect(err).To(MatchError(ContainSubstring("result 77 has no name, expected one of conflicting")))
-	back := Held
+	back := Unsupported
 	g.Expect(back.UnmarshalText([]byte("eaten"))).To(MatchError(ContainSubstring(`result is "eaten", expected one of`)))
-	g.Expect(back).To(Equal(Held))
+	g.Expect(back).To(Equal(Unsupported))
 }

@@ -154,8 +154,8 @@ func (s *simulation) quiescent() {
 		}
 	}
 	for _, p := range s.processes {
-		if resources, departed := p.kind.tracker.left(); resources > 0 || departed > 0 {
-			s.violated("%d resources are dirty, %d entries of departed ones are left", resources, departed)
+		if resources, orphaned := p.kind.tracker.left(); resources > 0 || orphaned > 0 {
+			s.violated("%d resources are queued, %d entries of orphans are left", resources, orphaned)
 		}
 	}
 }

@@ -112,7 +112,7 @@ func (p *process) handle(old, obj *notification, gone bool) {
 	}
 }
 
-// relist is what follows a gap in the watch: of what came between, only the end is seen.
+// relist is what follows a gap in the watch: of what came between, only the end is generation.
 func (p *process) relist() {
 	before := p.cache
 	p.cache = maps.Clone(p.sim.server.live)

@@ -173,7 +173,7 @@ func refusal(why string) error {
 	return apierrors.NewInvalid(kindKind, "", field.ErrorList{field.Invalid(field.NewPath("status"), nil, why)})
 }
 
-// endOf tells whether short is the end of long, and what long has before it.
+// endOf reports whether short is the end of long, and what long has before it.
 func endOf(long, short []outboxapi.Entry) (bool, []outboxapi.Entry) {
 	if len(short) > len(long) {
 		return false, nil

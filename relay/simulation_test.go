@@ -176,10 +176,10 @@ func (s *simulation) outage() {
 	}
 }
 
-// noticed tells whether all managers know that the store is away, or believe nothing of it.
+// noticed reports whether all managers know that the store is away, or believe nothing of it.
 func (s *simulation) noticed() bool {
 	for _, p := range s.processes {
-		for _, r := range p.kind.tracker.byUID {
+		for _, r := range p.kind.tracker.resources {
 			if p.flusher.breaker.reason() == nil && r.watermark.Sequence != 0 {
 				return false
 			}

@@ -52,10 +52,10 @@ func TestBehindASlowStoreEverythingArrives(t *testing.T) {
 			g := NewWithT(t)
 			s.clock, s.has = testclock.NewFakeClock(begin), map[string]bool{}
 			tr, k := tracking(Config{BatchRows: 16, Clock: s.clock})
-			obj := resource(t, 12, false, true, false)
+			obj := withEntries(t, 12)
 			f := newFlusher(&s, tr, tr.config, nil)
 			for range 20 {
-				tr.offer(k, obj, tr.seen())
+				tr.observe(k, obj, tr.generation())
 				if _, err := f.runOnce(t.Context()); err != nil {
 					f.report(t.Context(), err)
 				}
@@ -73,16 +73,16 @@ func TestABacklogBehindASlowStoreIsReleased(t *testing.T) {
 	tr, k := tracking(Config{BatchRows: 16, Clock: s.clock})
 	q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 	defer q.ShutDown()
-	g.Expect(k.takeQueue(t.Context(), q)).To(Succeed())
+	g.Expect(k.setQueue(t.Context(), q)).To(Succeed())
 	live := map[string]*v1alpha1.NotificationRequest{}
 	for i := range 400 {
-		obj := resource(t, 0, true, true, true)
+		obj := withEntries(t, 0, isClosed, isTerminating)
 		obj.Name, obj.UID = fmt.Sprintf("n%d", i), types.UID(fmt.Sprintf("u%d", i))
 		next, _, err := outbox.Append(nil, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"i": i}, Final: true}, begin, outbox.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		obj.Status.Outbox = next
 		live[obj.Name] = obj
-		tr.offer(k, obj, tr.seen())
+		tr.observe(k, obj, tr.generation())
 	}
 	f := newFlusher(s, tr, tr.config, nil)
 	for flushes := 0; len(live) > 0; flushes++ {
@@ -97,10 +97,10 @@ func TestABacklogBehindASlowStoreIsReleased(t *testing.T) {
 			if obj == nil {
 				continue
 			}
-			tr.offer(k, obj, tr.seen())
+			tr.observe(k, obj, tr.generation())
 			if decide(obj, tr.watermark(obj.UID), tr.config, s.clock.Now()).release {
 				delete(live, request.Name)
-				tr.depart(t.Context(), k, obj)
+				tr.orphan(t.Context(), k, obj)
 			}
 		}
 	}
@@ -137,13 +137,13 @@ func TestAStoreThatHangsGetsLargeBatchesAgain(t *testing.T) {
 			g := NewWithT(t)
 			s := hangs{clock: testclock.NewFakeClock(begin), at: c.at}
 			tr, k := tracking(Config{Clock: s.clock, BatchRows: c.rows})
-			tr.arrived = 3 // before it hung
+			tr.sizer.committed = 3 // before it hung
 			f := newFlusher(s, tr, tr.config, nil)
 			some := func(n int) {
 				for i := range n {
-					obj := resource(t, 1, false, true, false)
+					obj := withEntries(t, 1)
 					obj.UID = types.UID(fmt.Sprintf("u%d-%s", i, s.clock.Now()))
-					tr.offer(k, obj, tr.seen())
+					tr.observe(k, obj, tr.generation())
 				}
 			}
 			for n := 0; s.clock.Since(begin) < 11*time.Minute; n++ {
@@ -156,7 +156,7 @@ func TestAStoreThatHangsGetsLargeBatchesAgain(t *testing.T) {
 			some(c.rows)
 			arrived := 0
 			for flights := 0; arrived < c.rows; flights++ {
-				g.Expect(flights).To(BeNumerically("<", 15), "%d of %d have arrived, halved %d times", arrived, c.rows, tr.halvings)
+				g.Expect(flights).To(BeNumerically("<", 15), "%d of %d have arrived, halved %d times", arrived, c.rows, tr.sizer.halved)
 				n, err := f.runOnce(t.Context())
 				if err != nil {
 					s.clock.Step(f.report(t.Context(), err))

@@ -15,10 +15,10 @@ import (
 
 // Store keeps entries as rows. It is what the relay drains into.
 type Store interface {
-	// Persist makes the whole batch durable, in as few transactions as it can, and tells, by index, what became of each item. The batch is sorted by id.
+	// Persist makes the whole batch durable, in as few transactions as it can, and returns, by index, what became of each item. The batch is sorted by id.
 	//
 	// A nil error means that each COMMIT was acknowledged. With an error nothing is known (the commit may have happened and its reply been lost): the
-	// relay sends the same items again later, so Persist is idempotent. An error that retrying cannot mend without a person, such
+	// relay sends the same items again later, so Persist is idempotent. An error that needs a person, such
 	// as a schema that does not fit, wraps ErrSchema.
 	Persist(ctx context.Context, batch []Item) ([]Outcome, error)
 }
@@ -45,7 +45,7 @@ type Item struct {
 	// Source is the resource; its Kubernetes kind is ResourceKind.
 	Source       outbox.Source
 	ResourceKind string
-	// Entry as it stands in the resource.
+	// Entry as it is in the resource.
 	Entry outboxapi.Entry
 	// ID follows from uid and sequence. It is the entry's own id, unless that was tampered with; then the entry is refused.
 	ID string
@@ -57,7 +57,7 @@ type Item struct {
 	AskPrevious bool
 }
 
-// NewItem holds an entry to what it claims: its id and its hash must follow from its content. One that was changed by hand is refused.
+// NewItem checks an entry: its id and its hash must follow from its content. One that was changed by hand is refused.
 func NewItem(s outbox.Source, resourceKind string, e outboxapi.Entry) Item {
 	i := Item{Source: s, ResourceKind: resourceKind, Entry: e}
 	i.check()
@@ -91,16 +91,16 @@ const (
 	Stored
 	// Present: the same row (id and hash) was there before.
 	Present
-	// DeadLettered: the entry could not become a row; it stands in the dead letters with its error.
+	// DeadLettered: the entry could not become a row; it is a dead letter, with its error.
 	DeadLettered
-	// Conflicting: another entry holds this id or (uid, sequence), as after a restored etcd. Dead-lettered, never overwritten; an alarm is due.
+	// Conflicting: another entry has this id or (uid, sequence), as after a restored etcd. Dead-lettered, never overwritten; an alarm is due.
 	Conflicting
-	// Held: the record's schema version is unknown to this release. The entry stays pending.
-	Held
+	// Unsupported: this release does not know the record's schema version. The entry stays pending.
+	Unsupported
 )
 
 // results are the words for them, as stores that are called over a network write them.
-var results = map[Result]string{Stored: "stored", Present: "present", DeadLettered: "dead-lettered", Conflicting: "conflicting", Held: "held"}
+var results = map[Result]string{Stored: "stored", Present: "present", DeadLettered: "dead-lettered", Conflicting: "conflicting", Unsupported: "unsupported"}
 
 // MarshalText implements encoding.TextMarshaler.
 func (r Result) MarshalText() ([]byte, error) {
@@ -124,7 +124,7 @@ func (r *Result) UnmarshalText(text []byte) error {
 
 func names() string { return strings.Join(slices.Sorted(maps.Values(results)), ", ") }
 
-// Outcome tells what became of one item. Error and SQLState are set for DeadLettered and Conflicting; SQLState is empty where no database refused it.
+// Outcome is what became of one item. Error and SQLState are set for DeadLettered and Conflicting; SQLState is empty where no database refused it.
 type Outcome struct {
 	Result   Result `json:"result"`
 	Error    string `json:"error,omitempty"`

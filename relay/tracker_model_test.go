@@ -15,14 +15,14 @@ import (
 )
 
 // model is what the tracker is held against: resources that are appended to, trimmed, restored and deleted at random, and a store that remembers by hash what
-// it took. It drives the tracker as the reconcilers, the event handler and the flusher do: offers of one resource come in order, and one flight is under way at most.
+// it took. It drives the tracker as the reconcilers, the event handler and the flusher do: versions of one resource are observed in order, and one batch is in flight at most.
 type model struct {
 	tracker *tracker
 	kind    *kindReconciler
 	live    []*v1alpha1.NotificationRequest
-	// offered are versions that a reconciler has read and not yet handed over, each with what it asked for before.
-	offered []reading
-	flight  *flight
+	// read are versions that a reconciler has read and not yet handed over, each with what it asked for before.
+	read  []reading
+	batch *batch
 	// durable, unknown and due are hashes: rows or dead letters; entries whose schema version is unknown; entries that the tracker was shown and must not lose.
 	durable map[string]bool
 	unknown map[string]bool
@@ -35,15 +35,15 @@ type model struct {
 }
 
 type reading struct {
-	obj  *v1alpha1.NotificationRequest
-	seen int
+	obj        *v1alpha1.NotificationRequest
+	generation int
 }
 
 func newModel(t *rapid.T) *model {
 	c := Config{
 		BatchRows:   rapid.IntRange(1, 6).Draw(t, "rows"),
 		BatchBytes:  rapid.SampledFrom([]int{1, 2000, 8 << 20}).Draw(t, "bytes"),
-		MaxDeparted: rapid.SampledFrom([]int{4, 1000}).Draw(t, "departed"),
+		MaxOrphaned: rapid.SampledFrom([]int{4, 1000}).Draw(t, "orphaned"),
 	}
 	tr, k := tracking(c)
 	return &model{tracker: tr, kind: k, durable: map[string]bool{}, unknown: map[string]bool{}, due: map[string]types.UID{}, gone: map[types.UID]bool{},
@@ -100,21 +100,21 @@ func (m *model) trim(obj *v1alpha1.NotificationRequest) {
 // Read is a reconciler's Get.
 func (m *model) Read(t *rapid.T) {
 	obj := m.pick(t)
-	if obj.Status.Outbox == nil || slices.ContainsFunc(m.offered, func(r reading) bool { return r.obj.UID == obj.UID }) {
+	if obj.Status.Outbox == nil || slices.ContainsFunc(m.read, func(r reading) bool { return r.obj.UID == obj.UID }) {
 		t.Skip("nothing to read, or read already")
 	}
-	m.offered = append(m.offered, reading{obj: obj.DeepCopy(), seen: m.tracker.seen()})
+	m.read = append(m.read, reading{obj: obj.DeepCopy(), generation: m.tracker.generation()})
 }
 
-// Offer is the same reconciler's next step. The resource may be gone by now.
-func (m *model) Offer(t *rapid.T) {
-	if len(m.offered) == 0 {
+// Observe is the same reconciler's next step. The resource may be gone by now.
+func (m *model) Observe(t *rapid.T) {
+	if len(m.read) == 0 {
 		t.Skip("nothing read")
 	}
-	i := rapid.IntRange(0, len(m.offered)-1).Draw(t, "which")
-	r := m.offered[i]
-	m.offered = slices.Delete(m.offered, i, i+1)
-	if m.tracker.offer(m.kind, r.obj, r.seen) {
+	i := rapid.IntRange(0, len(m.read)-1).Draw(t, "which")
+	r := m.read[i]
+	m.read = slices.Delete(m.read, i, i+1)
+	if m.tracker.observe(m.kind, r.obj, r.generation) {
 		m.show(r.obj)
 	}
 }
@@ -125,31 +125,31 @@ func (m *model) show(obj *v1alpha1.NotificationRequest) {
 	}
 }
 
-// Depart is the deletion of a resource whose finalizer was stripped, as its event says it.
-func (m *model) Depart(t *rapid.T) {
+// Orphan is the deletion of a resource whose finalizer was stripped, as its event says it.
+func (m *model) Orphan(t *rapid.T) {
 	obj := m.pick(t)
 	m.live = slices.DeleteFunc(m.live, func(o *v1alpha1.NotificationRequest) bool { return o == obj })
 	m.gone[obj.UID] = true
-	before := m.tracker.departed
-	m.tracker.depart(t.Context(), m.kind, obj)
+	before := m.tracker.orphaned
+	m.tracker.orphan(t.Context(), m.kind, obj)
 	if obj.Status.Outbox == nil {
 		return
 	}
 	m.show(obj)
-	if r := m.tracker.byUID[obj.UID]; r == nil { // dropped, held, or nothing left to drain
-		if m.tracker.departed != before {
+	if r := m.tracker.resources[obj.UID]; r == nil { // dropped, parked, or nothing left to drain
+		if m.tracker.orphaned != before {
 			t.Fatalf("%s is forgotten, and still counted", obj.UID)
 		}
-		m.excuse(obj, before+len(outbox.Above(obj.Status.Outbox, m.tracker.watermark(obj.UID))) > m.tracker.config.MaxDeparted)
+		m.excuse(obj, before+len(outbox.Above(obj.Status.Outbox, m.tracker.watermark(obj.UID))) > m.tracker.config.MaxOrphaned)
 	}
 }
 
-// excuse takes off what the tracker says it gave up: what it dropped, or what stands behind an entry that nobody can read.
+// excuse takes off what the tracker says it gave up: what it dropped, or what comes after an entry that nobody can read.
 func (m *model) excuse(obj *v1alpha1.NotificationRequest, dropped bool) {
-	held := false
+	parked := false
 	for _, e := range obj.Status.Outbox.Entries {
-		held = held || m.unknown[e.Hash] && !m.durable[e.Hash]
-		if dropped || held {
+		parked = parked || m.unknown[e.Hash] && !m.durable[e.Hash]
+		if dropped || parked {
 			delete(m.due, e.Hash)
 		}
 	}
@@ -159,7 +159,7 @@ func (m *model) excuse(obj *v1alpha1.NotificationRequest, dropped bool) {
 func (m *model) Restore(t *rapid.T) {
 	obj := m.pick(t)
 	o := obj.Status.Outbox
-	if o == nil || len(o.Entries) < 2 || slices.ContainsFunc(m.offered, func(r reading) bool { return r.obj.UID == obj.UID }) {
+	if o == nil || len(o.Entries) < 2 || slices.ContainsFunc(m.read, func(r reading) bool { return r.obj.UID == obj.UID }) {
 		t.Skip("nothing to lose")
 	}
 	keep := rapid.IntRange(1, len(o.Entries)-1).Draw(t, "keep")
@@ -172,16 +172,16 @@ func (m *model) Restore(t *rapid.T) {
 	m.restored[obj.UID] = true
 }
 
-// Take is the flusher's next batch.
-func (m *model) Take(t *rapid.T) {
-	if m.flight != nil {
+// Dequeue is the flusher's next batch.
+func (m *model) Dequeue(t *rapid.T) {
+	if m.batch != nil {
 		t.Skip("one at a time")
 	}
-	m.take(t)
+	m.dequeue(t)
 }
 
-func (m *model) take(t *rapid.T) {
-	f := m.tracker.take()
+func (m *model) dequeue(t *rapid.T) {
+	f := m.tracker.dequeue()
 	if len(f.items) == 0 {
 		return
 	}
@@ -195,38 +195,38 @@ func (m *model) take(t *rapid.T) {
 		}
 		ids[i.Entry.ID] = true
 	}
-	m.flight = &f
+	m.batch = &f
 }
 
-// Settle is a COMMIT that was acknowledged.
-func (m *model) Settle(t *rapid.T) {
-	if m.flight == nil {
-		t.Skip("nothing under way")
+// Commit is a COMMIT that was acknowledged.
+func (m *model) Commit(t *rapid.T) {
+	if m.batch == nil {
+		t.Skip("nothing in flight")
 	}
-	outcomes := stored(len(m.flight.items))
-	for i, item := range m.flight.items {
+	outcomes := stored(len(m.batch.items))
+	for i, item := range m.batch.items {
 		if m.unknown[item.Entry.Hash] {
-			outcomes[i].Result = Held
+			outcomes[i].Result = Unsupported
 			continue
 		}
 		outcomes[i].Result = rapid.SampledFrom([]Result{Stored, Present, DeadLettered, Conflicting}).Draw(t, "outcome")
 		m.durable[item.Entry.Hash] = true
 	}
-	f := *m.flight
-	m.flight = nil
-	m.tracker.settle(f, outcomes)
+	f := *m.batch
+	m.batch = nil
+	m.tracker.commit(f, outcomes)
 	for uid := range f.whole {
-		if m.gone[uid] && m.tracker.byUID[uid] == nil {
+		if m.gone[uid] && m.tracker.resources[uid] == nil {
 			m.excuseAll(uid)
 		}
 	}
 }
 
-// excuseAll takes off what was behind an unknown entry when its departed resource was given up.
+// excuseAll takes off what was behind an unknown entry when its orphan was given up.
 func (m *model) excuseAll(uid types.UID) {
-	held := slices.ContainsFunc(m.entriesDue(uid), func(hash string) bool { return m.unknown[hash] })
+	parked := slices.ContainsFunc(m.entriesDue(uid), func(hash string) bool { return m.unknown[hash] })
 	for _, hash := range m.entriesDue(uid) {
-		if held && !m.durable[hash] {
+		if parked && !m.durable[hash] {
 			delete(m.due, hash)
 		}
 	}
@@ -243,23 +243,23 @@ func (m *model) entriesDue(uid types.UID) (hashes []string) {
 
 // Fail is an error: the COMMIT may have happened.
 func (m *model) Fail(t *rapid.T) {
-	if m.flight == nil {
-		t.Skip("nothing under way")
+	if m.batch == nil {
+		t.Skip("nothing in flight")
 	}
 	if rapid.Bool().Draw(t, "committed") {
-		for _, item := range m.flight.items {
+		for _, item := range m.batch.items {
 			m.durable[item.Entry.Hash] = !m.unknown[item.Entry.Hash]
 		}
 	}
-	m.tracker.back(*m.flight, false)
-	m.flight = nil
+	m.tracker.requeue(*m.batch, false)
+	m.batch = nil
 }
 
 // Upgrade is another relay, of a newer release, which knows what this one does not, and trims.
 func (m *model) Upgrade(t *rapid.T) {
 	obj := m.pick(t)
 	o := obj.Status.Outbox
-	if o == nil || len(o.Entries) == 0 || !m.unknown[o.Entries[0].Hash] || slices.ContainsFunc(m.offered, func(r reading) bool { return r.obj.UID == obj.UID }) {
+	if o == nil || len(o.Entries) == 0 || !m.unknown[o.Entries[0].Hash] || slices.ContainsFunc(m.read, func(r reading) bool { return r.obj.UID == obj.UID }) {
 		t.Skip("nothing unknown in front")
 	}
 	delete(m.due, o.Entries[0].Hash)
@@ -270,24 +270,24 @@ func (m *model) Upgrade(t *rapid.T) {
 func (m *model) Check(t *rapid.T) {
 	tr := m.tracker
 	at := map[types.UID]int{}
-	for _, uid := range tr.dirty {
+	for _, uid := range tr.queue {
 		at[uid]++
 	}
-	departed := 0
-	for uid, r := range tr.byUID {
-		if r.dirty && at[uid] != 1 {
-			t.Fatalf("%s is dirty and stands %d times in line", uid, at[uid])
+	orphaned := 0
+	for uid, r := range tr.resources {
+		if r.queued && at[uid] != 1 {
+			t.Fatalf("%s is queued, and %d times in the queue", uid, at[uid])
 		}
-		if n := len(r.sendable(tr.config.Clock.Now())); n > 0 && !r.dirty && r.flying == 0 {
+		if n := len(r.sendable(tr.config.Clock.Now())); n > 0 && !r.queued && r.inFlight == 0 {
 			t.Fatalf("%s has %d entries to send, and nobody will", uid, n)
 		}
-		if r.flying > 0 && m.flight == nil {
-			t.Fatalf("%s flies in no flight", uid)
+		if r.inFlight > 0 && m.batch == nil {
+			t.Fatalf("%s is in flight in no batch", uid)
 		}
-		if r.departed {
-			departed += len(r.pending)
-			if !r.dirty && r.flying == 0 {
-				t.Fatalf("%s departed, and is kept for nothing", uid)
+		if r.orphaned {
+			orphaned += len(r.pending)
+			if !r.queued && r.inFlight == 0 {
+				t.Fatalf("%s is orphaned, and kept for nothing", uid)
 			}
 		} else if m.gone[uid] {
 			t.Fatalf("%s is gone, and is kept for ever", uid)
@@ -313,56 +313,56 @@ func (m *model) Check(t *rapid.T) {
 			}
 		}
 	}
-	if departed != tr.departed {
-		t.Fatalf("%d entries of departed resources are counted, there are %d", tr.departed, departed)
+	if orphaned != tr.orphaned {
+		t.Fatalf("%d entries of orphans are counted, there are %d", tr.orphaned, orphaned)
 	}
 }
 
 // finish lets everything settle down, and asks for each entry that the tracker was ever shown.
 func (m *model) finish(t *rapid.T) {
-	if m.flight != nil {
+	if m.batch != nil {
 		m.Fail(t)
 	}
-	m.offered = nil
+	m.read = nil
 	for range 2 {
 		for _, obj := range m.live {
 			if obj.Status.Outbox != nil {
-				m.tracker.offer(m.kind, obj, m.tracker.seen())
+				m.tracker.observe(m.kind, obj, m.tracker.generation())
 				m.show(obj)
 			}
 		}
-		for m.take(t); m.flight != nil; m.take(t) {
-			m.Settle(t)
+		for m.dequeue(t); m.batch != nil; m.dequeue(t) {
+			m.Commit(t)
 			m.Check(t)
 		}
 	}
 	for _, obj := range m.live {
-		m.excuseHeld(obj)
+		m.excuseParked(obj)
 	}
 	for hash, uid := range m.due {
 		if !m.durable[hash] {
 			t.Fatalf("an entry of %s was lost", uid)
 		}
 	}
-	if m.tracker.departed != 0 {
-		t.Fatalf("%d entries of departed resources are left", m.tracker.departed)
+	if m.tracker.orphaned != 0 {
+		t.Fatalf("%d entries of orphans are left", m.tracker.orphaned)
 	}
 	for uid := range m.gone {
-		if m.tracker.byUID[uid] != nil {
+		if m.tracker.resources[uid] != nil {
 			t.Fatalf("%s is gone, and still there", uid)
 		}
 	}
 }
 
-// excuseHeld takes off what rightly stays pending.
-func (m *model) excuseHeld(obj *v1alpha1.NotificationRequest) {
+// excuseParked takes off what is rightly pending.
+func (m *model) excuseParked(obj *v1alpha1.NotificationRequest) {
 	if obj.Status.Outbox == nil {
 		return
 	}
-	held := false
+	parked := false
 	for _, e := range obj.Status.Outbox.Entries {
-		held = held || m.unknown[e.Hash]
-		if held {
+		parked = parked || m.unknown[e.Hash]
+		if parked {
 			delete(m.due, e.Hash)
 		}
 	}
@@ -372,8 +372,8 @@ func TestTheTrackerLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := newModel(t)
 		t.Repeat(map[string]func(*rapid.T){
-			"Create": m.Create, "Append": m.Append, "Trim": m.Trim, "Read": m.Read, "Offer": m.Offer, "Depart": m.Depart,
-			"Restore": m.Restore, "Take": m.Take, "Settle": m.Settle, "Fail": m.Fail, "Upgrade": m.Upgrade, "": m.Check,
+			"Create": m.Create, "Append": m.Append, "Trim": m.Trim, "Read": m.Read, "Observe": m.Observe, "Orphan": m.Orphan,
+			"Restore": m.Restore, "Dequeue": m.Dequeue, "Commit": m.Commit, "Fail": m.Fail, "Upgrade": m.Upgrade, "": m.Check,
 		})
 		m.finish(t)
 	})

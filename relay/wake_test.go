@@ -23,15 +23,15 @@ func TestACommitStartsOnlyReconcilesThatHaveSomethingToDo(t *testing.T) {
 		waiting int
 		wake    int
 	}{
-		"an open record":              {obj: resource(t, 3, false, true, false), wake: 0},
-		"a closed one":                {obj: resource(t, 3, true, true, false), wake: 1},
-		"one above the soft limit":    {obj: resource(t, 3, false, true, false), soft: 1, wake: 1},
-		"a closed one before a batch": {obj: resource(t, 3, true, true, false), waiting: 3, wake: 1},
-		"a closed one before a crowd": {obj: resource(t, 3, true, true, false), waiting: 4, wake: 0},
+		"an open record":              {obj: withEntries(t, 3), wake: 0},
+		"a closed one":                {obj: withEntries(t, 3, isClosed), wake: 1},
+		"one above the soft limit":    {obj: withEntries(t, 3), soft: 1, wake: 1},
+		"a closed one before a batch": {obj: withEntries(t, 3, isClosed), waiting: 3, wake: 1},
+		"a closed one before a crowd": {obj: withEntries(t, 3, isClosed), waiting: 4, wake: 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			config := Config{QuietPeriod: time.Hour, BatchRows: 3}
+			config := Config{IdleTrimDelay: time.Hour, BatchRows: 3}
 			config.setDefaults()
 			if c.soft > 0 {
 				config.Limits.SoftBytes = c.soft
@@ -40,14 +40,14 @@ func TestACommitStartsOnlyReconcilesThatHaveSomethingToDo(t *testing.T) {
 			q := workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[reconcile.Request]())
 			defer q.ShutDown()
 			k.queue.Store(&q)
-			g.Expect(tr.offer(k, c.obj, tr.seen())).To(BeTrue())
+			g.Expect(tr.observe(k, c.obj, tr.generation())).To(BeTrue())
 			for range c.waiting {
-				other := resource(t, 1, false, true, false)
+				other := withEntries(t, 1)
 				other.UID = types.UID(uuid.NewString())
-				g.Expect(tr.offer(k, other, tr.seen())).To(BeTrue())
+				g.Expect(tr.observe(k, other, tr.generation())).To(BeTrue())
 			}
-			f := tr.take()
-			tr.settle(f, stored(len(f.items)))
+			f := tr.dequeue()
+			tr.commit(f, stored(len(f.items)))
 			g.Expect(tr.watermark(c.obj.UID).Sequence).To(BeEquivalentTo(3))
 			g.Expect(q.Len()).To(Equal(c.wake))
 		})
@@ -56,11 +56,11 @@ func TestACommitStartsOnlyReconcilesThatHaveSomethingToDo(t *testing.T) {
 
 func TestTrimsWaitForTheBacklogButNotForEver(t *testing.T) {
 	for name, pass := range map[string]func(*tracker, *clocktesting.FakeClock){
-		"until a batch is left": func(tr *tracker, _ *clocktesting.FakeClock) { tr.take() },
+		"until a batch is left": func(tr *tracker, _ *clocktesting.FakeClock) { tr.dequeue() },
 		"for half a minute": func(tr *tracker, clock *clocktesting.FakeClock) {
-			clock.Step(mostHeld)
+			clock.Step(maxDeferral)
 			tr.config.BatchRows = 1 // more than a batch waits after this one, too
-			tr.take()
+			tr.dequeue()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -74,14 +74,14 @@ func TestTrimsWaitForTheBacklogButNotForEver(t *testing.T) {
 			k.queue.Store(&q)
 			offer := func(obj *v1alpha1.NotificationRequest) {
 				obj.UID = types.UID(uuid.NewString())
-				g.Expect(tr.offer(k, obj, tr.seen())).To(BeTrue())
+				g.Expect(tr.observe(k, obj, tr.generation())).To(BeTrue())
 			}
-			offer(resource(t, 3, true, true, false))
+			offer(withEntries(t, 3, isClosed))
 			for range 4 {
-				offer(resource(t, 1, false, true, false))
+				offer(withEntries(t, 1))
 			}
-			f := tr.take()
-			tr.settle(f, stored(len(f.items)))
+			f := tr.dequeue()
+			tr.commit(f, stored(len(f.items)))
 			g.Expect(q.Len()).To(BeZero())
 			pass(tr, clock)
 			g.Expect(q.Len()).To(Equal(1))
@@ -92,11 +92,11 @@ func TestTrimsWaitForTheBacklogButNotForEver(t *testing.T) {
 func TestAResourceThatVanishedWithItsFinalizerIsNotPatchedAgain(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})
-	obj := resource(t, 1, true, true, true)
+	obj := withEntries(t, 1, isClosed, isTerminating)
 	obj.ResourceVersion = "7"
-	g.Expect(tr.offer(k, obj, tr.seen())).To(BeTrue())
-	f := tr.take()
-	tr.settle(f, stored(len(f.items)))
+	g.Expect(tr.observe(k, obj, tr.generation())).To(BeTrue())
+	f := tr.dequeue()
+	tr.commit(f, stored(len(f.items)))
 	answer := obj.DeepCopy()
 	answer.Finalizers = nil
 	g.Expect(tr.stale(obj)).To(BeFalse())

@@ -67,13 +67,13 @@ type view struct {
 	kinds  map[schema.GroupVersionKind]bool
 }
 
-// divided tells whether the object's kind is one of those of which only a part is shown.
+// divided reports whether the object's kind is one of those of which only a part is shown.
 func (v *view) divided(o runtime.Object) bool {
 	gvk, err := apiutil.GVKForObject(o, v.scheme)
 	return err == nil && v.kinds[gvk]
 }
 
-// shows tells whether an object of a divided kind is in the shard. One without a uid was reduced, since it is not.
+// shows reports whether an object of a divided kind is in the shard. One without a uid was reduced, since it is not.
 func (v *view) shows(o client.Object) bool { return o.GetUID() != "" && v.shard.Owns(v.key(o)) }
 
 // filtered is a cache in which resources of other shards are not there.
@@ -82,7 +82,7 @@ type filtered struct {
 	view *view
 }
 
-// Get answers NotFound for what is in another shard: a name that stands in a queue may have been made again, and belong to somebody else now.
+// Get answers NotFound for what is in another shard: a name that is in a queue may have been made again, and belong to somebody else now.
 func (c *filtered) Get(ctx context.Context, key client.ObjectKey, obj client.Object, opts ...client.GetOption) error {
 	if !c.view.divided(obj) {
 		return c.Cache.Get(ctx, key, obj, opts...)

@@ -15,7 +15,7 @@ func (v *view) reducing(o cache.Options) cache.Options {
 	o.DefaultNamespaces = v.reduceIn(o.DefaultNamespaces)
 	objects := make(map[client.Object]cache.ByObject, len(o.ByObject))
 	for kind, by := range o.ByObject {
-		if by.Transform != nil { // nil stands for the default
+		if by.Transform != nil { // nil is the default
 			by.Transform = v.reduce(by.Transform)
 		}
 		by.Namespaces = v.reduceIn(by.Namespaces)

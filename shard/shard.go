@@ -49,13 +49,13 @@ func (s Shard) Validate() error {
 	return nil
 }
 
-// Whole tells whether everything is in the shard.
+// Whole reports whether everything is in the shard.
 func (s Shard) Whole() bool { return s.Total <= 1 }
 
 // String is as in "0-of-2".
 func (s Shard) String() string { return fmt.Sprintf("%d-of-%d", s.Index, max(s.Total, 1)) }
 
-// Owns tells whether a key is in the shard.
+// Owns reports whether a key is in the shard.
 func (s Shard) Owns(key string) bool {
 	if s.Whole() {
 		return true

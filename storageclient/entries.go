@@ -24,7 +24,7 @@ type Entries struct {
 	Entries []SentEntry `json:"entries"`
 }
 
-// SentEntry is an entry as it stands in its resource. The service works out id and hash for itself.
+// SentEntry is an entry as it is in its resource. The service works out id and hash for itself.
 type SentEntry struct {
 	Source Source `json:"source"`
 	// Resource is the Kubernetes kind.
@@ -117,7 +117,7 @@ func (o Outcomes) and(next Outcomes) (Outcomes, error) {
 	return Outcomes{Outcomes: append(o.Outcomes, next.Outcomes...), Database: next.Database}, nil
 }
 
-// Check tells whether the service takes entries of ours, with a call that has none.
+// Check reports whether the service takes entries of ours, with a call that has none.
 func (s *Store) Check(ctx context.Context) error {
 	_, err := s.call(ctx, nil)
 	return explain(err)

@@ -21,7 +21,7 @@ const (
 	AnalysisCancelled        AnalysisPhase = "Cancelled"
 )
 
-// Final tells whether the record has ended with this phase.
+// Final reports whether the record has ended with this phase.
 func (p AnalysisPhase) Final() bool {
 	switch p {
 	case AnalysisCompleted, AnalysisRejected, AnalysisFailed, AnalysisTimedOut, AnalysisCancelled:

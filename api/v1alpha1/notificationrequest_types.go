@@ -20,7 +20,7 @@ const (
 	NotificationCancelled     NotificationPhase = "Cancelled"
 )
 
-// Final tells whether the record has ended with this phase.
+// Final reports whether the record has ended with this phase.
 func (p NotificationPhase) Final() bool {
 	switch p {
 	case NotificationSent, NotificationPartiallySent, NotificationFailed, NotificationCancelled:

@@ -27,7 +27,7 @@ const (
 // ConditionForeignChild is True once a resource that the request did not make was found under the name of one of its children. It stays.
 const ConditionForeignChild = "ForeignChild"
 
-// Final tells whether the record has ended with this phase.
+// Final reports whether the record has ended with this phase.
 func (p RemediationPhase) Final() bool {
 	switch p {
 	case RemediationCompleted, RemediationFailed, RemediationRejected, RemediationTimedOut, RemediationCancelled:
@@ -53,7 +53,7 @@ const (
 	ServiceNotification      = "Notification"
 )
 
-// RemediationRequestSpec is the alert, what to mend, and under which rules. Durations and times are compared as such: a Go client writes 5m back as 5m0s, and times with six digits.
+// RemediationRequestSpec is the alert, what to repair, and by which rules. Durations and times are compared as such: a Go client writes 5m back as 5m0s, and times with six digits.
 // +kubebuilder:validation:XValidation:rule="self.signal.fingerprint == oldSelf.signal.fingerprint && self.signal.name == oldSelf.signal.name && self.signal.severity == oldSelf.signal.severity && self.signal.source == oldSelf.signal.source && timestamp(self.signal.receivedTime) - timestamp(oldSelf.signal.receivedTime) < duration('1us') && timestamp(oldSelf.signal.receivedTime) - timestamp(self.signal.receivedTime) < duration('1us') && (has(self.signal.labels) && self.signal.labels.size() > 0) == (has(oldSelf.signal.labels) && oldSelf.signal.labels.size() > 0) && (!has(self.signal.labels) || !has(oldSelf.signal.labels) || self.signal.labels == oldSelf.signal.labels) && (has(self.signal.annotations) && self.signal.annotations.size() > 0) == (has(oldSelf.signal.annotations) && oldSelf.signal.annotations.size() > 0) && (!has(self.signal.annotations) || !has(oldSelf.signal.annotations) || self.signal.annotations == oldSelf.signal.annotations)",fieldPath=".signal",message="signal is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="self.target == oldSelf.target",fieldPath=".target",message="target is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="has(self.serviceAccountName) == has(oldSelf.serviceAccountName) && (!has(self.serviceAccountName) || self.serviceAccountName == oldSelf.serviceAccountName)",fieldPath=".serviceAccountName",message="serviceAccountName is immutable; make a new resource instead"
@@ -67,7 +67,7 @@ type RemediationRequestSpec struct {
 	// +required
 	Signal Signal `json:"signal"`
 
-	// target is the workload to mend, in this namespace.
+	// target is the workload to repair, in this namespace.
 	// +required
 	Target Target `json:"target"`
 

@@ -63,7 +63,7 @@ type LabelValue string
 // +kubebuilder:validation:MaxLength=1024
 type AnnotationValue string
 
-// Target is the workload to mend, in the namespace of the resource that names it.
+// Target is the workload to repair, in the namespace of the resource that names it.
 type Target struct {
 	// apiVersion of the target, such as apps/v1.
 	// +required

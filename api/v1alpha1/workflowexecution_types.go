@@ -22,7 +22,7 @@ const (
 	WorkflowCancelled   WorkflowPhase = "Cancelled"
 )
 
-// Final tells whether the record has ended with this phase.
+// Final reports whether the record has ended with this phase.
 func (p WorkflowPhase) Final() bool {
 	switch p {
 	case WorkflowCompleted, WorkflowFailed, WorkflowTimedOut, WorkflowCancelled:
@@ -349,7 +349,7 @@ type ValidationResult struct {
 	// +required
 	Stage ValidationStage `json:"stage"`
 
-	// passed tells whether it held.
+	// passed reports whether it held.
 	// +required
 	Passed bool `json:"passed"`
 

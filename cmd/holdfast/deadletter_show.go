@@ -75,7 +75,7 @@ func showDeadLetter(ctx context.Context, url, id string, form output, to io.Writ
 
 // next says what can be done about a dead letter.
 func next(d models.DeadLetter) string {
-	reason := postgres.Unfit(d)
+	reason := postgres.Unstorable(d)
 	switch {
 	case d.RedrivenAt != nil:
 		return "Nothing: it became its row. The dead letter stays as the record of what happened."

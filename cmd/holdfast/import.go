@@ -137,7 +137,7 @@ func (i *imported) add(x breakglass.Imported) {
 	case relay.Present:
 		r.Present++
 		return
-	case relay.Held:
+	case relay.Unsupported:
 		r.Held++
 		problem.Error = fmt.Sprintf("not imported: its schema version is %d, which this release does not know; import the file with a newer one", x.Item.Entry.SchemaVersion)
 	case relay.DeadLettered, relay.Conflicting:

@@ -80,7 +80,7 @@ after it has flushed what it can.`,
 	flags.StringVar(&f.token, "investigator-token", "", "HolmesGPT's bearer token; better given as HOLDFAST_INVESTIGATOR_TOKEN than as a flag")
 	flags.StringVar(&f.investigatorModel, "investigator-model", "", "model of HolmesGPT's list to ask; empty: its default")
 	flags.DurationVar(&f.investigatorTimeout, "investigator-timeout", 2*time.Minute, "time that HolmesGPT has for an answer")
-	flags.DurationVar(&f.config.Relay.QuietPeriod, "quiet-period", 10*time.Second, "how long a resource must be quiet before its drained outbox is trimmed in a write of its own")
+	flags.DurationVar(&f.config.Relay.IdleTrimDelay, "idle-trim-delay", 10*time.Second, "time from the last commit to the trim of a drained, open outbox")
 	flags.IntVar(&f.config.Relay.Limits.EntryBytes, "outbox-entry-bytes", f.config.Relay.Limits.EntryBytes, "largest audit entry")
 	flags.IntVar(&f.config.Relay.Limits.SoftBytes, "outbox-soft-bytes", f.config.Relay.Limits.SoftBytes, "pending entries of a resource from which on it is trimmed at once")
 	flags.IntVar(&f.config.Relay.Limits.HardBytes, "outbox-hard-bytes", f.config.Relay.Limits.HardBytes, "pending entries of a resource from which on its controller holds changes back")

@@ -47,7 +47,7 @@ func entriesOperation(l Limits) *huma.Operation {
 		"entries": {Type: huma.TypeArray, Items: sent, MaxItems: new(l.Entries), Description: "The entries. None is allowed too: the answer says whether the caller may send some, whether the database takes writes, and which database it is."},
 	})
 	outcome := object([]string{"result"}, map[string]*huma.Schema{
-		"result": {Type: huma.TypeString, Enum: []any{"stored", "present", "dead-lettered", "conflicting", "held"},
+		"result": {Type: huma.TypeString, Enum: []any{"stored", "present", "dead-lettered", "conflicting", "unsupported"},
 			Description: "stored: a new row. present: was there before. dead-lettered: could not become a row. conflicting: another entry has its place, so it is a dead letter. held: its schemaVersion is unknown; send it to a newer release."},
 		"error": text("Why it became a dead letter."), "sqlstate": text("The database's code for that."),
 		"previousMissing": {Type: huma.TypeBoolean, Description: "It was asked, and the entry before has neither: the database has lost it, as after a restore."},

@@ -126,7 +126,7 @@ func TestTheServiceIsTheStoreThatItStandsFor(t *testing.T) {
 		for _, o := range got {
 			seen[o.Result] = true
 		}
-		g.Expect(seen).To(And(HaveKey(relay.Present), HaveKey(relay.DeadLettered), HaveKey(relay.Conflicting), HaveKey(relay.Held)))
+		g.Expect(seen).To(And(HaveKey(relay.Present), HaveKey(relay.DeadLettered), HaveKey(relay.Conflicting), HaveKey(relay.Unsupported)))
 	}
 	g.Expect(rows(t, s.store)).To(Equal(rows(t, direct)))
 }

@@ -14,7 +14,7 @@ import (
 // and put RuleKept on the root type, since a rule cannot notice here that its own field was removed.
 //
 // Fields that JSON patches test and that the rules read are required: a missing one would fail every later write. It is one value to the API server, whoever owns
-// fields: it is written as a whole, and managed fields for each of its own would make every write dearer (ADR 22).
+// fields: it is written as a whole, and managed fields for each of its own would make every write costlier (ADR 22).
 //
 // +kubebuilder:object:generate=true
 // +structType=atomic

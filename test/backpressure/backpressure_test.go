@@ -74,7 +74,7 @@ func TestTheDatabaseReturnsToABacklog(t *testing.T) {
 	counts := &counted{Store: s}
 	mgr, err := env.NewManager()
 	g.Expect(err).NotTo(HaveOccurred())
-	relayed, err := relay.Add(mgr, counts, relay.Config{QuietPeriod: time.Hour}, testenv.Kinds()...)
+	relayed, err := relay.Add(mgr, counts, relay.Config{IdleTrimDelay: time.Hour}, testenv.Kinds()...)
 	g.Expect(err).NotTo(HaveOccurred())
 	stop, err := testenv.Run(mgr)
 	g.Expect(err).NotTo(HaveOccurred())

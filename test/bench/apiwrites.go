@@ -54,7 +54,7 @@ func apiWrites(ctx context.Context, b *bench) error {
 // spells has an open ticket change, be quiet, and change again.
 func spells(ctx context.Context, b *bench) error {
 	const rounds = 3
-	w, err := b.twoManagers(ctx, 1, 0, relay.Config{QuietPeriod: quiet})
+	w, err := b.twoManagers(ctx, 1, 0, relay.Config{IdleTrimDelay: quiet})
 	if err != nil {
 		return err
 	}

@@ -187,7 +187,7 @@ func (w *world) runManager(ctx context.Context, part shard.Shard, more ...string
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--quiet-period=500ms", "--outbox-hard-entries", strconv.Itoa(hardEntries)}
+	args := []string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--idle-trim-delay=500ms", "--outbox-hard-entries", strconv.Itoa(hardEntries)}
 	if !part.Whole() {
 		args = append(args, "--shard", strconv.Itoa(part.Index), "--total-shards", strconv.Itoa(part.Total))
 	}

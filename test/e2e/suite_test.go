@@ -127,7 +127,7 @@ func (f *fixture) manager(database string, args ...string) *localcluster.Running
 
 func (f *fixture) managerOf(name string, env []string, args ...string) *localcluster.Running {
 	health := freeAddress(f)
-	return f.start(name, env, "http://"+health+"/readyz", append([]string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--quiet-period=500ms"}, args...)...)
+	return f.start(name, env, "http://"+health+"/readyz", append([]string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--idle-trim-delay=500ms"}, args...)...)
 }
 
 func (f *fixture) log(name string) string {

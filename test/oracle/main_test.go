@@ -55,7 +55,7 @@ func setup(t *testing.T, watched *rest.Config) *fixture {
 
 // relay drains until the end of the test.
 func (f *fixture) relay() {
-	stop, err := env.StartManagerWith(relay.Config{QuietPeriod: 1}, func(_ ctrl.Manager, w *outbox.Writer) error { f.writer = w; return nil })
+	stop, err := env.StartManagerWith(relay.Config{IdleTrimDelay: 1}, func(_ ctrl.Manager, w *outbox.Writer) error { f.writer = w; return nil })
 	f.Expect(err).NotTo(HaveOccurred())
 	f.t.Cleanup(func() { f.Expect(stop()).To(Succeed()) })
 }

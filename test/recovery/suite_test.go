@@ -82,7 +82,7 @@ func (f *fixture) newDatabase() {
 
 // manager runs the relay until it is stopped.
 func (f *fixture) manager() (stop func()) {
-	end, err := env.StartManagerWith(relay.Config{QuietPeriod: time.Millisecond}, nil)
+	end, err := env.StartManagerWith(relay.Config{IdleTrimDelay: time.Millisecond}, nil)
 	f.Expect(err).NotTo(HaveOccurred())
 	f.t.Cleanup(func() { f.Expect(end()).To(Succeed()) })
 	return func() { f.Expect(end()).To(Succeed()) }

@@ -1,0 +1,161 @@
+package relay
+
+import (
+	"context"
+	"runtime"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// batch is what one transaction carries. One is in flight at most.
+type batch struct {
+	items []Item
+	// large is true when half the bounds would not have let all of it in.
+	large bool
+	// whole has each resource in it: true if it begins with the first entry in the resource.
+	whole map[types.UID]bool
+}
+
+// dequeue removes a batch from the queue, oldest resources first, within the bounds. A resource whose entries do not all fit stays queued.
+func (t *tracker) dequeue() batch {
+	b := t.next()
+	// Outside the lock, since controllers ask for watermarks meanwhile; on all processors, since the database has nothing to do meanwhile.
+	// A few rows, as in most batches, stay in one goroutine.
+	workqueue.ParallelizeUntil(context.Background(), runtime.GOMAXPROCS(0), len(b.items), func(i int) { b.items[i].check() }, workqueue.WithChunkSize(50))
+	slices.SortFunc(b.items, ByID)
+	return b
+}
+
+func (t *tracker) next() batch {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	b, now := batch{whole: map[types.UID]bool{}}, t.config.Clock.Now()
+	size, left := 0, []types.UID(nil)
+	maxRows, maxBytes := t.sizer.bounds()
+	for i, uid := range t.queue {
+		r := t.resources[uid]
+		if r == nil || !r.queued {
+			continue
+		}
+		entries := r.sendable(now)
+		n := 0
+		for n < len(entries) && len(b.items) < maxRows && (size < maxBytes || len(b.items) == 0) {
+			// For entries that were cut at an invalid watermark, the one before is sent a moment later, if there is a resource to send it from.
+			ask := n == 0 && !r.checkedPrevious && (r.whole || r.orphaned) && entries[n].Sequence > 1
+			b.items = append(b.items, Item{Source: r.source, ResourceKind: r.kind.kind, Entry: entries[n], AskPrevious: ask})
+			size += outbox.Size(entries[n : n+1])
+			r.inFlight, b.whole[uid] = entries[n].Sequence, r.whole
+			n++
+		}
+		if n < len(entries) {
+			left = t.queue[i:]
+			break
+		}
+		r.queued = false
+	}
+	b.large = len(b.items) > maxRows/2 || size > maxBytes/2
+	t.queue = slices.Clone(left)
+	t.backlog.resume(t.backloggedLocked(), now)
+	return b
+}
+
+// commit moves the watermarks of a batch that was committed, and starts the reconcilers of its resources. It returns the resources with an entry that the store does
+// not support, if that is news.
+func (t *tracker) commit(b batch, outcomes []Outcome) (unsupported []outbox.Source) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now := t.config.Clock.Now()
+	t.sizer.commit(len(b.items), now)
+	for uid, end := range endings(b.items, outcomes) {
+		r := t.resources[uid]
+		if r == nil {
+			continue
+		}
+		r.inFlight = 0
+		r.checkedPrevious = true
+		if end.unsupported != "" {
+			if end.unsupported != r.parked.hash {
+				unsupported = append(unsupported, r.source)
+			}
+			r.parked = parked{hash: end.unsupported, until: now.Add(retryParkedAfter)}
+		}
+		end.watermark.Time = now
+		t.advanceLocked(uid, r, end.watermark)
+	}
+	if t.phase == outage {
+		t.proveLocked(b.whole)
+	}
+	return unsupported
+}
+
+// ending is how far a batch brought one resource: the newest entry that is durable with all before it, and the first that is not.
+type ending struct {
+	watermark   outbox.Watermark
+	unsupported string // hash
+}
+
+func endings(items []Item, outcomes []Outcome) map[types.UID]ending {
+	order := make([]int, len(items)) // items are sorted by id; entries of one resource count by sequence
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return int(items[a].Entry.Sequence - items[b].Entry.Sequence) })
+	ends := map[types.UID]ending{}
+	for _, i := range order {
+		entry, uid := &items[i].Entry, items[i].Source.UID
+		end := ends[uid]
+		switch {
+		case end.unsupported != "":
+		case !outcomes[i].Durable():
+			end.unsupported = entry.Hash
+		default:
+			end.watermark = outbox.Watermark{Sequence: entry.Sequence, Hash: entry.Hash}
+		}
+		ends[uid] = end
+	}
+	return ends
+}
+
+func (t *tracker) advanceLocked(uid types.UID, r *resource, w outbox.Watermark) {
+	now := t.config.Clock.Now()
+	done := r.advance(w)
+	if len(r.sendable(now)) > 0 {
+		t.enqueueLocked(uid, r)
+	}
+	switch {
+	case r.orphaned:
+		t.orphaned -= done
+		orphanedEntries.WithLabelValues("persisted").Add(float64(done))
+		t.dropLocked(uid, r)
+	case !r.trimNow:
+		r.trigger(t.config.IdleTrimDelay)
+	case t.backloggedLocked():
+		t.backlog.add(r, now)
+	default:
+		r.trigger(0)
+	}
+}
+
+// requeue returns a batch that failed to the front of the queue. late is true when it took too long.
+func (t *tracker) requeue(b batch, late bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sizer.fail(len(b.items), late, b.large, t.config.Clock.Now())
+	var again []types.UID
+	for uid := range b.whole {
+		r := t.resources[uid]
+		if r == nil {
+			continue
+		}
+		r.inFlight = 0
+		if !r.queued {
+			r.queued = true
+			again = append(again, uid)
+		}
+	}
+	t.queue = append(again, t.queue...)
+}

@@ -1,0 +1,52 @@
+package relay
+
+import (
+	"context"
+
+	"k8s.io/apimachinery/pkg/types"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// orphan keeps the undrained entries of a resource that is gone, up to a bound, and drops everything else of it.
+func (t *tracker) orphan(ctx context.Context, k *kindReconciler, obj outbox.Object) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.deletions++
+	if obj.GetOutbox() == nil {
+		delete(t.resources, obj.GetUID())
+		return
+	}
+	now := t.config.Clock.Now()
+	if r := t.resources[obj.GetUID()]; r != nil && t.database.outdated(now) { // nobody will ask for it again, and what was acknowledged may be lost
+		r.progress.invalidate()
+	}
+	r := t.observeLocked(k, obj, now)
+	r.terminating = false
+	n := len(r.pending)
+	log := logf.FromContext(ctx).WithValues("kind", k.kind, "resource", r.source.String(), "entries", n)
+	switch {
+	case n == 0:
+		delete(t.resources, obj.GetUID())
+	case t.orphaned+n > t.config.MaxOrphaned:
+		orphanedEntries.WithLabelValues("dropped").Add(float64(n))
+		log.Error(nil, "Lost the undrained entries of a resource that vanished: too many such entries are in memory already. `holdfast verify` will report the record", "limit", t.config.MaxOrphaned)
+		delete(t.resources, obj.GetUID())
+	default:
+		r.orphaned = true
+		t.orphaned += n
+		log.Info("A resource vanished with undrained entries; draining them from memory")
+		t.dropLocked(obj.GetUID(), r)
+	}
+}
+
+// dropLocked removes an orphan once nothing more of it can be sent.
+func (t *tracker) dropLocked(uid types.UID, r *resource) {
+	if r.inFlight > 0 || len(r.sendable(t.config.Clock.Now())) > 0 {
+		return
+	}
+	t.orphaned -= len(r.pending)
+	orphanedEntries.WithLabelValues("unsupported").Add(float64(len(r.pending)))
+	delete(t.resources, uid)
+}

@@ -1,0 +1,80 @@
+package relay
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+)
+
+// progress is how far one resource is drained.
+type progress struct {
+	watermark outbox.Watermark
+	// pending are the entries above the watermark in the newest version that was observed.
+	pending []outboxapi.Entry
+	// covered counts the entries in that version that the watermark covers.
+	covered int
+	// whole is true while pending is everything in that version: no watermark was subtracted.
+	whole bool
+	// checkedPrevious is true once the store was asked for the entry before the first that it was sent.
+	checkedPrevious bool
+}
+
+// observe takes over a newer version of the outbox.
+func (p *progress) observe(o *outboxapi.Outbox) {
+	p.pending, p.whole = outbox.Above(o, p.watermark), p.watermark.Sequence == 0
+	p.covered = 0
+	if o != nil {
+		p.covered = len(o.Entries) - len(p.pending)
+	}
+}
+
+// advance moves the watermark, and returns how many entries it covers more than before.
+func (p *progress) advance(w outbox.Watermark) (done int) {
+	if w.Sequence == 0 {
+		return 0
+	}
+	before := len(p.pending)
+	p.watermark, p.whole = w, false
+	p.pending = outbox.Above(&outboxapi.Outbox{Entries: p.pending}, w)
+	done = before - len(p.pending)
+	p.covered += done
+	return done
+}
+
+// invalidate drops what the store acknowledged. The pending entries stay cut at the old watermark until the resource is observed again.
+func (p *progress) invalidate() {
+	p.watermark, p.checkedPrevious, p.covered = outbox.Watermark{}, false, 0
+}
+
+// watermark is how far the store has a resource's entries.
+func (t *tracker) watermark(uid types.UID) outbox.Watermark {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.resources[uid]; r != nil {
+		return r.watermark
+	}
+	return outbox.Watermark{}
+}
+
+// confirmedWatermark is the watermark for those who drop entries without asking the store.
+func (t *tracker) confirmedWatermark(uid types.UID) outbox.Watermark {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r := t.resources[uid]; r != nil && !t.database.outdated(t.config.Clock.Now()) {
+		return r.watermark
+	}
+	return outbox.Watermark{}
+}
+
+// anyCovered reports whether some resource has entries that the store has acknowledged.
+func (t *tracker) anyCovered() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.resources {
+		if r.covered > 0 {
+			return true
+		}
+	}
+	return false
+}
