@@ -19,8 +19,8 @@ type mutant struct {
 	acknowledgesRollback bool
 	// retries: a loop around what appends.
 	retries bool
-	// believesInOutage: what was known to be durable counts while the store is away. believesAfterOutage: also when it is back.
-	believesInOutage, believesAfterOutage bool
+	// trustsInOutage: what was known to be durable counts while the store is away. trustsAfterOutage: also when it is back.
+	trustsInOutage, trustsAfterOutage bool
 }
 
 // A simulation that finds nothing proves something only if it finds what is there.
@@ -35,8 +35,8 @@ func TestTheSimulationFindsWhatIsMissing(t *testing.T) {
 		"a status write without resource version":   {unlocked: true},
 		"a store that acknowledges a rollback":      {acknowledgesRollback: true},
 		"a retry loop around an append":             {retries: true},
-		"an outage that begins without doubt":       {believesInOutage: true},
-		"an outage that ends without doubt":         {believesAfterOutage: true},
+		"an outage that begins with watermarks":     {trustsInOutage: true},
+		"an outage that ends with watermarks":       {trustsAfterOutage: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(most) {

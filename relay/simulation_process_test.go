@@ -275,13 +275,14 @@ func (p *process) reconcile(name string) {
 
 func (p *process) flush() int {
 	m := p.sim.mutant
-	if m.believesAfterOutage {
+	if m.trustsAfterOutage {
 		p.flusher.breaker.reset()
+		p.kind.tracker.endOutage()
 	}
 	n, err := p.flusher.runOnce(p.sim.ctx)
 	switch {
 	case err == nil:
-	case m.believesInOutage:
+	case m.trustsInOutage:
 		p.flusher.breaker.trip(err)
 	default:
 		p.flusher.report(p.sim.ctx, err)
