@@ -20,7 +20,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// Reconciler takes remediation requests through their phases.
+// Reconciler moves remediation requests through their phases.
 type Reconciler struct {
 	client    client.Client
 	live      client.Reader
@@ -70,7 +70,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error
 		Complete(r)
 }
 
-// Reconcile brings one request forward.
+// Reconcile moves one request forward.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	rr := &v1alpha1.RemediationRequest{}
 	if err := r.client.Get(ctx, req.NamespacedName, rr); err != nil {

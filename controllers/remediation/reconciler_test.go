@@ -26,7 +26,7 @@ func (f *fixture) record(i int) models.Orchestration {
 	return r
 }
 
-func TestFromTheAlertToTheEnd(t *testing.T) {
+func TestASuccessfulRemediationRunsThroughAllPhases(t *testing.T) {
 	f := setup(t)
 	f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAnalyzing))
@@ -75,7 +75,7 @@ func TestFromTheAlertToTheEnd(t *testing.T) {
 	f.Expect(f.record(0).CompletedAt).To(BeNil())
 }
 
-func TestEndings(t *testing.T) {
+func TestEveryEndingHasItsOutcomeAndReason(t *testing.T) {
 	for name, c := range map[string]struct {
 		drive   func(f *fixture)
 		outcome string
@@ -127,7 +127,7 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-func TestApprovalIsAPhaseOfItsOwn(t *testing.T) {
+func TestAwaitedApprovalIsAPhaseOfItsOwn(t *testing.T) {
 	f := setup(t)
 	f.reconcile()
 	a := f.analysis()
@@ -166,7 +166,7 @@ func TestTotalTimeEndsTheRunningChildAndIsTold(t *testing.T) {
 	f.Expect(f.live().Status.FailureReason).To(Equal("The total time of 1m0s is over"))
 }
 
-func TestAnOverdueNotificationDoesNotHoldTheRequest(t *testing.T) {
+func TestAnOverdueNotificationIsCancelledAndTheRequestEnds(t *testing.T) {
 	f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Timeouts.Notification = seconds(60) })
 	f.reconcile()
 	f.endAnalysis(v1alpha1.AnalysisCompleted, nil)
@@ -211,7 +211,7 @@ func TestCancelAndDeletionWaitForTheChildren(t *testing.T) {
 	}
 }
 
-func TestCancelledBeforeItBegan(t *testing.T) {
+func TestARequestCancelledBeforeItBeganMakesNoChildren(t *testing.T) {
 	f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Cancel = true })
 	f.reconcile()
 	f.Expect(f.events()).To(Equal([]string{"Cancelled"}))
@@ -233,7 +233,7 @@ func TestATerminatingNamespaceGetsNoChildren(t *testing.T) {
 }
 
 // The deletion of a namespace reaches its contents in any order: a request whose child went first ends as one that was deleted itself.
-func TestAChildThatTheNamespacesDeletionTookFirstIsNoFailure(t *testing.T) {
+func TestAChildThatTheNamespaceDeletionRemovedFirstIsNoFailure(t *testing.T) {
 	for name, c := range map[string]struct {
 		channels int
 		end      func(*fixture)
@@ -274,7 +274,7 @@ func TestTTLDeletesTheFinishedRequest(t *testing.T) {
 	f.step(time.Hour)
 	_, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
 	f.Expect(err).NotTo(HaveOccurred())
-	f.Expect(f.live().DeletionTimestamp).NotTo(BeNil(), "only the relay's finalizer holds it now")
+	f.Expect(f.live().DeletionTimestamp).NotTo(BeNil(), "it waits for the relay's finalizer")
 }
 
 func TestAChildThatIsOpenAfterTheEndIsStopped(t *testing.T) {
@@ -323,7 +323,7 @@ func TestADeathAtAnyWriteRepeatsAndLosesNothing(t *testing.T) {
 	}
 }
 
-func TestGoneIsQuiet(t *testing.T) {
+func TestAMissingRequestIsNoError(t *testing.T) {
 	f := setup(t)
 	f.Expect(env.Vanish(ctx, f.rr)).To(Succeed())
 	f.Expect(apierrors.IsNotFound(env.Client.Get(ctx, client.ObjectKeyFromObject(f.rr), f.rr))).To(BeTrue())

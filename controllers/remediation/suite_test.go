@@ -102,7 +102,7 @@ func (f *fixture) reconcile() ctrl.Result {
 			return result
 		}
 	}
-	f.Expect(false).To(BeTrue(), "the request does not settle")
+	f.Expect(false).To(BeTrue(), "the request does not come to rest")
 	return ctrl.Result{}
 }
 

@@ -29,7 +29,7 @@ func history(phases ...any) *v1alpha1.RemediationRequest {
 	return rr
 }
 
-func TestBottleneck(t *testing.T) {
+func TestBottleneckIsTheLongestPart(t *testing.T) {
 	const (
 		pending   = v1alpha1.RemediationPending
 		analyzing = v1alpha1.RemediationAnalyzing

@@ -28,7 +28,7 @@ func (r *Reconciler) startWorkflow(ctx context.Context, s *scope) (ctrl.Result, 
 	if err != nil {
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, err.Error()})
 	}
-	ready, err := r.take(ctx, s, s.workflowSlot, execution)
+	ready, err := r.adopt(ctx, s, s.workflowSlot, execution)
 	if err != nil {
 		return r.refused(ctx, s, s.workflowSlot, err)
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// guessed is the name that anybody can work out who knows the request.
+// guessed is the metadata of the child whose name anybody can derive who knows the request.
 func (f *fixture) guessed(part string) metav1.ObjectMeta {
 	sum := sha256.Sum256([]byte(f.rr.UID))
 	return metav1.ObjectMeta{Namespace: f.rr.Namespace, Name: f.rr.Name + "-" + hex.EncodeToString(sum[:4]) + "-" + part}
@@ -43,7 +43,7 @@ func (f *fixture) theAnalysis(change func(*v1alpha1.AIAnalysis)) *v1alpha1.AIAna
 	return a
 }
 
-// expectForeign: an entry and a condition say that a stranger was found, and why it does not count.
+// expectForeign: an entry and a condition say that a foreign child was found, and why it does not count.
 func (f *fixture) expectForeign(entry int, why string) {
 	f.Expect(f.events()[entry]).To(Equal("ForeignChild"))
 	f.Expect(f.record(entry).FailureReason).To(And(ContainSubstring("was not made by it"), ContainSubstring(why)))
@@ -85,23 +85,23 @@ func TestAnAnalysisThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := setup(t, manual)
 			c.forge(f)
-			stranger := &v1alpha1.AIAnalysis{ObjectMeta: f.guessed("analysis")}
+			foreign := &v1alpha1.AIAnalysis{ObjectMeta: f.guessed("analysis")}
 			f.reconcile()
-			f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(stranger), stranger)).To(Succeed())
+			f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(foreign), foreign)).To(Succeed())
 			if c.open {
 				f.Expect(f.phase()).To(Equal(v1alpha1.RemediationPending), "it waits until what claims to be its child has stopped")
-				f.Expect(stranger.Spec.Cancel).To(BeTrue())
-				f.end(stranger, outbox.KindAIDecision, func() { // as approved as can be
-					stranger.Status.Phase, stranger.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
-					stranger.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
+				f.Expect(foreign.Spec.Cancel).To(BeTrue())
+				f.end(foreign, outbox.KindAIDecision, func() { // as approved as can be
+					foreign.Status.Phase, foreign.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
+					foreign.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
 				})
 				f.reconcile()
 			} else {
-				f.Expect(stranger.Spec.Cancel).To(BeFalse(), "what does not claim to be its child is none of its business")
+				f.Expect(foreign.Spec.Cancel).To(BeFalse(), "the controller does not touch a resource that does not claim to be its child")
 			}
 			f.Expect(f.events()).To(Equal([]string{"Received", "ForeignChild", "AnalysisStarted"}))
 			f.expectForeign(1, c.why)
-			f.Expect(f.analysis().UID).NotTo(Equal(stranger.UID))
+			f.Expect(f.analysis().UID).NotTo(Equal(foreign.UID))
 			f.Expect(f.analysis().Spec.Approval.Mode).To(Equal(v1alpha1.ApprovalManual))
 			f.Expect(f.analysis().Spec.Target).To(Equal(f.live().Spec.Target))
 
@@ -146,13 +146,13 @@ func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 			f := setup(t)
 			f.reconcile()
 			a := f.analysis()
-			stranger := f.theWorkflow(harmless)
+			foreign := f.theWorkflow(harmless)
 			finish := func() {
-				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(stranger), stranger)).To(Succeed())
-				f.end(stranger, outbox.KindExecution, func() { stranger.Status.Phase = c.closed })
+				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(foreign), foreign)).To(Succeed())
+				f.end(foreign, outbox.KindExecution, func() { foreign.Status.Phase = c.closed })
 			}
 			make := func() {
-				f.forge(stranger)
+				f.forge(foreign)
 				if c.closed != "" {
 					finish()
 				}
@@ -172,15 +172,15 @@ func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 			f.reconcile()
 			if c.closed == "" {
 				f.Expect(f.live().Status.Workflow).To(BeEmpty(), "two workflows on one target would be one too many")
-				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(stranger), stranger)).To(Succeed())
-				f.Expect(stranger.Spec.Cancel).To(BeTrue())
+				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(foreign), foreign)).To(Succeed())
+				f.Expect(foreign.Spec.Cancel).To(BeTrue())
 				c.closed = v1alpha1.WorkflowCancelled
 				finish()
 				f.reconcile()
 			}
 			f.Expect(f.phase()).To(Equal(v1alpha1.RemediationExecuting))
 			f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "ForeignChild", "WorkflowStarted"}))
-			f.Expect(f.workflow().UID).NotTo(Equal(stranger.UID))
+			f.Expect(f.workflow().UID).NotTo(Equal(foreign.UID))
 			f.Expect(f.workflow().Spec.Steps[0].Action).To(Equal("RolloutUndo"))
 			f.Expect(f.record(2).ServicesInvoked).To(Equal([]string{"AIAnalysis"}), "the workflow has a name, and was not invoked")
 		})
@@ -190,9 +190,9 @@ func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 func TestARejectedRequestIgnoresAWorkflow(t *testing.T) {
 	f := setup(t)
 	f.reconcile()
-	stranger := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
-	f.forge(stranger)
-	f.end(stranger, outbox.KindExecution, func() { stranger.Status.Phase = v1alpha1.WorkflowCompleted })
+	foreign := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
+	f.forge(foreign)
+	f.end(foreign, outbox.KindExecution, func() { foreign.Status.Phase = v1alpha1.WorkflowCompleted })
 	f.endAnalysis(v1alpha1.AnalysisRejected, undo)
 	f.reconcile()
 	f.endNotification(v1alpha1.NotificationSent)
@@ -228,9 +228,9 @@ func TestANotificationThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 	f.Expect(f.notification().Spec.Subject).To(HavePrefix("No action needed: "))
 }
 
-// A child that was taken up is known by its uid, whatever becomes of its owner references, and whoever gets its name.
+// An adopted child is known by its uid, whatever becomes of its owner references, and whoever gets its name.
 func TestAChildIsKnownByItsUID(t *testing.T) {
-	t.Run("its owner reference is taken away", func(t *testing.T) {
+	t.Run("its owner reference is removed", func(t *testing.T) {
 		f := setup(t)
 		f.reconcile()
 		f.Expect(env.Client.Patch(ctx, f.analysis(), client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"ownerReferences":null}}`)))).To(Succeed())
@@ -254,12 +254,12 @@ func TestAChildIsKnownByItsUID(t *testing.T) {
 	})
 }
 
-func TestADeathWhileAStrangerIsDisplaced(t *testing.T) {
+func TestADeathWhileAForeignChildIsReplacedRepeatsNothing(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for n := 1; n <= 8; n++ {
 			f := setup(t)
-			stranger := f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" })
-			f.Expect(env.Client.Create(ctx, stranger)).To(Succeed())
+			foreign := f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" })
+			f.Expect(env.Client.Create(ctx, foreign)).To(Succeed())
 			f.dieAt, f.dieAfter = n, after
 			f.reconcile()
 			f.Expect(f.events()).To(Equal([]string{"Received", "ForeignChild", "AnalysisStarted"}))
@@ -270,15 +270,15 @@ func TestADeathWhileAStrangerIsDisplaced(t *testing.T) {
 	}
 }
 
-// A stranger that is being deleted, and kept by somebody else's finalizer, is in the way of nobody.
-func TestAStrangerThatGoesWithoutOurFinalizer(t *testing.T) {
+// A foreign child that is being deleted, and that somebody else's finalizer keeps, blocks nothing.
+func TestAForeignChildThatGoesWithoutOurFinalizerIsReplaced(t *testing.T) {
 	f := setup(t)
-	stranger := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
-	stranger.Finalizers = []string{"x.io/y"}
-	f.forge(stranger)
-	f.Expect(env.Client.Delete(ctx, stranger)).To(Succeed())
-	f.Expect(env.Client.Patch(ctx, stranger, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":["x.io/y"]}}`)))).To(Succeed())
-	t.Cleanup(func() { _ = env.Vanish(ctx, stranger) })
+	foreign := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
+	foreign.Finalizers = []string{"x.io/y"}
+	f.forge(foreign)
+	f.Expect(env.Client.Delete(ctx, foreign)).To(Succeed())
+	f.Expect(env.Client.Patch(ctx, foreign, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":["x.io/y"]}}`)))).To(Succeed())
+	t.Cleanup(func() { _ = env.Vanish(ctx, foreign) })
 	f.reconcile()
 	f.Expect(f.events()).To(Equal([]string{"Received", "ForeignChild", "AnalysisStarted"}))
 	f.expectForeign(1, "it is being deleted")
@@ -298,7 +298,7 @@ func TestADisguisedOwnerIsNoOwner(t *testing.T) {
 	f.Expect(f.analysis().UID).NotTo(Equal(exact.UID))
 }
 
-// Another's finalizer keeps what its controller has given up: that is as good as gone.
+// A child that only somebody else's finalizer keeps counts as gone.
 func TestAChildThatGoesWithoutOurFinalizerIsGone(t *testing.T) {
 	for name, stop := range map[string]func(f *fixture){
 		"while it is waited for": func(*fixture) {},
@@ -326,7 +326,7 @@ func TestAChildThatGoesWithoutOurFinalizerIsGone(t *testing.T) {
 }
 
 // Whoever may write the status may put any uid there: the analysis must be the one that the request makes, before its recommendation is acted upon.
-func TestAnAnalysisThatWasWrittenIntoTheStatus(t *testing.T) {
+func TestAnAnalysisThatWasWrittenIntoTheStatusDoesNotCount(t *testing.T) {
 	f := setup(t, func(rr *v1alpha1.RemediationRequest) {
 		rr.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}
 	})
@@ -349,16 +349,16 @@ func TestAnAnalysisThatWasWrittenIntoTheStatus(t *testing.T) {
 	f.Expect(f.live().Status.FailureReason).To(ContainSubstring("is not the one that this request makes: it differs in spec.approval"))
 }
 
-// However often a stranger comes back while no workflow is due: it is on record once.
-func TestStrangersThatComeBackAreOnRecordOnce(t *testing.T) {
+// A foreign child that comes back while no workflow is due is recorded once, however often it comes.
+func TestForeignChildrenThatComeBackAreRecordedOnce(t *testing.T) {
 	f := setup(t)
 	f.reconcile()
 	for range 5 {
-		stranger := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
-		f.Expect(env.Client.Create(ctx, stranger)).To(Succeed())
+		foreign := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
+		f.Expect(env.Client.Create(ctx, foreign)).To(Succeed())
 		result := f.reconcile()
 		f.Expect(result.RequeueAfter).To(BeNumerically(">", 0))
-		f.Expect(env.Vanish(ctx, stranger)).To(Succeed())
+		f.Expect(env.Vanish(ctx, foreign)).To(Succeed())
 	}
 	f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "ForeignChild"}))
 	f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
@@ -366,8 +366,8 @@ func TestStrangersThatComeBackAreOnRecordOnce(t *testing.T) {
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationExecuting))
 }
 
-// A stranger that is being stopped is looked at again, whether or not an event says that it has ended.
-func TestAStrangerThatIsStoppedIsLookedAtAgain(t *testing.T) {
+// A foreign child that is being stopped is checked again, even if no event says that it has ended.
+func TestAForeignChildThatIsStoppedIsCheckedAgain(t *testing.T) {
 	f := setup(t)
 	f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" }))
 	f.Expect(f.reconcile().RequeueAfter).To(And(BeNumerically(">", 0), BeNumerically("<=", time.Minute)))
