@@ -99,7 +99,7 @@ var _ = Describe("an investigation", func() {
 
 	It("fails when no attempt gave an answer", func() {
 		a := f.analysis()
-		p := f.startWith(interceptor.Funcs{}, outbox.DefaultLimits(), []Option{WithAttempts(2, time.Second)}, fails("the model is away"))
+		p := f.startWith(interceptor.Funcs{}, outbox.DefaultLimits(), []Option{withAttempts(2, time.Second)}, fails("the model is away"))
 		p.investigated(a)
 		f.pass(time.Second)
 		now := p.investigated(a)
@@ -136,7 +136,7 @@ var _ = Describe("an investigation", func() {
 
 	It("gives an attempt so much time and no more", func() {
 		a := f.analysis()
-		p := f.startWith(interceptor.Funcs{}, outbox.DefaultLimits(), []Option{WithAttemptTimeout(time.Millisecond)}, hangs(nil))
+		p := f.startWith(interceptor.Funcs{}, outbox.DefaultLimits(), []Option{withAttemptTimeout(time.Millisecond)}, hangs(nil))
 		now := p.investigated(a)
 		Expect(now.Status.Investigation.LastError).To(HavePrefix("no answer within 1ms"))
 	})
@@ -198,16 +198,16 @@ var _ = Describe("an investigation", func() {
 
 		f.remove(now)
 		Expect(p.reconcile(a)).To(BeZero())
-		Expect(p.runs.byKey).To(BeEmpty())
+		Expect(p.attempts.Len()).To(BeZero())
 	})
 
 	It("waits in Pending for a slot", func() {
 		first, second := f.analysis(auto(80)), f.analysis(auto(80))
 		release := make(chan struct{})
-		p := f.startWith(interceptor.Funcs{}, outbox.DefaultLimits(), []Option{WithSlots(1)},
+		p := f.startWith(interceptor.Funcs{}, outbox.DefaultLimits(), []Option{withSlots(1)},
 			func(context.Context) (investigator.Finding, error) { <-release; return undo(80), nil }, says(undo(80)))
 		woken := make(chan client.ObjectKey, 10)
-		p.runs.wake = func(key client.ObjectKey, _ <-chan struct{}) { woken <- key }
+		p.attempts.Notify(func(key client.ObjectKey) { woken <- key })
 		p.reconcile(first)
 		for range 2 {
 			Expect(p.reconcile(second).RequeueAfter).To(Equal(slotRetry))
@@ -226,7 +226,7 @@ var _ = Describe("an investigation", func() {
 		limits := outbox.DefaultLimits()
 		limits.HardEntries = 8
 		a := f.analysis()
-		p := f.startWith(interceptor.Funcs{}, limits, []Option{WithAttempts(20, time.Millisecond)}, fails("away"))
+		p := f.startWith(interceptor.Funcs{}, limits, []Option{withAttempts(20, time.Millisecond)}, fails("away"))
 		for range 6 {
 			p.investigated(a)
 			f.pass(time.Minute / 6)
@@ -236,7 +236,7 @@ var _ = Describe("an investigation", func() {
 		Expect(p.expert.questions()).To(Equal(asked))
 		now := f.get(a)
 		Expect(meta.IsStatusConditionTrue(now.Status.Conditions, outbox.ConditionBlocked)).To(BeTrue())
-		Expect(p.runs.used).To(BeZero(), "the slot is free again")
+		p.expectFreeSlots()
 
 		f.store.Set(now.Status.Outbox)
 		p.reconcile(a)

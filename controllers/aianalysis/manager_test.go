@@ -28,7 +28,11 @@ var _ = Describe("a manager", func() {
 		f := newFixture()
 		f.crashingDeployment()
 		stop, err := env.StartManager(func(mgr ctrl.Manager, w *outbox.Writer) error {
-			return New(mgr.GetClient(), mgr.GetAPIReader(), w, mgr.GetEventRecorder("holdfast")).SetupWithManager(mgr, 2)
+			r, err := New(mgr.GetClient(), mgr.GetAPIReader(), w, mgr.GetEventRecorder("holdfast"))
+			if err != nil {
+				return err
+			}
+			return r.SetupWithManager(mgr, 2)
 		})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func() { Expect(stop()).To(Succeed()) })

@@ -12,6 +12,7 @@ import (
 	. "github.com/onsi/gomega"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	testclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
@@ -136,13 +137,23 @@ func (f *fixture) startWith(funcs interceptor.Funcs, limits outbox.Limits, optio
 	p := &process{f: f, expert: &expert{replies: replies}, events: events.NewFakeRecorder(1000)}
 	c := interceptor.NewClient(env.Client, funcs)
 	w := outbox.NewWriter(c, env.Client, f.store, outbox.WithClock(f.clock), outbox.WithLimits(limits))
-	p.Reconciler = New(c, env.Client, w, p.events, append([]Option{WithClock(f.clock), WithInvestigator(p.expert)}, options...)...)
-	DeferCleanup(p.runs.close)
+	var err error
+	p.Reconciler, err = New(c, env.Client, w, p.events, append([]Option{withClock(f.clock), WithInvestigator(p.expert)}, options...)...)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(p.attempts.Close)
 	return p
 }
 
-// die ends a process as a kill does: what it knew is gone, what it was doing is broken off.
-func (p *process) die() { p.runs.close() }
+// die ends a process as a kill does: its attempts are cancelled and their answers are lost.
+func (p *process) die() { p.attempts.Close() }
+
+// expectFreeSlots checks that no attempt holds a slot.
+func (p *process) expectFreeSlots() {
+	GinkgoHelper()
+	any := types.NamespacedName{Namespace: p.f.namespace, Name: "any"}
+	Expect(p.attempts.Acquire(any, p.settings.slots)).To(Equal(p.settings.slots), "all slots are free")
+	p.attempts.Release(p.f.namespace, p.settings.slots)
+}
 
 func (p *process) try(a *v1alpha1.AIAnalysis) (ctrl.Result, error) {
 	return p.Reconcile(p.f.ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(a)})
@@ -155,21 +166,20 @@ func (p *process) reconcile(a *v1alpha1.AIAnalysis) ctrl.Result {
 	return result
 }
 
-// answered waits until the attempt that is under way has its answer.
-func (p *process) answered(a *v1alpha1.AIAnalysis) {
+// answered waits until the attempts of the process have their answers.
+func (p *process) answered() {
 	GinkgoHelper()
-	p.runs.mu.Lock()
-	run := p.runs.byKey[client.ObjectKeyFromObject(a)]
-	p.runs.mu.Unlock()
-	Expect(run).NotTo(BeNil(), "no attempt is under way")
-	Eventually(run.done, testenv.Timeout).Should(BeClosed())
+	Expect(p.attempts.Len()).NotTo(BeZero(), "no attempt runs")
+	done := make(chan struct{})
+	go func() { p.attempts.Wait(); close(done) }()
+	Eventually(done, testenv.Timeout).Should(BeClosed())
 }
 
 // investigated asks, waits for the answer, and takes it up.
 func (p *process) investigated(a *v1alpha1.AIAnalysis) *v1alpha1.AIAnalysis {
 	GinkgoHelper()
 	p.reconcile(a)
-	p.answered(a)
+	p.answered()
 	p.reconcile(a)
 	return p.f.get(a)
 }

@@ -14,19 +14,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/pool"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 )
 
-// die ends a process as a kill does: what it knew is gone, what it was doing is broken off.
-func (p *process) die() {
-	p.courier.mu.Lock()
-	defer p.courier.mu.Unlock()
-	for _, jobs := range p.courier.attempts {
-		for _, d := range jobs {
-			d.cancel()
-		}
-	}
-	p.courier.attempts = nil
+// die ends a process as a kill does: its attempts are cancelled and their outcomes are lost.
+func (p *process) die() { p.attempts.Close() }
+
+// expectFreeSlots checks that no attempt of the namespace holds a slot.
+func (p *process) expectFreeSlots() {
+	GinkgoHelper()
+	any := types.NamespacedName{Namespace: p.f.namespace, Name: "any"}
+	Expect(p.attempts.Acquire(any, slotsPerNamespace)).To(Equal(slotsPerNamespace), "all slots of the namespace are free")
+	p.attempts.Release(p.f.namespace, slotsPerNamespace)
 }
 
 var _ = Describe("a process that dies", func() {
@@ -50,9 +50,9 @@ var _ = Describe("a process that dies", func() {
 		p := f.start(failFrom(1))
 		_, err := p.tryReconcile(nr)
 		Expect(err).To(HaveOccurred())
-		p.courier.running.Wait()
+		p.attempts.Wait()
 		Expect(hook.requests()).To(BeEmpty())
-		Expect(p.courier.taken).To(BeZero(), "its places are free again")
+		p.expectFreeSlots()
 
 		f.start(interceptor.Funcs{}).drive(nr)
 		Expect(hook.requests()).To(HaveLen(1))
@@ -87,7 +87,7 @@ var _ = Describe("a process that dies", func() {
 		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
 		before := f.start(interceptor.Funcs{})
 		before.reconcile(nr)
-		before.courier.running.Wait()
+		before.attempts.Wait()
 		Expect(hook.requests()).To(HaveLen(1))
 		before.die()
 
@@ -124,7 +124,7 @@ var _ = Describe("a process that dies", func() {
 			return c.SubResource(sub).Update(ctx, obj, opts...)
 		}})
 		p.reconcile(nr)
-		p.courier.running.Wait()
+		p.attempts.Wait()
 		_, err := p.tryReconcile(nr)
 		Expect(err).To(HaveOccurred())
 		f.clock.SetTime(f.clock.Now().Add(time.Hour))
@@ -140,7 +140,7 @@ var _ = Describe("a process that dies", func() {
 		for range 2 {
 			p := f.start(interceptor.Funcs{})
 			p.reconcile(nr)
-			p.courier.running.Wait()
+			p.attempts.Wait()
 			p.die()
 			f.clock.SetTime(f.clock.Now().Add(time.Minute))
 		}
@@ -180,10 +180,10 @@ var _ = Describe("a notification that is to stop", func() {
 		nr := f.request([]v1alpha1.Channel{console1(), f.webhook(hook.hook())})
 		p := f.start(interceptor.Funcs{})
 		p.reconcile(nr)
-		Eventually(func() state {
-			_, s := p.courier.look(jobOf(nr, &v1alpha1.DeliveryAttempt{Channel: 0, Attempt: 1}))
+		Eventually(func() pool.State {
+			_, s := p.attempts.Look(keyOf(nr, &v1alpha1.DeliveryAttempt{Channel: 0, Attempt: 1}))
 			return s
-		}, testenv.Timeout).Should(Equal(hasEnded))
+		}, testenv.Timeout).Should(Equal(pool.Ended))
 		Eventually(hook.requests, testenv.Timeout).Should(HaveLen(1))
 		ending(nr)
 		p.drive(nr)
@@ -191,7 +191,7 @@ var _ = Describe("a notification that is to stop", func() {
 		Expect(told(now)).To(Equal([]string{"SendingStarted/Sending", "DeliverySucceeded/Sending", "Cancelled/Cancelled/final"}))
 		Expect(states(now)).To(Equal([]string{"0:1:Succeeded", "1:1:Unknown"}))
 		Expect(now.Status.DeliveryStatus).To(Equal("partial"))
-		Expect(p.courier.taken).To(BeZero())
+		p.expectFreeSlots()
 	},
 		Entry("cancelled", func(nr *v1alpha1.NotificationRequest) { f.cancel(nr) }),
 		Entry("deleted", func(nr *v1alpha1.NotificationRequest) { remove(nr) }),
@@ -211,13 +211,13 @@ var _ = Describe("a notification that is to stop", func() {
 		nr := f.request([]v1alpha1.Channel{console1()})
 		p := f.start(interceptor.Funcs{})
 		p.reconcile(nr)
-		p.courier.running.Wait()
+		p.attempts.Wait()
 		f.cancel(nr)
 		p.drive(nr)
 		Expect(told(f.get(nr))).To(Equal([]string{"SendingStarted/Sending", "DeliverySucceeded/Sent/final"}))
 	})
 
-	It("is let go when it has no finalizer of ours", func() {
+	It("is not touched when it has no finalizer of ours", func() {
 		hook := listen(answer(http.StatusOK))
 		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, func(nr *v1alpha1.NotificationRequest) {
 			nr.Finalizers = []string{"example.com/other"}
@@ -232,7 +232,7 @@ var _ = Describe("a notification that is to stop", func() {
 		Expect(env.Client.Update(f.ctx, now)).To(Succeed())
 	})
 
-	It("is gone: everything about it is forgotten", func() {
+	It("is gone: reconciling it does nothing", func() {
 		p := f.start(interceptor.Funcs{})
 		nr := &v1alpha1.NotificationRequest{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "gone"}}
 		Expect(p.reconcile(nr)).To(BeZero())

@@ -37,14 +37,14 @@ var _ = Describe("delivery", func() {
 		Expect(nr.Status.SentTime.Time).To(BeTemporally("==", f.clock.Now()))
 		Expect(nr.Status.ConfirmedTime).To(Equal(nr.Status.SentTime))
 		Expect(nr.Status.Outbox.Closed).To(BeTrue())
-		Expect(strings.Count(p.everything(nr), "Normal Notification cart is mended")).To(Equal(2), "one Event on each of the two")
+		Expect(strings.Count(p.everything(nr), "Normal Notification cart is fixed")).To(Equal(2), "one Event on each of the two")
 	})
 
 	It("passes over a remediation of the same name that is another", func() {
 		nr := f.request([]v1alpha1.Channel{console1()})
 		p := f.start(interceptor.Funcs{})
 		p.drive(nr)
-		Expect(strings.Count(p.everything(nr), "Normal Notification cart is mended")).To(Equal(1))
+		Expect(strings.Count(p.everything(nr), "Normal Notification cart is fixed")).To(Equal(1))
 	})
 
 	It("posts JSON to a webhook, and shows its URL nowhere", func() {
@@ -60,7 +60,7 @@ var _ = Describe("delivery", func() {
 		Expect(got[0].body).To(Equal(map[string]any{
 			"id": string(nr.UID) + "-0", "attempt": 1.0, "namespace": nr.Namespace, "name": nr.Name,
 			"remediation": map[string]any{"name": "cart-crash", "uid": "by-hand"},
-			"subject":     "cart is mended", "body": "It was <the release> & it is undone.",
+			"subject":     "cart is fixed", "body": "It was <the release> & it is undone.",
 		}))
 		nr = f.get(nr)
 		record := lastRecord(nr)
@@ -79,7 +79,7 @@ var _ = Describe("delivery", func() {
 		nr := f.request([]v1alpha1.Channel{f.slack(hook.hook())}, func(nr *v1alpha1.NotificationRequest) { nr.Spec.Body = "<!channel> & <https://evil.example|click>" })
 		f.start(interceptor.Funcs{}).drive(nr)
 		Expect(hook.requests()).To(HaveLen(1))
-		Expect(hook.requests()[0].body).To(Equal(map[string]any{"text": "*cart is mended*\n&lt;!channel&gt; &amp; &lt;https://evil.example|click&gt;"}))
+		Expect(hook.requests()[0].body).To(Equal(map[string]any{"text": "*cart is fixed*\n&lt;!channel&gt; &amp; &lt;https://evil.example|click&gt;"}))
 	})
 
 	It("tries again after a server's failure, with the same key and the next number", func() {

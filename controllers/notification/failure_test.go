@@ -193,7 +193,7 @@ var _ = Describe("what receivers do", func() {
 		Expect(a.Error).To(ContainSubstring("link-local"))
 	})
 
-	It("says what is wrong with a Secret, and finds it mended", func() {
+	It("says what is wrong with a Secret, and succeeds when it is fixed", func() {
 		hook := listen(answer(http.StatusOK))
 		ref := &v1alpha1.SecretKeyRef{Name: "later", Key: "url"}
 		nr := f.request([]v1alpha1.Channel{{Type: v1alpha1.ChannelSlack, SecretRef: ref}})
@@ -240,7 +240,7 @@ var _ = Describe("what receivers do", func() {
 			f.clock.SetTime(f.clock.Now().Add(time.Minute))
 		}
 		now := f.get(nr)
-		Expect(hook.requests()).To(HaveLen(2), "three entries are pending, and the last place is the closing one's")
+		Expect(hook.requests()).To(HaveLen(2), "three entries are pending, and the last one is reserved for the closing entry")
 		Expect(states(now)).To(Equal([]string{"0:1:Failed", "0:2:Failed"}))
 		Expect(now.Status.Conditions).To(ContainElement(HaveField("Type", outbox.ConditionBlocked)))
 

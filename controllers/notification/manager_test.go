@@ -22,7 +22,11 @@ var _ = Describe("in a manager", func() {
 	manager := func() (stop func() error) {
 		GinkgoHelper()
 		stop, err := env.StartManager(func(mgr ctrl.Manager, w *outbox.Writer) error {
-			return New(mgr.GetClient(), mgr.GetAPIReader(), w, mgr.GetEventRecorder("holdfast")).SetupWithManager(mgr, 2)
+			r, err := New(mgr.GetClient(), mgr.GetAPIReader(), w, mgr.GetEventRecorder("holdfast"))
+			if err != nil {
+				return err
+			}
+			return r.SetupWithManager(mgr, 2)
 		})
 		Expect(err).NotTo(HaveOccurred())
 		return stop
@@ -46,7 +50,7 @@ var _ = Describe("in a manager", func() {
 		Eventually(func(g Gomega) {
 			list := &eventsv1.EventList{}
 			g.Expect(env.Client.List(f.ctx, list, client.InNamespace(f.namespace))).To(Succeed())
-			g.Expect(list.Items).To(ContainElement(And(HaveField("Reason", "Notification"), HaveField("Note", HavePrefix("cart is mended")))))
+			g.Expect(list.Items).To(ContainElement(And(HaveField("Reason", "Notification"), HaveField("Note", HavePrefix("cart is fixed")))))
 		}, testenv.Timeout).Should(Succeed())
 
 		Expect(env.Client.Delete(f.ctx, f.get(nr))).To(Succeed())

@@ -73,7 +73,8 @@ func (f *fixture) start(funcs interceptor.Funcs, options ...outbox.Option) *proc
 	recorder := events.NewFakeRecorder(1000)
 	c := interceptor.NewClient(env.Client, funcs)
 	w := outbox.NewWriter(c, env.Client, f.store, append([]outbox.Option{outbox.WithClock(f.clock)}, options...)...)
-	r := New(c, env.Client, w, recorder, WithClock(f.clock), WithRandom(func() float64 { return 0 }))
+	r, err := New(c, env.Client, w, recorder, withClock(f.clock), withRandom(func() float64 { return 0 }))
+	Expect(err).NotTo(HaveOccurred())
 	return &process{Reconciler: r, f: f, recorder: recorder}
 }
 
@@ -93,8 +94,8 @@ func (p *process) drive(nr *v1alpha1.NotificationRequest) ctrl.Result {
 	GinkgoHelper()
 	for range 50 {
 		res := p.reconcile(nr)
-		p.courier.running.Wait()
-		if len(p.courier.attempts) == 0 {
+		p.attempts.Wait()
+		if p.attempts.Len() == 0 {
 			return res
 		}
 	}
@@ -119,7 +120,7 @@ func (f *fixture) request(channels []v1alpha1.Channel, options ...nrOption) *v1a
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "cart-"},
 		Spec: v1alpha1.NotificationRequestSpec{
 			RemediationRef: v1alpha1.RemediationRef{Name: "cart-crash", UID: "by-hand"},
-			Subject:        "cart is mended", Body: "It was <the release> & it is undone.", Channels: channels,
+			Subject:        "cart is fixed", Body: "It was <the release> & it is undone.", Channels: channels,
 		},
 	}
 	for _, o := range options {

@@ -75,22 +75,22 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The analysis was deleted before its end was seen"})
 	}
 	reason, next := overdue(s.rr, s.now)
-	if reason != "" && !closed(a) {
+	if reason != "" && !lifecycle.Closed(a) {
 		_, err := r.cancelChildren(ctx, s)
 		return s.lookAgain(s.analysisSlot, next), err
 	}
 	v := judgeAnalysis(a)
-	if due := closed(a) && v.outcome == ""; !due && s.workflowSlot.unadopted() {
+	if due := lifecycle.Closed(a) && v.outcome == ""; !due && s.workflowSlot.unadopted() {
 		if err := r.notDue(ctx, s, s.workflowSlot, "no workflow is due, since nothing was approved"); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
 	switch {
-	case !closed(a) && a.Status.Phase == v1alpha1.AnalysisAwaitingApproval && s.rr.Status.Phase == v1alpha1.RemediationAnalyzing:
+	case !lifecycle.Closed(a) && a.Status.Phase == v1alpha1.AnalysisAwaitingApproval && s.rr.Status.Phase == v1alpha1.RemediationAnalyzing:
 		err := r.enter(ctx, s, v1alpha1.RemediationAwaitingApproval, "ApprovalRequested")
 		_, next = overdue(s.rr, s.now)
 		return ctrl.Result{RequeueAfter: next}, err
-	case !closed(a):
+	case !lifecycle.Closed(a):
 		return s.lookAgain(s.analysisSlot, next), nil
 	case v.outcome == "" && s.running(s.workflowSlot): // an earlier process may have made it and died before it saved that: adopt or stop it, even if the time is over
 		return r.startWorkflow(ctx, s)

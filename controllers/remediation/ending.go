@@ -62,7 +62,7 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 // followNotification waits for the end of the notification. Its result does not change the outcome.
 func (r *Reconciler) followNotification(ctx context.Context, s *scope) (ctrl.Result, error) {
 	n := s.notification()
-	if n != nil && !closed(n) {
+	if n != nil && !lifecycle.Closed(n) {
 		// The total time bounds the repair. A request that exceeds it is announced all the same, within the notification's own time.
 		untimed := s.rr.DeepCopy()
 		untimed.Spec.Timeouts.Total = nil

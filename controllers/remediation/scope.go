@@ -7,7 +7,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
@@ -53,8 +52,8 @@ func (r *Reconciler) find(ctx context.Context, s *scope, l *slot, into outbox.Ob
 	case err != nil:
 		return fmt.Errorf("read child %s: %w", key.Name, err)
 	}
-	if *l.uid != "" && abandoned(into) && !closed(into) {
-		return nil // an abandoned child counts as gone
+	if *l.uid != "" && lifecycle.Released(into) && !lifecycle.Closed(into) {
+		return nil // its controller does no more work for it: it counts as gone
 	}
 	l.found = into
 	return nil
@@ -82,14 +81,7 @@ func child[T outbox.Object](l *slot) (none T) {
 }
 
 // ended reports whether a child's controller will do no more work for it.
-func ended(o outbox.Object) bool { return closed(o) || abandoned(o) }
-
-// abandoned reports whether a child's controller does no more work for it: the child is being deleted, and only somebody else's finalizer keeps it.
-func abandoned(o outbox.Object) bool {
-	return o.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(o, outbox.Finalizer)
-}
-
-func closed(o outbox.Object) bool { return o.GetOutbox() != nil && o.GetOutbox().Closed }
+func ended(o outbox.Object) bool { return lifecycle.Closed(o) || lifecycle.Released(o) }
 
 // enter moves the request to a phase and saves that, with its entry.
 func (r *Reconciler) enter(ctx context.Context, s *scope, phase v1alpha1.RemediationPhase, event string) error {
@@ -100,7 +92,7 @@ func (r *Reconciler) enter(ctx context.Context, s *scope, phase v1alpha1.Remedia
 		finish(s.rr, s.now)
 	}
 	succeeded := phase == v1alpha1.RemediationCompleted
-	lifecycle.SetReady(s.rr, string(phase), phase.Final(), succeeded, message(s.rr))
+	lifecycle.SetReady(s.rr, phase, v1alpha1.RemediationCompleted, message(s.rr))
 	err := s.draft.Save(ctx, &outbox.Change{Kind: outbox.KindOrchestration, Event: event, Phase: string(phase), Record: Record(s.rr), Final: phase.Final()})
 	if err != nil {
 		return fmt.Errorf("enter phase %s: %w", phase, err)

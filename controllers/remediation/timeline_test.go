@@ -70,6 +70,16 @@ func TestBottleneckIsTheLongestPart(t *testing.T) {
 	}
 }
 
+func TestAnUnknownPhaseIsLeftAsItIs(t *testing.T) {
+	g := NewWithT(t)
+	rr := &v1alpha1.RemediationRequest{Status: v1alpha1.RemediationRequestStatus{Phase: "Negotiating"}}
+	before := rr.DeepCopy()
+	result, err := (&Reconciler{}).proceed(t.Context(), &scope{rr: rr})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(result).To(BeZero())
+	g.Expect(rr).To(Equal(before))
+}
+
 func TestTransitionsKeepTheTimeSpent(t *testing.T) {
 	g := NewWithT(t)
 	st := history(v1alpha1.RemediationPending, 0, v1alpha1.RemediationAnalyzing, 2, v1alpha1.RemediationFailed, 7).Status

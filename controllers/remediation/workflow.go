@@ -68,10 +68,10 @@ func (r *Reconciler) followWorkflow(ctx context.Context, s *scope) (ctrl.Result,
 	}
 	reason, next := overdue(s.rr, s.now)
 	switch {
-	case !closed(w) && reason != "":
+	case !lifecycle.Closed(w) && reason != "":
 		_, err := r.cancelChildren(ctx, s)
 		return s.lookAgain(s.workflowSlot, next), err
-	case !closed(w):
+	case !lifecycle.Closed(w):
 		return s.lookAgain(s.workflowSlot, next), nil
 	}
 	v := judgeWorkflow(w)

@@ -47,19 +47,19 @@ const account = "remediator"
 
 // fixture is one spec's namespace and clock, and the wire between its processes and the API server.
 type fixture struct {
-	ctx       context.Context
-	namespace string
-	clock     *testclock.FakePassiveClock
-	wire      *wire
-	limits    []outbox.Option
-	settle    time.Duration
+	ctx          context.Context
+	namespace    string
+	clock        *testclock.FakePassiveClock
+	wire         *wire
+	limits       []outbox.Option
+	verifyWindow time.Duration
 }
 
 func newFixture() *fixture {
 	GinkgoHelper()
 	ctx, cancel := context.WithCancel(context.Background())
 	DeferCleanup(cancel)
-	f := &fixture{ctx: ctx, namespace: env.Namespace(ctx, "wfe"), clock: testclock.NewFakePassiveClock(time.Now()), wire: &wire{}, settle: 20 * time.Second}
+	f := &fixture{ctx: ctx, namespace: env.Namespace(ctx, "wfe"), clock: testclock.NewFakePassiveClock(time.Now()), wire: &wire{}, verifyWindow: 20 * time.Second}
 	f.grant(account,
 		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments", "statefulsets", "daemonsets"}, Verbs: []string{"get", "patch"}},
 		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"replicasets", "controllerrevisions"}, Verbs: []string{"get", "list"}},
@@ -125,7 +125,9 @@ func (f *fixture) startAs(who *rest.Config) *process {
 	Expect(err).NotTo(HaveOccurred())
 	recorder := events.NewFakeRecorder(1000)
 	w := outbox.NewWriter(c, c, &testenv.Watermarks{}, append([]outbox.Option{outbox.WithClock(f.clock)}, f.limits...)...)
-	return &process{Reconciler: New(c, c, w, recorder, WithRESTConfig(config), WithClock(f.clock), WithSettle(f.settle)), f: f, recorder: recorder}
+	r, err := New(c, c, w, recorder, WithRESTConfig(config), withClock(f.clock), withVerifyWindow(f.verifyWindow))
+	Expect(err).NotTo(HaveOccurred())
+	return &process{Reconciler: r, f: f, recorder: recorder}
 }
 
 func (p *process) try(wfe *v1alpha1.WorkflowExecution) (ctrl.Result, error) {
@@ -175,7 +177,7 @@ func (f *fixture) workflow(target client.Object, change func(*v1alpha1.WorkflowE
 	gvk, err := env.Client.GroupVersionKindFor(target)
 	Expect(err).NotTo(HaveOccurred())
 	wfe := &v1alpha1.WorkflowExecution{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "mend-", Finalizers: []string{outbox.Finalizer}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "fix-", Finalizers: []string{outbox.Finalizer}},
 		Spec: v1alpha1.WorkflowExecutionSpec{
 			RemediationRef:     v1alpha1.RemediationRef{Name: "web-crash", UID: "by-hand"},
 			WorkflowID:         "test",

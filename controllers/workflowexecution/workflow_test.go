@@ -39,7 +39,7 @@ var _ = Describe("A workflow", func() {
 		}, scaleTo("2"), step("Wait", parameters{"for": "target.status.availableReplicas >= target.spec.replicas"}, within(2*time.Minute)))
 
 		res := p.drive(wfe)
-		Expect(res.RequeueAfter).To(Equal(firstPolls))
+		Expect(res.RequeueAfter).To(Equal(pollInterval))
 		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(2)))
 		f.report(d, 2)
 		f.pass(3 * time.Second)
@@ -118,9 +118,9 @@ var _ = Describe("A workflow", func() {
 	It("gives post-conditions time to become true", func() {
 		f.report(d, 0)
 		wfe := f.workflow(d, post("target.status.availableReplicas >= 1"), scaleTo("5"))
-		Expect(p.drive(wfe).RequeueAfter).To(Equal(firstPolls))
+		Expect(p.drive(wfe).RequeueAfter).To(Equal(pollInterval))
 		f.pass(15 * time.Second)
-		Expect(p.drive(wfe).RequeueAfter).To(Equal(laterPolls))
+		Expect(p.drive(wfe).RequeueAfter).To(Equal(slowPollInterval))
 		f.report(d, 5)
 		Expect(p.run(wfe).Status.Outcome).To(Equal("success"))
 	})

@@ -25,8 +25,8 @@ import (
 // revisionNumber is the annotation by which the Deployment controller numbers ReplicaSets.
 const revisionNumber = "deployment.kubernetes.io/revision"
 
-// revision is one template of a workload's history. A Deployment keeps its history in ReplicaSets, the others in ControllerRevisions. Templates are kept as
-// they came, so that fields which this release does not know survive.
+// revision is one template of a workload's history. A Deployment keeps its history in ReplicaSets, the others in ControllerRevisions. Templates stay
+// untyped, so fields that this release does not know survive.
 type revision struct {
 	name     string
 	number   int64
@@ -118,7 +118,7 @@ func currentRevision(history []revision, t *unstructured.Unstructured) (*revisio
 	return nil, nil
 }
 
-// sameTemplate compares as the Deployment controller does, by meaning and without the hash label, and takes a template that was only restarted for the same.
+// sameTemplate compares as the Deployment controller does, by meaning and without the hash label. Templates that differ only by a restart are the same.
 func sameTemplate(a, b map[string]any) (bool, error) {
 	left, err := typedTemplate(a)
 	if err != nil {
