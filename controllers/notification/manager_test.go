@@ -45,7 +45,7 @@ var _ = Describe("in a manager", func() {
 		stop := manager()
 		DeferCleanup(func() { Expect(stop()).To(Succeed()) })
 		hook := listen(answer(http.StatusBadGateway), answer(http.StatusOK))
-		nr := f.request([]v1alpha1.Channel{f.slack(hook.hook()), console1()}, fast)
+		nr := f.request([]v1alpha1.Channel{f.slack(hook.hook()), consoleChannel()}, fast)
 		Eventually(phase(f, nr), testenv.Timeout).Should(Equal(v1alpha1.NotificationSent))
 		Eventually(func(g Gomega) {
 			list := &eventsv1.EventList{}
@@ -100,7 +100,7 @@ var _ = Describe("in a manager", func() {
 			}
 		})
 		DeferCleanup(func() { close(block) })
-		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, retry(1, 5*time.Minute))
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, maxAttempts(1), timeout(5*time.Minute))
 		Eventually(hook.requests, testenv.Timeout).Should(HaveLen(1))
 		f.cancel(nr)
 		Eventually(phase(f, nr), testenv.Timeout).Should(Equal(v1alpha1.NotificationCancelled))

@@ -35,7 +35,7 @@ func (f *fixture) forge(child client.Object) {
 
 // theAnalysis is what the request makes; change makes it another one.
 func (f *fixture) theAnalysis(change func(*v1alpha1.AIAnalysis)) *v1alpha1.AIAnalysis {
-	spec := f.live().Spec
+	spec := f.get().Spec
 	a := &v1alpha1.AIAnalysis{ObjectMeta: f.guessed("analysis"), Spec: v1alpha1.AIAnalysisSpec{
 		RemediationRef: f.ref(), Signal: spec.Signal, Target: spec.Target, Approval: spec.Approval, Timeout: spec.Timeouts.Analysis, ApprovalTimeout: spec.Timeouts.Approval,
 	}}
@@ -47,7 +47,7 @@ func (f *fixture) theAnalysis(change func(*v1alpha1.AIAnalysis)) *v1alpha1.AIAna
 func (f *fixture) expectForeign(entry int, why string) {
 	f.Expect(f.events()[entry]).To(Equal("ForeignChild"))
 	f.Expect(f.record(entry).FailureReason).To(And(ContainSubstring("was not made by it"), ContainSubstring(why)))
-	condition := meta.FindStatusCondition(f.live().Status.Conditions, v1alpha1.ConditionForeignChild)
+	condition := meta.FindStatusCondition(f.get().Status.Conditions, v1alpha1.ConditionForeignChild)
 	f.Expect(condition).NotTo(BeNil())
 	f.Expect(condition.Status).To(Equal(metav1.ConditionTrue))
 	f.Expect(condition.Message).To(ContainSubstring(why))
@@ -55,40 +55,37 @@ func (f *fixture) expectForeign(entry int, why string) {
 
 func TestAnAnalysisThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 	zero := int32(0)
-	manual := func(rr *v1alpha1.RemediationRequest) {
-		rr.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}
-	}
 	for name, c := range map[string]struct {
 		forge func(f *fixture)
 		why   string
-		// open: it claims to be the child, so it is stopped before another is made.
-		open bool
+		// claims: it claims to be the child, so it is stopped before another is made.
+		claims bool
 	}{
-		"it approves itself": {func(f *fixture) {
+		"it approves itself": {forge: func(f *fixture) {
 			f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) {
 				a.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalAuto, AutoApproveAbove: &zero}
 			}))
-		}, "spec.approval", true},
-		"it looks elsewhere": {func(f *fixture) {
+		}, why: "spec.approval", claims: true},
+		"it looks elsewhere": {forge: func(f *fixture) {
 			f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" }))
-		}, "spec.target", true},
-		"it waits for ever": {func(f *fixture) {
+		}, why: "spec.target", claims: true},
+		"it waits for ever": {forge: func(f *fixture) {
 			f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.ApprovalTimeout = &metav1.Duration{Duration: 700 * time.Hour} }))
-		}, "spec.approvalTimeout", true},
-		"another remediation's": {func(f *fixture) {
+		}, why: "spec.approvalTimeout", claims: true},
+		"another remediation's": {forge: func(f *fixture) {
 			f.Expect(env.Client.Create(ctx, f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.RemediationRef.UID = "another" }))).To(Succeed())
-		}, "not controlled by this request", false},
-		"nobody's": {func(f *fixture) {
+		}, why: "not controlled by this request"},
+		"nobody's": {forge: func(f *fixture) {
 			f.Expect(env.Client.Create(ctx, f.theAnalysis(func(*v1alpha1.AIAnalysis) {}))).To(Succeed())
-		}, "not controlled by this request", false},
+		}, why: "not controlled by this request"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := setup(t, manual)
+			f := newFixture(t, manually)
 			c.forge(f)
 			foreign := &v1alpha1.AIAnalysis{ObjectMeta: f.guessed("analysis")}
 			f.reconcile()
 			f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(foreign), foreign)).To(Succeed())
-			if c.open {
+			if c.claims {
 				f.Expect(f.phase()).To(Equal(v1alpha1.RemediationPending), "it waits until what claims to be its child has stopped")
 				f.Expect(foreign.Spec.Cancel).To(BeTrue())
 				f.end(foreign, outbox.KindAIDecision, func() { // as approved as can be
@@ -103,24 +100,24 @@ func TestAnAnalysisThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 			f.expectForeign(1, c.why)
 			f.Expect(f.analysis().UID).NotTo(Equal(foreign.UID))
 			f.Expect(f.analysis().Spec.Approval.Mode).To(Equal(v1alpha1.ApprovalManual))
-			f.Expect(f.analysis().Spec.Target).To(Equal(f.live().Spec.Target))
+			f.Expect(f.analysis().Spec.Target).To(Equal(f.get().Spec.Target))
 
 			f.endAnalysis(v1alpha1.AnalysisCompleted, nil) // and it goes on as if nothing had been
 			f.reconcile()
 			f.endNotification(v1alpha1.NotificationSent)
 			f.reconcile()
-			f.Expect(f.live().Status.Outcome).To(Equal("no-action"))
+			f.Expect(f.get().Status.Outcome).To(Equal("no-action"))
 		})
 	}
 }
 
 func TestAnAnalysisThatAnEarlierProcessMadeCounts(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	made := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
 	f.forge(made)
 	f.reconcile()
 	f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted"}))
-	f.Expect(f.live().Status.AnalysisUID).To(Equal(made.UID))
+	f.Expect(f.get().Status.AnalysisUID).To(Equal(made.UID))
 }
 
 func (f *fixture) theWorkflow(steps ...v1alpha1.WorkflowStep) *v1alpha1.WorkflowExecution {
@@ -132,18 +129,23 @@ func (f *fixture) theWorkflow(steps ...v1alpha1.WorkflowStep) *v1alpha1.Workflow
 // Whoever can make a workflow does not get past the approval, and fails nobody's request.
 func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 	harmless := v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"}
+	type moment int
+	const (
+		whileTheApprovalIsAwaited moment = iota
+		betweenApprovalAndWorkflow
+	)
 	for name, c := range map[string]struct {
-		before, after bool // it is there before the approval, or after
-		closed        v1alpha1.WorkflowPhase
+		made   moment
+		closed v1alpha1.WorkflowPhase // "" while it runs
 	}{
-		"made while the approval is awaited, and completed":  {before: true, closed: v1alpha1.WorkflowCompleted},
-		"made while the approval is awaited, and failed":     {before: true, closed: v1alpha1.WorkflowFailed},
-		"made while the approval is awaited, and running":    {before: true},
-		"made between approval and workflow, and completed":  {after: true, closed: v1alpha1.WorkflowCompleted},
-		"made between approval and workflow, and still runs": {after: true},
+		"made while the approval is awaited, and completed":  {made: whileTheApprovalIsAwaited, closed: v1alpha1.WorkflowCompleted},
+		"made while the approval is awaited, and failed":     {made: whileTheApprovalIsAwaited, closed: v1alpha1.WorkflowFailed},
+		"made while the approval is awaited, and running":    {made: whileTheApprovalIsAwaited},
+		"made between approval and workflow, and completed":  {made: betweenApprovalAndWorkflow, closed: v1alpha1.WorkflowCompleted},
+		"made between approval and workflow, and still runs": {made: betweenApprovalAndWorkflow},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := setup(t)
+			f := newFixture(t)
 			f.reconcile()
 			a := f.analysis()
 			foreign := f.theWorkflow(harmless)
@@ -151,19 +153,16 @@ func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(foreign), foreign)).To(Succeed())
 				f.end(foreign, outbox.KindExecution, func() { foreign.Status.Phase = c.closed })
 			}
-			make := func() {
+			forge := func() {
 				f.forge(foreign)
 				if c.closed != "" {
 					finish()
 				}
 			}
-			if c.before {
-				make()
+			forge()
+			if c.made == whileTheApprovalIsAwaited {
 				f.reconcile()
 				f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAnalyzing), "nothing was approved")
-			}
-			if c.after {
-				make()
 			}
 			f.end(a, outbox.KindAIDecision, func() {
 				a.Status.Phase, a.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
@@ -171,7 +170,7 @@ func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 			})
 			f.reconcile()
 			if c.closed == "" {
-				f.Expect(f.live().Status.Workflow).To(BeEmpty(), "two workflows on one target would be one too many")
+				f.Expect(f.get().Status.Workflow).To(BeEmpty(), "two workflows on one target would be one too many")
 				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(foreign), foreign)).To(Succeed())
 				f.Expect(foreign.Spec.Cancel).To(BeTrue())
 				c.closed = v1alpha1.WorkflowCancelled
@@ -188,7 +187,7 @@ func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 }
 
 func TestARejectedRequestIgnoresAWorkflow(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	f.reconcile()
 	foreign := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
 	f.forge(foreign)
@@ -197,27 +196,27 @@ func TestARejectedRequestIgnoresAWorkflow(t *testing.T) {
 	f.reconcile()
 	f.endNotification(v1alpha1.NotificationSent)
 	f.reconcile()
-	f.Expect(f.live().Status.Outcome).To(Equal("rejected"))
+	f.Expect(f.get().Status.Outcome).To(Equal("rejected"))
 	f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "ForeignChild", "NotificationStarted", "Rejected"}))
 }
 
 // An analysis that ended well without a decision is not one that this release makes.
 func TestWithoutAnApprovalNoWorkflowRuns(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	f.reconcile()
 	a := f.analysis()
 	f.end(a, outbox.KindAIDecision, func() { a.Status.Phase, a.Status.Recommendation = v1alpha1.AnalysisCompleted, undo })
 	f.reconcile()
-	f.Expect(f.live().Status.Outcome).To(Equal("failed"))
-	f.Expect(f.live().Status.FailureReason).To(ContainSubstring("without an approval"))
-	f.Expect(f.live().Status.Workflow).To(BeEmpty())
+	f.Expect(f.get().Status.Outcome).To(Equal("failed"))
+	f.Expect(f.get().Status.FailureReason).To(ContainSubstring("without an approval"))
+	f.Expect(f.get().Status.Workflow).To(BeEmpty())
 }
 
 func TestANotificationThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	f.reconcile()
 	n := &v1alpha1.NotificationRequest{ObjectMeta: f.guessed("notification"), Spec: v1alpha1.NotificationRequestSpec{
-		RemediationRef: f.ref(), Subject: "All is well", Channels: f.live().Spec.Notification.Channels,
+		RemediationRef: f.ref(), Subject: "All is well", Channels: f.get().Spec.Notification.Channels,
 	}}
 	f.forge(n)
 	f.end(n, outbox.KindNotification, func() { n.Status.Phase = v1alpha1.NotificationSent })
@@ -231,15 +230,15 @@ func TestANotificationThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 // An adopted child is known by its uid, whatever becomes of its owner references, and whoever gets its name.
 func TestAChildIsKnownByItsUID(t *testing.T) {
 	t.Run("its owner reference is removed", func(t *testing.T) {
-		f := setup(t)
+		f := newFixture(t)
 		f.reconcile()
 		f.Expect(env.Client.Patch(ctx, f.analysis(), client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"ownerReferences":null}}`)))).To(Succeed())
 		f.endAnalysis(v1alpha1.AnalysisCompleted, nil)
 		f.reconcile()
-		f.Expect(f.live().Status.Outcome).To(Equal("no-action"))
+		f.Expect(f.get().Status.Outcome).To(Equal("no-action"))
 	})
 	t.Run("its name is made again", func(t *testing.T) {
-		f := setup(t)
+		f := newFixture(t)
 		f.reconcile()
 		f.Expect(env.Vanish(ctx, f.analysis())).To(Succeed())
 		again := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
@@ -249,30 +248,30 @@ func TestAChildIsKnownByItsUID(t *testing.T) {
 			again.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalApproved, DecidedBy: "jane@example.com"}
 		})
 		f.reconcile()
-		f.Expect(f.live().Status.FailureReason).To(ContainSubstring("was deleted before its end"))
-		f.Expect(f.live().Status.Workflow).To(BeEmpty())
+		f.Expect(f.get().Status.FailureReason).To(ContainSubstring("was deleted before its end"))
+		f.Expect(f.get().Status.Workflow).To(BeEmpty())
 	})
 }
 
 func TestADeathWhileAForeignChildIsReplacedRepeatsNothing(t *testing.T) {
-	for _, after := range []bool{false, true} {
+	for _, where := range []death{beforeWrite, afterWrite} {
 		for n := 1; n <= 8; n++ {
-			f := setup(t)
+			f := newFixture(t)
 			foreign := f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" })
 			f.Expect(env.Client.Create(ctx, foreign)).To(Succeed())
-			f.dieAt, f.dieAfter = n, after
+			f.killAt(n, where)
 			f.reconcile()
 			f.Expect(f.events()).To(Equal([]string{"Received", "ForeignChild", "AnalysisStarted"}))
 			analyses := &v1alpha1.AIAnalysisList{}
 			f.Expect(env.Client.List(ctx, analyses, client.InNamespace(f.rr.Namespace))).To(Succeed())
-			f.Expect(analyses.Items).To(HaveLen(2), "write %d, after: %v", n, after)
+			f.Expect(analyses.Items).To(HaveLen(2), "%s, the %dth", where, n)
 		}
 	}
 }
 
 // A foreign child that is being deleted, and that somebody else's finalizer keeps, blocks nothing.
 func TestAForeignChildThatGoesWithoutOurFinalizerIsReplaced(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	foreign := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
 	foreign.Finalizers = []string{"x.io/y"}
 	f.forge(foreign)
@@ -286,7 +285,7 @@ func TestAForeignChildThatGoesWithoutOurFinalizerIsReplaced(t *testing.T) {
 
 // An owner reference of the request's uid under other coordinates brings no event to the request, and asks nobody for a right.
 func TestADisguisedOwnerIsNoOwner(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	exact := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
 	disguise := metav1.OwnerReference{APIVersion: "evil.dev/v1", Kind: "RemediationRequest", Name: f.rr.Name, UID: f.rr.UID, Controller: ptr.To(true)}
 	exact.OwnerReferences = []metav1.OwnerReference{disguise}
@@ -303,11 +302,11 @@ func TestAChildThatGoesWithoutOurFinalizerIsGone(t *testing.T) {
 	for name, stop := range map[string]func(f *fixture){
 		"while it is waited for": func(*fixture) {},
 		"and the request is cancelled": func(f *fixture) {
-			f.Expect(env.Client.Patch(ctx, f.live(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cancel":true}}`)))).To(Succeed())
+			f.cancel()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Notification.Channels = []v1alpha1.Channel{} })
+			f := newFixture(t, withoutChannels)
 			f.reconcile()
 			a := f.analysis()
 			for _, step := range []string{`["holdfast.dev/outbox","x.io/y"]`, "", `["x.io/y"]`} {
@@ -327,9 +326,7 @@ func TestAChildThatGoesWithoutOurFinalizerIsGone(t *testing.T) {
 
 // Whoever may write the status may put any uid there: the analysis must be the one that the request makes, before its recommendation is acted upon.
 func TestAnAnalysisThatWasWrittenIntoTheStatusDoesNotCount(t *testing.T) {
-	f := setup(t, func(rr *v1alpha1.RemediationRequest) {
-		rr.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}
-	})
+	f := newFixture(t, manually)
 	f.reconcile()
 	zero := int32(0)
 	mine := f.theAnalysis(func(a *v1alpha1.AIAnalysis) {
@@ -340,18 +337,18 @@ func TestAnAnalysisThatWasWrittenIntoTheStatusDoesNotCount(t *testing.T) {
 		mine.Status.Phase, mine.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
 		mine.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
 	})
-	rr := f.live()
+	rr := f.get()
 	rr.Status.Analysis, rr.Status.AnalysisUID = mine.Name, mine.UID
 	f.Expect(env.Client.Status().Update(ctx, rr)).To(Succeed())
 	f.reconcile()
-	f.Expect(f.live().Status.Workflow).To(BeEmpty())
-	f.Expect(f.live().Status.Outcome).To(Equal("failed"))
-	f.Expect(f.live().Status.FailureReason).To(ContainSubstring("is not the one that this request makes: it differs in spec.approval"))
+	f.Expect(f.get().Status.Workflow).To(BeEmpty())
+	f.Expect(f.get().Status.Outcome).To(Equal("failed"))
+	f.Expect(f.get().Status.FailureReason).To(ContainSubstring("is not the one that this request makes: it differs in spec.approval"))
 }
 
 // A foreign child that comes back while no workflow is due is recorded once, however often it comes.
 func TestForeignChildrenThatComeBackAreRecordedOnce(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	f.reconcile()
 	for range 5 {
 		foreign := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
@@ -368,7 +365,7 @@ func TestForeignChildrenThatComeBackAreRecordedOnce(t *testing.T) {
 
 // A foreign child that is being stopped is checked again, even if no event says that it has ended.
 func TestAForeignChildThatIsStoppedIsCheckedAgain(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" }))
 	f.Expect(f.reconcile().RequeueAfter).To(And(BeNumerically(">", 0), BeNumerically("<=", time.Minute)))
 }
