@@ -24,7 +24,7 @@ func alternative(text string) investigator.Alternative {
 }
 
 var _ = Describe("a manager", func() {
-	It("investigates by the rules, takes up a decision, and leaves its rows", func() {
+	It("investigates by the rules, accepts a decision, and writes its rows", func() {
 		f := newFixture()
 		f.crashingDeployment()
 		stop, err := env.StartManager(func(mgr ctrl.Manager, w *outbox.Writer) error {

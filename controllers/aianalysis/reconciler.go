@@ -7,16 +7,13 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
@@ -115,17 +112,14 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 
 // SetupWithManager adds the controller to the manager, with this many workers. Workers only read and write resources; investigations run in slots of their own.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error {
-	woken := source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		r.attempts.Notify(func(resource types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: resource}) })
-		return nil
-	})
-	if err := mgr.Add(manager.RunnableFunc(r.attempts.Run)); err != nil {
-		return fmt.Errorf("add the investigations to the manager: %w", err)
+	ended, err := r.attempts.AddTo(mgr)
+	if err != nil {
+		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("aianalysis").
 		For(&v1alpha1.AIAnalysis{}).
-		WatchesRawSource(woken).
+		WatchesRawSource(ended).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: maxConcurrent,
 			// The default grows to a quarter of an hour.
@@ -170,7 +164,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 // openPhases are the phases of a record that is open.
 var openPhases = []v1alpha1.AnalysisPhase{"", v1alpha1.AnalysisPending, v1alpha1.AnalysisInvestigating, v1alpha1.AnalysisAwaitingApproval}
 
-// phase continues where the status says that the analysis is. What comes next follows from the facts, of which the phase is a summary.
+// phase continues where the analysis is. The facts in the status decide that; the phase only summarizes them.
 func (r *Reconciler) phase(ctx context.Context, s *scope) (ctrl.Result, error) {
 	switch a := s.analysis; {
 	case a.DeletionTimestamp != nil || a.Spec.Cancel:

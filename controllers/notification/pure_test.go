@@ -159,7 +159,7 @@ func TestRecordBearsWithAForeignStatus(t *testing.T) {
 	g.Expect(planOf(nr, policyOf(nr.Spec.Retry), time.Now()).due).To(Equal([]int32{0}))
 }
 
-// What a Secret holds in the place of a URL is said of no attempt, and a part of it is no host.
+// If a Secret contains something else than a URL, no attempt shows it, and no part of it is used as a host.
 func TestNoPartOfAURLIsSaidOrAskedFor(t *testing.T) {
 	ref := &v1alpha1.SecretKeyRef{Name: "hook", Key: "url"}
 	static := ""

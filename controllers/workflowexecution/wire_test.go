@@ -117,7 +117,7 @@ func (w *wire) through(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// refuse answers in the API server's place; status is its code and reason.
+// refuse answers instead of the API server, with this code and reason.
 func refuse(r *http.Request, code int, reason string) *http.Response {
 	body := `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"` + reason + `","reason":"` + reason + `","code":` + strconv.Itoa(code) + `}`
 	return &http.Response{StatusCode: code, Status: reason, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r, ProtoMajor: 1, ProtoMinor: 1}

@@ -2,11 +2,16 @@ package pool
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 )
 
 // Key names one attempt.
@@ -60,7 +65,7 @@ type attempt[R any] struct {
 	result R
 }
 
-// New makes a Pool that wakes nobody; see Notify.
+// New makes a Pool that wakes nobody; see AddTo.
 func New[R any](c Config) *Pool[R] {
 	if c.SlotsPerNamespace <= 0 {
 		c.SlotsPerNamespace = c.Slots
@@ -68,15 +73,25 @@ func New[R any](c Config) *Pool[R] {
 	return &Pool[R]{config: c, wake: func(types.NamespacedName) {}, usedIn: map[string]int{}, attempts: map[types.NamespacedName]map[Key]*attempt[R]{}}
 }
 
-// Notify sets what wakes the reconciler of a resource. It must not block.
+// Notify sets what wakes the reconciler of a resource; AddTo does it for a controller. It must not block.
 func (p *Pool[R]) Notify(wake func(types.NamespacedName)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.wake = wake
 }
 
-// Run closes the pool when ctx ends. A manager runs it beside the controller.
-func (p *Pool[R]) Run(ctx context.Context) error {
+// AddTo has the manager close the pool when it stops. The source is for the controller whose queue wakes resources.
+func (p *Pool[R]) AddTo(mgr manager.Manager) (source.Source, error) {
+	if err := mgr.Add(manager.RunnableFunc(p.closeAfter)); err != nil {
+		return nil, fmt.Errorf("add the pool to the manager: %w", err)
+	}
+	return source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+		p.Notify(func(resource types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: resource}) })
+		return nil
+	}), nil
+}
+
+func (p *Pool[R]) closeAfter(ctx context.Context) error {
 	<-ctx.Done()
 	p.Close()
 	return nil

@@ -174,9 +174,7 @@ func TestCloseDiscardsTheResultsOfInterruptedAttempts(t *testing.T) {
 	f := newFixture(t, pool.Config{Slots: 2})
 	cart := keyOf(resource("shop", "cart"), 1)
 	f.start(cart, untilCancelled)
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	f.Expect(f.Run(ctx)).To(Succeed())
+	f.Close()
 	f.expectState(cart, pool.Running)
 	f.Expect(f.woken).To(BeEmpty())
 
