@@ -82,7 +82,7 @@ func TestAnOrdinaryRecordIsNotCut(t *testing.T) {
 	g.Expect(string(content)).NotTo(ContainSubstring("execution_completed_at"))
 }
 
-func TestEffectiveness(t *testing.T) {
+func TestEffectivenessCountsWhatWasAchieved(t *testing.T) {
 	succeeded := func(attempt int32) v1alpha1.StepStatus {
 		return v1alpha1.StepStatus{State: v1alpha1.StepSucceeded, Attempt: attempt}
 	}

@@ -95,7 +95,7 @@ func TestNoErrorHasTheToken(t *testing.T) {
 	}
 }
 
-func TestTokensThatCannotWork(t *testing.T) {
+func TestTokensThatCannotWorkAreRefused(t *testing.T) {
 	s := serve(t, chat(good))
 	path := filepath.Join(t.TempDir(), "token")
 	for what, content := range map[string]string{"a newline": "XQZX\nZQXZ", "a NUL": "XQZX\x00ZQXZ", "a word before it": "Bearer XQZXZQXZ", "nothing": " \n", "letters": "XQZXéZQXZ"} {

@@ -21,7 +21,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-func TestResult(t *testing.T) {
+func TestResultIsSilentAboutConflictsAndReleases(t *testing.T) {
 	other := errors.New("the API server is away")
 	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "things"}, "t", errors.New("changed"))
 	later := ctrl.Result{RequeueAfter: time.Minute}
@@ -92,7 +92,7 @@ func TestReleasedNeedsADeletionWithoutOurFinalizer(t *testing.T) {
 	}
 }
 
-func TestRemaining(t *testing.T) {
+func TestRemainingIsNeverNegative(t *testing.T) {
 	g := NewWithT(t)
 	begin := time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
 	limit := &metav1.Duration{Duration: time.Minute}
