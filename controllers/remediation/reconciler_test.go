@@ -328,34 +328,32 @@ func TestAMissingRequestIsNoError(t *testing.T) {
 	f.Expect(err).NotTo(HaveOccurred())
 }
 
-func TestADeadlineBetweenMakingAChildAndSayingSoLeavesNothingRunning(t *testing.T) {
-	for name, begin := range map[string]func(*fixture){
-		"the analysis": func(f *fixture) { f.killAt(3, beforeWrite) }, // Received, the analysis, and what would have said so
-		"the workflow": func(f *fixture) {
-			f.reconcile()
-			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
-			f.killAt(2, beforeWrite)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFixture(t)
-			begin(f)
-			_, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
-			f.Expect(err).To(MatchError(errDied))
-			f.start()
-			f.pass(3 * time.Hour)
-			f.reconcile()
-			if name == "the analysis" {
-				f.Expect(f.analysis().Spec.Cancel).To(BeTrue())
-				return
-			}
-			f.Expect(f.workflow().Spec.Cancel).To(BeTrue())
-			f.endWorkflow(v1alpha1.WorkflowCancelled, "")
-			f.reconcile()
-			f.Expect(f.get().Status.Outcome).To(Equal("timed-out"))
-			f.Expect(f.get().Status.WorkflowStartedTime).NotTo(BeNil())
-		})
+func TestADeadlineBetweenMakingAndAdoptingAChildLeavesNothingRunning(t *testing.T) {
+	dieThenExceedTheTotalTime := func(f *fixture) {
+		_, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
+		f.Expect(err).To(MatchError(errDied))
+		f.start()
+		f.pass(3 * time.Hour)
+		f.reconcile()
 	}
+	t.Run("the analysis", func(t *testing.T) {
+		f := newFixture(t)
+		f.killAt(3, beforeWrite) // after Received and the creation of the analysis
+		dieThenExceedTheTotalTime(f)
+		f.Expect(f.analysis().Spec.Cancel).To(BeTrue())
+	})
+	t.Run("the workflow", func(t *testing.T) {
+		f := newFixture(t)
+		f.reconcile()
+		f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
+		f.killAt(2, beforeWrite) // after the creation of the workflow
+		dieThenExceedTheTotalTime(f)
+		f.Expect(f.workflow().Spec.Cancel).To(BeTrue())
+		f.endWorkflow(v1alpha1.WorkflowCancelled, "")
+		f.reconcile()
+		f.Expect(f.get().Status.Outcome).To(Equal("timed-out"))
+		f.Expect(f.get().Status.WorkflowStartedTime).NotTo(BeNil())
+	})
 }
 
 func TestTheLargestAlertCanBeRecorded(t *testing.T) {

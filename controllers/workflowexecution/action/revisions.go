@@ -85,12 +85,16 @@ func getRevision(ctx context.Context, w Workload, name string) (revision, error)
 // revisionOf reads a ReplicaSet, or a ControllerRevision, whose data is a patch that sets spec.template.
 func revisionOf(o *unstructured.Unstructured) (revision, error) {
 	r := revision{name: o.GetName(), cause: o.GetAnnotations()[changeCause]}
-	path := []string{"spec", "template"}
-	if o.GetKind() == "ReplicaSet" {
+	var path []string
+	switch o.GetKind() {
+	case "ReplicaSet":
 		r.number, _ = strconv.ParseInt(o.GetAnnotations()[revisionNumber], 10, 64)
-	} else {
+		path = []string{"spec", "template"}
+	case "ControllerRevision":
 		r.number, _, _ = unstructured.NestedInt64(o.Object, "revision")
 		path = []string{"data", "spec", "template"}
+	default:
+		return revision{}, fmt.Errorf("read %s %s: expected a ReplicaSet or a ControllerRevision", o.GetKind(), r.name)
 	}
 	template, _, err := unstructured.NestedMap(o.Object, path...)
 	if err != nil {
