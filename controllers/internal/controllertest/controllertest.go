@@ -57,7 +57,8 @@ func EndWithTrail(entries ...string) types.GomegaMatcher {
 // Record is the audit record, of type R, in an entry of a resource's outbox.
 func Record[R any](obj outbox.Object, entry int) (R, error) {
 	var record R
-	return record, json.Unmarshal(obj.GetOutbox().Entries[entry].Record.Raw, &record)
+	err := json.Unmarshal(obj.GetOutbox().Entries[entry].Record.Raw, &record)
+	return record, err
 }
 
 // LastRecord is the audit record in the newest entry.

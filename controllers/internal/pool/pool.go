@@ -82,19 +82,18 @@ func (p *Pool[R]) Notify(wake func(types.NamespacedName)) {
 
 // AddTo has the manager close the pool when it stops. The source is for the controller whose queue wakes resources.
 func (p *Pool[R]) AddTo(mgr manager.Manager) (source.Source, error) {
-	if err := mgr.Add(manager.RunnableFunc(p.closeAfter)); err != nil {
+	closing := manager.RunnableFunc(func(ctx context.Context) error {
+		<-ctx.Done()
+		p.Close()
+		return nil
+	})
+	if err := mgr.Add(closing); err != nil {
 		return nil, fmt.Errorf("add the pool to the manager: %w", err)
 	}
 	return source.Func(func(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
 		p.Notify(func(resource types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: resource}) })
 		return nil
 	}), nil
-}
-
-func (p *Pool[R]) closeAfter(ctx context.Context) error {
-	<-ctx.Done()
-	p.Close()
-	return nil
 }
 
 // Close cancels all attempts, waits for them and discards their results. Attempts that are started later do not run.

@@ -98,7 +98,7 @@ func (c *Condition) evaluate(ctx context.Context, target map[string]any, left *p
 		return false, fmt.Errorf("%w: %w", ErrEnded, err)
 	}
 	if c.runs.slow.Add(1) < maxSlow {
-		return false, fmt.Errorf("%w: it took longer than %s, and may be retried once", ErrEnded, c.runs.limit)
+		return false, fmt.Errorf("%w: it took longer than %s, and may be tried once more", ErrEnded, c.runs.limit)
 	}
 	return false, tooSlow(c.runs.limit)
 }
