@@ -27,14 +27,14 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (ctrl.Result, error) 
 	case rec == nil:
 		return r.finish(ctx, s, v1alpha1.AnalysisCompleted, eventCompleted, "Nothing is to be done: "+status.NoActionReason, "")
 	case s.analysis.Spec.Decision != nil:
-		// A person was quicker. Also where the policy would approve, it is theirs to say.
+		// A person has decided already. That decision counts even where the policy would approve.
 		status.Approval = &v1alpha1.Approval{Required: true, RequestedTime: outboxapi.NewTimePointer(s.now)}
 		problem, err := r.unguarded(ctx)
 		if err != nil {
 			return ctrl.Result{}, err
 		}
 		if problem == "" {
-			return r.takeDecision(ctx, s)
+			return r.acceptDecision(ctx, s)
 		}
 		setRefused(s.analysis, reasonNotInForce, problem)
 	case approvedByPolicy(s.analysis.Spec.Approval, rec.Confidence):
@@ -44,11 +44,11 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (ctrl.Result, error) 
 	if err := r.save(ctx, s, v1alpha1.AnalysisAwaitingApproval, eventCompleted, fmt.Sprintf("Recommends %s (%d %% sure) and waits for a decision.", rec.WorkflowID, rec.Confidence)); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.runs.drop(s.key)
+	r.attempts.Forget(s.key)
 	return ctrl.Result{RequeueAfter: approvalLeft(s.analysis, s.now)}, nil
 }
 
-// approvedByPolicy tells whether spec.approval lets a recommendation pass without a person.
+// approvedByPolicy reports whether spec.approval approves a recommendation without a person.
 func approvedByPolicy(p v1alpha1.ApprovalPolicy, confidence int32) bool {
 	return p.Mode == v1alpha1.ApprovalAuto && p.AutoApproveAbove != nil && confidence >= *p.AutoApproveAbove
 }
@@ -67,7 +67,7 @@ func (r *Reconciler) awaitDecision(ctx context.Context, s *scope) (ctrl.Result, 
 	if approvalLeft(a, s.now) == 0 {
 		return r.expire(ctx, s)
 	}
-	// A decision that was refused stays refused, also once the policy is in force: nobody checked who wrote it, and nobody can any more.
+	// A refused decision stays refused, even when the policy is in force later: nobody checked who wrote it, and nobody can any more.
 	if a.Spec.Decision == nil || meta.IsStatusConditionTrue(a.Status.Conditions, v1alpha1.ConditionDecisionRefused) {
 		return ctrl.Result{RequeueAfter: approvalLeft(a, s.now)}, nil
 	}
@@ -76,7 +76,7 @@ func (r *Reconciler) awaitDecision(ctx context.Context, s *scope) (ctrl.Result, 
 		return ctrl.Result{}, err
 	}
 	if problem == "" {
-		return r.takeDecision(ctx, s)
+		return r.acceptDecision(ctx, s)
 	}
 	setRefused(a, reasonNotInForce, problem)
 	if err := s.draft.Save(ctx, nil); err != nil {
@@ -86,8 +86,8 @@ func (r *Reconciler) awaitDecision(ctx context.Context, s *scope) (ctrl.Result, 
 	return ctrl.Result{RequeueAfter: approvalLeft(a, s.now)}, nil
 }
 
-// takeDecision makes the person's decision ours, as of now.
-func (r *Reconciler) takeDecision(ctx context.Context, s *scope) (ctrl.Result, error) {
+// acceptDecision copies the person's decision into the status, as of now.
+func (r *Reconciler) acceptDecision(ctx context.Context, s *scope) (ctrl.Result, error) {
 	d, approval := s.analysis.Spec.Decision, s.analysis.Status.Approval
 	s.close(approval)
 	approval.DecidedBy, approval.Method = investigator.Clean(d.DecidedBy, maxDecidedBy), d.Method
@@ -108,7 +108,7 @@ const (
 	maxJustification = 4 * 4096
 )
 
-// expire ends an analysis that nobody decided in time. A decision that is there by now may have been made on a state that is long over, so it does not count.
+// expire ends an analysis that nobody decided in time. A decision that exists by now may regard a state that is long over, so it does not count.
 func (r *Reconciler) expire(ctx context.Context, s *scope) (ctrl.Result, error) {
 	s.close(s.analysis.Status.Approval)
 	s.analysis.Status.Approval.Status = v1alpha1.ApprovalExpired
@@ -142,12 +142,12 @@ const (
 	reasonTooLate    = "TooLate"
 )
 
-// leftOver says, when an analysis ends, that there is a decision that was not taken. The admission policy refuses those that it can see are late; this is for those that came
-// just before the end, or before it was known that there is nothing to decide.
-func (s *scope) leftOver(phase v1alpha1.AnalysisPhase) {
+// refuseLateDecision marks a decision that the analysis ends without. The admission policy rejects decisions that it can see are late. This marks the others: those that came just
+// before the end, or before it was known that there is nothing to decide.
+func (s *scope) refuseLateDecision(phase v1alpha1.AnalysisPhase) {
 	a := s.analysis
-	taken := a.Status.Approval != nil && (a.Status.Approval.Status == v1alpha1.ApprovalApproved || a.Status.Approval.Status == v1alpha1.ApprovalRejected)
-	if a.Spec.Decision == nil || taken || meta.IsStatusConditionTrue(a.Status.Conditions, v1alpha1.ConditionDecisionRefused) {
+	accepted := a.Status.Approval != nil && (a.Status.Approval.Status == v1alpha1.ApprovalApproved || a.Status.Approval.Status == v1alpha1.ApprovalRejected)
+	if a.Spec.Decision == nil || accepted || meta.IsStatusConditionTrue(a.Status.Conditions, v1alpha1.ConditionDecisionRefused) {
 		return
 	}
 	setRefused(a, reasonTooLate, fmt.Sprintf("The decision does not count: the analysis ended as %s without it", phase))

@@ -18,6 +18,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/config"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 )
 
@@ -27,9 +28,9 @@ var _ = Describe("an approval", func() {
 
 	DescribeTable("is asked for", func(approval v1alpha1.ApprovalPolicy, confidence int32) {
 		a := f.analysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Approval = approval })
-		p := f.start(interceptor.Funcs{}, says(undo(confidence)))
+		p := f.start(answers(says(undo(confidence))))
 		now := p.investigated(a)
-		Expect(told(now)).To(Equal([]string{"InvestigationStarted/Investigating", "InvestigationCompleted/AwaitingApproval"}))
+		Expect(now).To(controllertest.HaveTrail("InvestigationStarted/Investigating", "InvestigationCompleted/AwaitingApproval"))
 		Expect(lastRecord(now)).To(And(HaveField("ApprovalRequired", HaveValue(BeTrue())), HaveField("ApprovalStatus", ""), HaveField("ApprovalRequestedAt", Not(BeNil()))))
 		Expect(p.reconcile(a).RequeueAfter).To(Equal(time.Hour), "the default of approvalTimeout")
 	},
@@ -40,13 +41,13 @@ var _ = Describe("an approval", func() {
 
 	It("is a person's, at the controller's time", func() {
 		a := f.analysis()
-		p := f.start(interceptor.Funcs{}, says(undo(80)))
+		p := f.start(answers(says(undo(80))))
 		p.investigated(a)
 		f.alter(a, decided(v1alpha1.VerdictApproved))
 		f.pass(90*time.Second + 700*time.Millisecond)
 		p.reconcile(a)
 		now := f.get(a)
-		Expect(told(now)[2:]).To(Equal([]string{"Approved/Completed/final"}))
+		Expect(now).To(controllertest.EndWithTrail("Approved/Completed/final"))
 		r := lastRecord(now)
 		Expect(r.ApprovalTime.Time).To(BeTemporally("==", f.clock.Now()))
 		Expect(r.ApprovalTime.Sub(r.ApprovalRequestedAt)).To(Equal(90*time.Second + 700*time.Millisecond))
@@ -57,12 +58,12 @@ var _ = Describe("an approval", func() {
 
 	It("can be refused", func() {
 		a := f.analysis()
-		p := f.start(interceptor.Funcs{}, says(undo(80)))
+		p := f.start(answers(says(undo(80))))
 		p.investigated(a)
 		f.alter(a, decided(v1alpha1.VerdictRejected))
 		p.reconcile(a)
 		now := f.get(a)
-		Expect(told(now)[2:]).To(Equal([]string{"Rejected/Rejected/final"}))
+		Expect(now).To(controllertest.EndWithTrail("Rejected/Rejected/final"))
 		Expect(lastRecord(now)).To(And(HaveField("ApprovalStatus", "rejected"), HaveField("RejectedBy", me), HaveField("RejectionReason", "known bad release"),
 			HaveField("ApprovedBy", ""), HaveField("ApprovalJustification", ""), HaveField("ApprovalMethod", "api")))
 		Expect(now.Status.FailureReason).To(Equal(me + " rejected rollout-undo"))
@@ -71,7 +72,7 @@ var _ = Describe("an approval", func() {
 	It("expires, and what is decided later does not count", func() {
 		for _, late := range []bool{false, true} {
 			a := f.analysis(func(a *v1alpha1.AIAnalysis) { a.Spec.ApprovalTimeout = &metav1.Duration{Duration: time.Minute} })
-			p := f.start(interceptor.Funcs{}, says(undo(80)))
+			p := f.start(answers(says(undo(80))))
 			p.investigated(a)
 			f.pass(time.Minute)
 			if late {
@@ -79,7 +80,7 @@ var _ = Describe("an approval", func() {
 			}
 			p.reconcile(a)
 			now := f.get(a)
-			Expect(told(now)[2:]).To(Equal([]string{"ApprovalExpired/TimedOut/final"}))
+			Expect(now).To(controllertest.EndWithTrail("ApprovalExpired/TimedOut/final"))
 			Expect(lastRecord(now)).To(And(HaveField("ApprovalStatus", "expired"), HaveField("ApprovalDurationSeconds", HaveValue(Equal(int64(60)))), HaveField("ApprovedBy", "")))
 			Expect(now.Status.FailureReason).To(ContainSubstring("spec.approvalTimeout of 1m0s"))
 			Expect(meta.IsStatusConditionTrue(now.Status.Conditions, v1alpha1.ConditionDecisionRefused)).To(Equal(late), "who decided is told that it does not count")
@@ -87,8 +88,8 @@ var _ = Describe("an approval", func() {
 	})
 
 	DescribeTable("that was decided before there was a recommendation counts once there is one, instead of the policy's", func(v v1alpha1.Verdict, expected string) {
-		now := f.start(interceptor.Funcs{}, says(undo(99))).investigated(f.analysis(auto(80), decided(v)))
-		Expect(told(now)).To(Equal([]string{"InvestigationStarted/Investigating", expected}))
+		now := f.start(answers(says(undo(99)))).investigated(f.analysis(auto(80), decided(v)))
+		Expect(now).To(controllertest.HaveTrail("InvestigationStarted/Investigating", expected))
 		Expect(now.Status.Approval).To(And(HaveField("Required", true), HaveField("DecidedBy", me), HaveField("RequestedTime", Not(BeNil())), HaveField("DurationSeconds", HaveValue(BeZero()))))
 	},
 		Entry("approved", v1alpha1.VerdictApproved, "Approved/Completed/final"),
@@ -98,8 +99,8 @@ var _ = Describe("an approval", func() {
 	It("counts for nothing when there is nothing to approve", func() {
 		finding := undo(99)
 		finding.Recommendation = nil
-		now := f.start(interceptor.Funcs{}, says(finding)).investigated(f.analysis(decided(v1alpha1.VerdictApproved)))
-		Expect(told(now)[1:]).To(Equal([]string{"InvestigationCompleted/Completed/final"}))
+		now := f.start(answers(says(finding))).investigated(f.analysis(decided(v1alpha1.VerdictApproved)))
+		Expect(now).To(controllertest.EndWithTrail("InvestigationCompleted/Completed/final"))
 		Expect(now.Status.Approval).To(BeNil())
 		Expect(meta.FindStatusCondition(now.Status.Conditions, v1alpha1.ConditionDecisionRefused)).To(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", "TooLate"),
 			HaveField("Message", ContainSubstring("ended as Completed without it"))))
@@ -124,7 +125,7 @@ var _ = Describe("without the admission policy", Serial, func() {
 	It("no decision counts, and the analysis says what to install; nor does one of then count later", func() {
 		uninstall(&admissionv1.ValidatingAdmissionPolicyBinding{}, &admissionv1.ValidatingAdmissionPolicy{})
 		early, late := f.analysis(auto(80), decided(v1alpha1.VerdictApproved)), f.analysis()
-		p := f.start(interceptor.Funcs{}, says(undo(99)))
+		p := f.start(answers(says(undo(99))))
 		p.investigated(early)
 		p.investigated(late)
 		f.alter(late, decided(v1alpha1.VerdictApproved))
@@ -151,7 +152,7 @@ var _ = Describe("without the admission policy", Serial, func() {
 	It("or without its binding, no decision counts, and the wait ends", func() {
 		uninstall(&admissionv1.ValidatingAdmissionPolicyBinding{})
 		a := f.analysis()
-		p := f.start(interceptor.Funcs{}, says(undo(99)))
+		p := f.start(answers(says(undo(99))))
 		p.investigated(a)
 		f.alter(a, decided(v1alpha1.VerdictApproved))
 		p.reconcile(a)
@@ -165,7 +166,7 @@ var _ = Describe("without the admission policy", Serial, func() {
 
 	It("the policy still approves what needs no person", func() {
 		uninstall(&admissionv1.ValidatingAdmissionPolicyBinding{})
-		now := f.start(interceptor.Funcs{}, says(undo(99))).investigated(f.analysis(auto(80)))
+		now := f.start(answers(says(undo(99)))).investigated(f.analysis(auto(80)))
 		Expect(now.Status.Approval.Status).To(Equal(v1alpha1.ApprovalAutoApproved))
 	})
 })
@@ -227,7 +228,7 @@ var _ = Describe("the look at the admission policy", func() {
 
 	It("takes a refusal for an answer, and everything else for a reason to look again", func() {
 		f := newFixture()
-		p := f.start(interceptor.Funcs{})
+		p := f.start()
 		gives := func(err error) client.Reader {
 			return interceptor.NewClient(env.Client, interceptor.Funcs{Get: func(context.Context, client.WithWatch, client.ObjectKey, client.Object, ...client.GetOption) error {
 				return err
@@ -237,9 +238,9 @@ var _ = Describe("the look at the admission policy", func() {
 		problem, err := p.unguarded(f.ctx)
 		Expect(err).NotTo(HaveOccurred())
 		Expect(problem).To(ContainSubstring("may not get ValidatingAdmissionPolicy"))
-		p.live = gives(errAway)
+		p.live = gives(controllertest.ErrAway)
 		_, err = p.unguarded(f.ctx)
-		Expect(err).To(MatchError(errAway))
+		Expect(err).To(MatchError(controllertest.ErrAway))
 	})
 })
 
@@ -254,8 +255,8 @@ var _ = Describe("a justification", func() {
 		}
 		justification := strings.Repeat("\U0001F512", 4096)
 		a := f.analysis(decided(v1alpha1.VerdictApproved), func(a *v1alpha1.AIAnalysis) { a.Spec.Decision.Justification = justification })
-		now := f.start(interceptor.Funcs{}, says(finding)).investigated(a)
-		Expect(told(now)[1:]).To(Equal([]string{"Approved/Completed/final"}))
+		now := f.start(answers(says(finding))).investigated(a)
+		Expect(now).To(controllertest.EndWithTrail("Approved/Completed/final"))
 		r := lastRecord(now)
 		Expect(r.ApprovalJustification).To(Equal(justification))
 		Expect(r.RootCause).To(ContainSubstring("[cut: 2097152 bytes, sha256 "))

@@ -1,4 +1,4 @@
-// Package aianalysis investigates a workload, recommends a workflow of the catalogue, and takes up the decision on it.
+// Package aianalysis investigates a workload, recommends a workflow of the catalogue, and waits for the decision on it.
 //
 // # Model
 //
@@ -6,18 +6,19 @@
 //	                 │ └─────────────────────────────> Completed (approved by the policy, or nothing to do), Failed, TimedOut
 //	                 └──> (from any of these) Cancelled
 //
-// An Investigator (packages rules and holmesgpt) is asked in a goroutine of its own, not in a worker of the controller: a language model may take minutes, while
-// other analyses are cancelled, decided or expire. So many run at once as there are slots; who finds none waits in Pending, or in its backoff. Each attempt has a
+// An Investigator (packages rules and holmesgpt) answers in a goroutine of its own (package pool), not in a worker of the controller: a language model may take minutes, while
+// other analyses are cancelled, decided or expire. The number of slots bounds how many run at once. An analysis without a slot waits in Pending, or in its backoff. Each attempt has a
 // deadline. Its answer stays in memory until it is saved, so a conflict costs no second investigation.
 //
 // # Invariants
 //
-//   - The attempt's number is saved before the investigator is asked. A process that finds an attempt which it does not run itself waits for the attempt's deadline (another manager
-//     may run it), then takes it as failed and asks again, with the next number: an investigation only reads, so what cannot be known is repeated, and the trail says so.
+//   - The attempt's number is saved before the investigator is asked. A process that finds an attempt which it does not run itself waits for the attempt's deadline, because another
+//     manager may run it. Then the attempt counts as failed, and the process asks again with the next number. An investigation only reads, so repeating it is safe; the trail shows both.
 //   - What an investigator says is kept only as investigator.Check returns it.
 //   - A person's decision counts only while the admission policy holdfast-approval, which makes sure that decidedBy is the caller and may approve, is in force (guard.go).
-//     It is looked at once there is a recommendation, and not after approvalTimeout; a decision that is there before decides, also where the policy would have approved.
-//   - The time of a decision is when the controller took it up.
+//     The controller acts on a decision when there is a recommendation, and not after approvalTimeout. A decision that exists before the recommendation counts even where the policy
+//     would have approved.
+//   - The time of a decision is when the controller accepted it.
 //   - Cancellation and deletion stop an investigation at once, by its context.
 //
 // # Entries

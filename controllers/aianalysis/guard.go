@@ -18,8 +18,8 @@ import (
 // GuardPolicy names the ValidatingAdmissionPolicy, and its binding, that make sure who decides.
 const GuardPolicy = "holdfast-approval"
 
-// unguarded says why nobody makes sure that a decision was made by whom it names; nothing if the policy is in force. It reads live, since a policy may
-// be gone since the last look.
+// unguarded says why nobody makes sure that a decision was made by whom it names, "" if the policy is in force. It reads live, since the policy may
+// have been deleted since the last check.
 func (r *Reconciler) unguarded(ctx context.Context) (string, error) {
 	key := client.ObjectKey{Name: GuardPolicy}
 	policy, binding := &admissionv1.ValidatingAdmissionPolicy{}, &admissionv1.ValidatingAdmissionPolicyBinding{}
@@ -41,8 +41,9 @@ func advice(problem string) string {
 	return "The decision does not count, because nothing made sure who wrote it: " + problem + ". Install config/admission, cancel this request, and make it again."
 }
 
-// weakness tells what lets a decision through that nobody has checked; nothing if the two are in force. It looks at what can be switched off by accident: whom they apply to, what a
-// failure means, whether they deny, and that they speak of the caller and of the verb. It does not prove that the expressions are right: who may change the policy may also make it worthless.
+// weakness says how a decision can pass that nobody has checked, "" if policy and binding are in force. It checks what somebody may switch off by accident: what the two apply to,
+// what a failure means, whether they deny, and whether the expressions mention the caller and the verb. It does not prove that the expressions are right: whoever may change the policy
+// may also make it worthless.
 func weakness(p *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding) string {
 	for _, check := range []string{policyWeakness(p), bindingWeakness(b)} {
 		if check != "" {
@@ -98,7 +99,7 @@ func bindingWeakness(b *admissionv1.ValidatingAdmissionPolicyBinding) string {
 	return ""
 }
 
-// narrowed tells whether selectors or exclusions take resources away.
+// narrowed reports whether selectors or exclusions leave resources out.
 func narrowed(m *admissionv1.MatchResources) bool {
 	selects := func(s *metav1.LabelSelector) bool {
 		return s != nil && (len(s.MatchLabels) > 0 || len(s.MatchExpressions) > 0)
@@ -106,7 +107,7 @@ func narrowed(m *admissionv1.MatchResources) bool {
 	return selects(m.NamespaceSelector) || selects(m.ObjectSelector) || len(m.ExcludeResourceRules) > 0
 }
 
-// covers tells whether one of the rules applies to an operation on all analyses.
+// covers reports whether one of the rules applies to an operation on all analyses.
 func covers(rules []admissionv1.NamedRuleWithOperations, op admissionv1.OperationType) bool {
 	has := func(values []string, wanted string) bool {
 		return slices.Contains(values, wanted) || slices.Contains(values, "*")

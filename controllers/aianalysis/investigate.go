@@ -11,18 +11,19 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+	"github.com/holdfast-dev/holdfast/controllers/internal/pool"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 const (
-	// slotRetry is how soon an analysis looks again for a slot, beside being woken when one is free.
+	// slotRetry is how soon an analysis asks again for a slot, beside being woken when one is free.
 	slotRetry = 5 * time.Second
-	// lastResort is how long after an attempt's deadline the controller looks, beside being woken by its end. Then an attempt of another process is over, too.
-	lastResort = 2 * time.Second
-	maxBackoff = time.Minute
+	// deadlineGrace is how long after an attempt's deadline the controller checks it, beside being woken by its end. By then an attempt of another process is over, too.
+	deadlineGrace = 2 * time.Second
+	maxBackoff    = time.Minute
 )
 
-// errInterrupted is the end of an attempt that this process did not begin and nobody has finished.
+// errInterrupted is the error of an attempt that another process began and did not finish.
 var errInterrupted = errors.New("the controller that asked stopped before it had the answer")
 
 // begin asks for the first time.
@@ -53,15 +54,15 @@ func (r *Reconciler) askAgain(ctx context.Context, s *scope) (ctrl.Result, error
 	}, func() error { return nil })
 }
 
-// ask takes a slot, makes room for the entries that the answer will bring, saves the intent, and only then begins. Without a slot it calls wait.
+// ask acquires a slot, reserves room for the entries that the answer needs, saves the intent, and only then begins the attempt. Without a slot it calls wait.
 func (r *Reconciler) ask(ctx context.Context, s *scope, entries int, intend, wait func() error) (ctrl.Result, error) {
-	if !r.runs.admit(s.key) {
+	if r.attempts.Acquire(s.key, 1) == 0 {
 		return ctrl.Result{RequeueAfter: slotRetry}, wait()
 	}
 	begun := false
 	defer func() {
 		if !begun {
-			r.runs.release() // whoever waits looks again by itself
+			r.attempts.Release(s.key.Namespace, 1)
 		}
 	}()
 	if ok, err := s.draft.Reserve(ctx, entries); !ok {
@@ -74,31 +75,32 @@ func (r *Reconciler) ask(ctx context.Context, s *scope, entries int, intend, wai
 	q := investigator.Request{Namespace: a.Namespace, Target: a.Spec.Target, Signal: *a.Spec.Signal.DeepCopy()}
 	timeout := r.attemptTimeout(s)
 	begun = true
-	r.runs.begin(ctx, s.key, a.UID, a.Status.Investigation.Attempt, timeout, func(ctx context.Context) (investigator.Finding, error) {
-		return r.investigator.Investigate(ctx, q)
-	})
-	return ctrl.Result{RequeueAfter: timeout + lastResort}, nil
+	r.attempts.Start(ctx, s.attemptKey(), timeout, func(ctx context.Context) answer { return r.answerTo(ctx, q, timeout) })
+	return ctrl.Result{RequeueAfter: timeout + deadlineGrace}, nil
 }
 
-// investigate looks where the attempt stands.
+// investigate continues by the state of the current attempt.
 func (r *Reconciler) investigate(ctx context.Context, s *scope) (ctrl.Result, error) {
 	i := s.analysis.Status.Investigation
-	attempt := r.runs.find(s.key, s.analysis.UID, i.Attempt)
+	r.attempts.KeepOnly(s.attemptKey())
+	answer, state := r.attempts.Look(s.attemptKey())
 	switch {
 	case i.NextAttemptTime != nil:
 		return r.pause(ctx, s)
-	case attempt == nil:
+	case state == pool.Unknown:
 		return r.interrupted(ctx, s)
-	case !attempt.finished():
-		return ctrl.Result{RequeueAfter: max(lastResort, i.DeadlineTime.Sub(outboxapi.NewTimePointer(s.now))+lastResort)}, nil
-	case r.runs.ending():
-		// The attempt was broken off; the next process finds it unfinished.
-		return ctrl.Result{}, nil
+	case state == pool.Running:
+		return ctrl.Result{RequeueAfter: max(deadlineGrace, i.DeadlineTime.Sub(outboxapi.NewTimePointer(s.now))+deadlineGrace)}, nil
 	}
-	return r.conclude(ctx, s, attempt.answer)
+	return r.conclude(ctx, s, answer)
 }
 
-// conclude takes an answer up.
+// attemptKey names the current attempt in the pool.
+func (s *scope) attemptKey() pool.Key {
+	return pool.Key{Resource: s.key, UID: s.analysis.UID, Attempt: s.analysis.Status.Investigation.Attempt}
+}
+
+// conclude checks an answer and acts on it.
 func (r *Reconciler) conclude(ctx context.Context, s *scope, answer answer) (ctrl.Result, error) {
 	i := s.analysis.Status.Investigation
 	finding, err := answer.finding, answer.err
@@ -116,10 +118,11 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, answer answer) (ctr
 	return r.decide(ctx, s)
 }
 
-// interrupted is for an attempt that this process does not run. Another manager may, until the deadline: to take it as failed before would let two managers interrupt each other.
+// interrupted handles an attempt that this process does not run. Another manager may run it, until the deadline. If it counted as failed before that, two managers could interrupt
+// each other.
 func (r *Reconciler) interrupted(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if deadline := s.analysis.Status.Investigation.DeadlineTime; deadline != nil {
-		if wait := deadline.Add(lastResort).Sub(s.now); wait > 0 {
+		if wait := deadline.Add(deadlineGrace).Sub(s.now); wait > 0 {
 			return ctrl.Result{RequeueAfter: wait}, nil
 		}
 	}
@@ -177,7 +180,7 @@ func (r *Reconciler) attemptFailed(ctx context.Context, s *scope, cause error, b
 	if err := r.save(ctx, s, v1alpha1.AnalysisInvestigating, eventAttemptFailed, fmt.Sprintf("Attempt %d failed: %s", i.Attempt, i.LastError)); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.runs.drop(s.key)
+	r.attempts.Forget(s.key)
 	return ctrl.Result{RequeueAfter: max(backoff, time.Millisecond)}, nil
 }
 

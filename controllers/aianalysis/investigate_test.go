@@ -10,10 +10,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/models"
@@ -26,10 +26,10 @@ var _ = Describe("an investigation", func() {
 
 	It("records everything that was found, in two writes when the policy approves", func() {
 		a := f.analysis(auto(80))
-		p := f.start(interceptor.Funcs{}, says(undo(80)))
+		p := f.start(answers(says(undo(80))))
 		now := p.investigated(a)
 
-		Expect(told(now)).To(Equal([]string{"InvestigationStarted/Investigating", "AutoApproved/Completed/final"}))
+		Expect(now).To(controllertest.HaveTrail("InvestigationStarted/Investigating", "AutoApproved/Completed/final"))
 		Expect(p.expert.asked).To(Equal([]investigator.Request{{Namespace: f.namespace, Target: a.Spec.Target, Signal: now.Spec.Signal}}))
 		r := lastRecord(now)
 		Expect(r.InvestigationCompletedAt).NotTo(BeNil())
@@ -51,9 +51,9 @@ var _ = Describe("an investigation", func() {
 	})
 
 	It("ends without a recommendation when there is nothing to do", func() {
-		now := f.start(interceptor.Funcs{}, says(investigator.Finding{RootCause: "all is well", RootCauseConfidence: 90, NoActionReason: "Everything is available."})).
+		now := f.start(answers(says(investigator.Finding{RootCause: "all is well", RootCauseConfidence: 90, NoActionReason: "Everything is available."}))).
 			investigated(f.analysis(auto(0)))
-		Expect(told(now)).To(HaveExactElements("InvestigationStarted/Investigating", "InvestigationCompleted/Completed/final"))
+		Expect(controllertest.Trail(now)).To(HaveExactElements("InvestigationStarted/Investigating", "InvestigationCompleted/Completed/final"))
 		Expect(now.Status.Recommendation).To(BeNil())
 		Expect(now.Status.Approval).To(BeNil())
 		Expect(lastRecord(now)).To(And(HaveField("ActionRationale", "Everything is available."), HaveField("RecommendedAction", ""), HaveField("ApprovalStatus", "")))
@@ -62,7 +62,7 @@ var _ = Describe("an investigation", func() {
 	It("recommends nothing that the catalogue does not have", func() {
 		finding := undo(99)
 		finding.Recommendation.WorkflowID = "drop-database"
-		now := f.start(interceptor.Funcs{}, says(finding)).investigated(f.analysis(auto(0)))
+		now := f.start(answers(says(finding))).investigated(f.analysis(auto(0)))
 		Expect(now.Status.Phase).To(Equal(v1alpha1.AnalysisCompleted))
 		Expect(now.Status.Recommendation).To(BeNil())
 		Expect(now.Status.NoActionReason).To(ContainSubstring(`"drop-database" is not in the catalogue`))
@@ -73,7 +73,7 @@ var _ = Describe("an investigation", func() {
 		wrong := undo(80)
 		wrong.RootCauseConfidence = 900
 		a := f.analysis(auto(80))
-		p := f.start(interceptor.Funcs{}, fails("the model is away"), says(wrong), func(context.Context) (investigator.Finding, error) { panic("hostile") }, says(undo(80)))
+		p := f.start(answers(fails("the model is away"), says(wrong), func(context.Context) (investigator.Finding, error) { panic("hostile") }, says(undo(80))))
 
 		now := p.investigated(a)
 		Expect(now.Status.Investigation).To(And(HaveField("LastError", "the model is away"), HaveField("NextAttemptTime", Not(BeNil()))))
@@ -93,17 +93,16 @@ var _ = Describe("an investigation", func() {
 		f.pass(8 * time.Second)
 		now = p.investigated(a)
 		Expect(now.Status.Investigation.Attempt).To(Equal(int32(4)))
-		Expect(told(now)).To(Equal([]string{"InvestigationStarted/Investigating", "InvestigationAttemptFailed/Investigating", "InvestigationAttemptFailed/Investigating",
-			"InvestigationAttemptFailed/Investigating", "AutoApproved/Completed/final"}))
+		Expect(now).To(controllertest.HaveTrail("InvestigationStarted/Investigating", "InvestigationAttemptFailed/Investigating", "InvestigationAttemptFailed/Investigating", "InvestigationAttemptFailed/Investigating", "AutoApproved/Completed/final"))
 	})
 
 	It("fails when no attempt gave an answer", func() {
 		a := f.analysis()
-		p := f.startWith(interceptor.Funcs{}, outbox.DefaultLimits(), []Option{WithAttempts(2, time.Second)}, fails("the model is away"))
+		p := f.start(with(withAttempts(2, time.Second)), answers(fails("the model is away")))
 		p.investigated(a)
 		f.pass(time.Second)
 		now := p.investigated(a)
-		Expect(told(now)).To(HaveExactElements(HavePrefix("InvestigationStarted"), HavePrefix("InvestigationAttemptFailed"), Equal("InvestigationFailed/Failed/final")))
+		Expect(controllertest.Trail(now)).To(HaveExactElements(HavePrefix("InvestigationStarted"), HavePrefix("InvestigationAttemptFailed"), Equal("InvestigationFailed/Failed/final")))
 		Expect(now.Status.FailureReason).To(Equal("expert gave no usable answer in 2 attempts, the last error was: the model is away"))
 		Expect(lastRecord(now).ActionRationale).To(Equal("Failed: " + now.Status.FailureReason))
 		Expect(meta.IsStatusConditionFalse(now.Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue())
@@ -111,32 +110,32 @@ var _ = Describe("an investigation", func() {
 
 	It("times out when the time is over", func() {
 		a := f.analysis(within(5 * time.Second))
-		p := f.start(interceptor.Funcs{}, fails("the model is away"))
+		p := f.start(answers(fails("the model is away")))
 		now := p.investigated(a)
 		Expect(now.Status.Phase).To(Equal(v1alpha1.AnalysisInvestigating))
 		f.pass(2 * time.Second)
 		now = p.investigated(a) // the next pause would be longer than what is left
-		Expect(told(now)).To(HaveExactElements(HavePrefix("InvestigationStarted"), HavePrefix("InvestigationAttemptFailed"), Equal("InvestigationTimedOut/TimedOut/final")))
+		Expect(controllertest.Trail(now)).To(HaveExactElements(HavePrefix("InvestigationStarted"), HavePrefix("InvestigationAttemptFailed"), Equal("InvestigationTimedOut/TimedOut/final")))
 		Expect(now.Status.FailureReason).To(And(ContainSubstring("spec.timeout of 5s"), ContainSubstring("the model is away")))
 	})
 
 	It("times out in its pause, and before it began", func() {
 		paused, late := f.analysis(within(time.Minute)), f.analysis(within(time.Minute))
-		p := f.start(interceptor.Funcs{}, fails("the model is away"))
+		p := f.start(answers(fails("the model is away")))
 		p.investigated(paused)
 		f.pass(2 * time.Minute)
 		p.reconcile(paused)
 		Expect(f.get(paused).Status.Phase).To(Equal(v1alpha1.AnalysisTimedOut))
 		p.reconcile(late)
 		now := f.get(late)
-		Expect(told(now)).To(Equal([]string{"InvestigationTimedOut/TimedOut/final"}))
+		Expect(now).To(controllertest.HaveTrail("InvestigationTimedOut/TimedOut/final"))
 		Expect(lastRecord(now).InvestigationStartedAt.Time).To(BeTemporally("==", now.CreationTimestamp.Time), "not begun: the creation time")
 		Expect(p.expert.questions()).To(Equal(1))
 	})
 
 	It("gives an attempt so much time and no more", func() {
 		a := f.analysis()
-		p := f.startWith(interceptor.Funcs{}, outbox.DefaultLimits(), []Option{WithAttemptTimeout(time.Millisecond)}, hangs(nil))
+		p := f.start(with(withAttemptTimeout(time.Millisecond)), answers(hangs(nil)))
 		now := p.investigated(a)
 		Expect(now.Status.Investigation.LastError).To(HavePrefix("no answer within 1ms"))
 	})
@@ -144,14 +143,14 @@ var _ = Describe("an investigation", func() {
 	DescribeTable("stops at once", func(stop func(*v1alpha1.AIAnalysis), reason string) {
 		a := f.analysis()
 		stopped := make(chan error, 1)
-		p := f.start(interceptor.Funcs{}, hangs(stopped))
+		p := f.start(answers(hangs(stopped)))
 		p.reconcile(a)
 		Eventually(p.expert.questions, testenv.Timeout).Should(Equal(1))
 		stop(a)
 		p.reconcile(a)
 		Eventually(stopped, testenv.Timeout).Should(Receive(MatchError(context.Canceled)))
 		now := f.get(a)
-		Expect(told(now)).To(Equal([]string{"InvestigationStarted/Investigating", "Cancelled/Cancelled/final"}))
+		Expect(now).To(controllertest.HaveTrail("InvestigationStarted/Investigating", "Cancelled/Cancelled/final"))
 		Expect(now.Status.FailureReason).To(ContainSubstring(reason))
 		Expect(p.reconcile(a)).To(BeZero())
 	},
@@ -161,16 +160,16 @@ var _ = Describe("an investigation", func() {
 
 	It("is cancelled before it begins, and while a decision is awaited", func() {
 		early, waiting := f.analysis(cancelled), f.analysis()
-		p := f.start(interceptor.Funcs{}, says(undo(80)))
+		p := f.start(answers(says(undo(80))))
 		p.reconcile(early)
-		Expect(told(f.get(early))).To(Equal([]string{"Cancelled/Cancelled/final"}))
+		Expect(f.get(early)).To(controllertest.HaveTrail("Cancelled/Cancelled/final"))
 		Expect(p.expert.questions()).To(BeZero())
 
 		p.investigated(waiting)
 		f.alter(waiting, cancelled)
 		p.reconcile(waiting)
 		now := f.get(waiting)
-		Expect(told(now)).To(HaveExactElements(HavePrefix("InvestigationStarted"), Equal("InvestigationCompleted/AwaitingApproval"), Equal("Cancelled/Cancelled/final")))
+		Expect(controllertest.Trail(now)).To(HaveExactElements(HavePrefix("InvestigationStarted"), Equal("InvestigationCompleted/AwaitingApproval"), Equal("Cancelled/Cancelled/final")))
 		Expect(lastRecord(now)).To(And(HaveField("RecommendedAction", "rollout-undo"), HaveField("ApprovalStatus", ""), HaveField("ActionRationale", HaveSuffix("Cancelled: cancelled by spec.cancel"))))
 	})
 
@@ -178,16 +177,28 @@ var _ = Describe("an investigation", func() {
 		a := f.analysis(func(a *v1alpha1.AIAnalysis) { a.Finalizers = []string{"example.com/other"} })
 		Expect(env.Client.Delete(f.ctx, a)).To(Succeed())
 		f.alter(a, func(a *v1alpha1.AIAnalysis) { a.Finalizers = []string{"example.com/other"} })
-		p := f.start(interceptor.Funcs{}, says(undo(80)))
+		p := f.start(answers(says(undo(80))))
 		Expect(p.reconcile(a)).To(BeZero())
 		Expect(f.get(a).Status).To(Equal(v1alpha1.AIAnalysisStatus{}))
+		Expect(p.expert.questions()).To(BeZero())
+	})
+
+	It("stays as it is in a phase that this release does not know", func() {
+		a := f.get(f.analysis())
+		a.Status.Phase = "Negotiating"
+		before := a.DeepCopy()
+		p := f.start(answers(says(undo(80))))
+		result, err := p.phase(f.ctx, &scope{analysis: a, draft: p.writer.Draft(a), key: client.ObjectKeyFromObject(a), now: f.clock.Now()})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(result).To(BeZero())
+		Expect(a).To(Equal(before))
 		Expect(p.expert.questions()).To(BeZero())
 	})
 
 	It("drops what it knows of a resource that is gone, or was made again under its name", func() {
 		a := f.analysis()
 		stopped := make(chan error, 2)
-		p := f.start(interceptor.Funcs{}, hangs(stopped), says(undo(80)))
+		p := f.start(answers(hangs(stopped), says(undo(80))))
 		p.reconcile(a)
 		again := a.DeepCopy()
 		f.remove(a)
@@ -198,35 +209,34 @@ var _ = Describe("an investigation", func() {
 
 		f.remove(now)
 		Expect(p.reconcile(a)).To(BeZero())
-		Expect(p.runs.byKey).To(BeEmpty())
+		Expect(p.attempts.Len()).To(BeZero())
 	})
 
 	It("waits in Pending for a slot", func() {
 		first, second := f.analysis(auto(80)), f.analysis(auto(80))
 		release := make(chan struct{})
-		p := f.startWith(interceptor.Funcs{}, outbox.DefaultLimits(), []Option{WithSlots(1)},
-			func(context.Context) (investigator.Finding, error) { <-release; return undo(80), nil }, says(undo(80)))
+		p := f.start(with(withSlots(1)), answers(func(context.Context) (investigator.Finding, error) { <-release; return undo(80), nil }, says(undo(80))))
 		woken := make(chan client.ObjectKey, 10)
-		p.runs.wake = func(key client.ObjectKey, _ <-chan struct{}) { woken <- key }
+		p.attempts.Notify(func(key client.ObjectKey) { woken <- key })
 		p.reconcile(first)
 		for range 2 {
 			Expect(p.reconcile(second).RequeueAfter).To(Equal(slotRetry))
 		}
 		now := f.get(second)
-		Expect(told(now)).To(Equal([]string{"Created/Pending"}))
+		Expect(now).To(controllertest.HaveTrail("Created/Pending"))
 		Expect(lastRecord(now).InvestigationStartedAt.Time).To(BeTemporally("==", now.CreationTimestamp.Time))
 
 		close(release)
 		Eventually(woken, testenv.Timeout).Should(Receive(Equal(client.ObjectKeyFromObject(second))), "who waits is woken")
 		Eventually(woken, testenv.Timeout).Should(Receive(Equal(client.ObjectKeyFromObject(first))))
-		Expect(told(p.investigated(second))).To(Equal([]string{"Created/Pending", "InvestigationStarted/Investigating", "AutoApproved/Completed/final"}))
+		Expect(p.investigated(second)).To(controllertest.HaveTrail("Created/Pending", "InvestigationStarted/Investigating", "AutoApproved/Completed/final"))
 	})
 
 	It("does not ask while the outbox has no room", func() {
-		limits := outbox.DefaultLimits()
-		limits.HardEntries = 8
+		small := outbox.DefaultLimits()
+		small.HardEntries = 8
 		a := f.analysis()
-		p := f.startWith(interceptor.Funcs{}, limits, []Option{WithAttempts(20, time.Millisecond)}, fails("away"))
+		p := f.start(limits(small), with(withAttempts(20, time.Millisecond)), answers(fails("away")))
 		for range 6 {
 			p.investigated(a)
 			f.pass(time.Minute / 6)
@@ -236,7 +246,7 @@ var _ = Describe("an investigation", func() {
 		Expect(p.expert.questions()).To(Equal(asked))
 		now := f.get(a)
 		Expect(meta.IsStatusConditionTrue(now.Status.Conditions, outbox.ConditionBlocked)).To(BeTrue())
-		Expect(p.runs.used).To(BeZero(), "the slot is free again")
+		p.expectFreeSlots()
 
 		f.store.Set(now.Status.Outbox)
 		p.reconcile(a)

@@ -24,11 +24,15 @@ func alternative(text string) investigator.Alternative {
 }
 
 var _ = Describe("a manager", func() {
-	It("investigates by the rules, takes up a decision, and leaves its rows", func() {
+	It("investigates by the rules, accepts a decision, and writes its rows", func() {
 		f := newFixture()
 		f.crashingDeployment()
 		stop, err := env.StartManager(func(mgr ctrl.Manager, w *outbox.Writer) error {
-			return New(mgr.GetClient(), mgr.GetAPIReader(), w, mgr.GetEventRecorder("holdfast")).SetupWithManager(mgr, 2)
+			r, err := New(mgr.GetClient(), mgr.GetAPIReader(), w, mgr.GetEventRecorder("holdfast"))
+			if err != nil {
+				return err
+			}
+			return r.SetupWithManager(mgr, 2)
 		})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func() { Expect(stop()).To(Succeed()) })

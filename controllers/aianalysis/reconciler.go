@@ -2,6 +2,8 @@ package aianalysis
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -11,21 +13,18 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
-	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/rules"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+	"github.com/holdfast-dev/holdfast/controllers/internal/pool"
 	"github.com/holdfast-dev/holdfast/internal/catalogue"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// Investigator finds out what is wrong with a target and what to do. It only reads, heeds its context, and may be asked several things at once.
+// Investigator finds out what is wrong with a target and what to do. It only reads, stops when its context ends, and must be safe for concurrent use.
 type Investigator interface {
 	// Name as resources and audit records have it, at most 100 bytes.
 	Name() string
@@ -44,7 +43,8 @@ type Reconciler struct {
 	catalogue    *catalogue.Catalogue
 	clock        clock.PassiveClock
 	settings     settings
-	runs         *runs
+	// attempts are those of this process that run, or whose answers were not saved.
+	attempts *pool.Pool[answer]
 }
 
 // settings are the numbers that options change.
@@ -61,32 +61,34 @@ type Option func(*Reconciler)
 // WithInvestigator replaces the rules.
 func WithInvestigator(i Investigator) Option { return func(r *Reconciler) { r.investigator = i } }
 
-// WithCatalogue replaces the embedded catalogue.
-func WithCatalogue(c *catalogue.Catalogue) Option { return func(r *Reconciler) { r.catalogue = c } }
+// withClock replaces the system's clock.
+func withClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clock = c } }
 
-// WithClock replaces the system's clock.
-func WithClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clock = c } }
+// withSlots sets how many investigations run at once; 8 by default.
+func withSlots(n int) Option { return func(r *Reconciler) { r.settings.slots = n } }
 
-// WithSlots sets how many investigations run at once; 8 by default.
-func WithSlots(n int) Option { return func(r *Reconciler) { r.settings.slots = n } }
-
-// WithAttempts sets how often the investigator is asked at most, and the pause after the first failure, which doubles with each; 4 and 2 s by default.
-func WithAttempts(n int32, backoff time.Duration) Option {
+// withAttempts bounds how often the investigator is asked, and sets the pause after the first failure, which doubles with each; 4 and 2 s by default.
+func withAttempts(n int32, backoff time.Duration) Option {
 	return func(r *Reconciler) { r.settings.attempts, r.settings.backoff = n, backoff }
 }
 
-// WithAttemptTimeout bounds one attempt; 15 s by default, or what the investigator's method Timeout says. It is also how long the attempt of a manager
+// withAttemptTimeout bounds one attempt; 15 s by default, or what the investigator's method Timeout says. It is also how long the attempt of a manager
 // that died keeps another one from asking again.
-func WithAttemptTimeout(d time.Duration) Option {
+func withAttemptTimeout(d time.Duration) Option {
 	return func(r *Reconciler) { r.settings.attemptTimeout = d }
 }
 
-// New makes the controller. c reads from the cache, live from the API server. It panics if the embedded catalogue is wrong, which a test rules out.
-func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) *Reconciler {
+// New makes the controller. c reads from the cache, live from the API server. It fails if the embedded catalogue is wrong, which a test rules out.
+func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) (*Reconciler, error) {
+	workflows, err := catalogue.Default()
+	if err != nil {
+		return nil, fmt.Errorf("aianalysis controller: %w", err)
+	}
 	r := &Reconciler{
 		client: c, live: live, writer: w, recorder: recorder,
-		clock:    clock.RealClock{},
-		settings: settings{slots: 8, attempts: 4, backoff: 2 * time.Second},
+		catalogue: workflows,
+		clock:     clock.RealClock{},
+		settings:  settings{slots: 8, attempts: 4, backoff: 2 * time.Second},
 	}
 	for _, o := range opts {
 		o(r)
@@ -99,14 +101,8 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 	} else if r.settings.attemptTimeout == 0 {
 		r.settings.attemptTimeout = 15 * time.Second
 	}
-	if r.catalogue == nil {
-		var err error
-		if r.catalogue, err = catalogue.Default(); err != nil {
-			panic(err)
-		}
-	}
-	r.runs = newRuns(r.settings.slots, r.clock)
-	return r
+	r.attempts = pool.New[answer](pool.Config{Slots: r.settings.slots})
+	return r, nil
 }
 
 // +kubebuilder:rbac:groups=holdfast.dev,resources=aianalyses,verbs=get;list;watch;patch
@@ -114,24 +110,16 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 // +kubebuilder:rbac:groups=admissionregistration.k8s.io,resources=validatingadmissionpolicies;validatingadmissionpolicybindings,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// SetupWithManager adds the controller to the manager, with this many workers. Workers only read and write resources; see WithSlots for investigations.
+// SetupWithManager adds the controller to the manager, with this many workers. Workers only read and write resources; investigations run in slots of their own.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error {
-	woken := make(chan event.GenericEvent, r.settings.slots)
-	r.runs.wake = func(key client.ObjectKey, stopped <-chan struct{}) {
-		a := &v1alpha1.AIAnalysis{}
-		a.Namespace, a.Name = key.Namespace, key.Name
-		select {
-		case woken <- event.GenericEvent{Object: a}:
-		case <-stopped:
-		}
-	}
-	if err := mgr.Add(manager.RunnableFunc(r.runs.serve)); err != nil {
+	ended, err := r.attempts.AddTo(mgr)
+	if err != nil {
 		return err
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("aianalysis").
 		For(&v1alpha1.AIAnalysis{}).
-		WatchesRawSource(source.Channel(woken, &handler.EnqueueRequestForObject{})).
+		WatchesRawSource(ended).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: maxConcurrent,
 			// The default grows to a quarter of an hour.
@@ -149,12 +137,12 @@ type scope struct {
 	now time.Time
 }
 
-// Reconcile takes an analysis one step further.
+// Reconcile moves an analysis one step forward.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	a := &v1alpha1.AIAnalysis{}
 	if err := r.client.Get(ctx, req.NamespacedName, a); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.runs.drop(req.NamespacedName)
+			r.attempts.Forget(req.NamespacedName)
 			r.writer.Forget(a, req.NamespacedName)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
@@ -162,8 +150,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if r.writer.Stale(a) {
 		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
 	}
-	if o := a.Status.Outbox; o != nil && o.Closed {
-		r.runs.drop(req.NamespacedName)
+	if lifecycle.Closed(a) {
+		r.attempts.Forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	s := &scope{analysis: a, draft: r.writer.Draft(a), key: req.NamespacedName, now: r.clock.Now()}
@@ -173,10 +161,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return lifecycle.Result(r.phase(ctx, s))
 }
 
+// openPhases are the phases of a record that is open.
+var openPhases = []v1alpha1.AnalysisPhase{"", v1alpha1.AnalysisPending, v1alpha1.AnalysisInvestigating, v1alpha1.AnalysisAwaitingApproval}
+
+// phase continues where the analysis is. The facts in the status decide that; the phase only summarizes them.
 func (r *Reconciler) phase(ctx context.Context, s *scope) (ctrl.Result, error) {
 	switch a := s.analysis; {
 	case a.DeletionTimestamp != nil || a.Spec.Cancel:
 		return r.cancel(ctx, s)
+	case !slices.Contains(openPhases, a.Status.Phase):
+		return lifecycle.UnknownPhase(ctx, string(a.Status.Phase))
 	case a.Status.Investigation == nil:
 		return r.begin(ctx, s)
 	case a.Status.Approval == nil:

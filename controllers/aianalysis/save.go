@@ -33,7 +33,7 @@ func (r *Reconciler) save(ctx context.Context, s *scope, phase v1alpha1.Analysis
 	a := s.analysis
 	a.Status.Phase = phase
 	succeeded := phase == v1alpha1.AnalysisCompleted
-	lifecycle.SetReady(a, string(phase), phase.Final(), succeeded, note)
+	lifecycle.SetReady(a, phase, v1alpha1.AnalysisCompleted, note)
 	change := &outbox.Change{Kind: outbox.KindAIDecision, Event: event, Phase: string(phase), Record: recordOf(a), Final: phase.Final()}
 	if err := s.draft.Save(ctx, change); err != nil {
 		return err
@@ -50,11 +50,11 @@ func (r *Reconciler) save(ctx context.Context, s *scope, phase v1alpha1.Analysis
 func (r *Reconciler) finish(ctx context.Context, s *scope, phase v1alpha1.AnalysisPhase, event, note, reason string) (ctrl.Result, error) {
 	s.analysis.Status.CompletedTime = outboxapi.NewTimePointer(s.now)
 	s.analysis.Status.FailureReason = investigator.Clean(reason, investigator.MaxError)
-	s.leftOver(phase)
+	s.refuseLateDecision(phase)
 	if err := r.save(ctx, s, phase, event, note); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.runs.drop(s.key)
+	r.attempts.Forget(s.key)
 	return ctrl.Result{}, nil
 }
 
@@ -69,7 +69,7 @@ func (r *Reconciler) refuse(ctx context.Context, s *scope, why string, err error
 
 // cancel ends an analysis that is cancelled or deleted, and stops its investigation.
 func (r *Reconciler) cancel(ctx context.Context, s *scope) (ctrl.Result, error) {
-	r.runs.drop(s.key)
+	r.attempts.Forget(s.key)
 	reason := "cancelled by spec.cancel"
 	if s.analysis.DeletionTimestamp != nil {
 		reason = "deleted before it was over"

@@ -39,7 +39,11 @@ var _ = Describe("a credential in what comes from outside", func() {
 			if e != nil {
 				options = append(options, WithInvestigator(e))
 			}
-			return New(mgr.GetClient(), mgr.GetAPIReader(), w, mgr.GetEventRecorder("holdfast"), options...).SetupWithManager(mgr, 2)
+			r, err := New(mgr.GetClient(), mgr.GetAPIReader(), w, mgr.GetEventRecorder("holdfast"), options...)
+			if err != nil {
+				return err
+			}
+			return r.SetupWithManager(mgr, 2)
 		})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func() { Expect(stop()).To(Succeed()) })

@@ -2,7 +2,6 @@ package aianalysis
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"sync"
 	"testing"
@@ -12,8 +11,8 @@ import (
 	. "github.com/onsi/gomega"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
-	testclock "k8s.io/utils/clock/testing"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -53,20 +53,19 @@ var _ = AfterSuite(func() { Expect(env.Stop()).To(Succeed()) })
 type fixture struct {
 	ctx       context.Context
 	namespace string
-	clock     *testclock.FakePassiveClock
+	clock     controllertest.Clock
 	store     *testenv.Watermarks
 }
 
 func newFixture() *fixture {
 	ctx, cancel := context.WithCancel(context.Background())
 	DeferCleanup(cancel)
-	// Whole seconds, later than the creation of what the spec makes.
-	return &fixture{ctx: ctx, namespace: env.Namespace(ctx, "analysis"), clock: testclock.NewFakePassiveClock(time.Now().Truncate(time.Second)), store: &testenv.Watermarks{}}
+	return &fixture{ctx: ctx, namespace: env.Namespace(ctx, "analysis"), clock: controllertest.NewClock(), store: &testenv.Watermarks{}}
 }
 
-func (f *fixture) pass(d time.Duration) { f.clock.SetTime(f.clock.Now().Add(d)) }
+func (f *fixture) pass(d time.Duration) { f.clock.Pass(d) }
 
-// expert is an investigator that says what it is told to: one reply after the other, then the last one again.
+// expert is an investigator that gives prepared replies: one after the other, then the last one again.
 type expert struct {
 	mu      sync.Mutex
 	asked   []investigator.Request
@@ -99,7 +98,7 @@ func fails(text string) reply {
 	return func(context.Context) (investigator.Finding, error) { return investigator.Finding{}, errors.New(text) }
 }
 
-// hangs until it is told to stop, and tells how that came.
+// hangs until its context ends, and sends the reason.
 func hangs(stopped chan<- error) reply {
 	return func(ctx context.Context) (investigator.Finding, error) {
 		<-ctx.Done()
@@ -127,22 +126,60 @@ type process struct {
 	events *events.FakeRecorder
 }
 
-// start begins a new process, which remembers nothing of others. Its API calls can be intercepted.
-func (f *fixture) start(funcs interceptor.Funcs, replies ...reply) *process {
-	return f.startWith(funcs, outbox.DefaultLimits(), []Option{}, replies...)
+// processSettings are what a spec can choose of a process.
+type processSettings struct {
+	calls   interceptor.Funcs
+	limits  outbox.Limits
+	options []Option
+	replies []reply
 }
 
-func (f *fixture) startWith(funcs interceptor.Funcs, limits outbox.Limits, options []Option, replies ...reply) *process {
-	p := &process{f: f, expert: &expert{replies: replies}, events: events.NewFakeRecorder(1000)}
-	c := interceptor.NewClient(env.Client, funcs)
-	w := outbox.NewWriter(c, env.Client, f.store, outbox.WithClock(f.clock), outbox.WithLimits(limits))
-	p.Reconciler = New(c, env.Client, w, p.events, append([]Option{WithClock(f.clock), WithInvestigator(p.expert)}, options...)...)
-	DeferCleanup(p.runs.close)
+type processOption func(*processSettings)
+
+// answers are the investigator's: one after the other, then the last one again.
+func answers(replies ...reply) processOption {
+	return func(s *processSettings) { s.replies = replies }
+}
+
+// calls intercepts calls of the API server.
+func calls(funcs interceptor.Funcs) processOption {
+	return func(s *processSettings) { s.calls = funcs }
+}
+
+func limits(l outbox.Limits) processOption { return func(s *processSettings) { s.limits = l } }
+
+// with gives options to the reconciler.
+func with(options ...Option) processOption {
+	return func(s *processSettings) { s.options = options }
+}
+
+// start begins a new process, which remembers nothing of others.
+func (f *fixture) start(options ...processOption) *process {
+	GinkgoHelper()
+	s := &processSettings{limits: outbox.DefaultLimits()}
+	for _, o := range options {
+		o(s)
+	}
+	p := &process{f: f, expert: &expert{replies: s.replies}, events: events.NewFakeRecorder(1000)}
+	c := interceptor.NewClient(env.Client, s.calls)
+	w := outbox.NewWriter(c, env.Client, f.store, outbox.WithClock(f.clock), outbox.WithLimits(s.limits))
+	var err error
+	p.Reconciler, err = New(c, env.Client, w, p.events, append([]Option{withClock(f.clock), WithInvestigator(p.expert)}, s.options...)...)
+	Expect(err).NotTo(HaveOccurred())
+	DeferCleanup(p.attempts.Close)
 	return p
 }
 
-// die ends a process as a kill does: what it knew is gone, what it was doing is broken off.
-func (p *process) die() { p.runs.close() }
+// die ends a process as a kill does: its attempts are cancelled and their answers are lost.
+func (p *process) die() { p.attempts.Close() }
+
+// expectFreeSlots checks that no attempt holds a slot.
+func (p *process) expectFreeSlots() {
+	GinkgoHelper()
+	any := types.NamespacedName{Namespace: p.f.namespace, Name: "any"}
+	Expect(p.attempts.Acquire(any, p.settings.slots)).To(Equal(p.settings.slots), "all slots are free")
+	p.attempts.Release(p.f.namespace, p.settings.slots)
+}
 
 func (p *process) try(a *v1alpha1.AIAnalysis) (ctrl.Result, error) {
 	return p.Reconcile(p.f.ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(a)})
@@ -155,21 +192,20 @@ func (p *process) reconcile(a *v1alpha1.AIAnalysis) ctrl.Result {
 	return result
 }
 
-// answered waits until the attempt that is under way has its answer.
-func (p *process) answered(a *v1alpha1.AIAnalysis) {
+// answered waits until the attempts of the process have their answers.
+func (p *process) answered() {
 	GinkgoHelper()
-	p.runs.mu.Lock()
-	run := p.runs.byKey[client.ObjectKeyFromObject(a)]
-	p.runs.mu.Unlock()
-	Expect(run).NotTo(BeNil(), "no attempt is under way")
-	Eventually(run.done, testenv.Timeout).Should(BeClosed())
+	Expect(p.attempts.Len()).NotTo(BeZero(), "no attempt runs")
+	done := make(chan struct{})
+	go func() { p.attempts.Wait(); close(done) }()
+	Eventually(done, testenv.Timeout).Should(BeClosed())
 }
 
-// investigated asks, waits for the answer, and takes it up.
+// investigated begins an attempt, waits for the answer, and lets the controller act on it.
 func (p *process) investigated(a *v1alpha1.AIAnalysis) *v1alpha1.AIAnalysis {
 	GinkgoHelper()
 	p.reconcile(a)
-	p.answered(a)
+	p.answered()
 	p.reconcile(a)
 	return p.f.get(a)
 }
@@ -229,24 +265,10 @@ func (f *fixture) alter(a *v1alpha1.AIAnalysis, c change) {
 
 func cancelled(a *v1alpha1.AIAnalysis) { a.Spec.Cancel = true }
 
-// told are the events of the entries, with the phases after them.
-func told(a *v1alpha1.AIAnalysis) []string {
-	var all []string
-	for _, e := range a.Status.Outbox.Entries {
-		text := e.Event + "/" + e.Phase
-		if e.Final {
-			text += "/final"
-		}
-		all = append(all, text)
-	}
-	return all
-}
-
 // lastRecord is the record of the newest entry.
 func lastRecord(a *v1alpha1.AIAnalysis) models.AIDecision {
 	GinkgoHelper()
-	var record models.AIDecision
-	entries := a.Status.Outbox.Entries
-	Expect(json.Unmarshal(entries[len(entries)-1].Record.Raw, &record)).To(Succeed())
+	record, err := controllertest.LastRecord[models.AIDecision](a)
+	Expect(err).NotTo(HaveOccurred())
 	return record
 }

@@ -42,9 +42,9 @@ func durationOr(d *metav1.Duration, otherwise time.Duration) time.Duration {
 	return d.Duration
 }
 
-// backoff is the wait after the given attempt (from 1): the initial backoff, doubled for each attempt before, capped, of which a
-// random half is taken off so that many notifications that failed together do not return together ("equal jitter",
-// https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). What the receiver asked for is the least.
+// backoff is the wait after the given attempt (from 1). It is the initial backoff, doubled for each earlier attempt, up to the maximum. Then up to half of it is subtracted at
+// random, so that notifications that failed together do not retry together ("equal jitter",
+// https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). It is at least what the receiver asked for.
 func (p policy) backoff(attempt int32, retryAfter time.Duration, random func() float64) time.Duration {
 	wait := min(p.initial, p.maximum)
 	for i := int32(1); i < attempt && wait < p.maximum; i++ {

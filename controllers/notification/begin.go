@@ -6,34 +6,39 @@ import (
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+	"github.com/holdfast-dev/holdfast/controllers/internal/pool"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 const (
-	// parallel is how many attempts of one resource may be under way. Room for one entry of each is reserved, and outbox.Limits.Validate promises room for
-	// three beside the closing one in an outbox that is empty.
+	// parallel is how many attempts of one resource run at once. Room for one entry of each is reserved. outbox.Limits.Validate guarantees room for three entries, beside
+	// the closing one, in an empty outbox.
 	parallel = 3
-	// busyRetry is how soon to look again for a free place in the courier.
-	busyRetry = time.Second
+	// slots is how many attempts run at once, and slotsPerNamespace how many of them may be of one namespace: receivers that never answer block their own namespace only.
+	slots             = 64
+	slotsPerNamespace = 16
+	// slotRetry is how soon a resource asks again for a slot, beside being woken when one is free.
+	slotRetry = time.Second
 )
 
-// begin writes down the attempts that are due, and hands them to the courier.
+// begin saves the attempts that are due, and dispatches them.
 func (r *Reconciler) begin(ctx context.Context, s *scope) (ctrl.Result, error) {
 	p := planOf(s.nr, s.policy, r.clock.Now())
 	wanted := min(len(p.due), parallel-len(p.sending))
 	if wanted <= 0 {
 		return r.wait(s, p), nil
 	}
-	granted := r.courier.acquire(s.nr.Namespace, wanted)
+	granted := r.attempts.Acquire(client.ObjectKeyFromObject(s.nr), wanted)
 	if granted == 0 {
-		return ctrl.Result{RequeueAfter: busyRetry}, nil
+		return ctrl.Result{RequeueAfter: slotRetry}, nil
 	}
 	began, res, err := r.intend(ctx, s, p, granted)
-	r.courier.release(s.nr.Namespace, granted-len(began))
+	r.attempts.Release(s.nr.Namespace, granted-len(began))
 	if err != nil || len(began) == 0 {
 		return res, err
 	}
@@ -43,8 +48,8 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (ctrl.Result, error) {
 	return r.wait(s, planOf(s.nr, s.policy, r.clock.Now())), nil
 }
 
-// intend saves the attempts in state Sending: with an entry at first, without one later, since a retry changes nothing that the trail names before it has ended.
-// It returns none when the outbox has no room.
+// intend saves attempts in state Sending. The first save has an entry. Later ones have none: a retry changes nothing that the trail names until it has ended.
+// It returns no attempts when the outbox has no room.
 func (r *Reconciler) intend(ctx context.Context, s *scope, p plan, n int) ([]v1alpha1.DeliveryAttempt, ctrl.Result, error) {
 	if ok, err := s.draft.Reserve(ctx, len(p.sending)+n); err != nil || !ok {
 		return nil, ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
@@ -79,20 +84,21 @@ func (r *Reconciler) dispatch(ctx context.Context, s *scope, a v1alpha1.Delivery
 	m := message{nr: s.nr.DeepCopy(), channel: a.Channel, attempt: a.Attempt}
 	log := logf.FromContext(ctx).WithValues("channel", labelsOf(s.nr.Spec.Channels)[a.Channel], "attempt", a.Attempt)
 	way, known := r.channels[a.Type]
-	//nolint:contextcheck // the attempt outlives this reconcile: it lives as long as the controller, or until its timeout
-	r.courier.start(jobOf(s.nr, &a), s.policy.timeout, func(ctx context.Context) outcome {
-		if !known {
-			return failed(fmt.Sprintf("type is %q, expected console, slack or webhook", a.Type)).forGood()
+	r.attempts.Start(logf.IntoContext(ctx, log), keyOf(s.nr, &a), s.policy.timeout, func(ctx context.Context) outcome {
+		o := failed(fmt.Sprintf("type is %q, expected console, slack or webhook", a.Type)).forGood()
+		if known {
+			o = way.deliver(ctx, m, s.policy.timeout)
 		}
-		return way.deliver(logf.IntoContext(ctx, log), m, s.policy.timeout)
+		o.finished = r.clock.Now()
+		return o
 	})
 }
 
-// wait ends a reconcile: the courier reports its own attempts, all else is due at a known time.
+// wait ends a reconcile. The pool wakes the resource when an attempt of this process ends; all else is due at a known time.
 func (r *Reconciler) wait(s *scope, p plan) ctrl.Result {
 	for _, at := range p.sending {
 		a := &s.nr.Status.Attempts[at]
-		if _, state := r.courier.look(jobOf(s.nr, a)); state == notOurs {
+		if _, state := r.attempts.Look(keyOf(s.nr, a)); state == pool.Unknown {
 			p.wakeAt(handover(a, s.policy))
 		}
 	}

@@ -28,12 +28,12 @@ func (m message) secretRef() *v1alpha1.SecretKeyRef { return m.nr.Spec.Channels[
 
 func succeeded() outcome { return outcome{state: v1alpha1.AttemptSucceeded} }
 
-// failed is a failure that another attempt may mend.
+// failed is a failure that another attempt may fix.
 func failed(reason string) outcome {
 	return outcome{state: v1alpha1.AttemptFailed, reason: oneLine(redact.Text(reason), errorBytes)}
 }
 
-// forGood makes it one that no attempt can mend.
+// forGood makes it one that no attempt can fix.
 func (o outcome) forGood() outcome {
 	o.permanent = true
 	return o

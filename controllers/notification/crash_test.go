@@ -1,8 +1,6 @@
 package notification
 
 import (
-	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -11,50 +9,41 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
+	"github.com/holdfast-dev/holdfast/controllers/internal/pool"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 )
 
-// die ends a process as a kill does: what it knew is gone, what it was doing is broken off.
-func (p *process) die() {
-	p.courier.mu.Lock()
-	defer p.courier.mu.Unlock()
-	for _, jobs := range p.courier.attempts {
-		for _, d := range jobs {
-			d.cancel()
-		}
-	}
-	p.courier.attempts = nil
+// die ends a process as a kill does: its attempts are cancelled and their outcomes are lost.
+func (p *process) die() { p.attempts.Close() }
+
+// expectFreeSlots checks that no attempt of the namespace holds a slot.
+func (p *process) expectFreeSlots() {
+	GinkgoHelper()
+	any := types.NamespacedName{Namespace: p.f.namespace, Name: "any"}
+	Expect(p.attempts.Acquire(any, slotsPerNamespace)).To(Equal(slotsPerNamespace), "all slots of the namespace are free")
+	p.attempts.Release(p.f.namespace, slotsPerNamespace)
 }
 
 var _ = Describe("a process that dies", func() {
 	var f *fixture
 	BeforeEach(func() { f = newFixture() })
 
-	// statusWrites fails the writes of the status from the nth on, before they reach the API server.
-	failFrom := func(nth int) interceptor.Funcs {
-		n := 0
-		return interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, obj client.Object, opts ...client.SubResourceUpdateOption) error {
-			if n++; n >= nth {
-				return errors.New("the API server is away")
-			}
-			return c.SubResource(sub).Update(ctx, obj, opts...)
-		}}
-	}
+	always := func() bool { return true }
 
 	It("before the intent was saved: nothing was sent", func() {
 		hook := listen(answer(http.StatusOK))
 		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
-		p := f.start(failFrom(1))
-		_, err := p.tryReconcile(nr)
+		p := f.start(calls(controllertest.LoseStatusWritesFrom(1, always)))
+		_, err := p.try(nr)
 		Expect(err).To(HaveOccurred())
-		p.courier.running.Wait()
+		p.attempts.Wait()
 		Expect(hook.requests()).To(BeEmpty())
-		Expect(p.courier.taken).To(BeZero(), "its places are free again")
+		p.expectFreeSlots()
 
-		f.start(interceptor.Funcs{}).drive(nr)
+		f.start().drive(nr)
 		Expect(hook.requests()).To(HaveLen(1))
 		Expect(states(f.get(nr))).To(Equal([]string{"0:1:Succeeded"}))
 	})
@@ -64,35 +53,35 @@ var _ = Describe("a process that dies", func() {
 		hook := listen(func(http.ResponseWriter, *http.Request) { <-block }, answer(http.StatusOK))
 		DeferCleanup(func() { close(block) })
 		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
-		before := f.start(interceptor.Funcs{})
+		before := f.start()
 		before.reconcile(nr)
 		Eventually(hook.requests, testenv.Timeout).Should(HaveLen(1))
 		before.die()
 
-		after := f.start(interceptor.Funcs{})
+		after := f.start()
 		Expect(after.drive(nr).RequeueAfter).To(Equal(11 * time.Second))
 		Expect(states(f.get(nr))).To(Equal([]string{"0:1:Sending"}))
 		Expect(hook.requests()).To(HaveLen(1))
 
-		f.clock.SetTime(f.clock.Now().Add(11 * time.Second))
+		f.pass(11 * time.Second)
 		after.drive(nr)
 		now := f.get(nr)
 		Expect(states(now)).To(Equal([]string{"0:1:Unknown", "0:2:Succeeded"}))
-		Expect(told(now)).To(Equal([]string{"SendingStarted/Sending", "DeliveryUnknown/Retrying", "DeliverySucceeded/Sent/final"}))
+		Expect(now).To(controllertest.HaveTrail("SendingStarted/Sending", "DeliveryUnknown/Retrying", "DeliverySucceeded/Sent/final"))
 		Expect(recordAt(now, 1).DeliveryAttempts[0].Status).To(Equal("unknown"))
 	})
 
 	It("after the delivery, before its outcome was saved: delivered again under the same key", func() {
 		hook := listen(answer(http.StatusOK))
 		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
-		before := f.start(interceptor.Funcs{})
+		before := f.start()
 		before.reconcile(nr)
-		before.courier.running.Wait()
+		before.attempts.Wait()
 		Expect(hook.requests()).To(HaveLen(1))
 		before.die()
 
-		f.clock.SetTime(f.clock.Now().Add(time.Minute))
-		f.start(interceptor.Funcs{}).drive(nr)
+		f.pass(time.Minute)
+		f.start().drive(nr)
 		Expect(states(f.get(nr))).To(Equal([]string{"0:1:Unknown", "0:2:Succeeded"}))
 		got := hook.requests()
 		Expect(got).To(HaveLen(2))
@@ -101,12 +90,12 @@ var _ = Describe("a process that dies", func() {
 
 	It("after the outcome: the next one only waits for the backoff", func() {
 		hook := listen(answer(http.StatusInternalServerError), answer(http.StatusOK))
-		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook()), console1()})
-		f.start(interceptor.Funcs{}).drive(nr)
-		after := f.start(interceptor.Funcs{})
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook()), consoleChannel()})
+		f.start().drive(nr)
+		after := f.start()
 		Expect(after.drive(nr).RequeueAfter).To(Equal(2 * time.Second))
 		Expect(hook.requests()).To(HaveLen(1))
-		f.clock.SetTime(f.clock.Now().Add(2 * time.Second))
+		f.pass(2 * time.Second)
 		after.drive(nr)
 		Expect(hook.requests()).To(HaveLen(2))
 		Expect(f.get(nr).Status.Phase).To(Equal(v1alpha1.NotificationSent))
@@ -116,18 +105,12 @@ var _ = Describe("a process that dies", func() {
 		hook := listen(answer(http.StatusOK))
 		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
 		away := true
-		n := 0
-		p := f.start(interceptor.Funcs{SubResourceUpdate: func(ctx context.Context, c client.Client, sub string, obj client.Object, opts ...client.SubResourceUpdateOption) error {
-			if n++; n > 1 && away {
-				return errors.New("the API server is away")
-			}
-			return c.SubResource(sub).Update(ctx, obj, opts...)
-		}})
+		p := f.start(calls(controllertest.LoseStatusWritesFrom(2, func() bool { return away })))
 		p.reconcile(nr)
-		p.courier.running.Wait()
-		_, err := p.tryReconcile(nr)
+		p.attempts.Wait()
+		_, err := p.try(nr)
 		Expect(err).To(HaveOccurred())
-		f.clock.SetTime(f.clock.Now().Add(time.Hour))
+		f.pass(time.Hour)
 		away = false
 		p.drive(nr)
 		Expect(states(f.get(nr))).To(Equal([]string{"0:1:Succeeded"}))
@@ -136,15 +119,15 @@ var _ = Describe("a process that dies", func() {
 
 	It("uses up its attempts in dying", func() {
 		hook := listen(answer(http.StatusOK))
-		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, retry(2, time.Second))
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, maxAttempts(2), timeout(time.Second))
 		for range 2 {
-			p := f.start(interceptor.Funcs{})
+			p := f.start()
 			p.reconcile(nr)
-			p.courier.running.Wait()
+			p.attempts.Wait()
 			p.die()
-			f.clock.SetTime(f.clock.Now().Add(time.Minute))
+			f.pass(time.Minute)
 		}
-		f.start(interceptor.Funcs{}).drive(nr)
+		f.start().drive(nr)
 		now := f.get(nr)
 		Expect(states(now)).To(Equal([]string{"0:1:Unknown", "0:2:Unknown"}))
 		Expect(now.Status.Phase).To(Equal(v1alpha1.NotificationFailed))
@@ -162,9 +145,9 @@ var _ = Describe("a notification that is to stop", func() {
 		hook := listen(answer(http.StatusOK))
 		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, withFinalizer)
 		ending(nr)
-		f.start(interceptor.Funcs{}).drive(nr)
+		f.start().drive(nr)
 		now := f.get(nr)
-		Expect(told(now)).To(Equal([]string{"Cancelled/Cancelled/final"}))
+		Expect(now).To(controllertest.HaveTrail("Cancelled/Cancelled/final"))
 		Expect(now.Status.DeliveryStatus).To(Equal("failed"))
 		Expect(now.Status.FailureReason).To(Equal(reason))
 		Expect(hook.requests()).To(BeEmpty())
@@ -177,21 +160,21 @@ var _ = Describe("a notification that is to stop", func() {
 		block := make(chan struct{})
 		hook := listen(func(http.ResponseWriter, *http.Request) { <-block })
 		DeferCleanup(func() { close(block) })
-		nr := f.request([]v1alpha1.Channel{console1(), f.webhook(hook.hook())})
-		p := f.start(interceptor.Funcs{})
+		nr := f.request([]v1alpha1.Channel{consoleChannel(), f.webhook(hook.hook())})
+		p := f.start()
 		p.reconcile(nr)
-		Eventually(func() state {
-			_, s := p.courier.look(jobOf(nr, &v1alpha1.DeliveryAttempt{Channel: 0, Attempt: 1}))
+		Eventually(func() pool.State {
+			_, s := p.attempts.Look(keyOf(nr, &v1alpha1.DeliveryAttempt{Channel: 0, Attempt: 1}))
 			return s
-		}, testenv.Timeout).Should(Equal(hasEnded))
+		}, testenv.Timeout).Should(Equal(pool.Ended))
 		Eventually(hook.requests, testenv.Timeout).Should(HaveLen(1))
 		ending(nr)
 		p.drive(nr)
 		now := f.get(nr)
-		Expect(told(now)).To(Equal([]string{"SendingStarted/Sending", "DeliverySucceeded/Sending", "Cancelled/Cancelled/final"}))
+		Expect(now).To(controllertest.HaveTrail("SendingStarted/Sending", "DeliverySucceeded/Sending", "Cancelled/Cancelled/final"))
 		Expect(states(now)).To(Equal([]string{"0:1:Succeeded", "1:1:Unknown"}))
 		Expect(now.Status.DeliveryStatus).To(Equal("partial"))
-		Expect(p.courier.taken).To(BeZero())
+		p.expectFreeSlots()
 	},
 		Entry("cancelled", func(nr *v1alpha1.NotificationRequest) { f.cancel(nr) }),
 		Entry("deleted", func(nr *v1alpha1.NotificationRequest) { remove(nr) }),
@@ -200,31 +183,31 @@ var _ = Describe("a notification that is to stop", func() {
 	It("is cancelled while it waits to try again", func() {
 		hook := listen(answer(http.StatusInternalServerError))
 		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
-		p := f.start(interceptor.Funcs{})
+		p := f.start()
 		p.drive(nr)
 		f.cancel(nr)
 		p.drive(nr)
-		Expect(told(f.get(nr))).To(Equal([]string{"SendingStarted/Sending", "DeliveryFailed/Retrying", "Cancelled/Cancelled/final"}))
+		Expect(f.get(nr)).To(controllertest.HaveTrail("SendingStarted/Sending", "DeliveryFailed/Retrying", "Cancelled/Cancelled/final"))
 	})
 
 	It("was delivered before the cancellation came: it says so", func() {
-		nr := f.request([]v1alpha1.Channel{console1()})
-		p := f.start(interceptor.Funcs{})
+		nr := f.request([]v1alpha1.Channel{consoleChannel()})
+		p := f.start()
 		p.reconcile(nr)
-		p.courier.running.Wait()
+		p.attempts.Wait()
 		f.cancel(nr)
 		p.drive(nr)
-		Expect(told(f.get(nr))).To(Equal([]string{"SendingStarted/Sending", "DeliverySucceeded/Sent/final"}))
+		Expect(f.get(nr)).To(controllertest.HaveTrail("SendingStarted/Sending", "DeliverySucceeded/Sent/final"))
 	})
 
-	It("is let go when it has no finalizer of ours", func() {
+	It("is not touched when it has no finalizer of ours", func() {
 		hook := listen(answer(http.StatusOK))
 		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, func(nr *v1alpha1.NotificationRequest) {
 			nr.Finalizers = []string{"example.com/other"}
 		})
 		remove(nr)
 		Expect(env.Client.Patch(f.ctx, f.get(nr), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/other"]}}`)))).To(Succeed())
-		f.start(interceptor.Funcs{}).drive(nr)
+		f.start().drive(nr)
 		now := f.get(nr)
 		Expect(now.Status.Outbox).To(BeNil())
 		Expect(hook.requests()).To(BeEmpty())
@@ -232,8 +215,25 @@ var _ = Describe("a notification that is to stop", func() {
 		Expect(env.Client.Update(f.ctx, now)).To(Succeed())
 	})
 
-	It("is gone: everything about it is forgotten", func() {
-		p := f.start(interceptor.Funcs{})
+	It("is in a phase that this release does not know: it stays as it is, until it is stopped", func() {
+		p := f.start()
+		nr := f.get(f.request([]v1alpha1.Channel{consoleChannel()}))
+		nr.Status.Phase = "Negotiating"
+		before := nr.DeepCopy()
+		res, err := p.advance(f.ctx, p.scope(nr))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res).To(BeZero())
+		Expect(nr).To(Equal(before))
+		Expect(p.attempts.Len()).To(BeZero())
+
+		nr.Spec.Cancel = true
+		_, err = p.advance(f.ctx, p.scope(nr))
+		Expect(err).NotTo(HaveOccurred())
+		Expect(f.get(nr)).To(controllertest.HaveTrail("Cancelled/Cancelled/final"))
+	})
+
+	It("is gone: reconciling it does nothing", func() {
+		p := f.start()
 		nr := &v1alpha1.NotificationRequest{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "gone"}}
 		Expect(p.reconcile(nr)).To(BeZero())
 	})

@@ -8,9 +8,9 @@ import (
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
@@ -27,30 +27,30 @@ var _ = Describe("delivery", func() {
 			},
 		}
 		Expect(env.Client.Create(f.ctx, rr)).To(Succeed())
-		nr := f.request([]v1alpha1.Channel{console1()}, func(nr *v1alpha1.NotificationRequest) { nr.Spec.RemediationRef.UID = rr.UID })
-		p := f.start(interceptor.Funcs{})
+		nr := f.request([]v1alpha1.Channel{consoleChannel()}, func(nr *v1alpha1.NotificationRequest) { nr.Spec.RemediationRef.UID = rr.UID })
+		p := f.start()
 		p.drive(nr)
 
 		nr = f.get(nr)
-		Expect(told(nr)).To(Equal([]string{"SendingStarted/Sending", "DeliverySucceeded/Sent/final"}))
+		Expect(nr).To(controllertest.HaveTrail("SendingStarted/Sending", "DeliverySucceeded/Sent/final"))
 		Expect(nr.Status.Phase).To(Equal(v1alpha1.NotificationSent))
 		Expect(nr.Status.SentTime.Time).To(BeTemporally("==", f.clock.Now()))
 		Expect(nr.Status.ConfirmedTime).To(Equal(nr.Status.SentTime))
 		Expect(nr.Status.Outbox.Closed).To(BeTrue())
-		Expect(strings.Count(p.everything(nr), "Normal Notification cart is mended")).To(Equal(2), "one Event on each of the two")
+		Expect(strings.Count(p.everything(nr), "Normal Notification cart is fixed")).To(Equal(2), "one Event on each of the two")
 	})
 
 	It("passes over a remediation of the same name that is another", func() {
-		nr := f.request([]v1alpha1.Channel{console1()})
-		p := f.start(interceptor.Funcs{})
+		nr := f.request([]v1alpha1.Channel{consoleChannel()})
+		p := f.start()
 		p.drive(nr)
-		Expect(strings.Count(p.everything(nr), "Normal Notification cart is mended")).To(Equal(1))
+		Expect(strings.Count(p.everything(nr), "Normal Notification cart is fixed")).To(Equal(1))
 	})
 
 	It("posts JSON to a webhook, and shows its URL nowhere", func() {
 		hook := listen(answer(http.StatusNoContent))
 		nr := f.request([]v1alpha1.Channel{f.webhook(" " + hook.hook() + "\n")})
-		p := f.start(interceptor.Funcs{})
+		p := f.start()
 		p.drive(nr)
 
 		got := hook.requests()
@@ -60,7 +60,7 @@ var _ = Describe("delivery", func() {
 		Expect(got[0].body).To(Equal(map[string]any{
 			"id": string(nr.UID) + "-0", "attempt": 1.0, "namespace": nr.Namespace, "name": nr.Name,
 			"remediation": map[string]any{"name": "cart-crash", "uid": "by-hand"},
-			"subject":     "cart is mended", "body": "It was <the release> & it is undone.",
+			"subject":     "cart is fixed", "body": "It was <the release> & it is undone.",
 		}))
 		nr = f.get(nr)
 		record := lastRecord(nr)
@@ -77,15 +77,15 @@ var _ = Describe("delivery", func() {
 	It("posts escaped text to Slack", func() {
 		hook := listen(answer(http.StatusOK))
 		nr := f.request([]v1alpha1.Channel{f.slack(hook.hook())}, func(nr *v1alpha1.NotificationRequest) { nr.Spec.Body = "<!channel> & <https://evil.example|click>" })
-		f.start(interceptor.Funcs{}).drive(nr)
+		f.start().drive(nr)
 		Expect(hook.requests()).To(HaveLen(1))
-		Expect(hook.requests()[0].body).To(Equal(map[string]any{"text": "*cart is mended*\n&lt;!channel&gt; &amp; &lt;https://evil.example|click&gt;"}))
+		Expect(hook.requests()[0].body).To(Equal(map[string]any{"text": "*cart is fixed*\n&lt;!channel&gt; &amp; &lt;https://evil.example|click&gt;"}))
 	})
 
 	It("tries again after a server's failure, with the same key and the next number", func() {
 		hook := listen(answer(http.StatusInternalServerError), answer(http.StatusOK))
 		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
-		p := f.start(interceptor.Funcs{})
+		p := f.start()
 		res := p.drive(nr)
 
 		now := f.get(nr)
@@ -97,10 +97,10 @@ var _ = Describe("delivery", func() {
 		Expect(p.drive(nr).RequeueAfter).To(Equal(2*time.Second), "nothing is due yet")
 		Expect(hook.requests()).To(HaveLen(1))
 
-		f.clock.SetTime(f.clock.Now().Add(2 * time.Second))
+		f.pass(2 * time.Second)
 		p.drive(nr)
 		now = f.get(nr)
-		Expect(told(now)).To(Equal([]string{"SendingStarted/Sending", "DeliveryFailed/Retrying", "DeliverySucceeded/Sent/final"}))
+		Expect(now).To(controllertest.HaveTrail("SendingStarted/Sending", "DeliveryFailed/Retrying", "DeliverySucceeded/Sent/final"))
 		Expect(states(now)).To(Equal([]string{"0:1:Failed", "0:2:Succeeded"}))
 		got := hook.requests()
 		Expect(got).To(HaveLen(2))
@@ -110,9 +110,9 @@ var _ = Describe("delivery", func() {
 
 	It("tells every channel on its own, three at a time", func() {
 		good, bad := listen(answer(http.StatusOK)), listen(answer(http.StatusNotFound))
-		channels := []v1alpha1.Channel{f.webhook(good.hook()), f.webhook(bad.hook()), console1(), f.slack(good.hook()), f.webhook(good.hook())}
+		channels := []v1alpha1.Channel{f.webhook(good.hook()), f.webhook(bad.hook()), consoleChannel(), f.slack(good.hook()), f.webhook(good.hook())}
 		nr := f.request(channels)
-		p := f.start(interceptor.Funcs{})
+		p := f.start()
 		p.reconcile(nr)
 		Expect(f.get(nr).Status.Attempts).To(HaveLen(3), "room is reserved for three")
 		p.drive(nr)
@@ -126,17 +126,17 @@ var _ = Describe("delivery", func() {
 		record := lastRecord(now)
 		Expect(record.Channels).To(Equal([]string{"webhook", "webhook-2", "console", "slack", "webhook-3"}))
 		Expect(record.DeliveryAttempts).To(HaveLen(5))
-		Expect(told(now)).To(HaveLen(6), "one for the start, one for each attempt")
+		Expect(controllertest.Trail(now)).To(HaveLen(6), "one for the start, one for each attempt")
 		Expect(good.requests()).To(HaveLen(3))
 	})
 
 	It("ends after the last attempt", func() {
 		hook := listen(answer(http.StatusServiceUnavailable))
-		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, retry(3, time.Second))
-		p := f.start(interceptor.Funcs{})
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, maxAttempts(3), timeout(time.Second))
+		p := f.start()
 		for range 3 {
 			p.drive(nr)
-			f.clock.SetTime(f.clock.Now().Add(time.Minute))
+			f.pass(time.Minute)
 		}
 		now := f.get(nr)
 		Expect(now.Status.Phase).To(Equal(v1alpha1.NotificationFailed))

@@ -14,7 +14,6 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -23,7 +22,7 @@ import (
 var _ = Describe("what receivers do", func() {
 	var f *fixture
 	var p *process
-	BeforeEach(func() { f = newFixture(); p = f.start(interceptor.Funcs{}) })
+	BeforeEach(func() { f = newFixture(); p = f.start() })
 
 	// first makes one attempt and returns it; nothing of the URL may be left anywhere.
 	first := func(url string, options ...nrOption) v1alpha1.DeliveryAttempt {
@@ -61,7 +60,7 @@ var _ = Describe("what receivers do", func() {
 		release := make(chan struct{})
 		hook := listen(func(http.ResponseWriter, *http.Request) { <-release })
 		DeferCleanup(func() { close(release) })
-		a := first(hook.hook(), retry(5, 200*time.Millisecond))
+		a := first(hook.hook(), maxAttempts(5), timeout(200*time.Millisecond))
 		Expect(a.State).To(Equal(v1alpha1.AttemptFailed))
 		Expect(a.Error).To(Equal("no answer within 200ms"))
 		Expect(a.RetryTime).NotTo(BeNil())
@@ -84,7 +83,7 @@ var _ = Describe("what receivers do", func() {
 		})
 		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
 		p.drive(nr)
-		f.clock.SetTime(f.clock.Now().Add(time.Minute))
+		f.pass(time.Minute)
 		p.drive(nr)
 		Expect(f.get(nr).Status.Attempts[1].Error).To(Equal("the connection was closed before an answer"))
 		Expect(hook.requests()).To(HaveLen(2))
@@ -193,13 +192,13 @@ var _ = Describe("what receivers do", func() {
 		Expect(a.Error).To(ContainSubstring("link-local"))
 	})
 
-	It("says what is wrong with a Secret, and finds it mended", func() {
+	It("says what is wrong with a Secret, and succeeds when it is fixed", func() {
 		hook := listen(answer(http.StatusOK))
 		ref := &v1alpha1.SecretKeyRef{Name: "later", Key: "url"}
 		nr := f.request([]v1alpha1.Channel{{Type: v1alpha1.ChannelSlack, SecretRef: ref}})
 		next := func() string {
 			p.drive(nr)
-			f.clock.SetTime(f.clock.Now().Add(time.Minute))
+			f.pass(time.Minute)
 			attempts := f.get(nr).Status.Attempts
 			return attempts[len(attempts)-1].Error
 		}
@@ -221,7 +220,7 @@ var _ = Describe("what receivers do", func() {
 		p.drive(nr)
 		s.StringData = map[string]string{"url": hook.hook()}
 		Expect(env.Client.Update(f.ctx, s)).To(Succeed())
-		f.clock.SetTime(f.clock.Now().Add(time.Minute))
+		f.pass(time.Minute)
 		p.drive(nr)
 		Expect(states(f.get(nr))).To(Equal([]string{"0:1:Failed", "0:2:Succeeded"}))
 		Expect(f.get(nr).Status.Phase).To(Equal(v1alpha1.NotificationSent))
@@ -230,17 +229,17 @@ var _ = Describe("what receivers do", func() {
 
 	It("sends nothing while the outbox has no room", func() {
 		hook := listen(answer(http.StatusInternalServerError), answer(http.StatusBadGateway), answer(http.StatusOK))
-		limits := outbox.DefaultLimits()
-		limits.HardBytes = 4 * limits.EntryBytes
-		limits.HardEntries = 4
-		p = f.start(interceptor.Funcs{}, outbox.WithLimits(limits))
+		small := outbox.DefaultLimits()
+		small.HardBytes = 4 * small.EntryBytes
+		small.HardEntries = 4
+		p = f.start(limits(small))
 		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())})
 		for range 3 {
 			p.drive(nr)
-			f.clock.SetTime(f.clock.Now().Add(time.Minute))
+			f.pass(time.Minute)
 		}
 		now := f.get(nr)
-		Expect(hook.requests()).To(HaveLen(2), "three entries are pending, and the last place is the closing one's")
+		Expect(hook.requests()).To(HaveLen(2), "three entries are pending, and the last one is reserved for the closing entry")
 		Expect(states(now)).To(Equal([]string{"0:1:Failed", "0:2:Failed"}))
 		Expect(now.Status.Conditions).To(ContainElement(HaveField("Type", outbox.ConditionBlocked)))
 

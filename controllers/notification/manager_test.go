@@ -22,7 +22,11 @@ var _ = Describe("in a manager", func() {
 	manager := func() (stop func() error) {
 		GinkgoHelper()
 		stop, err := env.StartManager(func(mgr ctrl.Manager, w *outbox.Writer) error {
-			return New(mgr.GetClient(), mgr.GetAPIReader(), w, mgr.GetEventRecorder("holdfast")).SetupWithManager(mgr, 2)
+			r, err := New(mgr.GetClient(), mgr.GetAPIReader(), w, mgr.GetEventRecorder("holdfast"))
+			if err != nil {
+				return err
+			}
+			return r.SetupWithManager(mgr, 2)
 		})
 		Expect(err).NotTo(HaveOccurred())
 		return stop
@@ -41,12 +45,12 @@ var _ = Describe("in a manager", func() {
 		stop := manager()
 		DeferCleanup(func() { Expect(stop()).To(Succeed()) })
 		hook := listen(answer(http.StatusBadGateway), answer(http.StatusOK))
-		nr := f.request([]v1alpha1.Channel{f.slack(hook.hook()), console1()}, fast)
+		nr := f.request([]v1alpha1.Channel{f.slack(hook.hook()), consoleChannel()}, fast)
 		Eventually(phase(f, nr), testenv.Timeout).Should(Equal(v1alpha1.NotificationSent))
 		Eventually(func(g Gomega) {
 			list := &eventsv1.EventList{}
 			g.Expect(env.Client.List(f.ctx, list, client.InNamespace(f.namespace))).To(Succeed())
-			g.Expect(list.Items).To(ContainElement(And(HaveField("Reason", "Notification"), HaveField("Note", HavePrefix("cart is mended")))))
+			g.Expect(list.Items).To(ContainElement(And(HaveField("Reason", "Notification"), HaveField("Note", HavePrefix("cart is fixed")))))
 		}, testenv.Timeout).Should(Succeed())
 
 		Expect(env.Client.Delete(f.ctx, f.get(nr))).To(Succeed())
@@ -96,7 +100,7 @@ var _ = Describe("in a manager", func() {
 			}
 		})
 		DeferCleanup(func() { close(block) })
-		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, retry(1, 5*time.Minute))
+		nr := f.request([]v1alpha1.Channel{f.webhook(hook.hook())}, maxAttempts(1), timeout(5*time.Minute))
 		Eventually(hook.requests, testenv.Timeout).Should(HaveLen(1))
 		f.cancel(nr)
 		Eventually(phase(f, nr), testenv.Timeout).Should(Equal(v1alpha1.NotificationCancelled))

@@ -21,7 +21,7 @@ type plan struct {
 	wake time.Time
 }
 
-// ended tells whether nothing is left to do.
+// ended reports whether nothing is left to do.
 func (p *plan) ended() bool { return len(p.due) == 0 && len(p.sending) == 0 && p.wake.IsZero() }
 
 func (p *plan) wakeAt(t time.Time) {
@@ -86,7 +86,7 @@ func workingPhase(nr *v1alpha1.NotificationRequest, policy policy) v1alpha1.Noti
 	return v1alpha1.NotificationSending
 }
 
-// finalPhase is how a notification ends of which nothing was stopped, and its delivery status.
+// finalPhase is the phase in which a notification ends that was not stopped, and its delivery status.
 func finalPhase(p plan) (v1alpha1.NotificationPhase, string) {
 	switch {
 	case len(p.failed) == 0:

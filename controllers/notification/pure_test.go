@@ -23,7 +23,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-func TestRetryAfter(t *testing.T) {
+func TestRetryAfterIsSecondsOrADate(t *testing.T) {
 	now := time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
 	for value, want := range map[string]time.Duration{
 		"":                              0,
@@ -104,7 +104,7 @@ func TestLargestRecordFitsAnEntry(t *testing.T) {
 	g.Expect(record.DeliveryAttempts[0].Error).To(HaveLen(oldErrorBytes), "older ones are shortened")
 }
 
-func TestOneLine(t *testing.T) {
+func TestOneLineHasNoControlCharactersAndFits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := string(rapid.SliceOf(rapid.Byte()).Draw(t, "text")) + rapid.String().Draw(t, "more")
 		limit := rapid.IntRange(8, 64).Draw(t, "limit")
@@ -125,7 +125,7 @@ func TestSlackTextFits(t *testing.T) {
 	g.Expect(text).To(ContainSubstring("&lt;… [cut: 16384 bytes"))
 }
 
-func TestAddressPolicy(t *testing.T) {
+func TestAddressPolicyRefusesWhereTheManagerMustNotSend(t *testing.T) {
 	for ip, allowed := range map[string]bool{
 		"203.0.113.7": true, "10.96.0.1": true, "2001:db8::1": true, "127.0.0.1": true, "::1": true,
 		"169.254.169.254": false, "::ffff:169.254.169.254": false, "fe80::1": false, "fd00:ec2::254": false,
@@ -149,7 +149,7 @@ func TestLabelsNumberTheRepeated(t *testing.T) {
 }
 
 // A status that somebody has edited must not stop the manager.
-func TestRecordBearsWithAForeignStatus(t *testing.T) {
+func TestARecordAcceptsAStatusThatSomebodyEdited(t *testing.T) {
 	g := NewWithT(t)
 	nr := &v1alpha1.NotificationRequest{}
 	nr.Spec.Channels = []v1alpha1.Channel{{Type: "console"}}
@@ -159,7 +159,7 @@ func TestRecordBearsWithAForeignStatus(t *testing.T) {
 	g.Expect(planOf(nr, policyOf(nr.Spec.Retry), time.Now()).due).To(Equal([]int32{0}))
 }
 
-// What a Secret holds in the place of a URL is said of no attempt, and a part of it is no host.
+// If a Secret contains something else than a URL, no attempt shows it, and no part of it is used as a host.
 func TestNoPartOfAURLIsSaidOrAskedFor(t *testing.T) {
 	ref := &v1alpha1.SecretKeyRef{Name: "hook", Key: "url"}
 	static := ""

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,12 +14,11 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
-	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+	"github.com/holdfast-dev/holdfast/controllers/internal/pool"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -32,23 +32,24 @@ type Reconciler struct {
 	random   func() float64
 	loopback bool
 	channels map[v1alpha1.ChannelType]channel
-	courier  *courier
+	// attempts are those of this process that run, or whose outcomes were not saved.
+	attempts *pool.Pool[outcome]
 }
 
 // Option changes a Reconciler's default.
 type Option func(*Reconciler)
 
-// WithClock replaces the system's clock.
-func WithClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clock = c } }
+// withClock replaces the system's clock.
+func withClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clock = c } }
 
-// WithRandom replaces the source of the backoff's jitter: a function that returns numbers in [0,1).
-func WithRandom(random func() float64) Option { return func(r *Reconciler) { r.random = random } }
+// withRandom replaces the source of the backoff's jitter: a function that returns numbers in [0,1).
+func withRandom(random func() float64) Option { return func(r *Reconciler) { r.random = random } }
 
 // WithoutLoopback refuses URLs on loopback addresses, where a manager in a cluster would meet only itself.
 func WithoutLoopback() Option { return func(r *Reconciler) { r.loopback = false } }
 
-// New makes a Reconciler. c reads own kinds, from a cache; live reads from the API server.
-func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) *Reconciler {
+// New makes a Reconciler. c reads own kinds, from a cache; live reads from the API server. The error is always nil: the constructors of the four controllers have one form.
+func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) (*Reconciler, error) {
 	r := &Reconciler{client: c, live: live, writer: w, recorder: recorder, clock: clock.RealClock{}, random: rand.Float64, loopback: true}
 	for _, o := range opts {
 		o(r)
@@ -59,8 +60,8 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 		v1alpha1.ChannelSlack:   &slack{poster: poster},
 		v1alpha1.ChannelWebhook: &webhook{poster: poster},
 	}
-	r.courier = newCourier(r.clock)
-	return r
+	r.attempts = pool.New[outcome](pool.Config{Slots: slots, SlotsPerNamespace: slotsPerNamespace})
+	return r, nil
 }
 
 // SetupWithManager registers the controller.
@@ -70,10 +71,10 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch;update
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error {
-	ended := source.Func(func(ctx context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
-		r.courier.attach(ctx, queue)
-		return nil
-	})
+	ended, err := r.attempts.AddTo(mgr)
+	if err != nil {
+		return err
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.NotificationRequest{}).
 		WatchesRawSource(ended).
@@ -93,12 +94,12 @@ type scope struct {
 	stopping string
 }
 
-// Reconcile writes down what has ended, then ends the record or begins what is due.
+// Reconcile records the attempts that have ended, then ends the record or begins the attempts that are due.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	nr := &v1alpha1.NotificationRequest{}
 	if err := r.client.Get(ctx, req.NamespacedName, nr); apierrors.IsNotFound(err) {
 		r.writer.Forget(nr, req.NamespacedName)
-		r.courier.forget(req.NamespacedName)
+		r.attempts.Forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	} else if err != nil {
 		return ctrl.Result{}, fmt.Errorf("read the notification: %w", err)
@@ -106,8 +107,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if r.writer.Stale(nr) {
 		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
 	}
-	if o := nr.GetOutbox(); o != nil && o.Closed || released(nr) {
-		r.courier.forget(req.NamespacedName)
+	if lifecycle.Closed(nr) || lifecycle.Released(nr) {
+		r.attempts.Forget(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	s := r.scope(nr)
@@ -132,17 +133,18 @@ func (r *Reconciler) scope(nr *v1alpha1.NotificationRequest) *scope {
 	return s
 }
 
+// openPhases are the phases of a record that is open.
+var openPhases = []v1alpha1.NotificationPhase{"", v1alpha1.NotificationPending, v1alpha1.NotificationSending, v1alpha1.NotificationRetrying}
+
 func (r *Reconciler) advance(ctx context.Context, s *scope) (ctrl.Result, error) {
-	if err := r.settle(ctx, s); err != nil || s.nr.Status.Phase.Final() {
+	if s.stopping == "" && !slices.Contains(openPhases, s.nr.Status.Phase) {
+		return lifecycle.UnknownPhase(ctx, string(s.nr.Status.Phase))
+	}
+	if err := r.finish(ctx, s); err != nil || s.nr.Status.Phase.Final() {
 		return ctrl.Result{}, err
 	}
 	if s.stopping != "" {
 		return ctrl.Result{}, r.stop(ctx, s)
 	}
 	return r.begin(ctx, s)
-}
-
-// released tells whether the resource is on its way out without us: it gets no entries, and nothing is sent.
-func released(nr *v1alpha1.NotificationRequest) bool {
-	return nr.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(nr, outbox.Finalizer)
 }

@@ -15,15 +15,15 @@ import (
 const (
 	// subjectBytes bounds the subject in the record.
 	subjectBytes = 2 << 10
-	// wholeErrors is how many of the newest attempts have their whole error in the record. Each attempt is the newest when its own entry is made; its place among
-	// the others later is shortened to oldErrorBytes.
+	// wholeErrors is how many of the newest attempts have their whole error in the record. The errors of older ones are shortened to oldErrorBytes: each had its whole
+	// error in its own entry, when it was the newest.
 	wholeErrors   = 20
 	oldErrorBytes = 32
 	// reasonBytes bounds what failureReason quotes of each channel's last error.
 	reasonBytes = 90
 )
 
-// recordOf is the audit record of a notification as it stands now.
+// recordOf is the audit record of a notification's present state.
 func recordOf(nr *v1alpha1.NotificationRequest) models.Notification {
 	labels := labelsOf(nr.Spec.Channels)
 	return models.Notification{
@@ -67,7 +67,7 @@ func attemptsOf(nr *v1alpha1.NotificationRequest, labels []string) []models.Deli
 	return attempts
 }
 
-// labelOf bears with an attempt that names no channel, since anybody with the right to may have edited the status.
+// labelOf accepts an attempt that names no channel, since anybody who may write the status may have edited it.
 func labelOf(labels []string, a *v1alpha1.DeliveryAttempt) string {
 	if a.Channel < 0 || int(a.Channel) >= len(labels) {
 		return string(a.Type)

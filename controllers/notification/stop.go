@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 )
@@ -15,8 +17,8 @@ func (r *Reconciler) refuse(ctx context.Context, s *scope, why string) error {
 	return r.save(ctx, s, lifecycle.EventRefused)
 }
 
-// stop ends the record of a notification that was cancelled or deleted. What is under way is broken off; since the receiver may have it already, its outcome is
-// Unknown. What had ended before has its own entry by now (see settle).
+// stop ends the record of a notification that was cancelled or deleted, and cancels its attempts. Their outcome is Unknown, because the receiver may have the message already.
+// Attempts that ended before have their own entries by now (see finish).
 func (r *Reconciler) stop(ctx context.Context, s *scope) error {
 	p := planOf(s.nr, s.policy, r.clock.Now())
 	for _, at := range p.sending {
@@ -31,6 +33,6 @@ func (r *Reconciler) stop(ctx context.Context, s *scope) error {
 	if err := r.save(ctx, s, "Cancelled"); err != nil {
 		return err
 	}
-	r.courier.forget(jobOf(s.nr, &v1alpha1.DeliveryAttempt{}).resource)
+	r.attempts.Forget(client.ObjectKeyFromObject(s.nr))
 	return nil
 }

@@ -16,12 +16,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
-	testclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -47,7 +47,7 @@ var _ = AfterSuite(func() { Expect(env.Stop()).To(Succeed()) })
 type fixture struct {
 	ctx       context.Context
 	namespace string
-	clock     *testclock.FakePassiveClock
+	clock     controllertest.Clock
 	store     *testenv.Watermarks
 }
 
@@ -56,10 +56,12 @@ func newFixture() *fixture {
 	DeferCleanup(cancel)
 	return &fixture{
 		ctx: ctx, namespace: env.Namespace(ctx, "notify"),
-		clock: testclock.NewFakePassiveClock(time.Now().Truncate(time.Second)),
+		clock: controllertest.NewClock(),
 		store: &testenv.Watermarks{},
 	}
 }
+
+func (f *fixture) pass(d time.Duration) { f.clock.Pass(d) }
 
 // process is one life of a manager, driven by hand.
 type process struct {
@@ -68,22 +70,43 @@ type process struct {
 	recorder *events.FakeRecorder
 }
 
-// start begins a new process, which remembers nothing of others. Its API calls can be intercepted.
-func (f *fixture) start(funcs interceptor.Funcs, options ...outbox.Option) *process {
+// processSettings are what a spec can choose of a process.
+type processSettings struct {
+	calls  interceptor.Funcs
+	limits outbox.Limits
+}
+
+type processOption func(*processSettings)
+
+// calls intercepts calls of the API server.
+func calls(funcs interceptor.Funcs) processOption {
+	return func(s *processSettings) { s.calls = funcs }
+}
+
+func limits(l outbox.Limits) processOption { return func(s *processSettings) { s.limits = l } }
+
+// start begins a new process, which remembers nothing of others.
+func (f *fixture) start(options ...processOption) *process {
+	GinkgoHelper()
+	s := &processSettings{limits: outbox.DefaultLimits()}
+	for _, o := range options {
+		o(s)
+	}
 	recorder := events.NewFakeRecorder(1000)
-	c := interceptor.NewClient(env.Client, funcs)
-	w := outbox.NewWriter(c, env.Client, f.store, append([]outbox.Option{outbox.WithClock(f.clock)}, options...)...)
-	r := New(c, env.Client, w, recorder, WithClock(f.clock), WithRandom(func() float64 { return 0 }))
+	c := interceptor.NewClient(env.Client, s.calls)
+	w := outbox.NewWriter(c, env.Client, f.store, outbox.WithClock(f.clock), outbox.WithLimits(s.limits))
+	r, err := New(c, env.Client, w, recorder, withClock(f.clock), withRandom(func() float64 { return 0 }))
+	Expect(err).NotTo(HaveOccurred())
 	return &process{Reconciler: r, f: f, recorder: recorder}
 }
 
-func (p *process) tryReconcile(nr *v1alpha1.NotificationRequest) (ctrl.Result, error) {
+func (p *process) try(nr *v1alpha1.NotificationRequest) (ctrl.Result, error) {
 	return p.Reconcile(p.f.ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(nr)})
 }
 
 func (p *process) reconcile(nr *v1alpha1.NotificationRequest) ctrl.Result {
 	GinkgoHelper()
-	res, err := p.tryReconcile(nr)
+	res, err := p.try(nr)
 	Expect(err).NotTo(HaveOccurred())
 	return res
 }
@@ -93,8 +116,8 @@ func (p *process) drive(nr *v1alpha1.NotificationRequest) ctrl.Result {
 	GinkgoHelper()
 	for range 50 {
 		res := p.reconcile(nr)
-		p.courier.running.Wait()
-		if len(p.courier.attempts) == 0 {
+		p.attempts.Wait()
+		if p.attempts.Len() == 0 {
 			return res
 		}
 	}
@@ -105,10 +128,13 @@ func (p *process) drive(nr *v1alpha1.NotificationRequest) ctrl.Result {
 // nrOption changes a request before it is created.
 type nrOption func(*v1alpha1.NotificationRequest)
 
-func retry(maxAttempts int32, timeout time.Duration) nrOption {
-	return func(nr *v1alpha1.NotificationRequest) {
-		nr.Spec.Retry = v1alpha1.RetryPolicy{MaxAttempts: maxAttempts, Timeout: &metav1.Duration{Duration: timeout}}
-	}
+func maxAttempts(n int32) nrOption {
+	return func(nr *v1alpha1.NotificationRequest) { nr.Spec.Retry.MaxAttempts = n }
+}
+
+// timeout bounds one attempt.
+func timeout(d time.Duration) nrOption {
+	return func(nr *v1alpha1.NotificationRequest) { nr.Spec.Retry.Timeout = &metav1.Duration{Duration: d} }
 }
 
 func withFinalizer(nr *v1alpha1.NotificationRequest) { nr.Finalizers = []string{outbox.Finalizer} }
@@ -119,7 +145,7 @@ func (f *fixture) request(channels []v1alpha1.Channel, options ...nrOption) *v1a
 		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "cart-"},
 		Spec: v1alpha1.NotificationRequestSpec{
 			RemediationRef: v1alpha1.RemediationRef{Name: "cart-crash", UID: "by-hand"},
-			Subject:        "cart is mended", Body: "It was <the release> & it is undone.", Channels: channels,
+			Subject:        "cart is fixed", Body: "It was <the release> & it is undone.", Channels: channels,
 		},
 	}
 	for _, o := range options {
@@ -150,7 +176,7 @@ func (f *fixture) secret(url string) *v1alpha1.SecretKeyRef {
 	return &v1alpha1.SecretKeyRef{Name: s.Name, Key: "url"}
 }
 
-func console1() v1alpha1.Channel { return v1alpha1.Channel{Type: v1alpha1.ChannelConsole} }
+func consoleChannel() v1alpha1.Channel { return v1alpha1.Channel{Type: v1alpha1.ChannelConsole} }
 
 func (f *fixture) webhook(url string) v1alpha1.Channel {
 	return v1alpha1.Channel{Type: v1alpha1.ChannelWebhook, SecretRef: f.secret(url)}
@@ -166,7 +192,7 @@ type received struct {
 	body   map[string]any
 }
 
-// receiver is a real HTTP server that keeps what it gets and answers as it is told: one answer after the other, then the last one again.
+// receiver is a real HTTP server that keeps what it gets and gives prepared answers: one after the other, then the last one again.
 type receiver struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -183,7 +209,7 @@ func listen(answers ...http.HandlerFunc) *receiver {
 	return r
 }
 
-// hook is the URL that must never be seen.
+// hook is the URL that must appear nowhere.
 func (r *receiver) hook() string { return r.URL + hookPath }
 
 func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -209,23 +235,10 @@ func answer(code int) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
 }
 
-// told are the events of the entries, with the phases after them.
-func told(nr *v1alpha1.NotificationRequest) []string {
-	var all []string
-	for _, e := range nr.Status.Outbox.Entries {
-		text := e.Event + "/" + e.Phase
-		if e.Final {
-			text += "/final"
-		}
-		all = append(all, text)
-	}
-	return all
-}
-
 func recordAt(nr *v1alpha1.NotificationRequest, entry int) models.Notification {
 	GinkgoHelper()
-	var record models.Notification
-	Expect(json.Unmarshal(nr.Status.Outbox.Entries[entry].Record.Raw, &record)).To(Succeed())
+	record, err := controllertest.Record[models.Notification](nr, entry)
+	Expect(err).NotTo(HaveOccurred())
 	return record
 }
 

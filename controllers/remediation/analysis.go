@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// receive writes down that the request is there, and goes on to the analysis.
+// receive records the request's first entry, then starts the analysis.
 func (r *Reconciler) receive(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if err := r.enter(ctx, s, v1alpha1.RemediationPending, "Received"); err != nil {
 		return ctrl.Result{}, err
@@ -21,14 +21,14 @@ func (r *Reconciler) receive(ctx context.Context, s *scope) (ctrl.Result, error)
 
 // startAnalysis makes the analysis and waits for it.
 func (r *Reconciler) startAnalysis(ctx context.Context, s *scope) (ctrl.Result, error) {
-	// An analysis that an earlier process made, and did not live to say so, is taken up first: it has to be stopped.
+	// An earlier process may have made an analysis and died before it saved that. Such an analysis is adopted first, because it has to be stopped.
 	if reason, _ := overdue(s.rr, s.now); reason != "" && !s.running(s.analysisSlot) {
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, reason})
 	}
 	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
 	}
-	ready, err := r.take(ctx, s, s.analysisSlot, analysisOf(s.rr))
+	ready, err := r.adopt(ctx, s, s.analysisSlot, analysisOf(s.rr))
 	if err != nil {
 		return r.refused(ctx, s, s.analysisSlot, err)
 	}
@@ -38,7 +38,7 @@ func (r *Reconciler) startAnalysis(ctx context.Context, s *scope) (ctrl.Result, 
 	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationAnalyzing, "AnalysisStarted")
 }
 
-// running reports whether a resource that claims to be a child, and was not taken up, is at work.
+// running reports whether a resource claims to be a child, was not adopted, and has not ended.
 func (s *scope) running(l *slot) bool { return s.claimed(l) && !ended(l.found) }
 
 // analysisOf is the analysis that a request makes.
@@ -54,7 +54,8 @@ func analysisOf(rr *v1alpha1.RemediationRequest) *v1alpha1.AIAnalysis {
 	}}
 }
 
-// refused ends a request whose next child the API server will never accept; other errors are tried again, until the time is over: then what may be running is stopped unseen.
+// refused ends a request whose next child the API server will never accept. Other errors are retried. When the request's time is over, whatever may be running is
+// cancelled as well.
 func (r *Reconciler) refused(ctx context.Context, s *scope, l *slot, err error) (ctrl.Result, error) {
 	reason, _ := overdue(s.rr, s.now)
 	switch {
@@ -74,24 +75,24 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The analysis was deleted before its end was seen"})
 	}
 	reason, next := overdue(s.rr, s.now)
-	if reason != "" && !closed(a) {
+	if reason != "" && !lifecycle.Closed(a) {
 		_, err := r.cancelChildren(ctx, s)
 		return s.lookAgain(s.analysisSlot, next), err
 	}
 	v := judgeAnalysis(a)
-	if due := closed(a) && v.outcome == ""; !due && s.workflowSlot.untaken() {
+	if due := lifecycle.Closed(a) && v.outcome == ""; !due && s.workflowSlot.unadopted() {
 		if err := r.notDue(ctx, s, s.workflowSlot, "no workflow is due, since nothing was approved"); err != nil {
 			return ctrl.Result{}, err
 		}
 	}
 	switch {
-	case !closed(a) && a.Status.Phase == v1alpha1.AnalysisAwaitingApproval && s.rr.Status.Phase == v1alpha1.RemediationAnalyzing:
+	case !lifecycle.Closed(a) && a.Status.Phase == v1alpha1.AnalysisAwaitingApproval && s.rr.Status.Phase == v1alpha1.RemediationAnalyzing:
 		err := r.enter(ctx, s, v1alpha1.RemediationAwaitingApproval, "ApprovalRequested")
 		_, next = overdue(s.rr, s.now)
 		return ctrl.Result{RequeueAfter: next}, err
-	case !closed(a):
+	case !lifecycle.Closed(a):
 		return s.lookAgain(s.analysisSlot, next), nil
-	case v.outcome == "" && s.running(s.workflowSlot): // perhaps made by an earlier process that did not live to say so: it is taken up, or stopped, whatever the time
+	case v.outcome == "" && s.running(s.workflowSlot): // an earlier process may have made it and died before it saved that: adopt or stop it, even if the time is over
 		return r.startWorkflow(ctx, s)
 	case reason != "" && (v.outcome == "" || a.Status.Phase == v1alpha1.AnalysisCancelled):
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, reason})

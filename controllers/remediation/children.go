@@ -26,14 +26,14 @@ import (
 // errRefused says that the API server will never accept a child as it is.
 var errRefused = errors.New("refused")
 
-// slot is the place of one child: what the request's status says of it, and what is there.
+// slot is one child of a request: what the request's status says about it, and what has its name.
 type slot struct {
 	part string
-	// name and uid are fields of the request's status. The uid is set in the write that takes the child up; until then, a name is one that was chosen because
-	// a stranger has the usual one.
+	// name and uid are fields of the request's status. The write that adopts the child sets the uid. A name without a uid was chosen because a foreign child
+	// has the usual name.
 	name *string
 	uid  *types.UID
-	// found is what has the child's name, nil if nothing has. It is the child only if taken says so.
+	// found is the resource that has the child's name, nil if there is none. It is the child only if adopted reports true.
 	found outbox.Object
 }
 
@@ -44,7 +44,7 @@ func slotsOf(rr *v1alpha1.RemediationRequest) (analysis, workflow, notification 
 		&slot{part: "notification", name: &st.Notification, uid: &st.NotificationUID}
 }
 
-// childName is the name that the child has, or will have.
+// childName is the child's name, known before the child exists.
 func (l *slot) childName(rr *v1alpha1.RemediationRequest) string {
 	if *l.name != "" {
 		return *l.name
@@ -52,24 +52,25 @@ func (l *slot) childName(rr *v1alpha1.RemediationRequest) string {
 	return childName(rr, l.part, []byte(rr.UID))
 }
 
-// taken reports whether the child was taken up, and is still there.
-func (l *slot) taken() bool { return l.found != nil && *l.uid != "" && l.found.GetUID() == *l.uid }
+// adopted reports whether the request has adopted the child, and the child still exists.
+func (l *slot) adopted() bool { return l.found != nil && *l.uid != "" && l.found.GetUID() == *l.uid }
 
-// untaken reports whether the request has taken up no child here, but there is something under its name.
-func (l *slot) untaken() bool { return l.found != nil && *l.uid == "" }
+// unadopted reports whether something has the child's name although the request has adopted no child here.
+func (l *slot) unadopted() bool { return l.found != nil && *l.uid == "" }
 
-// childName follows from the request's name and uid: a request that is made again under its name does not find its predecessor's children.
+// childName derives a name from the request's name and a seed, which is usually its uid. So a request that is made again under its name does not find its
+// predecessor's children.
 func childName(rr *v1alpha1.RemediationRequest, part string, seed []byte) string {
 	name := rr.Name
-	if most := 253 - len(part) - 10; len(name) > most {
-		name = strings.TrimRight(name[:most], ".-") // a dot before the next dash is no name
+	if limit := 253 - len(part) - 10; len(name) > limit {
+		name = strings.TrimRight(name[:limit], ".-") // a dot right before the next dash would make the name invalid
 	}
 	sum := sha256.Sum256(seed)
 	return fmt.Sprintf("%s-%s-%s", name, hex.EncodeToString(sum[:4]), part)
 }
 
-// create makes the child of a slot. It carries the outbox finalizer from the beginning, and the request's trace context. If the name is taken, the slot has what was
-// found there, and created is false.
+// create makes the child of a slot, with the outbox finalizer and the request's trace context. If another resource has the name, the slot's found becomes that resource and
+// created is false.
 func (r *Reconciler) create(ctx context.Context, rr *v1alpha1.RemediationRequest, l *slot, child outbox.Object) (created bool, _ error) {
 	name := l.childName(rr)
 	child.SetNamespace(rr.Namespace)
@@ -103,10 +104,10 @@ func (r *Reconciler) create(ctx context.Context, rr *v1alpha1.RemediationRequest
 	return true, nil
 }
 
-// cancelChildren asks every child that is not closed to stop, and counts those. What claims to be a child is asked, too.
+// cancelChildren cancels every child that has not ended, and every resource that claims to be a child, and counts them.
 func (r *Reconciler) cancelChildren(ctx context.Context, s *scope) (open int, _ error) {
 	for _, l := range s.slots() {
-		if !l.taken() && !s.claimed(l) || ended(l.found) {
+		if !l.adopted() && !s.claimed(l) || ended(l.found) {
 			continue
 		}
 		open++
@@ -128,11 +129,11 @@ func (r *Reconciler) cancelChild(ctx context.Context, child outbox.Object) error
 	return nil
 }
 
-// claimed reports whether what has a child's name says that it is controlled by this request.
-func (s *scope) claimed(l *slot) bool { return l.untaken() && controlledBy(l.found, s.rr) }
+// claimed reports whether a resource that was not adopted has a child's name and names this request as its controller.
+func (s *scope) claimed(l *slot) bool { return l.unadopted() && controlledBy(l.found, s.rr) }
 
-// controlledBy reports whether a request is the controller of a resource. The uid alone is not enough: the admission policy asks for a right only of whoever names a
-// RemediationRequest, and only such a reference brings the resource's events to the request.
+// controlledBy reports whether a request is the controller of a resource. The uid alone is not enough. The admission policy checks only references that name a
+// RemediationRequest, and only such a reference makes the resource's events start the request's reconciler.
 func controlledBy(child outbox.Object, rr *v1alpha1.RemediationRequest) bool {
 	owner := metav1.GetControllerOf(child)
 	if owner == nil {
@@ -142,7 +143,8 @@ func controlledBy(child outbox.Object, rr *v1alpha1.RemediationRequest) bool {
 	return err == nil && gv.Group == v1alpha1.GroupVersion.Group && owner.Kind == "RemediationRequest" && owner.Name == rr.Name && owner.UID == rr.UID
 }
 
-// lookAgain is when to look again at a child that is waited for, at the latest after next (0: never). Its events start the request's reconciler only while it names the request as its controller.
+// lookAgain says when to check a child again: after next at the latest (0: never). The child's events start the request's reconciler only while the child names the
+// request as its controller, so any other is polled.
 func (s *scope) lookAgain(l *slot, next time.Duration) ctrl.Result {
 	if l.found == nil || controlledBy(l.found, s.rr) || next > 0 && next < lifecycle.BlockedRetry {
 		return ctrl.Result{RequeueAfter: next}

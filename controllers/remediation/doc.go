@@ -1,11 +1,17 @@
-// Package remediation orchestrates: it takes a RemediationRequest from the alert over analysis, approval and workflow to the notification, by making one child
-// resource for each, and keeps the timeline.
+// Package remediation orchestrates a RemediationRequest from the alert to the notification. It creates one child resource for each of analysis, workflow and
+// notification, and keeps the timeline.
 //
 // # Model
 //
-// A request moves through its phases as its children end. What is next is a pure function of the request, its children and the clock (plan.go); the phases make
-// children and save. A child is made first and named in the same write as the phase that waits for it: its name follows from the request's name and uid, so
-// a crash between the two finds the child again. A child that is named but gone was deleted by somebody, and is not made again: its effects would be repeated.
+// A request moves through its phases as its children end. What comes next is a pure function of the request, its children and the clock (plan.go). The phases create
+// children and save.
+//
+// A child is created first. The next write names it and enters the phase that waits for it. The child's name follows from the request's name and uid, so the process
+// that follows a crash between the two writes finds the child. A child that is named but gone was deleted by somebody. It is not made again, because its effects would
+// be repeated.
+//
+// A resource that has a child's name is adopted only if the request would make exactly this resource now. Any other is a foreign child (foreign.go): it is put on record,
+// cancelled if it claims to be the request's child, and the child gets another name.
 //
 // # Endings
 //

@@ -16,10 +16,10 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// conclude writes the outcome down and tells people; without a channel the request ends at once.
+// conclude records the outcome and starts the notification. Without a channel the request ends at once.
 func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Result, error) {
 	if v.outcome == v1alpha1.OutcomeFailed {
-		// The deletion of a namespace takes what is in it in no order: that a child went first, or that none can be made any more, is no failure of the repair.
+		// The deletion of a namespace deletes its contents in no order. A child that went first, or that cannot be made any more, is no failure of the repair.
 		ending, err := lifecycle.NamespaceEnding(ctx, r.live, s.rr.Namespace)
 		if err != nil {
 			return ctrl.Result{}, err
@@ -43,8 +43,8 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 		Body:           outbox.Bound(body(s), 12<<10),
 		Channels:       s.rr.Spec.Notification.Channels,
 	}}
-	st.Outcome, st.FailureReason = before.outcome, before.reason // until the slot is filled: what is saved meanwhile does not end the request
-	ready, err := r.take(ctx, s, s.notificationSlot, notification)
+	st.Outcome, st.FailureReason = before.outcome, before.reason // until the child is adopted: what is saved meanwhile does not end the request
+	ready, err := r.adopt(ctx, s, s.notificationSlot, notification)
 	if err == nil && !ready {
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, nil
 	}
@@ -59,11 +59,11 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 	return ctrl.Result{}, r.enter(ctx, s, v1alpha1.RemediationNotifying, "NotificationStarted")
 }
 
-// followNotification waits until people were told, or cannot be; neither changes the outcome.
+// followNotification waits for the end of the notification. Its result does not change the outcome.
 func (r *Reconciler) followNotification(ctx context.Context, s *scope) (ctrl.Result, error) {
 	n := s.notification()
-	if n != nil && !closed(n) {
-		// The total time is for the repair: what is over time is told all the same, within the notification's own time.
+	if n != nil && !lifecycle.Closed(n) {
+		// The total time bounds the repair. A request that exceeds it is announced all the same, within the notification's own time.
 		untimed := s.rr.DeepCopy()
 		untimed.Spec.Timeouts.Total = nil
 		reason, next := overdue(untimed, s.now)
@@ -84,16 +84,16 @@ func (r *Reconciler) cancel(ctx context.Context, s *scope, reason string) error 
 		return err // a child's last write starts us again
 	}
 	st := &s.rr.Status
-	if st.Phase != v1alpha1.RemediationNotifying { // else the repair had ended already, and its outcome stands
+	if st.Phase != v1alpha1.RemediationNotifying { // in Notifying the repair has ended already, and keeps its outcome
 		st.Outcome, st.FailureReason = v1alpha1.OutcomeCancelled, outbox.Bound(reason, 4096)
 	}
 	return r.enter(ctx, s, v1alpha1.RemediationCancelled, string(v1alpha1.RemediationCancelled))
 }
 
-// clean looks after a request that has ended: no child stays open (one may have been made by another manager that did not know of the end), and when its time is
-// over it goes, and its children with it.
+// clean looks after a request that has ended. It cancels children that are still open, since another manager that did not know of the end may have made one. When
+// spec.ttlAfterFinished is over it deletes the request, and the garbage collector its children.
 func (r *Reconciler) clean(ctx context.Context, s *scope) (ctrl.Result, error) {
-	_, cancelling := r.cancelChildren(ctx, s) // one that can't be cancelled does not keep the request
+	_, cancelling := r.cancelChildren(ctx, s) // a child that can't be cancelled does not block the deletion
 	if s.rr.DeletionTimestamp != nil || s.rr.Status.CompletedTime == nil {
 		return ctrl.Result{}, cancelling
 	}

@@ -20,7 +20,7 @@ func subject(s *scope) string {
 	return fmt.Sprintf("%s: %s on %s %s/%s", what, spec.Signal.Name, spec.Target.Kind, s.rr.Namespace, spec.Target.Name)
 }
 
-// body tells what was found, decided and done.
+// body lists what was found, decided and done.
 func body(s *scope) string {
 	var b strings.Builder
 	line := func(name, text string) {

@@ -8,7 +8,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 )
 
-// grace is what a child has, beyond the timeout that it keeps itself, before its request steps in.
+// grace is how long after a child's own timeout its request intervenes.
 const grace = 30 * time.Second
 
 // verdict is how a child ended, as the request sees it: the outcome it leads to, or "" to go on.
@@ -17,7 +17,7 @@ type verdict struct {
 	reason  string
 }
 
-// judgeAnalysis tells what an analysis that has ended leads to; a recommendation that was approved lets the workflow begin.
+// judgeAnalysis maps an analysis that has ended to a verdict. An approved recommendation lets the workflow begin.
 func judgeAnalysis(a *v1alpha1.AIAnalysis) verdict {
 	st := &a.Status
 	switch st.Phase {
@@ -51,7 +51,7 @@ func approved(a *v1alpha1.Approval) bool {
 	return a != nil && (a.Status == v1alpha1.ApprovalApproved || a.Status == v1alpha1.ApprovalAutoApproved)
 }
 
-// judgeWorkflow tells what a workflow that has ended leads to.
+// judgeWorkflow maps a workflow that has ended to a verdict.
 func judgeWorkflow(w *v1alpha1.WorkflowExecution) verdict {
 	switch w.Status.Phase {
 	case v1alpha1.WorkflowCompleted:
@@ -88,8 +88,8 @@ func endPhase(outcome string) v1alpha1.RemediationPhase {
 	}
 }
 
-// overdue tells whether a limit has passed, why, and else how long until the next one does. The children keep the limits of their phases themselves; the request
-// steps in a grace later, and when the total is over.
+// overdue reports which limit has passed, in words, or how long until the next one passes. The children enforce the limits of their phases themselves. The request
+// intervenes one grace later, and when the total time is over.
 func overdue(rr *v1alpha1.RemediationRequest, now time.Time) (reason string, next time.Duration) {
 	t := &rr.Spec.Timeouts
 	next, limited := lifecycle.Remaining(rr.CreationTimestamp.Time, t.Total, now)

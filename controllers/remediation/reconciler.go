@@ -20,7 +20,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// Reconciler takes remediation requests through their phases.
+// Reconciler moves remediation requests through their phases.
 type Reconciler struct {
 	client    client.Client
 	live      client.Reader
@@ -33,23 +33,18 @@ type Reconciler struct {
 // Option changes a default.
 type Option func(*Reconciler)
 
-// WithClock replaces the system's clock.
-func WithClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clock = c } }
-
-// WithCatalogue replaces the built-in workflows.
-func WithCatalogue(c *catalogue.Catalogue) Option { return func(r *Reconciler) { r.catalogue = c } }
+// withClock replaces the system's clock.
+func withClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clock = c } }
 
 // New makes a Reconciler. live reads from the API server, not from a cache.
 func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, options ...Option) (*Reconciler, error) {
-	r := &Reconciler{client: c, live: live, writer: w, recorder: recorder, clock: clock.RealClock{}}
+	workflows, err := catalogue.Default()
+	if err != nil {
+		return nil, fmt.Errorf("remediation controller: %w", err)
+	}
+	r := &Reconciler{client: c, live: live, writer: w, recorder: recorder, catalogue: workflows, clock: clock.RealClock{}}
 	for _, o := range options {
 		o(r)
-	}
-	if r.catalogue == nil {
-		var err error
-		if r.catalogue, err = catalogue.Default(); err != nil {
-			return nil, fmt.Errorf("remediation controller: %w", err)
-		}
 	}
 	return r, nil
 }
@@ -70,7 +65,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error
 		Complete(r)
 }
 
-// Reconcile brings one request forward.
+// Reconcile moves one request forward.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	rr := &v1alpha1.RemediationRequest{}
 	if err := r.client.Get(ctx, req.NamespacedName, rr); err != nil {
@@ -87,7 +82,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	}
 	switch {
-	case rr.Status.Outbox != nil && rr.Status.Outbox.Closed:
+	case lifecycle.Closed(rr):
 		return r.clean(ctx, s)
 	case rr.DeletionTimestamp != nil:
 		return lifecycle.Result(ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, r.cancel(ctx, s, "The request was deleted while it ran"))
@@ -112,6 +107,6 @@ func (r *Reconciler) proceed(ctx context.Context, s *scope) (ctrl.Result, error)
 	case v1alpha1.RemediationNotifying:
 		return r.followNotification(ctx, s)
 	default:
-		return ctrl.Result{}, reconcile.TerminalError(fmt.Errorf("status.phase is %q, which this release does not know", s.rr.Status.Phase))
+		return lifecycle.UnknownPhase(ctx, string(s.rr.Status.Phase))
 	}
 }

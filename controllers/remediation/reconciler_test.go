@@ -15,31 +15,32 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 func (f *fixture) record(i int) models.Orchestration {
-	var r models.Orchestration
-	f.Expect(json.Unmarshal(f.live().Status.Outbox.Entries[i].Record.Raw, &r)).To(Succeed())
+	r, err := controllertest.Record[models.Orchestration](f.get(), i)
+	f.Expect(err).NotTo(HaveOccurred())
 	return r
 }
 
-func TestFromTheAlertToTheEnd(t *testing.T) {
-	f := setup(t)
+func TestASuccessfulRemediationRunsThroughAllPhases(t *testing.T) {
+	f := newFixture(t)
 	f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAnalyzing))
 	a := f.analysis()
-	f.Expect(a.Spec.Signal).To(Equal(f.live().Spec.Signal))
+	f.Expect(a.Spec.Signal).To(Equal(f.get().Spec.Signal))
 	f.Expect(*a.Spec.Approval.AutoApproveAbove).To(BeEquivalentTo(80))
 	f.Expect(a.Finalizers).To(ContainElement(outbox.Finalizer))
 	f.Expect(a.Spec.RemediationRef.UID).To(Equal(f.rr.UID))
 	f.Expect(metav1.IsControlledBy(a, f.rr)).To(BeTrue())
 
-	f.step(20 * time.Second)
+	f.pass(20 * time.Second)
 	f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
-	f.step(time.Second)
+	f.pass(time.Second)
 	f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationExecuting))
 	w := f.workflow()
@@ -48,14 +49,14 @@ func TestFromTheAlertToTheEnd(t *testing.T) {
 	f.Expect(w.Spec.Target.Name).To(Equal("cart"))
 
 	f.endWorkflow(v1alpha1.WorkflowCompleted, "")
-	f.step(150 * time.Second)
+	f.pass(150 * time.Second)
 	f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationNotifying))
 	f.Expect(f.notification().Spec.Subject).To(Equal("Remediated: KubePodCrashLooping on Deployment " + f.rr.Namespace + "/cart"))
 	f.endNotification(v1alpha1.NotificationFailed)
 	f.reconcile()
 
-	st := f.live().Status
+	st := f.get().Status
 	f.Expect(st.Phase).To(Equal(v1alpha1.RemediationCompleted), "a notification that fails does not change the outcome")
 	f.Expect(st.Outbox.Closed).To(BeTrue())
 	f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "WorkflowStarted", "NotificationStarted", "Completed"}))
@@ -75,7 +76,7 @@ func TestFromTheAlertToTheEnd(t *testing.T) {
 	f.Expect(f.record(0).CompletedAt).To(BeNil())
 }
 
-func TestEndings(t *testing.T) {
+func TestEveryEndingHasItsOutcomeAndReason(t *testing.T) {
 	for name, c := range map[string]struct {
 		drive   func(f *fixture)
 		outcome string
@@ -111,14 +112,14 @@ func TestEndings(t *testing.T) {
 		}, "failed", v1alpha1.RemediationFailed, "was deleted before its end"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := setup(t)
+			f := newFixture(t)
 			f.reconcile()
 			c.drive(f)
 			f.reconcile()
 			f.Expect(f.phase()).To(Equal(v1alpha1.RemediationNotifying), "people are told before the record closes")
 			f.endNotification(v1alpha1.NotificationSent)
 			f.reconcile()
-			st := f.live().Status
+			st := f.get().Status
 			f.Expect(st.Phase).To(Equal(c.phase))
 			f.Expect(st.Outcome).To(Equal(c.outcome))
 			f.Expect(st.FailureReason).To(ContainSubstring(c.reason))
@@ -127,8 +128,8 @@ func TestEndings(t *testing.T) {
 	}
 }
 
-func TestApprovalIsAPhaseOfItsOwn(t *testing.T) {
-	f := setup(t)
+func TestAwaitedApprovalIsAPhaseOfItsOwn(t *testing.T) {
+	f := newFixture(t)
 	f.reconcile()
 	a := f.analysis()
 	draft := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{}).Draft(a)
@@ -140,20 +141,20 @@ func TestApprovalIsAPhaseOfItsOwn(t *testing.T) {
 }
 
 func TestWithoutChannelsNobodyIsTold(t *testing.T) {
-	f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Notification.Channels = []v1alpha1.Channel{} })
-	f.Expect(f.live().Spec.Notification.Channels).To(BeEmpty(), "an explicit empty list is not defaulted")
+	f := newFixture(t, withoutChannels)
+	f.Expect(f.get().Spec.Notification.Channels).To(BeEmpty(), "an explicit empty list is not defaulted")
 	f.reconcile()
 	f.endAnalysis(v1alpha1.AnalysisCompleted, nil)
 	f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationCompleted))
-	f.Expect(f.live().Status.Notification).To(BeEmpty())
+	f.Expect(f.get().Status.Notification).To(BeEmpty())
 }
 
 func TestTotalTimeEndsTheRunningChildAndIsTold(t *testing.T) {
-	f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Timeouts.Total = seconds(60) })
+	f := newFixture(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Timeouts.Total = seconds(60) })
 	result := f.reconcile()
 	f.Expect(result.RequeueAfter).To(BeNumerically("<=", time.Minute))
-	f.step(2 * time.Minute)
+	f.pass(2 * time.Minute)
 	f.reconcile()
 	f.Expect(f.analysis().Spec.Cancel).To(BeTrue())
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAnalyzing), "it waits until the child is closed")
@@ -163,32 +164,32 @@ func TestTotalTimeEndsTheRunningChildAndIsTold(t *testing.T) {
 	f.endNotification(v1alpha1.NotificationSent)
 	f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationTimedOut))
-	f.Expect(f.live().Status.FailureReason).To(Equal("The total time of 1m0s is over"))
+	f.Expect(f.get().Status.FailureReason).To(Equal("The total time of 1m0s is over"))
 }
 
-func TestAnOverdueNotificationDoesNotHoldTheRequest(t *testing.T) {
-	f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Timeouts.Notification = seconds(60) })
+func TestAnOverdueNotificationIsCancelledAndTheRequestEnds(t *testing.T) {
+	f := newFixture(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Timeouts.Notification = seconds(60) })
 	f.reconcile()
 	f.endAnalysis(v1alpha1.AnalysisCompleted, nil)
 	f.reconcile()
-	f.step(2 * time.Minute)
+	f.pass(2 * time.Minute)
 	f.reconcile()
 	f.Expect(f.notification().Spec.Cancel).To(BeTrue())
 	f.endNotification(v1alpha1.NotificationCancelled)
 	f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationCompleted))
-	f.Expect(f.live().Status.Outcome).To(Equal("no-action"))
+	f.Expect(f.get().Status.Outcome).To(Equal("no-action"))
 }
 
 func TestCancelAndDeletionWaitForTheChildren(t *testing.T) {
 	for name, stop := range map[string]func(f *fixture){
 		"cancelled": func(f *fixture) {
-			f.Expect(env.Client.Patch(ctx, f.live(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cancel":true}}`)))).To(Succeed())
+			f.cancel()
 		},
-		"deleted": func(f *fixture) { f.Expect(env.Client.Delete(ctx, f.live())).To(Succeed()) },
+		"deleted": func(f *fixture) { f.Expect(env.Client.Delete(ctx, f.get())).To(Succeed()) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := setup(t)
+			f := newFixture(t)
 			f.reconcile()
 			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
 			f.reconcile()
@@ -196,10 +197,10 @@ func TestCancelAndDeletionWaitForTheChildren(t *testing.T) {
 			f.reconcile()
 			f.Expect(f.workflow().Spec.Cancel).To(BeTrue())
 			f.Expect(f.phase()).To(Equal(v1alpha1.RemediationExecuting))
-			f.step(5 * time.Second)
+			f.pass(5 * time.Second)
 			f.endWorkflow(v1alpha1.WorkflowCancelled, "")
 			f.reconcile()
-			st := f.live().Status
+			st := f.get().Status
 			f.Expect(st.Phase).To(Equal(v1alpha1.RemediationCancelled))
 			f.Expect(st.Outcome).To(Equal("cancelled"))
 			f.Expect(st.FailureReason).To(ContainSubstring(name))
@@ -211,19 +212,19 @@ func TestCancelAndDeletionWaitForTheChildren(t *testing.T) {
 	}
 }
 
-func TestCancelledBeforeItBegan(t *testing.T) {
-	f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Cancel = true })
+func TestARequestCancelledBeforeItBeganMakesNoChildren(t *testing.T) {
+	f := newFixture(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Cancel = true })
 	f.reconcile()
 	f.Expect(f.events()).To(Equal([]string{"Cancelled"}))
-	f.Expect(f.live().Status.Analysis).To(BeEmpty())
+	f.Expect(f.get().Status.Analysis).To(BeEmpty())
 }
 
 func TestATerminatingNamespaceGetsNoChildren(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.rr.Namespace}}
 	f.Expect(env.Client.Delete(ctx, ns)).To(Succeed())
 	f.reconcile()
-	st := f.live().Status
+	st := f.get().Status
 	f.Expect(st.Phase).To(Equal(v1alpha1.RemediationCancelled))
 	f.Expect(st.FailureReason).To(ContainSubstring("the namespace is terminating"))
 	f.Expect(st.Outbox.Closed).To(BeTrue())
@@ -233,56 +234,52 @@ func TestATerminatingNamespaceGetsNoChildren(t *testing.T) {
 }
 
 // The deletion of a namespace reaches its contents in any order: a request whose child went first ends as one that was deleted itself.
-func TestAChildThatTheNamespacesDeletionTookFirstIsNoFailure(t *testing.T) {
+func TestAChildThatTheNamespaceDeletionRemovedFirstIsNoFailure(t *testing.T) {
 	for name, c := range map[string]struct {
-		channels int
-		end      func(*fixture)
+		changes []func(*v1alpha1.RemediationRequest)
+		end     func(*fixture)
 	}{
-		"cancelled":                 {1, func(f *fixture) { f.endAnalysis(v1alpha1.AnalysisCancelled, nil) }},
-		"cancelled, nobody to tell": {0, func(f *fixture) { f.endAnalysis(v1alpha1.AnalysisCancelled, nil) }},
-		"gone": {1, func(f *fixture) {
+		"cancelled":                 {nil, func(f *fixture) { f.endAnalysis(v1alpha1.AnalysisCancelled, nil) }},
+		"cancelled, nobody to tell": {[]func(*v1alpha1.RemediationRequest){withoutChannels}, func(f *fixture) { f.endAnalysis(v1alpha1.AnalysisCancelled, nil) }},
+		"gone": {nil, func(f *fixture) {
 			a := f.analysis()
 			f.endAnalysis(v1alpha1.AnalysisCancelled, nil)
 			f.Expect(env.Vanish(ctx, a)).To(Succeed())
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := setup(t, func(rr *v1alpha1.RemediationRequest) {
-				if c.channels == 0 {
-					rr.Spec.Notification.Channels = []v1alpha1.Channel{}
-				}
-			})
+			f := newFixture(t, c.changes...)
 			f.reconcile()
 			f.Expect(env.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: f.rr.Namespace}})).To(Succeed())
 			c.end(f)
 			f.reconcile()
 			f.Expect(f.phase()).To(Equal(v1alpha1.RemediationCancelled))
-			f.Expect(f.live().Status.FailureReason).To(ContainSubstring("The namespace is being deleted. The analysis was "))
+			f.Expect(f.get().Status.FailureReason).To(ContainSubstring("The namespace is being deleted. The analysis was "))
 			f.Expect(f.events()).To(HaveExactElements("Received", "AnalysisStarted", "Cancelled"))
 		})
 	}
 }
 
 func TestTTLDeletesTheFinishedRequest(t *testing.T) {
-	f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.TTLAfterFinished = seconds(3600) })
+	f := newFixture(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.TTLAfterFinished = seconds(3600) })
 	f.reconcile()
 	f.endAnalysis(v1alpha1.AnalysisCompleted, nil)
 	f.reconcile()
 	f.endNotification(v1alpha1.NotificationSent)
 	result := f.reconcile()
 	f.Expect(result.RequeueAfter).To(BeNumerically("~", time.Hour, time.Second))
-	f.step(time.Hour)
+	f.pass(time.Hour)
 	_, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
 	f.Expect(err).NotTo(HaveOccurred())
-	f.Expect(f.live().DeletionTimestamp).NotTo(BeNil(), "only the relay's finalizer holds it now")
+	f.Expect(f.get().DeletionTimestamp).NotTo(BeNil(), "it waits for the relay's finalizer")
 }
 
 func TestAChildThatIsOpenAfterTheEndIsStopped(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	f.reconcile()
 	late := f.analysis().DeepCopy()
 	f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
-	f.Expect(env.Client.Patch(ctx, f.live(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cancel":true}}`)))).To(Succeed())
+	f.cancel()
 	f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationCancelled))
 	// Another manager that had not seen the end makes the workflow.
@@ -296,10 +293,10 @@ func TestAChildThatIsOpenAfterTheEndIsStopped(t *testing.T) {
 
 // The process dies at every write of a whole remediation in turn, before the write and after it.
 func TestADeathAtAnyWriteRepeatsAndLosesNothing(t *testing.T) {
-	for _, after := range []bool{false, true} {
+	for _, where := range []death{beforeWrite, afterWrite} {
 		for n := 1; ; n++ {
-			f := setup(t)
-			f.dieAt, f.dieAfter = n, after
+			f := newFixture(t)
+			f.killAt(n, where)
 			f.reconcile()
 			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
 			f.reconcile()
@@ -307,15 +304,15 @@ func TestADeathAtAnyWriteRepeatsAndLosesNothing(t *testing.T) {
 			f.reconcile()
 			f.endNotification(v1alpha1.NotificationSent)
 			f.reconcile()
-			what := fmt.Sprintf("write %d, after: %v", n, after)
+			what := fmt.Sprintf("%s, the %dth", where, n)
 			f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "WorkflowStarted", "NotificationStarted", "Completed"}), what)
-			for i, e := range f.live().Status.Outbox.Entries {
+			for i, e := range f.get().Status.Outbox.Entries {
 				f.Expect(e.Sequence).To(BeEquivalentTo(i+1), what)
 			}
 			executions := &v1alpha1.WorkflowExecutionList{}
 			f.Expect(env.Client.List(ctx, executions, client.InNamespace(f.rr.Namespace))).To(Succeed())
 			f.Expect(executions.Items).To(HaveLen(1), what)
-			if f.dieAt > 0 { // the remediation had fewer writes
+			if f.writesLeft > 0 { // the remediation had fewer writes
 				f.Expect(n).To(BeNumerically(">", 8))
 				break
 			}
@@ -323,46 +320,44 @@ func TestADeathAtAnyWriteRepeatsAndLosesNothing(t *testing.T) {
 	}
 }
 
-func TestGoneIsQuiet(t *testing.T) {
-	f := setup(t)
+func TestAMissingRequestIsNoError(t *testing.T) {
+	f := newFixture(t)
 	f.Expect(env.Vanish(ctx, f.rr)).To(Succeed())
 	f.Expect(apierrors.IsNotFound(env.Client.Get(ctx, client.ObjectKeyFromObject(f.rr), f.rr))).To(BeTrue())
 	_, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
 	f.Expect(err).NotTo(HaveOccurred())
 }
 
-func TestADeadlineBetweenMakingAChildAndSayingSoLeavesNothingRunning(t *testing.T) {
-	for name, begin := range map[string]func(*fixture){
-		"the analysis": func(f *fixture) { f.dieAt = 3 }, // Received, the analysis, and what would have said so
-		"the workflow": func(f *fixture) {
-			f.reconcile()
-			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
-			f.dieAt = 2
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := setup(t)
-			begin(f)
-			_, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
-			f.Expect(err).To(MatchError(errDied))
-			f.start()
-			f.step(3 * time.Hour)
-			f.reconcile()
-			if name == "the analysis" {
-				f.Expect(f.analysis().Spec.Cancel).To(BeTrue())
-				return
-			}
-			f.Expect(f.workflow().Spec.Cancel).To(BeTrue())
-			f.endWorkflow(v1alpha1.WorkflowCancelled, "")
-			f.reconcile()
-			f.Expect(f.live().Status.Outcome).To(Equal("timed-out"))
-			f.Expect(f.live().Status.WorkflowStartedTime).NotTo(BeNil())
-		})
+func TestADeadlineBetweenMakingAndAdoptingAChildLeavesNothingRunning(t *testing.T) {
+	dieThenExceedTheTotalTime := func(f *fixture) {
+		_, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
+		f.Expect(err).To(MatchError(errDied))
+		f.start()
+		f.pass(3 * time.Hour)
+		f.reconcile()
 	}
+	t.Run("the analysis", func(t *testing.T) {
+		f := newFixture(t)
+		f.killAt(3, beforeWrite) // after Received and the creation of the analysis
+		dieThenExceedTheTotalTime(f)
+		f.Expect(f.analysis().Spec.Cancel).To(BeTrue())
+	})
+	t.Run("the workflow", func(t *testing.T) {
+		f := newFixture(t)
+		f.reconcile()
+		f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
+		f.killAt(2, beforeWrite) // after the creation of the workflow
+		dieThenExceedTheTotalTime(f)
+		f.Expect(f.workflow().Spec.Cancel).To(BeTrue())
+		f.endWorkflow(v1alpha1.WorkflowCancelled, "")
+		f.reconcile()
+		f.Expect(f.get().Status.Outcome).To(Equal("timed-out"))
+		f.Expect(f.get().Status.WorkflowStartedTime).NotTo(BeNil())
+	})
 }
 
 func TestTheLargestAlertCanBeRecorded(t *testing.T) {
-	f := setup(t, func(rr *v1alpha1.RemediationRequest) {
+	f := newFixture(t, func(rr *v1alpha1.RemediationRequest) {
 		rr.Spec.Signal.Labels = map[string]v1alpha1.LabelValue{}
 		for i := range 64 {
 			rr.Spec.Signal.Labels[fmt.Sprintf("label-%02d", i)] = v1alpha1.LabelValue(strings.Repeat("😀", 256))
@@ -379,7 +374,7 @@ func TestTheLargestAlertCanBeRecorded(t *testing.T) {
 func TestLabelsThatGrowAsTheyAreWrittenCanBeRecorded(t *testing.T) {
 	for name, value := range map[string]string{"control characters": strings.Repeat("\x01", 256), "credentials": strings.Repeat("pwd=a,", 42)} {
 		t.Run(name, func(t *testing.T) {
-			f := setup(t, func(rr *v1alpha1.RemediationRequest) {
+			f := newFixture(t, func(rr *v1alpha1.RemediationRequest) {
 				rr.Spec.Signal.Labels = map[string]v1alpha1.LabelValue{}
 				for i := range 64 {
 					rr.Spec.Signal.Labels[fmt.Sprintf("label-%02d", i)] = v1alpha1.LabelValue(value)

@@ -15,7 +15,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// Record is the audit record of a request as it stands.
+// Record is the audit record of a request's present state.
 func Record(rr *v1alpha1.RemediationRequest) models.Orchestration {
 	st := &rr.Status
 	r := models.Orchestration{
@@ -49,7 +49,8 @@ const labelBytes = 16 << 10
 // cutLabel says what was left out.
 const cutLabel = "holdfast.dev/cut"
 
-// labels keeps the alert's labels by their names until the bytes are used up, as they will be written: credentials replaced, in JSON. It names what does not fit: how many, and the SHA-256 of all as JSON.
+// labels keeps the alert's labels, in the order of their names, until labelBytes are used up. It counts bytes as they are written: in JSON, with credentials replaced. If
+// some do not fit, cutLabel says how many, and the SHA-256 of all labels as JSON.
 func labels(in map[string]v1alpha1.LabelValue) map[string]string {
 	out, bytes := make(map[string]string, len(in)), 0
 	for _, k := range slices.Sorted(maps.Keys(in)) {
@@ -82,7 +83,7 @@ func invocations(st *v1alpha1.RemediationRequestStatus) []invocation {
 		{st.Workflow, v1alpha1.ServiceWorkflowExecution, v1alpha1.RemediationExecuting},
 		{st.Notification, v1alpha1.ServiceNotification, v1alpha1.RemediationNotifying},
 	} {
-		if at := entered(st, i.phase); i.child != "" && at != nil { // the name of one that will be made may be known before
+		if at := entered(st, i.phase); i.child != "" && at != nil { // a child's name may be set before the child is made
 			all = append(all, invocation{i.service, at})
 		}
 	}

@@ -7,7 +7,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
@@ -21,7 +20,7 @@ type scope struct {
 	rr    *v1alpha1.RemediationRequest
 	draft *outbox.Draft
 	now   time.Time
-	// What has the names of the children, whoever made it.
+	// The children's slots, with whatever has the children's names, whoever made it.
 	analysisSlot, workflowSlot, notificationSlot *slot
 }
 
@@ -37,8 +36,8 @@ func (r *Reconciler) newScope(ctx context.Context, rr *v1alpha1.RemediationReque
 	return s, r.find(ctx, s, s.notificationSlot, &v1alpha1.NotificationRequest{})
 }
 
-// find reads what has a child's name. A cache that does not hold it may be older than its making, so a child that ought to be there, or whose absence will be acted
-// upon, is looked up live before it counts as gone.
+// find reads the resource that has a child's name. A cache without it may be older than its creation. So a live read confirms that a child is gone, if the status
+// names the child or if this reconcile acts on its absence.
 func (r *Reconciler) find(ctx context.Context, s *scope, l *slot, into outbox.Object) error {
 	key := client.ObjectKey{Namespace: s.rr.Namespace, Name: l.childName(s.rr)}
 	err := r.client.Get(ctx, key, into)
@@ -53,8 +52,8 @@ func (r *Reconciler) find(ctx context.Context, s *scope, l *slot, into outbox.Ob
 	case err != nil:
 		return fmt.Errorf("read child %s: %w", key.Name, err)
 	}
-	if *l.uid != "" && given(into) && !closed(into) {
-		return nil // what is left of it is as good as gone
+	if *l.uid != "" && lifecycle.Released(into) && !lifecycle.Closed(into) {
+		return nil // its controller does no more work for it: it counts as gone
 	}
 	l.found = into
 	return nil
@@ -62,7 +61,7 @@ func (r *Reconciler) find(ctx context.Context, s *scope, l *slot, into outbox.Ob
 
 func (s *scope) slots() []*slot { return []*slot{s.analysisSlot, s.workflowSlot, s.notificationSlot} }
 
-// The children, nil while they are not there. What has a child's name and was not taken up is none of them.
+// The adopted children, nil while they do not exist.
 
 func (s *scope) analysis() *v1alpha1.AIAnalysis { return child[*v1alpha1.AIAnalysis](s.analysisSlot) }
 
@@ -75,21 +74,14 @@ func (s *scope) notification() *v1alpha1.NotificationRequest {
 }
 
 func child[T outbox.Object](l *slot) (none T) {
-	if !l.taken() {
+	if !l.adopted() {
 		return none
 	}
 	return l.found.(T)
 }
 
-// ended reports whether nothing more comes of a child.
-func ended(o outbox.Object) bool { return closed(o) || given(o) }
-
-// given reports whether a child's controller has given it up: it is being deleted without our finalizer, and only somebody else's keeps it.
-func given(o outbox.Object) bool {
-	return o.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(o, outbox.Finalizer)
-}
-
-func closed(o outbox.Object) bool { return o.GetOutbox() != nil && o.GetOutbox().Closed }
+// ended reports whether a child's controller will do no more work for it.
+func ended(o outbox.Object) bool { return lifecycle.Closed(o) || lifecycle.Released(o) }
 
 // enter moves the request to a phase and saves that, with its entry.
 func (r *Reconciler) enter(ctx context.Context, s *scope, phase v1alpha1.RemediationPhase, event string) error {
@@ -100,7 +92,7 @@ func (r *Reconciler) enter(ctx context.Context, s *scope, phase v1alpha1.Remedia
 		finish(s.rr, s.now)
 	}
 	succeeded := phase == v1alpha1.RemediationCompleted
-	lifecycle.SetReady(s.rr, string(phase), phase.Final(), succeeded, message(s.rr))
+	lifecycle.SetReady(s.rr, phase, v1alpha1.RemediationCompleted, message(s.rr))
 	err := s.draft.Save(ctx, &outbox.Change{Kind: outbox.KindOrchestration, Event: event, Phase: string(phase), Record: Record(s.rr), Final: phase.Final()})
 	if err != nil {
 		return fmt.Errorf("enter phase %s: %w", phase, err)
@@ -123,7 +115,7 @@ func message(rr *v1alpha1.RemediationRequest) string {
 	return ""
 }
 
-// copyTimes takes over from the children what the timeline needs.
+// copyTimes copies from the children the times that the timeline needs.
 func copyTimes(s *scope) {
 	st := &s.rr.Status
 	if a := s.analysis(); a != nil {

@@ -9,13 +9,14 @@ import (
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
-	testingclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 	"github.com/holdfast-dev/holdfast/controllers/remediation"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -33,22 +34,32 @@ func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &env)) }
 // errDied is what a write of a process that dies there returns: the test starts over with a new one.
 var errDied = errors.New("the process died here")
 
+// death is on which side of a write a process dies.
+type death int
+
+const (
+	beforeWrite death = iota
+	afterWrite
+)
+
+func (d death) String() string { return [...]string{"before a write", "after a write"}[d] }
+
 // fixture drives one request by hand, and plays the children's controllers.
 type fixture struct {
 	*WithT
 	client     client.Client
 	writer     *outbox.Writer
-	clock      *testingclock.FakePassiveClock
+	clock      controllertest.Clock
 	reconciler *remediation.Reconciler
 	rr         *v1alpha1.RemediationRequest
-	// dieAt counts writes of the reconciler down; the one that reaches 0 fails, before it is made or (dieAfter) after.
-	dieAt    int
-	dieAfter bool
+	// writesLeft counts down to the write at which the process dies; where says on which side of it.
+	writesLeft int
+	where      death
 }
 
-func setup(t *testing.T, change ...func(*v1alpha1.RemediationRequest)) *fixture {
+func newFixture(t *testing.T, change ...func(*v1alpha1.RemediationRequest)) *fixture {
 	f := &fixture{WithT: NewWithT(t)}
-	f.clock = testingclock.NewFakePassiveClock(time.Now())
+	f.clock = controllertest.NewClock()
 	f.client = interceptor.NewClient(env.Client, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
 			return f.write(func() error { return c.Create(ctx, o, opts...) })
@@ -79,10 +90,10 @@ func (f *fixture) start() {
 }
 
 func (f *fixture) write(do func() error) error {
-	if f.dieAt--; f.dieAt != 0 {
+	if f.writesLeft--; f.writesLeft != 0 {
 		return do()
 	}
-	if f.dieAfter {
+	if f.where == afterWrite {
 		f.Expect(client.IgnoreAlreadyExists(do())).To(Succeed())
 	}
 	return errDied
@@ -91,55 +102,62 @@ func (f *fixture) write(do func() error) error {
 // reconcile runs until nothing changes any more, and returns when it asked to look again.
 func (f *fixture) reconcile() ctrl.Result {
 	for range 20 {
-		before := f.live().ResourceVersion
+		before := f.get().ResourceVersion
 		result, err := f.reconciler.Reconcile(ctx, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(f.rr)})
 		if errors.Is(err, errDied) {
 			f.start()
 			continue
 		}
 		f.Expect(err).NotTo(HaveOccurred())
-		if f.live().ResourceVersion == before {
+		if f.get().ResourceVersion == before {
 			return result
 		}
 	}
-	f.Expect(false).To(BeTrue(), "the request does not settle")
+	f.Expect(false).To(BeTrue(), "the request does not come to rest")
 	return ctrl.Result{}
 }
 
-func (f *fixture) live() *v1alpha1.RemediationRequest {
+func (f *fixture) get() *v1alpha1.RemediationRequest {
 	got := &v1alpha1.RemediationRequest{}
 	f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(f.rr), got)).To(Succeed())
 	return got
 }
 
-func (f *fixture) phase() v1alpha1.RemediationPhase { return f.live().Status.Phase }
+func (f *fixture) cancel() {
+	f.Expect(env.Client.Patch(ctx, f.get(), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`)))).To(Succeed())
+}
+
+// killAt lets the process die at its nth write from now.
+func (f *fixture) killAt(nth int, where death) { f.writesLeft, f.where = nth, where }
+
+func (f *fixture) phase() v1alpha1.RemediationPhase { return f.get().Status.Phase }
 
 func (f *fixture) events() []string {
 	var names []string
-	for _, e := range f.live().Status.Outbox.Entries {
+	for _, e := range f.get().Status.Outbox.Entries {
 		names = append(names, e.Event)
 	}
 	return names
 }
 
-func (f *fixture) step(d time.Duration) { f.clock.SetTime(f.clock.Now().Add(d)) }
+func (f *fixture) pass(d time.Duration) { f.clock.Pass(d) }
 
-func get[T client.Object](f *fixture, name string, into T) T {
+func child[T client.Object](f *fixture, name string, into T) T {
 	f.Expect(name).NotTo(BeEmpty())
 	f.Expect(env.Client.Get(ctx, client.ObjectKey{Namespace: f.rr.Namespace, Name: name}, into)).To(Succeed())
 	return into
 }
 
 func (f *fixture) analysis() *v1alpha1.AIAnalysis {
-	return get(f, f.live().Status.Analysis, &v1alpha1.AIAnalysis{})
+	return child(f, f.get().Status.Analysis, &v1alpha1.AIAnalysis{})
 }
 
 func (f *fixture) workflow() *v1alpha1.WorkflowExecution {
-	return get(f, f.live().Status.Workflow, &v1alpha1.WorkflowExecution{})
+	return child(f, f.get().Status.Workflow, &v1alpha1.WorkflowExecution{})
 }
 
 func (f *fixture) notification() *v1alpha1.NotificationRequest {
-	return get(f, f.live().Status.Notification, &v1alpha1.NotificationRequest{})
+	return child(f, f.get().Status.Notification, &v1alpha1.NotificationRequest{})
 }
 
 // end closes a child's record, as its controller does with its last write.
@@ -174,6 +192,16 @@ func (f *fixture) endNotification(phase v1alpha1.NotificationPhase) {
 	f.end(n, outbox.KindNotification, func() {
 		n.Status.Phase, n.Status.SentTime = phase, outboxapi.NewTimePointer(f.clock.Now())
 	})
+}
+
+// withoutChannels tells nobody.
+func withoutChannels(rr *v1alpha1.RemediationRequest) {
+	rr.Spec.Notification.Channels = []v1alpha1.Channel{}
+}
+
+// manually has a person decide.
+func manually(rr *v1alpha1.RemediationRequest) {
+	rr.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}
 }
 
 var undo = &v1alpha1.Recommendation{WorkflowID: "rollout-undo", Confidence: 93}

@@ -29,7 +29,7 @@ func history(phases ...any) *v1alpha1.RemediationRequest {
 	return rr
 }
 
-func TestBottleneck(t *testing.T) {
+func TestBottleneckIsTheLongestPart(t *testing.T) {
 	const (
 		pending   = v1alpha1.RemediationPending
 		analyzing = v1alpha1.RemediationAnalyzing
@@ -68,6 +68,16 @@ func TestBottleneck(t *testing.T) {
 			g.Expect(*rr.Status.Bottleneck).To(Equal(v1alpha1.Bottleneck{Phase: c.phase, DurationSeconds: c.seconds}))
 		})
 	}
+}
+
+func TestAnUnknownPhaseIsLeftAsItIs(t *testing.T) {
+	g := NewWithT(t)
+	rr := &v1alpha1.RemediationRequest{Status: v1alpha1.RemediationRequestStatus{Phase: "Negotiating"}}
+	before := rr.DeepCopy()
+	result, err := (&Reconciler{}).proceed(t.Context(), &scope{rr: rr})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(result).To(BeZero())
+	g.Expect(rr).To(Equal(before))
 }
 
 func TestTransitionsKeepTheTimeSpent(t *testing.T) {

@@ -28,7 +28,7 @@ func (r *Reconciler) startWorkflow(ctx context.Context, s *scope) (ctrl.Result, 
 	if err != nil {
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, err.Error()})
 	}
-	ready, err := r.take(ctx, s, s.workflowSlot, execution)
+	ready, err := r.adopt(ctx, s, s.workflowSlot, execution)
 	if err != nil {
 		return r.refused(ctx, s, s.workflowSlot, err)
 	}
@@ -68,10 +68,10 @@ func (r *Reconciler) followWorkflow(ctx context.Context, s *scope) (ctrl.Result,
 	}
 	reason, next := overdue(s.rr, s.now)
 	switch {
-	case !closed(w) && reason != "":
+	case !lifecycle.Closed(w) && reason != "":
 		_, err := r.cancelChildren(ctx, s)
 		return s.lookAgain(s.workflowSlot, next), err
-	case !closed(w):
+	case !lifecycle.Closed(w):
 		return s.lookAgain(s.workflowSlot, next), nil
 	}
 	v := judgeWorkflow(w)

@@ -16,26 +16,26 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
 )
 
-// keptAccounts bounds the clients that are kept; they share their connections.
-const keptAccounts = 128
+// maxCachedClients bounds the clients in the cache. They share their connections.
+const maxCachedClients = 128
 
-// accounts hands out clients that act as service accounts.
+// accounts makes clients that act as service accounts, and caches them.
 type accounts struct {
 	config *rest.Config
 	own    client.Client
-	kept   *lru.Cache
+	cached *lru.Cache
 }
 
 func newAccounts(config *rest.Config, own client.Client) *accounts {
-	return &accounts{config: rest.CopyConfig(config), own: own, kept: lru.New(keptAccounts)}
+	return &accounts{config: rest.CopyConfig(config), own: own, cached: lru.New(maxCachedClients)}
 }
 
-// client acts as the service account. The API server itself adds the groups that every service account has (system:serviceaccounts,
-// system:serviceaccounts:<namespace>, system:authenticated), as long as none are asked for; so the controller needs the verb impersonate on service accounts only, and on no group.
+// client returns a client with the rights of the service account. If a request names no groups, the API server adds those that every service account has (system:serviceaccounts,
+// system:serviceaccounts:<namespace>, system:authenticated). So the controller needs the verb impersonate on service accounts only, and on no group.
 func (a *accounts) client(namespace, name string) (client.Client, error) {
 	user := "system:serviceaccount:" + namespace + ":" + name
-	if kept, ok := a.kept.Get(user); ok {
-		return kept.(client.Client), nil
+	if c, ok := a.cached.Get(user); ok {
+		return c.(client.Client), nil
 	}
 	config := rest.CopyConfig(a.config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: user}
@@ -43,11 +43,11 @@ func (a *accounts) client(namespace, name string) (client.Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a client that acts as %s: %w", user, err)
 	}
-	a.kept.Add(user, c)
+	a.cached.Add(user, c)
 	return c, nil
 }
 
-// workload is the target, to be read and changed with the rights of the workflow's account. The error is the reason for a failed attempt, or transient.
+// workload is the target, with a client that has the rights of the workflow's account. The error is the reason for a failed attempt, or transient.
 func (r *Reconciler) workload(ctx context.Context, wfe *v1alpha1.WorkflowExecution) (action.Workload, error) {
 	kind, err := r.targetKind(wfe.Spec.Target)
 	if err != nil {

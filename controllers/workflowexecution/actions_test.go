@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 )
 
 var _ = Describe("An action", func() {
@@ -26,11 +27,11 @@ var _ = Describe("An action", func() {
 
 	DescribeTable("that is written wrong fails its attempt without a retry, and says what was expected",
 		func(action string, values parameters, expected string) {
-			live := p.run(f.workflow(f.deployment(template("web:2")), nil, step(action, values, retries(3), within(time.Minute))))
+			live := p.run(f.workflow(f.deployment(template("web:2")), steps(step(action, values, retries(3), within(time.Minute)))))
 			Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 			Expect(live.Status.Steps[0].Attempt).To(BeEquivalentTo(1))
 			Expect(live.Status.Steps[0].Message).To(ContainSubstring(expected))
-			Expect(trail(live)[3:]).To(Equal([]string{"StepFailed/Executing", "Failed/Failed"}))
+			Expect(live).To(controllertest.EndWithTrail("StepFailed/Executing", "Failed/Failed/final"))
 			Expect(f.wire.effects).To(BeEmpty())
 		},
 		Entry("unknown action", "Reboot", nil, `action is "Reboot", expected RestartPods, RolloutRestart`),
@@ -56,19 +57,19 @@ var _ = Describe("An action", func() {
 	)
 
 	It("refuses a kind that cannot do it", func() {
-		live := p.run(f.workflow(f.daemonSet(), nil, step("Scale", parameters{"replicas": "2"})))
+		live := p.run(f.workflow(f.daemonSet(), steps(step("Scale", parameters{"replicas": "2"}))))
 		Expect(live.Status.Steps[0].Message).To(ContainSubstring("target is a DaemonSet"))
 	})
 
 	Describe("Scale", func() {
 		It("changes the replicas, and says what they were", func() {
-			live := p.run(f.workflow(f.statefulSet(), nil, step("Scale", parameters{"replicas": "0"})))
+			live := p.run(f.workflow(f.statefulSet(), steps(step("Scale", parameters{"replicas": "0"}))))
 			Expect(live.Status.Steps[0].Previous).To(Equal(map[string]string{"replicas": "3"}))
 			Expect(live.Status.EffectivenessScore).To(HaveValue(BeEquivalentTo(70)), "nothing was verified")
 		})
 
 		It("leaves a target that is as wanted", func() {
-			live := p.run(f.workflow(f.deployment(template("web:2")), nil, step("Scale", parameters{"replicas": "3"})))
+			live := p.run(f.workflow(f.deployment(template("web:2")), steps(step("Scale", parameters{"replicas": "3"}))))
 			Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowCompleted))
 			Expect(live.Status.Adjustments).To(ConsistOf(HaveField("Adjustment", "left the target as it is")))
 			Expect(lastRecord(live).AdaptiveAdjustments).To(HaveLen(1))
@@ -81,12 +82,12 @@ var _ = Describe("An action", func() {
 			t := template("web:2", "sidecar")
 			t.Annotations = map[string]string{"kubectl.kubernetes.io/default-container": "sidecar"}
 			d := f.deployment(t)
-			live := p.run(f.workflow(d, nil, step("SetImage", parameters{"image": "proxy:3"})))
+			live := p.run(f.workflow(d, steps(step("SetImage", parameters{"image": "proxy:3"}))))
 			Expect(f.live(d).Spec.Template.Spec.Containers[0].Image).To(Equal("web:2"))
 			Expect(f.live(d).Spec.Template.Spec.Containers[1].Image).To(Equal("proxy:3"))
 			Expect(live.Status.Adjustments).To(ConsistOf(HaveField("Adjustment", "chose container sidecar")))
 
-			Expect(p.run(f.workflow(d, never, step("SetImage", parameters{"container": "app", "image": "web:3"}))).Status.RollbacksPerformed).To(BeEquivalentTo(1))
+			Expect(p.run(f.workflow(d, steps(step("SetImage", parameters{"container": "app", "image": "web:3"})), never)).Status.RollbacksPerformed).To(BeEquivalentTo(1))
 			Expect(f.live(d).Spec.Template.Spec.Containers[0].Image).To(Equal("web:2"))
 			Expect(f.live(d).Spec.Template.Spec.Containers[1].Image).To(Equal("proxy:3"))
 		})
@@ -95,7 +96,7 @@ var _ = Describe("An action", func() {
 	Describe("SetResources", func() {
 		It("sets what is named, and lets the request follow a lower limit", func() {
 			d := f.deployment(limited("512Mi", "256Mi"))
-			live := p.run(f.workflow(d, nil, step("SetResources", parameters{"memoryLimit": "128Mi", "cpuLimit": "1500m"})))
+			live := p.run(f.workflow(d, steps(step("SetResources", parameters{"memoryLimit": "128Mi", "cpuLimit": "1500m"}))))
 			r := f.live(d).Spec.Template.Spec.Containers[0].Resources
 			Expect(r.Limits.Memory().String()).To(Equal("128Mi"))
 			Expect(r.Limits.Cpu().String()).To(Equal("1500m"))
@@ -106,27 +107,27 @@ var _ = Describe("An action", func() {
 
 		It("lets the limit follow a higher request", func() {
 			d := f.deployment(limited("512Mi", "256Mi"))
-			live := p.run(f.workflow(d, nil, step("SetResources", parameters{"memoryRequest": "1024Mi"})))
+			live := p.run(f.workflow(d, steps(step("SetResources", parameters{"memoryRequest": "1024Mi"}))))
 			Expect(f.live(d).Spec.Template.Spec.Containers[0].Resources.Limits.Memory().String()).To(Equal("1Gi"))
 			Expect(live.Status.Adjustments).To(ConsistOf(HaveField("Adjustment", "raised the memory limit from 512Mi to 1Gi")))
 		})
 
 		It("restores exactly what was there, also nothing", func() {
 			d := f.deployment(template("web:2"))
-			Expect(p.run(f.workflow(d, never, step("SetResources", parameters{"memoryLimit": "1Gi"}))).Status.RollbacksPerformed).To(BeEquivalentTo(1))
+			Expect(p.run(f.workflow(d, steps(step("SetResources", parameters{"memoryLimit": "1Gi"})), never)).Status.RollbacksPerformed).To(BeEquivalentTo(1))
 			Expect(f.live(d).Spec.Template.Spec.Containers[0].Resources).To(Equal(corev1.ResourceRequirements{}))
 		})
 
 		It("does not compute with a live quantity that is too costly", func() {
 			d := f.deployment(limited("1e100", "256Mi"))
-			live := p.run(f.workflow(d, nil, step("SetResources", parameters{"memoryLimit": "1Gi"})))
+			live := p.run(f.workflow(d, steps(step("SetResources", parameters{"memoryLimit": "1Gi"}))))
 			Expect(live.Status.Steps[0].Message).To(ContainSubstring(`read resources.limits.memory: quantity is "10e99", expected a quantity as in 512Mi`), "the API server takes 1e100, and writes it so")
 			Expect(f.wire.effects).To(BeEmpty())
 		})
 
 		It("takes equal quantities for equal", func() {
 			d := f.deployment(limited("1Gi", "256Mi"))
-			Expect(p.run(f.workflow(d, nil, step("SetResources", parameters{"memoryLimit": "1024Mi"}))).Status.Outcome).To(Equal("success"))
+			Expect(p.run(f.workflow(d, steps(step("SetResources", parameters{"memoryLimit": "1024Mi"})))).Status.Outcome).To(Equal("success"))
 			Expect(f.wire.effects).To(BeEmpty())
 		})
 	})
@@ -134,24 +135,24 @@ var _ = Describe("An action", func() {
 	Describe("RolloutRestart", func() {
 		It("starts a rollout once, and has nothing to undo", func() {
 			d := f.deployment(template("web:2"))
-			live := p.run(f.workflow(d, never, step("RolloutRestart", nil)))
+			live := p.run(f.workflow(d, steps(step("RolloutRestart")), never))
 			Expect(f.live(d).Spec.Template.Annotations).To(HaveKey("kubectl.kubernetes.io/restartedAt"))
 			Expect(live.Status.RollbacksPerformed).To(BeZero())
-			Expect(trail(live)[3:]).To(Equal([]string{"StepCompleted/Verifying", "Failed/Failed"}))
+			Expect(live).To(controllertest.EndWithTrail("StepCompleted/Verifying", "Failed/Failed/final"))
 		})
 
 		It("refuses a paused Deployment, and tries again", func() {
 			d := f.deployment(template("web:2"))
-			pause(f, d, true)
-			wfe := f.workflow(d, nil, step("RolloutRestart", nil, retries(1)))
+			f.pause(d)
+			wfe := f.workflow(d, steps(step("RolloutRestart", retries(1))))
 			p.drive(wfe)
 			Expect(f.get(wfe).Status.Steps[0].Message).To(ContainSubstring("is paused, resume it first"))
-			pause(f, d, false)
+			f.resume(d)
 			Expect(p.run(wfe).Status.Outcome).To(Equal("success"))
 		})
 
 		It("works on a DaemonSet", func() {
-			Expect(p.run(f.workflow(f.daemonSet(), nil, step("RolloutRestart", nil))).Status.Outcome).To(Equal("success"))
+			Expect(p.run(f.workflow(f.daemonSet(), steps(step("RolloutRestart")))).Status.Outcome).To(Equal("success"))
 			Expect(f.wire.effects).To(HaveLen(1))
 		})
 	})
@@ -161,45 +162,45 @@ var _ = Describe("An action", func() {
 
 		It("goes to the previous revision with its change cause, and back again", func() {
 			d := f.deployment(template("web:3"))
-			f.replicaSet(d, 1, "web:1", "")
-			f.replicaSet(d, 2, "web:2", "the good one")
-			f.replicaSet(d, 3, "web:3", "")
-			live := p.run(f.workflow(d, nil, step("RolloutUndo", parameters{"toRevision": "0"})))
+			f.replicaSet(d, 1, "web:1")
+			f.replicaSet(d, 2, "web:2", because("the good one"))
+			f.replicaSet(d, 3, "web:3")
+			live := p.run(f.workflow(d, steps(step("RolloutUndo", parameters{"toRevision": "0"}))))
 			Expect(image(d)).To(Equal("web:2"))
 			Expect(f.live(d).Annotations).To(HaveKeyWithValue("kubernetes.io/change-cause", "the good one"))
 			Expect(f.live(d).Spec.Template.Labels).To(Equal(map[string]string{"app": "web"}), "the hash label stays behind")
 			Expect(live.Status.Steps[0].Previous).To(Equal(map[string]string{"revision": "3", "name": "web-hash3"}))
 			Expect(live.Status.Steps[0].Message).To(Equal("go from revision 3 (web-hash3) to revision 2 (web-hash2)"))
 
-			Expect(p.run(f.workflow(d, never, step("RolloutUndo", parameters{"toRevision": "1"}))).Status.RollbacksPerformed).To(BeEquivalentTo(1))
+			Expect(p.run(f.workflow(d, steps(step("RolloutUndo", parameters{"toRevision": "1"})), never)).Status.RollbacksPerformed).To(BeEquivalentTo(1))
 			Expect(image(d)).To(Equal("web:2"))
 		})
 
 		It("passes over a revision that was only a restart", func() {
 			d := f.deployment(template("web:2"))
-			f.replicaSet(d, 1, "web:1", "")
-			f.replicaSet(d, 2, "web:2", "")
-			p.run(f.workflow(d, nil, step("RolloutRestart", nil)))
-			f.replicaSet(f.live(d), 3, "web:2", "")
-			live := p.run(f.workflow(d, nil, step("RolloutUndo", nil)))
+			f.replicaSet(d, 1, "web:1")
+			f.replicaSet(d, 2, "web:2")
+			p.run(f.workflow(d, steps(step("RolloutRestart"))))
+			f.replicaSet(f.live(d), 3, "web:2")
+			live := p.run(f.workflow(d, steps(step("RolloutUndo"))))
 			Expect(image(d)).To(Equal("web:1"))
 			Expect(live.Status.Adjustments).To(ConsistOf(HaveField("Adjustment", "passed over revision 2")))
 		})
 
 		It("can be undone after a restart", func() {
 			d := f.deployment(template("web:2"))
-			f.replicaSet(d, 1, "web:1", "")
-			f.replicaSet(d, 2, "web:2", "")
-			live := p.run(f.workflow(d, never, step("RolloutUndo", nil), step("RolloutRestart", nil)))
+			f.replicaSet(d, 1, "web:1")
+			f.replicaSet(d, 2, "web:2")
+			live := p.run(f.workflow(d, steps(step("RolloutUndo"), step("RolloutRestart")), never))
 			Expect(live.Status.RollbacksPerformed).To(BeEquivalentTo(1))
 			Expect(image(d)).To(Equal("web:2"))
 		})
 
 		It("leaves a target that is at that revision already", func() {
 			d := f.deployment(template("web:2"))
-			f.replicaSet(d, 1, "web:1", "")
-			f.replicaSet(d, 2, "web:2", "")
-			live := p.run(f.workflow(d, nil, step("RolloutUndo", parameters{"toRevision": "2"})))
+			f.replicaSet(d, 1, "web:1")
+			f.replicaSet(d, 2, "web:2")
+			live := p.run(f.workflow(d, steps(step("RolloutUndo", parameters{"toRevision": "2"}))))
 			Expect(live.Status.Outcome).To(Equal("success"))
 			Expect(live.Status.Adjustments).To(HaveLen(1))
 			Expect(f.wire.effects).To(BeEmpty())
@@ -207,8 +208,8 @@ var _ = Describe("An action", func() {
 
 		It("can be undone when the current template has no revision yet", func() {
 			d := f.deployment(template("web:2"))
-			f.replicaSet(d, 1, "web:1", "")
-			live := p.run(f.workflow(d, never, step("RolloutUndo", nil)))
+			f.replicaSet(d, 1, "web:1")
+			live := p.run(f.workflow(d, steps(step("RolloutUndo")), never))
 			Expect(live.Status.RollbacksPerformed).To(BeEquivalentTo(1))
 			Expect(image(d)).To(Equal("web:2"))
 		})
@@ -217,35 +218,35 @@ var _ = Describe("An action", func() {
 			d := f.deployment(template("web:2"))
 			other := d.DeepCopy()
 			other.UID = "somebody-else"
-			f.replicaSet(other, 9, "evil:1", "")
-			f.replicaSet(d, 1, "web:1", "")
-			p.run(f.workflow(d, nil, step("RolloutUndo", nil)))
+			f.replicaSet(other, 9, "evil:1")
+			f.replicaSet(d, 1, "web:1")
+			p.run(f.workflow(d, steps(step("RolloutUndo"))))
 			Expect(image(d)).To(Equal("web:1"))
 		})
 
 		It("does not parse a revision's quantity that is too costly", func() {
 			s := f.statefulSet()
-			f.controllerRevision(s, "StatefulSet", s.Spec.Template, 1, "web:1")
-			f.controllerRevisionOf(s, "StatefulSet", 2, "web-2", map[string]any{"spec": map[string]any{"containers": []any{
+			f.controllerRevision(s, s.Spec.Template, 1, "web:1")
+			f.controllerRevisionOf(s, 2, map[string]any{"spec": map[string]any{"containers": []any{
 				map[string]any{"name": "app", "image": "web:2", "resources": map[string]any{"limits": map[string]any{"memory": "1e-100000000"}}}}}})
-			live := p.run(f.workflow(s, nil, step("RolloutUndo", nil)))
+			live := p.run(f.workflow(s, steps(step("RolloutUndo"))))
 			Expect(live.Status.Steps[0].Message).To(ContainSubstring(`read a pod template: spec.containers[0].resources.limits.memory: quantity is "1e-100000000", expected`))
 			Expect(f.wire.effects).To(BeEmpty())
 		})
 
 		It("works on a StatefulSet and a DaemonSet", func() {
 			s := f.statefulSet()
-			f.controllerRevision(s, "StatefulSet", s.Spec.Template, 1, "web:1")
-			f.controllerRevision(s, "StatefulSet", s.Spec.Template, 2, "web:2")
-			live := p.run(f.workflow(s, nil, step("RolloutUndo", nil)))
+			f.controllerRevision(s, s.Spec.Template, 1, "web:1")
+			f.controllerRevision(s, s.Spec.Template, 2, "web:2")
+			live := p.run(f.workflow(s, steps(step("RolloutUndo"))))
 			Expect(live.Status.Steps[0].Message).To(Equal("go from revision 2 (web-2) to revision 1 (web-1)"))
 			Expect(env.Client.Get(f.ctx, client.ObjectKeyFromObject(s), s)).To(Succeed())
 			Expect(s.Spec.Template.Spec.Containers[0].Image).To(Equal("web:1"))
 
 			d := f.daemonSet()
-			f.controllerRevisionNamed(d, "DaemonSet", d.Spec.Template, 1, "web:1", "ds-1")
-			f.controllerRevisionNamed(d, "DaemonSet", d.Spec.Template, 2, "web:2", "ds-2")
-			live = p.run(f.workflow(d, never, step("RolloutUndo", parameters{"toRevision": "1"})))
+			f.controllerRevision(d, d.Spec.Template, 1, "web:1", called("ds-1"))
+			f.controllerRevision(d, d.Spec.Template, 2, "web:2", called("ds-2"))
+			live = p.run(f.workflow(d, steps(step("RolloutUndo", parameters{"toRevision": "1"})), never))
 			Expect(live.Status.RollbacksPerformed).To(BeEquivalentTo(1))
 			Expect(env.Client.Get(f.ctx, client.ObjectKeyFromObject(d), d)).To(Succeed())
 			Expect(d.Spec.Template.Spec.Containers[0].Image).To(Equal("web:2"))
@@ -255,29 +256,29 @@ var _ = Describe("An action", func() {
 	Describe("RestartPods", func() {
 		It("deletes the target's pods, and no others", func() {
 			d := f.deployment(template("web:2"))
-			rs := f.replicaSet(d, 1, "web:2", "")
-			ours := owned(rs, "ReplicaSet")
-			f.pod("a", nil, ours)
-			f.pod("b", map[string]string{"tier": "x"}, ours)
-			f.pod("stranger", nil, nil)
-			live := p.run(f.workflow(d, nil, step("RestartPods", parameters{"selector": "tier=x"})))
-			Expect(f.pods()).To(ConsistOf("a", "stranger"))
+			rs := f.replicaSet(d, 1, "web:2")
+			ours := ownedBy(rs)
+			f.pod("a", ours)
+			f.pod("b", labelled(map[string]string{"tier": "x"}), ours)
+			f.pod("unowned")
+			live := p.run(f.workflow(d, steps(step("RestartPods", parameters{"selector": "tier=x"}))))
+			Expect(f.pods()).To(ConsistOf("a", "unowned"))
 			Expect(live.Status.Steps[0].Message).To(Equal("restarted 1 pods"))
 			Expect(live.Status.Steps[0].Intent).To(BeEmpty(), "uids are dropped when nobody needs them any more")
-			p.run(f.workflow(d, nil, step("RestartPods", nil)))
-			Expect(f.pods()).To(ConsistOf("stranger"))
+			p.run(f.workflow(d, steps(step("RestartPods"))))
+			Expect(f.pods()).To(ConsistOf("unowned"))
 		})
 
 		It("says when there are none", func() {
-			live := p.run(f.workflow(f.deployment(template("web:2")), nil, step("RestartPods", nil)))
+			live := p.run(f.workflow(f.deployment(template("web:2")), steps(step("RestartPods"))))
 			Expect(live.Status.Outcome).To(Equal("success"))
 			Expect(live.Status.Adjustments).To(ConsistOf(HaveField("Adjustment", "restarted no pods")))
 		})
 
 		It("finds the pods of a StatefulSet", func() {
 			s := f.statefulSet()
-			f.pod("web-0", nil, owned(s, "StatefulSet"))
-			p.run(f.workflow(s, nil, step("RestartPods", nil)))
+			f.pod("web-0", ownedBy(s))
+			p.run(f.workflow(s, steps(step("RestartPods"))))
 			Expect(f.pods()).To(BeEmpty())
 		})
 	})
@@ -285,11 +286,11 @@ var _ = Describe("An action", func() {
 	Describe("Wait", func() {
 		It("waits for a while, then for an expression", func() {
 			d := f.deployment(template("web:2"))
-			wfe := f.workflow(d, nil, step("Wait", parameters{"seconds": "5", "for": "target.status.availableReplicas >= 3"}))
+			wfe := f.workflow(d, steps(step("Wait", parameters{"seconds": "5", "for": "target.status.availableReplicas >= 3"})))
 			f.report(d, 3)
-			Expect(p.drive(wfe).RequeueAfter).To(Equal(firstPolls))
+			Expect(p.drive(wfe).RequeueAfter).To(Equal(pollInterval))
 			f.pass(4 * time.Second)
-			Expect(p.drive(wfe).RequeueAfter).To(Equal(firstPolls))
+			Expect(p.drive(wfe).RequeueAfter).To(Equal(pollInterval))
 			f.pass(time.Second)
 			Expect(p.run(wfe).Status.Outcome).To(Equal("success"))
 		})
@@ -299,7 +300,7 @@ var _ = Describe("An action", func() {
 			Expect(env.Client.Create(f.ctx, serviceAccount(f, "config-reader"))).To(Succeed())
 			c := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "flag"}, Data: map[string]string{"on": "yes"}}
 			Expect(env.Client.Create(f.ctx, c)).To(Succeed())
-			wfe := f.workflow(c, func(s *v1alpha1.WorkflowExecutionSpec) { s.ServiceAccountName = "config-reader" }, step("Wait", parameters{"for": "target.data.on == 'yes'"}))
+			wfe := f.workflow(c, steps(step("Wait", parameters{"for": "target.data.on == 'yes'"})), func(s *v1alpha1.WorkflowExecutionSpec) { s.ServiceAccountName = "config-reader" })
 			Expect(p.run(wfe).Status.Outcome).To(Equal("success"))
 		})
 	})
@@ -315,7 +316,7 @@ var _ = Describe("An action", func() {
 				Expect(env.Client.Update(f.ctx, changed)).To(Succeed())
 			}
 		})
-		Expect(p.run(f.workflow(d, nil, step("Scale", parameters{"replicas": "5"}))).Status.Outcome).To(Equal("success"))
+		Expect(p.run(f.workflow(d, steps(step("Scale", parameters{"replicas": "5"})))).Status.Outcome).To(Equal("success"))
 		Expect(f.live(d).Labels).To(HaveKeyWithValue("owner", "somebody"))
 		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(5)))
 	})
@@ -329,9 +330,9 @@ var _ = Describe("An action", func() {
 				scaleBy(f, d, 8)
 			}
 		})
-		wfe := f.workflow(d, never, step("Scale", parameters{"replicas": "5"}, retries(1)))
+		wfe := f.workflow(d, steps(step("Scale", parameters{"replicas": "5"}, retries(1))), never)
 		live := p.run(wfe)
-		Expect(trail(live)[3]).To(Equal("StepAttemptFailed/Executing"))
+		Expect(controllertest.Trail(live)[3]).To(Equal("StepAttemptFailed/Executing"))
 		Expect(live.Status.Steps[0].Previous).To(HaveKeyWithValue("replicas", "8"))
 		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(8)), "rolled back to what the other had decided")
 	})
@@ -343,7 +344,7 @@ var _ = Describe("An action", func() {
 			Expect(env.Client.Delete(f.ctx, d)).To(Succeed())
 			f.deployment(template("web:2"))
 		})
-		live := p.run(f.workflow(d, nil, step("Scale", parameters{"replicas": "5"}, retries(3))))
+		live := p.run(f.workflow(d, steps(step("Scale", parameters{"replicas": "5"}, retries(3)))))
 		Expect(live.Status.FailureReason).To(ContainSubstring("it was deleted and made again"))
 		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
 	})

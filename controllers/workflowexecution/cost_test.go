@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
 )
 
@@ -30,19 +31,14 @@ var _ = Describe("A condition that costs too much", func() {
 		Expect(env.Client.Create(f.ctx, flags)).To(Succeed())
 	})
 
-	workflow := func(change func(*v1alpha1.WorkflowExecutionSpec), steps ...v1alpha1.WorkflowStep) *v1alpha1.WorkflowExecution {
+	workflow := func(options ...specOption) *v1alpha1.WorkflowExecution {
 		GinkgoHelper()
-		return f.workflow(flags, func(s *v1alpha1.WorkflowExecutionSpec) {
-			s.ServiceAccountName = "config-reader"
-			if change != nil {
-				change(s)
-			}
-		}, steps...)
+		return f.workflow(flags, append(options, as("config-reader"))...)
 	}
-	pause := step("Wait", parameters{"seconds": "0"})
+	pause := steps(step("Wait", parameters{"seconds": "0"}))
 
-	DescribeTable("by its estimate fails validation", func(change func(*v1alpha1.WorkflowExecutionSpec), expected string) {
-		live := p.run(workflow(change, pause))
+	DescribeTable("by its estimate fails validation", func(condition specOption, expected string) {
+		live := p.run(workflow(condition, pause))
 		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 		Expect(live.Status.FailureReason).To(ContainSubstring(expected))
 		Expect(live.Status.Steps).To(BeEmpty())
@@ -69,18 +65,18 @@ var _ = Describe("A condition that costs too much", func() {
 	})
 
 	It("over its target fails a Wait without a retry, also in the next life of the manager", func() {
-		wfe := workflow(nil, step("Wait", parameters{"for": v1alpha1.ParameterValue(greedy)}, retries(3)))
+		wfe := workflow(steps(step("Wait", parameters{"for": v1alpha1.ParameterValue(greedy)}, retries(3))))
 		Expect(p.drive(wfe).RequeueAfter).To(BeZero())
 		live := f.get(wfe)
 		Expect(live.Status.Steps[0].Attempt).To(BeEquivalentTo(1))
 		Expect(live.Status.Steps[0].Message).To(ContainSubstring("the condition costs too much"))
-		Expect(trail(live)[3:]).To(Equal([]string{"StepFailed/Executing", "Failed/Failed"}))
+		Expect(live).To(controllertest.EndWithTrail("StepFailed/Executing", "Failed/Failed/final"))
 
 		f.start().drive(wfe)
 		Expect(f.get(wfe).Status).To(Equal(live.Status), "nothing is left to evaluate")
 	})
 
-	It("is told from one that was interrupted", func() {
+	It("is not transient, unlike one that was interrupted", func() {
 		Expect(transient(fmt.Errorf("look: %w", condition.ErrEnded))).To(BeTrue())
 		Expect(transient(fmt.Errorf("look: %w", condition.ErrCost))).To(BeFalse())
 	})

@@ -11,26 +11,27 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 )
 
-// Every write of a workflow's life is a place to die: before it goes out, or after it was done and before its answer came back. These specs die at each of them, once,
+// A process can die at every write of a workflow's life: before the write is sent, or after it was done and before its answer came back. These specs die at each of them, once,
 // and let a new process finish.
 var _ = Describe("A process that dies", func() {
-	const mostWrites = 60
+	const maxWrites = 60
 
 	setUp := func() (*fixture, *appsv1.Deployment) {
 		f := newFixture()
 		d := f.deployment(template("web:2"))
-		f.replicaSet(d, 1, "web:1", "")
-		rs := f.replicaSet(d, 2, "web:2", "")
-		f.pod("a", nil, owned(rs, "ReplicaSet"))
-		f.pod("b", nil, owned(rs, "ReplicaSet"))
+		f.replicaSet(d, 1, "web:1")
+		rs := f.replicaSet(d, 2, "web:2")
+		f.pod("a", ownedBy(rs))
+		f.pod("b", ownedBy(rs))
 		return f, d
 	}
-	// live runs a process until it dies at its nth write, or the workflow ends. It tells whether it died.
-	live := func(f *fixture, wfe *v1alpha1.WorkflowExecution, nth int, lost bool) (died bool) {
+	// live runs a process until it dies at its nth write, or the workflow ends. It reports whether it died.
+	live := func(f *fixture, wfe *v1alpha1.WorkflowExecution, nth int, where death) (died bool) {
 		GinkgoHelper()
-		f.wire.reset(nth, lost)
+		f.wire.killAt(nth, where)
 		p := f.start()
 		for range 200 {
 			res, err := p.try(wfe)
@@ -51,7 +52,7 @@ var _ = Describe("A process that dies", func() {
 		GinkgoHelper()
 		for _, name := range []string{"a", "b"} {
 			if there := f.pods(); !strings.Contains(strings.Join(there, " "), name) {
-				f.pod(name, nil, nil)
+				f.pod(name)
 			}
 		}
 	}
@@ -64,23 +65,21 @@ var _ = Describe("A process that dies", func() {
 		return n
 	}
 
-	for _, lost := range []bool{false, true} {
-		where := map[bool]string{false: "before a write", true: "after a write whose answer is lost"}[lost]
-
-		It("repeats nothing and forgets nothing, "+where, func() {
-			steps := []v1alpha1.WorkflowStep{step("RestartPods", nil), step("Scale", parameters{"replicas": "5"}), step("RolloutUndo", nil), step("RolloutRestart", nil),
+	for _, where := range []death{beforeWrite, afterWrite} {
+		It(fmt.Sprintf("%s repeats nothing and loses nothing", where), func() {
+			all := []v1alpha1.WorkflowStep{step("RestartPods"), step("Scale", parameters{"replicas": "5"}), step("RolloutUndo"), step("RolloutRestart"),
 				step("SetImage", parameters{"image": "web:9"}), step("Wait", parameters{"seconds": "1"})}
 			var reference []string
 			for nth := 1; ; nth++ {
-				Expect(nth).To(BeNumerically("<", mostWrites))
+				Expect(nth).To(BeNumerically("<", maxWrites))
 				f, d := setUp()
-				wfe := f.workflow(d, post("target.spec.replicas == 99"), steps...)
-				died := live(f, wfe, nth, lost)
+				wfe := f.workflow(d, steps(all...), post("target.spec.replicas == 99"))
+				died := live(f, wfe, nth, where)
 				replace(f)
-				f.wire.reset(0, false)
+				f.wire.revive()
 				ended := f.start().run(wfe)
 
-				at := fmt.Sprintf("write %d, lost: %t", nth, lost)
+				at := fmt.Sprintf("write %d", nth)
 				expectChain(ended)
 				Expect(ended.Status.Phase).To(Equal(v1alpha1.WorkflowFailed), at)
 				Expect(ended.Status.RollbacksPerformed).To(BeEquivalentTo(3), at)
@@ -92,31 +91,31 @@ var _ = Describe("A process that dies", func() {
 				Expect(count(f.wire.effects, http.MethodDelete, "/pods/b")).To(Equal(1), at)
 				Expect(count(f.wire.effects, http.MethodPatch, "deployments/web")).To(Equal(7), at) // four there, three back
 				if reference == nil {
-					reference = trail(ended)
+					reference = controllertest.Trail(ended)
 				}
-				Expect(trail(ended)).To(Equal(reference), at)
+				Expect(controllertest.Trail(ended)).To(Equal(reference), at)
 				if !died {
 					break
 				}
 			}
-			Expect(reference).To(HaveLen(3 + len(steps) + 1 + 3 + 1))
+			Expect(reference).To(HaveLen(3 + len(all) + 1 + 3 + 1))
 		})
 
-		It("tells what was done when the workflow is cancelled meanwhile, "+where, func() {
+		It(fmt.Sprintf("%s records what was done when the workflow is cancelled meanwhile", where), func() {
 			for nth := 1; ; nth++ {
-				Expect(nth).To(BeNumerically("<", mostWrites))
+				Expect(nth).To(BeNumerically("<", maxWrites))
 				f, d := setUp()
-				wfe := f.workflow(d, nil, step("Scale", parameters{"replicas": "5"}), step("RolloutUndo", nil), step("RestartPods", nil))
-				died := live(f, wfe, nth, lost)
+				wfe := f.workflow(d, steps(step("Scale", parameters{"replicas": "5"}), step("RolloutUndo"), step("RestartPods")))
+				died := live(f, wfe, nth, where)
 				f.cancel(wfe)
 				before := len(f.wire.effects)
-				f.wire.reset(0, false)
+				f.wire.revive()
 				p := f.start()
 				ended := f.get(wfe)
 				if !ended.Status.Phase.Final() {
 					ended = p.run(wfe)
 				}
-				at := fmt.Sprintf("write %d, lost: %t: %v", nth, lost, trail(ended))
+				at := fmt.Sprintf("write %d: %v", nth, controllertest.Trail(ended))
 				expectChain(ended)
 				Expect(f.wire.effects).To(HaveLen(before), "nothing is begun after a cancellation; "+at)
 				done := map[string]bool{}
@@ -133,9 +132,9 @@ var _ = Describe("A process that dies", func() {
 		})
 	}
 
-	It("two at once do every effect once", func() {
+	It("does not repeat the effects of another one that runs at the same time", func() {
 		f, d := setUp()
-		wfe := f.workflow(d, nil, step("RestartPods", nil), step("Scale", parameters{"replicas": "5"}), step("RolloutUndo", nil))
+		wfe := f.workflow(d, steps(step("RestartPods"), step("Scale", parameters{"replicas": "5"}), step("RolloutUndo")))
 		one, two := f.start(), f.start()
 		done := make(chan error, 2)
 		for _, p := range []*process{one, two} {

@@ -1,9 +1,9 @@
-// Package workflowexecution runs the steps of a WorkflowExecution on its target, checks that they helped, and rolls back what did not.
+// Package workflowexecution runs the steps of a WorkflowExecution on its target, checks that they helped, and rolls back steps that did not.
 //
 // # Model
 //
-// One pass of Reconcile does one thing (begins, continues or ends one step; looks at the conditions; undoes one step), saves what came of it with its audit entry,
-// and leaves; the event of that write brings the next pass. What a step does is in package action, what a condition means in package condition.
+// One pass of Reconcile does one thing: it begins, continues or ends one step, checks the conditions, or undoes one step. It saves the result with its audit entry, and
+// returns. The watch event of that write starts the next pass. Package action has what a step does, package condition what a condition means.
 //
 //	"" ─> Pending ─> Validating ─> Executing ─> Verifying ─> Completed
 //	                     │             │  └────────┬────┘
@@ -14,18 +14,18 @@
 //
 // # Invariants
 //
-//   - Everything that reads or changes the target is done as the service account that the spec names, by impersonation. The controller's own rights reach the
-//     target in no case, so a workflow tells nobody what its account may not read.
-//   - Intent before effect. A step's attempt, what it found and what it will do are saved before it acts; a pass that finds an attempt under way goes on
-//     with what was saved (action.Apply is idempotent) and plans nothing anew. A retry keeps the intent of the attempt before, unless that attempt certainly changed nothing.
-//   - A step has `previous` exactly as long as it may have left something that a rollback could restore.
+//   - The controller reads and changes the target only as the service account that the spec names, by impersonation, and never with its own rights. So a workflow
+//     reveals nothing that its account may not read.
+//   - Intent before effect. A step's attempt, what it found and what it will do are saved before it acts. A pass that finds an open attempt resumes the saved
+//     intent (action.Apply is idempotent) and plans nothing again. A retry keeps the intent of the attempt before, unless that attempt certainly changed nothing.
+//   - A step has `previous` exactly while a rollback may have something to restore.
 //   - Every change of phase, every attempt that ended and every rollback that ended is one audit entry, in the same write.
 //
 // # How it fails
 //
-// An attempt fails when the API server refuses it, the account is missing, the target is gone, or its time is over. The API server being away is no
-// failure of an attempt: the pass is repeated until the attempt's time is over. A step that is wrong (ErrParameter) or whose target is gone is not retried. A condition
-// that costs too much (condition.ErrCost) is not looked at again: it fails its stage, or its Wait, for good. Cancelling
-// ends a wait or a backoff at once, never interrupts a change, and rolls nothing back. A rollback that cannot restore a step (somebody else has changed the target since)
-// says so, goes on with the older steps, and leaves the outcome partial.
+// An attempt fails when the API server refuses it, the account is missing, the target is gone, or its time is over. An attempt does not fail because the API server is
+// away: the pass is repeated until the attempt's time is over. A step that is wrong (ErrParameter) or whose target is gone is not retried. A condition
+// that costs too much (condition.ErrCost) is not evaluated again: it fails its stage, or its Wait, for good. A cancellation
+// ends a wait or a backoff at once, never interrupts a change, and rolls nothing back. A rollback that cannot restore a step, because somebody else has changed the target since,
+// says so, continues with the older steps, and leaves the outcome partial.
 package workflowexecution

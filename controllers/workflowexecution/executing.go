@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
 )
 
-// execute begins the next step, or goes on with the one that is under way.
+// execute begins the next step, or resumes the current one.
 func (r *Reconciler) execute(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if st := s.fatal(); st != nil {
 		return r.end(ctx, s, v1alpha1.WorkflowFailed, stepReason(st))
@@ -36,10 +36,10 @@ func (r *Reconciler) execute(ctx context.Context, s *scope) (ctrl.Result, error)
 	if st == nil || st.AttemptStartedTime == nil {
 		return r.begin(ctx, s, a, w)
 	}
-	return r.goOn(ctx, s, a, w)
+	return r.resume(ctx, s, a, w)
 }
 
-// prepare gathers what an attempt needs.
+// prepare collects what an attempt needs.
 func (r *Reconciler) prepare(ctx context.Context, s *scope, step *v1alpha1.WorkflowStep) (action.Action, action.Workload, error) {
 	a, err := action.Parse(*step)
 	if err != nil {
@@ -56,7 +56,7 @@ func (r *Reconciler) prepare(ctx context.Context, s *scope, step *v1alpha1.Workf
 	return a, w, err
 }
 
-// begin writes down what an attempt will do, and then does it. A retry keeps the intent of the attempt before it.
+// begin saves what an attempt will do, and then does it. A retry keeps the intent of the attempt before it.
 func (r *Reconciler) begin(ctx context.Context, s *scope, a action.Action, w action.Workload) (ctrl.Result, error) {
 	step, st := s.step()
 	if st == nil || len(st.Intent) == 0 {
@@ -76,11 +76,11 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, a action.Action, w act
 	if err := s.draft.Save(ctx, nil); err != nil {
 		return ctrl.Result{}, fmt.Errorf("write down what step %s will do: %w", step.Name, err)
 	}
-	return r.goOn(ctx, s, a, w)
+	return r.resume(ctx, s, a, w)
 }
 
-// goOn does what was written down, in this pass or by a process that is no more.
-func (r *Reconciler) goOn(ctx context.Context, s *scope, a action.Action, w action.Workload) (ctrl.Result, error) {
+// resume carries out the saved intent, whether this pass or an earlier process saved it.
+func (r *Reconciler) resume(ctx context.Context, s *scope, a action.Action, w action.Workload) (ctrl.Result, error) {
 	step, st := s.step()
 	began := st.AttemptStartedTime.Time
 	left := s.untilTimeout(began.Add(stepTimeout(step)).Sub(s.now))
@@ -99,7 +99,7 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope, a action.Action, w acti
 	return r.stepDone(ctx, s, st, progress.Message)
 }
 
-// expire ends an attempt whose time is over, after a last look whether it has come true all the same.
+// expire ends an attempt whose time is over, after a last check whether it has succeeded all the same.
 func (r *Reconciler) expire(ctx context.Context, s *scope, a action.Action, w action.Workload) (ctrl.Result, error) {
 	step, st := s.step()
 	limited, cancel := context.WithTimeout(ctx, lastLook)

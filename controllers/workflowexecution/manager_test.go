@@ -18,33 +18,36 @@ var _ = Describe("In a manager", func() {
 	It("a workflow runs, its rows are durable, and its deletion waits for them", func() {
 		f := newFixture()
 		stop, err := env.StartManager(func(mgr ctrl.Manager, w *outbox.Writer) error {
-			return New(mgr.GetClient(), mgr.GetAPIReader(), w, mgr.GetEventRecorder("holdfast"), WithSettle(2*time.Second)).SetupWithManager(mgr, 2)
+			r, err := New(mgr.GetClient(), mgr.GetAPIReader(), w, mgr.GetEventRecorder("holdfast"), withVerifyWindow(2*time.Second))
+			if err != nil {
+				return err
+			}
+			return r.SetupWithManager(mgr, 2)
 		})
 		Expect(err).NotTo(HaveOccurred())
 		DeferCleanup(func() { Expect(stop()).To(Succeed()) })
 
 		d := f.deployment(template("web:2"))
-		f.replicaSet(d, 1, "web:1", "")
-		f.replicaSet(d, 2, "web:2", "")
-		mended := f.workflow(d, post("target.status.availableReplicas >= target.spec.replicas"), step("RolloutUndo", nil),
-			step("Wait", parameters{"for": "target.status.availableReplicas >= target.spec.replicas"}))
+		f.replicaSet(d, 1, "web:1")
+		f.replicaSet(d, 2, "web:2")
+		fixed := f.workflow(d, steps(step("RolloutUndo"), step("Wait", parameters{"for": "target.status.availableReplicas >= target.spec.replicas"})), post("target.status.availableReplicas >= target.spec.replicas"))
 		Eventually(func() string { return f.live(d).Spec.Template.Spec.Containers[0].Image }).WithTimeout(testenv.Timeout).Should(Equal("web:1"))
 		f.report(d, 3)
 		ended := func(wfe *v1alpha1.WorkflowExecution) func() v1alpha1.WorkflowPhase {
 			return func() v1alpha1.WorkflowPhase { return f.get(wfe).Status.Phase }
 		}
-		Eventually(ended(mended)).WithTimeout(testenv.Timeout).Should(Equal(v1alpha1.WorkflowCompleted))
+		Eventually(ended(fixed)).WithTimeout(testenv.Timeout).Should(Equal(v1alpha1.WorkflowCompleted))
 
-		undone := f.workflow(d, post("false"), step("Scale", parameters{"replicas": "5"}))
+		undone := f.workflow(d, steps(step("Scale", parameters{"replicas": "5"})), post("false"))
 		Eventually(ended(undone)).WithTimeout(testenv.Timeout).Should(Equal(v1alpha1.WorkflowFailed))
 		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
 
-		cancelled := f.workflow(d, nil, step("Wait", parameters{"for": "false"}))
+		cancelled := f.workflow(d, steps(step("Wait", parameters{"for": "false"})))
 		Eventually(func() []v1alpha1.StepStatus { return f.get(cancelled).Status.Steps }).WithTimeout(testenv.Timeout).Should(HaveLen(1))
 		Expect(env.Client.Delete(f.ctx, cancelled)).To(Succeed())
 
 		expected := map[*v1alpha1.WorkflowExecution][]string{
-			mended:    {"Created", "ValidationStarted", "ValidationPassed", "StepCompleted", "StepCompleted", "Completed"},
+			fixed:     {"Created", "ValidationStarted", "ValidationPassed", "StepCompleted", "StepCompleted", "Completed"},
 			undone:    {"Created", "ValidationStarted", "ValidationPassed", "StepCompleted", "VerificationFailed", "StepRolledBack", "Failed"},
 			cancelled: {"Created", "ValidationStarted", "ValidationPassed", "Cancelled"},
 		}

@@ -21,7 +21,7 @@ var _ = Describe("An API server that is away", func() {
 			}
 			return nil
 		}
-		wfe := f.workflow(d, nil, step("Scale", parameters{"replicas": "5"}, within(10*time.Second)))
+		wfe := f.workflow(d, steps(step("Scale", parameters{"replicas": "5"}, within(10*time.Second))))
 		for range 4 {
 			_, _ = p.try(wfe)
 		}
@@ -36,21 +36,21 @@ var _ = Describe("An API server that is away", func() {
 		Expect(ended.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 	})
 
-	DescribeTable("leaves open whether a change was made, until the rollback looks", func(garbled bool, undone int) {
+	DescribeTable("leaves open whether a change was made, until the rollback looks", func(where death, undone int) {
 		f := newFixture()
 		p := f.start()
 		d := f.deployment(template("web:2"))
 		away := false
-		f.wire.garble = garbled
+		f.wire.garble = where == afterWrite
 		f.wire.answer = func(r *http.Request) *http.Response {
-			if r.Header.Get("Impersonate-User") == "" || !away && (garbled || r.Method == http.MethodGet) {
+			if r.Header.Get("Impersonate-User") == "" || !away && (where == afterWrite || r.Method == http.MethodGet) {
 				away = away || r.Method == http.MethodPatch && r.Header.Get("Impersonate-User") != ""
 				return nil
 			}
 			away = true
 			return refuse(r, http.StatusServiceUnavailable, "ServiceUnavailable")
 		}
-		wfe := f.workflow(d, nil, step("Scale", parameters{"replicas": "5"}, within(10*time.Second), onFailure(v1alpha1.FailureRollback)))
+		wfe := f.workflow(d, steps(step("Scale", parameters{"replicas": "5"}, within(10*time.Second), onFailure(v1alpha1.FailureRollback))))
 		for range 5 {
 			_, _ = p.try(wfe) // until the patch has met the outage
 		}
@@ -61,11 +61,11 @@ var _ = Describe("An API server that is away", func() {
 		Expect(f.get(wfe).Status.Phase).To(Equal(v1alpha1.WorkflowRollingBack))
 
 		f.wire.answer, f.wire.garble = nil, false
-		f.wire.reset(2, true) // the process dies after it has undone the step, and before it has said so
+		f.wire.killAt(2, afterWrite) // the process dies after it has undone the step, and before it has said so
 		for range 3 {
 			_, _ = p.try(wfe)
 		}
-		f.wire.reset(0, false)
+		f.wire.revive()
 		ended := f.get(wfe)
 		if !ended.Status.Phase.Final() {
 			ended = f.start().run(wfe)
@@ -75,7 +75,7 @@ var _ = Describe("An API server that is away", func() {
 		Expect(ended.Status.Outcome).To(Equal("failure"))
 		Expect(lastRecord(ended).StepsFailed).To(HaveValue(BeEquivalentTo(1)), "it failed, also when it was rolled back")
 	},
-		Entry("it was made", true, 1),
-		Entry("it was not", false, 0),
+		Entry("it was made", afterWrite, 1),
+		Entry("it was not", beforeWrite, 0),
 	)
 })

@@ -14,7 +14,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
@@ -23,11 +22,11 @@ import (
 )
 
 const (
-	// DefaultSettle is how long post-conditions may take to become true, see WithSettle.
-	DefaultSettle = time.Minute
-	// errorBackoff and mostErrorBackoff pace the repetition of passes that met an API server that is away.
-	errorBackoff     = 50 * time.Millisecond
-	mostErrorBackoff = 15 * time.Second
+	// defaultVerifyWindow is how long post-conditions may take to become true, see withVerifyWindow.
+	defaultVerifyWindow = time.Minute
+	// errorBackoff and maxErrorBackoff bound the pause between passes that fail, as when the API server is away.
+	errorBackoff    = 50 * time.Millisecond
+	maxErrorBackoff = 15 * time.Second
 )
 
 // Reconciler runs workflows.
@@ -38,30 +37,31 @@ type Reconciler struct {
 	recorder events.EventRecorder
 	accounts *accounts
 	clock    clock.PassiveClock
-	settle   time.Duration
+	// verifyWindow bounds how long post-conditions may take to become true.
+	verifyWindow time.Duration
 }
 
 // Option changes a Reconciler's default.
 type Option func(*Reconciler)
 
-// WithRESTConfig says how to reach the API server; workflows act through it by impersonation. SetupWithManager takes the manager's when it is not given.
+// WithRESTConfig says how to reach the API server, where workflows act by impersonation. SetupWithManager uses the manager's if none is given.
 func WithRESTConfig(config *rest.Config) Option {
 	return func(r *Reconciler) { r.accounts = newAccounts(config, r.client) }
 }
 
-// WithClock replaces the system's clock.
-func WithClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clock = c } }
+// withClock replaces the system's clock.
+func withClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clock = c } }
 
-// WithSettle bounds how long post-conditions may take to become true after the last step; DefaultSettle if not given. The last step's own timeout bounds it too.
-func WithSettle(d time.Duration) Option { return func(r *Reconciler) { r.settle = d } }
+// withVerifyWindow bounds how long post-conditions may take to become true after the last step; a minute by default. The last step's own timeout bounds it too.
+func withVerifyWindow(d time.Duration) Option { return func(r *Reconciler) { r.verifyWindow = d } }
 
-// New makes a Reconciler. c may read from a cache, live reads from the API server.
-func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) *Reconciler {
-	r := &Reconciler{client: c, live: live, writer: w, recorder: recorder, clock: clock.RealClock{}, settle: DefaultSettle}
+// New makes a Reconciler. c may read from a cache, live reads from the API server. The error is always nil: the constructors of the four controllers have one form.
+func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) (*Reconciler, error) {
+	r := &Reconciler{client: c, live: live, writer: w, recorder: recorder, clock: clock.RealClock{}, verifyWindow: defaultVerifyWindow}
 	for _, o := range opts {
 		o(r)
 	}
-	return r
+	return r, nil
 }
 
 // +kubebuilder:rbac:groups=holdfast.dev,resources=workflowexecutions,verbs=get;list;watch;patch
@@ -69,7 +69,7 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 // +kubebuilder:rbac:groups="",resources=serviceaccounts,verbs=get;impersonate
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// SetupWithManager registers the controller. maxConcurrent workflows are worked on at a time; one that waits takes no part of it.
+// SetupWithManager registers the controller, with maxConcurrent workers. A workflow that waits occupies none.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error {
 	if r.accounts == nil {
 		r.accounts = newAccounts(mgr.GetConfig(), r.client)
@@ -79,7 +79,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error
 		For(&v1alpha1.WorkflowExecution{}).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: maxConcurrent,
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, mostErrorBackoff),
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](errorBackoff, maxErrorBackoff),
 		}).
 		Complete(r)
 	if err != nil {
@@ -88,7 +88,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error
 	return nil
 }
 
-// Reconcile takes one workflow one step further.
+// Reconcile moves one workflow one step forward.
 func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
 	if r.accounts == nil {
 		return ctrl.Result{}, reconcile.TerminalError(errors.New("the reconciler has no REST config: call SetupWithManager, or give WithRESTConfig"))
@@ -104,7 +104,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if r.writer.Stale(wfe) {
 		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
 	}
-	if closed(wfe) || released(wfe) {
+	if lifecycle.Closed(wfe) || lifecycle.Released(wfe) {
 		return ctrl.Result{}, nil
 	}
 	s := &scope{wfe: wfe, status: &wfe.Status, draft: r.writer.Draft(wfe), now: r.clock.Now()}
@@ -119,7 +119,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	return lifecycle.Result(r.phase(ctx, s))
 }
 
-// phase is the table of phases. Each has a file of its own.
+// phase runs the phase that the status names. Each phase has a file of its own.
 func (r *Reconciler) phase(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if s.stopReason() != "" && s.status.Phase != v1alpha1.WorkflowRollingBack {
 		return r.cancel(ctx, s)
@@ -138,14 +138,5 @@ func (r *Reconciler) phase(ctx context.Context, s *scope) (ctrl.Result, error) {
 	case v1alpha1.WorkflowRollingBack:
 		return r.rollBack(ctx, s)
 	}
-	return ctrl.Result{}, nil // a phase of a newer release: leave it to that
-}
-
-func closed(wfe *v1alpha1.WorkflowExecution) bool {
-	return wfe.Status.Outbox != nil && wfe.Status.Outbox.Closed
-}
-
-// released tells whether the workflow is on its way out without our finalizer.
-func released(wfe *v1alpha1.WorkflowExecution) bool {
-	return wfe.DeletionTimestamp != nil && !controllerutil.ContainsFinalizer(wfe, outbox.Finalizer)
+	return lifecycle.UnknownPhase(ctx, string(s.status.Phase))
 }

@@ -19,10 +19,10 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// text is a text of up to most characters, often as hostile to JSON as it may be.
-func text(t *rapid.T, label string, most int) string {
+// text is a text of up to limit characters, often one that JSON escapes.
+func text(t *rapid.T, label string, limit int) string {
 	unit := rapid.SampledFrom([]string{"a", "\x01", "\"", "\\", "<", "é", "𝄞", "\u2028", "\x00", "\xff"}).Draw(t, label)
-	return strings.Repeat(unit, rapid.SampledFrom([]int{0, 1, most / 2, most}).Draw(t, label+" length"))
+	return strings.Repeat(unit, rapid.SampledFrom([]int{0, 1, limit / 2, limit}).Draw(t, label+" length"))
 }
 
 // anyWorkflow has as much in it as the CRD and the controller let in.
@@ -71,8 +71,8 @@ func TestAnyRecordFitsAnEntry(t *testing.T) {
 func TestAnOrdinaryRecordIsNotCut(t *testing.T) {
 	g := NewWithT(t)
 	wfe := &v1alpha1.WorkflowExecution{}
-	wfe.Spec.Steps = []v1alpha1.WorkflowStep{{Name: "settle", Action: "Wait", Parameters: map[string]v1alpha1.ParameterValue{"for": v1alpha1.ParameterValue(strings.Repeat("target.a == 1 || ", 50))}}}
-	wfe.Status.Steps = []v1alpha1.StepStatus{{Name: "settle", Action: "Wait", State: v1alpha1.StepRunning, Attempt: 1, Message: strings.Repeat("m", messageBytes)}}
+	wfe.Spec.Steps = []v1alpha1.WorkflowStep{{Name: "pause", Action: "Wait", Parameters: map[string]v1alpha1.ParameterValue{"for": v1alpha1.ParameterValue(strings.Repeat("target.a == 1 || ", 50))}}}
+	wfe.Status.Steps = []v1alpha1.StepStatus{{Name: "pause", Action: "Wait", State: v1alpha1.StepRunning, Attempt: 1, Message: strings.Repeat("m", messageBytes)}}
 	record := recordOf(wfe)
 	g.Expect(record.StepsExecuted[0].Parameters["for"]).To(Equal(string(wfe.Spec.Steps[0].Parameters["for"])))
 	g.Expect(record.StepsExecuted[0].Message).To(HaveLen(messageBytes))
@@ -82,7 +82,7 @@ func TestAnOrdinaryRecordIsNotCut(t *testing.T) {
 	g.Expect(string(content)).NotTo(ContainSubstring("execution_completed_at"))
 }
 
-func TestEffectiveness(t *testing.T) {
+func TestEffectivenessCountsWhatWasAchieved(t *testing.T) {
 	succeeded := func(attempt int32) v1alpha1.StepStatus {
 		return v1alpha1.StepStatus{State: v1alpha1.StepSucceeded, Attempt: attempt}
 	}

@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 )
 
@@ -21,21 +22,18 @@ var _ = Describe("The account of a workflow", func() {
 		f = newFixture()
 		p = f.start()
 		d = f.deployment(template("web:2"))
-		rs := f.replicaSet(d, 1, "web:1", "")
-		f.pod("a", nil, owned(rs, "ReplicaSet"))
+		rs := f.replicaSet(d, 1, "web:1")
+		f.pod("a", ownedBy(rs))
 	})
-	as := func(name string) func(*v1alpha1.WorkflowExecutionSpec) {
-		return func(s *v1alpha1.WorkflowExecutionSpec) { s.ServiceAccountName = name }
-	}
 
 	DescribeTable("that lacks rights makes the attempt fail, and changes nothing",
 		func(action string, values parameters, missing string, rules ...rbacv1.PolicyRule) {
 			f.grant("weak", rules...)
-			live := p.run(f.workflow(d, as("weak"), step(action, values, retries(1), onFailure(v1alpha1.FailureRollback))))
+			live := p.run(f.workflow(d, steps(step(action, values, retries(1), onFailure(v1alpha1.FailureRollback))), as("weak")))
 			Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 			Expect(live.Status.Outcome).To(Equal("failure"))
 			Expect(live.Status.FailureReason).To(And(ContainSubstring("system:serviceaccount:"+f.namespace+":weak"), ContainSubstring(missing)))
-			Expect(trail(live)[3:]).To(Equal([]string{"StepAttemptFailed/Executing", "StepFailed/Executing", "Failed/Failed"}))
+			Expect(live).To(controllertest.EndWithTrail("StepAttemptFailed/Executing", "StepFailed/Executing", "Failed/Failed/final"))
 			Expect(f.wire.effects).To(BeEmpty())
 			Expect(f.pods()).To(ConsistOf("a"))
 		},
@@ -53,7 +51,7 @@ var _ = Describe("The account of a workflow", func() {
 
 	It("that does not exist makes the attempt fail, also when a forgotten binding names it", func() {
 		f.bind("ghost", ruleFor("apps", "deployments", "get", "patch"))
-		live := p.run(f.workflow(d, as("ghost"), step("Scale", parameters{"replicas": "5"})))
+		live := p.run(f.workflow(d, steps(step("Scale", parameters{"replicas": "5"})), as("ghost")))
 		Expect(live.Status.FailureReason).To(ContainSubstring(`service account "ghost" does not exist`))
 		Expect(lastRecord(live).StepsFailed).To(HaveValue(BeEquivalentTo(1)))
 		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
@@ -61,10 +59,7 @@ var _ = Describe("The account of a workflow", func() {
 
 	It("decides what pre-conditions can see", func() {
 		f.grant("blind")
-		live := p.run(f.workflow(d, func(s *v1alpha1.WorkflowExecutionSpec) {
-			s.ServiceAccountName = "blind"
-			pre("target.spec.replicas == 3")(s)
-		}, step("Scale", parameters{"replicas": "5"})))
+		live := p.run(f.workflow(d, steps(step("Scale", parameters{"replicas": "5"})), as("blind"), pre("target.spec.replicas == 3")))
 		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 		r := lastRecord(live)
 		Expect(r.PreConditionsPassed).To(HaveValue(BeFalse()))
@@ -74,7 +69,7 @@ var _ = Describe("The account of a workflow", func() {
 
 	It("may get its rights while the workflow tries", func() {
 		f.grant("late")
-		wfe := f.workflow(d, as("late"), step("Scale", parameters{"replicas": "5"}, retries(1)))
+		wfe := f.workflow(d, steps(step("Scale", parameters{"replicas": "5"}, retries(1))), as("late"))
 		p.drive(wfe)
 		role := &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "late"}}
 		Expect(env.Client.Get(f.ctx, client.ObjectKeyFromObject(role), role)).To(Succeed())
@@ -89,7 +84,7 @@ var _ = Describe("The account of a workflow", func() {
 	})
 
 	It("may not read beyond its namespace: a target lives in one", func() {
-		wfe := f.workflow(namespaceOf(f), nil, step("Wait", parameters{"for": "true"}))
+		wfe := f.workflow(namespaceOf(f), steps(step("Wait", parameters{"for": "true"})))
 		Expect(p.run(wfe).Status.FailureReason).To(ContainSubstring("expected a kind that lives in a namespace"))
 	})
 
@@ -106,7 +101,7 @@ var _ = Describe("The account of a workflow", func() {
 		Expect(env.Client.Create(f.ctx, &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: name},
 			RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: name}, Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: f.namespace, Name: "manager"}}})).To(Succeed())
 		token := tokenOf(f, "manager")
-		wfe := f.workflow(d, nil, step("Scale", parameters{"replicas": "5"}), step("RestartPods", nil), step("RolloutUndo", nil))
+		wfe := f.workflow(d, steps(step("Scale", parameters{"replicas": "5"}), step("RestartPods"), step("RolloutUndo")))
 		manager := f.startAs(&rest.Config{Host: env.Config.Host, BearerToken: token, TLSClientConfig: rest.TLSClientConfig{CAData: env.Config.CAData, CAFile: env.Config.CAFile}})
 		Expect(manager.run(wfe).Status.Outcome).To(Equal("success"))
 	})

@@ -21,7 +21,7 @@ const (
 	rollbackTimeout = 30 * time.Second
 )
 
-// rollBack undoes one step, the newest first. A step that cannot be undone does not keep the older ones from being undone.
+// rollBack undoes one step, the newest first. If a step cannot be undone, the older ones still are.
 func (r *Reconciler) rollBack(ctx context.Context, s *scope) (ctrl.Result, error) {
 	st := s.toUndo()
 	if st == nil {
@@ -35,7 +35,7 @@ func (r *Reconciler) rollBack(ctx context.Context, s *scope) (ctrl.Result, error
 	}
 	limited, cancel := context.WithTimeout(ctx, rollbackTimeout)
 	defer cancel()
-	if st.Failed && st.Rollback == nil { // whether it took effect is open: ask before the intent, so that who finds the intent knows that it did
+	if st.Failed && st.Rollback == nil { // whether it took effect is open. This is checked before the intent is saved: whoever finds the intent knows that it did
 		if applied, err := r.lookApplied(limited, s, st); err == nil && !applied {
 			st.Previous, st.Intent = nil, nil
 			return r.rollBack(ctx, s)
@@ -48,10 +48,10 @@ func (r *Reconciler) rollBack(ctx context.Context, s *scope) (ctrl.Result, error
 		st = s.toUndo()
 	}
 	message, err := r.undo(limited, s, st)
-	return r.settleRollback(ctx, s, st, message, err)
+	return r.finishRollback(ctx, s, st, message, err)
 }
 
-// openRollback writes down that the step is about to be undone.
+// openRollback saves that the step is about to be undone.
 func (s *scope) openRollback(ctx context.Context, st *v1alpha1.StepStatus) error {
 	if st.Rollback == nil {
 		st.Rollback = &v1alpha1.StepRollback{}
@@ -78,8 +78,8 @@ func (r *Reconciler) undo(ctx context.Context, s *scope, st *v1alpha1.StepStatus
 	return message, err
 }
 
-// settleRollback saves what came of it.
-func (r *Reconciler) settleRollback(ctx context.Context, s *scope, st *v1alpha1.StepStatus, message string, err error) (ctrl.Result, error) {
+// finishRollback saves the result of undoing a step.
+func (r *Reconciler) finishRollback(ctx context.Context, s *scope, st *v1alpha1.StepStatus, message string, err error) (ctrl.Result, error) {
 	s.now = r.clock.Now()
 	rb := st.Rollback
 	if err == nil {
@@ -103,7 +103,7 @@ func (r *Reconciler) settleRollback(ctx context.Context, s *scope, st *v1alpha1.
 	return r.record(ctx, s, eventStepRollbackFailed, lifecycle.Warning, st.Name+": "+rb.Message)
 }
 
-// endRollback ends the workflow as it was decided when the rollback began; a cancellation that came meanwhile has waited for it.
+// endRollback ends the workflow in the phase that was chosen when the rollback began. A cancellation that came meanwhile has waited for the rollback.
 func (r *Reconciler) endRollback(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if stop := s.stopReason(); stop != "" {
 		return r.end(ctx, s, v1alpha1.WorkflowCancelled, stop+" while it was rolled back, because "+s.status.FailureReason)

@@ -28,10 +28,10 @@ const (
 	eventStepRollbackFailed = "StepRollbackFailed"
 )
 
-// record saves the status with an entry, and tells people. The event of the write brings the next pass.
+// record saves the status with an entry, and emits an Event. The watch event of the write starts the next pass.
 func (r *Reconciler) record(ctx context.Context, s *scope, event, eventType, note string) (ctrl.Result, error) {
 	note = redact.Text(note)
-	lifecycle.SetReady(s.wfe, string(s.status.Phase), false, false, note)
+	lifecycle.SetReady(s.wfe, s.status.Phase, v1alpha1.WorkflowCompleted, note)
 	change := &outbox.Change{Kind: outbox.KindExecution, Event: event, Phase: string(s.status.Phase), Record: recordOf(s.wfe)}
 	if err := s.draft.Save(ctx, change); err != nil {
 		return ctrl.Result{}, fmt.Errorf("record %s: %w", event, err)
@@ -57,7 +57,7 @@ func (r *Reconciler) endWith(ctx context.Context, s *scope, phase v1alpha1.Workf
 	if !succeeded {
 		eventType = lifecycle.Warning
 	}
-	lifecycle.SetReady(s.wfe, string(phase), true, succeeded, reason)
+	lifecycle.SetReady(s.wfe, phase, v1alpha1.WorkflowCompleted, reason)
 	change := &outbox.Change{Kind: outbox.KindExecution, Event: event, Phase: string(phase), Record: recordOf(s.wfe), Final: true}
 	if err := s.draft.Save(ctx, change); err != nil {
 		return ctrl.Result{}, fmt.Errorf("record the end (%s): %w", phase, err)
@@ -66,7 +66,7 @@ func (r *Reconciler) endWith(ctx context.Context, s *scope, phase v1alpha1.Workf
 	return ctrl.Result{}, nil
 }
 
-// rollBackThen goes to RollingBack, which ends in the phase ending. event is what has happened.
+// rollBackThen enters RollingBack, which ends in the phase ending. event says what happened.
 func (r *Reconciler) rollBackThen(ctx context.Context, s *scope, ending v1alpha1.WorkflowPhase, event, reason string) (ctrl.Result, error) {
 	s.status.Phase = v1alpha1.WorkflowRollingBack
 	s.status.Ending = ending

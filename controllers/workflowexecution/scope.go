@@ -20,22 +20,23 @@ import (
 const (
 	messageBytes     = 1 << 10
 	reasonBytes      = 2 << 10
-	mostAdjustments  = 40
+	maxAdjustments   = 40
 	adjustmentReason = 256
 )
 
-// Pace of attempts and of looking at the target.
+// Pauses between attempts, and between polls of the target.
 const (
-	backoff      = 2 * time.Second
-	mostBackoff  = 30 * time.Second
-	firstPolls   = time.Second
-	laterPolls   = 2 * time.Second
-	pollsAreLate = 10 * time.Second
-	// defaultTimeout stands in for timeouts that the CRD would have defaulted.
+	backoff    = 2 * time.Second
+	maxBackoff = 30 * time.Second
+	// The target is polled each pollInterval, and each slowPollInterval after slowPollsAfter.
+	pollInterval     = time.Second
+	slowPollInterval = 2 * time.Second
+	slowPollsAfter   = 10 * time.Second
+	// defaultTimeout is the timeout of steps without one. The CRD sets the same default; resources older than it have none.
 	defaultTimeout = 5 * time.Minute
 )
 
-// scope has the facts of one pass. wfe, status and draft are one resource and set from the start; status is changed, then saved through the draft.
+// scope has the facts of one pass. wfe, status and draft are one resource, set from the start. The phases change status and save it through the draft.
 type scope struct {
 	wfe    *v1alpha1.WorkflowExecution
 	status *v1alpha1.WorkflowExecutionStatus
@@ -43,7 +44,7 @@ type scope struct {
 	now    time.Time
 }
 
-// stopReason says why the workflow is to end before its time, "" when it is not.
+// stopReason says why the workflow must stop early, "" if it need not.
 func (s *scope) stopReason() string {
 	switch {
 	case s.wfe.DeletionTimestamp != nil:
@@ -72,7 +73,7 @@ func (s *scope) timeoutReason() string {
 	return fmt.Sprintf("the workflow's timeout of %s was over", s.wfe.Spec.Timeout.Duration)
 }
 
-// step is the step that is under way or comes next; status is nil when it was not begun, and both are nil after the last.
+// step is the current or the next step. Its status is nil if it was not begun; both are nil after the last step.
 func (s *scope) step() (*v1alpha1.WorkflowStep, *v1alpha1.StepStatus) {
 	n := len(s.status.Steps)
 	if n > 0 && s.status.Steps[n-1].State == v1alpha1.StepRunning {
@@ -102,10 +103,10 @@ func (s *scope) untilTimeout(d time.Duration) time.Duration {
 	return d
 }
 
-// changed tells whether any step may have left something that a rollback could restore.
+// changed reports whether a rollback may have anything to restore.
 func (s *scope) changed() bool { return s.toUndo() != nil }
 
-// toUndo is the newest step that is to be undone and was not yet given up, nil when there is none.
+// toUndo is the newest step that must be undone and was not given up, nil if there is none.
 func (s *scope) toUndo() *v1alpha1.StepStatus {
 	for i := len(s.status.Steps) - 1; i >= 0; i-- {
 		st := &s.status.Steps[i]
@@ -119,7 +120,7 @@ func (s *scope) toUndo() *v1alpha1.StepStatus {
 func (s *scope) adjust(step string, adjustments []v1alpha1.Adjustment) {
 	for _, a := range adjustments {
 		a = v1alpha1.Adjustment{Step: step, Adjustment: outbox.Bound(a.Adjustment, adjustmentReason), Reason: outbox.Bound(a.Reason, adjustmentReason)}
-		if len(s.status.Adjustments) < mostAdjustments && !slices.Contains(s.status.Adjustments, a) { // a retry finds the same again
+		if len(s.status.Adjustments) < maxAdjustments && !slices.Contains(s.status.Adjustments, a) { // a retry finds the same again
 			s.status.Adjustments = append(s.status.Adjustments, a)
 		}
 	}
@@ -127,14 +128,14 @@ func (s *scope) adjust(step string, adjustments []v1alpha1.Adjustment) {
 
 // retryDelay is the pause after that many attempts: 2 s, 4 s, … 30 s.
 func retryDelay(attempts int32) time.Duration {
-	return min(mostBackoff, backoff<<min(max(attempts, 1)-1, 8))
+	return min(maxBackoff, backoff<<min(max(attempts, 1)-1, 8))
 }
 
-// pollDelay is when to look again at what has been waited for that long, at the latest when the time is over.
+// pollDelay is the pause before the next poll, after waiting for that long. It ends when the time is over at the latest.
 func pollDelay(waited, left time.Duration) time.Duration {
-	every := firstPolls
-	if waited >= pollsAreLate {
-		every = laterPolls
+	every := pollInterval
+	if waited >= slowPollsAfter {
+		every = slowPollInterval
 	}
 	return max(min(every, left), 10*time.Millisecond)
 }
@@ -146,7 +147,7 @@ func stepTimeout(step *v1alpha1.WorkflowStep) time.Duration {
 	return step.Timeout.Duration
 }
 
-// transient reports whether an error says nothing about the attempt, since the API server was away, busy or slow, or the pass was ended: the pass is to be repeated.
+// transient reports whether an error says nothing about the attempt: the API server was away, busy or slow, or the pass was interrupted. Such a pass is repeated.
 func transient(err error) bool {
 	if action.Permanent(err) || errors.Is(err, action.ErrNoEffect) {
 		return false

@@ -17,10 +17,10 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// lastLook bounds the look at what became of a step that is given up.
+// lastLook bounds the last check of a step that is given up.
 const lastLook = 10 * time.Second
 
-// openAttempt makes sure that an attempt of the step is under way.
+// openAttempt begins an attempt of the step, unless one is open.
 func (s *scope) openAttempt(step *v1alpha1.WorkflowStep) *v1alpha1.StepStatus {
 	if _, st := s.step(); st == nil {
 		s.status.Steps = append(s.status.Steps, v1alpha1.StepStatus{Name: step.Name, Action: step.Action, State: v1alpha1.StepRunning, StartedTime: outboxapi.NewTime(s.now)})
@@ -33,7 +33,7 @@ func (s *scope) openAttempt(step *v1alpha1.WorkflowStep) *v1alpha1.StepStatus {
 	return st
 }
 
-// closeAttempt ends the step with what it came to.
+// closeAttempt ends the step in a state.
 func (s *scope) closeAttempt(st *v1alpha1.StepStatus, state v1alpha1.StepState, message string) {
 	st.State, st.Failed = state, state == v1alpha1.StepFailed
 	st.AttemptStartedTime, st.NextAttemptTime = nil, nil
@@ -51,7 +51,7 @@ func (r *Reconciler) stepDone(ctx context.Context, s *scope, st *v1alpha1.StepSt
 	return r.record(ctx, s, eventStepCompleted, lifecycle.Normal, st.Name+": "+st.Message)
 }
 
-// attemptFailed decides what follows an error of an attempt: the same pass again, when the error says nothing about the attempt; else its end.
+// attemptFailed handles an error of an attempt. A transient error repeats the pass; any other ends the attempt.
 func (r *Reconciler) attemptFailed(ctx context.Context, s *scope, err error) (ctrl.Result, error) {
 	if transient(err) {
 		step, st := s.step()
@@ -62,7 +62,7 @@ func (r *Reconciler) attemptFailed(ctx context.Context, s *scope, err error) (ct
 	return r.giveUpAttempt(ctx, s, err)
 }
 
-// giveUpAttempt ends an attempt that failed, and the step with it if no retry is left or none can help.
+// giveUpAttempt ends a failed attempt. It ends the step too if no retry is left, or none can help.
 func (r *Reconciler) giveUpAttempt(ctx context.Context, s *scope, err error) (ctrl.Result, error) {
 	s.now = r.clock.Now()
 	step, _ := s.step()
@@ -90,7 +90,7 @@ func (r *Reconciler) stepFailed(ctx context.Context, s *scope, step *v1alpha1.Wo
 	return r.record(ctx, s, eventStepFailed, lifecycle.Warning, st.Name+": "+st.Message)
 }
 
-// verifyAfterLast goes on to the post-conditions when no step is left.
+// verifyAfterLast enters Verifying when no step is left.
 func (s *scope) verifyAfterLast() {
 	if step, _ := s.step(); step == nil {
 		s.status.Phase = v1alpha1.WorkflowVerifying
@@ -107,7 +107,7 @@ func (s *scope) fatal() *v1alpha1.StepStatus {
 	return &s.status.Steps[n-1]
 }
 
-// timeOut ends the workflow when its time is over, by the policy of the step that is under way or would come next.
+// timeOut ends the workflow when its time is over, by the policy of the current or the next step.
 func (r *Reconciler) timeOut(ctx context.Context, s *scope) (ctrl.Result, error) {
 	step, st := s.step()
 	reason := s.timeoutReason() + " at step " + step.Name
@@ -134,7 +134,7 @@ func (r *Reconciler) cancel(ctx context.Context, s *scope) (ctrl.Result, error) 
 	return r.end(ctx, s, v1alpha1.WorkflowCancelled, reason)
 }
 
-// interrupt ends a step before its time. It begins nothing; it looks whether what was written down has come true, so that the record tells it.
+// interrupt ends a step early. It changes nothing on the target. It checks whether the saved intent has taken effect, for the record.
 func (r *Reconciler) interrupt(ctx context.Context, s *scope, st *v1alpha1.StepStatus, reason string) {
 	if len(st.Intent) == 0 {
 		s.closeAttempt(st, v1alpha1.StepFailed, reason)

@@ -2,7 +2,6 @@ package workflowexecution
 
 import (
 	"context"
-	"encoding/json"
 	"testing"
 	"time"
 
@@ -16,11 +15,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
-	testclock "k8s.io/utils/clock/testing"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -47,19 +46,19 @@ const account = "remediator"
 
 // fixture is one spec's namespace and clock, and the wire between its processes and the API server.
 type fixture struct {
-	ctx       context.Context
-	namespace string
-	clock     *testclock.FakePassiveClock
-	wire      *wire
-	limits    []outbox.Option
-	settle    time.Duration
+	ctx          context.Context
+	namespace    string
+	clock        controllertest.Clock
+	wire         *wire
+	limits       []outbox.Option
+	verifyWindow time.Duration
 }
 
 func newFixture() *fixture {
 	GinkgoHelper()
 	ctx, cancel := context.WithCancel(context.Background())
 	DeferCleanup(cancel)
-	f := &fixture{ctx: ctx, namespace: env.Namespace(ctx, "wfe"), clock: testclock.NewFakePassiveClock(time.Now()), wire: &wire{}, settle: 20 * time.Second}
+	f := &fixture{ctx: ctx, namespace: env.Namespace(ctx, "wfe"), clock: controllertest.NewClock(), wire: &wire{}, verifyWindow: 20 * time.Second}
 	f.grant(account,
 		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments", "statefulsets", "daemonsets"}, Verbs: []string{"get", "patch"}},
 		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"replicasets", "controllerrevisions"}, Verbs: []string{"get", "list"}},
@@ -125,7 +124,9 @@ func (f *fixture) startAs(who *rest.Config) *process {
 	Expect(err).NotTo(HaveOccurred())
 	recorder := events.NewFakeRecorder(1000)
 	w := outbox.NewWriter(c, c, &testenv.Watermarks{}, append([]outbox.Option{outbox.WithClock(f.clock)}, f.limits...)...)
-	return &process{Reconciler: New(c, c, w, recorder, WithRESTConfig(config), WithClock(f.clock), WithSettle(f.settle)), f: f, recorder: recorder}
+	r, err := New(c, c, w, recorder, WithRESTConfig(config), withClock(f.clock), withVerifyWindow(f.verifyWindow))
+	Expect(err).NotTo(HaveOccurred())
+	return &process{Reconciler: r, f: f, recorder: recorder}
 }
 
 func (p *process) try(wfe *v1alpha1.WorkflowExecution) (ctrl.Result, error) {
@@ -160,7 +161,7 @@ func (p *process) run(wfe *v1alpha1.WorkflowExecution) *v1alpha1.WorkflowExecuti
 	return nil
 }
 
-func (f *fixture) pass(d time.Duration) { f.clock.SetTime(f.clock.Now().Add(d)) }
+func (f *fixture) pass(d time.Duration) { f.clock.Pass(d) }
 
 func (f *fixture) get(wfe *v1alpha1.WorkflowExecution) *v1alpha1.WorkflowExecution {
 	GinkgoHelper()
@@ -169,23 +170,34 @@ func (f *fixture) get(wfe *v1alpha1.WorkflowExecution) *v1alpha1.WorkflowExecuti
 	return live
 }
 
-// workflow makes a workflow for the target with these steps.
-func (f *fixture) workflow(target client.Object, change func(*v1alpha1.WorkflowExecutionSpec), steps ...v1alpha1.WorkflowStep) *v1alpha1.WorkflowExecution {
+// specOption changes a workflow before it is created.
+type specOption func(*v1alpha1.WorkflowExecutionSpec)
+
+func steps(all ...v1alpha1.WorkflowStep) specOption {
+	return func(s *v1alpha1.WorkflowExecutionSpec) { s.Steps = all }
+}
+
+// as has the steps act as this service account.
+func as(account string) specOption {
+	return func(s *v1alpha1.WorkflowExecutionSpec) { s.ServiceAccountName = account }
+}
+
+// workflow creates a workflow for the target.
+func (f *fixture) workflow(target client.Object, options ...specOption) *v1alpha1.WorkflowExecution {
 	GinkgoHelper()
 	gvk, err := env.Client.GroupVersionKindFor(target)
 	Expect(err).NotTo(HaveOccurred())
 	wfe := &v1alpha1.WorkflowExecution{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "mend-", Finalizers: []string{outbox.Finalizer}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, GenerateName: "fix-", Finalizers: []string{outbox.Finalizer}},
 		Spec: v1alpha1.WorkflowExecutionSpec{
 			RemediationRef:     v1alpha1.RemediationRef{Name: "web-crash", UID: "by-hand"},
 			WorkflowID:         "test",
 			Target:             v1alpha1.Target{APIVersion: gvk.GroupVersion().String(), Kind: gvk.Kind, Name: target.GetName()},
 			ServiceAccountName: account,
-			Steps:              steps,
 		},
 	}
-	if change != nil {
-		change(&wfe.Spec)
+	for _, o := range options {
+		o(&wfe.Spec)
 	}
 	Expect(env.Client.Create(f.ctx, wfe)).To(Succeed())
 	return wfe
@@ -196,57 +208,54 @@ func (f *fixture) cancel(wfe *v1alpha1.WorkflowExecution) {
 	Expect(env.Client.Patch(f.ctx, f.get(wfe), client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`)))).To(Succeed())
 }
 
-type parameters = map[string]v1alpha1.ParameterValue
-
 // stepOption changes a step.
-type stepOption func(*v1alpha1.WorkflowStep)
+type stepOption interface{ apply(*v1alpha1.WorkflowStep) }
+
+// parameters are a step's; nil for none.
+type parameters map[string]v1alpha1.ParameterValue
+
+func (p parameters) apply(s *v1alpha1.WorkflowStep) { s.Parameters = p }
+
+type stepFunc func(*v1alpha1.WorkflowStep)
+
+func (f stepFunc) apply(s *v1alpha1.WorkflowStep) { f(s) }
 
 func onFailure(p v1alpha1.FailurePolicy) stepOption {
-	return func(s *v1alpha1.WorkflowStep) { s.OnFailure = p }
+	return stepFunc(func(s *v1alpha1.WorkflowStep) { s.OnFailure = p })
 }
 
-func retries(n int32) stepOption { return func(s *v1alpha1.WorkflowStep) { s.Retries = n } }
+func retries(n int32) stepOption { return stepFunc(func(s *v1alpha1.WorkflowStep) { s.Retries = n }) }
 
 func within(d time.Duration) stepOption {
-	return func(s *v1alpha1.WorkflowStep) { s.Timeout = &metav1.Duration{Duration: d} }
+	return stepFunc(func(s *v1alpha1.WorkflowStep) { s.Timeout = &metav1.Duration{Duration: d} })
 }
 
 // step is a step whose name is its action.
-func step(action string, p parameters, options ...stepOption) v1alpha1.WorkflowStep {
-	s := v1alpha1.WorkflowStep{Name: action, Action: action, Parameters: p}
+func step(action string, options ...stepOption) v1alpha1.WorkflowStep {
+	s := v1alpha1.WorkflowStep{Name: action, Action: action}
 	for _, o := range options {
-		o(&s)
+		o.apply(&s)
 	}
 	return s
 }
 
-func post(expression string) func(*v1alpha1.WorkflowExecutionSpec) {
+func post(expression string) specOption {
 	return func(s *v1alpha1.WorkflowExecutionSpec) {
 		s.PostConditions = []v1alpha1.WorkflowCondition{{Name: "helped", Expression: expression}}
 	}
 }
 
-func pre(expression string) func(*v1alpha1.WorkflowExecutionSpec) {
+func pre(expression string) specOption {
 	return func(s *v1alpha1.WorkflowExecutionSpec) {
 		s.PreConditions = []v1alpha1.WorkflowCondition{{Name: "ready", Expression: expression}}
 	}
 }
 
-// trail is the entries of a workflow as event/phase.
-func trail(wfe *v1alpha1.WorkflowExecution) []string {
-	var texts []string
-	for _, e := range wfe.Status.Outbox.Entries {
-		texts = append(texts, e.Event+"/"+e.Phase)
-	}
-	return texts
-}
-
 // lastRecord is the record of the newest entry.
-func lastRecord(wfe *v1alpha1.WorkflowExecution) *models.Execution {
+func lastRecord(wfe *v1alpha1.WorkflowExecution) models.Execution {
 	GinkgoHelper()
-	entries := wfe.Status.Outbox.Entries
-	record := &models.Execution{}
-	Expect(json.Unmarshal(entries[len(entries)-1].Record.Raw, record)).To(Succeed())
+	record, err := controllertest.LastRecord[models.Execution](wfe)
+	Expect(err).NotTo(HaveOccurred())
 	return record
 }
 

@@ -26,7 +26,7 @@ func (r *Reconciler) beginValidation(ctx context.Context, s *scope) (ctrl.Result
 	return r.record(ctx, s, eventValidationStarted, lifecycle.Normal, "")
 }
 
-// validate looks at all that can be looked at before anything is done: the account, the expressions, the pre-conditions. They hold at once or not at all.
+// validate checks what can be checked before anything is changed: the account, the expressions, the pre-conditions. Pre-conditions are checked once, not awaited.
 func (r *Reconciler) validate(ctx context.Context, s *scope) (ctrl.Result, error) {
 	spec := &s.wfe.Spec
 	if spec.ServiceAccountName == "" {
@@ -73,8 +73,8 @@ func (s *scope) compile(stage v1alpha1.ValidationStage, conditions []v1alpha1.Wo
 	return wrong
 }
 
-// failFirstStep records that the account could not act: a failed attempt of the first step. A target that is gone and a condition that costs too much are no
-// faults of the account's.
+// failFirstStep records that the account could not act, as a failed attempt of the first step. A target that is gone and a condition that costs too much are not the
+// account's fault.
 func (s *scope) failFirstStep(err error) {
 	if errors.Is(err, action.ErrGone) || errors.Is(err, action.ErrParameter) || errors.Is(err, condition.ErrCost) {
 		return
@@ -83,8 +83,8 @@ func (s *scope) failFirstStep(err error) {
 	s.closeAttempt(st, v1alpha1.StepFailed, err.Error())
 }
 
-// look evaluates conditions over the live target, read as the account. When the target cannot be read, the error says why and no condition holds. The first
-// condition that is not evaluated to its end is the last that is looked at; its error is a condition.ErrCost, or transient.
+// look evaluates conditions over the live target, read as the account. If the target cannot be read, the error says why and no condition holds. The evaluation stops at the
+// first condition that cannot be evaluated to its end; the error is a condition.ErrCost, or transient.
 func (r *Reconciler) look(ctx context.Context, s *scope, stage v1alpha1.ValidationStage, conditions []v1alpha1.WorkflowCondition) ([]v1alpha1.ValidationResult, error) {
 	target, err := r.readTarget(ctx, s.wfe)
 	taken := condition.NewLook(target)

@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
 )
 
-// verify looks at the post-conditions until all hold, or the settle window is over.
+// verify checks the post-conditions until all hold, or the time for it is over.
 func (r *Reconciler) verify(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if len(s.wfe.Spec.PostConditions) == 0 {
 		return r.complete(ctx, s)
@@ -24,7 +24,7 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (ctrl.Result, error) 
 		return r.complete(ctx, s)
 	}
 	began := s.status.VerifyingTime.Time
-	window := min(r.settle, stepTimeout(&s.wfe.Spec.Steps[len(s.wfe.Spec.Steps)-1]))
+	window := min(r.verifyWindow, stepTimeout(&s.wfe.Spec.Steps[len(s.wfe.Spec.Steps)-1]))
 	left := s.untilTimeout(began.Add(window).Sub(s.now))
 	switch {
 	case left > 0 && err != nil && transient(err):
@@ -35,7 +35,7 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (ctrl.Result, error) 
 	s.status.Validations = append(s.status.Validations, results...)
 	ending, reason := v1alpha1.WorkflowFailed, fmt.Sprintf("post-conditions did not hold within %s: %s", window, failed)
 	switch {
-	case errors.Is(err, condition.ErrCost): // to look again would take as much again
+	case errors.Is(err, condition.ErrCost): // another look would cost as much again
 		reason = "post-conditions could not be evaluated: " + failed
 	case s.timedOut():
 		ending, reason = v1alpha1.WorkflowTimedOut, s.timeoutReason()+", and post-conditions did not hold: "+failed
@@ -46,7 +46,7 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (ctrl.Result, error) 
 	return r.end(ctx, s, ending, reason)
 }
 
-// complete ends a workflow whose post-conditions hold. Steps that failed and were passed over make the outcome partial, and if none succeeded the workflow has failed.
+// complete ends a workflow whose post-conditions hold. If steps failed and were skipped the outcome is partial, and if none succeeded the workflow has failed.
 func (r *Reconciler) complete(ctx context.Context, s *scope) (ctrl.Result, error) {
 	var failed []string
 	for i := range s.status.Steps {

@@ -17,7 +17,7 @@ type wire struct {
 	mu      sync.Mutex
 	writes  int    // that the process began
 	kill    int    // the write at which the process dies, 0 for never
-	lost    bool   // that write still reaches the API server, and only its answer is lost
+	where   death  // whether that write still reaches the API server
 	dead    bool   // the process is dead
 	effects []call // the writes that acted on the target and succeeded
 	answer  func(*http.Request) *http.Response
@@ -35,12 +35,31 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-// reset begins the life of a next process, which is killed at its nth write.
-func (w *wire) reset(nth int, lost bool) {
+// death is on which side of a write a process dies.
+type death int
+
+const (
+	beforeWrite death = iota
+	// afterWrite: the write was done, and its answer is lost.
+	afterWrite
+)
+
+func (d death) String() string {
+	if d == beforeWrite {
+		return "before a write"
+	}
+	return "after a write whose answer is lost"
+}
+
+// killAt begins the life of a next process, which is killed at its nth write.
+func (w *wire) killAt(nth int, where death) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.writes, w.kill, w.lost, w.dead = 0, nth, lost, false
+	w.writes, w.kill, w.where, w.dead = 0, nth, where, false
 }
+
+// revive begins the life of a next process, which is not killed.
+func (w *wire) revive() { w.killAt(0, beforeWrite) }
 
 // begin counts a call; it says whether the call may go out, and whether its answer comes back.
 func (w *wire) begin(r *http.Request) (out, back bool) {
@@ -53,7 +72,7 @@ func (w *wire) begin(r *http.Request) (out, back bool) {
 		w.writes++
 		if w.writes == w.kill {
 			w.dead = true
-			return w.lost, false
+			return w.where == afterWrite, false
 		}
 	}
 	return true, true
@@ -98,7 +117,7 @@ func (w *wire) through(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// refuse answers in the API server's place; status is its code and reason.
+// refuse answers instead of the API server, with this code and reason.
 func refuse(r *http.Request, code int, reason string) *http.Response {
 	body := `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"` + reason + `","reason":"` + reason + `","code":` + strconv.Itoa(code) + `}`
 	return &http.Response{StatusCode: code, Status: reason, Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r, ProtoMajor: 1, ProtoMinor: 1}

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -28,26 +29,22 @@ var _ = Describe("A workflow", func() {
 	})
 
 	scaleTo := func(n v1alpha1.ParameterValue, o ...stepOption) v1alpha1.WorkflowStep {
-		return step("Scale", parameters{"replicas": n}, o...)
+		return step("Scale", append(o, parameters{"replicas": n})...)
 	}
 
-	It("runs its steps, waits, verifies, and tells every change", func() {
+	It("runs its steps, waits, verifies, and records every change", func() {
 		f.report(d, 1)
-		wfe := f.workflow(d, func(s *v1alpha1.WorkflowExecutionSpec) {
-			pre("target.spec.replicas >= 1")(s)
-			post("target.status.availableReplicas >= target.spec.replicas")(s)
-		}, scaleTo("2"), step("Wait", parameters{"for": "target.status.availableReplicas >= target.spec.replicas"}, within(2*time.Minute)))
+		wfe := f.workflow(d, steps(scaleTo("2"), step("Wait", parameters{"for": "target.status.availableReplicas >= target.spec.replicas"}, within(2*time.Minute))), pre("target.spec.replicas >= 1"), post("target.status.availableReplicas >= target.spec.replicas"))
 
 		res := p.drive(wfe)
-		Expect(res.RequeueAfter).To(Equal(firstPolls))
+		Expect(res.RequeueAfter).To(Equal(pollInterval))
 		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(2)))
 		f.report(d, 2)
 		f.pass(3 * time.Second)
 		live := p.run(wfe)
 
 		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowCompleted))
-		Expect(trail(live)).To(Equal([]string{"Created/Pending", "ValidationStarted/Validating", "ValidationPassed/Executing",
-			"StepCompleted/Executing", "StepCompleted/Verifying", "Completed/Completed"}))
+		Expect(live).To(controllertest.HaveTrail("Created/Pending", "ValidationStarted/Validating", "ValidationPassed/Executing", "StepCompleted/Executing", "StepCompleted/Verifying", "Completed/Completed/final"))
 		expectChain(live)
 		ready := meta.FindStatusCondition(live.Status.Conditions, v1alpha1.ConditionReady)
 		Expect(ready.Status).To(Equal(metav1.ConditionTrue))
@@ -68,11 +65,11 @@ var _ = Describe("A workflow", func() {
 	})
 
 	It("without an account fails validation", func() {
-		wfe := f.workflow(d, func(s *v1alpha1.WorkflowExecutionSpec) { s.ServiceAccountName = "" }, scaleTo("2"))
+		wfe := f.workflow(d, steps(scaleTo("2")), as(""))
 		live := p.run(wfe)
 		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 		Expect(live.Status.FailureReason).To(ContainSubstring("spec.serviceAccountName is empty"))
-		Expect(trail(live)).To(Equal([]string{"Created/Pending", "ValidationStarted/Validating", "Failed/Failed"}))
+		Expect(live).To(controllertest.HaveTrail("Created/Pending", "ValidationStarted/Validating", "Failed/Failed/final"))
 		r := lastRecord(live)
 		Expect(r.ExecutionStartedAt.Time).To(BeTemporally("==", live.CreationTimestamp.Time))
 		Expect(r.Outcome).To(Equal("failure"))
@@ -80,15 +77,15 @@ var _ = Describe("A workflow", func() {
 	})
 
 	It("does nothing when a pre-condition does not hold", func() {
-		wfe := f.workflow(d, pre("target.status.availableReplicas >= 1"), scaleTo("2"))
+		wfe := f.workflow(d, steps(scaleTo("2")), pre("target.status.availableReplicas >= 1"))
 		live := p.run(wfe)
 		Expect(live.Status.FailureReason).To(ContainSubstring("ready: is false"))
 		Expect(lastRecord(live).PreConditionsPassed).To(HaveValue(BeFalse()))
 		Expect(f.wire.effects).To(BeEmpty())
 	})
 
-	DescribeTable("fails validation when an expression is wrong, before anything is done", func(change func(*v1alpha1.WorkflowExecutionSpec), expected string) {
-		live := p.run(f.workflow(d, change, scaleTo("2")))
+	DescribeTable("fails validation when an expression is wrong, before anything is done", func(change specOption, expected string) {
+		live := p.run(f.workflow(d, steps(scaleTo("2")), change))
 		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 		Expect(live.Status.FailureReason).To(ContainSubstring(expected))
 		Expect(live.Status.Steps).To(BeEmpty())
@@ -99,10 +96,10 @@ var _ = Describe("A workflow", func() {
 	)
 
 	It("rolls back, newest first, when the post-conditions do not hold in time", func() {
-		wfe := f.workflow(d, post("target.status.availableReplicas >= 1"), scaleTo("5"), scaleTo("7"), step("RolloutRestart", nil), step("SetImage", parameters{"image": "web:3"}))
+		wfe := f.workflow(d, steps(scaleTo("5"), scaleTo("7"), step("RolloutRestart"), step("SetImage", parameters{"image": "web:3"})), post("target.status.availableReplicas >= 1"))
 		live := p.run(wfe)
 		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
-		Expect(trail(live)[7:]).To(Equal([]string{"VerificationFailed/RollingBack", "StepRolledBack/RollingBack", "StepRolledBack/RollingBack", "StepRolledBack/RollingBack", "Failed/Failed"}))
+		Expect(live).To(controllertest.EndWithTrail("VerificationFailed/RollingBack", "StepRolledBack/RollingBack", "StepRolledBack/RollingBack", "StepRolledBack/RollingBack", "Failed/Failed/final"))
 		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
 		Expect(f.live(d).Spec.Template.Spec.Containers[0].Image).To(Equal("web:2"))
 		r := lastRecord(live)
@@ -117,23 +114,23 @@ var _ = Describe("A workflow", func() {
 
 	It("gives post-conditions time to become true", func() {
 		f.report(d, 0)
-		wfe := f.workflow(d, post("target.status.availableReplicas >= 1"), scaleTo("5"))
-		Expect(p.drive(wfe).RequeueAfter).To(Equal(firstPolls))
+		wfe := f.workflow(d, steps(scaleTo("5")), post("target.status.availableReplicas >= 1"))
+		Expect(p.drive(wfe).RequeueAfter).To(Equal(pollInterval))
 		f.pass(15 * time.Second)
-		Expect(p.drive(wfe).RequeueAfter).To(Equal(laterPolls))
+		Expect(p.drive(wfe).RequeueAfter).To(Equal(slowPollInterval))
 		f.report(d, 5)
 		Expect(p.run(wfe).Status.Outcome).To(Equal("success"))
 	})
 
 	It("does not believe a status that is older than the spec", func() {
 		f.report(d, 9)
-		wfe := f.workflow(d, nil, scaleTo("5"), step("Wait", parameters{"for": "target.status.availableReplicas >= target.spec.replicas"}, within(10*time.Second)))
+		wfe := f.workflow(d, steps(scaleTo("5"), step("Wait", parameters{"for": "target.status.availableReplicas >= target.spec.replicas"}, within(10*time.Second))))
 		live := p.run(wfe)
 		Expect(live.Status.FailureReason).To(ContainSubstring("has not seen generation 2 yet"))
 	})
 
 	It("does not restore what somebody else has changed since", func() {
-		wfe := f.workflow(d, post("target.status.availableReplicas >= 1"), step("SetImage", parameters{"image": "web:3"}), scaleTo("5"))
+		wfe := f.workflow(d, steps(step("SetImage", parameters{"image": "web:3"}), scaleTo("5")), post("target.status.availableReplicas >= 1"))
 		p.drive(wfe)
 		changed := f.live(d)
 		changed.Spec.Replicas = ptr.To(int32(9))
@@ -141,7 +138,7 @@ var _ = Describe("A workflow", func() {
 		live := p.run(wfe)
 		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(9)))
 		Expect(f.live(d).Spec.Template.Spec.Containers[0].Image).To(Equal("web:2"), "the older step is still undone")
-		Expect(trail(live)[5:]).To(Equal([]string{"VerificationFailed/RollingBack", "StepRollbackFailed/RollingBack", "StepRolledBack/RollingBack", "Failed/Failed"}))
+		Expect(live).To(controllertest.EndWithTrail("VerificationFailed/RollingBack", "StepRollbackFailed/RollingBack", "StepRolledBack/RollingBack", "Failed/Failed/final"))
 		r := lastRecord(live)
 		Expect(r.Outcome).To(Equal("partial"))
 		Expect(r.StepsExecuted[1].Message).To(ContainSubstring("somebody else has changed it"))
@@ -149,27 +146,27 @@ var _ = Describe("A workflow", func() {
 
 	Describe("whose step fails", func() {
 		never := func(o ...stepOption) v1alpha1.WorkflowStep {
-			return step("Wait", parameters{"for": "false"}, append([]stepOption{within(5 * time.Second)}, o...)...)
+			return step("Wait", append(o, parameters{"for": "false"}, within(5*time.Second))...)
 		}
 
 		It("is aborted, and leaves what was changed", func() {
-			live := p.run(f.workflow(d, nil, scaleTo("5"), never(), scaleTo("6")))
+			live := p.run(f.workflow(d, steps(scaleTo("5"), never(), scaleTo("6"))))
 			Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 			Expect(live.Status.FailureReason).To(Equal("step Wait failed: timed out after 5s: false is false"))
-			Expect(trail(live)[3:]).To(Equal([]string{"StepCompleted/Executing", "StepFailed/Executing", "Failed/Failed"}))
+			Expect(live).To(controllertest.EndWithTrail("StepCompleted/Executing", "StepFailed/Executing", "Failed/Failed/final"))
 			Expect(live.Status.Outcome).To(Equal("partial"))
 			Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(5)))
 		})
 
 		It("is rolled back", func() {
-			live := p.run(f.workflow(d, nil, scaleTo("5"), never(onFailure(v1alpha1.FailureRollback))))
-			Expect(trail(live)[3:]).To(Equal([]string{"StepCompleted/Executing", "StepFailed/RollingBack", "StepRolledBack/RollingBack", "Failed/Failed"}))
+			live := p.run(f.workflow(d, steps(scaleTo("5"), never(onFailure(v1alpha1.FailureRollback)))))
+			Expect(live).To(controllertest.EndWithTrail("StepCompleted/Executing", "StepFailed/RollingBack", "StepRolledBack/RollingBack", "Failed/Failed/final"))
 			Expect(live.Status.Outcome).To(Equal("failure"))
 			Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
 		})
 
 		It("goes on", func() {
-			live := p.run(f.workflow(d, post("target.spec.replicas == 6"), never(onFailure(v1alpha1.FailureContinue)), scaleTo("6")))
+			live := p.run(f.workflow(d, steps(never(onFailure(v1alpha1.FailureContinue)), scaleTo("6")), post("target.spec.replicas == 6")))
 			Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowCompleted))
 			r := lastRecord(live)
 			Expect(r.Outcome).To(Equal("partial"))
@@ -179,14 +176,14 @@ var _ = Describe("A workflow", func() {
 		})
 
 		It("has failed when no step succeeded", func() {
-			live := p.run(f.workflow(d, nil, never(onFailure(v1alpha1.FailureContinue))))
+			live := p.run(f.workflow(d, steps(never(onFailure(v1alpha1.FailureContinue)))))
 			Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 			Expect(live.Status.Outcome).To(Equal("failure"))
 		})
 
-		It("is retried with a growing pause, and every attempt is told", func() {
-			live := p.run(f.workflow(d, nil, never(retries(2))))
-			Expect(trail(live)[3:]).To(Equal([]string{"StepAttemptFailed/Executing", "StepAttemptFailed/Executing", "StepFailed/Executing", "Failed/Failed"}))
+		It("is retried with a growing pause, and every attempt is recorded", func() {
+			live := p.run(f.workflow(d, steps(never(retries(2)))))
+			Expect(live).To(controllertest.EndWithTrail("StepAttemptFailed/Executing", "StepAttemptFailed/Executing", "StepFailed/Executing", "Failed/Failed/final"))
 			r := lastRecord(live)
 			Expect(r.RetriesPerformed).To(HaveValue(BeEquivalentTo(2)))
 			Expect(r.StepsExecuted[0].Attempts).To(BeEquivalentTo(3))
@@ -195,16 +192,15 @@ var _ = Describe("A workflow", func() {
 	})
 
 	It("times out, and rolls back if the step says so", func() {
-		live := p.run(f.workflow(d, func(s *v1alpha1.WorkflowExecutionSpec) { s.Timeout = &metav1.Duration{Duration: 20 * time.Second} },
-			scaleTo("5"), step("Wait", parameters{"for": "false"}, within(time.Hour), onFailure(v1alpha1.FailureRollback))))
+		live := p.run(f.workflow(d, steps(scaleTo("5"), step("Wait", parameters{"for": "false"}, within(time.Hour), onFailure(v1alpha1.FailureRollback))), func(s *v1alpha1.WorkflowExecutionSpec) { s.Timeout = &metav1.Duration{Duration: 20 * time.Second} }))
 		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowTimedOut))
-		Expect(trail(live)[3:]).To(Equal([]string{"StepCompleted/Executing", "StepFailed/RollingBack", "StepRolledBack/RollingBack", "TimedOut/TimedOut"}))
+		Expect(live).To(controllertest.EndWithTrail("StepCompleted/Executing", "StepFailed/RollingBack", "StepRolledBack/RollingBack", "TimedOut/TimedOut/final"))
 		Expect(live.Status.FailureReason).To(ContainSubstring("timeout of 20s was over at step Wait"))
 		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
 	})
 
 	It("can be read and written by a Go client, which writes durations in its own way", func() {
-		wfe := f.workflow(d, func(s *v1alpha1.WorkflowExecutionSpec) { s.Timeout = nil }, step("Wait", nil))
+		wfe := f.workflow(d, steps(step("Wait")), func(s *v1alpha1.WorkflowExecutionSpec) { s.Timeout = nil })
 		raw := &unstructured.Unstructured{}
 		raw.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("WorkflowExecution"))
 		Expect(env.Client.Get(f.ctx, client.ObjectKeyFromObject(wfe), raw)).To(Succeed())
@@ -220,7 +216,7 @@ var _ = Describe("A workflow", func() {
 
 	Describe("that is stopped", func() {
 		It("ends its wait at once and leaves what was changed", func() {
-			wfe := f.workflow(d, nil, scaleTo("5"), step("Wait", parameters{"for": "false"}), scaleTo("6"))
+			wfe := f.workflow(d, steps(scaleTo("5"), step("Wait", parameters{"for": "false"}), scaleTo("6")))
 			p.drive(wfe)
 			f.cancel(wfe)
 			live := p.run(wfe)
@@ -232,15 +228,15 @@ var _ = Describe("A workflow", func() {
 		})
 
 		It("ends before it began", func() {
-			wfe := f.workflow(d, nil, scaleTo("5"))
+			wfe := f.workflow(d, steps(scaleTo("5")))
 			f.cancel(wfe)
 			live := p.run(wfe)
-			Expect(trail(live)).To(Equal([]string{"Cancelled/Cancelled"}))
+			Expect(live).To(controllertest.HaveTrail("Cancelled/Cancelled/final"))
 			Expect(live.Status.Outcome).To(Equal("failure"))
 		})
 
 		It("says that it was deleted", func() {
-			wfe := f.workflow(d, nil, step("Wait", parameters{"for": "false"}))
+			wfe := f.workflow(d, steps(step("Wait", parameters{"for": "false"})))
 			p.drive(wfe)
 			Expect(env.Client.Delete(f.ctx, wfe)).To(Succeed())
 			live := p.run(wfe)
@@ -249,7 +245,7 @@ var _ = Describe("A workflow", func() {
 		})
 
 		It("finishes a rollback first", func() {
-			wfe := f.workflow(d, nil, scaleTo("5"), step("Wait", parameters{"for": "false"}, within(time.Second), onFailure(v1alpha1.FailureRollback)))
+			wfe := f.workflow(d, steps(scaleTo("5"), step("Wait", parameters{"for": "false"}, within(time.Second), onFailure(v1alpha1.FailureRollback))))
 			p.drive(wfe)
 			f.pass(time.Second)
 			_, err := p.try(wfe)
@@ -263,7 +259,7 @@ var _ = Describe("A workflow", func() {
 		})
 
 		It("is left alone when it goes without our finalizer", func() {
-			wfe := f.workflow(d, nil, scaleTo("5"))
+			wfe := f.workflow(d, steps(scaleTo("5")))
 			Expect(env.Client.Patch(f.ctx, f.get(wfe), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/other","holdfast.dev/outbox"]}}`)))).To(Succeed())
 			Expect(env.Client.Delete(f.ctx, wfe)).To(Succeed())
 			Expect(env.Client.Patch(f.ctx, f.get(wfe), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/other"]}}`)))).To(Succeed())
@@ -276,19 +272,19 @@ var _ = Describe("A workflow", func() {
 	It("says clearly that its target is gone", func() {
 		gone := d.DeepCopy()
 		gone.Name = "nobody"
-		live := p.run(f.workflow(gone, nil, scaleTo("2", retries(3))))
+		live := p.run(f.workflow(gone, steps(scaleTo("2", retries(3)))))
 		Expect(live.Status.FailureReason).To(ContainSubstring("nobody does not exist"))
 		Expect(live.Status.Steps[0].Attempt).To(BeEquivalentTo(1), "a retry cannot help")
 	})
 
-	It("holds a step back while its outbox is full, and still ends when it is cancelled", func() {
+	It("pauses a step while its outbox is full, and still ends when it is cancelled", func() {
 		f.limits = []outbox.Option{outbox.WithLimits(outbox.Limits{EntryBytes: 64 << 10, SoftBytes: 200 << 10, HardBytes: 256 << 10, HardEntries: 8})}
 		p = f.start()
-		var steps []v1alpha1.WorkflowStep
+		var pauses []v1alpha1.WorkflowStep
 		for range 10 {
-			steps = append(steps, step("Wait", parameters{"seconds": "0"}))
+			pauses = append(pauses, step("Wait", parameters{"seconds": "0"}))
 		}
-		wfe := f.workflow(d, nil, steps...)
+		wfe := f.workflow(d, steps(pauses...))
 		Expect(p.drive(wfe).RequeueAfter).To(Equal(10 * time.Second))
 		blocked := f.get(wfe)
 		Expect(meta.IsStatusConditionTrue(blocked.Status.Conditions, outbox.ConditionBlocked)).To(BeTrue())
@@ -297,8 +293,19 @@ var _ = Describe("A workflow", func() {
 		Expect(p.run(wfe).Status.Phase).To(Equal(v1alpha1.WorkflowCancelled))
 	})
 
+	It("stays as it is in a phase that this release does not know", func() {
+		wfe := f.get(f.workflow(d, steps(scaleTo("5"))))
+		wfe.Status.Phase = "Negotiating"
+		before := wfe.DeepCopy()
+		res, err := p.phase(f.ctx, &scope{wfe: wfe, status: &wfe.Status, draft: p.writer.Draft(wfe), now: f.clock.Now()})
+		Expect(err).NotTo(HaveOccurred())
+		Expect(res).To(BeZero())
+		Expect(wfe).To(Equal(before))
+		Expect(f.get(wfe).ResourceVersion).To(Equal(before.ResourceVersion))
+	})
+
 	It("fails in a namespace that is being deleted", func() {
-		wfe := f.workflow(d, nil, scaleTo("5"))
+		wfe := f.workflow(d, steps(scaleTo("5")))
 		Expect(env.Client.Delete(f.ctx, namespaceOf(f))).To(Succeed())
 		live := p.run(wfe)
 		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))

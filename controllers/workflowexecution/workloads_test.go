@@ -67,12 +67,38 @@ func (f *fixture) daemonSet() *appsv1.DaemonSet {
 	return d
 }
 
-func owned(by client.Object, kind string) []metav1.OwnerReference {
-	return []metav1.OwnerReference{*metav1.NewControllerRef(by, appsv1.SchemeGroupVersion.WithKind(kind))}
+// metaOption changes the metadata of what a workload's controller makes.
+type metaOption func(*metav1.ObjectMeta)
+
+// ownedBy makes a workload the controller.
+func ownedBy(owner client.Object) metaOption {
+	GinkgoHelper()
+	gvk, err := env.Client.GroupVersionKindFor(owner)
+	Expect(err).NotTo(HaveOccurred())
+	return func(m *metav1.ObjectMeta) {
+		m.OwnerReferences = []metav1.OwnerReference{*metav1.NewControllerRef(owner, gvk)}
+	}
+}
+
+func labelled(labels map[string]string) metaOption {
+	return func(m *metav1.ObjectMeta) { maps.Copy(m.Labels, labels) }
+}
+
+// because is the change cause of a revision.
+func because(cause string) metaOption {
+	return func(m *metav1.ObjectMeta) { m.Annotations["kubernetes.io/change-cause"] = cause }
+}
+
+func called(name string) metaOption { return func(m *metav1.ObjectMeta) { m.Name = name } }
+
+func apply(m *metav1.ObjectMeta, options []metaOption) {
+	for _, o := range options {
+		o(m)
+	}
 }
 
 // replicaSet is one revision of a Deployment.
-func (f *fixture) replicaSet(d *appsv1.Deployment, number int, image, cause string) *appsv1.ReplicaSet {
+func (f *fixture) replicaSet(d *appsv1.Deployment, number int, image string, options ...metaOption) *appsv1.ReplicaSet {
 	GinkgoHelper()
 	hash := fmt.Sprintf("hash%d", number)
 	t := *d.Spec.Template.DeepCopy()
@@ -80,24 +106,17 @@ func (f *fixture) replicaSet(d *appsv1.Deployment, number int, image, cause stri
 	t.Labels = maps.Clone(t.Labels)
 	t.Labels["pod-template-hash"] = hash
 	rs := &appsv1.ReplicaSet{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: d.Name + "-" + hash, Labels: t.Labels, OwnerReferences: owned(d, "Deployment"),
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: d.Name + "-" + hash, Labels: t.Labels,
 			Annotations: map[string]string{"deployment.kubernetes.io/revision": strconv.Itoa(number)}},
 		Spec: appsv1.ReplicaSetSpec{Selector: &metav1.LabelSelector{MatchLabels: t.Labels}, Template: t},
 	}
-	if cause != "" {
-		rs.Annotations["kubernetes.io/change-cause"] = cause
-	}
+	apply(&rs.ObjectMeta, append(options, ownedBy(d)))
 	Expect(env.Client.Create(f.ctx, rs)).To(Succeed())
 	return rs
 }
 
 // controllerRevision is one revision of a StatefulSet or DaemonSet, as their controllers write it.
-func (f *fixture) controllerRevision(by client.Object, kind string, t corev1.PodTemplateSpec, number int64, image string) {
-	GinkgoHelper()
-	f.controllerRevisionNamed(by, kind, t, number, image, fmt.Sprintf("web-%d", number))
-}
-
-func (f *fixture) controllerRevisionNamed(by client.Object, kind string, t corev1.PodTemplateSpec, number int64, image, name string) {
+func (f *fixture) controllerRevision(by client.Object, t corev1.PodTemplateSpec, number int64, image string, options ...metaOption) {
 	GinkgoHelper()
 	t = *t.DeepCopy()
 	t.Spec.Containers[0].Image = image
@@ -105,30 +124,31 @@ func (f *fixture) controllerRevisionNamed(by client.Object, kind string, t corev
 	Expect(err).NotTo(HaveOccurred())
 	var content map[string]any
 	Expect(json.Unmarshal(text, &content)).To(Succeed())
-	f.controllerRevisionOf(by, kind, number, name, content)
+	f.controllerRevisionOf(by, number, content, options...)
 }
 
 // controllerRevisionOf is a revision with any content: the API server takes it as it is.
-func (f *fixture) controllerRevisionOf(by client.Object, kind string, number int64, name string, content map[string]any) {
+func (f *fixture) controllerRevisionOf(by client.Object, number int64, content map[string]any, options ...metaOption) {
 	GinkgoHelper()
 	content["$patch"] = "replace"
 	data, err := json.Marshal(map[string]any{"spec": map[string]any{"template": content}})
 	Expect(err).NotTo(HaveOccurred())
-	Expect(env.Client.Create(f.ctx, &appsv1.ControllerRevision{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name, Labels: map[string]string{"app": "web"}, OwnerReferences: owned(by, kind)},
+	r := &appsv1.ControllerRevision{
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: fmt.Sprintf("web-%d", number), Labels: map[string]string{"app": "web"}},
 		Data:       runtime.RawExtension{Raw: data}, Revision: number,
-	})).To(Succeed())
+	}
+	apply(&r.ObjectMeta, append(options, ownedBy(by)))
+	Expect(env.Client.Create(f.ctx, r)).To(Succeed())
 }
 
 // pod makes a pod; unscheduled as it is, deleting it removes it at once.
-func (f *fixture) pod(name string, labels map[string]string, owners []metav1.OwnerReference) *corev1.Pod {
+func (f *fixture) pod(name string, options ...metaOption) *corev1.Pod {
 	GinkgoHelper()
-	all := map[string]string{"app": "web"}
-	maps.Copy(all, labels)
 	p := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name, Labels: all, OwnerReferences: owners},
+		ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: name, Labels: map[string]string{"app": "web"}},
 		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "web:1"}}},
 	}
+	apply(&p.ObjectMeta, options)
 	Expect(env.Client.Create(f.ctx, p)).To(Succeed())
 	return p
 }
@@ -162,7 +182,11 @@ func (f *fixture) report(d *appsv1.Deployment, available int32) {
 	Expect(env.Client.Status().Update(f.ctx, live)).To(Succeed())
 }
 
-func pause(f *fixture, d *appsv1.Deployment, paused bool) {
+func (f *fixture) pause(d *appsv1.Deployment) { GinkgoHelper(); f.setPaused(d, true) }
+
+func (f *fixture) resume(d *appsv1.Deployment) { GinkgoHelper(); f.setPaused(d, false) }
+
+func (f *fixture) setPaused(d *appsv1.Deployment, paused bool) {
 	GinkgoHelper()
 	live := f.live(d)
 	live.Spec.Paused = paused

@@ -145,10 +145,6 @@ func addControllers(mgr ctrl.Manager, c Config) error {
 	cl, live := mgr.GetClient(), mgr.GetAPIReader()
 	writer := outbox.NewWriter(cl, live, drained, options...)
 
-	orchestrator, err := remediation.New(cl, live, writer, mgr.GetEventRecorder("holdfast-remediation"))
-	if err != nil {
-		return err
-	}
 	var asked []aianalysis.Option
 	if c.Investigator != nil {
 		asked = append(asked, aianalysis.WithInvestigator(c.Investigator))
@@ -158,11 +154,15 @@ func addControllers(mgr ctrl.Manager, c Config) error {
 		// In a Pod, loopback is the manager itself: no resource may post to it.
 		deliveries = append(deliveries, notification.WithoutLoopback())
 	}
+	remediations, err1 := remediation.New(cl, live, writer, mgr.GetEventRecorder("holdfast-remediation"))
+	analyses, err2 := aianalysis.New(cl, live, writer, mgr.GetEventRecorder("holdfast-analysis"), asked...)
+	workflows, err3 := workflowexecution.New(cl, live, writer, mgr.GetEventRecorder("holdfast-workflow"), workflowexecution.WithRESTConfig(mgr.GetConfig()))
+	notifications, err4 := notification.New(cl, live, writer, mgr.GetEventRecorder("holdfast-notification"), deliveries...)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return fmt.Errorf("make the controllers: %w", err)
+	}
 	for _, add := range []func(ctrl.Manager, int) error{
-		orchestrator.SetupWithManager,
-		aianalysis.New(cl, live, writer, mgr.GetEventRecorder("holdfast-analysis"), asked...).SetupWithManager,
-		workflowexecution.New(cl, live, writer, mgr.GetEventRecorder("holdfast-workflow"), workflowexecution.WithRESTConfig(mgr.GetConfig())).SetupWithManager,
-		notification.New(cl, live, writer, mgr.GetEventRecorder("holdfast-notification"), deliveries...).SetupWithManager,
+		remediations.SetupWithManager, analyses.SetupWithManager, workflows.SetupWithManager, notifications.SetupWithManager,
 	} {
 		if err := add(mgr, c.Workers); err != nil {
 			return err

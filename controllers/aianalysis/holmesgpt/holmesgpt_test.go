@@ -118,7 +118,7 @@ func TestAnAnswerBecomesAFinding(t *testing.T) {
 	}
 }
 
-func TestTheQuestion(t *testing.T) {
+func TestTheQuestionHasTheAlertTheCatalogueAndTheSchema(t *testing.T) {
 	g := NewWithT(t)
 	s := serve(t, chat(good))
 	_, err := ask(t, s, holmesgpt.WithModel("fast-model"), holmesgpt.WithToken("secret"))
@@ -171,7 +171,7 @@ func TestOnlyWorkflowsForTheKindAreOffered(t *testing.T) {
 	g.Expect(fmt.Sprint(s.asked.ResponseFormat)).NotTo(ContainSubstring("rollout-undo"))
 }
 
-func TestNoAction(t *testing.T) {
+func TestAnAnswerWithoutAUsableWorkflowRecommendsNothing(t *testing.T) {
 	for name, c := range map[string]struct{ analysis, expected string }{
 		"none":            {`{"root_cause":"all is well","root_cause_confidence":70,"workflow":"none","action_confidence":0,"no_action_reason":"it recovered"}`, "it recovered"},
 		"only rationale":  {`{"root_cause":"all is well","root_cause_confidence":70,"workflow":"","action_confidence":0,"rationale":"it recovered"}`, "it recovered"},
@@ -188,7 +188,7 @@ func TestNoAction(t *testing.T) {
 	}
 }
 
-func TestUnusableAnswers(t *testing.T) {
+func TestUnusableAnswersAreErrors(t *testing.T) {
 	for name, c := range map[string]struct {
 		answer   http.HandlerFunc
 		expected string

@@ -72,7 +72,7 @@ const (
 	maxModel        = 255
 )
 
-// Clean makes a text from outside safe to keep: valid UTF-8, no control characters but line breaks and tabs (each becomes U+FFFD), a mark in the place of each
+// Clean makes a text from outside safe to keep: valid UTF-8, no control characters but line breaks and tabs (each becomes U+FFFD), a mark instead of each
 // credential (see package redact), no white space around it, at most limit bytes.
 func Clean(text string, limit int) string {
 	text = strings.ToValidUTF8(text, "\uFFFD")

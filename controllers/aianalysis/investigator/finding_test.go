@@ -110,7 +110,7 @@ func TestAlternativesAreBounded(t *testing.T) {
 	g.Expect(got.Alternatives[7].RejectedReason).To(ContainSubstring("[cut: 4000 bytes, sha256 "))
 }
 
-func TestCleanTexts(t *testing.T) {
+func TestCleanReplacesWhatCannotBeKept(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) })).Draw(t, "text")
 		limit := rapid.IntRange(120, 400).Draw(t, "limit")

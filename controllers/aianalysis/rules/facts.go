@@ -11,7 +11,7 @@ import (
 type facts struct {
 	kind, namespace, name string
 
-	// supported: the rules know targets of this kind; exists: there is one; deleting: it is on its way out.
+	// supported: the rules know targets of this kind; exists: there is one; deleting: it is being deleted.
 	supported, exists, deleting bool
 
 	paused             bool

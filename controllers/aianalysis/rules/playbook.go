@@ -8,10 +8,10 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 )
 
-// rule looks at the facts; ok tells whether it has something to say.
+// rule examines the facts. ok reports whether it has a finding.
 type rule func(f *facts, now time.Time) (finding investigator.Finding, ok bool)
 
-// playbook in its order: the first rule that has something to say is the finding.
+// playbook lists the rules in order. The first one with a finding decides.
 var playbook = []rule{nothingToInvestigate, outOfMemory, cannotPull, crashes, noRoom, notReady}
 
 // diagnose is pure.
@@ -24,7 +24,7 @@ func diagnose(f *facts, now time.Time) investigator.Finding {
 	return healthy(f)
 }
 
-// nothingToInvestigate is for targets that nobody could mend.
+// nothingToInvestigate is for targets that no workflow can fix.
 func nothingToInvestigate(f *facts, _ time.Time) (investigator.Finding, bool) {
 	var cause, reason string
 	switch {
@@ -32,9 +32,9 @@ func nothingToInvestigate(f *facts, _ time.Time) (investigator.Finding, bool) {
 		cause = fmt.Sprintf("The rules do not know targets like %s: they know Deployments, StatefulSets and DaemonSets of apps/v1.", f.title())
 		reason = "Nothing is known about a target of this kind. Ask another investigator, or look at it yourself."
 	case !f.exists:
-		cause, reason = fmt.Sprintf("%s does not exist.", f.title()), "There is nothing to mend."
+		cause, reason = fmt.Sprintf("%s does not exist.", f.title()), "There is nothing to fix."
 	case f.deleting:
-		cause, reason = fmt.Sprintf("%s is being deleted.", f.title()), "What is on its way out is not mended."
+		cause, reason = fmt.Sprintf("%s is being deleted.", f.title()), "A target that is being deleted is not fixed."
 	case f.desired == 0 && f.kind != "DaemonSet":
 		cause, reason = fmt.Sprintf("%s is scaled to zero: nothing is meant to run.", f.title()), "Scaling up again is somebody's decision, not a repair."
 	case f.paused && !f.healthy():
@@ -66,7 +66,7 @@ type hit struct {
 	container *container
 }
 
-// hits are the containers of which match is true.
+// hits are the containers that match.
 func (f *facts) hits(match func(*pod, *container) bool) []hit {
 	var found []hit
 	for i := range f.pods {
@@ -98,7 +98,7 @@ type blame struct {
 	goodRuns, earlierFail bool
 }
 
-// blameRollout tells whether the newest rollout explains the hits: pods of the newest revision fail, there is an earlier revision none of whose pods
+// blameRollout reports whether the newest rollout explains the hits: pods of the newest revision fail, there is an earlier revision none of whose pods
 // does and that differs in what matters, and the rollout was not over long ago.
 func (f *facts) blameRollout(hits []hit, now time.Time, differs func(newest, good revision) bool) (blame, bool) {
 	newest, ok := f.newest()

@@ -27,10 +27,10 @@ func TestOutOfMemoryRaisesTheLimit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			d := w.deployment(1, nil)
+			d := w.deployment(1)
 			w.revision(d, 1, "cart:1", c.limit)
 			rs := w.revision(d, 2, "cart:2", c.limit)
-			w.pod(rs, "ReplicaSet", "cart:2", c.limit, crashed("OOMKilled", 137))
+			w.pod(rs, "cart:2", c.limit, crashed("OOMKilled", 137))
 
 			f := w.investigate("Deployment")
 
@@ -46,10 +46,10 @@ func TestOutOfMemoryRaisesTheLimit(t *testing.T) {
 
 func TestOutOfMemoryIsSeenRightAfterTheKill(t *testing.T) {
 	w := newWorld(t)
-	d := w.deployment(1, nil)
+	d := w.deployment(1)
 	rs := w.revision(d, 1, "cart:1", "64Mi")
 	// Not in back-off yet.
-	w.pod(rs, "ReplicaSet", "cart:1", "64Mi", &corev1.ContainerStatus{State: corev1.ContainerState{
+	w.pod(rs, "cart:1", "64Mi", &corev1.ContainerStatus{State: corev1.ContainerState{
 		Terminated: &corev1.ContainerStateTerminated{Reason: "OOMKilled", ExitCode: 137, FinishedAt: metav1.Now()}}})
 	w.Expect(w.investigate("Deployment").Recommendation.WorkflowID).To(Equal("increase-memory"))
 }
@@ -58,9 +58,9 @@ func TestOutOfMemoryWithoutALimitIsLeftToAPerson(t *testing.T) {
 	for name, limit := range map[string]string{"no limit": "", "at the highest": "64Gi"} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
-			d := w.deployment(1, nil)
+			d := w.deployment(1)
 			rs := w.revision(d, 1, "cart:1", limit)
-			w.pod(rs, "ReplicaSet", "cart:1", limit, crashed("OOMKilled", 137))
+			w.pod(rs, "cart:1", limit, crashed("OOMKilled", 137))
 			f := w.investigate("Deployment")
 			w.Expect(f.Recommendation).To(BeNil())
 			w.Expect(w.alternative(f, "increase-memory").RejectedReason).To(Equal(f.NoActionReason))
@@ -71,10 +71,10 @@ func TestOutOfMemoryWithoutALimitIsLeftToAPerson(t *testing.T) {
 // The API server takes 1e100 for a limit. To compare it with another is work that grows with the exponent.
 func TestALimitThatNobodyCanComputeWithLimitsNothing(t *testing.T) {
 	w := newWorld(t)
-	d := w.deployment(1, nil)
+	d := w.deployment(1)
 	w.revision(d, 1, "cart:1", "1e100")
 	rs := w.revision(d, 2, "cart:2", "1e100")
-	w.pod(rs, "ReplicaSet", "cart:2", "1e100", crashed("OOMKilled", 137))
+	w.pod(rs, "cart:2", "1e100", crashed("OOMKilled", 137))
 	f := w.investigate("Deployment")
 	w.Expect(f.RootCause).To(ContainSubstring("at a limit of none"))
 	w.Expect(f.Recommendation).To(BeNil())
@@ -88,7 +88,7 @@ func TestAnOldKillOfAReadyPodIsOver(t *testing.T) {
 	status := running()
 	status.RestartCount = 1
 	status.LastTerminationState.Terminated = &corev1.ContainerStateTerminated{Reason: "OOMKilled", ExitCode: 137, FinishedAt: metav1.Now()}
-	w.pod(rs, "ReplicaSet", "cart:1", "64Mi", status)
+	w.pod(rs, "cart:1", "64Mi", status)
 
 	w.Expect(w.investigate("Deployment").Recommendation.WorkflowID).To(Equal("increase-memory"))
 	later := testclock.NewFakePassiveClock(time.Now().Add(time.Hour))
@@ -97,12 +97,12 @@ func TestAnOldKillOfAReadyPodIsOver(t *testing.T) {
 
 func TestACrashLoopThatBeganWithARolloutIsUndone(t *testing.T) {
 	w := newWorld(t)
-	d := w.deployment(2, nil)
+	d := w.deployment(2)
 	w.revision(d, 3, "cart:1", "64Mi")
 	good := w.revision(d, 4, "cart:2", "64Mi")
 	bad := w.revision(d, 10, "cart:crash", "64Mi") // 10 comes after 4, also where it sorts before it as a text
-	w.pod(good, "ReplicaSet", "cart:2", "64Mi", running())
-	p := w.pod(bad, "ReplicaSet", "cart:crash", "64Mi", crashed("Error", 1))
+	w.pod(good, "cart:2", "64Mi", running())
+	p := w.pod(bad, "cart:crash", "64Mi", crashed("Error", 1))
 	w.warn(p.UID, "BackOff", "Back-off restarting failed container app")
 	w.warn("0f1c0b5e-0000-4000-8000-000000000000", "BackOff", "somebody else's")
 
@@ -119,10 +119,10 @@ func TestACrashLoopThatBeganWithARolloutIsUndone(t *testing.T) {
 
 func TestACrashLoopIsUndoneWithoutPodsOfTheOldRevision(t *testing.T) {
 	w := newWorld(t)
-	d := w.deployment(1, nil)
+	d := w.deployment(1)
 	w.revision(d, 1, "cart:1", "64Mi")
 	bad := w.revision(d, 2, "cart:crash", "64Mi")
-	w.pod(bad, "ReplicaSet", "cart:crash", "64Mi", &corev1.ContainerStatus{State: corev1.ContainerState{
+	w.pod(bad, "cart:crash", "64Mi", &corev1.ContainerStatus{State: corev1.ContainerState{
 		Terminated: &corev1.ContainerStateTerminated{Reason: "Error", ExitCode: 1, FinishedAt: metav1.Now()}}})
 	f := w.investigate("Deployment")
 	w.Expect(f.Recommendation.WorkflowID).To(Equal("rollout-undo"))
@@ -131,18 +131,18 @@ func TestACrashLoopIsUndoneWithoutPodsOfTheOldRevision(t *testing.T) {
 
 func TestWhenTheRevisionBeforeFailsTooItGoesFurtherBack(t *testing.T) {
 	w := newWorld(t)
-	d := w.deployment(2, nil)
+	d := w.deployment(2)
 	w.revision(d, 1, "cart:1", "64Mi")
 	bad := w.revision(d, 2, "cart:crash", "64Mi")
 	worse := w.revision(d, 3, "cart2:crash", "64Mi")
-	w.pod(bad, "ReplicaSet", "cart:crash", "64Mi", crashed("Error", 1))
-	w.pod(worse, "ReplicaSet", "cart2:crash", "64Mi", crashed("Error", 1))
+	w.pod(bad, "cart:crash", "64Mi", crashed("Error", 1))
+	w.pod(worse, "cart2:crash", "64Mi", crashed("Error", 1))
 	f := w.investigate("Deployment")
 	w.Expect(f.Recommendation.Parameters).To(Equal(map[string]string{"toRevision": "1"}))
 	w.Expect(f.Recommendation.Confidence).To(BeNumerically("<", 80), "it is less certain that the rollout is the cause")
 }
 
-func TestACrashLoopThatNoRolloutExplains(t *testing.T) {
+func TestACrashLoopThatNoRolloutExplainsIsRestarted(t *testing.T) {
 	for name, c := range map[string]struct {
 		revisions int
 		since     time.Duration
@@ -161,7 +161,7 @@ func TestACrashLoopThatNoRolloutExplains(t *testing.T) {
 			for n := 1; n < c.revisions; n++ {
 				rs = w.revision(d, n, "cart:crash", "64Mi")
 			}
-			w.pod(rs, "ReplicaSet", "cart:crash", "64Mi", crashed("Error", 1))
+			w.pod(rs, "cart:crash", "64Mi", crashed("Error", 1))
 			f := w.investigate("Deployment")
 			w.Expect(f.Recommendation.WorkflowID).To(Equal("restart-pods"))
 			w.Expect(f.Recommendation.Confidence).To(BeNumerically("<", 50))
@@ -174,10 +174,10 @@ func TestAFailedPullThatBeganWithARolloutIsUndone(t *testing.T) {
 	for _, reason := range []string{"ImagePullBackOff", "ErrImagePull", "InvalidImageName"} {
 		t.Run(reason, func(t *testing.T) {
 			w := newWorld(t)
-			d := w.deployment(1, nil)
+			d := w.deployment(1)
 			w.revision(d, 1, "cart:1", "64Mi")
 			bad := w.revision(d, 2, "cart:missing", "64Mi")
-			w.pod(bad, "ReplicaSet", "cart:missing", "64Mi", waiting(reason, `Back-off pulling image "cart:missing"`))
+			w.pod(bad, "cart:missing", "64Mi", waiting(reason, `Back-off pulling image "cart:missing"`))
 			f := w.investigate("Deployment")
 			w.Expect(f.Recommendation.WorkflowID).To(Equal("rollout-undo"))
 			w.Expect(f.Recommendation.Parameters).To(HaveKeyWithValue("toRevision", "1"))
@@ -187,24 +187,24 @@ func TestAFailedPullThatBeganWithARolloutIsUndone(t *testing.T) {
 	}
 }
 
-func TestAFailedPullThatGoingBackWouldNotMend(t *testing.T) {
+func TestAFailedPullThatAnUndoWouldNotFixIsNotUndone(t *testing.T) {
 	w := newWorld(t)
-	d := w.deployment(1, nil)
+	d := w.deployment(1)
 	w.revision(d, 1, "cart:missing", "32Mi")
 	same := w.revision(d, 2, "cart:missing", "64Mi")
-	w.pod(same, "ReplicaSet", "cart:missing", "64Mi", waiting("ImagePullBackOff", ""))
+	w.pod(same, "cart:missing", "64Mi", waiting("ImagePullBackOff", ""))
 	f := w.investigate("Deployment")
 	w.Expect(f.Recommendation).To(BeNil())
 	w.alternative(f, "rollout-undo")
 }
 
-func TestPodsWithoutANode(t *testing.T) {
+func TestPodsWithoutANodeNeedCapacity(t *testing.T) {
 	w := newWorld(t)
-	d := w.deployment(3, nil)
+	d := w.deployment(3)
 	rs := w.revision(d, 1, "cart:1", "64Mi")
-	w.pod(rs, "ReplicaSet", "cart:1", "64Mi", running())
-	w.pod(rs, "ReplicaSet", "cart:1", "64Mi", running())
-	w.pod(rs, "ReplicaSet", "cart:1", "64Mi", nil)
+	w.pod(rs, "cart:1", "64Mi", running())
+	w.pod(rs, "cart:1", "64Mi", running())
+	w.pod(rs, "cart:1", "64Mi", withoutNode())
 	f := w.investigate("Deployment")
 	w.Expect(f.Recommendation.WorkflowID).To(Equal("scale"))
 	w.Expect(f.Recommendation.Parameters).To(Equal(map[string]string{"replicas": "2"}))
@@ -214,10 +214,10 @@ func TestPodsWithoutANode(t *testing.T) {
 
 func TestWhenNoPodHasANodeFewerDoNotHelp(t *testing.T) {
 	w := newWorld(t)
-	d := w.deployment(2, nil)
+	d := w.deployment(2)
 	rs := w.revision(d, 1, "cart:1", "64Mi")
-	w.pod(rs, "ReplicaSet", "cart:1", "64Mi", nil)
-	w.pod(rs, "ReplicaSet", "cart:1", "64Mi", nil)
+	w.pod(rs, "cart:1", "64Mi", withoutNode())
+	w.pod(rs, "cart:1", "64Mi", withoutNode())
 	w.Expect(w.investigate("Deployment").Recommendation).To(BeNil())
 }
 
@@ -229,7 +229,7 @@ func TestAStuckRolloutIsRestarted(t *testing.T) {
 	rs := w.revision(d, 1, "cart:1", "64Mi")
 	status := running()
 	status.Ready = false
-	w.pod(rs, "ReplicaSet", "cart:1", "64Mi", status)
+	w.pod(rs, "cart:1", "64Mi", status)
 	f := w.investigate("Deployment")
 	w.Expect(f.Recommendation.WorkflowID).To(Equal("rollout-restart"))
 	w.Expect(f.RootCause).To(ContainSubstring("ProgressDeadlineExceeded of cart"))
@@ -252,7 +252,7 @@ func whole(replicas int32) func(*appsv1.DeploymentSpec, *appsv1.DeploymentStatus
 	}
 }
 
-func TestNothingToDo(t *testing.T) {
+func TestNothingIsRecommendedWhereNothingCanBeDone(t *testing.T) {
 	for name, c := range map[string]struct {
 		make     func(*world)
 		kind     string
@@ -260,11 +260,11 @@ func TestNothingToDo(t *testing.T) {
 	}{
 		"healthy": {func(w *world) {
 			d := w.deployment(1, whole(1))
-			w.pod(w.revision(d, 1, "cart:1", ""), "ReplicaSet", "cart:1", "", running())
+			w.pod(w.revision(d, 1, "cart:1", ""), "cart:1", "", running())
 		}, "Deployment", "is healthy"},
 		"does not exist": {func(*world) {}, "Deployment", "does not exist"},
 		"unknown kind":   {func(*world) {}, "CronJob", "do not know targets"},
-		"scaled to zero": {func(w *world) { w.deployment(0, nil) }, "Deployment", "scaled to zero"},
+		"scaled to zero": {func(w *world) { w.deployment(0) }, "Deployment", "scaled to zero"},
 		"paused": {func(w *world) {
 			w.deployment(1, func(s *appsv1.DeploymentSpec, _ *appsv1.DeploymentStatus) { s.Paused = true })
 		}, "Deployment", "is paused"},
@@ -291,18 +291,18 @@ func TestNothingToDo(t *testing.T) {
 func TestPodsOfOthersDoNotCount(t *testing.T) {
 	w := newWorld(t)
 	d := w.deployment(1, whole(1))
-	w.pod(w.revision(d, 1, "cart:1", ""), "ReplicaSet", "cart:1", "", running())
+	w.pod(w.revision(d, 1, "cart:1", ""), "cart:1", "", running())
 	other := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Name: "other", UID: "0f1c0b5e-0000-4000-8000-000000000000"}}
-	w.pod(other, "ReplicaSet", "other:crash", "", crashed("Error", 1)) // with the same labels
+	w.pod(other, "other:crash", "", crashed("Error", 1)) // with the same labels
 	w.Expect(w.investigate("Deployment").RootCause).To(ContainSubstring("is healthy"))
 }
 
-func TestStatefulSetsAndDaemonSets(t *testing.T) {
+func TestStatefulSetsAndDaemonSetsAreInvestigatedToo(t *testing.T) {
 	w := newWorld(t)
 	s := &appsv1.StatefulSet{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "cart"},
 		Spec: appsv1.StatefulSetSpec{Selector: &metav1.LabelSelector{MatchLabels: podLabels}, Template: template("cart:crash", "64Mi")}}
 	w.Expect(api.Create(w.ctx, s)).To(Succeed())
-	w.pod(s, "StatefulSet", "cart:crash", "64Mi", crashed("Error", 1))
+	w.pod(s, "cart:crash", "64Mi", crashed("Error", 1))
 	f := w.investigate("StatefulSet")
 	w.Expect(f.Recommendation.WorkflowID).To(Equal("restart-pods"))
 	w.Expect(w.alternative(f, "rollout-undo").RejectedReason).To(ContainSubstring("Deployments only"))
@@ -310,13 +310,13 @@ func TestStatefulSetsAndDaemonSets(t *testing.T) {
 	d := &appsv1.DaemonSet{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "cart"},
 		Spec: appsv1.DaemonSetSpec{Selector: &metav1.LabelSelector{MatchLabels: podLabels}, Template: template("cart:1", "64Mi")}}
 	w.Expect(api.Create(w.ctx, d)).To(Succeed())
-	w.pod(d, "DaemonSet", "cart:1", "64Mi", crashed("OOMKilled", 137))
+	w.pod(d, "cart:1", "64Mi", crashed("OOMKilled", 137))
 	w.Expect(w.investigate("DaemonSet").Recommendation.WorkflowID).To(Equal("increase-memory"))
 }
 
 func TestWhatTheServerDoesNotAnswerIsAnError(t *testing.T) {
 	w := newWorld(t)
-	w.deployment(1, nil)
+	w.deployment(1)
 	refused := errors.New("refused")
 	broken := interceptor.NewClient(api, interceptor.Funcs{List: func(context.Context, client.WithWatch, client.ObjectList, ...client.ListOption) error { return refused }})
 	_, err := rules.New(broken).Investigate(w.ctx, investigator.Request{Namespace: w.namespace, Target: v1alpha1.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: "cart"}})

@@ -70,12 +70,12 @@ func template(image, memory string) corev1.PodTemplateSpec {
 	return corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: podLabels}, Spec: corev1.PodSpec{Containers: []corev1.Container{c}}}
 }
 
-// deployment makes a Deployment called cart whose controller has seen its spec.
-func (w *world) deployment(replicas int32, change func(*appsv1.DeploymentSpec, *appsv1.DeploymentStatus)) *appsv1.Deployment {
+// deployment makes a Deployment called cart whose controller has observed its spec.
+func (w *world) deployment(replicas int32, changes ...func(*appsv1.DeploymentSpec, *appsv1.DeploymentStatus)) *appsv1.Deployment {
 	d := &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "cart"}}
 	d.Spec = appsv1.DeploymentSpec{Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: podLabels}, Template: template("cart:1", "64Mi")}
 	status := appsv1.DeploymentStatus{ObservedGeneration: 1, Replicas: replicas}
-	if change != nil {
+	for _, change := range changes {
 		change(&d.Spec, &status)
 	}
 	w.Expect(api.Create(w.ctx, d)).To(Succeed())
@@ -96,11 +96,13 @@ func (w *world) revision(d *appsv1.Deployment, number int, image, memory string)
 	return rs
 }
 
-// pod makes a pod of an owner with this container status; without one it waits for a node.
-func (w *world) pod(owner client.Object, kind, image, memory string, status *corev1.ContainerStatus) *corev1.Pod {
+// pod makes a pod of an owner with this container status; see withoutNode.
+func (w *world) pod(owner client.Object, image, memory string, status *corev1.ContainerStatus) *corev1.Pod {
+	gvk, err := api.GroupVersionKindFor(owner)
+	w.Expect(err).NotTo(HaveOccurred())
 	t := template(image, memory)
 	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, GenerateName: owner.GetName() + "-", Labels: podLabels,
-		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(owner, appsv1.SchemeGroupVersion.WithKind(kind))}}, Spec: t.Spec}
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(owner, gvk)}}, Spec: t.Spec}
 	w.Expect(api.Create(w.ctx, p)).To(Succeed())
 	p.Status = corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
 		Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available: 3 Insufficient cpu."}}}
@@ -119,6 +121,9 @@ func ready(is bool) corev1.ConditionStatus {
 	}
 	return corev1.ConditionFalse
 }
+
+// withoutNode is the status of a container whose pod waits for a node.
+func withoutNode() *corev1.ContainerStatus { return nil }
 
 func running() *corev1.ContainerStatus {
 	return &corev1.ContainerStatus{Ready: true, State: corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: metav1.Now()}}}

@@ -1,5 +1,3 @@
-// Package lifecycle has what the four reconcilers share around their phases: how a reconcile ends, the Ready condition, Events, and deadlines. What a phase does
-// stays in the reconcilers.
 package lifecycle
 
 import (
@@ -15,6 +13,8 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -23,7 +23,7 @@ import (
 // BlockedRetry is how soon a controller looks again after its outbox had no room, beside the event that the relay's trim brings.
 const BlockedRetry = 10 * time.Second
 
-// Result ends a reconcile. Conflicts are silent, since the event of the newer version starts the reconciler again; so is a resource that is on its way out
+// Result ends a reconcile. It is silent about conflicts, since the event of the newer version starts the reconciler again, and about resources that are being deleted
 // without our finalizer.
 func Result(res ctrl.Result, err error) (ctrl.Result, error) {
 	if err = outbox.IgnoreConflict(err); err == nil || errors.Is(err, outbox.ErrReleased) {
@@ -35,20 +35,41 @@ func Result(res ctrl.Result, err error) (ctrl.Result, error) {
 	return ctrl.Result{}, err
 }
 
-// SetReady recomputes the Ready condition from the phase: Unknown while it works, then True or False.
-func SetReady(obj outbox.ConditionedObject, phase string, final, succeeded bool, message string) {
+// UnknownPhase ends the reconcile of a resource whose phase this release does not know: a newer release wrote it, and will go on with it. So the reconciler changes nothing,
+// ends nothing and does not retry; the log has an error. Cancellation and deletion come before phases: they end such a resource as they end any other.
+func UnknownPhase(ctx context.Context, phase string) (ctrl.Result, error) {
+	logf.FromContext(ctx).Error(nil, "Unknown phase, the resource stays as it is: run the release that wrote it", "phase", phase)
+	return ctrl.Result{}, nil
+}
+
+// Closed reports whether a resource's record is closed: its last entry was written.
+func Closed(obj outbox.Object) bool { return obj.GetOutbox() != nil && obj.GetOutbox().Closed }
+
+// Released reports whether a resource is being deleted and has no finalizer of ours: it gets no entries any more.
+func Released(obj outbox.Object) bool {
+	return obj.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
+}
+
+// Phase is a phase of one of the kinds.
+type Phase interface {
+	~string
+	Final() bool
+}
+
+// SetReady recomputes the Ready condition from the phase: Unknown until the phase is final, then True if it is the one that means success, else False.
+func SetReady[P Phase](obj outbox.ConditionedObject, phase, success P, message string) {
 	status := metav1.ConditionUnknown
 	switch {
-	case final && succeeded:
+	case phase == success:
 		status = metav1.ConditionTrue
-	case final:
+	case phase.Final():
 		status = metav1.ConditionFalse
 	}
 	if len(message) > 1024 {
 		message = outbox.Bound(message, 1024)
 	}
 	conditions := obj.GetConditions()
-	meta.SetStatusCondition(&conditions, metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: phase, Message: message, ObservedGeneration: obj.GetGeneration()})
+	meta.SetStatusCondition(&conditions, metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: string(phase), Message: message, ObservedGeneration: obj.GetGeneration()})
 	obj.SetConditions(conditions)
 }
 
@@ -76,7 +97,7 @@ func Remaining(start time.Time, limit *metav1.Duration, now time.Time) (left tim
 
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
 
-// NamespaceEnding tells whether a namespace is being deleted, or gone. Nothing new is begun there. live reads from the API server, not from a cache.
+// NamespaceEnding reports whether a namespace is being deleted, or gone: nothing new is begun there. live reads from the API server, not from a cache.
 func NamespaceEnding(ctx context.Context, live client.Reader, namespace string) (bool, error) {
 	ns := &corev1.Namespace{}
 	if err := live.Get(ctx, client.ObjectKey{Name: namespace}, ns); err != nil {

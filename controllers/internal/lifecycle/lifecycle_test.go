@@ -7,19 +7,21 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	ctrl "sigs.k8s.io/controller-runtime"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-func TestResult(t *testing.T) {
+func TestResultIsSilentAboutConflictsAndReleases(t *testing.T) {
 	other := errors.New("the API server is away")
 	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "things"}, "t", errors.New("changed"))
 	later := ctrl.Result{RequeueAfter: time.Minute}
@@ -54,16 +56,43 @@ func TestSetReadyFollowsThePhase(t *testing.T) {
 	ready := func() *metav1.Condition {
 		return meta.FindStatusCondition(rr.Status.Conditions, v1alpha1.ConditionReady)
 	}
-	lifecycle.SetReady(rr, "Executing", false, false, "")
+	lifecycle.SetReady(rr, v1alpha1.RemediationExecuting, v1alpha1.RemediationCompleted, "")
 	g.Expect(ready()).To(And(HaveField("Status", metav1.ConditionUnknown), HaveField("Reason", "Executing"), HaveField("ObservedGeneration", int64(3))))
-	lifecycle.SetReady(rr, "Failed", true, false, strings.Repeat("why ", 2000))
+	lifecycle.SetReady(rr, v1alpha1.RemediationFailed, v1alpha1.RemediationCompleted, strings.Repeat("why ", 2000))
 	g.Expect(ready().Status).To(Equal(metav1.ConditionFalse))
 	g.Expect(len(ready().Message)).To(BeNumerically("<=", 1024))
-	lifecycle.SetReady(rr, "Completed", true, true, "")
+	lifecycle.SetReady(rr, v1alpha1.RemediationCompleted, v1alpha1.RemediationCompleted, "")
 	g.Expect(ready().Status).To(Equal(metav1.ConditionTrue))
 }
 
-func TestRemaining(t *testing.T) {
+func TestAnUnknownPhaseIsLoggedAndChangesNothing(t *testing.T) {
+	g := NewWithT(t)
+	var logged []string
+	log := funcr.New(func(_, args string) { logged = append(logged, args) }, funcr.Options{})
+	result, err := lifecycle.UnknownPhase(logf.IntoContext(t.Context(), log), "Negotiating")
+	g.Expect(err).NotTo(HaveOccurred(), "an error would be retried")
+	g.Expect(result).To(BeZero())
+	g.Expect(logged).To(ConsistOf(And(ContainSubstring("Unknown phase"), ContainSubstring(`"phase"="Negotiating"`))))
+}
+
+func TestReleasedNeedsADeletionWithoutOurFinalizer(t *testing.T) {
+	now := metav1.Now()
+	for name, c := range map[string]struct {
+		meta     metav1.ObjectMeta
+		released bool
+	}{
+		"alive":                            {metav1.ObjectMeta{}, false},
+		"deleted, our finalizer is there":  {metav1.ObjectMeta{DeletionTimestamp: &now, Finalizers: []string{outbox.Finalizer}}, false},
+		"deleted, another's keeps it":      {metav1.ObjectMeta{DeletionTimestamp: &now, Finalizers: []string{"example.com/other"}}, true},
+		"alive, though our finalizer went": {metav1.ObjectMeta{Finalizers: []string{"example.com/other"}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			NewWithT(t).Expect(lifecycle.Released(&v1alpha1.RemediationRequest{ObjectMeta: c.meta})).To(Equal(c.released))
+		})
+	}
+}
+
+func TestRemainingIsNeverNegative(t *testing.T) {
 	g := NewWithT(t)
 	begin := time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
 	limit := &metav1.Duration{Duration: time.Minute}

@@ -16,9 +16,11 @@ import (
 
 // +kubebuilder:rbac:groups=holdfast.dev,resources=remediationrequests,verbs=get;list;watch
 
-// ForeignRemediation says why a resource may not write into the trail of the remediation that it names; "" if it may. A uid is the key of that trail, and is chosen by whoever
-// makes the resource: it has to be the one of the live request of that name in the resource's namespace. Who makes a workflow by hand, without a request, gives an id that
-// is no UUID: no request can ever have it. Only a resource that has no entry yet is looked at: its request may be gone later. cached may be behind, so live has the last word.
+// ForeignRemediation says why a resource may not write into the trail of the remediation that it names, "" if it may.
+//
+// The key of that trail is a uid, and whoever makes the resource chooses it. So it must be the uid of the live request of that name in the resource's namespace. A workflow that
+// is made by hand, without a request, has an id that is no UUID: no request can ever have it. Only resources without an entry are checked, since the request may be gone
+// later. cached may be behind, so live decides.
 func ForeignRemediation(ctx context.Context, cached, live client.Reader, obj outbox.Object, ref v1alpha1.RemediationRef) (string, error) {
 	if o := obj.GetOutbox(); o != nil && o.LastSequence > 0 {
 		return "", nil
@@ -26,7 +28,7 @@ func ForeignRemediation(ctx context.Context, cached, live client.Reader, obj out
 	var rr *v1alpha1.RemediationRequest
 	key := client.ObjectKey{Namespace: obj.GetNamespace(), Name: ref.Name}
 	for _, reader := range []client.Reader{cached, live} {
-		rr = &v1alpha1.RemediationRequest{} // what the cache still has of one that is gone is no answer
+		rr = &v1alpha1.RemediationRequest{} // the cache's copy of a request that is gone must not count
 		err := reader.Get(ctx, key, rr)
 		switch {
 		case err == nil && rr.UID == ref.UID:

@@ -32,7 +32,7 @@ func behind() client.Reader {
 	})
 }
 
-func TestForeignRemediation(t *testing.T) {
+func TestForeignRemediationSaysWhyATrailIsNotTheResources(t *testing.T) {
 	g, ctx := NewWithT(t), t.Context()
 	here, there := env.Namespace(ctx, "here"), env.Namespace(ctx, "there")
 	make := func(namespace, name string) *v1alpha1.RemediationRequest {

@@ -14,13 +14,13 @@ var (
 	ErrParameter = errors.New("the step cannot be done as it is written")
 	// ErrGone says that the target does not exist, or is another one under the same name. Retrying cannot help.
 	ErrGone = errors.New("the target is gone")
-	// ErrNoEffect says that certainly nothing was changed, and that the intent is spent: a retry plans anew.
+	// ErrNoEffect says that certainly nothing was changed, and that the intent is of no more use: a retry plans again.
 	ErrNoEffect = errors.New("nothing was changed")
-	// ErrChanged is an ErrNoEffect: somebody else has changed in between what the action wanted to change.
+	// ErrChanged is an ErrNoEffect: somebody else changed meanwhile what the action wanted to change.
 	ErrChanged = fmt.Errorf("%w, since somebody else has changed it in between", ErrNoEffect)
 )
 
-// Permanent tells whether a retry cannot help.
+// Permanent reports whether a retry cannot help.
 func Permanent(err error) bool { return errors.Is(err, ErrParameter) || errors.Is(err, ErrGone) }
 
 // Plan is what an action decided to do.
@@ -51,7 +51,7 @@ type Action interface {
 	Plan(ctx context.Context, w Workload, now time.Time) (Plan, error)
 	// Apply does what of the intent is still missing. began is when this attempt began.
 	Apply(ctx context.Context, w Workload, intent map[string]string, began, now time.Time) (Progress, error)
-	// Applied only looks whether the intent has come true.
+	// Applied only checks whether the intent has taken effect.
 	Applied(ctx context.Context, w Workload, intent map[string]string) (bool, error)
 	// Undo restores what Plan found. undone is false when there was nothing to restore. ErrChanged: the target is neither as Apply left it nor as Plan found it.
 	Undo(ctx context.Context, w Workload, intent map[string]string) (undone bool, message string, err error)

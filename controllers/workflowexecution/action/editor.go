@@ -20,7 +20,7 @@ type state map[string]string
 type edit interface {
 	// plan reads from, the state now, and decides on to. It refuses with ErrParameter or ErrNoEffect.
 	plan(ctx context.Context, w Workload, t *unstructured.Unstructured, now time.Time) (from, to state, adjustments []v1alpha1.Adjustment, err error)
-	// matches tells whether the target is in that state.
+	// matches reports whether the target is in that state.
 	matches(ctx context.Context, w Workload, t *unstructured.Unstructured, s state) (bool, error)
 	// set puts the target into that state, in memory.
 	set(ctx context.Context, w Workload, t *unstructured.Unstructured, s state) error

@@ -72,14 +72,14 @@ func (p *parameters) image(name string) string {
 	return value
 }
 
-func (p *parameters) integer(name string, least, most, otherwise int64) int64 {
+func (p *parameters) integer(name string, least, limit, otherwise int64) int64 {
 	value, given := p.values[name]
 	if !given && otherwise != required {
 		return otherwise
 	}
 	n, err := strconv.ParseInt(string(value), 10, 64)
-	if err != nil || n < least || n > most {
-		p.fail(name, fmt.Sprintf("a whole number from %d to %d", least, most))
+	if err != nil || n < least || n > limit {
+		p.fail(name, fmt.Sprintf("a whole number from %d to %d", least, limit))
 	}
 	return n
 }

@@ -20,8 +20,8 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 )
 
-// mostPods bounds one RestartPods: their uids are kept in the workflow's status.
-const mostPods = 250
+// maxPods bounds one RestartPods, since the workflow's status keeps the uids.
+const maxPods = 250
 
 // podsKey is the intent's list of "name/uid", separated by blanks, countKey their number.
 const (
@@ -48,8 +48,8 @@ func (a *restartPods) Plan(ctx context.Context, w Workload, _ time.Time) (Plan, 
 	case len(pods) == 0:
 		why := "no pod of the target matches " + selectorName(a.selector)
 		return Plan{Nothing: true, Message: why, Adjustments: []v1alpha1.Adjustment{{Adjustment: "restarted no pods", Reason: why}}}, nil
-	case len(pods) > mostPods:
-		return Plan{}, fmt.Errorf("%w: %d pods of %s match %s, expected at most %d; narrow the parameter \"selector\", or use RolloutRestart", ErrParameter, len(pods), w, selectorName(a.selector), mostPods)
+	case len(pods) > maxPods:
+		return Plan{}, fmt.Errorf("%w: %d pods of %s match %s, expected at most %d; narrow the parameter \"selector\", or use RolloutRestart", ErrParameter, len(pods), w, selectorName(a.selector), maxPods)
 	}
 	return Plan{
 		Intent:  map[string]string{uidKey: string(t.GetUID()), podsKey: strings.Join(pods, " "), countKey: strconv.Itoa(len(pods))},
@@ -57,7 +57,7 @@ func (a *restartPods) Plan(ctx context.Context, w Workload, _ time.Time) (Plan, 
 	}, nil
 }
 
-// pods lists "name/uid" of the pods that belong to the target, through its ReplicaSets if it is a Deployment, and are not on their way out already.
+// pods lists "name/uid" of the pods that belong to the target, through its ReplicaSets if it is a Deployment, and are not being deleted.
 func (a *restartPods) pods(ctx context.Context, w Workload, t *unstructured.Unstructured) ([]string, error) {
 	selector, err := selectorOf(t)
 	if err != nil {
@@ -96,7 +96,7 @@ func (a *restartPods) pods(ctx context.Context, w Workload, t *unstructured.Unst
 func (a *restartPods) Apply(ctx context.Context, w Workload, intent map[string]string, _, _ time.Time) (Progress, error) {
 	for _, pod := range podsOf(w, intent) {
 		err := w.Client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID})
-		if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) { // a conflict: another pod has taken the name
+		if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) { // a conflict: another pod has the name now
 			return Progress{}, fmt.Errorf("delete pod %s: %w", pod.Name, err)
 		}
 	}

@@ -25,8 +25,8 @@ import (
 // revisionNumber is the annotation by which the Deployment controller numbers ReplicaSets.
 const revisionNumber = "deployment.kubernetes.io/revision"
 
-// revision is one template of a workload's history. A Deployment keeps its history in ReplicaSets, the others in ControllerRevisions. Templates are kept as
-// they came, so that fields which this release does not know survive.
+// revision is one template of a workload's history. A Deployment keeps its history in ReplicaSets, the others in ControllerRevisions. Templates stay
+// untyped, so fields that this release does not know survive.
 type revision struct {
 	name     string
 	number   int64
@@ -85,12 +85,16 @@ func getRevision(ctx context.Context, w Workload, name string) (revision, error)
 // revisionOf reads a ReplicaSet, or a ControllerRevision, whose data is a patch that sets spec.template.
 func revisionOf(o *unstructured.Unstructured) (revision, error) {
 	r := revision{name: o.GetName(), cause: o.GetAnnotations()[changeCause]}
-	path := []string{"spec", "template"}
-	if o.GetKind() == "ReplicaSet" {
+	var path []string
+	switch o.GetKind() {
+	case "ReplicaSet":
 		r.number, _ = strconv.ParseInt(o.GetAnnotations()[revisionNumber], 10, 64)
-	} else {
+		path = []string{"spec", "template"}
+	case "ControllerRevision":
 		r.number, _, _ = unstructured.NestedInt64(o.Object, "revision")
 		path = []string{"data", "spec", "template"}
+	default:
+		return revision{}, fmt.Errorf("read %s %s: expected a ReplicaSet or a ControllerRevision", o.GetKind(), r.name)
 	}
 	template, _, err := unstructured.NestedMap(o.Object, path...)
 	if err != nil {
@@ -118,7 +122,7 @@ func currentRevision(history []revision, t *unstructured.Unstructured) (*revisio
 	return nil, nil
 }
 
-// sameTemplate compares as the Deployment controller does, by meaning and without the hash label, and takes a template that was only restarted for the same.
+// sameTemplate compares as the Deployment controller does, by meaning and without the hash label. Templates that differ only by a restart are the same.
 func sameTemplate(a, b map[string]any) (bool, error) {
 	left, err := typedTemplate(a)
 	if err != nil {

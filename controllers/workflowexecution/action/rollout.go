@@ -15,7 +15,7 @@ import (
 const (
 	// restartedAt is the annotation of the pod template by which `kubectl rollout restart` too starts a rollout.
 	restartedAt = "kubectl.kubernetes.io/restartedAt"
-	// changeCause says in a rollout's history why it was made; it goes back with the template.
+	// changeCause is the annotation that says in a rollout's history why it was made. It is restored with the template.
 	changeCause = "kubernetes.io/change-cause"
 	// templateBytes bounds a template that is kept in the intent because no revision holds it yet.
 	templateBytes = 16 << 10
@@ -34,7 +34,7 @@ func (rolloutRestart) plan(_ context.Context, w Workload, t *unstructured.Unstru
 	return state{"restartedAt": restarted(t)}, state{"restartedAt": now.UTC().Format(time.RFC3339Nano)}, nil, nil
 }
 
-// matches takes a later restart, whoever made it, for this one: there is no need for another.
+// matches accepts a later restart, whoever made it, as this one: another is not needed.
 func (rolloutRestart) matches(_ context.Context, _ Workload, t *unstructured.Unstructured, s state) (bool, error) {
 	if restarted(t) == s["restartedAt"] {
 		return true, nil
@@ -59,7 +59,7 @@ func restarted(t *unstructured.Unstructured) string {
 	return at
 }
 
-// rolloutUndo puts back the template of an earlier revision, as `kubectl rollout undo` does. Of the target's annotations only the change cause goes back with it.
+// rolloutUndo restores the template of an earlier revision, as `kubectl rollout undo` does. The change cause is the only annotation of the target that it restores.
 type rolloutUndo struct {
 	// toRevision is 0 for the revision before the current one.
 	toRevision int64
@@ -93,8 +93,8 @@ func (a rolloutUndo) plan(ctx context.Context, w Workload, t *unstructured.Unstr
 	return from, to, adjustments, nil
 }
 
-// choose picks the revision to go back to: the one that was asked for, or the newest that is not current. A revision that differs from the current one only by a
-// restart would mend nothing and is passed over.
+// choose picks the revision to roll back to: the one that the parameter names, or the newest that is not current. It skips revisions that differ from the current one only by a
+// restart, because they would fix nothing.
 func (a rolloutUndo) choose(w Workload, history []revision, current *revision) (*revision, []v1alpha1.Adjustment, error) {
 	if a.toRevision > 0 {
 		for i := range history {
@@ -122,7 +122,7 @@ func (a rolloutUndo) choose(w Workload, history []revision, current *revision) (
 	return nil, nil, fmt.Errorf("%w: the history of %s has no earlier revision to go back to", ErrParameter, w)
 }
 
-// revisionState names a revision; for a template that no revision holds (its controller has not seen it yet) it keeps the template itself.
+// revisionState names a revision. If no revision has the template yet, because its controller has not observed it, the state has the template itself.
 func revisionState(r *revision, t *unstructured.Unstructured) (state, error) {
 	if r != nil {
 		return state{"revision": strconv.FormatInt(r.number, 10), "name": r.name}, nil

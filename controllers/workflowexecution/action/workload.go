@@ -60,7 +60,7 @@ func (w Workload) supports(action string, kinds ...string) error {
 	return fmt.Errorf("%w: the target is a %s of %s, expected for %s one of %v of apps/v1", ErrParameter, w.Kind.Kind, w.Kind.GroupVersion(), action, kinds)
 }
 
-// refusePaused keeps, as kubectl does, from changing the template of a Deployment that is paused: nothing would happen until it is resumed.
+// refusePaused refuses, as kubectl does, to change the template of a paused Deployment: nothing would happen until it is resumed.
 func refusePaused(w Workload, t *unstructured.Unstructured) error {
 	if paused, _, _ := unstructured.NestedBool(t.Object, "spec", "paused"); paused {
 		return fmt.Errorf("%w: %s is paused, resume it first (kubectl rollout resume)", ErrNoEffect, w)
@@ -68,7 +68,7 @@ func refusePaused(w Workload, t *unstructured.Unstructured) error {
 	return nil
 }
 
-// refused tells whether the API server has certainly not carried a write out.
+// refused reports whether the API server certainly did not carry out a write.
 func refused(err error) bool {
 	return apierrors.IsForbidden(err) || apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) ||
 		apierrors.IsUnauthorized(err) || apierrors.IsMethodNotSupported(err) || apierrors.IsRequestEntityTooLargeError(err) ||

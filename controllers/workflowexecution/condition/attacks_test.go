@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
 )
 
-// nested puts seed into step in place of @, n times.
+// nested replaces @ in step by seed, n times.
 func nested(n int, seed, step string) string {
 	for range n {
 		seed = strings.ReplaceAll(step, "@", seed)
@@ -126,7 +126,7 @@ func allocated(f func()) uint64 {
 }
 
 // What compiling and evaluating any expression may allocate, all in all: more than the budget, which counts values and not what it takes to make them.
-const mostAllocated = 64 << 20
+const maxAllocated = 64 << 20
 
 func TestAttacksCostLittle(t *testing.T) {
 	target := hostile()
@@ -147,7 +147,7 @@ func TestAttacksCostLittle(t *testing.T) {
 				}
 			})
 			t.Logf("%d characters: %d KiB, work %d, memory %d KiB; %.200v; %.200v", len(expression), spent>>10, work, memory>>10, compiled, evaluated)
-			g.Expect(spent).To(BeNumerically("<", mostAllocated))
+			g.Expect(spent).To(BeNumerically("<", maxAllocated))
 			g.Expect(work).To(BeNumerically("<=", condition.MaxWork))
 			g.Expect(memory).To(BeNumerically("<=", condition.MaxMemory))
 		})

@@ -27,7 +27,7 @@ func (c *composer) of(alternatives ...func() string) string {
 
 func literal(text string) func() string { return func() string { return text } }
 
-// call writes a template whose parts are written by rules, in place of each %s.
+// call writes a template in which rules write the parts, one for each %s.
 func (c *composer) call(template string, parts ...func() string) func() string {
 	return func() string {
 		written := make([]any, 0, len(parts))

@@ -19,7 +19,7 @@ func deployment(replicas int64, status map[string]any) map[string]any {
 	}
 }
 
-func TestHolds(t *testing.T) {
+func TestHoldsEvaluatesOverTheTarget(t *testing.T) {
 	none, healthy := map[string]any{}, map[string]any{"availableReplicas": int64(3), "conditions": []any{map[string]any{"type": "Available", "status": "True"}}}
 	for name, tc := range map[string]struct {
 		expression string

@@ -13,7 +13,7 @@ import (
 )
 
 // maxEstimate is what an expression may cost by Kubernetes' estimate before it is evaluated at all. It is what Kubernetes allows all rules of a resource
-// together. The estimate is of the worst case: where it says 10,000,000, a Deployment costs some thousands.
+// together. The estimate is for the worst case: a Deployment costs a few 1,000 where the estimate says 10,000,000.
 const maxEstimate = celconfig.RuntimeCELCostBudget
 
 // Sizes that the estimate assumes of what nobody knows before the target is read. A target has at most 1.5 MiB, as etcd takes it: three lists in each other of

@@ -39,7 +39,7 @@ func Estimate(expression string) (uint64, error) {
 
 var _ cel.Activation = (*variables)(nil)
 
-// named is a call of which only the names are asked.
+// named is a call that only answers for its names.
 type named struct{ function, overload string }
 
 func (n named) ID() int64                                { return 1 }

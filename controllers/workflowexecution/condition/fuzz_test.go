@@ -27,7 +27,7 @@ func costsLittle(t *testing.T, expression string, target map[string]any) {
 	if evaluated != nil && strings.Contains(evaluated.Error(), "internal error") && !strings.Contains(evaluated.Error(), "unhashable type types.Bytes") {
 		t.Fatalf("%q panics: %v", expression, evaluated)
 	}
-	if spent > mostAllocated || work > condition.MaxWork || memory > condition.MaxMemory {
+	if spent > maxAllocated || work > condition.MaxWork || memory > condition.MaxMemory {
 		t.Fatalf("%q allocates %d KiB, works %d and makes %d KiB", expression, spent>>10, work, memory>>10)
 	}
 }

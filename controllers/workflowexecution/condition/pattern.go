@@ -9,7 +9,7 @@ import (
 const (
 	// maxPattern is the longest regular expression, in bytes.
 	maxPattern = 512
-	// maxInstructions bounds what a regular expression is compiled to. (?:…){1000} writes what it repeats down a thousand times: 512 bytes may be half a million
+	// maxInstructions bounds what a regular expression is compiled to. (?:…){1000} writes what it repeats 1,000 times: 512 bytes may be half a million
 	// instructions, and each byte of a text may be compared with each of them. An image reference with all its parts needs some 150.
 	maxInstructions = 1000
 	// runesInInstruction is how many ranges of characters count like one instruction. \pL has 700 of them.

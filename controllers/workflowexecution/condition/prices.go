@@ -115,7 +115,7 @@ func membership(b *budget, args []ref.Val) price {
 	return b.weigh(args...).price()
 }
 
-// addition makes a text, bytes or a list out of two. A list that a comprehension gathers is extended in place; what it holds was paid for item by item.
+// addition makes a text, bytes or a list out of two. A list that a comprehension collects is extended, not copied; its items were paid for one by one.
 func addition(b *budget, args []ref.Val) price {
 	if len(args) != 2 {
 		return anything(b, args)
@@ -143,7 +143,7 @@ func cutting(_ *budget, args []ref.Val) price {
 	return price{work: traverse(n), memory: perItem + 5*n}
 }
 
-// search compares a text at each place of another.
+// search compares a text at each position of another.
 func search(_ *budget, args []ref.Val) price {
 	if len(args) < 2 {
 		return price{work: 1}
@@ -152,7 +152,7 @@ func search(_ *budget, args []ref.Val) price {
 	return price{work: traverse(n + m + n*m), memory: 4 * (n + m)}
 }
 
-// containing is counted as Kubernetes does. It mostly is linear, but may compare whole texts at each place that has the same hash.
+// containing is counted as Kubernetes does. It is linear in general, but may compare whole texts at each position that has the same hash.
 func containing(_ *budget, args []ref.Val) price {
 	if len(args) < 2 {
 		return price{work: 1}
@@ -255,7 +255,7 @@ func unwrapping(b *budget, args []ref.Val) price {
 	return w.kept().plus(price{memory: w.text})
 }
 
-// calendar reads a field of a time. With the name of a time zone it reads that zone's file, and looks in five places if there is none.
+// calendar reads a field of a time. With the name of a time zone it reads that zone's file, and searches five folders if there is none.
 func calendar(b *budget, args []ref.Val) price {
 	if len(args) > 1 {
 		return growing(4)(b, args).plus(price{work: 500, memory: 48 << 10})

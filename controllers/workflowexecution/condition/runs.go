@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// maxTogether bounds the evaluations of a process at a time, also those that nobody waits for any more. With maxMemory each, they bound what conditions
-	// take of the manager's memory. One takes milliseconds, so others do not wait for long.
+	// maxTogether bounds how many evaluations of a process run at once, including those that nobody waits for any more. With maxMemory for each, it bounds the memory that
+	// conditions use. An evaluation takes milliseconds, so others do not wait for long.
 	maxTogether = 4
 	// maxTime is how long an evaluation may take. By its budget it takes 0.1 s; the rest is for a machine that is starved.
 	maxTime = 10 * time.Second
@@ -22,19 +22,19 @@ const (
 	maxSlow = 2
 )
 
-// ErrEnded says that a condition was not evaluated to its end, for reasons that are not its own: ctx ended, or an evaluation that was left alone is still under way.
-// Another time it may be.
+// ErrEnded says that a condition was not evaluated to its end, for reasons outside of it: ctx ended, or an abandoned evaluation still runs. A retry may
+// succeed.
 var ErrEnded = errors.New("the condition was not evaluated to its end")
 
 // together bounds the evaluations of many conditions.
 type together struct {
 	slots *semaphore.Weighted
-	most  int64
+	max   int64
 	limit time.Duration
 }
 
-func newTogether(most int64, limit time.Duration) *together {
-	return &together{slots: semaphore.NewWeighted(most), most: most, limit: limit}
+func newTogether(maximum int64, limit time.Duration) *together {
+	return &together{slots: semaphore.NewWeighted(maximum), max: maximum, limit: limit}
 }
 
 var shared = newTogether(maxTogether, maxTime)
@@ -42,22 +42,22 @@ var shared = newTogether(maxTogether, maxTime)
 // runs are the evaluations of one condition.
 type runs struct {
 	*together
-	// abandoned is how many go on although nobody waits for them any more.
+	// abandoned is how many run although nobody waits for them any more.
 	abandoned atomic.Int32
 	// slow is how many in a row took longer than their time.
 	slow atomic.Int32
 }
 
-// outcome of an evaluation, and what it has left of its budget.
+// outcome of an evaluation, and what is left of its budget.
 type outcome struct {
 	holds bool
 	err   error
 	left  price
 }
 
-// evaluate runs one evaluation in a goroutine of its own, so that whoever asks can leave when ctx ends. An evaluation that was left keeps its slot until it
-// really ends, and as long as it goes on no other is started; after maxSlow that took longer than their time, none is started at all. An evaluation spends what is
-// left, and all of that when it was left alone.
+// evaluate runs one evaluation in a goroutine of its own, so the caller can return when ctx ends. An evaluation that its caller abandoned keeps its slot until it
+// really ends, and no other evaluation of the condition starts before that. After maxSlow evaluations that took longer than their time, none starts at all. An evaluation spends
+// some of what is left of the budget; an abandoned one spends all of it.
 func (c *Condition) evaluate(ctx context.Context, target map[string]any, left *price) (bool, error) {
 	switch {
 	case c.runs.slow.Load() >= maxSlow:
@@ -66,7 +66,7 @@ func (c *Condition) evaluate(ctx context.Context, target map[string]any, left *p
 		return false, fmt.Errorf("%w: an earlier evaluation is still under way", ErrEnded)
 	}
 	if err := c.runs.slots.Acquire(ctx, 1); err != nil {
-		return false, fmt.Errorf("%w: no slot was free, %d evaluations were under way: %w", ErrEnded, c.runs.most, err)
+		return false, fmt.Errorf("%w: no slot was free, %d evaluations were under way: %w", ErrEnded, c.runs.max, err)
 	}
 	limited, cancel := context.WithTimeout(ctx, c.runs.limit)
 	defer cancel()
@@ -90,7 +90,7 @@ func (c *Condition) evaluate(ctx context.Context, target map[string]any, left *p
 		}
 	case <-limited.Done():
 		c.runs.abandoned.Add(1)
-		if !over.CompareAndSwap(false, true) { // it has ended meanwhile
+		if !over.CompareAndSwap(false, true) { // it ended meanwhile
 			c.runs.abandoned.Add(-1)
 		}
 	}
@@ -107,7 +107,7 @@ func tooSlow(limit time.Duration) error {
 	return fmt.Errorf("%w: %d evaluations took longer than %s, so it is not evaluated again; look at less of the target", ErrCost, maxSlow, limit)
 }
 
-// run evaluates. Its error is ErrEnded, ErrCost or what CEL says.
+// run evaluates. Its error is ErrEnded, ErrCost or CEL's.
 func (c *Condition) run(ctx context.Context, target map[string]any, available price) (o outcome) {
 	b := newBudget(ctx.Done(), available, c.steps)
 	defer func() {

@@ -67,8 +67,8 @@ func (s *stuck) leave(t *testing.T, c *Condition) error {
 // rest waits until no evaluation is under way: an evaluation gives its slot back when it really ends.
 func (b *together) rest(t *testing.T) {
 	t.Helper()
-	NewWithT(t).Expect(b.slots.Acquire(t.Context(), b.most)).To(Succeed())
-	b.slots.Release(b.most)
+	NewWithT(t).Expect(b.slots.Acquire(t.Context(), b.max)).To(Succeed())
+	b.slots.Release(b.max)
 }
 
 func TestHoldsReturnsWhenItsContextEnds(t *testing.T) {

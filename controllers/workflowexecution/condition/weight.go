@@ -35,7 +35,7 @@ func (w *weight) price() price {
 	return price{work: w.nodes + w.text/10, memory: 0}
 }
 
-// kept is the price of a value that holds what was weighed. It counts every place where something is held, so no value becomes larger than the budget.
+// kept is the price of a value that contains what was weighed. It counts a part each time that a value contains it, so no value becomes larger than the budget.
 func (w *weight) kept() price {
 	return price{work: w.nodes + w.text/10, memory: w.nodes*perItem/2 + w.text}
 }

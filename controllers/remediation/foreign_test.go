@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// guessed is the name that anybody can work out who knows the request.
+// guessed is the metadata of the child whose name anybody can derive who knows the request.
 func (f *fixture) guessed(part string) metav1.ObjectMeta {
 	sum := sha256.Sum256([]byte(f.rr.UID))
 	return metav1.ObjectMeta{Namespace: f.rr.Namespace, Name: f.rr.Name + "-" + hex.EncodeToString(sum[:4]) + "-" + part}
@@ -33,9 +33,15 @@ func (f *fixture) forge(child client.Object) {
 	f.Expect(env.Client.Create(ctx, child)).To(Succeed())
 }
 
+func (f *fixture) setFinalizers(o client.Object, names ...string) {
+	base := o.DeepCopyObject().(client.Object)
+	o.SetFinalizers(names)
+	f.Expect(env.Client.Patch(ctx, o, client.MergeFrom(base))).To(Succeed())
+}
+
 // theAnalysis is what the request makes; change makes it another one.
 func (f *fixture) theAnalysis(change func(*v1alpha1.AIAnalysis)) *v1alpha1.AIAnalysis {
-	spec := f.live().Spec
+	spec := f.get().Spec
 	a := &v1alpha1.AIAnalysis{ObjectMeta: f.guessed("analysis"), Spec: v1alpha1.AIAnalysisSpec{
 		RemediationRef: f.ref(), Signal: spec.Signal, Target: spec.Target, Approval: spec.Approval, Timeout: spec.Timeouts.Analysis, ApprovalTimeout: spec.Timeouts.Approval,
 	}}
@@ -43,11 +49,11 @@ func (f *fixture) theAnalysis(change func(*v1alpha1.AIAnalysis)) *v1alpha1.AIAna
 	return a
 }
 
-// expectForeign: an entry and a condition say that a stranger was found, and why it does not count.
+// expectForeign: an entry and a condition say that a foreign child was found, and why it does not count.
 func (f *fixture) expectForeign(entry int, why string) {
 	f.Expect(f.events()[entry]).To(Equal("ForeignChild"))
 	f.Expect(f.record(entry).FailureReason).To(And(ContainSubstring("was not made by it"), ContainSubstring(why)))
-	condition := meta.FindStatusCondition(f.live().Status.Conditions, v1alpha1.ConditionForeignChild)
+	condition := meta.FindStatusCondition(f.get().Status.Conditions, v1alpha1.ConditionForeignChild)
 	f.Expect(condition).NotTo(BeNil())
 	f.Expect(condition.Status).To(Equal(metav1.ConditionTrue))
 	f.Expect(condition.Message).To(ContainSubstring(why))
@@ -55,72 +61,69 @@ func (f *fixture) expectForeign(entry int, why string) {
 
 func TestAnAnalysisThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 	zero := int32(0)
-	manual := func(rr *v1alpha1.RemediationRequest) {
-		rr.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}
-	}
 	for name, c := range map[string]struct {
 		forge func(f *fixture)
 		why   string
-		// open: it claims to be the child, so it is stopped before another is made.
-		open bool
+		// claims: it claims to be the child, so it is stopped before another is made.
+		claims bool
 	}{
-		"it approves itself": {func(f *fixture) {
+		"it approves itself": {forge: func(f *fixture) {
 			f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) {
 				a.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalAuto, AutoApproveAbove: &zero}
 			}))
-		}, "spec.approval", true},
-		"it looks elsewhere": {func(f *fixture) {
+		}, why: "spec.approval", claims: true},
+		"it looks elsewhere": {forge: func(f *fixture) {
 			f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" }))
-		}, "spec.target", true},
-		"it waits for ever": {func(f *fixture) {
+		}, why: "spec.target", claims: true},
+		"it waits for ever": {forge: func(f *fixture) {
 			f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.ApprovalTimeout = &metav1.Duration{Duration: 700 * time.Hour} }))
-		}, "spec.approvalTimeout", true},
-		"another remediation's": {func(f *fixture) {
+		}, why: "spec.approvalTimeout", claims: true},
+		"another remediation's": {forge: func(f *fixture) {
 			f.Expect(env.Client.Create(ctx, f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.RemediationRef.UID = "another" }))).To(Succeed())
-		}, "not controlled by this request", false},
-		"nobody's": {func(f *fixture) {
+		}, why: "not controlled by this request"},
+		"nobody's": {forge: func(f *fixture) {
 			f.Expect(env.Client.Create(ctx, f.theAnalysis(func(*v1alpha1.AIAnalysis) {}))).To(Succeed())
-		}, "not controlled by this request", false},
+		}, why: "not controlled by this request"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := setup(t, manual)
+			f := newFixture(t, manually)
 			c.forge(f)
-			stranger := &v1alpha1.AIAnalysis{ObjectMeta: f.guessed("analysis")}
+			foreign := &v1alpha1.AIAnalysis{ObjectMeta: f.guessed("analysis")}
 			f.reconcile()
-			f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(stranger), stranger)).To(Succeed())
-			if c.open {
+			f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(foreign), foreign)).To(Succeed())
+			if c.claims {
 				f.Expect(f.phase()).To(Equal(v1alpha1.RemediationPending), "it waits until what claims to be its child has stopped")
-				f.Expect(stranger.Spec.Cancel).To(BeTrue())
-				f.end(stranger, outbox.KindAIDecision, func() { // as approved as can be
-					stranger.Status.Phase, stranger.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
-					stranger.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
+				f.Expect(foreign.Spec.Cancel).To(BeTrue())
+				f.end(foreign, outbox.KindAIDecision, func() { // as approved as can be
+					foreign.Status.Phase, foreign.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
+					foreign.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
 				})
 				f.reconcile()
 			} else {
-				f.Expect(stranger.Spec.Cancel).To(BeFalse(), "what does not claim to be its child is none of its business")
+				f.Expect(foreign.Spec.Cancel).To(BeFalse(), "the controller does not touch a resource that does not claim to be its child")
 			}
 			f.Expect(f.events()).To(Equal([]string{"Received", "ForeignChild", "AnalysisStarted"}))
 			f.expectForeign(1, c.why)
-			f.Expect(f.analysis().UID).NotTo(Equal(stranger.UID))
+			f.Expect(f.analysis().UID).NotTo(Equal(foreign.UID))
 			f.Expect(f.analysis().Spec.Approval.Mode).To(Equal(v1alpha1.ApprovalManual))
-			f.Expect(f.analysis().Spec.Target).To(Equal(f.live().Spec.Target))
+			f.Expect(f.analysis().Spec.Target).To(Equal(f.get().Spec.Target))
 
 			f.endAnalysis(v1alpha1.AnalysisCompleted, nil) // and it goes on as if nothing had been
 			f.reconcile()
 			f.endNotification(v1alpha1.NotificationSent)
 			f.reconcile()
-			f.Expect(f.live().Status.Outcome).To(Equal("no-action"))
+			f.Expect(f.get().Status.Outcome).To(Equal("no-action"))
 		})
 	}
 }
 
 func TestAnAnalysisThatAnEarlierProcessMadeCounts(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	made := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
 	f.forge(made)
 	f.reconcile()
 	f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted"}))
-	f.Expect(f.live().Status.AnalysisUID).To(Equal(made.UID))
+	f.Expect(f.get().Status.AnalysisUID).To(Equal(made.UID))
 }
 
 func (f *fixture) theWorkflow(steps ...v1alpha1.WorkflowStep) *v1alpha1.WorkflowExecution {
@@ -132,38 +135,40 @@ func (f *fixture) theWorkflow(steps ...v1alpha1.WorkflowStep) *v1alpha1.Workflow
 // Whoever can make a workflow does not get past the approval, and fails nobody's request.
 func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 	harmless := v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"}
+	type moment int
+	const (
+		whileTheApprovalIsAwaited moment = iota
+		betweenApprovalAndWorkflow
+	)
 	for name, c := range map[string]struct {
-		before, after bool // it is there before the approval, or after
-		closed        v1alpha1.WorkflowPhase
+		made   moment
+		closed v1alpha1.WorkflowPhase // "" while it runs
 	}{
-		"made while the approval is awaited, and completed":  {before: true, closed: v1alpha1.WorkflowCompleted},
-		"made while the approval is awaited, and failed":     {before: true, closed: v1alpha1.WorkflowFailed},
-		"made while the approval is awaited, and running":    {before: true},
-		"made between approval and workflow, and completed":  {after: true, closed: v1alpha1.WorkflowCompleted},
-		"made between approval and workflow, and still runs": {after: true},
+		"made while the approval is awaited, and completed":  {made: whileTheApprovalIsAwaited, closed: v1alpha1.WorkflowCompleted},
+		"made while the approval is awaited, and failed":     {made: whileTheApprovalIsAwaited, closed: v1alpha1.WorkflowFailed},
+		"made while the approval is awaited, and running":    {made: whileTheApprovalIsAwaited},
+		"made between approval and workflow, and completed":  {made: betweenApprovalAndWorkflow, closed: v1alpha1.WorkflowCompleted},
+		"made between approval and workflow, and still runs": {made: betweenApprovalAndWorkflow},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := setup(t)
+			f := newFixture(t)
 			f.reconcile()
 			a := f.analysis()
-			stranger := f.theWorkflow(harmless)
+			foreign := f.theWorkflow(harmless)
 			finish := func() {
-				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(stranger), stranger)).To(Succeed())
-				f.end(stranger, outbox.KindExecution, func() { stranger.Status.Phase = c.closed })
+				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(foreign), foreign)).To(Succeed())
+				f.end(foreign, outbox.KindExecution, func() { foreign.Status.Phase = c.closed })
 			}
-			make := func() {
-				f.forge(stranger)
+			forge := func() {
+				f.forge(foreign)
 				if c.closed != "" {
 					finish()
 				}
 			}
-			if c.before {
-				make()
+			forge()
+			if c.made == whileTheApprovalIsAwaited {
 				f.reconcile()
 				f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAnalyzing), "nothing was approved")
-			}
-			if c.after {
-				make()
 			}
 			f.end(a, outbox.KindAIDecision, func() {
 				a.Status.Phase, a.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
@@ -171,16 +176,16 @@ func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 			})
 			f.reconcile()
 			if c.closed == "" {
-				f.Expect(f.live().Status.Workflow).To(BeEmpty(), "two workflows on one target would be one too many")
-				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(stranger), stranger)).To(Succeed())
-				f.Expect(stranger.Spec.Cancel).To(BeTrue())
+				f.Expect(f.get().Status.Workflow).To(BeEmpty(), "two workflows on one target would be one too many")
+				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(foreign), foreign)).To(Succeed())
+				f.Expect(foreign.Spec.Cancel).To(BeTrue())
 				c.closed = v1alpha1.WorkflowCancelled
 				finish()
 				f.reconcile()
 			}
 			f.Expect(f.phase()).To(Equal(v1alpha1.RemediationExecuting))
 			f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "ForeignChild", "WorkflowStarted"}))
-			f.Expect(f.workflow().UID).NotTo(Equal(stranger.UID))
+			f.Expect(f.workflow().UID).NotTo(Equal(foreign.UID))
 			f.Expect(f.workflow().Spec.Steps[0].Action).To(Equal("RolloutUndo"))
 			f.Expect(f.record(2).ServicesInvoked).To(Equal([]string{"AIAnalysis"}), "the workflow has a name, and was not invoked")
 		})
@@ -188,36 +193,36 @@ func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 }
 
 func TestARejectedRequestIgnoresAWorkflow(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	f.reconcile()
-	stranger := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
-	f.forge(stranger)
-	f.end(stranger, outbox.KindExecution, func() { stranger.Status.Phase = v1alpha1.WorkflowCompleted })
+	foreign := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
+	f.forge(foreign)
+	f.end(foreign, outbox.KindExecution, func() { foreign.Status.Phase = v1alpha1.WorkflowCompleted })
 	f.endAnalysis(v1alpha1.AnalysisRejected, undo)
 	f.reconcile()
 	f.endNotification(v1alpha1.NotificationSent)
 	f.reconcile()
-	f.Expect(f.live().Status.Outcome).To(Equal("rejected"))
+	f.Expect(f.get().Status.Outcome).To(Equal("rejected"))
 	f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "ForeignChild", "NotificationStarted", "Rejected"}))
 }
 
 // An analysis that ended well without a decision is not one that this release makes.
 func TestWithoutAnApprovalNoWorkflowRuns(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	f.reconcile()
 	a := f.analysis()
 	f.end(a, outbox.KindAIDecision, func() { a.Status.Phase, a.Status.Recommendation = v1alpha1.AnalysisCompleted, undo })
 	f.reconcile()
-	f.Expect(f.live().Status.Outcome).To(Equal("failed"))
-	f.Expect(f.live().Status.FailureReason).To(ContainSubstring("without an approval"))
-	f.Expect(f.live().Status.Workflow).To(BeEmpty())
+	f.Expect(f.get().Status.Outcome).To(Equal("failed"))
+	f.Expect(f.get().Status.FailureReason).To(ContainSubstring("without an approval"))
+	f.Expect(f.get().Status.Workflow).To(BeEmpty())
 }
 
 func TestANotificationThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	f.reconcile()
 	n := &v1alpha1.NotificationRequest{ObjectMeta: f.guessed("notification"), Spec: v1alpha1.NotificationRequestSpec{
-		RemediationRef: f.ref(), Subject: "All is well", Channels: f.live().Spec.Notification.Channels,
+		RemediationRef: f.ref(), Subject: "All is well", Channels: f.get().Spec.Notification.Channels,
 	}}
 	f.forge(n)
 	f.end(n, outbox.KindNotification, func() { n.Status.Phase = v1alpha1.NotificationSent })
@@ -228,18 +233,18 @@ func TestANotificationThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 	f.Expect(f.notification().Spec.Subject).To(HavePrefix("No action needed: "))
 }
 
-// A child that was taken up is known by its uid, whatever becomes of its owner references, and whoever gets its name.
+// An adopted child is known by its uid, whatever becomes of its owner references, and whoever gets its name.
 func TestAChildIsKnownByItsUID(t *testing.T) {
-	t.Run("its owner reference is taken away", func(t *testing.T) {
-		f := setup(t)
+	t.Run("its owner reference is removed", func(t *testing.T) {
+		f := newFixture(t)
 		f.reconcile()
 		f.Expect(env.Client.Patch(ctx, f.analysis(), client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"ownerReferences":null}}`)))).To(Succeed())
 		f.endAnalysis(v1alpha1.AnalysisCompleted, nil)
 		f.reconcile()
-		f.Expect(f.live().Status.Outcome).To(Equal("no-action"))
+		f.Expect(f.get().Status.Outcome).To(Equal("no-action"))
 	})
 	t.Run("its name is made again", func(t *testing.T) {
-		f := setup(t)
+		f := newFixture(t)
 		f.reconcile()
 		f.Expect(env.Vanish(ctx, f.analysis())).To(Succeed())
 		again := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
@@ -249,36 +254,36 @@ func TestAChildIsKnownByItsUID(t *testing.T) {
 			again.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalApproved, DecidedBy: "jane@example.com"}
 		})
 		f.reconcile()
-		f.Expect(f.live().Status.FailureReason).To(ContainSubstring("was deleted before its end"))
-		f.Expect(f.live().Status.Workflow).To(BeEmpty())
+		f.Expect(f.get().Status.FailureReason).To(ContainSubstring("was deleted before its end"))
+		f.Expect(f.get().Status.Workflow).To(BeEmpty())
 	})
 }
 
-func TestADeathWhileAStrangerIsDisplaced(t *testing.T) {
-	for _, after := range []bool{false, true} {
+func TestADeathWhileAForeignChildIsReplacedRepeatsNothing(t *testing.T) {
+	for _, where := range []death{beforeWrite, afterWrite} {
 		for n := 1; n <= 8; n++ {
-			f := setup(t)
-			stranger := f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" })
-			f.Expect(env.Client.Create(ctx, stranger)).To(Succeed())
-			f.dieAt, f.dieAfter = n, after
+			f := newFixture(t)
+			foreign := f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" })
+			f.Expect(env.Client.Create(ctx, foreign)).To(Succeed())
+			f.killAt(n, where)
 			f.reconcile()
 			f.Expect(f.events()).To(Equal([]string{"Received", "ForeignChild", "AnalysisStarted"}))
 			analyses := &v1alpha1.AIAnalysisList{}
 			f.Expect(env.Client.List(ctx, analyses, client.InNamespace(f.rr.Namespace))).To(Succeed())
-			f.Expect(analyses.Items).To(HaveLen(2), "write %d, after: %v", n, after)
+			f.Expect(analyses.Items).To(HaveLen(2), "%s, the %dth", where, n)
 		}
 	}
 }
 
-// A stranger that is being deleted, and kept by somebody else's finalizer, is in the way of nobody.
-func TestAStrangerThatGoesWithoutOurFinalizer(t *testing.T) {
-	f := setup(t)
-	stranger := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
-	stranger.Finalizers = []string{"x.io/y"}
-	f.forge(stranger)
-	f.Expect(env.Client.Delete(ctx, stranger)).To(Succeed())
-	f.Expect(env.Client.Patch(ctx, stranger, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":["x.io/y"]}}`)))).To(Succeed())
-	t.Cleanup(func() { _ = env.Vanish(ctx, stranger) })
+// A foreign child that is being deleted, and that somebody else's finalizer keeps, blocks nothing.
+func TestAForeignChildThatGoesWithoutOurFinalizerIsReplaced(t *testing.T) {
+	f := newFixture(t)
+	foreign := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
+	foreign.Finalizers = []string{"x.io/y"}
+	f.forge(foreign)
+	f.Expect(env.Client.Delete(ctx, foreign)).To(Succeed())
+	f.setFinalizers(foreign, "x.io/y")
+	t.Cleanup(func() { _ = env.Vanish(ctx, foreign) })
 	f.reconcile()
 	f.Expect(f.events()).To(Equal([]string{"Received", "ForeignChild", "AnalysisStarted"}))
 	f.expectForeign(1, "it is being deleted")
@@ -286,7 +291,7 @@ func TestAStrangerThatGoesWithoutOurFinalizer(t *testing.T) {
 
 // An owner reference of the request's uid under other coordinates brings no event to the request, and asks nobody for a right.
 func TestADisguisedOwnerIsNoOwner(t *testing.T) {
-	f := setup(t)
+	f := newFixture(t)
 	exact := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
 	disguise := metav1.OwnerReference{APIVersion: "evil.dev/v1", Kind: "RemediationRequest", Name: f.rr.Name, UID: f.rr.UID, Controller: ptr.To(true)}
 	exact.OwnerReferences = []metav1.OwnerReference{disguise}
@@ -298,25 +303,19 @@ func TestADisguisedOwnerIsNoOwner(t *testing.T) {
 	f.Expect(f.analysis().UID).NotTo(Equal(exact.UID))
 }
 
-// Another's finalizer keeps what its controller has given up: that is as good as gone.
+// A child that only somebody else's finalizer keeps counts as gone.
 func TestAChildThatGoesWithoutOurFinalizerIsGone(t *testing.T) {
 	for name, stop := range map[string]func(f *fixture){
-		"while it is waited for": func(*fixture) {},
-		"and the request is cancelled": func(f *fixture) {
-			f.Expect(env.Client.Patch(ctx, f.live(), client.RawPatch("application/merge-patch+json", []byte(`{"spec":{"cancel":true}}`)))).To(Succeed())
-		},
+		"while it is waited for":       func(*fixture) {},
+		"and the request is cancelled": func(f *fixture) { f.cancel() },
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := setup(t, func(rr *v1alpha1.RemediationRequest) { rr.Spec.Notification.Channels = []v1alpha1.Channel{} })
+			f := newFixture(t, withoutChannels)
 			f.reconcile()
 			a := f.analysis()
-			for _, step := range []string{`["holdfast.dev/outbox","x.io/y"]`, "", `["x.io/y"]`} {
-				if step == "" {
-					f.Expect(env.Client.Delete(ctx, a)).To(Succeed())
-					continue
-				}
-				f.Expect(env.Client.Patch(ctx, a, client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":`+step+`}}`)))).To(Succeed())
-			}
+			f.setFinalizers(a, outbox.Finalizer, "x.io/y")
+			f.Expect(env.Client.Delete(ctx, a)).To(Succeed())
+			f.setFinalizers(a, "x.io/y")
 			t.Cleanup(func() { _ = env.Vanish(ctx, a) })
 			stop(f)
 			f.reconcile()
@@ -326,10 +325,8 @@ func TestAChildThatGoesWithoutOurFinalizerIsGone(t *testing.T) {
 }
 
 // Whoever may write the status may put any uid there: the analysis must be the one that the request makes, before its recommendation is acted upon.
-func TestAnAnalysisThatWasWrittenIntoTheStatus(t *testing.T) {
-	f := setup(t, func(rr *v1alpha1.RemediationRequest) {
-		rr.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}
-	})
+func TestAnAnalysisThatWasWrittenIntoTheStatusDoesNotCount(t *testing.T) {
+	f := newFixture(t, manually)
 	f.reconcile()
 	zero := int32(0)
 	mine := f.theAnalysis(func(a *v1alpha1.AIAnalysis) {
@@ -340,25 +337,25 @@ func TestAnAnalysisThatWasWrittenIntoTheStatus(t *testing.T) {
 		mine.Status.Phase, mine.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
 		mine.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
 	})
-	rr := f.live()
+	rr := f.get()
 	rr.Status.Analysis, rr.Status.AnalysisUID = mine.Name, mine.UID
 	f.Expect(env.Client.Status().Update(ctx, rr)).To(Succeed())
 	f.reconcile()
-	f.Expect(f.live().Status.Workflow).To(BeEmpty())
-	f.Expect(f.live().Status.Outcome).To(Equal("failed"))
-	f.Expect(f.live().Status.FailureReason).To(ContainSubstring("is not the one that this request makes: it differs in spec.approval"))
+	f.Expect(f.get().Status.Workflow).To(BeEmpty())
+	f.Expect(f.get().Status.Outcome).To(Equal("failed"))
+	f.Expect(f.get().Status.FailureReason).To(ContainSubstring("is not the one that this request makes: it differs in spec.approval"))
 }
 
-// However often a stranger comes back while no workflow is due: it is on record once.
-func TestStrangersThatComeBackAreOnRecordOnce(t *testing.T) {
-	f := setup(t)
+// A foreign child that comes back while no workflow is due is recorded once, however often it comes.
+func TestForeignChildrenThatComeBackAreRecordedOnce(t *testing.T) {
+	f := newFixture(t)
 	f.reconcile()
 	for range 5 {
-		stranger := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
-		f.Expect(env.Client.Create(ctx, stranger)).To(Succeed())
+		foreign := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
+		f.Expect(env.Client.Create(ctx, foreign)).To(Succeed())
 		result := f.reconcile()
 		f.Expect(result.RequeueAfter).To(BeNumerically(">", 0))
-		f.Expect(env.Vanish(ctx, stranger)).To(Succeed())
+		f.Expect(env.Vanish(ctx, foreign)).To(Succeed())
 	}
 	f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "ForeignChild"}))
 	f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
@@ -366,9 +363,9 @@ func TestStrangersThatComeBackAreOnRecordOnce(t *testing.T) {
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationExecuting))
 }
 
-// A stranger that is being stopped is looked at again, whether or not an event says that it has ended.
-func TestAStrangerThatIsStoppedIsLookedAtAgain(t *testing.T) {
-	f := setup(t)
+// A foreign child that is being stopped is checked again, even if no event says that it has ended.
+func TestAForeignChildThatIsStoppedIsCheckedAgain(t *testing.T) {
+	f := newFixture(t)
 	f.forge(f.theAnalysis(func(a *v1alpha1.AIAnalysis) { a.Spec.Target.Name = "another" }))
 	f.Expect(f.reconcile().RequeueAfter).To(And(BeNumerically(">", 0), BeNumerically("<=", time.Minute)))
 }

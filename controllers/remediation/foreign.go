@@ -23,17 +23,18 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// eventForeignChild is the event of the entry that a stranger under a child's name makes.
+// eventForeignChild is the event of the entry that records a foreign child.
 const eventForeignChild = "ForeignChild"
 
-// setLater are the fields of children's specs that others set when a child is there.
+// setLater are the spec fields of children that others set after the creation.
 var setLater = []string{"cancel", "decision"}
 
-// take fills a slot: with what is there if this request would make exactly that now (an earlier process may have, and not lived to say so), else with a new child. Names
-// and owner references are chosen by whoever creates, so they prove nothing. ready is false while a stranger is in the way: look again later.
-func (r *Reconciler) take(ctx context.Context, s *scope, l *slot, want outbox.Object) (ready bool, _ error) {
+// adopt fills a slot. It uses the resource that has the child's name if this request would make exactly this resource now: an earlier process may have made it and died
+// before it saved that. Otherwise it creates a child. Names and owner references prove nothing, because whoever creates a resource chooses them. ready is false while a
+// foreign child blocks the slot: try again later.
+func (r *Reconciler) adopt(ctx context.Context, s *scope, l *slot, want outbox.Object) (ready bool, _ error) {
 	if l.found != nil {
-		why, err := r.foreign(ctx, s, l, want)
+		why, err := r.whyForeign(ctx, s, l, want)
 		if err != nil {
 			return false, err
 		}
@@ -41,22 +42,22 @@ func (r *Reconciler) take(ctx context.Context, s *scope, l *slot, want outbox.Ob
 			*l.name, *l.uid = l.found.GetName(), l.found.GetUID()
 			return true, nil
 		}
-		if gone, err := r.displace(ctx, s, l, why); !gone || err != nil {
+		if renamed, err := r.renameChild(ctx, s, l, why); !renamed || err != nil {
 			return false, err
 		}
 	}
-	// At once after a new name was saved: whoever watches for it learns it no sooner than now.
+	// Create at once after a new name was saved, before anybody who watches for the name can use it.
 	created, err := r.create(ctx, s.rr, l, want.DeepCopyObject().(outbox.Object))
 	if err != nil || !created {
-		return false, err // what was found there is looked at next time
+		return false, err // the next reconcile examines what was found there
 	}
 	*l.name, *l.uid = l.found.GetName(), l.found.GetUID()
 	return true, nil
 }
 
-// foreign says why what is in a slot is not what this request would make now; "" if it is. The API server is asked, by a dry run that gives the child the spec that it ought
-// to have: a spec is immutable there by its meaning, with the defaults filled in.
-func (r *Reconciler) foreign(ctx context.Context, s *scope, l *slot, want outbox.Object) (string, error) {
+// whyForeign says why the resource in a slot is not the one that this request would make now, "" if it is. A dry run asks the API server: it replaces the spec by the
+// expected one. The API server fills in defaults and rejects a spec that differs, because specs are immutable.
+func (r *Reconciler) whyForeign(ctx context.Context, s *scope, l *slot, want outbox.Object) (string, error) {
 	switch {
 	case !controlledBy(l.found, s.rr):
 		return "it is not controlled by this request", nil
@@ -88,7 +89,7 @@ func (r *Reconciler) foreign(ctx context.Context, s *scope, l *slot, want outbox
 	switch {
 	case apierrors.IsInvalid(err) && !outbox.FailedTest(err):
 		return "it differs from what this request would make: " + causes(err), nil
-	case apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) || apierrors.IsMethodNotSupported(err): // a webhook that takes no dry run, a right that is missing
+	case apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) || apierrors.IsMethodNotSupported(err): // a webhook that does not support dry runs, a right that is missing
 		return "", fmt.Errorf("%w: compare %s: %w", errRefused, l.found.GetName(), err)
 	case err != nil:
 		return "", fmt.Errorf("compare %s: %w", l.found.GetName(), err)
@@ -122,7 +123,7 @@ func causes(err error) string {
 	return strings.Join(fields, ", ")
 }
 
-// differences names the fields of the spec that two children of a kind do not have in common, but for those that are set later.
+// differences names the spec fields in which two children of a kind differ, without those that are set later.
 func differences(want, got outbox.Object) ([]string, error) {
 	a, err := specOf(want)
 	if err != nil {
@@ -161,9 +162,9 @@ func specOf(child outbox.Object) (map[string]json.RawMessage, error) {
 	return whole.Spec, nil
 }
 
-// displace puts on record that a stranger has the name of a child, and gives the child another name, which nobody can know before. A stranger that claims to be the child is
-// stopped first, and gone is false until it has ended: it may be an earlier release's, and two workflows must not change one target at the same time.
-func (r *Reconciler) displace(ctx context.Context, s *scope, l *slot, why string) (gone bool, _ error) {
+// renameChild records a foreign child and gives the real child another, random name, which nobody can guess. A foreign child that claims to be this request's is cancelled
+// first, and renamed is false until it has ended: an earlier release may have made it, and two workflows must not change one target at the same time.
+func (r *Reconciler) renameChild(ctx context.Context, s *scope, l *slot, why string) (renamed bool, _ error) {
 	if s.claimed(l) && !ended(l.found) {
 		return false, r.cancelChild(ctx, l.found)
 	}
@@ -181,16 +182,17 @@ func (r *Reconciler) displace(ctx context.Context, s *scope, l *slot, why string
 	return true, nil
 }
 
-// reported reports whether the newest stranger on record is one of this uid, or in this place.
+// reported reports whether the condition ForeignChild already mentions what: a uid, or a slot (see ofPart).
 func (s *scope) reported(what string) bool {
 	condition := meta.FindStatusCondition(s.rr.Status.Conditions, v1alpha1.ConditionForeignChild)
 	return condition != nil && strings.Contains(condition.Message, what)
 }
 
-// ofPart is what the message says of the place.
+// ofPart is how the condition's message names the slot.
 func (l *slot) ofPart() string { return "this request's " + l.part + "," }
 
-// notDue is for a stranger under the name of a child that this request will make later, or never. It is put on record once, however many come: another name is chosen only when one is needed.
+// notDue handles a foreign child whose name belongs to a child that this request makes later, or never. It records the first one and no others. Another name is chosen only
+// when the child is made.
 func (r *Reconciler) notDue(ctx context.Context, s *scope, l *slot, why string) error {
 	if s.claimed(l) && !ended(l.found) {
 		if err := r.cancelChild(ctx, l.found); err != nil {
@@ -203,14 +205,14 @@ func (r *Reconciler) notDue(ctx context.Context, s *scope, l *slot, why string) 
 	return r.report(ctx, s, l, why)
 }
 
-// report writes down that a stranger was found: condition, entry and Event.
+// report records a foreign child: condition, entry and Event.
 func (r *Reconciler) report(ctx context.Context, s *scope, l *slot, why string) error {
 	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
 		return fullOr(err)
 	}
 	gvk, err := apiutil.GVKForObject(l.found, r.client.Scheme())
 	if err != nil {
-		return fmt.Errorf("name the stranger %s: %w", l.found.GetName(), err)
+		return fmt.Errorf("name the foreign child %s: %w", l.found.GetName(), err)
 	}
 	note := outbox.Bound(fmt.Sprintf("%s %s (uid %s) has the name of %s but was not made by it: %s. It does not count; see who may create %s in this namespace",
 		gvk.Kind, l.found.GetName(), l.found.GetUID(), l.ofPart(), why, gvk.GroupKind()), 2048)
@@ -228,7 +230,7 @@ func (r *Reconciler) report(ctx context.Context, s *scope, l *slot, why string) 
 	return nil
 }
 
-// fullOr is the error of a reservation, or that there was no room.
+// fullOr is the error of a failed reservation. A reservation that failed without one found no room: that is ErrFull.
 func fullOr(err error) error {
 	if err != nil {
 		return err

@@ -6,11 +6,12 @@ import (
 	"slices"
 	"time"
 
-	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+	"github.com/holdfast-dev/holdfast/controllers/internal/pool"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -28,9 +29,9 @@ type outcome struct {
 	retryAfter time.Duration
 }
 
-// settle writes down, one entry each, the outcome of every attempt that has ended. The one that leaves nothing to do ends the record. An outcome leaves the
-// courier's memory only once it is saved.
-func (r *Reconciler) settle(ctx context.Context, s *scope) error {
+// finish records, with one entry each, the outcomes of the attempts that have ended. The outcome that leaves nothing to do ends the record. The pool keeps an outcome until it
+// is saved.
+func (r *Reconciler) finish(ctx context.Context, s *scope) error {
 	for _, at := range planOf(s.nr, s.policy, r.clock.Now()).sending {
 		a := &s.nr.Status.Attempts[at]
 		o, ok := r.outcomeOf(s, a)
@@ -44,15 +45,15 @@ func (r *Reconciler) settle(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// outcomeOf asks the courier. An attempt that is not ours, since its process died or is another manager, is Unknown once it can't be under way any more,
-// or at once when the notification is to stop.
+// outcomeOf returns an attempt's outcome if it has ended. An attempt of another process, which died or is another manager, becomes Unknown when its timeout has passed, or at
+// once when the notification is to stop.
 func (r *Reconciler) outcomeOf(s *scope, a *v1alpha1.DeliveryAttempt) (outcome, bool) {
 	now := r.clock.Now()
-	o, state := r.courier.look(jobOf(s.nr, a))
+	o, state := r.attempts.Look(keyOf(s.nr, a))
 	switch {
-	case state == hasEnded:
+	case state == pool.Ended:
 		return o, true
-	case state == underWay:
+	case state == pool.Running:
 		return outcome{}, false
 	case s.stopping == "" && now.Before(handover(a, s.policy)):
 		return outcome{}, false
@@ -62,7 +63,7 @@ func (r *Reconciler) outcomeOf(s *scope, a *v1alpha1.DeliveryAttempt) (outcome, 
 
 // record saves an outcome with its entry, and with it the end of the record if nothing is left to do.
 func (r *Reconciler) record(ctx context.Context, s *scope, a *v1alpha1.DeliveryAttempt, o outcome) error {
-	job := jobOf(s.nr, a)
+	key := keyOf(s.nr, a)
 	r.apply(s, a, o)
 	p := planOf(s.nr, s.policy, r.clock.Now())
 	if len(p.reached) > 0 && s.nr.Status.SentTime == nil {
@@ -80,8 +81,8 @@ func (r *Reconciler) record(ctx context.Context, s *scope, a *v1alpha1.DeliveryA
 	if err := r.save(ctx, s, "Delivery"+o.state); err != nil {
 		return err
 	}
-	r.courier.drop(job)
-	logf.FromContext(ctx).Info("Delivery attempt ended", "channel", job.channel, "attempt", job.attempt, "state", o.state, "statusCode", o.code, "reason", o.reason)
+	r.attempts.Drop(key)
+	logf.FromContext(ctx).Info("Delivery attempt ended", "channel", key.Part, "attempt", key.Attempt, "state", o.state, "statusCode", o.code, "reason", o.reason)
 	return nil
 }
 
@@ -111,7 +112,7 @@ func (r *Reconciler) save(ctx context.Context, s *scope, event string) error {
 	phase := s.nr.Status.Phase
 	before := readyReason(s.nr)
 	note := noteOf(s.nr)
-	lifecycle.SetReady(s.nr, string(phase), phase.Final(), phase == v1alpha1.NotificationSent, note)
+	lifecycle.SetReady(s.nr, phase, v1alpha1.NotificationSent, note)
 	change := &outbox.Change{Kind: outbox.KindNotification, Event: event, Phase: string(phase), Record: recordOf(s.nr), Final: phase.Final()}
 	if err := s.draft.Save(ctx, change); err != nil {
 		return fmt.Errorf("save %s: %w", event, err)
@@ -131,7 +132,7 @@ func (r *Reconciler) announce(nr *v1alpha1.NotificationRequest, note string) {
 	lifecycle.Announce(r.recorder, nr, kind, string(nr.Status.Phase), note)
 }
 
-// noteOf says why the notification is not where it should be: how it ended, or the newest attempt that missed.
+// noteOf says why the notification did not reach all channels: how it ended, or the newest attempt that failed.
 func noteOf(nr *v1alpha1.NotificationRequest) string {
 	if nr.Status.Phase != v1alpha1.NotificationRetrying {
 		return nr.Status.FailureReason
@@ -154,13 +155,7 @@ func readyReason(nr *v1alpha1.NotificationRequest) string {
 	return ""
 }
 
-// job names one attempt of one resource.
-type job struct {
-	resource         types.NamespacedName
-	uid              types.UID
-	channel, attempt int32
-}
-
-func jobOf(nr *v1alpha1.NotificationRequest, a *v1alpha1.DeliveryAttempt) job {
-	return job{resource: types.NamespacedName{Namespace: nr.Namespace, Name: nr.Name}, uid: nr.UID, channel: a.Channel, attempt: a.Attempt}
+// keyOf names an attempt in the pool.
+func keyOf(nr *v1alpha1.NotificationRequest, a *v1alpha1.DeliveryAttempt) pool.Key {
+	return pool.Key{Resource: client.ObjectKeyFromObject(nr), UID: nr.UID, Part: a.Channel, Attempt: a.Attempt}
 }

@@ -1,0 +1,42 @@
+package aianalysis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
+)
+
+// answer is how one attempt ended: a finding, or an error.
+type answer struct {
+	finding        investigator.Finding
+	err            error
+	started, ended time.Time
+}
+
+// answerTo asks the investigator, within the attempt's timeout. It runs in the pool.
+func (r *Reconciler) answerTo(ctx context.Context, q investigator.Request, timeout time.Duration) answer {
+	a := answer{started: r.clock.Now()}
+	a.finding, a.err = safely(ctx, r.investigator, q)
+	a.ended = r.clock.Now()
+	if a.err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		a.err = fmt.Errorf("no answer within %s: %w", timeout.Round(time.Millisecond), a.err)
+	}
+	return a
+}
+
+// safely turns a panic into an error: a server's answer must not end the process.
+func safely(ctx context.Context, i Investigator, q investigator.Request) (_ investigator.Finding, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			logf.FromContext(ctx).Error(nil, "Investigator panicked", "panic", p, "stack", string(debug.Stack()))
+			err = fmt.Errorf("the investigator panicked: %v", p)
+		}
+	}()
+	return i.Investigate(ctx, q)
+}

@@ -1,0 +1,4 @@
+package remediation
+
+// WithClock replaces the system's clock.
+var WithClock = withClock
