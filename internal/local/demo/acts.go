@@ -107,7 +107,7 @@ func (d *demo) databaseStops(ctx context.Context) error {
 	if err := d.stopDatabase(ctx); err != nil {
 		return err
 	}
-	begin, before := time.Now(), d.witness.count()
+	begin, before := time.Now(), d.oracle.Appended()
 	if err := d.refusedDecision(ctx); err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (d *demo) databaseStops(ctx context.Context) error {
 			return err
 		}
 	}
-	d.say("in %.1f s without a database %d entries were made: nobody waited for it", time.Since(begin).Seconds(), d.witness.count()-before)
+	d.say("in %.1f s without a database %d entries were made: nobody waited for it", time.Since(begin).Seconds(), d.oracle.Appended()-before)
 	d.print(d.paint(dim, "\n   PENDING entries are carried by the resource; PERSISTED is the newest that it knows to be a row:\n"))
 	d.table(d.requestTable())
 	d.print("\n")
@@ -155,7 +155,7 @@ func (d *demo) startDatabase(ctx context.Context) error {
 	}
 	d.step("PostgreSQL", "started", green, "")
 	begin := time.Now()
-	ids := d.witness.ids()
+	ids := d.oracle.IDs()
 	err := poll(ctx, "every entry is a row", 30*time.Second, func(ctx context.Context) (bool, string, error) {
 		n, err := d.ledger.missing(ctx, ids)
 		return n == 0, fmt.Sprintf("%d of %d entries are missing", n, len(ids)), err

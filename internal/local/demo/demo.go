@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/internal/local/dev"
+	"github.com/holdfast-dev/holdfast/test/oracle"
 )
 
 // ErrNotClean says that the play went to its end, but that the audit trail is not what it must be.
@@ -51,7 +52,7 @@ type demo struct {
 	program string
 	stack   *dev.Stack
 	feed    *feed
-	witness *witness
+	oracle  *oracle.Oracle
 	ledger  ledger
 	admin   client.Client
 	summary Summary
@@ -98,8 +99,10 @@ func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 	}
 	cfg := d.stack.Cluster.RESTConfig()
 	d.ledger = ledger{d.stack.Postgres.URL()}
-	d.witness = newWitness()
-	if d.feed, err = startFeed(ctx, cfg, d.witness.observe, newTeller(d.narrator).observe); err != nil {
+	if d.oracle, err = oracle.Start(ctx, cfg); err != nil {
+		return err
+	}
+	if d.feed, err = startFeed(ctx, cfg, newTeller(d.narrator).observe); err != nil {
 		return err
 	}
 	d.say("witness: writes down every audit entry that the API server commits, to hold it against the tables at the end")
@@ -120,6 +123,9 @@ func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 func (d *demo) strike() error {
 	if d.feed != nil {
 		d.feed.close()
+	}
+	if d.oracle != nil {
+		d.oracle.Stop()
 	}
 	if d.stack == nil {
 		return nil

@@ -6,9 +6,9 @@
 // namespace shop some workloads fail for real (the pods of the simulated node do), their alerts become remediations, and in the middle the database is stopped and
 // the manager killed. Then records are posted from outside, each twice; they have no resource, so the act itself counts their rows.
 //
-// Two observers share one watch of the four kinds (feed.go). The narrator prints what happens, as it happens. The witness (witness.go) writes down every audit
-// entry that was ever committed to the API server, and takes no part in the play; it knows the fields of an outbox, and none of the code that fills or
-// drains one. At the end its list is held against the tables (verdict.go): every entry must be there exactly once, with the hash under which it was seen.
+// The narrator prints what happens, as it happens, from a watch of the four kinds (feed.go). The witness is the oracle of package test/oracle. It records every
+// audit entry that the API server commits, and shares no code with what fills or drains an outbox. At the end it compares its record with the tables
+// (verdict.go): every entry must be there exactly once, with the hash that it had in its resource.
 //
 // # Invariants
 //
