@@ -43,8 +43,8 @@ Exit status: 0 every entry has its row, 1 some have not (they are named), 2 it c
 	}
 	flags := cmd.Flags()
 	addDatabaseURL(flags, &f.databaseURL)
-	flags.StringVar(&f.cluster, "cluster-name", "", "name of the cluster in the rows (source_cluster); by default that of the file")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "only tell what would happen")
+	flags.StringVar(&f.cluster, "cluster-name", "", "name of the cluster in the rows (default: the name in the file)")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would happen and change nothing")
 	addOutput(flags, &f.output)
 	return notDone(cmd)
 }

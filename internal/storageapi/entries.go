@@ -64,7 +64,7 @@ func mayRelay(c Caller) *Problem {
 	return problem(http.StatusForbidden, "%s may not send the entries of outboxes: that takes the right to relay auditrecords.holdfast.dev", c.Name)
 }
 
-// entryBatch is a body that was found to be good, sorted as the store wants it. places are where its items stood in the body.
+// entryBatch is a body that was found to be good, sorted as the store wants it. places are the positions of its items in the body.
 type entryBatch struct {
 	cluster string
 	items   []relay.Item

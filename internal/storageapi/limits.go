@@ -88,7 +88,7 @@ func newGates(l Limits, processors int) *gates {
 const (
 	overload     = time.Second      // how long one should wait when there was too much
 	databaseAway = 5 * time.Second  // when the database did not answer
-	needsPerson  = 30 * time.Second // when somebody has to mend it
+	needsPerson  = 30 * time.Second // when somebody has to fix it
 )
 
 // rates are the callers' rates of requests.

@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
-// relayed tells whether the record claims a place in a chain. Then it is the whole entry of an outbox, and the row is made of that.
+// relayed reports whether the record claims a place in a chain. Then it is the whole entry of an outbox, and the row is made of that.
 func (f *fields) relayed() bool {
 	return f.Sequence != 0 || f.PreviousHash != "" || f.EntryHash != "" || f.Entry != ""
 }

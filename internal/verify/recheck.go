@@ -130,7 +130,7 @@ func (v *verifier) beyondHead(s suspect, now *Resource) {
 	}
 }
 
-// finalNow reads a chain again and tells whether it has its end by now.
+// finalNow reads a chain again and reports whether it has its end by now.
 func (v *verifier) finalNow(ctx context.Context, uid string) (final bool, _ error) {
 	again := &chain{v: &verifier{store: v.store, found: func(Finding) {}}, uid: uid}
 	err := v.store.Read(ctx, uid, func(e *postgres.Stored) error {

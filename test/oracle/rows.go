@@ -31,7 +31,7 @@ type stored struct {
 
 func (s *stored) letter() bool { return s.table == deadLetters }
 
-// redriven tells whether a dead letter became a row later: then the row counts.
+// redriven reports whether a dead letter became a row later: then the row counts.
 func (s *stored) redriven() bool { return s.letter() && s.columns["redriven_at"] != nil }
 
 // read reads all tables, or what they have of some namespaces. It leaves out rows without a source and without a hash: programs that have no resources post them.

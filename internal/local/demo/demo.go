@@ -89,7 +89,7 @@ func (d *demo) result() *Summary {
 	return &d.summary
 }
 
-// perform sets the stage and plays the acts.
+// perform starts the servers and runs the steps.
 func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 	d.heading("1  The stage: a Kubernetes cluster with a simulated node, PostgreSQL, and Holdfast",
 		"All of it runs on this machine, on loopback, and is gone when the demo ends.")
@@ -109,10 +109,10 @@ func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 	if d.admin, err = newClient(cfg, ""); err != nil {
 		return err
 	}
-	for _, act := range []func(context.Context) error{
+	for _, step := range []func(context.Context) error{
 		d.failingWorkloads, d.alertsArrive, d.databaseStops, d.managerIsKilled, d.endings, d.deletionIsHeld, d.trail, d.outside, d.selfCheck, d.verdict,
 	} {
-		if err := act(ctx); err != nil {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}

@@ -19,7 +19,7 @@ import (
 // failingWorkloads starts the workloads and waits until they fail.
 func (d *demo) failingWorkloads(ctx context.Context) error {
 	d.heading("2  Five workloads in namespace shop, four of which fail", "Deployments, ReplicaSets and the scheduler are real; the node simulates what the containers do.")
-	if err := d.furnish(ctx); err != nil {
+	if err := d.setup(ctx); err != nil {
 		return err
 	}
 	for _, w := range workloads {
@@ -195,7 +195,7 @@ func (d *demo) decide(ctx context.Context, name string, verdict v1alpha1.Verdict
 
 // managerIsKilled shows that a repair goes on where it was.
 func (d *demo) managerIsKilled(ctx context.Context) error {
-	d.heading("5  The manager is killed in the middle of repairs", "What it was about to do stands in the resource, so the next one neither repeats nor forgets it.")
+	d.heading("5  The manager is killed in the middle of repairs", "What it was about to do is in the resource, so the next one neither repeats nor forgets it.")
 	if err := d.decide(ctx, "checkout", v1alpha1.VerdictApproved, "1.0 ran well, and the image is known to be missing"); err != nil {
 		return err
 	}
