@@ -85,7 +85,8 @@ func (f *verifyFlags) run(ctx context.Context, to io.Writer) error {
 	case report.Verdict == verify.NotWhole:
 		return &exitError{code: 1, err: fmt.Errorf("the trail is not whole: %s", counted(report.Findings, "finding"))}
 	case report.Verdict == verify.Unknown:
-		return &exitError{code: 2, err: fmt.Errorf("the live resources of %s were not looked at, so nobody knows where their records should end; install their CustomResourceDefinitions, name kinds with --resource and clusters with --other-clusters, or check the rows alone with --kubeconfig ''",
+		return &exitError{code: 2, err: fmt.Errorf("the live resources of %s were not looked at, so nobody knows where their records should end; "+
+			"install their CustomResourceDefinitions, name kinds with --resource and clusters with --other-clusters, or check the rows alone with --kubeconfig ''",
 			strings.Join(report.NotCompared, ", "))}
 	}
 	return nil

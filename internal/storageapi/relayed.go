@@ -19,7 +19,8 @@ func (f *fields) relayed() bool {
 	return f.Sequence != 0 || f.PreviousHash != "" || f.EntryHash != "" || f.Entry != ""
 }
 
-// relayedRow is the row of an outbox entry, column by column the one that the relay would have made: recorded_by is not in the entry, and stays NULL. What was posted beside the entry must say the same. It is nil, and c has faults, if it does not.
+// relayedRow is the row of an outbox entry, column by column the one that the relay would have made: recorded_by is not in the entry, and stays NULL. What was
+// posted beside the entry must say the same. It is nil, and c has faults, if it does not.
 func (e *endpoint) relayedRow(posted models.Row, f *fields, c *checker) models.Row {
 	before := len(c.faults) + c.more
 	for name, missing := range map[string]bool{"source_uid": f.SourceUID == "", "sequence": f.Sequence == 0, "entry_hash": f.EntryHash == "", "entry": f.Entry == ""} {

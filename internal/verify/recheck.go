@@ -69,7 +69,8 @@ func (v *verifier) unseen() {
 
 func (v *verifier) lost(at Finding, from, to int64) {
 	at.Table, at.ID, at.Sequence = "", "", from
-	at.Problem, at.Detail = Missing, fmt.Sprintf("%s: the live resource shows them as durable, but there is neither row nor dead letter: was the database restored to an older state? Only another backup, or a file of `holdfast export`, may have them", entries(from, to))
+	at.Problem, at.Detail = Missing, fmt.Sprintf("%s: the live resource shows them as durable, but there is neither row nor dead letter: "+
+		"was the database restored to an older state? Only another backup, or a file of `holdfast export`, may have them", entries(from, to))
 	v.tell(at)
 }
 

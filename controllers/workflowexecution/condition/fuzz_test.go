@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
+	"github.com/holdfast-dev/holdfast/internal/testenv/alloc"
 )
 
 // costsLittle compiles an expression and evaluates it over a hostile target. Whatever it is, this allocates little, spends no more than its budget, and does not panic.
@@ -13,7 +14,7 @@ func costsLittle(t *testing.T, expression string, target map[string]any) {
 	t.Helper()
 	var work, memory uint64
 	var evaluated error
-	spent := allocated(func() {
+	spent := alloc.Bytes(func() {
 		c, err := condition.Compile(expression)
 		if err != nil {
 			if len(err.Error()) > 2048 {
@@ -27,7 +28,7 @@ func costsLittle(t *testing.T, expression string, target map[string]any) {
 	if evaluated != nil && strings.Contains(evaluated.Error(), "internal error") && !strings.Contains(evaluated.Error(), "unhashable type types.Bytes") {
 		t.Fatalf("%q panics: %v", expression, evaluated)
 	}
-	if spent > mostAllocated || work > condition.MaxWork || memory > condition.MaxMemory {
+	if spent > maxAllocated || work > condition.MaxWork || memory > condition.MaxMemory {
 		t.Fatalf("%q allocates %d KiB, works %d and makes %d KiB", expression, spent>>10, work, memory>>10)
 	}
 }
