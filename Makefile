@@ -55,6 +55,14 @@ endif
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m -coverprofile coverage/cover.out ./...
 	@$(GO) tool cover -func coverage/cover.out | awk '$$1 == "total:" { print "statements covered: " $$3 }'
 
+# Packages whose tests start no server, and link little.
+SHORT := ./controllers/aianalysis/holmesgpt ./controllers/aianalysis/investigator ./controllers/workflowexecution/condition ./internal/catalogue \
+  ./internal/credential ./internal/local/demo ./internal/operator ./internal/quantity ./internal/redact ./models ./outbox/api ./storageclient ./test/fuzz
+
+.PHONY: test-short
+test-short: ## Run the tests that need no server, without the race detector
+	CGO_ENABLED=0 $(GO) test -short -timeout 5m $(SHORT)
+
 SEED ?= 0
 RUNS ?= 200
 STORE ?= both

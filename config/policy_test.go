@@ -37,7 +37,7 @@ func samplesOf(t *testing.T, ns string) []*unstructured.Unstructured {
 		"RemediationRequest":  {"signal": signal, "target": target},
 		"AIAnalysis":          {"remediationRef": ref, "signal": signal, "target": target},
 		"WorkflowExecution":   {"remediationRef": ref, "target": target, "workflowID": "restart", "steps": []any{map[string]any{"name": "restart", "action": "RolloutRestart"}}},
-		"NotificationRequest": {"remediationRef": ref, "subject": "cart was mended", "channels": []any{map[string]any{"type": "console"}}},
+		"NotificationRequest": {"remediationRef": ref, "subject": "cart was fixed", "channels": []any{map[string]any{"type": "console"}}},
 	}
 	objects := make([]*unstructured.Unstructured, 0, len(specs))
 	for kind, spec := range specs {

@@ -98,7 +98,7 @@ func TestImportNamesWhatIsWrongAndBringsInTheRest(t *testing.T) {
 	g.Expect(lines).To(HaveLen(6))
 	lines[2] = strings.Replace(lines[2], `"phase":"Sending"`, `"phase":"Forged"`, 1)
 	lines[3] = lines[3][:100] + "\n"
-	file := filepath.Join(t.TempDir(), "mended.jsonl")
+	file := filepath.Join(t.TempDir(), "fixed.jsonl")
 	write := func(text string) { g.Expect(os.WriteFile(file, []byte(text), 0o600)).To(Succeed()) }
 	write(strings.Join(lines, ""))
 	want := And(MatchRegexp(`cart +3 +2 +0 +1`), ContainSubstring("line 3: dead letter: the entry's hash does not agree"), ContainSubstring("line 4: not an entry"))

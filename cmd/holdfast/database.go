@@ -68,7 +68,7 @@ func (o *output) Set(s string) error {
 
 func addOutput(flags *pflag.FlagSet, into *output) {
 	*into = asTable
-	flags.VarP(into, "output", "o", "form of what is printed: table or json")
+	flags.VarP(into, "output", "o", "output format: table or json")
 }
 
 func printJSON(to io.Writer, v any) error {

@@ -82,7 +82,7 @@ Exit status: 0 (also when there are none), 2 they could not be read.`,
 		},
 	}
 	addDatabaseURL(cmd.Flags(), &url)
-	cmd.Flags().BoolVar(&all, "all", false, "also those that were redriven")
+	cmd.Flags().BoolVar(&all, "all", false, "include redriven dead letters")
 	addOutput(cmd.Flags(), &form)
 	return notDone(cmd)
 }
@@ -147,7 +147,7 @@ func newDeadLetterRedriveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "redrive {--all | ID...}",
 		Short: "Try again to make rows of dead letters",
-		Long: `Try again to make rows of dead letters, once what was wrong with the database or the release is mended. A row gets the entry's original id, sequence and hash. The dead letter
+		Long: `Try again to make rows of dead letters, once what was wrong with the database or the release is fixed. A row gets the entry's original id, sequence and hash. The dead letter
 stays, marked as redriven; nothing is deleted. What cannot become a row stays as it is. A member of holdfast_writer may run it, again and again.
 
 Exit status: 0 all became rows, 1 some did not, 2 it could not be tried.`,
@@ -165,8 +165,8 @@ Exit status: 0 all became rows, 1 some did not, 2 it could not be tried.`,
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args, cmd.OutOrStdout()) },
 	}
 	addDatabaseURL(cmd.Flags(), &f.databaseURL)
-	cmd.Flags().BoolVar(&f.all, "all", false, "all dead letters that wait")
-	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "only tell what would happen")
+	cmd.Flags().BoolVar(&f.all, "all", false, "all dead letters that are not redriven")
+	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would happen and change nothing")
 	addOutput(cmd.Flags(), &f.output)
 	return notDone(cmd)
 }

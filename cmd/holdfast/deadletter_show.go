@@ -86,7 +86,7 @@ func next(d models.DeadLetter) string {
 	case d.SQLState == "":
 		return "The record does not fit its table: redrive it with a release that knows it, `holdfast dead-letter redrive " + d.ID + "`."
 	}
-	return "Mend in the database what the error names, then run `holdfast dead-letter redrive " + d.ID + "` (--dry-run tells whether it would work)."
+	return "Fix in the database what the error names, then run `holdfast dead-letter redrive " + d.ID + "` (--dry-run shows whether it would work)."
 }
 
 func (l *letter) print(to io.Writer) error {

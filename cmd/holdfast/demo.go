@@ -34,7 +34,7 @@ It takes about a minute; the first time some more, to get the servers. Nothing o
 
 The exit status is 0 when nothing was lost and nothing is there twice, 1 when something was or when a step failed, and 130 after an interruption.`,
 		Example: `  holdfast demo
-  holdfast demo -o json --state-dir .demo > summary.json   # the play goes to stderr, the logs stay in .demo/logs`,
+  holdfast demo -o json --state-dir .demo > summary.json   # the progress goes to stderr, the logs stay in .demo/logs`,
 		Args:              noArguments,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return checkProxies(os.LookupEnv) }, // no other variable is read
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -51,13 +51,13 @@ The exit status is 0 when nothing was lost and nothing is there twice, 1 when so
 			case "json":
 				o.Out, stream = cmd.ErrOrStderr(), os.Stderr
 			default:
-				return fmt.Errorf("--output is %q, expected json, or nothing for the play alone", output)
+				return fmt.Errorf("--output is %q, expected json or nothing", output)
 			}
 			if fd := int(stream.Fd()); o.Out == stream && term.IsTerminal(fd) {
 				o.Width, _, _ = term.GetSize(fd)
 				o.Colour = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 			}
-			// The libraries' logs would only disturb the play: the demo's own errors say what was waited for.
+			// The libraries' logs would only disturb the output: the demo's own errors say what was waited for.
 			ctrl.SetLogger(logr.Discard())
 			klog.SetLogger(logr.Discard())
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGHUP) // the terminal was closed
@@ -73,8 +73,8 @@ The exit status is 0 when nothing was lost and nothing is there twice, 1 when so
 			return err
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "json: print a summary to stdout at the end, and the play to stderr")
-	cmd.Flags().StringVar(&o.StateDir, "state-dir", "", "folder for logs and data, which stays; by default a temporary one, of which the logs are kept when something fails")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "output format: json for a summary on stdout, with the progress on stderr")
+	cmd.Flags().StringVar(&o.StateDir, "state-dir", "", "folder for logs and data, kept at the end (default: a temporary one)")
 	return cmd
 }
 

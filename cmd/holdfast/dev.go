@@ -55,6 +55,6 @@ HOLDFAST_* are ignored. The first start downloads the servers, or compiles them 
 		},
 	}
 	cmd.Flags().StringVar(&o.Dir, "state-dir", ".dev", "folder for kubeconfig, env, logs and data")
-	cmd.Flags().BoolVar(&o.InfraOnly, "infra-only", false, "start the servers, kinds, policies and tables, but none of Holdfast's own services")
+	cmd.Flags().BoolVar(&o.InfraOnly, "infra-only", false, "servers, kinds, policies and tables only, without Holdfast's services")
 	return cmd
 }

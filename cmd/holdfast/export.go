@@ -45,16 +45,16 @@ Exit status: 0 done, 2 it could not be done.`,
 	}
 	flags := cmd.Flags()
 	addKubeconfig(flags, &f.kubeconfig)
-	flags.StringVarP(&f.namespace, "namespace", "n", "", "only resources of this namespace; by default of all")
-	flags.StringVar(&f.file, "file", "", "file to write; by default standard output")
+	flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources (default: all)")
+	flags.StringVar(&f.file, "file", "", "output file (default: standard output)")
 	addExported(flags, &f.cluster, &f.resources)
 	return notDone(cmd)
 }
 
 // addExported adds what export and release have in common.
 func addExported(flags *pflag.FlagSet, cluster *string, resources *[]string) {
-	flags.StringVar(cluster, "cluster-name", "", "the manager's --cluster-name; importing puts it into the rows")
-	flags.StringSliceVar(resources, "resource", nil, "another resource that has an outbox, as kubectl knows it or as verify takes it; may be repeated")
+	flags.StringVar(cluster, "cluster-name", "", "--cluster-name of the manager, for the rows of the import")
+	flags.StringSliceVar(resources, "resource", nil, "additional resource with an outbox, in the form of kubectl or of verify; repeatable")
 }
 
 func (f *exportFlags) run(ctx context.Context, to, messages io.Writer) error {

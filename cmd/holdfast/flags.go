@@ -67,10 +67,10 @@ func checkProxies(lookup func(string) (string, bool)) error {
 
 // addKubeconfig adds --kubeconfig.
 func addKubeconfig(flags *pflag.FlagSet, into *string) {
-	flags.StringVar(into, "kubeconfig", "", "kubeconfig file of the cluster (variable KUBECONFIG); empty: the cluster that this runs in, or ~/.kube/config")
+	flags.StringVar(into, "kubeconfig", "", "kubeconfig file (variable KUBECONFIG; default: in-cluster, or ~/.kube/config)")
 }
 
 // addDatabaseURL adds --database-url.
 func addDatabaseURL(flags *pflag.FlagSet, into *string) {
-	flags.StringVar(into, "database-url", "", "PostgreSQL with the audit tables, postgres://user:password@host:5432/database (variable HOLDFAST_DATABASE_URL)")
+	flags.StringVar(into, "database-url", "", "PostgreSQL URL, postgres://user:password@host:5432/database (variable HOLDFAST_DATABASE_URL)")
 }

@@ -43,8 +43,8 @@ Exit status: 0 every entry has its row, 1 some have not (they are named), 2 it c
 	}
 	flags := cmd.Flags()
 	addDatabaseURL(flags, &f.databaseURL)
-	flags.StringVar(&f.cluster, "cluster-name", "", "name of the cluster in the rows (source_cluster); by default that of the file")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "only tell what would happen")
+	flags.StringVar(&f.cluster, "cluster-name", "", "name of the cluster in the rows (default: the name in the file)")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would happen and change nothing")
 	addOutput(flags, &f.output)
 	return notDone(cmd)
 }
@@ -108,7 +108,7 @@ type importedResource struct {
 	Stored       int    `json:"stored"`
 	Present      int    `json:"present"`
 	DeadLettered int    `json:"deadLettered"`
-	Held         int    `json:"held"`
+	Unsupported  int    `json:"unsupported"`
 }
 
 type importProblem struct {
@@ -138,7 +138,7 @@ func (i *imported) add(x breakglass.Imported) {
 		r.Present++
 		return
 	case relay.Unsupported:
-		r.Held++
+		r.Unsupported++
 		problem.Error = fmt.Sprintf("not imported: its schema version is %d, which this release does not know; import the file with a newer one", x.Item.Entry.SchemaVersion)
 	case relay.DeadLettered, relay.Conflicting:
 		r.DeadLettered++
@@ -156,7 +156,7 @@ func (i *imported) print(to io.Writer, h breakglass.Header, dryRun bool) error {
 	fmt.Fprintln(table, "KIND\tNAMESPACE\tNAME\tENTRIES\tSTORED\tPRESENT\tDEAD LETTERS\tHELD")
 	for _, uid := range slices.Sorted(maps.Keys(i.Resources)) {
 		r := i.Resources[uid]
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\n", plain(r.Kind), plain(r.Namespace), plain(r.Name), r.Entries, r.Stored, r.Present, r.DeadLettered, r.Held)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\n", plain(r.Kind), plain(r.Namespace), plain(r.Name), r.Entries, r.Stored, r.Present, r.DeadLettered, r.Unsupported)
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -28,8 +28,8 @@ func newReleaseCommand() *cobra.Command {
 	f := &releaseFlags{}
 	cmd := &cobra.Command{
 		Use:   "release {RESOURCE/NAME... --namespace NAMESPACE | --all {--namespace NAMESPACE | --all-namespaces}} --file FILE",
-		Short: "Break-glass: let go of resources that hang in deletion, once their entries stand in a file",
-		Long: `Take the finalizer off resources that hang in deletion, for when no manager or no database will ever do it. First the entries that wait in them are written to a new file and
+		Short: "Break-glass: remove the finalizer from resources stuck in Terminating, after an export",
+		Long: `Remove the finalizer from resources stuck in Terminating, when no manager or no database will ever do it. First the entries that wait in them are written to a new file and
 synced to the disk; a resource that changes after that keeps its finalizer. 'holdfast import' brings the file into a database later.
 
 Only resources that are being deleted are released. A record that is still open loses its end: how it ended is written nowhere, and verify reports it as unfinished.
@@ -51,12 +51,12 @@ Exit status: 0 all were released, 1 some were not, 2 it could not be done.`,
 	}
 	flags := cmd.Flags()
 	addKubeconfig(flags, &f.kubeconfig)
-	flags.StringVarP(&f.namespace, "namespace", "n", "", "the resources' namespace")
-	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "with --all: those of all namespaces")
-	flags.BoolVar(&f.all, "all", false, "all resources with an outbox that hang in deletion")
-	flags.StringVar(&f.file, "file", "", "file that gets their entries; it must not exist")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "only show what would be released")
-	flags.BoolVar(&f.yes, "yes", false, "do not ask")
+	flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources")
+	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "all namespaces, with --all")
+	flags.BoolVar(&f.all, "all", false, "all resources with an outbox that are stuck in Terminating")
+	flags.StringVar(&f.file, "file", "", "new file for the pending entries")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be released and change nothing")
+	flags.BoolVar(&f.yes, "yes", false, "no question before the release")
 	addExported(flags, &f.cluster, &f.resources)
 	return notDone(cmd)
 }
@@ -96,7 +96,7 @@ func (f *releaseFlags) run(ctx context.Context, names []string, from io.Reader, 
 	if err := printHeld(to, held); err != nil || f.dryRun {
 		return err
 	}
-	fmt.Fprintf(to, "%s will stand in %s. ", contents(file.Header()), f.file)
+	fmt.Fprintf(to, "%s will be in %s. ", contents(file.Header()), f.file)
 	if !f.yes && !confirmed(from, to, len(held)) {
 		return errors.New("nothing was written or released: the answer was not yes (--yes answers it)")
 	}

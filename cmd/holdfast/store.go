@@ -28,13 +28,13 @@ type storeFlags struct {
 
 func (f *storeFlags) add(flags *pflag.FlagSet) {
 	addDatabaseURL(flags, &f.databaseURL)
-	flags.IntVar(&f.poolSize, "database-pool-size", 0, "most connections to the database; 0: pool_max_conns of the URL, else 4 or the number of CPUs")
-	flags.StringVar(&f.storeURL, "store-url", "", "Data Storage API to drain into instead of a database, as in https://holdfast-storage.holdfast-system.svc (variable HOLDFAST_STORE_URL)")
-	flags.StringVar(&f.client.TokenFile, "store-token-file", "", "file with the token for --store-url, read for each call; its account needs the ClusterRole holdfast-relay")
-	flags.StringVar(&f.client.Token, "store-token", "", "the token itself; better given as HOLDFAST_STORE_TOKEN, or as HOLDFAST_STORAGE_TOKEN as in the env file of 'holdfast dev', than as a flag")
-	flags.StringVar(&f.client.CAFile, "store-ca-file", "", "certificates that the one of --store-url is signed by, PEM; empty: those that the system trusts")
-	flags.BoolVar(&f.client.SkipVerify, "store-insecure-skip-tls-verify", false, "take any certificate of --store-url; on loopback only")
-	flags.StringVar(&f.cluster, "cluster-name", "", "name of this cluster in the rows (source_cluster); needed when several clusters share a database")
+	flags.IntVar(&f.poolSize, "database-pool-size", 0, "max database connections (0: pool_max_conns of the URL, else 4 or the number of CPUs)")
+	flags.StringVar(&f.storeURL, "store-url", "", "URL of the Data Storage API to use instead of a database (variable HOLDFAST_STORE_URL)")
+	flags.StringVar(&f.client.TokenFile, "store-token-file", "", "file with the token for --store-url, read for each call")
+	flags.StringVar(&f.client.Token, "store-token", "", "token for --store-url (preferably HOLDFAST_STORE_TOKEN or HOLDFAST_STORAGE_TOKEN)")
+	flags.StringVar(&f.client.CAFile, "store-ca-file", "", "PEM CA bundle for --store-url (default: system roots)")
+	flags.BoolVar(&f.client.SkipVerify, "store-insecure-skip-tls-verify", false, "no verification of the certificate of --store-url, loopback only")
+	flags.StringVar(&f.cluster, "cluster-name", "", "name of this cluster in the rows; needed when clusters share a database")
 }
 
 // opened is a store, how to ask it at the start whether it can be used, and what ends it.

@@ -43,11 +43,11 @@ Exit status: 0 the trail is whole, 1 there are findings, 2 it could not be check
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file of the cluster (variable KUBECONFIG); empty: check the rows alone")
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file (variable KUBECONFIG; default: no cluster, rows only)")
 	addDatabaseURL(flags, &f.databaseURL)
-	flags.StringVar(&f.cluster, "cluster-name", "", "the manager's --cluster-name; records of other clusters are not looked for in this one")
-	flags.StringSliceVar(&f.otherClusters, "other-clusters", nil, "clusters with rows in the same database that are verified by themselves; may be repeated")
-	flags.StringSliceVar(&f.resources, "resource", nil, "resource that has entries of a kind of its own, KIND=RESOURCE.VERSION.GROUP; may be repeated")
+	flags.StringVar(&f.cluster, "cluster-name", "", "--cluster-name of the manager")
+	flags.StringSliceVar(&f.otherClusters, "other-clusters", nil, "clusters in the same database that are verified separately; repeatable")
+	flags.StringSliceVar(&f.resources, "resource", nil, "additional kind of entries and its resource, KIND=RESOURCE.VERSION.GROUP; repeatable")
 	addOutput(flags, &f.output)
 	return notDone(cmd)
 }
@@ -85,7 +85,8 @@ func (f *verifyFlags) run(ctx context.Context, to io.Writer) error {
 	case report.Verdict == verify.NotWhole:
 		return &exitError{code: 1, err: fmt.Errorf("the trail is not whole: %s", counted(report.Findings, "finding"))}
 	case report.Verdict == verify.Unknown:
-		return &exitError{code: 2, err: fmt.Errorf("the live resources of %s were not looked at, so nobody knows where their records should end; install their CustomResourceDefinitions, name kinds with --resource and clusters with --other-clusters, or check the rows alone with --kubeconfig ''",
+		return &exitError{code: 2, err: fmt.Errorf("the live resources of %s were not looked at, so nobody knows where their records should end; "+
+			"install their CustomResourceDefinitions, name kinds with --resource and clusters with --other-clusters, or check the rows alone with --kubeconfig ''",
 			strings.Join(report.NotCompared, ", "))}
 	}
 	return nil

@@ -56,7 +56,7 @@ func (r *Resource) Type() string {
 	return strings.Join([]string{r.gvr.Resource, r.gvr.Version, r.gvr.Group}, ".")
 }
 
-// Held tells whether the outbox's finalizer is there.
+// Held reports whether the outbox's finalizer is there.
 func (r *Resource) Held() bool { return slices.Contains(r.finalizers, outbox.Finalizer) }
 
 // Connect makes no call.

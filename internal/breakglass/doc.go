@@ -3,9 +3,9 @@
 //
 // # Model
 //
-// An export is a file of JSON lines: a header, then one line for each entry that waits in an outbox, with the resource that it comes from. An entry stands in it
+// An export is a file of JSON lines: a header, then one line for each entry that waits in an outbox, with the resource that it comes from. An entry is in it
 // exactly as in the resource, so that its id and its hash can be worked out again. Export reads and changes nothing. Release takes the finalizer off resources
-// that hang in deletion, but only once their entries stand in a file that is on the disk. Import makes rows of a file's entries as the relay would have.
+// that hang in deletion, but only once their entries are in a file on the disk. Import makes rows of a file's entries as the relay would have.
 //
 // # What always holds
 //

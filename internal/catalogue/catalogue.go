@@ -85,7 +85,7 @@ func (c *Catalogue) Get(id string) (Workflow, bool) {
 // IDs names the workflows, in the order of the catalogue.
 func (c *Catalogue) IDs() []string { return slices.Clone(c.ids) }
 
-// Supports tells whether the workflow can be run on a target of this kind.
+// Supports reports whether the workflow can be run on a target of this kind.
 func (w Workflow) Supports(kind string) bool { return slices.Contains(w.Kinds, kind) }
 
 var (

@@ -51,7 +51,7 @@ type Parameter struct {
 	Max int64 `json:"max,omitempty"`
 }
 
-// Required tells whether a value must be given.
+// Required reports whether a value must be given.
 func (p Parameter) Required() bool { return p.Default == "" && !p.Optional }
 
 var (

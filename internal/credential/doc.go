@@ -1,4 +1,4 @@
-// Package credential reads what is a credential or holds one: tokens, files with a token, and URLs, of which the user, the password, the path and the query may be one.
+// Package credential reads what is a credential or holds one: tokens, files with a token, and URLs, whose user, password, path and query may be credentials.
 //
 // # Model
 //

@@ -22,7 +22,7 @@
 //
 // # Use
 //
-// Three variables of the environment, each of which names a boundary by what it is called, the how-manieth pass of this process, and the side:
+// Three environment variables name boundaries. Each gives the name, the count of the pass in this process, and the side:
 //
 //	HOLDFAST_FAILPOINT="commit:1:after"                                      SIGKILL there
 //	HOLDFAST_FAILPOINT_CALL="get aianalyses:1:before=http://127.0.0.1:1/x"   POST to this URL there, and go on once it has answered; several with ", " between

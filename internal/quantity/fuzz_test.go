@@ -7,6 +7,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/holdfast-dev/holdfast/internal/quantity"
+	"github.com/holdfast-dev/holdfast/internal/testenv/alloc"
 )
 
 // Whatever texts come: those that are accepted are what Kubernetes takes them for, cost little to compute with, and read the same when they were written.
@@ -23,7 +24,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, left, right string) {
 		var a, b resource.Quantity
 		var failed, other error
-		spent := allocated(func() {
+		spent := alloc.Bytes(func() {
 			a, failed = quantity.Parse(left)
 			b, other = quantity.Parse(right)
 			if failed == nil && other == nil {

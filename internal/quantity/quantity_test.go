@@ -3,7 +3,6 @@ package quantity_test
 import (
 	"encoding/json"
 	"math/rand/v2"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -12,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/holdfast-dev/holdfast/internal/quantity"
+	"github.com/holdfast-dev/holdfast/internal/testenv/alloc"
 )
 
 // costly are texts that Kubernetes takes, by how much work they make.
@@ -60,15 +60,6 @@ func TestWhatKubernetesUsesIsParsed(t *testing.T) {
 	}
 }
 
-// allocated is how many bytes f takes from the heap.
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
 // extremes are the accepted texts with the most digits and the largest exponents.
 var extremes = []string{
 	"1e-30", strings.Repeat("9", 15) + "e-30", "0." + strings.Repeat("9", 58) + "e-30", "0e30", "0e-30", "0." + strings.Repeat("0", 57) + "1e30", strings.Repeat("0", 61) + "e30",
@@ -80,7 +71,7 @@ func TestWhatIsAcceptedCostsLittle(t *testing.T) {
 	for _, a := range extremes {
 		for _, b := range extremes {
 			var left, right resource.Quantity
-			spent := allocated(func() {
+			spent := alloc.Bytes(func() {
 				var err error
 				left, err = quantity.Parse(a)
 				g.Expect(err).NotTo(HaveOccurred())

@@ -47,7 +47,7 @@ type Options struct {
 	Audience string
 	// Needs is the right that a caller must have.
 	Needs Right
-	// Asks are further rights, of which a verdict says whether the caller has them.
+	// Asks are further rights. A verdict says which of them the caller has.
 	Asks []Right
 
 	// AllowedFor is how long a positive answer counts, 1 min; RefusedFor a negative one, 10 s.

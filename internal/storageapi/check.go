@@ -17,8 +17,8 @@ import (
 	"github.com/holdfast-dev/holdfast/storageclient"
 )
 
-// mostFaults bounds an answer; what goes beyond is counted.
-const mostFaults = 1000
+// maxFaults bounds an answer; what goes beyond is counted.
+const maxFaults = 1000
 
 // Fault is one thing that is wrong with a request's body.
 type Fault = storageclient.Fault
@@ -44,7 +44,7 @@ func (c *checker) record(text []byte, s *huma.Schema) {
 }
 
 func (c *checker) fault(format string, args ...any) {
-	if len(c.faults) >= mostFaults {
+	if len(c.faults) >= maxFaults {
 		c.more++
 		return
 	}
@@ -161,7 +161,7 @@ func (c *checker) object(s *huma.Schema) {
 		return
 	}
 	for _, name := range claims {
-		if seen[name] && len(c.claims) < mostFaults {
+		if seen[name] && len(c.claims) < maxFaults {
 			c.claims = append(c.claims, c.pointer()+"/"+name)
 		}
 	}

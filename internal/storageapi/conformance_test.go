@@ -89,7 +89,7 @@ func provocations(t *testing.T) map[string]provocation {
 	}
 }
 
-// stalled is the answer to a body of which only the beginning comes.
+// stalled is the answer to a body that stops after its beginning.
 func (s *service) stalled(path string) reply {
 	body, never := io.Pipe()
 	defer never.Close()

@@ -20,6 +20,6 @@
 //
 // # How it fails
 //
-// Without the database it answers 503 with Retry-After and /readyz fails, while /healthz does not: restarting mends nothing. Too many requests, or too many bytes, are
+// Without the database it answers 503 with Retry-After and /readyz fails, while /healthz does not: restarting fixes nothing. Too many requests, or too many bytes, are
 // refused before they are read. When it is told to stop it takes no more and finishes what it has taken.
 package storageapi

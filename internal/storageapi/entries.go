@@ -64,7 +64,7 @@ func mayRelay(c Caller) *Problem {
 	return problem(http.StatusForbidden, "%s may not send the entries of outboxes: that takes the right to relay auditrecords.holdfast.dev", c.Name)
 }
 
-// entryBatch is a body that was found to be good, sorted as the store wants it. places are where its items stood in the body.
+// entryBatch is a body that was found to be good, sorted as the store wants it. places are the positions of its items in the body.
 type entryBatch struct {
 	cluster string
 	items   []relay.Item
@@ -91,8 +91,8 @@ func (b *entryBatch) read(body []byte, most int) *Problem {
 		return problem(http.StatusUnprocessableEntity, "the body has no entries, expected an array of them")
 	case len(sent.Entries) > most:
 		return problem(http.StatusRequestEntityTooLarge, "the body has %d entries, expected at most %d; send fewer at once", len(sent.Entries), most)
-	case len(sent.Cluster) > mostCluster:
-		return problem(http.StatusUnprocessableEntity, "the cluster's name has %d bytes, expected at most %d; nothing was stored", len(sent.Cluster), mostCluster)
+	case len(sent.Cluster) > maxCluster:
+		return problem(http.StatusUnprocessableEntity, "the cluster's name has %d bytes, expected at most %d; nothing was stored", len(sent.Cluster), maxCluster)
 	}
 	*b = entryBatch{cluster: sent.Cluster, items: make([]relay.Item, len(sent.Entries)), places: make([]int, len(sent.Entries))}
 	all := make([]relay.Item, len(sent.Entries))
@@ -106,8 +106,8 @@ func (b *entryBatch) read(body []byte, most int) *Problem {
 	return nil
 }
 
-// mostCluster is the length of the column source_cluster.
-const mostCluster = 255
+// maxCluster is the length of the column source_cluster.
+const maxCluster = 255
 
 func (b *entryBatch) inOrder(outcomes []relay.Outcome) []relay.Outcome {
 	all := make([]relay.Outcome, len(outcomes))

@@ -35,7 +35,8 @@ func entriesOperation(l Limits) *huma.Operation {
 	entry := object([]string{"id", "sequence", "kind", "event", "phase", "recordedTime", "schemaVersion", "final", "record", "previousHash", "hash"}, map[string]*huma.Schema{
 		"id": text("UUIDv8 that follows from uid and sequence."), "sequence": {Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(float64(1 << 53)), Description: "Position in the outbox, from 1."},
 		"kind": text("As in orchestration, ai-decision, execution, notification, or backups.example.com."), "event": text("What happened."), "phase": text("The phase after it."),
-		"recordedTime": moment("When it happened."), "schemaVersion": {Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(float64(math.MaxInt16)), Description: "Of the record."}, "final": {Type: huma.TypeBoolean, Description: "True on the entry that closes the record."},
+		"recordedTime": moment("When it happened."), "schemaVersion": {Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(float64(math.MaxInt16)), Description: "Of the record."},
+		"final":       {Type: huma.TypeBoolean, Description: "True on the entry that closes the record."},
 		"traceparent": text("W3C trace context."), "record": {Type: huma.TypeObject, Description: "The record.", AdditionalProperties: true},
 		"previousHash": hash("Hash of the entry before; empty on the first."), "hash": hash("SHA-256 of the canonical JSON of the entry without it, with source."),
 	})
@@ -43,7 +44,7 @@ func entriesOperation(l Limits) *huma.Operation {
 	sent := object([]string{"source", "resource", "entry"}, map[string]*huma.Schema{"source": source, "resource": text("The Kubernetes kind."), "entry": entry,
 		"askPrevious": {Type: huma.TypeBoolean, Description: "Ask whether the entry before has a row or a dead letter, for the first entry of a resource that a relay sends."}})
 	body := object([]string{"entries"}, map[string]*huma.Schema{
-		"cluster": {Type: huma.TypeString, MaxLength: new(mostCluster), Description: "The cluster's name (source_cluster)."},
+		"cluster": {Type: huma.TypeString, MaxLength: new(maxCluster), Description: "The cluster's name (source_cluster)."},
 		"entries": {Type: huma.TypeArray, Items: sent, MaxItems: new(l.Entries), Description: "The entries. None is allowed too: the answer says whether the caller may send some, whether the database takes writes, and which database it is."},
 	})
 	outcome := object([]string{"result"}, map[string]*huma.Schema{

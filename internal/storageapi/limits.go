@@ -88,7 +88,7 @@ func newGates(l Limits, processors int) *gates {
 const (
 	overload     = time.Second      // how long one should wait when there was too much
 	databaseAway = 5 * time.Second  // when the database did not answer
-	needsPerson  = 30 * time.Second // when somebody has to mend it
+	needsPerson  = 30 * time.Second // when somebody has to fix it
 )
 
 // rates are the callers' rates of requests.
@@ -99,8 +99,8 @@ type rates struct {
 	byName map[string]*rate.Limiter
 }
 
-// mostCallers bounds the memory for rates. Callers are authenticated, so this many is unusual.
-const mostCallers = 10_000
+// maxCallers bounds the memory for rates. Callers are authenticated, so this many is unusual.
+const maxCallers = 10_000
 
 func newRates(l Limits) *rates {
 	return &rates{each: rate.Limit(l.RequestsPerSecond), burst: l.Burst, byName: map[string]*rate.Limiter{}}
@@ -112,7 +112,7 @@ func (r *rates) take(caller string, now time.Time) *Problem {
 	defer r.mu.Unlock()
 	limiter, ok := r.byName[caller]
 	if !ok {
-		if len(r.byName) >= mostCallers {
+		if len(r.byName) >= maxCallers {
 			r.forget(now)
 		}
 		limiter = rate.NewLimiter(r.each, r.burst)
@@ -134,7 +134,7 @@ func (r *rates) forget(now time.Time) {
 			delete(r.byName, name)
 		}
 	}
-	if len(r.byName) >= mostCallers {
+	if len(r.byName) >= maxCallers {
 		clear(r.byName)
 	}
 }

@@ -53,7 +53,7 @@ func TestRatesForgetTheQuiet(t *testing.T) {
 	g := NewWithT(t)
 	r := newRates(Limits{RequestsPerSecond: 1, Burst: 1})
 	now := time.Now()
-	for i := range mostCallers {
+	for i := range maxCallers {
 		g.Expect(r.take(fmt.Sprint(i), now)).To(BeNil())
 	}
 	g.Expect(r.take("busy", now.Add(2*time.Second))).To(BeNil())

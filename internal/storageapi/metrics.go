@@ -27,9 +27,12 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		seconds:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "holdfast_storage_request_duration_seconds", Help: "Time from the request's header to the answer.", Buckets: buckets}, []string{"path"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "holdfast_storage_requests_in_flight", Help: "Posts under way."}),
 		rows:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_storage_records_total", Help: "Records of acknowledged posts: stored, or present before."}, []string{"table", "status"}),
-		shed:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_storage_shed_total", Help: "Posts refused because there was too much: of one caller (rate), at once (requests), of bodies (bytes), or of transactions (writes)."}, []string{"reason"}),
-		bytes:    prometheus.NewHistogram(prometheus.HistogramOpts{Name: "holdfast_storage_body_bytes", Help: "Size of the bodies that were read.", Buckets: prometheus.ExponentialBuckets(256, 4, 8)}),
-		commits:  prometheus.NewHistogram(prometheus.HistogramOpts{Name: "holdfast_storage_commit_seconds", Help: "Time of a transaction, whatever became of it.", Buckets: buckets}),
+		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_storage_shed_total",
+			Help: "Posts refused because there was too much: of one caller (rate), at once (requests), of bodies (bytes), or of transactions (writes).",
+		}, []string{"reason"}),
+		bytes:   prometheus.NewHistogram(prometheus.HistogramOpts{Name: "holdfast_storage_body_bytes", Help: "Size of the bodies that were read.", Buckets: prometheus.ExponentialBuckets(256, 4, 8)}),
+		commits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "holdfast_storage_commit_seconds", Help: "Time of a transaction, whatever became of it.", Buckets: buckets}),
 	}
 	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.inFlight, m.rows, m.shed, m.bytes, m.commits} {
 		if err := r.Register(c); err != nil {

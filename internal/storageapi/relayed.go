@@ -14,12 +14,13 @@ import (
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
-// relayed tells whether the record claims a place in a chain. Then it is the whole entry of an outbox, and the row is made of that.
+// relayed reports whether the record claims a place in a chain. Then it is the whole entry of an outbox, and the row is made of that.
 func (f *fields) relayed() bool {
 	return f.Sequence != 0 || f.PreviousHash != "" || f.EntryHash != "" || f.Entry != ""
 }
 
-// relayedRow is the row of an outbox entry, column by column the one that the relay would have made: recorded_by is not in the entry, and stays NULL. What was posted beside the entry must say the same. It is nil, and c has faults, if it does not.
+// relayedRow is the row of an outbox entry, column by column the one that the relay would have made: recorded_by is not in the entry, and stays NULL. What was
+// posted beside the entry must say the same. It is nil, and c has faults, if it does not.
 func (e *endpoint) relayedRow(posted models.Row, f *fields, c *checker) models.Row {
 	before := len(c.faults) + c.more
 	for name, missing := range map[string]bool{"source_uid": f.SourceUID == "", "sequence": f.Sequence == 0, "entry_hash": f.EntryHash == "", "entry": f.Entry == ""} {

@@ -28,8 +28,8 @@ type endpoint struct {
 
 // Bounds of what a list or a map in a record may hold.
 const (
-	mostItems  = 1000
-	mostLabels = 1000
+	maxItems  = 1000
+	maxLabels = 1000
 )
 
 const (
@@ -121,9 +121,9 @@ func typeSchema(t reflect.Type) *huma.Schema {
 	case reflect.Float64: // percentages
 		return &huma.Schema{Type: huma.TypeNumber, Minimum: new(0.0), Maximum: new(100.0)}
 	case reflect.Slice:
-		return &huma.Schema{Type: huma.TypeArray, Items: typeSchema(t.Elem()), MaxItems: new(mostItems)}
+		return &huma.Schema{Type: huma.TypeArray, Items: typeSchema(t.Elem()), MaxItems: new(maxItems)}
 	case reflect.Map:
-		return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: typeSchema(t.Elem()), MaxProperties: new(mostLabels)}
+		return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: typeSchema(t.Elem()), MaxProperties: new(maxLabels)}
 	case reflect.Struct:
 		return structSchema(t)
 	}

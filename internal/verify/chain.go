@@ -50,7 +50,7 @@ type member struct {
 	readable                  bool
 }
 
-// has tells whether this is a hash of the member. Both count, so that one change is one finding and not also one at the next entry.
+// has reports whether this is a hash of the member. Both count, so that one change is one finding and not also one at the next entry.
 func (m *member) has(hash string) bool { return m.claimed == hash || m.actual == hash }
 
 func (p *place) has(hash string) bool {

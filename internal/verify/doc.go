@@ -3,7 +3,7 @@
 // # Model
 //
 // The rows are read once, in one snapshot, in the order of the chains. Each entry's text is hashed and decoded; its hash, id, place and columns must follow from
-// it, and its previousHash must be the hash of the entry before. Dead letters stand in the chain like rows. Rows that were posted over REST have no chain: their
+// it, and its previousHash must be the hash of the entry before. Dead letters are in the chain like rows. Rows that were posted over REST have no chain: their
 // columns are held against what was posted.
 //
 // With a cluster, the live outboxes are the other end: they hold each chain's head hash, out of the database's reach. They are listed before the rows are read,

@@ -27,7 +27,7 @@ type Live interface {
 	List(ctx context.Context) (map[string]*Resource, []string, error)
 	// Get reads the resource that has entries of this kind; nil if there is none of that name.
 	Get(ctx context.Context, kind, namespace, name string) (*Resource, error)
-	// Knows tells whether List and Get look at the resources that have entries of this kind.
+	// Knows reports whether List and Get look at the resources that have entries of this kind.
 	Knows(kind string) bool
 }
 

@@ -122,26 +122,26 @@ func (o *only) List(ctx context.Context) (map[string]*Resource, []string, error)
 
 func TestLiveHeads(t *testing.T) {
 	for name, c := range map[string]struct {
-		act    func(*scene)
+		steps  func(*scene)
 		tamper string
 		want   []string
 	}{
-		"drained":            {act: func(s *scene) { s.append(3, false).drain().append(1, false).drain() }},
-		"not drained yet":    {act: func(s *scene) { s.append(3, false) }},
-		"half drained":       {act: func(s *scene) { s.append(3, false).drain().append(2, false) }},
-		"closed and drained": {act: func(s *scene) { s.append(3, true).drain() }},
-		"ended and gone":     {act: func(s *scene) { s.append(3, true).drain().vanish() }},
-		"gone before its end": {act: func(s *scene) { s.append(3, false).drain().vanish() },
+		"drained":            {steps: func(s *scene) { s.append(3, false).drain().append(1, false).drain() }},
+		"not drained yet":    {steps: func(s *scene) { s.append(3, false) }},
+		"half drained":       {steps: func(s *scene) { s.append(3, false).drain().append(2, false) }},
+		"closed and drained": {steps: func(s *scene) { s.append(3, true).drain() }},
+		"ended and gone":     {steps: func(s *scene) { s.append(3, true).drain().vanish() }},
+		"gone before its end": {steps: func(s *scene) { s.append(3, false).drain().vanish() },
 			want: []string{"unfinished 3"}},
-		"gone, never audited": {act: func(s *scene) { s.vanish() }},
-		"the end is cut off": {act: func(s *scene) { s.append(3, false).drain().append(1, false).drain() },
+		"gone, never audited": {steps: func(s *scene) { s.vanish() }},
+		"the end is cut off": {steps: func(s *scene) { s.append(3, false).drain().append(1, false).drain() },
 			tamper: "DELETE FROM notification_audit WHERE sequence >= 3", want: []string{"missing 3"}},
-		"all is gone": {act: func(s *scene) { s.append(3, false).drain().append(1, false).drain() },
+		"all is gone": {steps: func(s *scene) { s.append(3, false).drain().append(1, false).drain() },
 			tamper: "DELETE FROM notification_audit", want: []string{"missing 1"}},
-		"the newest entry is rewritten": {act: func(s *scene) { s.append(3, false).drain() },
+		"the newest entry is rewritten": {steps: func(s *scene) { s.append(3, false).drain() },
 			tamper: `UPDATE notification_audit SET subject = 'forged', entry = replace(entry, 'subject 2', 'forged'),
 				entry_hash = sha256(convert_to(replace(entry, 'subject 2', 'forged'), 'UTF8')) WHERE sequence = 3`, want: []string{"diverged 3"}},
-		"an entry that the resource still holds is rewritten": {act: func(s *scene) { s.append(3, false).drain() },
+		"an entry that the resource still holds is rewritten": {steps: func(s *scene) { s.append(3, false).drain() },
 			tamper: `UPDATE notification_audit SET entry_hash = sha256(convert_to(replace(entry, 'subject 1', 'forged'), 'UTF8')), entry = replace(entry, 'subject 1', 'forged'),
 				subject = 'forged' WHERE sequence = 2`, want: []string{"diverged 2", "broken 3"}},
 	} {
@@ -149,7 +149,7 @@ func TestLiveHeads(t *testing.T) {
 			g := NewWithT(t)
 			db, _ := newStore(t, "")
 			s := newScene(t, db)
-			c.act(s)
+			c.steps(s)
 			if c.tamper != "" {
 				tamper(t, db, c.tamper)
 			}

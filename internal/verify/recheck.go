@@ -69,7 +69,8 @@ func (v *verifier) unseen() {
 
 func (v *verifier) lost(at Finding, from, to int64) {
 	at.Table, at.ID, at.Sequence = "", "", from
-	at.Problem, at.Detail = Missing, fmt.Sprintf("%s: the live resource shows them as durable, but there is neither row nor dead letter: was the database restored to an older state? Only another backup, or a file of `holdfast export`, may have them", entries(from, to))
+	at.Problem, at.Detail = Missing, fmt.Sprintf("%s: the live resource shows them as durable, but there is neither row nor dead letter: "+
+		"was the database restored to an older state? Only another backup, or a file of `holdfast export`, may have them", entries(from, to))
 	v.tell(at)
 }
 
@@ -130,7 +131,7 @@ func (v *verifier) beyondHead(s suspect, now *Resource) {
 	}
 }
 
-// finalNow reads a chain again and tells whether it has its end by now.
+// finalNow reads a chain again and reports whether it has its end by now.
 func (v *verifier) finalNow(ctx context.Context, uid string) (final bool, _ error) {
 	again := &chain{v: &verifier{store: v.store, found: func(Finding) {}}, uid: uid}
 	err := v.store.Read(ctx, uid, func(e *postgres.Stored) error {

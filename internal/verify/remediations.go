@@ -48,7 +48,7 @@ var kindOf = map[string]string{
 // pendingOf is a kind of entries that belong to a remediation.
 type pendingOf struct{ kind, namespace, remediation string }
 
-// pending are those of which some live resource has entries.
+// pending are remediations with entries in a live resource.
 func (v *verifier) pending(ctx context.Context) (map[pendingOf]bool, error) {
 	pending := map[pendingOf]bool{}
 	if v.live == nil {

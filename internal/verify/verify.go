@@ -18,7 +18,7 @@ const (
 	Changed Problem = "changed"
 	// Column: a column does not say what the entry says.
 	Column Problem = "column"
-	// Reordered: an entry stands in another place, or under another id, than it says of itself.
+	// Reordered: an entry is in another place, or under another id, than it says of itself.
 	Reordered Problem = "reordered"
 	// Missing: entries of a chain have neither row nor dead letter.
 	Missing Problem = "missing"
@@ -72,7 +72,7 @@ type Report struct {
 	Intact   bool `json:"intact"`
 	Findings int  `json:"findings"`
 	Chains   int  `json:"chains"`
-	// Entries that stand in chains, as rows; Posted are rows without a chain.
+	// Entries that are in chains, as rows; Posted are rows without a chain.
 	Entries int `json:"entries"`
 	Posted  int `json:"posted"`
 	// DeadLetters that were not redriven, which count as present.
@@ -91,7 +91,7 @@ type Report struct {
 
 // Trail is where the rows are: a store.Store.
 type Trail interface {
-	// Read hands over every entry in the order of the chains, and then what stands in none; with a uid, that chain only.
+	// Read hands over every entry in the order of the chains, and then what is in none; with a uid, that chain only.
 	Read(ctx context.Context, uid string, visit func(*postgres.Stored) error) error
 	// Compare holds the columns of a row against what its entry makes.
 	Compare(want models.Row, columns string, recordOnly bool) ([]postgres.Difference, error)

@@ -61,13 +61,13 @@ func main() {
 }
 
 func run() (err error) {
-	only := flag.String("only", "", "measures to run, separated by commas; all by default")
-	out := flag.String("json", "bench.json", "file that gets the figures")
-	profile := flag.String("cpuprofile", "", "file that gets a CPU profile of this process, which runs the writers, the informers and the relay")
+	only := flag.String("only", "", "measures to run, separated by commas (default: all)")
+	out := flag.String("json", "bench.json", "file for the figures")
+	profile := flag.String("cpuprofile", "", "file for a CPU profile of this process")
 	b := &bench{}
-	flag.BoolVar(&b.quick, "quick", false, "a tenth of everything: to try the program, not to measure")
-	flag.BoolVar(&b.full, "full", false, "also 50,000 live resources and 10 million rows")
-	flag.StringVar(&b.program, "program", "bin/holdfast", "the program whose processes are measured")
+	flag.BoolVar(&b.quick, "quick", false, "a tenth of the load, to try the program")
+	flag.BoolVar(&b.full, "full", false, "50,000 live resources and 10 million rows in addition")
+	flag.StringVar(&b.program, "program", "bin/holdfast", "holdfast binary to measure")
 	flag.Parse()
 	chosen, err := choose(*only)
 	if err != nil {

@@ -73,7 +73,7 @@ type times struct {
 	writes, rows                                              float64
 }
 
-// shop is a namespace with an account that may mend what is in it.
+// shop is a namespace with an account that may repair what is in it.
 type shop struct {
 	client    client.Client
 	servers   kubernetes.Interface
@@ -144,7 +144,7 @@ func (f *shop) remediate(ctx context.Context, name string) (t times, _ error) {
 	return t, err
 }
 
-// quiet tells whether no resource has anything pending: the last trims are among the writes that are counted.
+// quiet reports whether no resource has anything pending: the last trims are among the writes that are counted.
 func (f *shop) quiet(ctx context.Context) bool {
 	requests, analyses := &v1alpha1.NotificationRequestList{}, &v1alpha1.AIAnalysisList{}
 	workflows := &v1alpha1.WorkflowExecutionList{}

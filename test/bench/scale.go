@@ -113,7 +113,7 @@ func firstCommit(ctx context.Context, c *pgx.Conn) (at time.Time, _ error) {
 	return at, err
 }
 
-// notify has the manager tell people of something, ten times a second: some five writes each, of which one is ours.
+// notify has the manager tell people of something, ten times a second: some five writes each, one of them ours.
 func (b *bench) notify(ctx context.Context, namespace string, series, seconds int) error {
 	return pace(ctx, 10*seconds, 10, func(i int, _ time.Time) {
 		if err := b.env.Client.Create(ctx, testenv.MakeNotification(namespace, fmt.Sprintf("news-%d-%04d", series, i)).Obj()); err != nil && ctx.Err() == nil {

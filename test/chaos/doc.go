@@ -15,7 +15,7 @@
 // and shards move, to a standby, and from two managers to one and back. -store names some of them.
 //
 // A fault begins when a drawn number of entries was appended, so that it meets the work at any phase, or when nothing moves any more. After the faults
-// everything is mended, and the recovery is the time until all is durable that was appended by then. When the jobs are done too, the schedule waits until all
+// everything is fixed, and the recovery is the time until all is durable that was appended by then. When the jobs are done too, the schedule waits until all
 // records are closed and the oracle finds nothing wrong.
 //
 // # Invariants

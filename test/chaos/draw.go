@@ -44,7 +44,7 @@ const (
 	remediation  kind = "remediation"  // of a target that does not exist: ends by itself
 	approval     kind = "approval"     // a remediation that waits for a person
 	analysis     kind = "analysis"     // waits for a person too
-	notification kind = "notification" // two channels, one of which always fails
+	notification kind = "notification" // two channels; one always fails
 	workflow     kind = "workflow"     // of steps that wait
 	ledger       kind = "ledger"       // a workflow that rests in one long step, while this process appends entries to its outbox
 )

@@ -22,12 +22,12 @@ func main() { os.Exit(command()) }
 
 func command() (exitCode int) {
 	o := options{}
-	over := flag.String("store", "both", "where managers drain to: database; api, the Data Storage API; shards, to the database from two managers with a shard each; both, database and api; all. The first gets the schedules, others a quarter as many again")
+	over := flag.String("store", "both", "store that managers drain to: database, api, shards, both (database and api) or all")
 	flag.Uint64Var(&o.seed, "seed", 0, "what everything is drawn from; 0: the time")
-	flag.IntVar(&o.runs, "runs", 200, "how many schedules")
+	flag.IntVar(&o.runs, "runs", 200, "number of schedules")
 	flag.IntVar(&o.first, "first", 1, "number of the first schedule")
-	flag.StringVar(&o.only, "fault", "", "draw only faults whose names have this in them")
-	flag.StringVar(&o.out, "out", "chaos.json", "file that gets everything that was found")
+	flag.StringVar(&o.only, "fault", "", "part of the names of the faults to draw (default: all)")
+	flag.StringVar(&o.out, "out", "chaos.json", "file for the findings")
 	flag.Parse()
 	var err error
 	if o.drains, err = drains(*over); err != nil {

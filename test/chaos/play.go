@@ -82,7 +82,7 @@ func (s *stage) work(ctx context.Context, plan *schedule, p *played) error {
 		if plan.network != nil {
 			faults.Go(func() error { return s.inflict(ctx, *plan.network) })
 		}
-		return errors.Join(faults.Wait(), s.mend(context.WithoutCancel(ctx)), s.recover(ctx, p))
+		return errors.Join(faults.Wait(), s.fix(context.WithoutCancel(ctx)), s.recover(ctx, p))
 	})
 	return all.Wait()
 }

@@ -207,8 +207,8 @@ func (w *world) runManager(ctx context.Context, part shard.Shard, more ...string
 	return m, nil
 }
 
-// mend sees to it that everything works after the faults. A manager or a service that ended by itself, which nothing should make it do, is an error.
-func (w *world) mend(ctx context.Context) error {
+// fix makes everything work again after the faults. A manager or a service that ended by itself, which nothing should make it do, is an error.
+func (w *world) fix(ctx context.Context) error {
 	for _, proxy := range w.proxies() {
 		proxy.Toxics.ResetToxics(ctx)
 	}

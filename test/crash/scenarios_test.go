@@ -30,6 +30,8 @@ type scenario struct {
 	phases map[string]string
 	// dead is the entry that becomes a dead letter, by the name of its resource.
 	dead map[string]int64
+	// tampered is the resource whose dead letter was changed in the resource, so that its hash does not fit.
+	tampered string
 	// vanish are kinds that a controller deletes.
 	vanish map[string]bool
 	// generations in which Deployments end: one change of the spec, one more. restarts are of pods.
@@ -148,8 +150,9 @@ func scenarios() []*scenario {
 				// Two entries of one resource are flushed together, so that there is a good row to keep beside a bad one.
 				w.status(ended(w, "endless", "r", strings.Repeat("r", 300)))
 			},
-			makes: map[string]int{notifications: 2},
-			dead:  map[string]int64{"tampered": 1, "endless": 2},
+			makes:    map[string]int{notifications: 2},
+			dead:     map[string]int64{"tampered": 1, "endless": 2},
+			tampered: "tampered",
 		},
 	}
 }

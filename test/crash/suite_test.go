@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 
 	"github.com/holdfast-dev/holdfast/internal/testenv"
+	"github.com/holdfast-dev/holdfast/test/oracle"
 )
 
 var (
@@ -26,6 +27,7 @@ var (
 	env      *testenv.Env
 	program  string
 	database *sql.DB
+	watching *oracle.Oracle
 	update   = flag.Bool("update", false, "write testdata/boundaries.txt anew")
 )
 
@@ -67,8 +69,11 @@ func run(m *testing.M) int {
 		fmt.Println(err)
 	} else if err := grant(); err != nil {
 		fmt.Println(err)
+	} else if watching, err = oracle.Start(ctx, env.Config); err != nil {
+		fmt.Println(err)
 	} else {
 		code = m.Run()
+		watching.Stop()
 	}
 	if database != nil {
 		database.Close()
@@ -80,7 +85,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-// grant lets the service accounts of all worlds mend what is in them, and waits until the authorizer knows.
+// grant lets the service accounts of all worlds repair what is in them, and waits until the authorizer knows.
 func grant() error {
 	meta := metav1.ObjectMeta{Name: "crash-remediator"}
 	role := &rbacv1.ClusterRole{ObjectMeta: meta, Rules: []rbacv1.PolicyRule{

@@ -22,7 +22,7 @@ type world struct {
 	t         *testing.T
 	namespace string
 	logs      string // a folder
-	witness   *witness
+	tracker   *tracker
 	receiver  *receiver
 	deaths    int
 }
@@ -32,7 +32,7 @@ func newWorld(t *testing.T, s *scenario) *world {
 	w.SetDefaultEventuallyTimeout(deadline)
 	w.SetDefaultEventuallyPollingInterval(testenv.Interval)
 	w.receiver = newReceiver(w)
-	w.witness = newWitness(w)
+	w.tracker = newTracker(w)
 	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "remediator"}})
 	w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "receiver"}, StringData: map[string]string{
 		"takes": w.receiver.URL + "/takes", "recovers": w.receiver.URL + "/recovers", "refuses": w.receiver.URL + "/refuses"}})
@@ -101,16 +101,16 @@ func (w *world) finish(s *scenario, environment ...string) {
 	m := w.manager(s, environment...)
 	w.Eventually(func() string { return w.missing(s) }).Should(BeEmpty())
 	w.receiver.check(w)
-	w.witness.checkTargets(w, s)
-	for _, o := range w.witness.live() {
+	w.tracker.checkTargets(w, s)
+	for _, o := range w.tracker.live() {
 		w.Expect(client.IgnoreNotFound(env.Client.Delete(ctx, o))).To(Succeed())
 	}
-	w.Eventually(func() int { return len(w.witness.live()) }).Should(BeZero(), "something holds resources whose records are closed and durable")
+	w.Eventually(func() int { return len(w.tracker.live()) }).Should(BeZero(), "something holds resources whose records are closed and durable")
 	w.Expect(m.Kill()).To(Succeed())
-	w.witness.compare(w, s)
+	w.compare(s)
 }
 
 // missing says what has not come to its end yet.
 func (w *world) missing(s *scenario) string {
-	return strings.Join(w.witness.missing(s), "; ")
+	return strings.Join(w.tracker.missing(s), "; ")
 }

@@ -70,7 +70,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-// fixture is a namespace with an account that may mend what is in it.
+// fixture is a namespace with an account that may repair what is in it.
 type fixture struct {
 	*WithT
 	t         *testing.T

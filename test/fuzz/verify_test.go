@@ -40,7 +40,7 @@ func (t *table) Compare(want models.Row, columns string, recordOnly bool) ([]pos
 
 func (t *table) Incomplete(context.Context) ([]postgres.Incomplete, error) { return nil, nil }
 
-// Whatever stands in the tables, verify ends with findings, and never with an error or a panic: nobody may delete a row, so it would stay that way.
+// Whatever is in the tables, verify ends with findings, and never with an error or a panic: nobody may delete a row, so it would stay that way.
 func FuzzVerifyRows(f *testing.F) {
 	lazy, err := postgres.Open(f.Context(), "postgres://nobody@127.0.0.1:1/none?sslmode=disable", postgres.Options{})
 	if err != nil {

@@ -1,4 +1,4 @@
-// Package oracle tells whether an audit trail is whole, without a line of the code that made it.
+// Package oracle reports whether an audit trail is whole, without a line of the code that made it.
 //
 // # Model
 //

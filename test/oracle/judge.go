@@ -26,7 +26,7 @@ func (o *Oracle) Judge(ctx context.Context, db Querier, namespaces ...string) (R
 		}
 	}
 	for i := range rows {
-		j.take(&rows[i])
+		j.note(&rows[i])
 	}
 	for id, p := range j.positions {
 		j.compare(p, j.stored[id])
@@ -79,8 +79,8 @@ func (j *judgement) expect(r *resource) {
 	}
 }
 
-// take counts one row or dead letter under its id. One whose id does not follow from any position was either stored for one all the same, or is foreign.
-func (j *judgement) take(s *stored) {
+// note counts one row or dead letter under its id. One whose id does not follow from any position was either stored for one all the same, or is foreign.
+func (j *judgement) note(s *stored) {
 	if s.redriven() {
 		return
 	}
@@ -119,16 +119,16 @@ func (j *judgement) compare(p position, found []*stored) {
 			where = append(where, fmt.Sprintf("%s (hash %s)", s.table, s.hash))
 		}
 		for range found[1:] {
-			j.add(p.differs(Doubled, "id %s stands in %s", p.id(p.sequence), strings.Join(where, " and ")))
+			j.add(p.differs(Doubled, "id %s is in %s", p.id(p.sequence), strings.Join(where, " and ")))
 		}
 	}
 	for _, s := range found {
-		j.hold(p, s)
+		j.check(p, s)
 	}
 }
 
-// hold checks one row or dead letter: its place, its chain and its content.
-func (j *judgement) hold(p position, s *stored) {
+// check compares one row or dead letter: its place, its chain and its content.
+func (j *judgement) check(p position, s *stored) {
 	if s.sequence != p.sequence || s.uid != p.uid {
 		j.add(p.differs(OutOfOrder, "%s has it as entry %d of %s", s.table, s.sequence, s.uid))
 	}

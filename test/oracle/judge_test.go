@@ -140,7 +140,7 @@ func TestDamageInTheResources(t *testing.T) {
 		f.edit(obj, func(o *outboxapi.Outbox) { *o = outboxapi.Outbox{Entries: []outboxapi.Entry{}} })
 		f.eventually(ContainElement(And(class(oracle.Changed), HaveField("Name", "anew"), HaveField("Detail", ContainSubstring("went from entry 2")))))
 	})
-	t.Run("entries that stand in another order", func(*testing.T) {
+	t.Run("entries in another order", func(*testing.T) {
 		obj := f.create("order")
 		f.append(obj, 3, false)
 		f.edit(obj, func(o *outboxapi.Outbox) { o.Entries[0], o.Entries[1] = o.Entries[1], o.Entries[0] })

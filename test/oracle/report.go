@@ -62,7 +62,7 @@ type Report struct {
 	Differences []Difference `json:"differences"`
 }
 
-// Clean tells whether every entry is stored exactly once, unaltered and in its place, and nothing waits any more.
+// Clean reports whether every entry is stored exactly once, unaltered and in its place, and nothing waits any more.
 func (r Report) Clean() bool { return len(r.Differences) == 0 }
 
 // Write prints the counts as a table, and each difference in a line of its own.

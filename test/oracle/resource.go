@@ -25,7 +25,7 @@ type resource struct {
 	listed   int // entries in it
 	closed   bool
 	deleting bool
-	held     bool // by the finalizer
+	blocked  bool // by the finalizer
 	gone     bool
 
 	// wrong is what the revisions themselves show: history that changed, a chain that does not hold.
@@ -52,9 +52,9 @@ func (r *resource) observe(object *unstructured.Unstructured) {
 	}
 	for i, e := range entries {
 		if want := last - int64(len(entries)-1-i); e.sequence != want {
-			r.differ(OutOfOrder, e.sequence, "entry %d stands at place %d of %d of an outbox whose last is %d", e.sequence, i+1, len(entries), last)
+			r.differ(OutOfOrder, e.sequence, "entry %d is at place %d of %d of an outbox whose last is %d", e.sequence, i+1, len(entries), last)
 		}
-		r.see(e)
+		r.note(e)
 	}
 	if n := len(entries); n > 0 && entries[n-1].hash != head {
 		r.differ(ChainBreak, last, "headHash is %q, the newest entry has %q", head, entries[n-1].hash)
@@ -63,11 +63,11 @@ func (r *resource) observe(object *unstructured.Unstructured) {
 	r.pending, _, _ = unstructured.NestedInt64(object.Object, "status", "outbox", "pending")
 	r.closed, _, _ = unstructured.NestedBool(object.Object, "status", "outbox", "closed")
 	r.deleting = object.GetDeletionTimestamp() != nil
-	r.held = slices.Contains(object.GetFinalizers(), finalizer)
+	r.blocked = slices.Contains(object.GetFinalizers(), finalizer)
 }
 
-// see takes one entry, which must be as it was when it was seen before.
-func (r *resource) see(e entry) {
+// note records one entry, which must be as it was when it was observed before.
+func (r *resource) note(e entry) {
 	before, known := r.entries[e.sequence]
 	switch {
 	case known && before == e:
@@ -104,8 +104,8 @@ func (r *resource) undrained() string {
 	case r.gone:
 		return ""
 	case r.pending != 0 || r.listed != 0:
-		return fmt.Sprintf("%d entries are pending (%d stand in it) up to sequence %d", r.pending, r.listed, r.last)
-	case r.closed && r.held:
+		return fmt.Sprintf("%d entries are pending (%d are in it) up to sequence %d", r.pending, r.listed, r.last)
+	case r.closed && r.blocked:
 		return "its record is closed and drained, but the finalizer is there"
 	case r.closed && r.deleting:
 		return "it is closed, drained and deleted, but not gone"

@@ -31,14 +31,16 @@ type stored struct {
 
 func (s *stored) letter() bool { return s.table == deadLetters }
 
-// redriven tells whether a dead letter became a row later: then the row counts.
+// redriven reports whether a dead letter became a row later: then the row counts.
 func (s *stored) redriven() bool { return s.letter() && s.columns["redriven_at"] != nil }
 
-// read reads all tables, or what they have of some namespaces.
+// read reads all tables, or what they have of some namespaces. It leaves out rows without a source and without a hash: programs that have no resources post them.
+// If a row of a resource came to look like that, its entry would count as lost.
 func read(ctx context.Context, db Querier, namespaces []string) ([]stored, error) {
 	var all []stored
 	for _, table := range tables {
-		rows, err := db.Query(ctx, `SELECT to_jsonb(t) FROM `+table+` t WHERE $1::text[] IS NULL OR source_namespace = ANY($1)`, namespaces)
+		rows, err := db.Query(ctx, `SELECT to_jsonb(t) FROM `+table+` t
+			WHERE ($1::text[] IS NULL OR source_namespace = ANY($1)) AND (source_uid IS NOT NULL OR entry_hash IS NOT NULL)`, namespaces)
 		if err != nil {
 			return nil, fmt.Errorf("read %s: %w", table, err)
 		}

@@ -56,7 +56,7 @@ func TestTheDatabaseIsGoneForGood(t *testing.T) {
 	f.remove(ends)
 	f.sql("DROP DATABASE " + f.database() + " WITH (FORCE)")
 
-	// The entries stand in a file before anything else is done.
+	// The entries are in a file before anything else is done.
 	file := f.in("pending.jsonl")
 	f.Expect(f.holdfast("export", "-n", f.namespace, "--file", file).Stderr).To(ContainSubstring("Exported 2 entries of 2 resources"))
 

@@ -119,7 +119,7 @@ func (f *fixture) create(name string) *v1alpha1.NotificationRequest {
 	return obj
 }
 
-// append saves n entries, the last of which may close the record.
+// append saves n entries; the last may close the record.
 func (f *fixture) append(obj *v1alpha1.NotificationRequest, n int, event string, final bool) {
 	for i := range n {
 		f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(obj), obj)).To(Succeed())

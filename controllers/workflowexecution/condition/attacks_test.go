@@ -1,7 +1,6 @@
 package condition_test
 
 import (
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,6 +8,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
+	"github.com/holdfast-dev/holdfast/internal/testenv/alloc"
 )
 
 // nested replaces @ in step by seed, n times.
@@ -117,14 +117,6 @@ func hostile() map[string]any {
 	}
 }
 
-func allocated(f func()) uint64 {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	f()
-	runtime.ReadMemStats(&after)
-	return after.TotalAlloc - before.TotalAlloc
-}
-
 // What compiling and evaluating any expression may allocate, all in all: more than the budget, which counts values and not what it takes to make them.
 const maxAllocated = 64 << 20
 
@@ -141,7 +133,7 @@ func TestAttacksCostLittle(t *testing.T) {
 			var c *condition.Condition
 			var compiled, evaluated error
 			var work, memory uint64
-			spent := allocated(func() {
+			spent := alloc.Bytes(func() {
 				if c, compiled = condition.Compile(expression); compiled == nil {
 					work, memory, evaluated = c.Spend(t.Context(), target)
 				}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
+	"github.com/holdfast-dev/holdfast/internal/testenv/alloc"
 )
 
 // costsLittle compiles an expression and evaluates it over a hostile target. Whatever it is, this allocates little, spends no more than its budget, and does not panic.
@@ -13,7 +14,7 @@ func costsLittle(t *testing.T, expression string, target map[string]any) {
 	t.Helper()
 	var work, memory uint64
 	var evaluated error
-	spent := allocated(func() {
+	spent := alloc.Bytes(func() {
 		c, err := condition.Compile(expression)
 		if err != nil {
 			if len(err.Error()) > 2048 {

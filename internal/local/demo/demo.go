@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/internal/local/dev"
+	"github.com/holdfast-dev/holdfast/test/oracle"
 )
 
 // ErrNotClean says that the play went to its end, but that the audit trail is not what it must be.
@@ -51,7 +52,7 @@ type demo struct {
 	program string
 	stack   *dev.Stack
 	feed    *feed
-	witness *witness
+	oracle  *oracle.Oracle
 	ledger  ledger
 	admin   client.Client
 	summary Summary
@@ -88,7 +89,7 @@ func (d *demo) result() *Summary {
 	return &d.summary
 }
 
-// perform sets the stage and plays the acts.
+// perform starts the servers and runs the steps.
 func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 	d.heading("1  The stage: a Kubernetes cluster with a simulated node, PostgreSQL, and Holdfast",
 		"All of it runs on this machine, on loopback, and is gone when the demo ends.")
@@ -98,18 +99,20 @@ func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 	}
 	cfg := d.stack.Cluster.RESTConfig()
 	d.ledger = ledger{d.stack.Postgres.URL()}
-	d.witness = newWitness()
-	if d.feed, err = startFeed(ctx, cfg, d.witness.observe, newTeller(d.narrator).observe); err != nil {
+	if d.oracle, err = oracle.Start(ctx, cfg); err != nil {
+		return err
+	}
+	if d.feed, err = startFeed(ctx, cfg, newTeller(d.narrator).observe); err != nil {
 		return err
 	}
 	d.say("witness: writes down every audit entry that the API server commits, to hold it against the tables at the end")
 	if d.admin, err = newClient(cfg, ""); err != nil {
 		return err
 	}
-	for _, act := range []func(context.Context) error{
+	for _, step := range []func(context.Context) error{
 		d.failingWorkloads, d.alertsArrive, d.databaseStops, d.managerIsKilled, d.endings, d.deletionIsHeld, d.trail, d.outside, d.selfCheck, d.verdict,
 	} {
-		if err := act(ctx); err != nil {
+		if err := step(ctx); err != nil {
 			return err
 		}
 	}
@@ -120,6 +123,9 @@ func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 func (d *demo) strike() error {
 	if d.feed != nil {
 		d.feed.close()
+	}
+	if d.oracle != nil {
+		d.oracle.Stop()
 	}
 	if d.stack == nil {
 		return nil

@@ -219,3 +219,33 @@ func texts(r record, field string) string {
 	list, _, _ := unstructured.NestedStringSlice(r, field)
 	return strings.Join(list, ", ")
 }
+
+// entry is one element of status.outbox.entries.
+type entry struct {
+	sequence int64
+	fields   map[string]any
+}
+
+func (e entry) text(field string) string {
+	s, _, _ := unstructured.NestedString(e.fields, field)
+	return s
+}
+
+func (e entry) record() record {
+	r, _, _ := unstructured.NestedMap(e.fields, "record")
+	return r
+}
+
+func entriesOf(object *unstructured.Unstructured) []entry {
+	list, _, _ := unstructured.NestedSlice(object.Object, "status", "outbox", "entries")
+	entries := make([]entry, 0, len(list))
+	for _, item := range list {
+		fields, ok := item.(map[string]any)
+		if !ok {
+			continue
+		}
+		sequence, _, _ := unstructured.NestedInt64(fields, "sequence")
+		entries = append(entries, entry{sequence, fields})
+	}
+	return entries
+}

@@ -180,30 +180,6 @@ func (f *feed) await(ctx context.Context, what string, timeout time.Duration, ch
 	}
 }
 
-// catchUp returns when the feed has seen all that the API server holds now.
-func (f *feed) catchUp(ctx context.Context, timeout time.Duration) error {
-	want := map[string]string{}
-	for _, k := range kinds {
-		list, err := f.client.Resource(group.WithResource(k.resource)).List(ctx, metav1.ListOptions{})
-		if err != nil {
-			return fmt.Errorf("list %s: %w", k.resource, err)
-		}
-		for _, o := range list.Items {
-			want[string(o.GetUID())] = o.GetResourceVersion()
-		}
-	}
-	return f.await(ctx, "the watch has caught up with the API server", timeout, func() (bool, string, error) {
-		behind := 0
-		have := f.all()
-		for _, o := range have {
-			if want[string(o.GetUID())] != o.GetResourceVersion() {
-				behind++
-			}
-		}
-		return behind == 0 && len(have) == len(want), fmt.Sprintf("%d resources instead of %d, %d of them in another version", len(have), len(want), behind), nil
-	})
-}
-
 // watcher is the part of a client that RetryWatcher needs.
 type watcher struct{ of dynamic.ResourceInterface }
 

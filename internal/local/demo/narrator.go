@@ -22,9 +22,9 @@ const (
 
 // Long lines are cut at the width of the terminal, within these bounds; without one at the default.
 const (
-	leastWidth   = 80
+	minWidth     = 80
 	defaultWidth = 140
-	mostWidth    = 160
+	maxWidth     = 160
 )
 
 // before are the columns of a step in front of its detail.
@@ -44,7 +44,7 @@ func newNarrator(out io.Writer, colour bool, width int) *narrator {
 	if width == 0 {
 		width = defaultWidth
 	}
-	return &narrator{out: out, colour: colour, width: min(max(width, leastWidth), mostWidth), begin: time.Now()}
+	return &narrator{out: out, colour: colour, width: min(max(width, minWidth), maxWidth), begin: time.Now()}
 }
 
 func (n *narrator) paint(code, text string) string {
@@ -54,7 +54,7 @@ func (n *narrator) paint(code, text string) string {
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-// heading begins an act; the text below says what to look for.
+// heading begins a step of the demo; the text below says what to look for.
 func (n *narrator) heading(title string, text ...string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

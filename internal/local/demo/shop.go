@@ -49,8 +49,8 @@ func newClient(cfg *rest.Config, user string) (client.Client, error) {
 	return client.New(cfg, client.Options{Scheme: scheme})
 }
 
-// furnish makes the namespace, the account and who may do what.
-func (d *demo) furnish(ctx context.Context) error {
+// setup makes the namespace, the account and who may do what.
+func (d *demo) setup(ctx context.Context) error {
 	objects := []client.Object{
 		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
 		&corev1.ServiceAccount{ObjectMeta: inShop(remediator)},

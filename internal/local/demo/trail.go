@@ -7,9 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
-	"time"
 )
 
 // show is one table of the end: its title, its columns, and the query that fills them.
@@ -95,36 +93,5 @@ func (d *demo) selfCheck(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("holdfast verify: %w", err)
 	}
-	return nil
-}
-
-// verdict holds the witness against the tables.
-func (d *demo) verdict(ctx context.Context) error {
-	d.heading("11 The verdict: what the witness saw, against what the tables hold")
-	if err := d.feed.catchUp(ctx, 30*time.Second); err != nil {
-		return err
-	}
-	rows, err := d.ledger.everything(ctx)
-	if err != nil {
-		return err
-	}
-	v := d.witness.judge(rows)
-	d.summary.Verdict = v
-	table := [][]string{{"", " resources", " entries appended", " rows found", " dead letters", " lost", " doubled"}}
-	for _, c := range append(v.Kinds, v.Total) {
-		row := []string{c.Kind}
-		for _, n := range []int{c.Resources, c.Appended, c.Rows, c.DeadLetters, c.Lost, c.Doubled} {
-			row = append(row, strconv.Itoa(n))
-		}
-		table = append(table, row)
-	}
-	d.table(table)
-	for _, fault := range v.Faults {
-		d.print("   " + d.paint(red, fault) + "\n")
-	}
-	if !v.Clean() {
-		return fmt.Errorf("%w: %d lost, %d doubled, %d other faults", ErrNotClean, v.Total.Lost, v.Total.Doubled, len(v.Faults))
-	}
-	d.print(d.paint(green, "\n   Nothing was lost, nothing is there twice. Every sequence is gapless from 1, and every hash is the one that stood in the resource.\n"))
 	return nil
 }

@@ -1,18 +1,17 @@
+//go:build unix
+
 package demo
 
 import (
+	"context"
 	"fmt"
-	"slices"
-)
+	"strconv"
+	"time"
 
-// stored is an entry as the database has it.
-type stored struct {
-	position
-	kind, id, hash, previousHash string
-	// textHash is the SHA-256 of the stored text, computed by PostgreSQL.
-	textHash   string
-	deadLetter bool
-}
+	"github.com/jackc/pgx/v5"
+
+	"github.com/holdfast-dev/holdfast/test/oracle"
+)
 
 // Count is the verdict on the resources of one kind.
 type Count struct {
@@ -29,103 +28,72 @@ type Count struct {
 type Verdict struct {
 	Kinds []Count `json:"kinds"`
 	Total Count   `json:"total"`
-	// Faults says what else is wrong: rows that nobody appended, hashes that differ, chains that are broken. Each is one line.
+	// Faults has one line for each difference that the oracle found.
 	Faults []string `json:"faults"`
 }
 
-// Clean tells whether every entry is there exactly once, unaltered and in its place.
-func (v Verdict) Clean() bool {
-	return v.Total.Lost == 0 && v.Total.Doubled == 0 && len(v.Faults) == 0
-}
+// Clean reports whether every entry is there exactly once, unaltered and in its place.
+func (v Verdict) Clean() bool { return len(v.Faults) == 0 }
 
-// judge is pure. Every entry that the witness counted must be a row or a dead letter, once.
-func (w *witness) judge(rows []stored) Verdict {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	counts := map[string]*Count{}
+// newVerdict lists the four kinds in their order, also those of which the oracle saw nothing.
+func newVerdict(report oracle.Report) Verdict {
+	v := Verdict{Total: newCount(report.Total), Faults: []string{}} // [] in JSON, not null
+	found := map[string]oracle.Counts{}
+	for _, c := range report.Kinds {
+		found[c.Kind] = c
+	}
 	for _, k := range kinds {
-		counts[k.name] = &Count{Kind: k.name}
+		c := found[k.name]
+		c.Kind = k.name
+		v.Kinds = append(v.Kinds, newCount(c))
 	}
-	for uid, kind := range w.resources {
-		counts[kind].Resources++
-		counts[kind].Appended += int(w.last[uid])
-	}
-	faults := []string{} // [] in JSON, not null
-	found, ids := map[position]bool{}, map[string]bool{}
-	for _, r := range rows {
-		c, ok := counts[r.kind]
-		if !ok {
-			faults = append(faults, fmt.Sprintf("%s: stored for %s, which nobody appends to", r.position, r.kind))
-			continue
-		}
-		if r.deadLetter {
-			c.DeadLetters++
-		} else {
-			c.Rows++
-		}
-		if found[r.position] || ids[r.id] {
-			c.Doubled++
-		}
-		found[r.position], ids[r.id] = true, true
-		faults = append(faults, w.compare(r)...)
-	}
-	for uid, last := range w.last {
-		for sequence := int64(1); sequence <= last; sequence++ {
-			if !found[position{uid, sequence}] {
-				counts[w.resources[uid]].Lost++
-			}
-		}
-	}
-	for at := range w.changed {
-		faults = append(faults, fmt.Sprintf("%s: its content changed in the resource after it was appended", at))
-	}
-	faults = append(faults, brokenChains(rows)...)
-	slices.Sort(faults)
-	v := Verdict{Total: Count{Kind: "total"}, Faults: faults}
-	for _, k := range kinds {
-		v.Kinds = append(v.Kinds, *counts[k.name])
-		v.Total.add(*counts[k.name])
+	for _, difference := range report.Differences {
+		v.Faults = append(v.Faults, difference.String())
 	}
 	return v
 }
 
-// compare says what is wrong with one row.
-func (w *witness) compare(r stored) []string {
-	switch was, ok := w.entries[r.position]; {
-	case r.sequence < 1 || r.sequence > w.last[r.uid]:
-		return []string{fmt.Sprintf("%s: a row that nobody appended", r.position)}
-	case !ok:
-		return []string{fmt.Sprintf("%s: a row whose entry the witness has not seen, so its hash can't be compared", r.position)}
-	case was.id != r.id || was.hash != r.hash || was.previousHash != r.previousHash:
-		return []string{fmt.Sprintf("%s: id %s and hash %s in the database, %s and %s in the resource", r.position, r.id, r.hash, was.id, was.hash)}
-	case r.textHash != r.hash:
-		return []string{fmt.Sprintf("%s: the stored text has the hash %s, expected %s", r.position, r.textHash, r.hash)}
+func newCount(c oracle.Counts) Count {
+	return Count{Kind: c.Kind, Resources: c.Resources, Appended: c.Appended, Rows: c.Rows, DeadLetters: c.DeadLetters, Lost: c.Lost, Doubled: c.Doubled}
+}
+
+// verdict holds what the oracle saw against the tables.
+func (d *demo) verdict(ctx context.Context) error {
+	d.heading("11 The verdict: what the witness saw, against what the tables hold")
+	err := poll(ctx, "the witness has caught up with the API server", 30*time.Second, func(ctx context.Context) (bool, string, error) {
+		if err := d.oracle.CaughtUp(ctx); err != nil {
+			return false, err.Error(), nil
+		}
+		return true, "", nil
+	})
+	if err != nil {
+		return err
 	}
+	var report oracle.Report
+	err = d.ledger.connected(ctx, func(ctx context.Context, connection *pgx.Conn) (err error) {
+		report, err = d.oracle.Judge(ctx, connection)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	v := newVerdict(report)
+	d.summary.Verdict = v
+	table := [][]string{{"", " resources", " entries appended", " rows found", " dead letters", " lost", " doubled"}}
+	for _, c := range append(v.Kinds, v.Total) {
+		row := []string{c.Kind}
+		for _, n := range []int{c.Resources, c.Appended, c.Rows, c.DeadLetters, c.Lost, c.Doubled} {
+			row = append(row, strconv.Itoa(n))
+		}
+		table = append(table, row)
+	}
+	d.table(table)
+	for _, fault := range v.Faults {
+		d.print("   " + d.paint(red, fault) + "\n")
+	}
+	if !v.Clean() {
+		return fmt.Errorf("%w: %d differences, %d entries lost and %d stored twice among them", ErrNotClean, len(v.Faults), v.Total.Lost, v.Total.Doubled)
+	}
+	d.print(d.paint(green, "\n   Nothing was lost, nothing is there twice. Every sequence is gapless from 1, and every hash is the one that the resource had.\n"))
 	return nil
 }
-
-// brokenChains follows previous_hash from each row to the one before it.
-func brokenChains(rows []stored) []string {
-	hashes := map[position]string{}
-	for _, r := range rows {
-		hashes[r.position] = r.hash
-	}
-	var faults []string
-	for _, r := range rows {
-		if before := hashes[position{r.uid, r.sequence - 1}]; before != r.previousHash {
-			faults = append(faults, fmt.Sprintf("%s: previous_hash is %q, the row before has %q", r.position, r.previousHash, before))
-		}
-	}
-	return faults
-}
-
-func (c *Count) add(o Count) {
-	c.Resources += o.Resources
-	c.Appended += o.Appended
-	c.Rows += o.Rows
-	c.DeadLetters += o.DeadLetters
-	c.Lost += o.Lost
-	c.Doubled += o.Doubled
-}
-
-func (p position) String() string { return fmt.Sprintf("entry %d of %s", p.sequence, p.uid) }

@@ -101,7 +101,7 @@ func refusedByPolicy(err error) bool {
 	return apierrors.IsForbidden(err) && strings.Contains(err.Error(), "ValidatingAdmissionPolicy 'holdfast-approval'")
 }
 
-// check tells whether the Deployment is what the outcome says.
+// check reports whether the Deployment is what the outcome says.
 func (w workload) check(d *appsv1.Deployment) error {
 	container := d.Spec.Template.Spec.Containers[0]
 	if want := w.image(w.tag); container.Image != want {

@@ -73,7 +73,7 @@ func TestColoursOnlyWhereTheyShow(t *testing.T) {
 	for _, colour := range []bool{false, true} {
 		var out bytes.Buffer
 		n := newNarrator(&out, colour, 0)
-		n.heading("An act", "what to look for")
+		n.heading("A step", "what to look for")
 		n.step("cart", "failing", red, "it crashes")
 		g.Expect(bytes.Contains(out.Bytes(), []byte("\x1b["))).To(Equal(colour))
 		g.Expect(out.String()).To(ContainSubstring("it crashes"))

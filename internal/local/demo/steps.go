@@ -19,7 +19,7 @@ import (
 // failingWorkloads starts the workloads and waits until they fail.
 func (d *demo) failingWorkloads(ctx context.Context) error {
 	d.heading("2  Five workloads in namespace shop, four of which fail", "Deployments, ReplicaSets and the scheduler are real; the node simulates what the containers do.")
-	if err := d.furnish(ctx); err != nil {
+	if err := d.setup(ctx); err != nil {
 		return err
 	}
 	for _, w := range workloads {
@@ -107,7 +107,7 @@ func (d *demo) databaseStops(ctx context.Context) error {
 	if err := d.stopDatabase(ctx); err != nil {
 		return err
 	}
-	begin, before := time.Now(), d.witness.count()
+	begin, before := time.Now(), d.oracle.Appended()
 	if err := d.refusedDecision(ctx); err != nil {
 		return err
 	}
@@ -119,7 +119,7 @@ func (d *demo) databaseStops(ctx context.Context) error {
 			return err
 		}
 	}
-	d.say("in %.1f s without a database %d entries were made: nobody waited for it", time.Since(begin).Seconds(), d.witness.count()-before)
+	d.say("in %.1f s without a database %d entries were made: nobody waited for it", time.Since(begin).Seconds(), d.oracle.Appended()-before)
 	d.print(d.paint(dim, "\n   PENDING entries are carried by the resource; PERSISTED is the newest that it knows to be a row:\n"))
 	d.table(d.requestTable())
 	d.print("\n")
@@ -155,7 +155,7 @@ func (d *demo) startDatabase(ctx context.Context) error {
 	}
 	d.step("PostgreSQL", "started", green, "")
 	begin := time.Now()
-	ids := d.witness.ids()
+	ids := d.oracle.IDs()
 	err := poll(ctx, "every entry is a row", 30*time.Second, func(ctx context.Context) (bool, string, error) {
 		n, err := d.ledger.missing(ctx, ids)
 		return n == 0, fmt.Sprintf("%d of %d entries are missing", n, len(ids)), err
@@ -195,7 +195,7 @@ func (d *demo) decide(ctx context.Context, name string, verdict v1alpha1.Verdict
 
 // managerIsKilled shows that a repair goes on where it was.
 func (d *demo) managerIsKilled(ctx context.Context) error {
-	d.heading("5  The manager is killed in the middle of repairs", "What it was about to do stands in the resource, so the next one neither repeats nor forgets it.")
+	d.heading("5  The manager is killed in the middle of repairs", "What it was about to do is in the resource, so the next one neither repeats nor forgets it.")
 	if err := d.decide(ctx, "checkout", v1alpha1.VerdictApproved, "1.0 ran well, and the image is known to be missing"); err != nil {
 		return err
 	}

@@ -17,26 +17,23 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
-	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// witness watches a world's namespace and writes down every entry that was ever committed there.
-type witness struct {
+// tracker follows the resources of a world: how far they are, what people and controllers that envtest lacks do about them. The oracle judges their entries.
+type tracker struct {
 	mu       sync.Mutex
-	records  map[types.UID]*history
+	records  map[types.UID]*tracked
 	restarts map[string]int // pods that were deleted, by name
 }
 
-// history is what was seen of one resource.
-type history struct {
-	newest  outbox.Object
-	gone    bool
-	entries map[int64]outboxapi.Entry
-	last    int64
+// tracked is one resource.
+type tracked struct {
+	newest outbox.Object
+	gone   bool
 }
 
-func newWitness(w *world) *witness {
-	v := &witness{records: map[types.UID]*history{}, restarts: map[string]int{}}
+func newTracker(w *world) *tracker {
+	v := &tracker{records: map[types.UID]*tracked{}, restarts: map[string]int{}}
 	life, cancel := context.WithCancel(context.Background())
 	var watches sync.WaitGroup
 	w.t.Cleanup(func() { cancel(); watches.Wait() })
@@ -57,7 +54,7 @@ func newWitness(w *world) *witness {
 	return v
 }
 
-func (v *witness) observe(w *world, e watch.Event) {
+func (v *tracker) observe(w *world, e watch.Event) {
 	switch o := e.Object.(type) {
 	case outbox.Object:
 		v.note(w, o, e.Type == watch.Deleted)
@@ -78,39 +75,20 @@ func (v *witness) observe(w *world, e watch.Event) {
 	}
 }
 
-func (v *witness) note(w *world, o outbox.Object, deleted bool) {
+func (v *tracker) note(w *world, o outbox.Object, deleted bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	h := v.records[o.GetUID()]
-	if h == nil {
-		h = &history{entries: map[int64]outboxapi.Entry{}}
-		v.records[o.GetUID()] = h
-	}
-	h.newest, h.gone = o, deleted
-	box := o.GetOutbox()
-	if box == nil {
-		return
-	}
-	if box.LastSequence < h.last {
-		w.t.Errorf("%s %s went from entry %d back to %d", kindOf(o), o.GetName(), h.last, box.LastSequence)
-	}
-	h.last = box.LastSequence
-	for _, entry := range box.Entries {
-		if before, ok := h.entries[entry.Sequence]; ok && before.Hash != entry.Hash {
-			w.t.Errorf("entry %d of %s %s was written anew", entry.Sequence, kindOf(o), o.GetName())
-		}
-		h.entries[entry.Sequence] = entry
-	}
-	if deleted {
-		stored, err := stored(o.GetUID())
-		if err != nil || int64(len(stored)) < h.last {
-			w.t.Errorf("%s %s is gone with %d entries, of which %d are durable (%v)", kindOf(o), o.GetName(), h.last, len(stored), err)
+	v.records[o.GetUID()] = &tracked{newest: o, gone: deleted}
+	if box := o.GetOutbox(); deleted && box != nil {
+		n, err := durable(o.GetUID())
+		if err != nil || n < box.LastSequence {
+			w.t.Errorf("%s %s is gone with %d entries, %d of them durable (%v)", kindOf(o), o.GetName(), box.LastSequence, n, err)
 		}
 	}
 }
 
 // live are the resources that are not gone, as they were seen last.
-func (v *witness) live() []outbox.Object {
+func (v *tracker) live() []outbox.Object {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	var all []outbox.Object
@@ -123,7 +101,7 @@ func (v *witness) live() []outbox.Object {
 }
 
 // missing says what has not come to its end: resources that are not there yet, open records, entries that are pending, finalizers that hold.
-func (v *witness) missing(s *scenario) []string {
+func (v *tracker) missing(s *scenario) []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	counts := map[string]int{}
@@ -154,7 +132,7 @@ func (v *witness) missing(s *scenario) []string {
 }
 
 // checkTargets holds the workloads to one effect for each step: the generation counts the changes of a spec.
-func (v *witness) checkTargets(w *world, s *scenario) {
+func (v *tracker) checkTargets(w *world, s *scenario) {
 	for name, generation := range s.generations {
 		d := &appsv1.Deployment{}
 		w.Expect(env.Client.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, d)).To(Succeed())
