@@ -75,7 +75,7 @@ func (s *Store) Preview(ctx context.Context, items []relay.Item) ([]relay.Outcom
 
 // persist is Persist with a last step in the same transaction. If that returns errRollback, nothing stays, and the outcomes are what would have been.
 func (s *Store) persist(ctx context.Context, items []relay.Item, last func(context.Context, bun.Tx, []relay.Outcome) error) (*batch, error) {
-	planned := s.plan(items) // where all of it is unsupported, the transaction still shows whether the database answers
+	planned := s.plan(items) //nolint:contextcheck // no I/O: half a plan is none
 	careful := false
 	for attempt := 1; ; attempt++ {
 		b := planned.copy()

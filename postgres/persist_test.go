@@ -257,7 +257,7 @@ func TestWhatTheRelayRefusedIsDeadLetteredWithoutTrying(t *testing.T) {
 	g.Expect(count(t, s, "notification_audit")).To(BeZero())
 }
 
-func TestAnUnknownSchemaVersionIsHeld(t *testing.T) {
+func TestAnUnknownSchemaVersionIsUnsupported(t *testing.T) {
 	g := NewWithT(t)
 	s := open(t, database(t))
 	newer := forge(t, notifications(t, 1)[0], func(e *outboxapi.Entry) { e.SchemaVersion = 2 })
@@ -293,7 +293,7 @@ func TestTheContextBoundsTheWhole(t *testing.T) {
 }
 
 // A relay takes the store for back when Persist succeeds.
-func TestEntriesThatAreHeldNeedTheDatabaseToo(t *testing.T) {
+func TestUnsupportedEntriesNeedTheDatabaseToo(t *testing.T) {
 	g := NewWithT(t)
 	s, err := Open(t.Context(), "postgres://nobody@127.0.0.1:1/none", Options{})
 	g.Expect(err).NotTo(HaveOccurred())

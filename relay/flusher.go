@@ -95,7 +95,7 @@ func (f *flusher) wait(ctx context.Context, delay time.Duration) {
 
 // runOnce flushes one batch. After an error all of it is sent again later: the commit may have happened, and Persist is idempotent.
 func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
-	batch := f.tracker.dequeue()
+	batch := f.tracker.dequeue() //nolint:contextcheck // no I/O: half a batch is none
 	if len(batch.items) == 0 {
 		if _, ok := f.store.(Identified); !ok && f.breaker.reset() { // another relay sent what we could not, or it is gone: there is nothing to probe with
 			f.tracker.endOutage()

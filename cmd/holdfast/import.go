@@ -153,7 +153,7 @@ func (i *imported) bad(b *breakglass.LineError) {
 
 func (i *imported) print(to io.Writer, h breakglass.Header, dryRun bool) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "KIND\tNAMESPACE\tNAME\tENTRIES\tSTORED\tPRESENT\tDEAD LETTERS\tHELD")
+	fmt.Fprintln(table, "KIND\tNAMESPACE\tNAME\tENTRIES\tSTORED\tPRESENT\tDEAD LETTERS\tUNSUPPORTED")
 	for _, uid := range slices.Sorted(maps.Keys(i.Resources)) {
 		r := i.Resources[uid]
 		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%d\t%d\t%d\t%d\n", plain(r.Kind), plain(r.Namespace), plain(r.Name), r.Entries, r.Stored, r.Present, r.DeadLettered, r.Unsupported)

@@ -35,7 +35,7 @@ func main() {
 
 // run is main without the process: it returns the exit status. 0 is success, 1 a failure, 130 an interruption; commands document others.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	root := newRootCommand()
+	root := newRootCommand() //nolint:contextcheck // commands take the context that ExecuteContext gives them
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -93,7 +93,8 @@ var _ = Describe("an investigation", func() {
 		f.pass(8 * time.Second)
 		now = p.investigated(a)
 		Expect(now.Status.Investigation.Attempt).To(Equal(int32(4)))
-		Expect(now).To(controllertest.HaveTrail("InvestigationStarted/Investigating", "InvestigationAttemptFailed/Investigating", "InvestigationAttemptFailed/Investigating", "InvestigationAttemptFailed/Investigating", "AutoApproved/Completed/final"))
+		Expect(now).To(controllertest.HaveTrail("InvestigationStarted/Investigating", "InvestigationAttemptFailed/Investigating",
+			"InvestigationAttemptFailed/Investigating", "InvestigationAttemptFailed/Investigating", "AutoApproved/Completed/final"))
 	})
 
 	It("fails when no attempt gave an answer", func() {

@@ -34,7 +34,8 @@ var _ = Describe("A workflow", func() {
 
 	It("runs its steps, waits, verifies, and records every change", func() {
 		f.report(d, 1)
-		wfe := f.workflow(d, steps(scaleTo("2"), step("Wait", parameters{"for": "target.status.availableReplicas >= target.spec.replicas"}, within(2*time.Minute))), pre("target.spec.replicas >= 1"), post("target.status.availableReplicas >= target.spec.replicas"))
+		wfe := f.workflow(d, steps(scaleTo("2"), step("Wait", parameters{"for": "target.status.availableReplicas >= target.spec.replicas"}, within(2*time.Minute))),
+			pre("target.spec.replicas >= 1"), post("target.status.availableReplicas >= target.spec.replicas"))
 
 		res := p.drive(wfe)
 		Expect(res.RequeueAfter).To(Equal(pollInterval))
@@ -192,7 +193,8 @@ var _ = Describe("A workflow", func() {
 	})
 
 	It("times out, and rolls back if the step says so", func() {
-		live := p.run(f.workflow(d, steps(scaleTo("5"), step("Wait", parameters{"for": "false"}, within(time.Hour), onFailure(v1alpha1.FailureRollback))), func(s *v1alpha1.WorkflowExecutionSpec) { s.Timeout = &metav1.Duration{Duration: 20 * time.Second} }))
+		live := p.run(f.workflow(d, steps(scaleTo("5"), step("Wait", parameters{"for": "false"}, within(time.Hour), onFailure(v1alpha1.FailureRollback))),
+			func(s *v1alpha1.WorkflowExecutionSpec) { s.Timeout = &metav1.Duration{Duration: 20 * time.Second} }))
 		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowTimedOut))
 		Expect(live).To(controllertest.EndWithTrail("StepCompleted/Executing", "StepFailed/RollingBack", "StepRolledBack/RollingBack", "TimedOut/TimedOut/final"))
 		Expect(live.Status.FailureReason).To(ContainSubstring("timeout of 20s was over at step Wait"))

@@ -143,11 +143,10 @@ func (r *Reviewer) Review(ctx context.Context, token string) (Verdict, error) {
 	if v, err, ok := r.remembered(key); ok {
 		return v, err
 	}
-	answer := r.inFlight.DoChan(string(key[:]), func() (any, error) {
+	answer := r.inFlight.DoChan(string(key[:]), func() (any, error) { //nolint:contextcheck // others wait for the same answer
 		if v, err, ok := r.remembered(key); ok { // of a flight that landed meanwhile
 			return v, err
 		}
-		// Not the caller's context: others may be waiting for the same answer.
 		ctx, cancel := context.WithTimeout(context.Background(), r.options.Timeout)
 		defer cancel()
 		begin := r.options.Clock.Now() // rights may change while they are asked for

@@ -42,7 +42,7 @@ func (s *Server) readyz(x *exchange, _ *http.Request) {
 		problem(http.StatusServiceUnavailable, "stopping").write(x)
 		return
 	}
-	if err := s.ready.ask(); err != nil {
+	if err := s.ready.ask(); err != nil { //nolint:contextcheck // the answer is for others, too
 		s.log.V(1).Info("Not ready", "reason", err.Error())
 		problem(http.StatusServiceUnavailable, "the database does not take rows").later(databaseAway).write(x)
 		return

@@ -12,7 +12,8 @@ import (
 // Whatever a server answers: it is refused as an answer, or becomes a finding that Check accepts or refuses.
 func FuzzAnswer(f *testing.F) {
 	for _, analysis := range []string{
-		`{"root_cause":"it crashes","root_cause_confidence":92,"workflow":"rollout-undo","parameters":[{"name":"toRevision","value":"4"}],"action_confidence":88.9,"rationale":"r","alternatives":[{"action":"scale","confidence":10,"rejected_reason":"x"}]}`,
+		`{"root_cause":"it crashes","root_cause_confidence":92,"workflow":"rollout-undo","parameters":[{"name":"toRevision","value":"4"}],"action_confidence":88.9,"rationale":"r",` +
+			`"alternatives":[{"action":"scale","confidence":10,"rejected_reason":"x"}]}`,
 		"```json\n{\"root_cause\":\"x\",\"root_cause_confidence\":1e2,\"workflow\":\"none\"}\n```", "```", "", "{}", `{"root_cause_confidence":null}`, `{"root_cause_confidence":-1}`,
 	} {
 		body, err := json.Marshal(map[string]any{"analysis": analysis, "metadata": map[string]any{"usage": map[string]any{"prompt_tokens": 2500}, "model": "m"}})

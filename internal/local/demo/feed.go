@@ -156,8 +156,8 @@ func (f *feed) all() []*unstructured.Unstructured {
 }
 
 // await returns when check says so, or that it is in vain. It asks at each change; state is for the error when the time is over.
-func (f *feed) await(ctx context.Context, what string, timeout time.Duration, check func() (ok bool, state string, err error)) error {
-	timer := time.NewTimer(timeout)
+func (f *feed) await(ctx context.Context, what string, check func() (ok bool, state string, err error)) error {
+	timer := time.NewTimer(phaseTimeout)
 	defer timer.Stop()
 	for {
 		f.mu.Lock()
@@ -173,7 +173,7 @@ func (f *feed) await(ctx context.Context, what string, timeout time.Duration, ch
 		select {
 		case <-changed:
 		case <-timer.C:
-			return fmt.Errorf("wait until %s: not after %s; it is: %s", what, timeout, state)
+			return fmt.Errorf("wait until %s: not after %s; it is: %s", what, phaseTimeout, state)
 		case <-ctx.Done():
 			return fmt.Errorf("wait until %s: %w", what, ctx.Err())
 		}

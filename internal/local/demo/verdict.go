@@ -61,10 +61,8 @@ func newCount(c oracle.Counts) Count {
 func (d *demo) verdict(ctx context.Context) error {
 	d.heading("11 The verdict: what the witness saw, against what the tables hold")
 	err := poll(ctx, "the witness has caught up with the API server", 30*time.Second, func(ctx context.Context) (bool, string, error) {
-		if err := d.oracle.CaughtUp(ctx); err != nil {
-			return false, err.Error(), nil
-		}
-		return true, "", nil
+		behind := d.oracle.CaughtUp(ctx)
+		return behind == nil, fmt.Sprint(behind), nil
 	})
 	if err != nil {
 		return err

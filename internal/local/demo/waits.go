@@ -48,7 +48,7 @@ func (d *demo) request(name string) *unstructured.Unstructured {
 
 // awaitPhase waits until a request is in a phase, or was there when it went. A request that has ended in another one is an error.
 func (d *demo) awaitPhase(ctx context.Context, name, phase string) error {
-	return d.feed.await(ctx, fmt.Sprintf("request %s is %s", name, phase), phaseTimeout, func() (bool, string, error) {
+	return d.feed.await(ctx, fmt.Sprintf("request %s is %s", name, phase), func() (bool, string, error) {
 		o := d.request(name)
 		now := text(o, "status", "phase")
 		if now != phase && v1alpha1.RemediationPhase(now).Final() {
@@ -70,7 +70,7 @@ func (d *demo) awaitEnd(ctx context.Context, w workload) error {
 
 // awaitFirstStep waits until the first step of a request's workflow is done.
 func (d *demo) awaitFirstStep(ctx context.Context, name string) error {
-	return d.feed.await(ctx, "the workflow of "+name+" has done its first step", phaseTimeout, func() (bool, string, error) {
+	return d.feed.await(ctx, "the workflow of "+name+" has done its first step", func() (bool, string, error) {
 		workflow := d.feed.get("WorkflowExecution", namespace, text(d.request(find(name).request()), "status", "workflow"))
 		if workflow == nil {
 			return false, "not there", nil
@@ -148,7 +148,7 @@ func (d *demo) watchItStay(ctx context.Context, name string) error {
 }
 
 func (d *demo) awaitGone(ctx context.Context, name string) error {
-	return d.feed.await(ctx, "request "+name+" is gone", phaseTimeout, func() (bool, string, error) {
+	return d.feed.await(ctx, "request "+name+" is gone", func() (bool, string, error) {
 		o := d.request(name)
 		return o == nil, "there, in phase " + text(o, "status", "phase"), nil
 	})
@@ -156,7 +156,7 @@ func (d *demo) awaitGone(ctx context.Context, name string) error {
 
 // awaitNothingLeft waits until the garbage collector has taken the children along.
 func (d *demo) awaitNothingLeft(ctx context.Context) error {
-	err := d.feed.await(ctx, "no resource is left", phaseTimeout, func() (bool, string, error) {
+	err := d.feed.await(ctx, "no resource is left", func() (bool, string, error) {
 		var left []string
 		for _, o := range d.feed.all() {
 			left = append(left, o.GetKind()+" "+o.GetName())
