@@ -1,9 +1,8 @@
 package outbox
 
 import (
-	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
-
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"reflect"
@@ -20,6 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // ErrReleased says that the resource is being deleted and does not have the finalizer: it gets no entries, and its controller should do nothing more.
@@ -191,11 +192,16 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 	return nil
 }
 
+func newSalt() (s Salt) {
+	_, _ = rand.Read(s[:]) // never fails (package crypto/rand)
+	return s
+}
+
 func (d *Draft) append(ctx context.Context, change Change) error {
 	if tp := d.obj.GetAnnotations()[TraceparentAnnotation]; change.Traceparent == "" && ValidTraceparent(tp) {
 		change.Traceparent = tp
 	}
-	next, repaired, err := Append(d.obj.GetOutbox(), SourceOf(d.obj), change, d.writer.clock.Now(), d.writer.limits)
+	next, repaired, err := Append(d.obj.GetOutbox(), SourceOf(d.obj), change, d.writer.clock.Now(), newSalt(), d.writer.limits)
 	if err != nil {
 		if errors.Is(err, ErrFull) {
 			full.WithLabelValues(d.kind).Inc()
@@ -288,9 +294,9 @@ func (d *Draft) rebase(live Object, entry bool) {
 	ours, merged := d.obj.GetOutbox(), live.GetOutbox().DeepCopy()
 	if entry {
 		if merged == nil {
-			merged = &outboxapi.Outbox{Entries: []outboxapi.Entry{}}
+			merged = &outboxapi.Outbox{}
 		}
-		push(merged, ours.Entries[len(ours.Entries)-1])
+		push(merged, ours.Entries[len(ours.Entries)-1], ours.HeadHash, ours.Closed)
 	}
 	if merged != nil {
 		acknowledge(merged, d.writer.watermarks.Watermark(d.obj.GetUID()))

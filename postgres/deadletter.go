@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -142,16 +143,20 @@ func Unstorable(d models.DeadLetter) (reason string) {
 	return reason
 }
 
-// itemOf reads the entry back. What the relay refused, since id or hash do not follow from the content, never becomes a row: the chain would not hold.
+// itemOf reads the entry back. What the relay refused, since hash, id or source do not agree with the text, never becomes a row: the chain would not hold.
 func itemOf(d models.DeadLetter) (_ relay.Item, reason string) {
-	source, entry, err := outbox.Decode(d.Text())
+	text := d.Text()
+	entry, err := outbox.Decode(text)
+	hash := outbox.Hash(text)
 	switch {
+	case hash != hex.EncodeToString(d.EntryHash):
+		return relay.Item{}, fmt.Sprintf("its text has the hash %s, expected %x: it was changed after it was appended", hash, d.EntryHash)
 	case err != nil:
-		return relay.Item{}, fmt.Sprintf("its entry cannot be read: %v", err)
-	case entry.Hash != hex.EncodeToString(d.EntryHash):
-		return relay.Item{}, fmt.Sprintf("its entry has the hash %s, but claimed %x: it was changed after it was appended", entry.Hash, d.EntryHash)
+		return relay.Item{}, fmt.Sprintf("its text cannot be read: %v", err)
 	case entry.ID != d.ID:
-		return relay.Item{}, fmt.Sprintf("its entry claims the id %s, which does not follow from uid and sequence", entry.ID)
+		return relay.Item{}, fmt.Sprintf("its text claims the id %.80q, which does not follow from uid and sequence", entry.ID)
+	case entry.Sequence != d.Sequence || !strings.EqualFold(string(entry.Source.UID), d.SourceUID):
+		return relay.Item{}, fmt.Sprintf("its text is entry %d of %s, and it was entry %d of %s", entry.Sequence, entry.Source, d.Sequence, d.SourceUID)
 	}
-	return relay.Item{Source: source, ResourceKind: entry.Kind, Entry: entry, ID: entry.ID, Canonical: d.Text()}, ""
+	return relay.Item{Source: entry.Source, ResourceKind: entry.Kind, Sequence: entry.Sequence, Hash: hash, Text: text, ID: entry.ID, Entry: entry}, ""
 }

@@ -122,7 +122,7 @@ type projection struct {
 }
 
 func (s *Store) project(i int, item *relay.Item) (p projection) {
-	row, err := RowOf(s.options.Cluster, item.Source, &item.Entry, item.Canonical)
+	row, err := RowOf(s.options.Cluster, &item.Entry, item.Text)
 	if err != nil {
 		return projection{err: err}
 	}
@@ -228,7 +228,7 @@ func (s *Store) resolve(ctx context.Context, tx bun.Tx, b *batch, t *table, left
 			b.dead(s, r.item, relay.Conflicting, fmt.Sprintf(PlaceTaken+" has this id, with hash %x", hash), "")
 		default:
 			e := &b.items[r.item]
-			b.dead(s, r.item, relay.Conflicting, fmt.Sprintf(PlaceTaken+", with another id, has sequence %d of %s", e.Entry.Sequence, e.Source.UID), "")
+			b.dead(s, r.item, relay.Conflicting, fmt.Sprintf(PlaceTaken+", with another id, has sequence %d of %s", e.Sequence, e.Source.UID), "")
 		}
 	}
 	return nil

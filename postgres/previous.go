@@ -20,7 +20,7 @@ func (s *Store) askPrevious(ctx context.Context, tx bun.Tx, b *batch) error {
 		if !item.AskPrevious {
 			continue
 		}
-		id, err := uuid.Parse(outbox.ID(item.Source.UID, item.Source.Created, item.Entry.Sequence-1))
+		id, err := uuid.Parse(outbox.ID(item.Source.UID, item.Source.Created, item.Sequence-1))
 		if err != nil {
 			return err
 		}

@@ -74,12 +74,12 @@ func entriesExample() json.RawMessage {
 	at := time.Date(2026, 11, 23, 4, 5, 6, 789012000, time.UTC)
 	source := outbox.Source{Namespace: "shop", Name: "cart-1-notification", UID: "6f1d3a52-7c1f-4c0a-9a3e-5b2d8a4b2c11", Created: at.Truncate(time.Second)}
 	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: outbox.KindNotification, Event: "SendingStarted", Phase: "Sending",
-		Record: models.Notification{RemediationID: "4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11", NotificationRequestedAt: outboxapi.NewTime(at), Channels: []string{"console"}}}, at, outbox.DefaultLimits())
+		Record: models.Notification{RemediationID: "4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11", NotificationRequestedAt: outboxapi.NewTime(at), Channels: []string{"console"}}}, at, outbox.Salt{}, outbox.DefaultLimits())
 	if err != nil {
 		panic(err) // it is a constant
 	}
 	body, err := json.Marshal(storageclient.Entries{Cluster: "east", Entries: []storageclient.SentEntry{{
-		Source: storageclient.Source{Namespace: source.Namespace, Name: source.Name, UID: source.UID, Created: outboxapi.NewTime(source.Created)}, Resource: "NotificationRequest", Entry: o.Entries[0],
+		Source: storageclient.Source{Namespace: source.Namespace, Name: source.Name, UID: source.UID, Created: outboxapi.NewTime(source.Created)}, Resource: "NotificationRequest", Sequence: 1, Hash: o.HeadHash, Entry: o.Entries[0],
 	}}})
 	if err != nil {
 		panic(err) // it is a constant

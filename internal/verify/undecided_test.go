@@ -18,15 +18,11 @@ func chainOf(t *testing.T, s outbox.Source, kind string, records ...any) []relay
 	t.Helper()
 	var o *outboxapi.Outbox
 	for i, record := range records {
-		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record, Final: i == len(records)-1}, start, outbox.DefaultLimits())
+		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record, Final: i == len(records)-1}, start, outbox.Salt{}, outbox.DefaultLimits())
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	var items []relay.Item
-	for _, e := range o.Entries {
-		items = append(items, relay.NewItem(s, "", e))
-	}
-	return items
+	return relay.NewItems(s, "", outbox.PendingOf(o))
 }
 
 func remediation(outcome string, services ...string) models.Orchestration {

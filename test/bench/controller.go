@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -124,18 +123,18 @@ func fill(bytes int) (filling, error) {
 }
 
 // history looks like entries, down to the lengths of ids and hashes, but nothing was hashed for it.
-func (f filling) history(uid string, n int) []outboxapi.Entry {
+func (f filling) history(uid string, n int) []plainEntry {
 	hash := strings.Repeat("0123456789abcdef", 4)
-	var all []outboxapi.Entry
+	var all []plainEntry
 	for i := range f.entries {
 		c := change(uid, n, false)
 		record, err := json.Marshal(c.Record)
 		if err != nil {
 			panic(err) // a record of this program's own
 		}
-		all = append(all, outboxapi.Entry{
+		all = append(all, plainEntry{
 			ID: uid, Sequence: int64(n - i + 1), Kind: c.Kind, Event: c.Event, Phase: c.Phase, RecordedTime: outboxapi.NewTime(time.Now()), SchemaVersion: outbox.SchemaVersion,
-			Record: apiextensionsv1.JSON{Raw: record}, PreviousHash: hash, Hash: hash,
+			Salt: "AAAAAAAAAAAAAAAAAAAAAA", Source: map[string]string{"namespace": "shop", "name": "cart", "uid": uid}, Record: record, PreviousHash: hash,
 		})
 	}
 	return all

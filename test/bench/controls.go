@@ -23,13 +23,13 @@ func entriesOf(n int, change func(uid string, n int) *outbox.Change) ([]relay.It
 		s := outbox.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: time.Now()}
 		var o *outboxapi.Outbox
 		for i := range min(10, n-len(items)) {
-			next, _, err := outbox.Append(o, s, *change(string(s.UID), i), time.Now(), outbox.DefaultLimits())
+			next, _, err := outbox.Append(o, s, *change(string(s.UID), i), time.Now(), outbox.Salt{}, outbox.DefaultLimits())
 			if err != nil {
 				return nil, err
 			}
 			o = next
-			items = append(items, relay.NewItem(s, "Ticket", o.Entries[i]))
 		}
+		items = append(items, relay.NewItems(s, "Ticket", outbox.PendingOf(o))...)
 	}
 	return items, nil
 }

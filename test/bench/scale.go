@@ -137,14 +137,15 @@ func (b *bench) awaitApproval(ctx context.Context, namespace string, from, to in
 			for j := range 3 {
 				next, _, err := outbox.Append(a.Status.Outbox, outbox.SourceOf(a), outbox.Change{
 					Kind: outbox.KindAIDecision, Event: "Investigating", Phase: "Investigating", Record: map[string]int{"n": j},
-				}, time.Now(), outbox.DefaultLimits())
+				}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
 				if err != nil {
 					return err
 				}
 				a.Status.Outbox = next
 			}
 			o := a.Status.Outbox
-			o.Entries, o.Pending, o.PersistedSequence, o.PersistedTime = []outboxapi.Entry{}, 0, o.LastSequence, outboxapi.NewTimePointer(time.Now())
+			o.SetEntries([]outboxapi.Entry{})
+			o.PersistedSequence, o.PersistedTime = o.LastSequence, outboxapi.NewTimePointer(time.Now())
 			return b.env.Client.Status().Update(ctx, a)
 		})
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+
 	"context"
 	"fmt"
 	"slices"
@@ -45,9 +47,25 @@ type TicketStatus struct {
 	Phase   string `json:"phase,omitempty"`
 	Changes int    `json:"changes,omitempty"`
 	// History is what a control writes instead of an outbox: the same entries, as plain data, and Text for the bytes that are missing.
-	History []outboxapi.Entry `json:"history,omitempty"`
+	History []plainEntry      `json:"history,omitempty"`
 	Text    string            `json:"text,omitempty"`
 	Outbox  *outboxapi.Outbox `json:"outbox,omitempty"`
+}
+
+// plainEntry is an entry as plain data, with the members of its text.
+type plainEntry struct {
+	ID            string            `json:"id"`
+	Sequence      int64             `json:"sequence"`
+	Kind          string            `json:"kind"`
+	Event         string            `json:"event"`
+	Phase         string            `json:"phase"`
+	RecordedTime  outboxapi.Time    `json:"recordedTime"`
+	SchemaVersion int32             `json:"schemaVersion"`
+	Final         bool              `json:"final"`
+	Salt          string            `json:"salt"`
+	Source        map[string]string `json:"source"`
+	Record        json.RawMessage   `json:"record"`
+	PreviousHash  string            `json:"previousHash"`
 }
 
 // TicketList is a list of Ticket.
@@ -69,12 +87,7 @@ func (t *Ticket) SetOutbox(o *outboxapi.Outbox) { t.Status.Outbox = o }
 func (t *Ticket) DeepCopyObject() runtime.Object {
 	c := &Ticket{TypeMeta: t.TypeMeta, ObjectMeta: *t.ObjectMeta.DeepCopy(), Spec: t.Spec, Status: t.Status}
 	c.Status.Outbox = t.Status.Outbox.DeepCopy()
-	for i := range t.Status.History {
-		if i == 0 {
-			c.Status.History = make([]outboxapi.Entry, len(t.Status.History))
-		}
-		t.Status.History[i].DeepCopyInto(&c.Status.History[i])
-	}
+	c.Status.History = slices.Clone(t.Status.History) // what it points to is never changed
 	return c
 }
 

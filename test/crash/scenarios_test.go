@@ -205,7 +205,7 @@ func ended(w *world, name string, remediationIDs ...string) *v1alpha1.Notificati
 	n.Status.Phase = v1alpha1.NotificationSent
 	for i, id := range remediationIDs {
 		box, _, err := outbox.Append(n.Status.Outbox, outbox.SourceOf(n), outbox.Change{Kind: outbox.KindNotification, Event: "DeliverySucceeded", Phase: "Sent",
-			Final: i == len(remediationIDs)-1, Record: models.Notification{RemediationID: id, NotificationRequestedAt: outboxapi.NewTime(time.Now())}}, time.Now(), outbox.DefaultLimits())
+			Final: i == len(remediationIDs)-1, Record: models.Notification{RemediationID: id, NotificationRequestedAt: outboxapi.NewTime(time.Now())}}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
 		w.Expect(err).NotTo(HaveOccurred())
 		n.Status.Outbox = box
 	}
