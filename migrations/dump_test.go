@@ -102,6 +102,8 @@ func TestEveryColumnOfTheRequirementDocumentIsThere(t *testing.T) {
 			g.Expect(got).To(ContainSubstring("column " + table + "." + strings.TrimSpace(column) + "\n"))
 		}
 		g.Expect(got).To(ContainSubstring("column " + table + ".created_at timestamp with time zone not null default now()\n"))
+		g.Expect(got).To(ContainSubstring("column " + table + ".tx xid8 not null default pg_current_xact_id()\n"))
+		g.Expect(got).To(MatchRegexp(`index CREATE INDEX \S+ ON ` + table + ` USING btree \(tx\)\n`))
 		g.Expect(got).To(MatchRegexp(`index CREATE INDEX \S+ ON ` + table + ` USING btree \(remediation_id\)`))
 	}
 }

@@ -1,6 +1,9 @@
 -- +goose Up
 -- The audit tables: the columns of the requirement document DD-AUDIT-001 under their names, a few facts more, then the envelope, which is the same in every
 -- table. There is no way down: an audit trail is not dropped by its own program.
+--
+-- tx is the transaction that made the row. A reader that follows the tables takes what is below the oldest transaction that still runs, and misses nothing: a serial
+-- number would be given before COMMIT, and rows become visible in another order. Nobody may name tx or created_at (see 00003_roles.sql): the defaults are the facts.
 
 CREATE TABLE orchestration_audit (
     id UUID PRIMARY KEY,
@@ -41,11 +44,13 @@ CREATE TABLE orchestration_audit (
     traceparent VARCHAR(64),
     entry TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    tx XID8 NOT NULL DEFAULT pg_current_xact_id(),
     UNIQUE (source_uid, sequence)
 );
 COMMENT ON TABLE orchestration_audit IS 'What became of each remediation: one row a change, each with the whole record as of then.';
 CREATE INDEX ON orchestration_audit (remediation_id);
 CREATE INDEX ON orchestration_audit (recorded_at);
+CREATE INDEX ON orchestration_audit (tx);
 CREATE INDEX ON orchestration_audit (signal_received_at);
 CREATE INDEX ON orchestration_audit (remediation_created_at);
 CREATE INDEX ON orchestration_audit (completed_at);
@@ -101,11 +106,13 @@ CREATE TABLE ai_analysis_audit (
     traceparent VARCHAR(64),
     entry TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    tx XID8 NOT NULL DEFAULT pg_current_xact_id(),
     UNIQUE (source_uid, sequence)
 );
 COMMENT ON TABLE ai_analysis_audit IS 'What was found and recommended, why, and who approved it.';
 CREATE INDEX ON ai_analysis_audit (remediation_id);
 CREATE INDEX ON ai_analysis_audit (recorded_at);
+CREATE INDEX ON ai_analysis_audit (tx);
 CREATE INDEX ON ai_analysis_audit (investigation_started_at);
 CREATE INDEX ON ai_analysis_audit (approval_time);
 
@@ -147,11 +154,13 @@ CREATE TABLE workflow_execution_audit (
     traceparent VARCHAR(64),
     entry TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    tx XID8 NOT NULL DEFAULT pg_current_xact_id(),
     UNIQUE (source_uid, sequence)
 );
 COMMENT ON TABLE workflow_execution_audit IS 'What was done to the target, step by step, and how well it worked.';
 CREATE INDEX ON workflow_execution_audit (remediation_id);
 CREATE INDEX ON workflow_execution_audit (recorded_at);
+CREATE INDEX ON workflow_execution_audit (tx);
 CREATE INDEX ON workflow_execution_audit (execution_started_at);
 CREATE INDEX ON workflow_execution_audit (execution_completed_at);
 
@@ -183,11 +192,13 @@ CREATE TABLE notification_audit (
     traceparent VARCHAR(64),
     entry TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    tx XID8 NOT NULL DEFAULT pg_current_xact_id(),
     UNIQUE (source_uid, sequence)
 );
 COMMENT ON TABLE notification_audit IS 'Who was told what, and every attempt to deliver it.';
 CREATE INDEX ON notification_audit (remediation_id);
 CREATE INDEX ON notification_audit (recorded_at);
+CREATE INDEX ON notification_audit (tx);
 CREATE INDEX ON notification_audit (notification_requested_at);
 CREATE INDEX ON notification_audit (notification_sent_at);
 
@@ -211,10 +222,12 @@ CREATE TABLE resource_audit (
     traceparent VARCHAR(64),
     entry TEXT NOT NULL,
     created_at TIMESTAMPTZ NOT NULL DEFAULT now(),
+    tx XID8 NOT NULL DEFAULT pg_current_xact_id(),
     UNIQUE (source_uid, sequence)
 );
 COMMENT ON TABLE resource_audit IS 'The entries of kinds that have no table of their own.';
 CREATE INDEX ON resource_audit (recorded_at);
+CREATE INDEX ON resource_audit (tx);
 CREATE INDEX ON resource_audit (kind, source_namespace, source_name);
 
 CREATE TABLE audit_dead_letter (
@@ -235,8 +248,10 @@ CREATE TABLE audit_dead_letter (
     last_attempt TIMESTAMPTZ NOT NULL,
     attempts BIGINT NOT NULL,
     redriven_at TIMESTAMPTZ,
+    tx XID8 NOT NULL DEFAULT pg_current_xact_id(),
     PRIMARY KEY (id, entry_hash)
 );
 COMMENT ON TABLE audit_dead_letter IS 'Entries that could not become rows, whole and with the reason. Redriving makes the row; the dead letter stays.';
 CREATE INDEX ON audit_dead_letter (source_uid, sequence);
 CREATE INDEX ON audit_dead_letter (first_attempt);
+CREATE INDEX ON audit_dead_letter (tx);

@@ -65,7 +65,7 @@ func newControl(ctx context.Context, url, table string) (*control, error) {
 	if c.connection, err = pgx.Connect(ctx, url); err != nil {
 		return nil, err
 	}
-	rows, err := c.connection.Query(ctx, "SELECT column_name, CASE WHEN data_type = 'jsonb' THEN 'jsonb' WHEN data_type = 'uuid' THEN 'uuid' ELSE data_type END FROM information_schema.columns WHERE table_name = $1 AND column_name <> 'created_at' ORDER BY ordinal_position", table)
+	rows, err := c.connection.Query(ctx, "SELECT column_name, CASE WHEN data_type = 'jsonb' THEN 'jsonb' WHEN data_type = 'uuid' THEN 'uuid' ELSE data_type END FROM information_schema.columns WHERE table_name = $1 AND column_name NOT IN ('created_at', 'tx') AND is_generated = 'NEVER' ORDER BY ordinal_position", table)
 	if err != nil {
 		return nil, err
 	}
