@@ -139,7 +139,7 @@ func TestTheReaderReadsAndNothingElse(t *testing.T) {
 		if column == "" {
 			column = "event = ''"
 		}
-		for _, statement := range []string{"DELETE FROM " + table, "TRUNCATE " + table, "INSERT INTO " + table + " SELECT * FROM " + table, "UPDATE " + table + " SET " + column} {
+		for _, statement := range []string{"DELETE FROM " + table, "TRUNCATE " + table, "INSERT INTO " + table + " (id) SELECT id FROM " + table, "UPDATE " + table + " SET " + column} {
 			t.Run(statement, func(t *testing.T) {
 				_, err := reader.ExecContext(t.Context(), statement)
 				NewWithT(t).Expect(err).To(refusedWith("42501"))

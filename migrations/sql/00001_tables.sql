@@ -4,6 +4,11 @@
 --
 -- tx is the transaction that made the row. A reader that follows the tables takes what is below the oldest transaction that still runs, and misses nothing: a serial
 -- number would be given before COMMIT, and rows become visible in another order. Nobody may name tx or created_at (see 00003_roles.sql): the defaults are the facts.
+--
+-- An index on a VARCHAR must take its longest value, 4 bytes a character: a B-tree tuple has at most 2704 bytes, and a row whose tuple is longer is refused. So no index
+-- has more than two columns of 255 characters. docs/database.md names the query of each index.
+--
+-- alert_name and target_kind are the database's, from the record's JSON: an index-only scan takes columns, and no expressions. They are cut, for the same bound.
 
 CREATE TABLE orchestration_audit (
     id UUID PRIMARY KEY,
@@ -28,6 +33,8 @@ CREATE TABLE orchestration_audit (
     children JSONB,
     requested_by VARCHAR(255),
     cancelled_by VARCHAR(255),
+    alert_name VARCHAR(255) GENERATED ALWAYS AS (left(signal_context ->> 'name', 255)) STORED,
+    target_kind VARCHAR(63) GENERATED ALWAYS AS (left(target ->> 'kind', 63)) STORED,
     source_cluster VARCHAR(255),
     source_namespace VARCHAR(255),
     source_name VARCHAR(255),
@@ -48,12 +55,30 @@ CREATE TABLE orchestration_audit (
     UNIQUE (source_uid, sequence)
 );
 COMMENT ON TABLE orchestration_audit IS 'What became of each remediation: one row a change, each with the whole record as of then.';
-CREATE INDEX ON orchestration_audit (remediation_id);
+-- text_pattern_ops compares bytes: it finds an id that is equal and ids that begin with a text, whatever the database's collation is.
+CREATE INDEX ON orchestration_audit (remediation_id text_pattern_ops);
 CREATE INDEX ON orchestration_audit (recorded_at);
 CREATE INDEX ON orchestration_audit (tx);
 CREATE INDEX ON orchestration_audit (signal_received_at);
 CREATE INDEX ON orchestration_audit (remediation_created_at);
 CREATE INDEX ON orchestration_audit (completed_at);
+CREATE INDEX ON orchestration_audit (source_namespace, source_name);
+-- One row a remediation, open ones too: the first entry of its resource, or what was posted.
+CREATE INDEX orchestration_first_received ON orchestration_audit (signal_received_at, id) WHERE sequence = 1 OR sequence IS NULL;
+CREATE INDEX orchestration_first_namespace ON orchestration_audit (source_namespace, signal_received_at, id) WHERE sequence = 1 OR sequence IS NULL;
+CREATE INDEX orchestration_first_alert ON orchestration_audit (alert_name, signal_received_at, id) WHERE sequence = 1 OR sequence IS NULL;
+CREATE INDEX orchestration_first_fingerprint ON orchestration_audit (signal_fingerprint text_pattern_ops, signal_received_at, id) WHERE sequence = 1 OR sequence IS NULL;
+CREATE INDEX orchestration_first_name ON orchestration_audit (source_name text_pattern_ops, signal_received_at, id) WHERE sequence = 1 OR sequence IS NULL;
+-- One row a remediation that has ended, or what was posted. What is counted and averaged is INCLUDEd, so that the rows, which are wide, are not read for it.
+CREATE INDEX orchestration_final_completed ON orchestration_audit (completed_at, id)
+    INCLUDE (outcome, signal_received_at, total_duration_seconds, bottleneck_phase, bottleneck_duration_seconds, source_namespace, alert_name)
+    WHERE final OR sequence IS NULL;
+CREATE INDEX orchestration_final_alert ON orchestration_audit (alert_name, completed_at, id)
+    INCLUDE (outcome, signal_received_at, total_duration_seconds, source_namespace, target_kind)
+    WHERE final OR sequence IS NULL;
+CREATE INDEX orchestration_final_namespace ON orchestration_audit (source_namespace, completed_at, id) WHERE final OR sequence IS NULL;
+CREATE INDEX orchestration_final_outcome ON orchestration_audit (outcome, completed_at, id) WHERE final OR sequence IS NULL;
+CREATE INDEX orchestration_final_outcome_received ON orchestration_audit (outcome, signal_received_at, id) WHERE final OR sequence IS NULL;
 
 CREATE TABLE ai_analysis_audit (
     id UUID PRIMARY KEY,
@@ -115,6 +140,10 @@ CREATE INDEX ON ai_analysis_audit (recorded_at);
 CREATE INDEX ON ai_analysis_audit (tx);
 CREATE INDEX ON ai_analysis_audit (investigation_started_at);
 CREATE INDEX ON ai_analysis_audit (approval_time);
+CREATE INDEX ON ai_analysis_audit (source_namespace, source_name);
+CREATE INDEX ai_analysis_final_started ON ai_analysis_audit (investigation_started_at, id)
+    INCLUDE (approval_status, approval_requested_at, approval_duration_seconds, action_confidence, source_namespace)
+    WHERE final OR sequence IS NULL;
 
 CREATE TABLE workflow_execution_audit (
     id UUID PRIMARY KEY,
@@ -163,6 +192,11 @@ CREATE INDEX ON workflow_execution_audit (recorded_at);
 CREATE INDEX ON workflow_execution_audit (tx);
 CREATE INDEX ON workflow_execution_audit (execution_started_at);
 CREATE INDEX ON workflow_execution_audit (execution_completed_at);
+CREATE INDEX ON workflow_execution_audit (source_namespace, source_name);
+CREATE INDEX workflow_execution_first_workflow ON workflow_execution_audit (workflow_id, execution_started_at, id) WHERE sequence = 1 OR sequence IS NULL;
+CREATE INDEX workflow_execution_final_started ON workflow_execution_audit (execution_started_at, id)
+    INCLUDE (workflow_id, outcome, effectiveness_score, rollbacks_performed, source_namespace)
+    WHERE final OR sequence IS NULL;
 
 CREATE TABLE notification_audit (
     id UUID PRIMARY KEY,
@@ -201,6 +235,7 @@ CREATE INDEX ON notification_audit (recorded_at);
 CREATE INDEX ON notification_audit (tx);
 CREATE INDEX ON notification_audit (notification_requested_at);
 CREATE INDEX ON notification_audit (notification_sent_at);
+CREATE INDEX ON notification_audit (source_namespace, source_name);
 
 CREATE TABLE resource_audit (
     id UUID PRIMARY KEY,
@@ -228,7 +263,7 @@ CREATE TABLE resource_audit (
 COMMENT ON TABLE resource_audit IS 'The entries of kinds that have no table of their own.';
 CREATE INDEX ON resource_audit (recorded_at);
 CREATE INDEX ON resource_audit (tx);
-CREATE INDEX ON resource_audit (kind, source_namespace, source_name);
+CREATE INDEX ON resource_audit (source_namespace, source_name);
 
 CREATE TABLE audit_dead_letter (
     id UUID NOT NULL,
@@ -255,3 +290,11 @@ COMMENT ON TABLE audit_dead_letter IS 'Entries that could not become rows, whole
 CREATE INDEX ON audit_dead_letter (source_uid, sequence);
 CREATE INDEX ON audit_dead_letter (first_attempt);
 CREATE INDEX ON audit_dead_letter (tx);
+
+-- Rows are only added. Autovacuum comes by the number of new rows, not by a share of all: else a table of ten million rows waits for two million, and until then what
+-- is new is not marked all-visible, and an index-only scan reads the rows after all. A run reads only the pages that are not marked yet.
+ALTER TABLE orchestration_audit SET (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 20000);
+ALTER TABLE ai_analysis_audit SET (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 20000);
+ALTER TABLE workflow_execution_audit SET (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 20000);
+ALTER TABLE notification_audit SET (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 20000);
+ALTER TABLE resource_audit SET (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 20000);
