@@ -47,7 +47,7 @@ func questions(target, fingerprint, remediation, name string, uids []string) map
 		"notification_audit_source_namespace_source_name_idx", "resource_audit_source_namespace_source_name_idx"}
 	const newest = "orchestration_audit_source_uid_sequence_key"
 	return map[string]question{
-		"list_received":             {pageFrom(deep, someID), []string{"orchestration_first_received|orchestration_audit_signal_received_at_idx", newest}},
+		"list_received":             {pageFrom(deep, someID), []string{"orchestration_first_received", newest}},
 		"list_completed":            {pageFrom(deep, someID), []string{"orchestration_final_completed|orchestration_audit_completed_at_idx"}},
 		"list_received_namespaces":  {pageFrom(deep, someID, readers), []string{"orchestration_first_namespace", newest}},
 		"list_completed_namespaces": {pageFrom(deep, someID, readers), []string{"orchestration_final_namespace"}},

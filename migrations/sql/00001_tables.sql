@@ -8,6 +8,8 @@
 -- An index on a VARCHAR must take its longest value, 4 bytes a character: a B-tree tuple has at most 2704 bytes, and a row whose tuple is longer is refused. So no index
 -- has more than two columns of 255 characters. docs/database.md names the query of each index.
 --
+-- An index on a time that comes late leaves out the rows that do not have it yet: most of them. A comparison implies IS NOT NULL, so it is used as any other.
+--
 -- alert_name and target_kind are the database's, from the record's JSON: an index-only scan takes columns, and no expressions. They are cut, for the same bound.
 
 CREATE TABLE orchestration_audit (
@@ -59,11 +61,11 @@ COMMENT ON TABLE orchestration_audit IS 'What became of each remediation: one ro
 CREATE INDEX ON orchestration_audit (remediation_id text_pattern_ops);
 CREATE INDEX ON orchestration_audit (recorded_at);
 CREATE INDEX ON orchestration_audit (tx);
-CREATE INDEX ON orchestration_audit (signal_received_at);
 CREATE INDEX ON orchestration_audit (remediation_created_at);
-CREATE INDEX ON orchestration_audit (completed_at);
+CREATE INDEX ON orchestration_audit (completed_at) WHERE completed_at IS NOT NULL;
 CREATE INDEX ON orchestration_audit (source_namespace, source_name);
--- One row a remediation, open ones too: the first entry of its resource, or what was posted.
+-- One row a remediation, open ones too: the first entry of its resource, or what was posted. All rows of a remediation have the same signal_received_at, so
+-- orchestration_first_received is the index on that.
 CREATE INDEX orchestration_first_received ON orchestration_audit (signal_received_at, id) WHERE sequence = 1 OR sequence IS NULL;
 CREATE INDEX orchestration_first_namespace ON orchestration_audit (source_namespace, signal_received_at, id) WHERE sequence = 1 OR sequence IS NULL;
 CREATE INDEX orchestration_first_alert ON orchestration_audit (alert_name, signal_received_at, id) WHERE sequence = 1 OR sequence IS NULL;
@@ -139,7 +141,7 @@ CREATE INDEX ON ai_analysis_audit (remediation_id);
 CREATE INDEX ON ai_analysis_audit (recorded_at);
 CREATE INDEX ON ai_analysis_audit (tx);
 CREATE INDEX ON ai_analysis_audit (investigation_started_at);
-CREATE INDEX ON ai_analysis_audit (approval_time);
+CREATE INDEX ON ai_analysis_audit (approval_time) WHERE approval_time IS NOT NULL;
 CREATE INDEX ON ai_analysis_audit (source_namespace, source_name);
 CREATE INDEX ai_analysis_final_started ON ai_analysis_audit (investigation_started_at, id)
     INCLUDE (approval_status, approval_requested_at, approval_duration_seconds, action_confidence, source_namespace)
@@ -191,7 +193,7 @@ CREATE INDEX ON workflow_execution_audit (remediation_id);
 CREATE INDEX ON workflow_execution_audit (recorded_at);
 CREATE INDEX ON workflow_execution_audit (tx);
 CREATE INDEX ON workflow_execution_audit (execution_started_at);
-CREATE INDEX ON workflow_execution_audit (execution_completed_at);
+CREATE INDEX ON workflow_execution_audit (execution_completed_at) WHERE execution_completed_at IS NOT NULL;
 CREATE INDEX ON workflow_execution_audit (source_namespace, source_name);
 CREATE INDEX workflow_execution_first_workflow ON workflow_execution_audit (workflow_id, execution_started_at, id) WHERE sequence = 1 OR sequence IS NULL;
 CREATE INDEX workflow_execution_final_started ON workflow_execution_audit (execution_started_at, id)
@@ -234,7 +236,7 @@ CREATE INDEX ON notification_audit (remediation_id);
 CREATE INDEX ON notification_audit (recorded_at);
 CREATE INDEX ON notification_audit (tx);
 CREATE INDEX ON notification_audit (notification_requested_at);
-CREATE INDEX ON notification_audit (notification_sent_at);
+CREATE INDEX ON notification_audit (notification_sent_at) WHERE notification_sent_at IS NOT NULL;
 CREATE INDEX ON notification_audit (source_namespace, source_name);
 
 CREATE TABLE resource_audit (

@@ -11,13 +11,15 @@ import (
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
-// lean takes away from the table of requests what is there for reports and proofs: the column tx, what is generated for indexes, and all indexes but the keys and those on one
+// lean takes away from the table of requests what is there for reports and proofs: the column tx, what is generated for indexes, and all indexes but the keys and one on each
 // column that the requirement document and timelines ask for.
 const lean = `DO $$ DECLARE name text; BEGIN
 	FOR name IN SELECT c.relname FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = 'orchestration_audit'::regclass AND NOT i.indisunique AND (
 		i.indnatts > 1 OR i.indpred IS NOT NULL OR i.indkey[0] = (SELECT attnum FROM pg_attribute WHERE attrelid = i.indrelid AND attname = 'tx')) LOOP
 		EXECUTE format('DROP INDEX %I', name);
 	END LOOP;
+	CREATE INDEX ON orchestration_audit (signal_received_at);
+	CREATE INDEX ON orchestration_audit (completed_at);
 	ALTER TABLE orchestration_audit DROP COLUMN tx, DROP COLUMN alert_name, DROP COLUMN target_kind;
 END $$`
 
