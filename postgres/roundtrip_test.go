@@ -46,8 +46,13 @@ func draw(t *rapid.T, v reflect.Value, short bool) {
 			draw(t, v.Index(i), false)
 		}
 	case v.Kind() == reflect.Map:
-		if m := rapid.MapOfN(texts(), texts(), 0, 2).Draw(t, "map"); len(m) > 0 {
-			v.Set(reflect.ValueOf(m))
+		for _, key := range rapid.SliceOfNDistinct(texts(), 0, 2, rapid.ID[string]).Draw(t, "keys") {
+			if v.IsNil() {
+				v.Set(reflect.MakeMap(v.Type()))
+			}
+			value := reflect.New(v.Type().Elem()).Elem()
+			draw(t, value, false)
+			v.SetMapIndex(reflect.ValueOf(key), value)
 		}
 	case v.Kind() == reflect.Struct:
 		for i := range v.NumField() {
