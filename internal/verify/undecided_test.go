@@ -34,6 +34,11 @@ func decision(remediationID, status string) models.AIDecision {
 	return models.AIDecision{RemediationID: remediationID, InvestigationStartedAt: outboxapi.NewTime(start), RecommendedAction: "rollout-undo", ApprovalStatus: status}
 }
 
+// made are the children of a remediation whose analysis is this source.
+func made(analysis int) []models.Child {
+	return []models.Child{{Service: "AIAnalysis", Name: "a", UID: string(source(analysis).UID)}, {Service: "WorkflowExecution", Name: "w", UID: string(source(4).UID)}}
+}
+
 // A repair that nobody decided on is a finding, however it ended.
 func TestARemediationWithoutADecision(t *testing.T) {
 	elsewhere := source(2)
@@ -90,6 +95,32 @@ func TestARemediationWithoutADecision(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a row that names its analysis has its decision there", func(t *testing.T) {
+		for name, c := range map[string]struct {
+			children []models.Child
+			want     []string
+		}{
+			"the one with the approval":       {children: made(3)},
+			"another, that nobody approved":   {children: made(2), want: []string{"undecided cart-1 1"}},
+			"another, whose rows are missing": {children: made(9), want: []string{"undecided cart-1 1"}},
+			"none, only a workflow":           {children: made(3)[1:]},
+			"one without a uid":               {children: []models.Child{{Service: "AIAnalysis", Name: "a"}}},
+			"one whose uid is none":           {children: []models.Child{{Service: "AIAnalysis", Name: "a", UID: "no uid"}}, want: []string{"undecided cart-1 1"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				g := NewWithT(t)
+				db, _ := newStore(t, "")
+				ends := remediation("remediated", "AIAnalysis", "WorkflowExecution")
+				ends.Children = c.children
+				persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, ends))
+				persist(t, db, chainOf(t, source(2), outbox.KindAIDecision, decision("r", "")))
+				persist(t, db, chainOf(t, source(3), outbox.KindAIDecision, decision("r", "approved"))) // by hand, unless the row names it
+				persist(t, db, chainOf(t, source(4), outbox.KindExecution, record(outbox.KindExecution, 1)))
+				_, found := check(t, db, nil, "")
+				g.Expect(brief(found)).To(Equal(c.want))
+			})
+		}
+	})
 	t.Run("the approval is a dead letter", func(t *testing.T) {
 		g := NewWithT(t)
 		db, _ := newStore(t, "")
