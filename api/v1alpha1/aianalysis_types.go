@@ -162,6 +162,12 @@ type AIAnalysisStatus struct {
 	// +kubebuilder:validation:MaxItems=20
 	Alternatives []Alternative `json:"alternatives,omitempty"`
 
+	// evidence is what the investigator looked at.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	Evidence []Evidence `json:"evidence,omitempty"`
+
 	// approval is the decision on the recommendation.
 	// +optional
 	Approval *Approval `json:"approval,omitempty"`
@@ -232,9 +238,49 @@ type Investigation struct {
 	// +optional
 	CompletionTokens *int32 `json:"completionTokens,omitempty"`
 
+	// modelConfig says which version was asked, and what.
+	// +optional
+	ModelConfig *ModelConfig `json:"modelConfig,omitempty"`
+
 	// lastError of the newest attempt that failed.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
+}
+
+// ModelConfig is what was asked of which version. Two investigations that were asked the same have the same.
+type ModelConfig struct {
+	// version of the investigator.
+	// +optional
+	// +kubebuilder:validation:MaxLength=100
+	Version string `json:"version,omitempty"`
+
+	// promptSHA256 is the hash, in hex, of the prompt without its case. It is empty for an investigator that has no prompt.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	PromptSHA256 string `json:"promptSHA256,omitempty"`
+
+	// catalogueSHA256 is the hash, in hex, of the catalogue of workflows.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	CatalogueSHA256 string `json:"catalogueSHA256,omitempty"`
+}
+
+// Evidence is one thing that the investigator looked at.
+type Evidence struct {
+	// tool that was used.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Tool string `json:"tool"`
+
+	// purpose is what it was used for.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Purpose string `json:"purpose,omitempty"`
+
+	// excerpt of what it showed, without credentials.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Excerpt string `json:"excerpt,omitempty"`
 }
 
 // Recommendation is a workflow of the catalogue with its parameters.
@@ -277,6 +323,11 @@ type Alternative struct {
 	// rejectedReason is why it was not recommended.
 	// +required
 	RejectedReason string `json:"rejectedReason"`
+
+	// workflowID is set where the action is a workflow of the catalogue.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	WorkflowID string `json:"workflowID,omitempty"`
 }
 
 // Approval is the decision on a recommendation, and how it came about.

@@ -29,6 +29,19 @@ func (p NotificationPhase) Final() bool {
 	return false
 }
 
+// NotificationPurpose is what a notification is for.
+// +kubebuilder:validation:Enum=Outcome;ApprovalNeeded;ApprovalReminder
+type NotificationPurpose string
+
+const (
+	// PurposeOutcome tells how a remediation ended.
+	PurposeOutcome NotificationPurpose = "Outcome"
+	// PurposeApprovalNeeded asks a person to decide.
+	PurposeApprovalNeeded NotificationPurpose = "ApprovalNeeded"
+	// PurposeApprovalReminder asks again.
+	PurposeApprovalReminder NotificationPurpose = "ApprovalReminder"
+)
+
 // Values of delivery_status.
 const (
 	DeliverySuccess = "success"
@@ -51,6 +64,7 @@ const (
 // NotificationRequestSpec is what to tell, and by which channels. Its rule for retry compares durations, not their texts, since Go writes "5m" back as
 // "5m0s".
 // +kubebuilder:validation:XValidation:rule="self.remediationRef == oldSelf.remediationRef",fieldPath=".remediationRef",message="remediationRef is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.purpose) == has(oldSelf.purpose) && (!has(self.purpose) || self.purpose == oldSelf.purpose)",fieldPath=".purpose",message="purpose is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="self.subject == oldSelf.subject",fieldPath=".subject",message="subject is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="has(self.body) == has(oldSelf.body) && (!has(self.body) || self.body == oldSelf.body)",fieldPath=".body",message="body is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="self.channels == oldSelf.channels",fieldPath=".channels",message="channels is immutable; make a new resource instead"
@@ -60,6 +74,11 @@ type NotificationRequestSpec struct {
 	// remediationRef names the remediation that this notification belongs to.
 	// +required
 	RemediationRef RemediationRef `json:"remediationRef"`
+
+	// purpose is what the notification is for: Outcome, ApprovalNeeded or ApprovalReminder.
+	// +optional
+	// +kubebuilder:default=Outcome
+	Purpose NotificationPurpose `json:"purpose,omitempty"`
 
 	// subject in one line.
 	// +required

@@ -54,6 +54,8 @@ var candidates = [2][]string{
 // values that a rule across fields asks for, by the end of the path.
 var values = map[string][2]string{
 	"decision.decidedBy": {user, user}, // holdfast-approval refuses others
+	"spec.requestedBy":   {user, user}, // and holdfast-identity
+	"spec.cancelledBy":   {user, user},
 	"type":               {"slack", "webhook"},
 	"closed":             {},
 }
@@ -112,6 +114,7 @@ func exampleText(s *schema, path string, which int) string {
 func full(k kind, namespace, name string) object {
 	spec := example(property(schemaOf(k), "spec"), "spec", 0).(object)
 	spec["cancel"] = false
+	delete(spec, "cancelledBy") // it comes with cancel
 	return object{
 		"apiVersion": "holdfast.dev/v1alpha1", "kind": k.name, "metadata": object{"namespace": namespace, "name": name}, "spec": spec,
 	}

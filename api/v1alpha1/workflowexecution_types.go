@@ -188,6 +188,11 @@ type WorkflowExecutionStatus struct {
 	// +optional
 	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
+	// workflowVersion is the SHA-256, in hex, of the catalogue's entry that the request's controller made this workflow of. A workflow made by hand has none.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	WorkflowVersion string `json:"workflowVersion,omitempty"`
+
 	// outcome is success, failure or partial.
 	// +optional
 	Outcome string `json:"outcome,omitempty"`
