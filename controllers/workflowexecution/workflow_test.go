@@ -60,6 +60,8 @@ var _ = Describe("A workflow", func() {
 		Expect(r.TotalDurationSeconds).To(HaveValue(BeEquivalentTo(3)))
 		Expect(r.StepsExecuted[0].Previous).To(HaveKeyWithValue("replicas", "3"))
 		Expect(r.StepsExecuted[1].Duration).To(BeEquivalentTo(3))
+		Expect(r.ActedAs).To(Equal("system:serviceaccount:" + f.namespace + ":" + account))
+		Expect(r.WorkflowVersion).To(BeEmpty(), "it was made by hand")
 		Expect(f.wire.effects).To(HaveLen(1))
 		Expect(f.wire.effects[0].user).To(Equal("system:serviceaccount:" + f.namespace + ":" + account))
 	})
@@ -73,6 +75,7 @@ var _ = Describe("A workflow", func() {
 		r := lastRecord(live)
 		Expect(r.ExecutionStartedAt.Time).To(BeTemporally("==", live.CreationTimestamp.Time))
 		Expect(r.Outcome).To(Equal("failure"))
+		Expect(r.ActedAs).To(BeEmpty())
 		Expect(r.PreConditionsPassed).To(BeNil())
 	})
 
