@@ -6,6 +6,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 )
@@ -95,6 +96,19 @@ func TestWhoAskedAndWhoCancelled(t *testing.T) {
 		rr := sampleOf(t, r.ns, "RemediationRequest")
 		NewWithT(t).Expect(as(t, long).Create(t.Context(), rr)).To(Succeed())
 		NewWithT(t).Expect(by(t, rr, "requestedBy")).To(Equal(long))
+	})
+	t.Run("who applies the same manifest again changes nothing", func(t *testing.T) {
+		g := NewWithT(t)
+		manifest := sampleOf(t, r.ns, "RemediationRequest")
+		manifest.SetGenerateName("")
+		manifest.SetName("applied")
+		apply := func(c client.Client) error {
+			return c.Patch(t.Context(), manifest.DeepCopy(), client.Apply, client.FieldOwner("gitops"), client.ForceOwnership) //nolint:staticcheck // of an unstructured object
+		}
+		g.Eventually(func() error { return apply(asker) }, enforcement, poll).Should(Succeed())
+		g.Expect(apply(asker)).To(Succeed())
+		g.Expect(apply(other)).To(Succeed())
+		g.Expect(by(t, manifest.DeepCopy(), "requestedBy")).To(Equal(me))
 	})
 	t.Run("a typed client that writes the whole spec changes nothing", func(t *testing.T) {
 		g := NewWithT(t)

@@ -200,7 +200,7 @@ var marker = regexp.MustCompile(`(?m)^// \+kubebuilder:rbac:groups=([^,]*),resou
 func marked(t *testing.T) map[string]bool {
 	t.Helper()
 	g, asked := NewWithT(t), map[string]bool{}
-	for _, folder := range []string{"../controllers", "../relay", "../outbox", "../serving"} {
+	for _, folder := range []string{"../controllers", "../relay", "../outbox", "../internal/serving"} {
 		g.Expect(filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
 			if err != nil || !strings.HasSuffix(path, ".go") {
 				return err

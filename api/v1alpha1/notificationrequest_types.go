@@ -30,7 +30,7 @@ func (p NotificationPhase) Final() bool {
 }
 
 // NotificationPurpose is what a notification is for.
-// +kubebuilder:validation:Enum=Outcome;ApprovalNeeded;ApprovalReminder
+// +kubebuilder:validation:Enum=ApprovalNeeded;ApprovalReminder;Outcome
 type NotificationPurpose string
 
 const (

@@ -54,8 +54,8 @@ var candidates = [2][]string{
 // values that a rule across fields asks for, by the end of the path.
 var values = map[string][2]string{
 	"decision.decidedBy": {user, user}, // holdfast-approval refuses others
-	"spec.requestedBy":   {user, user}, // and holdfast-identity
-	"spec.cancelledBy":   {user, user},
+	"requestedBy":        {user, user}, // and holdfast-identity
+	"cancelledBy":        {user, user},
 	"type":               {"slack", "webhook"},
 	"closed":             {},
 }
@@ -77,6 +77,8 @@ func example(s *schema, path string, which int) any {
 		return []any{example(s.Items.Schema, path+"[]", which)}
 	case s.Type == "string":
 		return exampleText(s, path, which)
+	case s.Type == "integer" && strings.HasSuffix(path, "outbox.lastSequence"):
+		return int64(1 + which) // one more than an empty outbox has: there is an entry, and a new head
 	case s.Type == "integer" && s.Minimum != nil:
 		return int64(*s.Minimum) + int64(which)
 	case s.Type == "integer":

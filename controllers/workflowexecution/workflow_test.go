@@ -268,7 +268,7 @@ var _ = Describe("A workflow", func() {
 			Expect(env.Client.Patch(f.ctx, f.get(wfe), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/other"]}}`)))).To(Succeed())
 			_, err := p.try(wfe)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(f.get(wfe).Status.Outbox).To(BeNil())
+			Expect(f.get(wfe).Status.Outbox.IsZero()).To(BeTrue())
 		})
 	})
 
