@@ -14,7 +14,7 @@ import (
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 )
 
-//go:embed crd/bases/*.yaml admission/approval.yaml admission/finalizer.yaml admission/impersonation.yaml admission/metadata.yaml admission/orchestration.yaml
+//go:embed crd/bases/*.yaml admission/approval.yaml admission/finalizer.yaml admission/identity.yaml admission/impersonation.yaml admission/metadata.yaml admission/orchestration.yaml
 var manifests embed.FS
 
 // CRDs returns the CustomResourceDefinitions of the four kinds, sorted by name.

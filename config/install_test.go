@@ -25,6 +25,8 @@ policy holdfast-finalizer: enforced on remediationrequests
 policy holdfast-finalizer: enforced on aianalyses
 policy holdfast-finalizer: enforced on notificationrequests
 policy holdfast-finalizer: enforced on workflowexecutions
+policy holdfast-identity: enforced on remediationrequests
+policy holdfast-identity: enforced on remediationrequests
 policy holdfast-impersonation: enforced on remediationrequests
 policy holdfast-impersonation: enforced on workflowexecutions
 policy holdfast-metadata: enforced on remediationrequests
@@ -61,6 +63,6 @@ func versions(t *testing.T) map[string]string {
 		g.Expect(c.Get(t.Context(), keyOf(policy), policy)).To(Succeed())
 		found[policy.GetKind()+" "+policy.GetName()] = policy.GetResourceVersion()
 	}
-	g.Expect(found).To(HaveLen(4 + 2*5))
+	g.Expect(found).To(HaveLen(4 + 2*7))
 	return found
 }

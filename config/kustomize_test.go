@@ -95,7 +95,7 @@ func TestTheDefaultHasWhatInstallApplies(t *testing.T) {
 	for _, policy := range policies {
 		g.Expect(names).To(HaveKey(policy.GetKind() + " " + policy.GetName()))
 	}
-	g.Expect(policies).To(HaveLen(2 * 5))
+	g.Expect(policies).To(HaveLen(2 * 7))
 }
 
 // deploymentOf is the one of a folder.

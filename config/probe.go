@@ -15,16 +15,14 @@ import (
 // probeAnnotation, with a policy's name, makes that policy refuse a dry run: see config/admission.
 const probeAnnotation = "holdfast.dev/policy-probe"
 
-// finalizerPolicy is the one that changes what it sees instead of refusing it.
-const (
-	finalizerPolicy = "holdfast-finalizer"
-	finalizer       = "holdfast.dev/outbox"
-)
+const finalizer = "holdfast.dev/outbox"
 
 // probe is a dry run that shows whether a policy is enforced on a kind.
 type probe struct {
 	policy string
 	kind
+	// changed says what is missing if a policy that changes what it sees has not changed it. It is nil for a policy that refuses.
+	changed func(made *unstructured.Unstructured) (missing string)
 }
 
 // kind is a kind of ours, with a spec that is valid.
@@ -51,32 +49,58 @@ var (
 	}}
 	probes = slices.Concat(
 		on("holdfast-approval", analysis),
-		on(finalizerPolicy, request, analysis, notification, workflow),
+		changing("holdfast-finalizer", withFinalizer, request, analysis, notification, workflow),
+		changing("holdfast-identity", withRequester, request),
+		on("holdfast-identity", request),
 		on("holdfast-impersonation", request, workflow),
 		on("holdfast-metadata", request, analysis, notification, workflow),
 		on("holdfast-orchestration", analysis, notification, workflow),
 	)
 )
 
-func on(policy string, kinds ...kind) []probe {
+func on(policy string, kinds ...kind) []probe { return changing(policy, nil, kinds...) }
+
+func changing(policy string, changed func(*unstructured.Unstructured) string, kinds ...kind) []probe {
 	probes := make([]probe, 0, len(kinds))
 	for _, k := range kinds {
-		probes = append(probes, probe{policy, k})
+		probes = append(probes, probe{policy, k, changed})
 	}
 	return probes
+}
+
+func withFinalizer(made *unstructured.Unstructured) string {
+	if slices.Contains(made.GetFinalizers(), finalizer) {
+		return ""
+	}
+	return "finalizer " + finalizer
+}
+
+func withRequester(made *unstructured.Unstructured) string {
+	if by, _, _ := unstructured.NestedString(made.Object, "spec", "requestedBy"); by != "" {
+		return ""
+	}
+	return "spec.requestedBy"
+}
+
+// annotation names the policy to one that refuses. Other policies that refuse must let the dry run of one that changes pass, also those of its own name.
+func (p probe) annotation() string {
+	if p.changed != nil {
+		return "none"
+	}
+	return p.policy
 }
 
 // waitEnforced repeats the dry run, in a namespace that every cluster has, until it shows the policy at work.
 func (p probe) waitEnforced(ctx context.Context, client dynamic.Interface) error {
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": p.resource.GroupVersion().String(), "kind": p.name, "spec": p.spec,
-		"metadata": map[string]any{"generateName": "probe-", "annotations": map[string]any{probeAnnotation: p.policy}},
+		"metadata": map[string]any{"generateName": "probe-", "annotations": map[string]any{probeAnnotation: p.annotation()}},
 	}}
 	return settle(ctx, "wait until the policy "+p.policy+" is enforced", func(ctx context.Context) error {
 		made, err := client.Resource(p.resource).Namespace(metav1.NamespaceDefault).Create(ctx, object, metav1.CreateOptions{
 			DryRun: []string{metav1.DryRunAll}, FieldManager: FieldManager,
 		})
-		if p.policy == finalizerPolicy {
+		if p.changed != nil {
 			return p.mutated(made, err)
 		}
 		return p.refused(err)
@@ -97,8 +121,8 @@ func (p probe) mutated(made *unstructured.Unstructured, err error) error {
 	if err != nil {
 		return fmt.Errorf("a dry run to create a %s failed: %w", p.name, err)
 	}
-	if !slices.Contains(made.GetFinalizers(), finalizer) {
-		return fmt.Errorf("a dry run to create a %s gave it no finalizer %s", p.name, finalizer)
+	if missing := p.changed(made); missing != "" {
+		return fmt.Errorf("a dry run to create a %s gave it no %s", p.name, missing)
 	}
 	return nil
 }

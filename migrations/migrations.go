@@ -46,6 +46,9 @@ func Up(ctx context.Context, url string, progress io.Writer) error {
 	if err := refusePooler(ctx, db); err != nil {
 		return fmt.Errorf("migrate: %w", explain(err))
 	}
+	if err := released(ctx, db); err != nil {
+		return fmt.Errorf("migrate: %w", explain(err))
+	}
 	if err := up(ctx, db, files, progress); err != nil {
 		return fmt.Errorf("migrate: %w", explain(err))
 	}

@@ -19,6 +19,8 @@ var (
 	ErrMissing = errors.New("the audit tables are missing")
 	// ErrOlder says that migrations are pending.
 	ErrOlder = errors.New("the database schema is older than this release")
+	// ErrDevelopment says that the tables are of a version before the first release, which no migration leads away from.
+	ErrDevelopment = errors.New("the database schema is of a development version")
 	// ErrNewer says that a newer release has migrated the database.
 	ErrNewer = errors.New("the database schema is newer than this release")
 )
@@ -58,8 +60,8 @@ func Status(ctx context.Context, url string) ([]Version, error) {
 	return merge(known(files), found), nil
 }
 
-// Check reports whether the database has the schema of this release. Otherwise the error says exactly what is wrong and what to run, and wraps ErrMissing, ErrOlder
-// or ErrNewer; or it is an error of the connection. It only reads.
+// Check reports whether the database has the schema of this release. Otherwise the error says exactly what is wrong and what to run, and wraps ErrMissing, ErrOlder,
+// ErrDevelopment or ErrNewer; or it is an error of the connection. It only reads.
 func Check(ctx context.Context, db *sql.DB) error {
 	if err := check(ctx, db, files); err != nil {
 		return fmt.Errorf("check the database schema: %w", explain(err))
@@ -84,7 +86,10 @@ func check(ctx context.Context, db *sql.DB, from fs.FS) error {
 			return fmt.Errorf("%w: it is at version %d, and %s is pending; run `holdfast migrate up`", ErrOlder, at, v.Name)
 		}
 	}
-	return tablesThere(ctx, db)
+	if err := tablesThere(ctx, db); err != nil {
+		return err
+	}
+	return released(ctx, db)
 }
 
 func newer(at, want int64) error {
@@ -101,6 +106,23 @@ func tablesThere(ctx context.Context, db *sql.DB) error {
 	}
 	if missing.Valid {
 		return fmt.Errorf("%w: database %s has lost %s although its schema version is current; restore them from a backup", ErrMissing, databaseName(ctx, db), missing.String)
+	}
+	return nil
+}
+
+// released refuses the tables of a development version. Its migrations had the numbers of the first release's, so their versions say nothing; the last column that came
+// before the release does.
+func released(ctx context.Context, db *sql.DB) error {
+	var lacking sql.NullString
+	err := db.QueryRowContext(ctx, `SELECT string_agg(name, ', ' ORDER BY name) FROM unnest(ARRAY['orchestration_audit', 'ai_analysis_audit',
+		'workflow_execution_audit', 'notification_audit', 'resource_audit', 'audit_dead_letter']) AS name
+		WHERE to_regclass(name) IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(name) AND attname = 'tx' AND NOT attisdropped)`).Scan(&lacking)
+	if err != nil {
+		return fmt.Errorf("look for the columns of the audit tables: %w", err)
+	}
+	if lacking.Valid {
+		return fmt.Errorf("%w: in database %s there is no column tx in %s; no migration leads from there to a release: make a new database and run `holdfast migrate up` on it, and keep the old one for its rows",
+			ErrDevelopment, databaseName(ctx, db), lacking.String)
 	}
 	return nil
 }

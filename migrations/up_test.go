@@ -138,6 +138,15 @@ func TestOlderNewerLost(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(all[len(all)-1]).To(And(HaveField("Version", BeEquivalentTo(99)), HaveField("State", Unknown)))
 	})
+	t.Run("a development version's", func(t *testing.T) {
+		g := NewWithT(t)
+		db, url := migrated(t)
+		execute(t, db, "ALTER TABLE orchestration_audit DROP COLUMN tx; ALTER TABLE audit_dead_letter DROP COLUMN tx")
+		for _, err := range []error{Check(t.Context(), db), Up(t.Context(), url, nil)} {
+			g.Expect(err).To(MatchError(ErrDevelopment))
+			g.Expect(err).To(MatchError(And(ContainSubstring("no column tx in audit_dead_letter, orchestration_audit"), ContainSubstring("make a new database"))))
+		}
+	})
 	t.Run("a table is lost", func(t *testing.T) {
 		g := NewWithT(t)
 		db, _ := migrated(t)

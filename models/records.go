@@ -21,6 +21,27 @@ type Orchestration struct {
 	Target                    *Target             `json:"target,omitempty" bun:"target,type:jsonb,nullzero"`
 	Outcome                   string              `json:"outcome,omitempty" bun:"outcome,type:varchar(50),nullzero"`
 	FailureReason             string              `json:"failure_reason,omitempty" bun:"failure_reason,nullzero"`
+	Policy                    *Policy             `json:"policy,omitempty" bun:"policy,type:jsonb,nullzero"`
+	Children                  []Child             `json:"children,omitempty" bun:"children,type:jsonb,nullzero"`
+	RequestedBy               string              `json:"requested_by,omitempty" bun:"requested_by,type:varchar(255),nullzero"`
+	CancelledBy               string              `json:"cancelled_by,omitempty" bun:"cancelled_by,type:varchar(255),nullzero"`
+}
+
+// Policy is what the request laid down: how long each phase may take, who is told, and as whom the workflow acts. Durations are whole seconds.
+type Policy struct {
+	ServiceAccountName      string           `json:"service_account_name,omitempty"`
+	ApprovalMode            string           `json:"approval_mode,omitempty"`
+	AutoApproveAbove        *int64           `json:"auto_approve_above,omitempty"`
+	Channels                []string         `json:"channels,omitempty"`
+	TimeoutSeconds          map[string]int64 `json:"timeout_seconds,omitempty"` // by phase: analysis, approval, execution, notification, total
+	TTLAfterFinishedSeconds *int64           `json:"ttl_after_finished_seconds,omitempty"`
+}
+
+// Child is a resource that the request's controller made, or found as it would have made it.
+type Child struct {
+	Service string `json:"service"` // as in services_invoked
+	Name    string `json:"name"`
+	UID     string `json:"uid"`
 }
 
 // ServiceTransition is the hand-over from one service to the next; Duration is the time spent in From, as Go writes durations ("2m30s").
@@ -36,6 +57,8 @@ type SignalContext struct {
 	Severity string            `json:"severity"`
 	Source   string            `json:"source"`
 	Labels   map[string]string `json:"labels,omitempty"`
+	// Annotations are those of the alert: what it says to people.
+	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
 // Target is the workload that the remediation is for.
@@ -43,6 +66,8 @@ type Target struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Name       string `json:"name"`
+	// UID is that of the live workload, once it was looked at.
+	UID string `json:"uid,omitempty"`
 }
 
 // AIDecision is the record of an AIAnalysis. Confidences are percentages, 0 to 100.
@@ -67,10 +92,39 @@ type AIDecision struct {
 	RejectionReason          string          `json:"rejection_reason,omitempty" bun:"rejection_reason,nullzero"`
 	Investigator             string          `json:"investigator,omitempty" bun:"investigator,type:varchar(100),nullzero"`
 	Model                    string          `json:"model,omitempty" bun:"model,type:varchar(255),nullzero"`
+	ModelConfig              *ModelConfig    `json:"model_config,omitempty" bun:"model_config,type:jsonb,nullzero"`
 	PromptTokens             *int64          `json:"prompt_tokens,omitempty" bun:"prompt_tokens"`
 	CompletionTokens         *int64          `json:"completion_tokens,omitempty" bun:"completion_tokens"`
-	ApprovalRequired         *bool           `json:"approval_required,omitempty" bun:"approval_required"`
-	ApprovalRequestedAt      *outboxapi.Time `json:"approval_requested_at,omitempty" bun:"approval_requested_at"`
+	// Attempts counts the investigations, the one that succeeded included.
+	Attempts *int64 `json:"attempts,omitempty" bun:"attempts"`
+	// Evidence is what the investigator looked at.
+	Evidence              []Evidence        `json:"evidence,omitempty" bun:"evidence,type:jsonb,nullzero"`
+	RecommendedParameters map[string]string `json:"recommended_parameters,omitempty" bun:"recommended_parameters,type:jsonb,nullzero"`
+	// NoActionReason is why nothing is recommended; FailureReason is why there is no finding.
+	NoActionReason      string          `json:"no_action_reason,omitempty" bun:"no_action_reason,nullzero"`
+	FailureReason       string          `json:"failure_reason,omitempty" bun:"failure_reason,nullzero"`
+	ApprovalRequired    *bool           `json:"approval_required,omitempty" bun:"approval_required"`
+	ApprovalRequestedAt *outboxapi.Time `json:"approval_requested_at,omitempty" bun:"approval_requested_at"`
+	// ApprovalMode is Auto or Manual, ApprovalThreshold the confidence from which Auto approves, ApprovalDeadline when the decision expires.
+	ApprovalMode      string          `json:"approval_mode,omitempty" bun:"approval_mode,type:varchar(50),nullzero"`
+	ApprovalThreshold *float64        `json:"approval_threshold,omitempty" bun:"approval_threshold"`
+	ApprovalDeadline  *outboxapi.Time `json:"approval_deadline,omitempty" bun:"approval_deadline"`
+}
+
+// ModelConfig is what was asked of which version: enough to tell whether two investigations were asked the same.
+type ModelConfig struct {
+	// Version of the investigator.
+	Version string `json:"version,omitempty"`
+	// PromptSHA256 and CatalogueSHA256 are hashes, in hex, of the prompt without its case, and of the catalogue of workflows.
+	PromptSHA256    string `json:"prompt_sha256,omitempty"`
+	CatalogueSHA256 string `json:"catalogue_sha256,omitempty"`
+}
+
+// Evidence is one thing that the investigator looked at: with which tool, what for, and an excerpt of what it showed.
+type Evidence struct {
+	Tool    string `json:"tool"`
+	Purpose string `json:"purpose,omitempty"`
+	Excerpt string `json:"excerpt,omitempty"`
 }
 
 // Alternative is an action that was weighed and why it was not recommended.
@@ -78,6 +132,8 @@ type Alternative struct {
 	Action         string  `json:"action"`
 	Confidence     float64 `json:"confidence"`
 	RejectedReason string  `json:"rejected_reason"`
+	// WorkflowID is set where the action is a workflow of the catalogue.
+	WorkflowID string `json:"workflow_id,omitempty"`
 }
 
 // Execution is the record of a WorkflowExecution. EffectivenessScore is a percentage, 0 to 100.
@@ -99,7 +155,10 @@ type Execution struct {
 	EffectivenessScore   *float64           `json:"effectiveness_score,omitempty" bun:"effectiveness_score"`
 	RollbacksPerformed   *int64             `json:"rollbacks_performed,omitempty" bun:"rollbacks_performed"`
 	AdaptiveAdjustments  []Adjustment       `json:"adaptive_adjustments,omitempty" bun:"adaptive_adjustments,type:jsonb,nullzero"`
-	FailureReason        string             `json:"failure_reason,omitempty" bun:"failure_reason,nullzero"`
+	WorkflowVersion      string             `json:"workflow_version,omitempty" bun:"workflow_version,type:varchar(255),nullzero"`
+	// ActedAs is the account that the steps acted as, system:serviceaccount:NAMESPACE:NAME.
+	ActedAs       string `json:"acted_as,omitempty" bun:"acted_as,type:varchar(512),nullzero"`
+	FailureReason string `json:"failure_reason,omitempty" bun:"failure_reason,nullzero"`
 }
 
 // Step is one step of a workflow, from 1. Duration is in whole seconds; Status is running, success, failure or rolled-back.
@@ -142,8 +201,10 @@ type Notification struct {
 	Channels                []string          `json:"channels,omitempty" bun:"channels,type:jsonb,nullzero"`
 	DeliveryAttempts        []DeliveryAttempt `json:"delivery_attempts,omitempty" bun:"delivery_attempts,type:jsonb,nullzero"`
 	DeliveryStatus          string            `json:"delivery_status,omitempty" bun:"delivery_status,type:varchar(50),nullzero"`
-	Subject                 string            `json:"subject,omitempty" bun:"subject,nullzero"`
-	FailureReason           string            `json:"failure_reason,omitempty" bun:"failure_reason,nullzero"`
+	// Purpose is Outcome, ApprovalNeeded or ApprovalReminder.
+	Purpose       string `json:"purpose,omitempty" bun:"purpose,type:varchar(50),nullzero"`
+	Subject       string `json:"subject,omitempty" bun:"subject,nullzero"`
+	FailureReason string `json:"failure_reason,omitempty" bun:"failure_reason,nullzero"`
 }
 
 // DeliveryAttempt is one attempt on one channel. Duration is in milliseconds; Status is sending, success, failed or unknown.

@@ -7,9 +7,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-	"k8s.io/apimachinery/pkg/types"
-
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
@@ -51,15 +48,15 @@ func KnownKind(kind string) bool {
 // ValidTraceparent reports whether s is a W3C traceparent of version 00.
 func ValidTraceparent(s string) bool { return traceparent.MatchString(s) }
 
-// Append returns the outbox with one entry more; o, which may be nil, stays as it is. It is pure: the same arguments give the same entry.
+// Append returns the outbox with one entry more; o, which may be nil, stays as it is. It is pure: the same arguments give the same text.
 // repaired counts the places in the record's texts that became U+FFFD (see Change.Record). Errors: ErrInvalid, ErrTooLarge, ErrClosed, ErrFull.
-func Append(o *outboxapi.Outbox, s Source, c Change, now time.Time, l Limits) (_ *outboxapi.Outbox, repaired int, _ error) {
+func Append(o *outboxapi.Outbox, s Source, c Change, now time.Time, salt Salt, l Limits) (_ *outboxapi.Outbox, repaired int, _ error) {
 	if err := validate(s, &c); err != nil {
 		return nil, 0, err
 	}
 	next := o.DeepCopy()
 	if next == nil {
-		next = &outboxapi.Outbox{Entries: []outboxapi.Entry{}}
+		next = &outboxapi.Outbox{}
 	}
 	if next.Closed {
 		return nil, 0, fmt.Errorf("%w: the record of %s ended with entry %d; %s cannot be appended", ErrClosed, s, next.LastSequence, c.Event)
@@ -71,7 +68,7 @@ func Append(o *outboxapi.Outbox, s Source, c Change, now time.Time, l Limits) (_
 	if err := refuseNested(record); err != nil {
 		return nil, 0, fmt.Errorf("%s of %s: %w", c.Event, s, err)
 	}
-	e := outboxapi.Entry{
+	e := Entry{
 		ID:            ID(s.UID, s.Created, next.LastSequence+1),
 		Sequence:      next.LastSequence + 1,
 		Kind:          c.Kind,
@@ -81,25 +78,27 @@ func Append(o *outboxapi.Outbox, s Source, c Change, now time.Time, l Limits) (_
 		SchemaVersion: SchemaVersion,
 		Final:         c.Final,
 		Traceparent:   c.Traceparent,
-		Record:        apiextensionsv1.JSON{Raw: record},
+		Source:        s,
+		Salt:          salt.String(),
+		Record:        record,
 		PreviousHash:  next.HeadHash,
 	}
-	if err := l.fits(next.Entries, &e); err != nil {
-		return nil, 0, err
-	}
-	text, err := canonicalAround(s, &e)
+	text, err := e.Encode()
 	if err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if err := l.fits(next.Entries, &e, text); err != nil {
 		return nil, 0, err
 	}
-	e.Hash = Hash(text)
-	push(next, e)
+	push(next, outboxapi.Entry(text), Hash(text), c.Final)
 	return next, repaired, nil
 }
 
-func push(o *outboxapi.Outbox, e outboxapi.Entry) {
-	o.Entries = append(o.Entries, e)
-	o.Pending = int32(len(o.Entries))
-	o.LastSequence, o.HeadHash, o.Closed = e.Sequence, e.Hash, e.Final
+// push appends a text, whose hash becomes the head.
+func push(o *outboxapi.Outbox, text outboxapi.Entry, hash string, final bool) {
+	o.SetEntries(append(o.Entries, text))
+	o.LastSequence++
+	o.HeadHash, o.Closed = hash, final
 }
 
 func validate(s Source, c *Change) error {
@@ -116,47 +115,4 @@ func validate(s Source, c *Change) error {
 		return fmt.Errorf("%w: traceparent is %q, expected a W3C traceparent of version 00", ErrInvalid, c.Traceparent)
 	}
 	return nil
-}
-
-// Watermark is how far a store has a resource's entries: everything up to Sequence, whose entry has Hash. The zero value covers nothing.
-type Watermark struct {
-	Sequence int64
-	Hash     string
-	// Time is when the commit was acknowledged.
-	Time time.Time
-}
-
-// Watermarks answers from memory, without waiting. The relay is one.
-type Watermarks interface {
-	Watermark(uid types.UID) Watermark
-}
-
-// Above returns the entries that the watermark does not cover. An entry is covered only if the hash agrees: a watermark of another history (a restored
-// etcd gives out the same sequences again) covers nothing. The result shares memory with the outbox, and is nil when nothing is left: an empty slice would
-// keep the entries in memory.
-func Above(o *outboxapi.Outbox, w Watermark) []outboxapi.Entry {
-	if o == nil {
-		return nil
-	}
-	for i := range o.Entries {
-		if o.Entries[i].Sequence == w.Sequence && o.Entries[i].Hash == w.Hash {
-			if i+1 == len(o.Entries) {
-				return nil
-			}
-			return o.Entries[i+1:]
-		}
-	}
-	return o.Entries
-}
-
-// acknowledge drops the entries that the watermark covers.
-func acknowledge(o *outboxapi.Outbox, w Watermark) {
-	kept := Above(o, w)
-	if len(kept) == len(o.Entries) {
-		return
-	}
-	o.Entries = append([]outboxapi.Entry{}, kept...)
-	o.Pending = int32(len(kept))
-	o.PersistedSequence = w.Sequence
-	o.PersistedTime = outboxapi.NewTimePointer(w.Time)
 }

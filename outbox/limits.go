@@ -1,15 +1,14 @@
 package outbox
 
 import (
-	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
-
-	"bytes"
 	"fmt"
+
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// Limits bound an outbox, since the whole resource must fit into one request to etcd (1.5 MiB by default). Sizes are bytes of JSON.
+// Limits bound an outbox, since the whole resource must fit into one request to etcd (1.5 MiB by default). An entry's size is that of its text; the others are of the JSON in the request.
 type Limits struct {
-	// EntryBytes is the largest entry, in canonical form.
+	// EntryBytes is the largest entry.
 	EntryBytes int
 	// SoftBytes of pending entries make the relay trim at once.
 	SoftBytes int
@@ -66,43 +65,45 @@ func (l Limits) room(pending []outboxapi.Entry, n int) error {
 }
 
 // fits reports whether this entry may be appended: within the entry limit, and leaving room for the closing one unless it is that.
-func (l Limits) fits(pending []outboxapi.Entry, e *outboxapi.Entry) error {
-	if size := entrySize(e); size > l.EntryBytes {
-		return fmt.Errorf("%w: entry %d (%s) has %d bytes, expected at most %d; bound its texts where they come in (outbox.Bound)", ErrTooLarge, e.Sequence, e.Event, size, l.EntryBytes)
+func (l Limits) fits(pending []outboxapi.Entry, e *Entry, text []byte) error {
+	if len(text) > l.EntryBytes {
+		return fmt.Errorf("%w: entry %d (%s) has %d bytes, expected at most %d; bound its texts where they come in (outbox.Bound)", ErrTooLarge, e.Sequence, e.Event, len(text), l.EntryBytes)
 	}
-	most, entries := l.HardBytes, l.HardEntries
-	need := entrySize(e) // the closing entry fits whatever is in it
+	maxBytes, maxEntries := l.HardBytes, l.HardEntries
+	need := len(text) // the closing entry fits whatever is in it
 	if !e.Final {
-		most, entries, need = most-l.EntryBytes, entries-1, need+escapes(e)
+		maxBytes, maxEntries, need = maxBytes-l.EntryBytes, maxEntries-1, jsonSize(text)
 	}
-	if have := Size(pending); have+need > most || len(pending)+1 > entries {
+	if have := Size(pending); have+need > maxBytes || len(pending)+1 > maxEntries {
 		return fmt.Errorf("%w: %d entries of %d bytes are pending; entry %d (%s) has to wait until the store has taken some", ErrFull, len(pending), have, e.Sequence, e.Event)
 	}
 	return nil
 }
 
-// envelopeBytes is what an entry needs beside its record and its own texts: field names, id, hashes, times, punctuation.
-const envelopeBytes = 420
-
-func entrySize(e *outboxapi.Entry) int {
-	return envelopeBytes + len(e.Record.Raw) + len(e.Kind) + len(e.Event) + len(e.Phase) + len(e.Traceparent)
-}
-
-// escapes is what Go's JSON encoder, and so the API server and etcd, adds to a record that is not yet written like this: each <, >, &, U+2028 and U+2029
-// becomes an escape of six bytes.
-func escapes(e *outboxapi.Entry) int {
-	n := 0
-	for _, c := range []string{"<", ">", "&", "\u2028", "\u2029"} {
-		n += (6 - len(c)) * bytes.Count(e.Record.Raw, []byte(c))
-	}
-	return n
-}
-
-// Size is the JSON size of entries in bytes as the API server keeps them, to within a few bytes an entry.
+// Size is what the entries need in a request to the API server, and in etcd, in bytes of JSON.
 func Size(entries []outboxapi.Entry) int {
 	total := 0
-	for i := range entries {
-		total += entrySize(&entries[i]) + escapes(&entries[i])
+	for _, text := range entries {
+		total += jsonSize(text)
 	}
 	return total
+}
+
+// jsonSize is the size of a text as a JSON string in a list, as Go writes it: a quote and a backslash take two bytes, <, >, &, U+2028 and U+2029 six. Control characters are escaped in
+// canonical JSON already.
+func jsonSize[T ~string | ~[]byte](text T) int {
+	n := len(text) + len(`"",`)
+	for i := range len(text) {
+		switch text[i] {
+		case '"', '\\':
+			n++
+		case '<', '>', '&':
+			n += 5
+		case 0xe2: // U+2028 and U+2029 are e2 80 a8 and e2 80 a9
+			if i+2 < len(text) && text[i+1] == 0x80 && (text[i+2] == 0xa8 || text[i+2] == 0xa9) {
+				n += 3
+			}
+		}
+	}
+	return n
 }

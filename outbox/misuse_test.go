@@ -15,6 +15,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
 )
 
 var errRefused = errors.New("the API server was away")
@@ -119,13 +120,13 @@ func TestARecordThatHoldsAnOutboxIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			_, _, err := outbox.Append(nil, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "Two", Record: record}, now, outbox.DefaultLimits())
+			_, _, err := outbox.Append(nil, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "Two", Record: record}, now, outbox.Salt{}, outbox.DefaultLimits())
 			g.Expect(err).To(MatchError(outbox.ErrInvalid))
 			g.Expect(err).To(MatchError(And(ContainSubstring("record"), ContainSubstring("holds an outbox"))))
 		})
 	}
 	_, _, err := outbox.Append(nil, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "Two",
-		Record: map[string]any{"headHash": "x", "entries": 3, "text": `{"headHash":1,"entries":2,"lastSequence":3}`}}, now, outbox.DefaultLimits())
+		Record: map[string]any{"headHash": "x", "entries": 3, "text": `{"headHash":1,"entries":2,"lastSequence":3}`}}, now, outbox.Salt{}, outbox.DefaultLimits())
 	f.Expect(err).NotTo(HaveOccurred(), "neither names of its members nor a text that looks like one is an outbox")
 }
 
@@ -218,15 +219,16 @@ func (m *misuse) Check(t *rapid.T) {
 		return
 	}
 	g.Expect(got.Finalizers).To(ContainElement(outbox.Finalizer))
-	for i := range o.Entries {
-		g.Expect(o.Entries[i].Sequence).To(Equal(o.LastSequence - int64(len(o.Entries)) + int64(i) + 1))
+	entries := outboxtest.Entries(t, o)
+	for i, e := range entries {
+		g.Expect(e.Sequence).To(Equal(outbox.PendingOf(o).Sequence(i)))
 	}
 	g.Expect(o.LastSequence - int64(len(o.Entries))).To(Equal(o.PersistedSequence))
 	if len(o.Entries) > 0 {
 		var record struct {
 			State string `json:"state"`
 		}
-		g.Expect(json.Unmarshal(o.Entries[len(o.Entries)-1].Record.Raw, &record)).To(Succeed())
+		g.Expect(json.Unmarshal(entries[len(entries)-1].Record, &record)).To(Succeed())
 		g.Expect(got.Status.FailureReason).To(Equal(record.State), "the newest entry describes another state")
 	}
 }

@@ -33,8 +33,8 @@ func (d *Draft) Reserve(ctx context.Context, n int) (bool, error) {
 }
 
 func (d *Draft) reserve(ctx context.Context, n int) (bool, error) {
-	pending := Above(d.base.GetOutbox(), d.writer.watermarks.Watermark(d.obj.GetUID()))
-	err := d.writer.limits.room(pending, n)
+	pending := PendingOf(d.base.GetOutbox()).Above(d.writer.watermarks.Watermark(d.obj.GetUID()))
+	err := d.writer.limits.room(pending.Texts(), n)
 	if err == nil {
 		d.setBlocked(metav1.ConditionFalse, "RoomLeft", "")
 		return true, nil

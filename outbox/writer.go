@@ -1,12 +1,12 @@
 package outbox
 
 import (
-	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
-
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"reflect"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +20,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // ErrReleased says that the resource is being deleted and does not have the finalizer: it gets no entries, and its controller should do nothing more.
@@ -191,11 +193,16 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 	return nil
 }
 
+func newSalt() (s Salt) {
+	_, _ = rand.Read(s[:]) // never fails (package crypto/rand)
+	return s
+}
+
 func (d *Draft) append(ctx context.Context, change Change) error {
 	if tp := d.obj.GetAnnotations()[TraceparentAnnotation]; change.Traceparent == "" && ValidTraceparent(tp) {
 		change.Traceparent = tp
 	}
-	next, repaired, err := Append(d.obj.GetOutbox(), SourceOf(d.obj), change, d.writer.clock.Now(), d.writer.limits)
+	next, repaired, err := Append(d.obj.GetOutbox(), SourceOf(d.obj), change, d.writer.clock.Now(), newSalt(), d.writer.limits)
 	if err != nil {
 		if errors.Is(err, ErrFull) {
 			full.WithLabelValues(d.kind).Inc()
@@ -262,7 +269,7 @@ func (d *Draft) put(ctx context.Context, head string, entry bool) error {
 			return d.adopt(wanted)
 		}
 		if !apierrors.IsConflict(err) {
-			return fmt.Errorf("save status: %w", err)
+			return fmt.Errorf("save status: %w", explainSchema(err))
 		}
 		live, getErr := d.readLive(ctx)
 		if getErr != nil {
@@ -283,14 +290,28 @@ func (d *Draft) put(ctx context.Context, head string, entry bool) error {
 	return apierrors.NewConflict(groupResource(d.obj), d.obj.GetName(), errors.New("others keep changing it"))
 }
 
+// explainSchema names a CustomResourceDefinition that is not of this release: entries were objects in development versions.
+func explainSchema(err error) error {
+	var status apierrors.APIStatus
+	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.Status().Details == nil {
+		return err
+	}
+	for _, cause := range status.Status().Details.Causes {
+		if strings.HasPrefix(cause.Field, "status.outbox.entries[") && strings.Contains(cause.Message, "must be of type object") {
+			return fmt.Errorf("%w; the CustomResourceDefinition is of a development version, whose entries are objects: apply the one of this release", err)
+		}
+	}
+	return err
+}
+
 // rebase takes the live version with its trimmed entries, and our status with the same entry, if any, again.
 func (d *Draft) rebase(live Object, entry bool) {
 	ours, merged := d.obj.GetOutbox(), live.GetOutbox().DeepCopy()
 	if entry {
 		if merged == nil {
-			merged = &outboxapi.Outbox{Entries: []outboxapi.Entry{}}
+			merged = &outboxapi.Outbox{}
 		}
-		push(merged, ours.Entries[len(ours.Entries)-1])
+		push(merged, ours.Entries[len(ours.Entries)-1], ours.HeadHash, ours.Closed)
 	}
 	if merged != nil {
 		acknowledge(merged, d.writer.watermarks.Watermark(d.obj.GetUID()))

@@ -55,15 +55,13 @@ func benchItems(b *testing.B, n int) []relay.Item {
 	for len(all) < n {
 		s, o := newSource(), (*outboxapi.Outbox)(nil)
 		for range min(4, n-len(all)) {
-			next, _, err := outbox.Append(o, s, outbox.Change{Kind: outbox.KindNotification, Event: "Sent", Phase: "Sent", Record: notification()}, time.Now(), outbox.DefaultLimits())
+			next, _, err := outbox.Append(o, s, outbox.Change{Kind: outbox.KindNotification, Event: "Sent", Phase: "Sent", Record: notification()}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
 			if err != nil {
 				b.Fatal(err)
 			}
 			o = next
 		}
-		for _, e := range o.Entries {
-			all = append(all, relay.NewItem(s, "NotificationRequest", e))
-		}
+		all = append(all, relay.NewItems(s, "NotificationRequest", outbox.PendingOf(o))...)
 	}
 	return sorted(all)
 }

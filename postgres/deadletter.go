@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
@@ -17,26 +18,26 @@ import (
 )
 
 // putDeadLetters writes them one by one, in one order for all writers: they are few. One that is there already counts another attempt.
-func putDeadLetters(ctx context.Context, tx bun.Tx, letters []models.DeadLetter) error {
+func putDeadLetters(ctx context.Context, tx *transaction, letters []models.DeadLetter) error {
 	slices.SortFunc(letters, func(a, b models.DeadLetter) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), bytes.Compare(a.EntryHash, b.EntryHash))
 	})
 	if len(letters) == 0 {
 		return nil
 	}
-	all := func(ctx context.Context, savepoint bun.Tx) error {
+	all := func(ctx context.Context) error {
 		for _, d := range letters {
-			if err := putDeadLetter(ctx, savepoint, d); err != nil {
+			if err := putDeadLetter(ctx, tx, d); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	if err := tx.RunInTx(ctx, nil, all); err == nil || classify(err) != ofData {
+	if err := tx.savepoint(ctx, all); err == nil || classify(err) != ofData {
 		return err
 	}
 	for _, d := range letters {
-		err := tx.RunInTx(ctx, nil, func(ctx context.Context, savepoint bun.Tx) error { return putDeadLetter(ctx, savepoint, d) })
+		err := tx.savepoint(ctx, func(ctx context.Context) error { return putDeadLetter(ctx, tx, d) })
 		if err != nil && classify(err) == ofData {
 			err = putDeadLetter(ctx, tx, lastResort(d))
 		}
@@ -47,12 +48,12 @@ func putDeadLetters(ctx context.Context, tx bun.Tx, letters []models.DeadLetter)
 	return nil
 }
 
-func putDeadLetter(ctx context.Context, tx bun.Tx, d models.DeadLetter) error {
-	_, err := tx.Tx.ExecContext(ctx, `INSERT INTO audit_dead_letter AS d
+func putDeadLetter(ctx context.Context, tx *transaction, d models.DeadLetter) error {
+	err := tx.send(ctx, statement{sql: `INSERT INTO audit_dead_letter AS d
 		(id, entry_hash, kind, entry, entry_bytes, error, sqlstate, source_cluster, source_namespace, source_name, source_uid, sequence, previous_hash, first_attempt, last_attempt, attempts)
 		VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), nullif($8, ''), nullif($9, ''), nullif($10, ''), nullif($11, '')::uuid, $12, $13, now(), now(), 1)
 		ON CONFLICT (id, entry_hash) DO UPDATE SET last_attempt = now(), attempts = d.attempts + 1`,
-		d.ID, d.EntryHash, d.Kind, d.Entry, d.EntryBytes, d.Error, d.SQLState, d.SourceCluster, d.SourceNamespace, d.SourceName, d.SourceUID, d.Sequence, d.PreviousHash)
+		arguments: []any{d.ID, d.EntryHash, d.Kind, d.Entry, d.EntryBytes, d.Error, d.SQLState, d.SourceCluster, d.SourceNamespace, d.SourceName, d.SourceUID, d.Sequence, d.PreviousHash}})
 	if err != nil {
 		return fmt.Errorf("write dead letter %s: %w", d.ID, err)
 	}
@@ -115,16 +116,15 @@ func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (
 	if reason != "" {
 		return relay.Outcome{Result: relay.DeadLettered, Error: reason}, nil
 	}
-	b, err := s.ForCluster(d.SourceCluster).persist(ctx, []relay.Item{item}, func(ctx context.Context, tx bun.Tx, outcomes []relay.Outcome) error {
+	b, err := s.ForCluster(d.SourceCluster).persist(ctx, []relay.Item{item}, func(ctx context.Context, tx *transaction, outcomes []relay.Outcome) error {
 		if dryRun {
 			return errRollback
 		}
 		if r := outcomes[0].Result; r != relay.Stored && r != relay.Present {
 			return nil
 		}
-		_, err := tx.Tx.ExecContext(ctx, `UPDATE audit_dead_letter SET redriven_at = now(), last_attempt = now(), attempts = attempts + 1
-			WHERE id = $1 AND entry_hash = $2 AND redriven_at IS NULL`, d.ID, d.EntryHash)
-		return err
+		return tx.send(ctx, statement{sql: `UPDATE audit_dead_letter SET redriven_at = now(), last_attempt = now(), attempts = attempts + 1
+			WHERE id = $1 AND entry_hash = $2 AND redriven_at IS NULL`, arguments: []any{d.ID, d.EntryHash}})
 	})
 	if err != nil {
 		return relay.Outcome{}, fmt.Errorf("redrive dead letter %s: %w", d.ID, err)
@@ -142,16 +142,20 @@ func Unstorable(d models.DeadLetter) (reason string) {
 	return reason
 }
 
-// itemOf reads the entry back. What the relay refused, since id or hash do not follow from the content, never becomes a row: the chain would not hold.
+// itemOf reads the entry back. What the relay refused, since hash, id or source do not agree with the text, never becomes a row: the chain would not hold.
 func itemOf(d models.DeadLetter) (_ relay.Item, reason string) {
-	source, entry, err := outbox.Decode(d.Text())
+	text := d.Text()
+	entry, err := outbox.Decode(text)
+	hash := outbox.Hash(text)
 	switch {
+	case hash != hex.EncodeToString(d.EntryHash):
+		return relay.Item{}, fmt.Sprintf("its text has the hash %s, expected %x: it was changed after it was appended", hash, d.EntryHash)
 	case err != nil:
-		return relay.Item{}, fmt.Sprintf("its entry cannot be read: %v", err)
-	case entry.Hash != hex.EncodeToString(d.EntryHash):
-		return relay.Item{}, fmt.Sprintf("its entry has the hash %s, but claimed %x: it was changed after it was appended", entry.Hash, d.EntryHash)
+		return relay.Item{}, fmt.Sprintf("its text cannot be read: %v", err)
 	case entry.ID != d.ID:
-		return relay.Item{}, fmt.Sprintf("its entry claims the id %s, which does not follow from uid and sequence", entry.ID)
+		return relay.Item{}, fmt.Sprintf("its text claims the id %.80q, which does not follow from uid and sequence", entry.ID)
+	case entry.Sequence != d.Sequence || !strings.EqualFold(string(entry.Source.UID), d.SourceUID):
+		return relay.Item{}, fmt.Sprintf("its text is entry %d of %s, and it was entry %d of %s", entry.Sequence, entry.Source, d.Sequence, d.SourceUID)
 	}
-	return relay.Item{Source: source, ResourceKind: entry.Kind, Entry: entry, ID: entry.ID, Canonical: d.Text()}, ""
+	return relay.Item{Source: entry.Source, ResourceKind: entry.Kind, Sequence: entry.Sequence, Hash: hash, Text: text, ID: entry.ID, Entry: entry}, ""
 }

@@ -8,7 +8,10 @@
 //
 // Rows go to the server as bound arrays, one a column (INSERT … SELECT FROM unnest($1, $2, …)), not through bun's literals: those lose NULs silently and break a
 // jsonb text that legitimately holds \\u0000. The statement's text does not depend on the number of rows, so it is prepared once a connection. What PostgreSQL
-// cannot hold it refuses, and the entry becomes a dead letter: nothing is repaired or cut on the way. bun has the transactions, the savepoints and the reading.
+// cannot hold it refuses, and the entry becomes a dead letter: nothing is repaired or cut on the way.
+//
+// A transaction that writes takes two round trips: BEGIN, the settings and the INSERTs of all tables are one pipeline on the driver's connection below bun, COMMIT is the second. The
+// careful way, rows that were there before and dead letters take more. bun has the connections, the models and the reading.
 //
 // # How it fails
 //

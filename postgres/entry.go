@@ -10,21 +10,17 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
-	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
-// RowOf projects an entry, with the text that was hashed, onto the row of its table. It is pure. Errors name the field that does not fit.
-func RowOf(cluster string, s outbox.Source, e *outboxapi.Entry, canonical []byte) (models.Row, error) {
-	for name, id := range map[string]string{"id": e.ID, "source.uid": string(s.UID)} {
+// RowOf projects an entry, with its text, onto the row of its table. It is pure. Errors name the field that does not fit.
+func RowOf(cluster string, e *outbox.Entry, text []byte) (models.Row, error) {
+	for name, id := range map[string]string{"id": e.ID, "source.uid": string(e.Source.UID)} {
 		if _, err := uuid.Parse(id); err != nil {
 			return nil, fmt.Errorf("%s is %q, expected a UUID", name, id)
 		}
 	}
-	hash, ok := decodeHash(e.Hash)
-	if !ok {
-		return nil, fmt.Errorf("hash is %q, expected 64 hex digits", e.Hash)
-	}
+	hash := sha256.Sum256(text)
 	previous, ok := decodeHash(e.PreviousHash)
 	if !ok && e.PreviousHash != "" {
 		return nil, fmt.Errorf("previousHash is %q, expected 64 hex digits, or nothing on the first entry", e.PreviousHash)
@@ -32,20 +28,20 @@ func RowOf(cluster string, s outbox.Source, e *outboxapi.Entry, canonical []byte
 	return models.Project(e.Kind, models.Envelope{
 		ID:              e.ID,
 		SourceCluster:   cluster,
-		SourceNamespace: s.Namespace,
-		SourceName:      s.Name,
-		SourceUID:       string(s.UID),
+		SourceNamespace: e.Source.Namespace,
+		SourceName:      e.Source.Name,
+		SourceUID:       string(e.Source.UID),
 		Sequence:        e.Sequence,
 		Event:           e.Event,
 		Phase:           e.Phase,
 		Final:           e.Final,
 		RecordedAt:      e.RecordedTime,
-		SchemaVersion:   int64(e.SchemaVersion),
+		SchemaVersion:   e.SchemaVersion,
 		PreviousHash:    previous,
-		EntryHash:       hash,
+		EntryHash:       hash[:],
 		Traceparent:     e.Traceparent,
-		Entry:           string(canonical),
-	}, e.Record.Raw)
+		Entry:           string(text),
+	}, e.Record)
 }
 
 func decodeHash(s string) ([]byte, bool) {
@@ -56,28 +52,28 @@ func decodeHash(s string) ([]byte, bool) {
 	return b, true
 }
 
-// deadLetterOf makes the dead letter of an item, whatever is wrong with it. The key is the id and the hash that the entry claims, since the next entry of the
-// chain points to that hash; where a claim is not even well-formed, it is made from the text.
+// deadLetterOf makes the dead letter of an item, whatever is wrong with it. The key is the id that follows from uid and sequence, and the hash that the text should have, since the
+// next entry of the chain points to that hash; where they are not even well-formed, they are made from the text.
 func deadLetterOf(cluster string, item *relay.Item, reason, sqlState string) models.DeadLetter {
 	e := &item.Entry
-	sum := sha256.Sum256(item.Canonical)
+	sum := sha256.Sum256(item.Text)
 	d := models.DeadLetter{
-		Kind:            storable(e.Kind),
-		Entry:           storable(string(item.Canonical)),
+		Kind:            storable(outbox.Bound(e.Kind, 253)),
+		Entry:           storable(string(item.Text)),
 		Error:           storable(outbox.Bound(reason, 4<<10)),
 		SQLState:        sqlState,
 		SourceCluster:   storable(cluster),
 		SourceNamespace: storable(item.Source.Namespace),
 		SourceName:      storable(item.Source.Name),
-		Sequence:        e.Sequence,
+		Sequence:        item.Sequence,
 		EntryHash:       sum[:],
 	}
-	if d.Entry != string(item.Canonical) {
-		d.EntryBytes = item.Canonical
+	if d.Entry != string(item.Text) {
+		d.EntryBytes = item.Text
 		d.Error += fmt.Sprintf("; bytes of the entry that no text column holds became U+FFFD, entry_bytes has it as it was, with the SHA-256 %x", sum)
 	}
-	if claimed, ok := decodeHash(e.Hash); ok {
-		d.EntryHash = claimed
+	if expected, ok := decodeHash(item.Hash); ok {
+		d.EntryHash = expected
 	}
 	if previous, ok := decodeHash(e.PreviousHash); ok {
 		d.PreviousHash = previous
@@ -87,7 +83,7 @@ func deadLetterOf(cluster string, item *relay.Item, reason, sqlState string) mod
 	}
 	id, err := uuid.Parse(item.ID)
 	if err != nil {
-		id = uuid.NewHash(sha256.New(), uuid.Nil, item.Canonical, 8)
+		id = uuid.NewHash(sha256.New(), uuid.Nil, item.Text, 8)
 	}
 	d.ID = id.String()
 	return d

@@ -29,16 +29,18 @@ type Incomplete struct {
 }
 
 // incomplete looks at the newest row of each request that was a resource: rows that were posted over REST are no trail of a resource, and prove nothing. Children live in their
-// request's cluster and namespace. A dead letter that names the remediation may be what is missing. services_invoked may be any JSON: a row need not be an honest writer's.
+// request's cluster and namespace. A dead letter that names the remediation may be what is missing. services_invoked and children may be any JSON: a row need not be an honest writer's.
+// A row that names the analysis that it made has its decision there and nowhere else: anybody may make another analysis under the same remediation_id, by hand.
 const incomplete = `
 WITH newest AS (
-	SELECT DISTINCT ON (source_uid) id, remediation_id, outcome, services_invoked, final, source_cluster, source_namespace, source_name, source_uid, sequence
+	SELECT DISTINCT ON (source_uid) id, remediation_id, outcome, services_invoked, final, source_cluster, source_namespace, source_name, source_uid, sequence,
+		nullif(jsonb_path_query_array(children, '$[*] ? (@.service == "AIAnalysis" && @.uid != "").uid'), '[]') AS analyses
 	FROM orchestration_audit WHERE source_uid IS NOT NULL AND sequence IS NOT NULL ORDER BY source_uid, sequence DESC
 ), children AS (
-	SELECT 'AIAnalysis' AS service, remediation_id, source_cluster, source_namespace, final AND approval_status IN ('approved', 'auto-approved') AS decided
+	SELECT 'AIAnalysis' AS service, remediation_id, source_cluster, source_namespace, source_uid, final AND approval_status IN ('approved', 'auto-approved') AS decided
 	FROM ai_analysis_audit WHERE source_uid IS NOT NULL AND sequence IS NOT NULL
-	UNION ALL SELECT 'WorkflowExecution', remediation_id, source_cluster, source_namespace, false FROM workflow_execution_audit WHERE source_uid IS NOT NULL AND sequence IS NOT NULL
-	UNION ALL SELECT 'Notification', remediation_id, source_cluster, source_namespace, false FROM notification_audit WHERE source_uid IS NOT NULL AND sequence IS NOT NULL
+	UNION ALL SELECT 'WorkflowExecution', remediation_id, source_cluster, source_namespace, source_uid, false FROM workflow_execution_audit WHERE source_uid IS NOT NULL AND sequence IS NOT NULL
+	UNION ALL SELECT 'Notification', remediation_id, source_cluster, source_namespace, source_uid, false FROM notification_audit WHERE source_uid IS NOT NULL AND sequence IS NOT NULL
 ), claims AS (
 	SELECT n.*, s.service, false AS undecided FROM newest AS n,
 		jsonb_array_elements_text(CASE WHEN jsonb_typeof(services_invoked) = 'array' THEN services_invoked ELSE '[]' END) AS s(service)
@@ -51,7 +53,7 @@ FROM claims AS c
 WHERE NOT EXISTS (
 	SELECT FROM children AS k
 	WHERE k.remediation_id = c.remediation_id AND k.service = c.service AND (k.source_cluster, k.source_namespace) IS NOT DISTINCT FROM (c.source_cluster, c.source_namespace)
-	AND (k.decided OR NOT c.undecided)
+	AND (NOT c.undecided OR k.decided AND (c.analyses IS NULL OR c.analyses @> to_jsonb(k.source_uid::text)))
 )
 AND NOT EXISTS (
 	SELECT FROM audit_dead_letter AS d

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
-	"github.com/google/uuid"
-	"github.com/uptrace/bun"
+	"github.com/jackc/pgx/v5"
 )
 
 // inserted counts the rows of a statement that are new. A batch may hold an id twice: the first is new, the second met it.
@@ -26,8 +26,17 @@ type refusal struct {
 	err    error
 }
 
-// put inserts rows in one statement. It binds past bun, on the transaction itself (see the package).
-func (t *table) put(ctx context.Context, tx bun.Tx, rows []record) (inserted, error) {
+// put inserts rows in one statement.
+func (t *table) put(ctx context.Context, tx *transaction, rows []record) (inserted, error) {
+	insert, done := t.insertOf(rows)
+	if err := tx.send(ctx, insert); err != nil {
+		return nil, fmt.Errorf("insert %d rows: %w", len(rows), err)
+	}
+	return done, nil
+}
+
+// insertOf is the statement that inserts rows, and what it fills. It binds past bun (see the package).
+func (t *table) insertOf(rows []record) (statement, inserted) {
 	arrays := make([]any, len(t.columns))
 	for c := range t.columns {
 		array := make([]any, len(rows))
@@ -36,28 +45,20 @@ func (t *table) put(ctx context.Context, tx bun.Tx, rows []record) (inserted, er
 		}
 		arrays[c] = array
 	}
-	answer, err := tx.Tx.QueryContext(ctx, t.insert, arrays...)
-	if err != nil {
-		return nil, fmt.Errorf("insert %d rows: %w", len(rows), err)
-	}
-	defer answer.Close()
 	done := inserted{}
-	for answer.Next() {
-		var id uuid.UUID
-		if err := answer.Scan(&id); err != nil {
-			return nil, fmt.Errorf("insert %d rows: %w", len(rows), err)
-		}
-		done[id]++
-	}
-	if err := answer.Err(); err != nil {
-		return nil, fmt.Errorf("insert %d rows: %w", len(rows), err)
-	}
-	return done, nil
+	var id [16]byte
+	return statement{sql: t.insert, arguments: arrays, read: func(answer pgx.Rows) error {
+		_, err := pgx.ForEachRow(answer, []any{&id}, func() error {
+			done[id]++
+			return nil
+		})
+		return err
+	}}, done
 }
 
 // bisect inserts what the table takes and returns what it refuses for its data. If it refuses everything, the canary shows whether it is the rows' fault; if not,
 // that is an error, and nothing is refused.
-func (t *table) bisect(ctx context.Context, tx bun.Tx, rows []record) (inserted, []refusal, error) {
+func (t *table) bisect(ctx context.Context, tx *transaction, rows []record) (inserted, []refusal, error) {
 	done, bad, err := t.halve(ctx, tx, rows)
 	if err != nil || len(bad) < len(rows) {
 		return done, bad, err
@@ -71,10 +72,10 @@ func (t *table) bisect(ctx context.Context, tx bun.Tx, rows []record) (inserted,
 	return done, bad, nil
 }
 
-func (t *table) halve(ctx context.Context, tx bun.Tx, rows []record) (inserted, []refusal, error) {
+func (t *table) halve(ctx context.Context, tx *transaction, rows []record) (inserted, []refusal, error) {
 	var done inserted
-	err := tx.RunInTx(ctx, nil, func(ctx context.Context, savepoint bun.Tx) (err error) {
-		done, err = t.put(ctx, savepoint, rows)
+	err := tx.savepoint(ctx, func(ctx context.Context) (err error) {
+		done, err = t.put(ctx, tx, rows)
 		return err
 	})
 	switch {
@@ -105,9 +106,9 @@ func (t *table) halve(ctx context.Context, tx bun.Tx, rows []record) (inserted, 
 var errRollback = errors.New("rolled back on purpose")
 
 // probe inserts the canary and rolls it back.
-func (t *table) probe(ctx context.Context, tx bun.Tx) error {
-	err := tx.RunInTx(ctx, nil, func(ctx context.Context, savepoint bun.Tx) error {
-		if _, err := t.put(ctx, savepoint, []record{{values: t.canary()}}); err != nil {
+func (t *table) probe(ctx context.Context, tx *transaction) error {
+	err := tx.savepoint(ctx, func(ctx context.Context) error {
+		if _, err := t.put(ctx, tx, []record{{values: t.canary()}}); err != nil {
 			return err
 		}
 		return errRollback
@@ -119,24 +120,20 @@ func (t *table) probe(ctx context.Context, tx bun.Tx) error {
 }
 
 // hashes reads which of the ids are there, and with which hash (nil for a row that was posted over REST).
-func hashes(ctx context.Context, tx bun.Tx, lookUp string, of []record) (map[[16]byte][]byte, error) {
+func hashes(ctx context.Context, tx *transaction, lookUp string, of []record) (map[[16]byte][]byte, error) {
 	ids := make([]any, len(of))
 	for i := range of {
 		ids[i] = of[i].id
 	}
-	rows, err := tx.Tx.QueryContext(ctx, lookUp, ids)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	found := map[[16]byte][]byte{}
-	for rows.Next() {
-		var id uuid.UUID
+	err := tx.send(ctx, statement{sql: lookUp, arguments: []any{ids}, read: func(rows pgx.Rows) error {
+		var id [16]byte
 		var hash []byte
-		if err := rows.Scan(&id, &hash); err != nil {
-			return nil, err
-		}
-		found[id] = hash
-	}
-	return found, rows.Err()
+		_, err := pgx.ForEachRow(rows, []any{&id, &hash}, func() error {
+			found[id] = slices.Clone(hash)
+			return nil
+		})
+		return err
+	}})
+	return found, err
 }

@@ -105,7 +105,7 @@ func history(t require, s outbox.Source, kind string, n int, record func(i int) 
 	g := NewWithT(t)
 	var o *outboxapi.Outbox
 	for i := range n {
-		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record(i), Final: i == n-1}, start.Add(time.Duration(i)*time.Millisecond), outbox.DefaultLimits())
+		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record(i), Final: i == n-1}, start.Add(time.Duration(i)*time.Millisecond), outbox.Salt{}, outbox.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
@@ -126,12 +126,8 @@ func items(t require, s outbox.Source, o *outboxapi.Outbox) []relay.Item {
 	g.Expect(err).NotTo(HaveOccurred())
 	var stored outboxapi.Outbox
 	g.Expect(json.Unmarshal(raw, &stored)).To(Succeed())
-	var all []relay.Item
-	for _, e := range stored.Entries {
-		item := relay.NewItem(s, "NotificationRequest", e)
-		g.Expect(item.Refused).To(BeEmpty())
-		all = append(all, item)
-	}
+	all := relay.NewItems(s, "NotificationRequest", outbox.PendingOf(&stored))
+	g.Expect(all).To(HaveEach(HaveField("Refused", BeEmpty())))
 	return sorted(all)
 }
 

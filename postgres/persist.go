@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
-	"github.com/uptrace/bun"
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/holdfast-dev/holdfast/models"
@@ -57,7 +56,7 @@ func (s *Store) PersistIn(ctx context.Context, items []relay.Item) ([]relay.Outc
 		}
 		return []relay.Outcome{}, server, nil
 	}
-	b, err := s.persist(ctx, items, func(context.Context, bun.Tx, []relay.Outcome) error { return nil })
+	b, err := s.persist(ctx, items, func(context.Context, *transaction, []relay.Outcome) error { return nil })
 	if err != nil {
 		return nil, "", err
 	}
@@ -66,7 +65,7 @@ func (s *Store) PersistIn(ctx context.Context, items []relay.Item) ([]relay.Outc
 
 // Preview tells what Persist would do, and does nothing.
 func (s *Store) Preview(ctx context.Context, items []relay.Item) ([]relay.Outcome, error) {
-	b, err := s.persist(ctx, items, func(context.Context, bun.Tx, []relay.Outcome) error { return errRollback })
+	b, err := s.persist(ctx, items, func(context.Context, *transaction, []relay.Outcome) error { return errRollback })
 	if err != nil {
 		return nil, err
 	}
@@ -74,7 +73,7 @@ func (s *Store) Preview(ctx context.Context, items []relay.Item) ([]relay.Outcom
 }
 
 // persist is Persist with a last step in the same transaction. If that returns errRollback, nothing stays, and the outcomes are what would have been.
-func (s *Store) persist(ctx context.Context, items []relay.Item, last func(context.Context, bun.Tx, []relay.Outcome) error) (*batch, error) {
+func (s *Store) persist(ctx context.Context, items []relay.Item, last func(context.Context, *transaction, []relay.Outcome) error) (*batch, error) {
 	planned := s.plan(items) //nolint:contextcheck // no I/O: half a plan is none
 	careful := false
 	for attempt := 1; ; attempt++ {
@@ -122,7 +121,7 @@ type projection struct {
 }
 
 func (s *Store) project(i int, item *relay.Item) (p projection) {
-	row, err := RowOf(s.options.Cluster, item.Source, &item.Entry, item.Canonical)
+	row, err := RowOf(s.options.Cluster, &item.Entry, item.Text)
 	if err != nil {
 		return projection{err: err}
 	}
@@ -147,13 +146,19 @@ func (b *batch) dead(s *Store, item int, result relay.Result, reason, sqlState s
 }
 
 // write is one attempt: one transaction.
-func (s *Store) write(ctx context.Context, b *batch, careful bool, last func(context.Context, bun.Tx, []relay.Outcome) error) error {
-	server, err := s.transact(ctx, func(ctx context.Context, tx bun.Tx) error {
-		for _, name := range models.Tables() {
-			if rows := b.rows[name]; len(rows) > 0 {
-				if err := s.writeTable(ctx, tx, b, s.tables[name], rows, careful); err != nil {
-					return fmt.Errorf("%s: %w", name, err)
-				}
+func (s *Store) write(ctx context.Context, b *batch, careful bool, last func(context.Context, *transaction, []relay.Outcome) error) error {
+	server, err := s.transact(ctx, func(ctx context.Context, tx *transaction) error {
+		put := s.putAll
+		if careful {
+			put = s.putCarefully
+		}
+		done, err := put(ctx, tx, b)
+		if err != nil {
+			return err
+		}
+		for _, d := range done {
+			if err := s.conclude(ctx, tx, b, d); err != nil {
+				return fmt.Errorf("%s: %w", d.table.name, err)
 			}
 		}
 		if err := putDeadLetters(ctx, tx, b.letters); err != nil {
@@ -178,32 +183,64 @@ func (b *batch) restsOnOthers() bool {
 	return slices.ContainsFunc(b.outcomes, func(o relay.Outcome) bool { return o.Result != relay.Stored })
 }
 
-func (s *Store) writeTable(ctx context.Context, tx bun.Tx, b *batch, t *table, rows []record, careful bool) error {
-	var done inserted
-	var bad []refusal
-	var err error
-	if careful {
-		done, bad, err = t.bisect(ctx, tx, rows)
-	} else {
-		done, err = t.put(ctx, tx, rows)
+// written is what became of the rows of one table.
+type written struct {
+	table *table
+	rows  []record
+	done  inserted
+	bad   []refusal
+}
+
+// putAll inserts the rows of all tables in one round trip, which opens the transaction too.
+func (s *Store) putAll(ctx context.Context, tx *transaction, b *batch) ([]written, error) {
+	var all []written
+	var inserts []statement
+	for _, name := range models.Tables() {
+		rows := b.rows[name]
+		if len(rows) == 0 {
+			continue
+		}
+		insert, done := s.tables[name].insertOf(rows)
+		inserts = append(inserts, insert.named(fmt.Sprintf("%s: insert %d rows", name, len(rows))))
+		all = append(all, written{table: s.tables[name], rows: rows, done: done})
 	}
-	if err != nil {
-		return err
+	if len(inserts) == 0 {
+		return nil, nil
 	}
-	for _, r := range bad {
-		b.dead(s, r.record.item, relay.DeadLettered, describeRefusal(t, r), sqlState(r.err))
+	return all, tx.send(ctx, inserts...)
+}
+
+// putCarefully inserts table by table, and finds the rows that are refused.
+func (s *Store) putCarefully(ctx context.Context, tx *transaction, b *batch) ([]written, error) {
+	var all []written
+	for _, name := range models.Tables() {
+		if rows := b.rows[name]; len(rows) > 0 {
+			done, bad, err := s.tables[name].bisect(ctx, tx, rows)
+			if err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			all = append(all, written{table: s.tables[name], rows: rows, done: done, bad: bad})
+		}
 	}
-	left := slices.DeleteFunc(slices.Clone(rows), func(r record) bool {
-		if slices.ContainsFunc(bad, func(x refusal) bool { return x.record.item == r.item }) {
+	return all, nil
+}
+
+// conclude gives each row its outcome.
+func (s *Store) conclude(ctx context.Context, tx *transaction, b *batch, w written) error {
+	for _, r := range w.bad {
+		b.dead(s, r.record.item, relay.DeadLettered, describeRefusal(w.table, r), sqlState(r.err))
+	}
+	left := slices.DeleteFunc(slices.Clone(w.rows), func(r record) bool {
+		if slices.ContainsFunc(w.bad, func(x refusal) bool { return x.record.item == r.item }) {
 			return true
 		}
-		if !done.take(r.id) {
+		if !w.done.take(r.id) {
 			return false
 		}
 		b.outcomes[r.item] = relay.Outcome{Result: relay.Stored}
 		return true
 	})
-	return s.resolve(ctx, tx, b, t, left)
+	return s.resolve(ctx, tx, b, w.table, left)
 }
 
 // PlaceTaken begins the error of a dead letter whose place in the table another entry holds.
@@ -211,7 +248,7 @@ const PlaceTaken = "another entry"
 
 // resolve tells what was in the way of rows that were not inserted: themselves, sent before, or other entries. An id that is not there means that the row's
 // place, (source_uid, sequence), is taken under another id.
-func (s *Store) resolve(ctx context.Context, tx bun.Tx, b *batch, t *table, left []record) error {
+func (s *Store) resolve(ctx context.Context, tx *transaction, b *batch, t *table, left []record) error {
 	if len(left) == 0 {
 		return nil
 	}
@@ -228,7 +265,7 @@ func (s *Store) resolve(ctx context.Context, tx bun.Tx, b *batch, t *table, left
 			b.dead(s, r.item, relay.Conflicting, fmt.Sprintf(PlaceTaken+" has this id, with hash %x", hash), "")
 		default:
 			e := &b.items[r.item]
-			b.dead(s, r.item, relay.Conflicting, fmt.Sprintf(PlaceTaken+", with another id, has sequence %d of %s", e.Entry.Sequence, e.Source.UID), "")
+			b.dead(s, r.item, relay.Conflicting, fmt.Sprintf(PlaceTaken+", with another id, has sequence %d of %s", e.Sequence, e.Source.UID), "")
 		}
 	}
 	return nil

@@ -28,7 +28,7 @@ func TestPersistIsIdempotent(t *testing.T) {
 	more := sorted(append(slices.Clone(batch[:4]), notifications(t, 3)...))
 	outcomes := persist(t, s, more)
 	for i, item := range more {
-		known := slices.ContainsFunc(batch, func(b relay.Item) bool { return b.Entry.ID == item.Entry.ID })
+		known := slices.ContainsFunc(batch, func(b relay.Item) bool { return b.ID == item.ID })
 		want := relay.Stored
 		if known {
 			want = relay.Present
@@ -82,10 +82,10 @@ func TestTwoStoresWithTheSameRowsAtOnce(t *testing.T) {
 				for i, o := range outcomes {
 					switch o.Result {
 					case relay.Stored:
-						stored[batch[i].Entry.ID]++
+						stored[batch[i].ID]++
 					case relay.Present:
 					default:
-						return fmt.Errorf("outcome %+v of %s", o, batch[i].Entry.ID)
+						return fmt.Errorf("outcome %+v of %s", o, batch[i].ID)
 					}
 				}
 				return err
@@ -103,12 +103,12 @@ func TestTwoStoresWithTheSameRowsAtOnce(t *testing.T) {
 }
 
 // forge gives an entry another content, hash and all, as a restored etcd would: same id and sequence, another history.
-func forge(t *testing.T, item relay.Item, change func(*outboxapi.Entry)) relay.Item {
+func forge(t *testing.T, item relay.Item, change func(*outbox.Entry)) relay.Item {
 	t.Helper()
 	change(&item.Entry)
-	text, err := outbox.Canonical(item.Source, &item.Entry)
+	text, err := item.Entry.Encode()
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	item.Canonical, item.Entry.Hash, item.ID = text, outbox.Hash(text), item.Entry.ID
+	item.Text, item.Hash, item.ID = text, outbox.Hash(text), item.Entry.ID
 	return item
 }
 
@@ -117,17 +117,17 @@ func TestAnotherEntryInItsPlaceIsNeverOverwritten(t *testing.T) {
 	s := open(t, database(t))
 	batch := notifications(t, 3)
 	persist(t, s, batch)
-	otherContent := forge(t, batch[0], func(e *outboxapi.Entry) { e.Event = "Diverged" })
-	otherID := forge(t, batch[1], func(e *outboxapi.Entry) { e.ID = "019ab3c4-0000-8000-8000-000000000001" })
+	otherContent := forge(t, batch[0], func(e *outbox.Entry) { e.Event = "Diverged" })
+	otherID := forge(t, batch[1], func(e *outbox.Entry) { e.ID = "019ab3c4-0000-8000-8000-000000000001" })
 
 	again := sorted([]relay.Item{otherContent, otherID, batch[2]})
 	for range 2 {
 		outcomes := persist(t, s, again)
 		for i, item := range again {
-			switch item.Entry.Hash {
-			case otherContent.Entry.Hash:
+			switch item.Hash {
+			case otherContent.Hash:
 				g.Expect(outcomes[i]).To(And(HaveField("Result", relay.Conflicting), HaveField("Error", ContainSubstring("another entry has this id"))))
-			case otherID.Entry.Hash:
+			case otherID.Hash:
 				g.Expect(outcomes[i]).To(And(HaveField("Result", relay.Conflicting), HaveField("Error", ContainSubstring("another entry, with another id, has sequence"))))
 			default:
 				g.Expect(outcomes[i].Result).To(Equal(relay.Present))
@@ -166,7 +166,7 @@ func TestPoisonNeverBlocksTheOthers(t *testing.T) {
 				for _, fine := range []relay.Result{relay.Stored, relay.Present} {
 					outcomes := persist(t, s, batch)
 					for i, item := range batch {
-						if !slices.Contains(at, int(item.Entry.Sequence-1)) {
+						if !slices.Contains(at, int(item.Sequence-1)) {
 							g.Expect(outcomes[i].Result).To(Equal(fine))
 							continue
 						}
@@ -194,32 +194,32 @@ func TestPoisonNeverBlocksTheOthers(t *testing.T) {
 func TestWhatDoesNotProjectIsDeadLettered(t *testing.T) {
 	s := open(t, database(t))
 	for name, c := range map[string]struct {
-		change   func(*outboxapi.Entry)
+		change   func(*outbox.Entry)
 		sqlState string
 		says     string
 	}{
-		"wrong type": {func(e *outboxapi.Entry) {
-			e.Record.Raw = []byte(`{"remediation_id":7,"notification_requested_at":"2026-11-23T04:05:06Z"}`)
+		"wrong type": {func(e *outbox.Entry) {
+			e.Record = []byte(`{"remediation_id":7,"notification_requested_at":"2026-11-23T04:05:06Z"}`)
 		}, "", "record: remediation_id is 7, expected a string"},
-		"missing":       {func(e *outboxapi.Entry) { e.Record.Raw = []byte(`{"remediation_id":"r"}`) }, "", "notification_requested_at is missing"},
-		"no object":     {func(e *outboxapi.Entry) { e.Record.Raw = []byte(`[]`) }, "", "expected a JSON object"},
-		"previous hash": {func(e *outboxapi.Entry) { e.PreviousHash = "abc" }, "", `previousHash is "abc", expected 64 hex digits`},
-		"id":            {func(e *outboxapi.Entry) { e.ID = "seven" }, "", `id is "seven", expected a UUID`},
-		"year one": {func(e *outboxapi.Entry) {
-			e.Record.Raw = []byte(`{"remediation_id":"r","notification_requested_at":"0001-01-01T00:00:00Z"}`)
+		"missing":       {func(e *outbox.Entry) { e.Record = []byte(`{"remediation_id":"r"}`) }, "", "notification_requested_at is missing"},
+		"no object":     {func(e *outbox.Entry) { e.Record = []byte(`[]`) }, "", "expected a JSON object"},
+		"previous hash": {func(e *outbox.Entry) { e.PreviousHash = "abc" }, "", `previousHash is "abc", expected 64 hex digits`},
+		"id":            {func(e *outbox.Entry) { e.ID = "seven" }, "", `id is "seven", expected a UUID`},
+		"year one": {func(e *outbox.Entry) {
+			e.Record = []byte(`{"remediation_id":"r","notification_requested_at":"0001-01-01T00:00:00Z"}`)
 		}, "23502", "notification_requested_at"},
-		"integer out of range": {func(e *outboxapi.Entry) {
+		"integer out of range": {func(e *outbox.Entry) {
 			e.Kind = "execution"
-			e.Record.Raw = []byte(`{"remediation_id":"r","workflow_id":"w","execution_started_at":"2026-11-23T04:05:06Z","total_steps":2147483648}`)
+			e.Record = []byte(`{"remediation_id":"r","workflow_id":"w","execution_started_at":"2026-11-23T04:05:06Z","total_steps":2147483648}`)
 		}, "22003", "integer out of range"},
-		"NUL in a text": {func(e *outboxapi.Entry) {
-			e.Record.Raw = []byte(`{"remediation_id":"a\u0000b","notification_requested_at":"2026-11-23T04:05:06Z"}`)
+		"NUL in a text": {func(e *outbox.Entry) {
+			e.Record = []byte(`{"remediation_id":"a\u0000b","notification_requested_at":"2026-11-23T04:05:06Z"}`)
 		}, "22021", "0x00"},
-		"NUL in a jsonb": {func(e *outboxapi.Entry) {
-			e.Record.Raw = []byte(`{"remediation_id":"r","notification_requested_at":"2026-11-23T04:05:06Z","channels":["\u0000"]}`)
+		"NUL in a jsonb": {func(e *outbox.Entry) {
+			e.Record = []byte(`{"remediation_id":"r","notification_requested_at":"2026-11-23T04:05:06Z","channels":["\u0000"]}`)
 		}, "22P05", "unsupported Unicode escape sequence"},
-		"phase too long":          {func(e *outboxapi.Entry) { e.Phase = strings.Repeat("x", 51) }, "22001", "phase has 51 characters, expected at most 50"},
-		"resource, not an object": {func(e *outboxapi.Entry) { e.Kind = "backups.example.com"; e.Record.Raw = []byte(`"text"`) }, "", "expected a JSON object"},
+		"phase too long":          {func(e *outbox.Entry) { e.Phase = strings.Repeat("x", 51) }, "22001", "phase has 51 characters, expected at most 50"},
+		"resource, not an object": {func(e *outbox.Entry) { e.Kind = "backups.example.com"; e.Record = []byte(`"text"`) }, "", "expected a JSON object"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -228,7 +228,7 @@ func TestWhatDoesNotProjectIsDeadLettered(t *testing.T) {
 			outcomes := persist(t, s, []relay.Item{bad, good})
 			g.Expect(outcomes[0]).To(And(HaveField("Result", relay.DeadLettered), HaveField("SQLState", c.sqlState), HaveField("Error", ContainSubstring(c.says))))
 			g.Expect(outcomes[1].Result).To(Equal(relay.Stored))
-			g.Expect(count(t, s, fmt.Sprintf(`audit_dead_letter WHERE entry_hash = '\x%s' AND source_uid = '%s'`, bad.Entry.Hash, bad.Source.UID))).To(Equal(1))
+			g.Expect(count(t, s, fmt.Sprintf(`audit_dead_letter WHERE entry_hash = '\x%s' AND source_uid = '%s'`, bad.Hash, bad.Source.UID))).To(Equal(1))
 		})
 	}
 }
@@ -239,7 +239,7 @@ func TestWhatTheRelayRefusedIsDeadLetteredWithoutTrying(t *testing.T) {
 	item := notifications(t, 1)[0]
 	item.Refused = "the entry's hash does not agree"
 	broken := notifications(t, 1)[0]
-	broken.Refused, broken.Canonical, broken.Entry.Hash, broken.ID = "no JSON", []byte("a\x00b\xff"), "none", "none"
+	broken.Refused, broken.Text, broken.Hash, broken.ID = "no JSON", []byte("a\x00b\xff"), "none", "none"
 	for range 2 {
 		g.Expect(persist(t, s, []relay.Item{item, broken})).To(HaveEach(HaveField("Result", relay.DeadLettered)))
 	}
@@ -247,12 +247,12 @@ func TestWhatTheRelayRefusedIsDeadLetteredWithoutTrying(t *testing.T) {
 	g.Expect(dead).To(HaveLen(2))
 	for _, d := range dead {
 		g.Expect(d.Attempts).To(BeEquivalentTo(2))
-		if d.ID == item.Entry.ID {
-			g.Expect(d.Entry).To(Equal(string(item.Canonical)))
+		if d.ID == item.ID {
+			g.Expect(d.Entry).To(Equal(string(item.Text)))
 			continue
 		}
 		g.Expect(d.Entry).To(Equal("a\uFFFDb\uFFFD"))
-		g.Expect(d.Error).To(And(HavePrefix("no JSON; "), ContainSubstring(outbox.Hash(broken.Canonical))))
+		g.Expect(d.Error).To(And(HavePrefix("no JSON; "), ContainSubstring(outbox.Hash(broken.Text))))
 	}
 	g.Expect(count(t, s, "notification_audit")).To(BeZero())
 }
@@ -260,7 +260,7 @@ func TestWhatTheRelayRefusedIsDeadLetteredWithoutTrying(t *testing.T) {
 func TestAnUnknownSchemaVersionIsUnsupported(t *testing.T) {
 	g := NewWithT(t)
 	s := open(t, database(t))
-	newer := forge(t, notifications(t, 1)[0], func(e *outboxapi.Entry) { e.SchemaVersion = 2 })
+	newer := forge(t, notifications(t, 1)[0], func(e *outbox.Entry) { e.SchemaVersion = 2 })
 	outcomes := persist(t, s, sorted([]relay.Item{newer, notifications(t, 1)[0]}))
 	g.Expect(results(outcomes)).To(ConsistOf(relay.Unsupported, relay.Stored))
 	g.Expect(results(persist(t, s, []relay.Item{newer}))).To(Equal([]relay.Result{relay.Unsupported}))

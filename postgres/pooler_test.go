@@ -63,7 +63,7 @@ func TestALoginOfAnotherEncodingWritesAndReadsTheSameTexts(t *testing.T) {
 		g.Expect(reader.DB().QueryRowContext(t.Context(), "SELECT entry, entry_hash FROM notification_audit").Scan(&entry, &hash)).To(Succeed())
 		sum := sha256.Sum256([]byte(entry))
 		g.Expect(hash).To(Equal(sum[:]))
-		g.Expect(entry).To(Equal(string(item.Canonical)))
+		g.Expect(entry).To(Equal(string(item.Text)))
 	}
 }
 

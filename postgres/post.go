@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/uptrace/bun"
+	"github.com/jackc/pgx/v5"
 
 	"github.com/holdfast-dev/holdfast/models"
 )
@@ -112,7 +112,7 @@ func (s *Store) preparePost(rows []models.Row) (*table, []record, error) {
 // post is one attempt: one transaction.
 func (s *Store) post(ctx context.Context, t *table, rows []models.Row, records []record, careful bool) ([]PostOutcome, error) {
 	outcomes := make([]PostOutcome, len(rows))
-	_, err := s.transact(ctx, func(ctx context.Context, tx bun.Tx) error {
+	_, err := s.transact(ctx, func(ctx context.Context, tx *transaction) error {
 		if careful {
 			return s.refusals(ctx, tx, t, records)
 		}
@@ -139,7 +139,7 @@ func (s *Store) post(ctx context.Context, t *table, rows []models.Row, records [
 }
 
 // refusals finds the rows that the database does not take. The transaction comes to nothing either way: if it takes all of them by now, the next attempt shows.
-func (s *Store) refusals(ctx context.Context, tx bun.Tx, t *table, records []record) error {
+func (s *Store) refusals(ctx context.Context, tx *transaction, t *table, records []record) error {
 	_, refused, err := t.bisect(ctx, tx, records)
 	if err != nil {
 		return err
@@ -156,26 +156,22 @@ func (s *Store) refusals(ctx context.Context, tx bun.Tx, t *table, records []rec
 }
 
 // samePosts compares the rows that were not inserted with those that were in the way. The function compares with the owner's rights: the writer may not read entries.
-func (t *table) samePosts(ctx context.Context, tx bun.Tx, rows []models.Row, left []record, outcomes []PostOutcome) error {
+func (t *table) samePosts(ctx context.Context, tx *transaction, rows []models.Row, left []record, outcomes []PostOutcome) error {
 	ids, entries := make([]any, len(left)), make([]any, len(left))
 	for i, r := range left {
 		ids[i], entries[i] = r.id, rows[r.item].Head().Entry
 	}
-	answer, err := tx.Tx.QueryContext(ctx, "SELECT place, same FROM holdfast_same_entry($1, $2::uuid[], $3::text[])", t.name, ids, entries)
-	if err != nil {
-		return fmt.Errorf("look for rows that were there before: %w", err)
-	}
-	defer answer.Close()
 	same := map[int64]bool{}
-	for answer.Next() {
+	err := tx.send(ctx, statement{sql: "SELECT place, same FROM holdfast_same_entry($1, $2::uuid[], $3::text[])", arguments: []any{t.name, ids, entries}, read: func(answer pgx.Rows) error {
 		var place int64
 		var is bool
-		if err := answer.Scan(&place, &is); err != nil {
-			return fmt.Errorf("look for rows that were there before: %w", err)
-		}
-		same[place] = is
-	}
-	if err := answer.Err(); err != nil {
+		_, err := pgx.ForEachRow(answer, []any{&place, &is}, func() error {
+			same[place] = is
+			return nil
+		})
+		return err
+	}})
+	if err != nil {
 		return fmt.Errorf("look for rows that were there before: %w", err)
 	}
 	bad := &NotPostedError{}

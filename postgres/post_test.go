@@ -82,7 +82,7 @@ func TestPostDoesNotTakeAnEntrysPlace(t *testing.T) {
 	s := open(t, database(t))
 	item := notifications(t, 1)[0]
 	persist(t, s, []relay.Item{item})
-	row, err := RowOf("test", item.Source, &item.Entry, item.Canonical)
+	row, err := RowOf("test", &item.Entry, item.Text)
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(s.Post(t.Context(), []models.Row{row})).To(Equal([]PostOutcome{PostedBefore}), "the same entry")
 	row.Head().ID = uuid.NewString()

@@ -5,7 +5,6 @@ import (
 	"fmt"
 
 	"github.com/google/uuid"
-	"github.com/uptrace/bun"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -13,14 +12,14 @@ import (
 
 // askPrevious looks for the entries before those that ask (relay.Item.AskPrevious). One that has neither row nor dead letter was lost by the database: it had
 // acknowledged it, or the resource would still hold it. It may be of another kind than the one that asks, hence in any table.
-func (s *Store) askPrevious(ctx context.Context, tx bun.Tx, b *batch) error {
+func (s *Store) askPrevious(ctx context.Context, tx *transaction, b *batch) error {
 	var asked []record
 	for i := range b.items {
 		item := &b.items[i]
 		if !item.AskPrevious {
 			continue
 		}
-		id, err := uuid.Parse(outbox.ID(item.Source.UID, item.Source.Created, item.Entry.Sequence-1))
+		id, err := uuid.Parse(outbox.ID(item.Source.UID, item.Source.Created, item.Sequence-1))
 		if err != nil {
 			return err
 		}
@@ -45,7 +44,7 @@ func (s *Store) askPrevious(ctx context.Context, tx bun.Tx, b *batch) error {
 const deadLetterLookUp = "SELECT id, entry_hash FROM audit_dead_letter WHERE id = ANY($1::uuid[])"
 
 // absent are those that the statement does not find.
-func absent(ctx context.Context, tx bun.Tx, statement string, of []record) ([]record, error) {
+func absent(ctx context.Context, tx *transaction, statement string, of []record) ([]record, error) {
 	if len(of) == 0 {
 		return nil, nil
 	}

@@ -13,7 +13,7 @@ import (
 func asking(t *testing.T, n int) []relay.Item {
 	t.Helper()
 	all := notifications(t, n)
-	slices.SortFunc(all, func(a, b relay.Item) int { return int(a.Entry.Sequence - b.Entry.Sequence) })
+	slices.SortFunc(all, func(a, b relay.Item) int { return int(a.Sequence - b.Sequence) })
 	for i := range all {
 		all[i].AskPrevious = true
 	}

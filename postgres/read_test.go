@@ -35,7 +35,7 @@ func TestReadMergesTheTablesByPlace(t *testing.T) {
 		if i%11 == 0 {
 			all[i].Refused = "for the test"
 		}
-		want = append(want, fmt.Sprintf("%s/%05d", all[i].Source.UID, all[i].Entry.Sequence))
+		want = append(want, fmt.Sprintf("%s/%05d", all[i].Source.UID, all[i].Sequence))
 	}
 	slices.Sort(want)
 	for chunk := range slices.Chunk(sorted(all), 100) {

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"database/sql"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -10,9 +9,9 @@ import (
 	"net"
 	"strings"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
-	"github.com/uptrace/bun"
 )
 
 // where is the server, and whether it is read-only. It is named by the system identifier and the moment at which the server's process started. That moment is another one after each restart, on each standby and after
@@ -21,12 +20,12 @@ import (
 const where = `(SELECT system_identifier FROM pg_control_system()) || '/' || extract(epoch FROM pg_postmaster_start_time()), current_setting('transaction_read_only')::boolean`
 
 // settings of the transaction, and where it is. A cluster that is set to wait for its standbys to apply (remote_apply) keeps that: it is more than on.
-const settings = `SELECT set_config('statement_timeout', ?, true),
+const settings = `SELECT set_config('statement_timeout', $1, true),
 	CASE WHEN current_setting('synchronous_commit') <> 'remote_apply' THEN set_config('synchronous_commit', 'on', true) END, ` + where
 
 // transact runs one transaction that may write, and names the server that it was on. An error of the session's rather than of the statement's closes the pool's other
 // sessions too: they lead to the same server, which may be the wrong one by now, though its sockets live.
-func (s *Store) transact(ctx context.Context, fn func(context.Context, bun.Tx) error) (server string, err error) {
+func (s *Store) transact(ctx context.Context, fn func(context.Context, *transaction) error) (server string, err error) {
 	server, stage, err := s.transactOnce(ctx, fn)
 	if !ofSession(err) {
 		return server, err
@@ -49,33 +48,21 @@ const (
 	working
 )
 
-func (s *Store) transactOnce(ctx context.Context, fn func(context.Context, bun.Tx) error) (server string, at stage, err error) {
+func (s *Store) transactOnce(ctx context.Context, fn func(context.Context, *transaction) error) (server string, at stage, err error) {
 	session, err := s.db.Conn(ctx)
 	if err != nil {
 		return "", connecting, err
 	}
-	defer session.Close()
-	at = begun
-	err = session.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
-		if server, err = s.setUp(ctx, tx); err != nil {
-			return fmt.Errorf("set up the transaction: %w", err)
-		}
-		at = working
-		return fn(ctx, tx)
+	defer session.Close() // a session that is still in a transaction is ended by the pool
+	t := &transaction{timeout: fmt.Sprint(s.options.StatementTimeout.Milliseconds()), at: begun}
+	err = session.Raw(func(driver any) error {
+		t.conn = driver.(*stdlib.Conn).Conn()
+		return t.run(ctx, fn)
 	})
 	if err != nil {
-		return "", at, err
+		return "", t.at, err
 	}
-	return server, at, session.Raw(replicated)
-}
-
-func (s *Store) setUp(ctx context.Context, tx bun.Tx) (server string, _ error) {
-	var timeout, commit sql.NullString
-	var readOnly bool
-	if err := tx.QueryRowContext(ctx, settings, fmt.Sprint(s.options.StatementTimeout.Milliseconds())).Scan(&timeout, &commit, &server, &readOnly); err != nil {
-		return "", err
-	}
-	return server, takesWrites(readOnly)
+	return t.server, t.at, nil
 }
 
 func takesWrites(readOnly bool) error {
@@ -102,8 +89,8 @@ func (s *Store) ask(ctx context.Context) (server string, err error) {
 
 // ownRecord writes to the log (WAL) in a transaction whose outcome rests on what others wrote. COMMIT waits for standbys only up to the transaction's own records: without
 // one it is answered at once, though what it saw may be on this server alone, since a COMMIT whose wait is given up is visible all the same.
-func ownRecord(ctx context.Context, tx bun.Tx) error {
-	if _, err := tx.Tx.ExecContext(ctx, "SELECT pg_logical_emit_message(true, 'holdfast', ''::text)"); err != nil {
+func ownRecord(ctx context.Context, tx *transaction) error {
+	if err := tx.send(ctx, statement{sql: "SELECT pg_logical_emit_message(true, 'holdfast', ''::text)"}); err != nil {
 		return fmt.Errorf("write to the log: %w", err)
 	}
 	return nil
@@ -138,8 +125,8 @@ func noteGivenUp(c *pgconn.PgConn, n *pgconn.Notice) {
 }
 
 // replicated is nil unless the wait of the last COMMIT was given up.
-func replicated(session any) error {
-	said := session.(*stdlib.Conn).Conn().PgConn().CustomData()
+func replicated(c *pgx.Conn) error {
+	said := c.PgConn().CustomData()
 	message, found := said[givenUp]
 	if !found {
 		return nil
@@ -159,6 +146,9 @@ func ofSession(err error) bool {
 			return true
 		}
 		return false
+	}
+	if pgconn.SafeToRetry(err) && !errors.Is(err, context.Canceled) { // the session had ended before anything was sent
+		return true
 	}
 	var network net.Error
 	return errors.As(err, &network) || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.DeadlineExceeded)

@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"cmp"
 	"context"
 	"runtime"
 	"slices"
@@ -25,7 +26,7 @@ func (t *tracker) dequeue() batch {
 	b := t.next()
 	// Outside the lock, since controllers ask for watermarks meanwhile; on all processors, since the database has nothing to do meanwhile.
 	// A few rows, as in most batches, stay in one goroutine.
-	workqueue.ParallelizeUntil(context.Background(), runtime.GOMAXPROCS(0), len(b.items), func(i int) { b.items[i].check() }, workqueue.WithChunkSize(50))
+	workqueue.ParallelizeUntil(context.Background(), runtime.GOMAXPROCS(0), len(b.items), func(i int) { b.items[i].Check() }, workqueue.WithChunkSize(50))
 	slices.SortFunc(b.items, ByID)
 	return b
 }
@@ -43,15 +44,15 @@ func (t *tracker) next() batch {
 		}
 		entries := r.sendable(now)
 		n := 0
-		for n < len(entries) && len(b.items) < maxRows && (size < maxBytes || len(b.items) == 0) {
+		for n < entries.Len() && len(b.items) < maxRows && (size < maxBytes || len(b.items) == 0) {
 			// For entries that were cut at an invalid watermark, the one before is sent a moment later, if there is a resource to send it from.
-			ask := n == 0 && !r.checkedPrevious && (r.whole || r.orphaned) && entries[n].Sequence > 1
-			b.items = append(b.items, Item{Source: r.source, ResourceKind: r.kind.kind, Entry: entries[n], AskPrevious: ask})
-			size += outbox.Size(entries[n : n+1])
-			r.inFlight, b.whole[uid] = entries[n].Sequence, r.whole
+			ask := n == 0 && !r.checkedPrevious && (r.whole || r.orphaned) && entries.Sequence(n) > 1
+			b.items = append(b.items, Item{Source: r.source, ResourceKind: r.kind.kind, Sequence: entries.Sequence(n), Hash: entries.Hash(n), Text: []byte(entries.Text(n)), AskPrevious: ask})
+			size += len(entries.Text(n))
+			r.inFlight, b.whole[uid] = entries.Sequence(n), r.whole
 			n++
 		}
-		if n < len(entries) {
+		if n < entries.Len() {
 			left = t.queue[i:]
 			break
 		}
@@ -103,17 +104,17 @@ func endings(items []Item, outcomes []Outcome) map[types.UID]ending {
 	for i := range order {
 		order[i] = i
 	}
-	slices.SortFunc(order, func(a, b int) int { return int(items[a].Entry.Sequence - items[b].Entry.Sequence) })
+	slices.SortFunc(order, func(a, b int) int { return cmp.Compare(items[a].Sequence, items[b].Sequence) })
 	ends := map[types.UID]ending{}
 	for _, i := range order {
-		entry, uid := &items[i].Entry, items[i].Source.UID
+		item, uid := &items[i], items[i].Source.UID
 		end := ends[uid]
 		switch {
 		case end.unsupported != "":
 		case !outcomes[i].Durable():
-			end.unsupported = entry.Hash
+			end.unsupported = item.Hash
 		default:
-			end.watermark = outbox.Watermark{Sequence: entry.Sequence, Hash: entry.Hash}
+			end.watermark = outbox.Watermark{Sequence: item.Sequence, Hash: item.Hash}
 		}
 		ends[uid] = end
 	}
@@ -123,7 +124,7 @@ func endings(items []Item, outcomes []Outcome) map[types.UID]ending {
 func (t *tracker) advanceLocked(uid types.UID, r *resource, w outbox.Watermark) {
 	now := t.config.Clock.Now()
 	done := r.advance(w)
-	if len(r.sendable(now)) > 0 {
+	if r.sendable(now).Len() > 0 {
 		t.enqueueLocked(uid, r)
 	}
 	switch {

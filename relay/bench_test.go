@@ -19,7 +19,7 @@ func BenchmarkBatch(b *testing.B) {
 		for range 2 {
 			next, _, err := outbox.Append(obj.Status.Outbox, outbox.SourceOf(obj), outbox.Change{
 				Kind: outbox.KindNotification, Event: "Sent", Phase: "Sent", Record: map[string]any{"subject": "cart is back", "channels": []string{"console"}, "delivery_status": "delivered"},
-			}, begin, outbox.DefaultLimits())
+			}, begin, outbox.Salt{}, outbox.DefaultLimits())
 			if err != nil {
 				b.Fatal(err)
 			}

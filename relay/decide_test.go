@@ -45,7 +45,7 @@ func withEntries(t *testing.T, n int, options ...notificationOption) *v1alpha1.N
 	}
 	for i := range n {
 		next, _, err := outbox.Append(obj.Status.Outbox, outbox.SourceOf(obj), outbox.Change{
-			Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"i": i}, Final: closed && i == n-1}, begin, outbox.DefaultLimits())
+			Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"i": i}, Final: closed && i == n-1}, begin, outbox.Salt{}, outbox.DefaultLimits())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,16 +56,39 @@ func withEntries(t *testing.T, n int, options ...notificationOption) *v1alpha1.N
 
 // ahead is a resource whose newest entry was recorded by a clock that is a day ahead.
 func ahead(obj *v1alpha1.NotificationRequest) *v1alpha1.NotificationRequest {
-	entries := obj.Status.Outbox.Entries
-	entries[len(entries)-1].RecordedTime = outboxapi.NewTime(begin.Add(24 * time.Hour))
+	o := obj.Status.Outbox
+	newest := entriesOf(o)[len(o.Entries)-1].Entry
+	newest.RecordedTime = outboxapi.NewTime(begin.Add(24 * time.Hour))
+	text, _ := newest.Encode() // only texts that are not UTF-8 have no form
+	o.Entries[len(o.Entries)-1], o.HeadHash = outboxapi.Entry(text), outbox.Hash(text)
 	return obj
+}
+
+// entry is a decoded entry with the hash of its text.
+type entry struct {
+	outbox.Entry
+	hash string
+}
+
+// entriesOf are the entries of an outbox, which are good.
+func entriesOf(o *outboxapi.Outbox) []entry {
+	p := outbox.PendingOf(o)
+	all := make([]entry, p.Len())
+	for i := range all {
+		e, err := outbox.Decode([]byte(p.Text(i)))
+		if err != nil {
+			panic(err)
+		}
+		all[i] = entry{Entry: e, hash: p.Hash(i)}
+	}
+	return all
 }
 
 func upTo(obj outbox.Object, sequence int64) outbox.Watermark {
 	if sequence == 0 {
 		return outbox.Watermark{}
 	}
-	return outbox.Watermark{Sequence: sequence, Hash: obj.GetOutbox().Entries[sequence-1].Hash, Time: begin}
+	return outbox.Watermark{Sequence: sequence, Hash: outbox.PendingOf(obj.GetOutbox()).Hash(int(sequence - 1)), Time: begin}
 }
 
 func TestDecide(t *testing.T) {
@@ -238,7 +261,7 @@ func TestAParkedEntryBlocksNothingOnceAnotherRelaySentIt(t *testing.T) {
 	tr.observe(k, obj, tr.generation())
 	f := tr.dequeue()
 	outcomes := stored(2)
-	outcomes[slices.IndexFunc(f.items, func(i Item) bool { return i.Entry.Sequence == 2 })].Result = Unsupported
+	outcomes[slices.IndexFunc(f.items, func(i Item) bool { return i.Sequence == 2 })].Result = Unsupported
 	tr.commit(f, outcomes)
 
 	obj = withEntries(t, 3)
@@ -284,7 +307,7 @@ func TestAWatermarkStopsBeforeAParkedEntry(t *testing.T) {
 	f := tr.dequeue()
 	outcomes := stored(3)
 	for i, item := range f.items {
-		if item.Entry.Sequence == 2 {
+		if item.Sequence == 2 {
 			outcomes[i].Result = Unsupported
 		}
 	}

@@ -187,7 +187,7 @@ func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome,
 			gap = item
 			gaps.WithLabelValues(item.ResourceKind).Inc()
 			log.Error(nil, "The store has lost entries before this one, as after a restore of the database to an older state. Run `holdfast verify`", "kind", item.ResourceKind,
-				"resource", item.Source.String(), "sequence", item.Entry.Sequence)
+				"resource", item.Source.String(), "sequence", item.Sequence)
 		}
 		if o.Result == Conflicting {
 			conflict = item
@@ -220,5 +220,5 @@ func (f *flusher) alarm(log logr.Logger, item *Item, o Outcome) {
 		message = "Another entry has this id or sequence in the store, as after a restored etcd; nothing was overwritten. See `holdfast dead-letter list`"
 	}
 	log.Error(errors.New(strings.ToValidUTF8(o.Error, "\uFFFD")), message, "kind", item.ResourceKind, "resource", item.Source.String(),
-		"sequence", item.Entry.Sequence, "event", item.Entry.Event, "sqlstate", o.SQLState)
+		"sequence", item.Sequence, "event", item.Entry.Event, "sqlstate", o.SQLState)
 }

@@ -6,6 +6,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 var (
@@ -112,9 +114,12 @@ func (t *tracker) sum(into map[string]*sum) {
 	}
 	for _, r := range t.resources {
 		s := into[r.kind.kind]
-		s.pending += len(r.pending)
-		if len(r.pending) > 0 {
-			s.oldest = max(s.oldest, t.config.Clock.Since(r.pending[0].RecordedTime.Time))
+		s.pending += r.pending.Len()
+		if r.pending.Len() > 0 {
+			oldest, _ := outbox.Decode([]byte(r.pending.Text(0))) // what cannot be read has no age
+			if !oldest.RecordedTime.IsZero() {
+				s.oldest = max(s.oldest, t.config.Clock.Since(oldest.RecordedTime.Time))
+			}
 		}
 		if r.terminating {
 			s.terminating++

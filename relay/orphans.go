@@ -14,7 +14,7 @@ func (t *tracker) orphan(ctx context.Context, k *kindReconciler, obj outbox.Obje
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.deletions++
-	if obj.GetOutbox() == nil {
+	if obj.GetOutbox().IsZero() {
 		delete(t.resources, obj.GetUID())
 		return
 	}
@@ -24,7 +24,7 @@ func (t *tracker) orphan(ctx context.Context, k *kindReconciler, obj outbox.Obje
 	}
 	r := t.observeLocked(k, obj, now)
 	r.terminating = false
-	n := len(r.pending)
+	n := r.pending.Len()
 	log := logf.FromContext(ctx).WithValues("kind", k.kind, "resource", r.source.String(), "entries", n)
 	switch {
 	case n == 0:
@@ -43,10 +43,10 @@ func (t *tracker) orphan(ctx context.Context, k *kindReconciler, obj outbox.Obje
 
 // dropLocked removes an orphan once nothing more of it can be sent.
 func (t *tracker) dropLocked(uid types.UID, r *resource) {
-	if r.inFlight > 0 || len(r.sendable(t.config.Clock.Now())) > 0 {
+	if r.inFlight > 0 || r.sendable(t.config.Clock.Now()).Len() > 0 {
 		return
 	}
-	t.orphaned -= len(r.pending)
-	orphanedEntries.WithLabelValues("unsupported").Add(float64(len(r.pending)))
+	t.orphaned -= r.pending.Len()
+	orphanedEntries.WithLabelValues("unsupported").Add(float64(r.pending.Len()))
 	delete(t.resources, uid)
 }

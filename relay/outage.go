@@ -1,6 +1,10 @@
 package relay
 
-import "k8s.io/apimachinery/pkg/types"
+import (
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/holdfast-dev/holdfast/outbox"
+)
 
 // phase says whether what the store acknowledged still counts. doc.go has the picture.
 type phase int
@@ -50,7 +54,7 @@ func (t *tracker) proveLocked(whole map[types.UID]bool) {
 		r.invalidate()
 		if !r.orphaned {
 			// They were cut at the old watermark. The next batch would carry them alone, and its watermark would cover the entries before them.
-			r.pending = nil
+			r.pending = outbox.Pending{}
 		}
 	}
 }

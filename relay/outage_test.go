@@ -16,7 +16,7 @@ import (
 func (b batch) sequences() []int64 {
 	var all []int64
 	for _, i := range b.items {
-		all = append(all, i.Entry.Sequence)
+		all = append(all, i.Sequence)
 	}
 	return all
 }

@@ -49,7 +49,7 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	switch {
-	case obj.GetOutbox() == nil:
+	case obj.GetOutbox().IsZero():
 		return ctrl.Result{}, nil
 	case k.tracker.stale(obj):
 		// The event of our own write brings the newer version. After a restored etcd there is none.
@@ -127,9 +127,10 @@ type plan struct {
 // controller's next status write drops what is durable. A closed one is released at once, and trimmed a little later if it is still there.
 func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan {
 	o := obj.GetOutbox()
-	above := outbox.Above(o, w)
+	all := outbox.PendingOf(o)
+	above := all.Above(w)
 	p := plan{watermark: w}
-	drained, covered := len(above) == 0, len(o.Entries)-len(above)
+	drained, covered := above.Len() == 0, all.Len()-above.Len()
 	switch {
 	case o.LastSequence > 0 && (!o.Closed || !drained) && obj.GetDeletionTimestamp() == nil && !controllerutil.ContainsFinalizer(obj, outbox.Finalizer):
 		p.restore = true
@@ -249,7 +250,7 @@ func (w *watcher) Generic(_ context.Context, e event.TypedGenericEvent[outbox.Ob
 }
 
 func (w *watcher) add(obj outbox.Object, q queue) {
-	if obj.GetOutbox() != nil {
+	if !obj.GetOutbox().IsZero() {
 		q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -29,7 +31,7 @@ func TestEntriesBecomeRowsAndAreTrimmedWhenQuiet(t *testing.T) {
 	obj := f.create("quiet")
 	f.append(obj, 3, false)
 	f.Eventually(f.sequences(obj.UID)).Should(Equal([]int64{1, 2, 3}))
-	f.Eventually(func() int32 { return f.live(obj).Status.Outbox.Pending }).Should(BeZero())
+	f.Eventually(func() int { return len(f.live(obj).Status.Outbox.Entries) }).Should(BeZero())
 	o := f.live(obj).Status.Outbox
 	f.Expect(o.Entries).To(BeEmpty())
 	f.Expect(o.PersistedSequence).To(BeEquivalentTo(3))
@@ -44,7 +46,7 @@ func TestAClosedRecordCostsTwoWritesHoweverManyEntries(t *testing.T) {
 	f.append(obj, 20, true)
 	f.Eventually(func() []string { return f.live(obj).Finalizers }).Should(BeEmpty())
 	f.Expect(f.sequences(obj.UID)()).To(HaveLen(20))
-	f.Eventually(func() int32 { return f.live(obj).Status.Outbox.Pending }).Should(BeZero())
+	f.Eventually(func() int { return len(f.live(obj).Status.Outbox.Entries) }).Should(BeZero())
 	f.Expect(h.count("trim")).To(Equal(1))
 	f.Expect(h.count("release")).To(Equal(1))
 	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
@@ -120,7 +122,7 @@ func TestCrashAfterTrimBeforeRelease(t *testing.T) {
 	_, stop := f.run(h, slow)
 	obj := f.create("trimmed")
 	f.append(obj, 2, true)
-	f.Eventually(func() int32 { return f.live(obj).Status.Outbox.Pending }).Should(BeZero())
+	f.Eventually(func() int { return len(f.live(obj).Status.Outbox.Entries) }).Should(BeZero())
 	stop()
 	f.Expect(f.live(obj).Finalizers).To(ContainElement(outbox.Finalizer))
 	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
@@ -145,7 +147,7 @@ func TestCrashAfterReleaseBeforeTrim(t *testing.T) {
 	f.Expect(f.live(obj).Status.Outbox.Entries).To(HaveLen(2))
 
 	f.run(&hooks{}, slow)
-	f.Eventually(func() int32 { return f.live(obj).Status.Outbox.Pending }).Should(BeZero())
+	f.Eventually(func() int { return len(f.live(obj).Status.Outbox.Entries) }).Should(BeZero())
 	f.Expect(f.sequences(obj.UID)()).To(Equal([]int64{1, 2}))
 	f.Expect(f.deadLetters(obj.UID)()).To(BeEmpty())
 }
@@ -207,7 +209,7 @@ func TestTamperedEntryBecomesADeadLetterAndBlocksNothing(t *testing.T) {
 	obj := f.create("tampered")
 	f.append(obj, 2, false)
 	f.edit(obj, func(o *outboxapi.Outbox) {
-		o.Entries[0].Record.Raw = []byte(`{"remediation_id":"somebody else's"}`)
+		o.Entries[0] = outboxapi.Entry(strings.Replace(string(o.Entries[0]), `"remediation_id":"`, `"remediation_id":"somebody else's `, 1))
 	})
 	f.append(f.live(obj), 1, true)
 	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
@@ -253,32 +255,36 @@ func TestAnotherHistoryIsNeverOverwritten(t *testing.T) {
 	stop()
 	// A restored etcd gives out sequence 1 again, with other content.
 	f.edit(obj, func(o *outboxapi.Outbox) {
-		again, _, err := outbox.Append(nil, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "Otherwise", Phase: "Sending", Record: map[string]any{
-			"remediation_id": "r", "notification_requested_at": obj.CreationTimestamp.Time}}, time.Now(), outbox.DefaultLimits())
-		f.Expect(err).NotTo(HaveOccurred())
+		var again *outboxapi.Outbox
+		for range 2 { // with the sequence that is there already the API server would refuse it
+			next, _, err := outbox.Append(again, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "Otherwise", Phase: "Sending", Record: map[string]any{
+				"remediation_id": "r", "notification_requested_at": obj.CreationTimestamp.Time}}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
+			f.Expect(err).NotTo(HaveOccurred())
+			again = next
+		}
 		*o = *again
 	})
 	f.append(f.live(obj), 1, true)
 	f.run(&hooks{}, slow)
 	f.Eventually(func() []string { return f.live(obj).Finalizers }).Should(BeEmpty())
-	f.Expect(f.sequences(obj.UID)()).To(Equal([]int64{1, 2}))
+	f.Expect(f.sequences(obj.UID)()).To(Equal([]int64{1, 2, 3}))
 	f.Expect(f.deadLetters(obj.UID)()).To(HaveLen(1))
 	var event string
 	f.Expect(f.store.DB().NewRaw("SELECT event FROM notification_audit WHERE source_uid = ? AND sequence = 1", string(obj.UID)).Scan(ctx, &event)).To(Succeed())
-	f.Expect(event).To(Equal("Attempted"), "the first row stands")
+	f.Expect(event).To(Equal("Attempted"), "the first row is as it was")
 }
 
 func TestUnknownSchemaVersionStaysPending(t *testing.T) {
 	f := setup(t)
 	obj := f.create("future")
-	f.append(obj, 2, false)
+	f.append(obj, 1, false)
 	f.edit(obj, func(o *outboxapi.Outbox) { // as a newer release would have written it
-		e := &o.Entries[1]
-		e.SchemaVersion = 99
-		text, err := outbox.Canonical(outbox.SourceOf(obj), e)
+		e := outboxtest.Entries(t, o)[0]
+		e.ID, e.Sequence, e.PreviousHash, e.SchemaVersion = outbox.ID(obj.UID, obj.CreationTimestamp.Time, 2), 2, o.HeadHash, 99
+		text, err := e.Encode()
 		f.Expect(err).NotTo(HaveOccurred())
-		e.Hash = outbox.Hash(text)
-		o.HeadHash = e.Hash
+		o.SetEntries(append(o.Entries, outboxapi.Entry(text)))
+		o.LastSequence, o.HeadHash = 2, outbox.Hash(text)
 	})
 	f.run(&hooks{}, quick)
 	f.Eventually(f.sequences(obj.UID)).Should(Equal([]int64{1}))
@@ -297,7 +303,7 @@ func TestAboveTheSoftLimitTheRelayTrimsAtOnce(t *testing.T) {
 	f.run(h, config)
 	obj := f.create("soft")
 	f.append(obj, 1, false)
-	f.Eventually(func() int32 { return f.live(obj).Status.Outbox.Pending }).Should(BeZero())
+	f.Eventually(func() int { return len(f.live(obj).Status.Outbox.Entries) }).Should(BeZero())
 	f.Expect(h.count("trim")).To(BeNumerically(">=", 1))
 }
 
@@ -336,16 +342,16 @@ func TestReadBackEqualsWhatWasAppended(t *testing.T) {
 	record := map[string]any{"remediation_id": "r", "notification_requested_at": obj.CreationTimestamp.Time, "subject": hostile,
 		"delivery_attempts": []map[string]any{{"channel": "slack", "attempt": 1, "status": "failed", "duration": 250, "error": hostile}}}
 	f.Expect(f.writer.Draft(obj).Save(ctx, &outbox.Change{Kind: outbox.KindNotification, Event: "Attempted", Phase: "Sending", Record: record})).To(Succeed())
-	appended := f.live(obj).Status.Outbox.Entries[0]
+	appended := f.live(obj).Status.Outbox
 	f.Eventually(f.sequences(obj.UID)).Should(HaveLen(1))
 	var text, subject, fault string
-	f.Expect(f.store.DB().NewRaw("SELECT entry, subject, delivery_attempts->0->>'error' FROM notification_audit WHERE id = ?", appended.ID).Scan(ctx, &text, &subject, &fault)).To(Succeed())
-	source, entry, err := outbox.Decode([]byte(text))
+	f.Expect(f.store.DB().NewRaw("SELECT entry, subject, delivery_attempts->0->>'error' FROM notification_audit WHERE id = ?", outbox.ID(obj.UID, obj.CreationTimestamp.Time, 1)).Scan(ctx, &text, &subject, &fault)).To(Succeed())
+	f.Expect(outbox.Hash([]byte(text))).To(Equal(appended.HeadHash))
+	read, err := outbox.Decode([]byte(text))
 	f.Expect(err).NotTo(HaveOccurred())
-	f.Expect(source.UID).To(Equal(obj.UID))
-	f.Expect(entry.Hash).To(Equal(appended.Hash))
+	f.Expect(read.Source.UID).To(Equal(obj.UID))
 	var back map[string]any
-	f.Expect(json.Unmarshal(entry.Record.Raw, &back)).To(Succeed())
+	f.Expect(json.Unmarshal(read.Record, &back)).To(Succeed())
 	f.Expect(back["subject"]).To(Equal(subject))
 	f.Expect(subject).To(Equal("NUL \uFFFD, invalid \uFFFD, \\u0000, ?0, 😀, \u2028, ' \" \\"))
 	f.Expect(fault).To(Equal(subject))

@@ -1,7 +1,6 @@
 package relay
 
 import (
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/resourceversion"
@@ -9,7 +8,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/holdfast-dev/holdfast/outbox"
-	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // resource is what the relay knows of one resource.
@@ -43,15 +41,16 @@ type parked struct {
 const retryParkedAfter = 5 * time.Minute
 
 // sendable are the pending entries before the first that is parked.
-func (r *resource) sendable(now time.Time) []outboxapi.Entry {
+func (r *resource) sendable(now time.Time) outbox.Pending {
 	if r.parked.hash == "" || !now.Before(r.parked.until) {
 		return r.pending
 	}
-	n := slices.IndexFunc(r.pending, func(e outboxapi.Entry) bool { return e.Hash == r.parked.hash })
-	if n < 0 {
-		return r.pending
+	for i := range r.pending.Len() {
+		if r.pending.Hash(i) == r.parked.hash {
+			return r.pending.First(i)
+		}
 	}
-	return r.pending[:n]
+	return r.pending
 }
 
 // trigger starts the reconciler of the resource.
@@ -151,7 +150,7 @@ func (t *tracker) retryParked(obj outbox.Object) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	r := t.resources[obj.GetUID()]
-	if r == nil || r.parked.hash == "" || len(r.pending) == 0 || r.queued || r.inFlight > 0 {
+	if r == nil || r.parked.hash == "" || r.pending.Len() == 0 || r.queued || r.inFlight > 0 {
 		return 0
 	}
 	return max(time.Millisecond, r.parked.until.Sub(t.config.Clock.Now()))

@@ -54,12 +54,12 @@ func (s *simulation) saw(old, obj *notification, how string) {
 		s.violated("%s put back, or took out, entries in the middle of %s", how, obj.UID)
 	}
 	for _, e := range dropped {
-		if !s.store.durable[e.Hash] {
-			s.violated("G2: %s dropped entry %d of %s, which is not durable", how, e.Sequence, obj.UID)
+		if hash := outbox.Hash([]byte(e)); !s.store.durable[hash] {
+			s.violated("G2: %s dropped an entry of %s, which is not durable", how, obj.UID)
 		}
 	}
-	if is.PersistedSequence < was.PersistedSequence || int(is.Pending) != len(is.Entries) {
-		s.violated("%s counts wrong: persisted %d after %d, %d pending of %d", how, is.PersistedSequence, was.PersistedSequence, is.Pending, len(is.Entries))
+	if is.PersistedSequence < was.PersistedSequence || is.Pending == nil || int(*is.Pending) != len(is.Entries) {
+		s.violated("%s counts wrong: persisted %d after %d, %v pending of %d", how, is.PersistedSequence, was.PersistedSequence, is.Pending, len(is.Entries))
 	}
 }
 
@@ -68,8 +68,8 @@ func (s *simulation) append(obj *notification, was *outboxapi.Outbox, state stri
 	if len(is.Entries) == 0 {
 		s.violated("G2: entry %d of %s was never there", is.LastSequence, obj.UID)
 	}
-	e := &is.Entries[len(is.Entries)-1]
-	token := tokenOf(e)
+	e := entriesOf(is)[len(is.Entries)-1]
+	token := tokenOf(&e.Entry)
 	if !strings.HasPrefix(token, silent) {
 		state = token
 	}
@@ -78,7 +78,7 @@ func (s *simulation) append(obj *notification, was *outboxapi.Outbox, state stri
 		s.violated("a closed record has grown: %s", obj.UID)
 	case !held:
 		s.violated("entry %d of %s stands in a resource without the finalizer", e.Sequence, obj.UID)
-	case e.Sequence != is.LastSequence || e.Hash != is.HeadHash || e.PreviousHash != was.HeadHash || e.Final != is.Closed:
+	case e.Sequence != is.LastSequence || e.hash != is.HeadHash || e.PreviousHash != was.HeadHash || e.Final != is.Closed:
 		s.violated("G3: entry %d of %s does not follow", e.Sequence, obj.UID)
 	case obj.Status.FailureReason != state:
 		s.violated("G1: entry %d of %s tells of %s, the state is %s", e.Sequence, obj.UID, token, obj.Status.FailureReason)
@@ -90,7 +90,7 @@ func (s *simulation) append(obj *notification, was *outboxapi.Outbox, state stri
 	if s.appended[obj.UID] == nil {
 		s.appended[obj.UID] = map[int64]noted{}
 	}
-	s.appended[obj.UID][e.Sequence] = noted{id: e.ID, hash: e.Hash, token: token}
+	s.appended[obj.UID][e.Sequence] = noted{id: e.ID, hash: e.hash, token: token}
 }
 
 // gone is for what is let go: nothing of it may be missing in the store.

@@ -16,7 +16,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/holdfast-dev/holdfast/outbox"
-	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // process is a manager: the real Writer and the real relay, over a cache of its own that lags behind as it likes.
@@ -67,9 +66,9 @@ func (p *process) believed(w outbox.Watermark, uid types.UID) outbox.Watermark {
 		if obj.UID != uid || obj.Status.Outbox == nil {
 			continue
 		}
-		for _, e := range obj.Status.Outbox.Entries {
+		for _, e := range entriesOf(obj.Status.Outbox) {
 			if e.Sequence == w.Sequence {
-				w.Hash = e.Hash
+				w.Hash = e.hash
 			}
 		}
 	}
@@ -329,26 +328,26 @@ type logged struct{ id, hash string }
 func (r *rows) persist(s *simulation, batch []Item) []Outcome {
 	outcomes := stored(len(batch))
 	for i, item := range batch {
-		hash, there := r.byID[item.Entry.ID]
+		hash, there := r.byID[item.ID]
 		switch {
 		case item.Refused != "":
-			s.violated("entry %d of %s was refused: %s", item.Entry.Sequence, item.Source, item.Refused)
-		case strings.HasPrefix(item.Entry.Hash, "0"): // poison
+			s.violated("entry %d of %s was refused: %s", item.Sequence, item.Source, item.Refused)
+		case strings.HasPrefix(outbox.Hash(item.Entry.Record), "0"): // poison, as the seed says: hashes of entries depend on their salt
 			outcomes[i].Result = DeadLettered
 		case !there:
-			r.byID[item.Entry.ID] = item.Entry.Hash
-		case hash == item.Entry.Hash:
+			r.byID[item.ID] = item.Hash
+		case hash == item.Hash:
 			outcomes[i].Result = Present
 		default:
 			outcomes[i].Result = Conflicting
 		}
 		s.happened[map[Result]string{Stored: "row", Present: "row there before", DeadLettered: "dead letter", Conflicting: "row of another history"}[outcomes[i].Result]]++
 		if outcomes[i].Result == DeadLettered || outcomes[i].Result == Conflicting {
-			r.letters[item.Entry.ID+" "+item.Entry.Hash] = true
+			r.letters[item.ID+" "+item.Hash] = true
 		}
-		if !r.durable[item.Entry.Hash] {
-			r.durable[item.Entry.Hash] = true
-			r.log = append(r.log, logged{id: item.Entry.ID, hash: item.Entry.Hash})
+		if !r.durable[item.Hash] {
+			r.durable[item.Hash] = true
+			r.log = append(r.log, logged{id: item.ID, hash: item.Hash})
 		}
 	}
 	return outcomes
@@ -384,8 +383,8 @@ func (r *rows) holds(id, hash string) (n int) {
 	return n
 }
 
-func tokenOf(e *outboxapi.Entry) string {
-	_, rest, _ := strings.Cut(string(e.Record.Raw), `"token":"`)
+func tokenOf(e *outbox.Entry) string {
+	_, rest, _ := strings.Cut(string(e.Record), `"token":"`)
 	token, _, _ := strings.Cut(rest, `"`)
 	return token
 }

@@ -180,7 +180,7 @@ func endOf(long, short []outboxapi.Entry) (bool, []outboxapi.Entry) {
 	}
 	cut := len(long) - len(short)
 	for i := range short {
-		if short[i].Hash != long[cut+i].Hash {
+		if short[i] != long[cut+i] {
 			return false, nil
 		}
 	}

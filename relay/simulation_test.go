@@ -197,8 +197,8 @@ func (s *simulation) up() {
 	standing := map[string]bool{}
 	for _, obj := range s.server.live {
 		if obj.Status.Outbox != nil && len(obj.Finalizers) > 0 {
-			for _, e := range obj.Status.Outbox.Entries {
-				standing[e.Hash] = true
+			for _, e := range entriesOf(obj.Status.Outbox) {
+				standing[e.hash] = true
 			}
 		}
 	}

@@ -78,7 +78,7 @@ func TestABacklogBehindASlowStoreIsReleased(t *testing.T) {
 	for i := range 400 {
 		obj := withEntries(t, 0, isClosed, isTerminating)
 		obj.Name, obj.UID = fmt.Sprintf("n%d", i), types.UID(fmt.Sprintf("u%d", i))
-		next, _, err := outbox.Append(nil, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"i": i}, Final: true}, begin, outbox.DefaultLimits())
+		next, _, err := outbox.Append(nil, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"i": i}, Final: true}, begin, outbox.Salt{}, outbox.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		obj.Status.Outbox = next
 		live[obj.Name] = obj

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/outbox"
-	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // Store keeps entries as rows. It is what the relay drains into.
@@ -40,42 +39,54 @@ type Retry interface {
 	RetryAfter() time.Duration
 }
 
-// Item is one entry on its way to the store; NewItem makes it.
+// Item is one entry on its way to the store; NewItems makes it.
 type Item struct {
 	// Source is the resource; its Kubernetes kind is ResourceKind.
 	Source       outbox.Source
 	ResourceKind string
-	// Entry as it is in the resource.
-	Entry outboxapi.Entry
-	// ID follows from uid and sequence. It is the entry's own id, unless that was tampered with; then the entry is refused.
+	// Sequence follows from the entry's position in the outbox, and Hash from the entry after it or from the outbox's head: not from what the text claims.
+	Sequence int64
+	Hash     string
+	// Text of the entry, as it is in the resource.
+	Text []byte
+	// ID follows from uid and sequence.
 	ID string
-	// Canonical is the exact text that was hashed.
-	Canonical []byte
-	// Refused is the reason why the entry is bad (its id or its hash does not agree). The store dead-letters it without trying.
+	// Entry is what the text says, as far as it can be read.
+	Entry outbox.Entry
+	// Refused is the reason why the entry is bad: its text does not have the hash, or is no entry, or that of another place. The store dead-letters it without trying, under ID and Hash.
 	Refused string
 	// AskPrevious asks the store whether it still has the entry before, too: for the first entry of a resource that this relay sends.
 	AskPrevious bool
 }
 
-// NewItem checks an entry: its id and its hash must follow from its content. One that was changed by hand is refused.
-func NewItem(s outbox.Source, resourceKind string, e outboxapi.Entry) Item {
-	i := Item{Source: s, ResourceKind: resourceKind, Entry: e}
-	i.check()
-	return i
+// NewItems makes the items of pending entries, and checks them.
+func NewItems(s outbox.Source, resourceKind string, p outbox.Pending) []Item {
+	items := make([]Item, p.Len())
+	for i := range items {
+		items[i] = Item{Source: s, ResourceKind: resourceKind, Sequence: p.Sequence(i), Hash: p.Hash(i), Text: []byte(p.Text(i))}
+		items[i].Check()
+	}
+	return items
 }
 
-func (i *Item) check() {
-	i.ID = outbox.ID(i.Source.UID, i.Source.Created, i.Entry.Sequence)
-	text, agrees, err := outbox.Check(i.Source, &i.Entry)
-	switch {
+// Check sets ID, Entry and Refused from the other fields. An entry that was changed by hand, and the entry of another resource, are refused.
+func (i *Item) Check() {
+	i.ID = outbox.ID(i.Source.UID, i.Source.Created, i.Sequence)
+	var err error
+	i.Entry, err = outbox.Decode(i.Text)
+	e := &i.Entry
+	switch hash := outbox.Hash(i.Text); {
+	case hash != i.Hash:
+		i.Refused = fmt.Sprintf("the entry's hash does not agree with its text: it was changed after it was appended; the chain has %q, the text %s", i.Hash, hash)
 	case err != nil:
-		text, i.Refused = i.Entry.Record.Raw, err.Error()
-	case !agrees:
-		i.Refused = "the entry's hash does not agree with its content: it was changed after it was appended"
-	case i.Entry.ID != i.ID:
-		i.Refused = "the entry's id " + i.Entry.ID + " does not follow from uid and sequence"
+		i.Refused = err.Error()
+	case e.Sequence != i.Sequence:
+		i.Refused = fmt.Sprintf("the entry's sequence is %d, and its position in the outbox is that of %d", e.Sequence, i.Sequence)
+	case e.Source.UID != i.Source.UID || e.Source.Name != i.Source.Name || e.Source.Namespace != i.Source.Namespace:
+		i.Refused = fmt.Sprintf("the entry is of another resource, %s", e.Source)
+	case e.ID != i.ID:
+		i.Refused = fmt.Sprintf("the entry's id is %.80q, and %s follows from uid and sequence", e.ID, i.ID)
 	}
-	i.Canonical = text
 }
 
 // ByID compares items by their ids: one order for all writers, so that two of them cannot deadlock.

@@ -65,12 +65,12 @@ func (t *tracker) observeLocked(k *kindReconciler, obj outbox.Object, now time.T
 	}
 	if r.orphaned { // an API server that lags behind showed it once more
 		r.orphaned = false
-		t.orphaned -= len(r.pending)
+		t.orphaned -= r.pending.Len()
 	}
 	r.progress.observe(o)
 	r.trimNow = o != nil && (o.Closed || t.config.Limits.AboveSoft(o.Entries))
 	r.terminating = obj.GetDeletionTimestamp() != nil && controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
-	if n := len(r.sendable(now)); n > 0 && r.pending[n-1].Sequence > r.inFlight {
+	if n := r.sendable(now).Len(); n > 0 && r.pending.Sequence(n-1) > r.inFlight {
 		t.enqueueLocked(obj.GetUID(), r)
 	}
 	return r

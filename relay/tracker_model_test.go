@@ -77,7 +77,7 @@ func (m *model) Append(t *rapid.T) {
 	m.trim(obj)
 	for range rapid.IntRange(1, 4).Draw(t, "entries") {
 		next, _, err := outbox.Append(obj.Status.Outbox, outbox.SourceOf(obj), outbox.Change{
-			Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"n": rapid.Int().Draw(t, "n") % 1000}}, begin.Add(time.Duration(len(m.due))*time.Second), outbox.DefaultLimits())
+			Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"n": rapid.Int().Draw(t, "n") % 1000}}, begin.Add(time.Duration(len(m.due))*time.Second), outbox.Salt{}, outbox.DefaultLimits())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func (m *model) Trim(t *rapid.T) { m.trim(m.pick(t)) }
 
 func (m *model) trim(obj *v1alpha1.NotificationRequest) {
 	if o := obj.Status.Outbox; o != nil {
-		o.Entries = slices.Clone(outbox.Above(o, m.tracker.watermark(obj.UID)))
+		o.Entries = slices.Clone(outbox.PendingOf(o).Above(m.tracker.watermark(obj.UID)).Texts())
 	}
 }
 
@@ -120,8 +120,8 @@ func (m *model) Observe(t *rapid.T) {
 }
 
 func (m *model) show(obj *v1alpha1.NotificationRequest) {
-	for _, e := range obj.Status.Outbox.Entries {
-		m.due[e.Hash] = obj.UID
+	for _, e := range entriesOf(obj.Status.Outbox) {
+		m.due[e.hash] = obj.UID
 	}
 }
 
@@ -140,17 +140,17 @@ func (m *model) Orphan(t *rapid.T) {
 		if m.tracker.orphaned != before {
 			t.Fatalf("%s is forgotten, and still counted", obj.UID)
 		}
-		m.excuse(obj, before+len(outbox.Above(obj.Status.Outbox, m.tracker.watermark(obj.UID))) > m.tracker.config.MaxOrphaned)
+		m.excuse(obj, before+outbox.PendingOf(obj.Status.Outbox).Above(m.tracker.watermark(obj.UID)).Len() > m.tracker.config.MaxOrphaned)
 	}
 }
 
 // excuse takes off what the tracker says it gave up: what it dropped, or what comes after an entry that nobody can read.
 func (m *model) excuse(obj *v1alpha1.NotificationRequest, dropped bool) {
 	parked := false
-	for _, e := range obj.Status.Outbox.Entries {
-		parked = parked || m.unknown[e.Hash] && !m.durable[e.Hash]
+	for _, e := range entriesOf(obj.Status.Outbox) {
+		parked = parked || m.unknown[e.hash] && !m.durable[e.hash]
 		if dropped || parked {
-			delete(m.due, e.Hash)
+			delete(m.due, e.hash)
 		}
 	}
 }
@@ -163,12 +163,12 @@ func (m *model) Restore(t *rapid.T) {
 		t.Skip("nothing to lose")
 	}
 	keep := rapid.IntRange(1, len(o.Entries)-1).Draw(t, "keep")
-	for _, e := range o.Entries[keep:] {
-		delete(m.due, e.Hash)
+	all := entriesOf(o)
+	for _, e := range all[keep:] {
+		delete(m.due, e.hash)
 	}
 	o.Entries = slices.Clone(o.Entries[:keep])
-	last := o.Entries[keep-1]
-	o.LastSequence, o.HeadHash = last.Sequence, last.Hash
+	o.LastSequence, o.HeadHash = all[keep-1].Sequence, all[keep-1].hash
 	m.restored[obj.UID] = true
 }
 
@@ -190,10 +190,10 @@ func (m *model) dequeue(t *rapid.T) {
 	}
 	ids := map[string]bool{}
 	for _, i := range f.items {
-		if i.Refused != "" || ids[i.Entry.ID] {
-			t.Fatalf("%s: refused %q, or twice in one batch", i.Entry.ID, i.Refused)
+		if i.Refused != "" || ids[i.ID] {
+			t.Fatalf("%s: refused %q, or twice in one batch", i.ID, i.Refused)
 		}
-		ids[i.Entry.ID] = true
+		ids[i.ID] = true
 	}
 	m.batch = &f
 }
@@ -205,12 +205,12 @@ func (m *model) Commit(t *rapid.T) {
 	}
 	outcomes := stored(len(m.batch.items))
 	for i, item := range m.batch.items {
-		if m.unknown[item.Entry.Hash] {
+		if m.unknown[item.Hash] {
 			outcomes[i].Result = Unsupported
 			continue
 		}
 		outcomes[i].Result = rapid.SampledFrom([]Result{Stored, Present, DeadLettered, Conflicting}).Draw(t, "outcome")
-		m.durable[item.Entry.Hash] = true
+		m.durable[item.Hash] = true
 	}
 	f := *m.batch
 	m.batch = nil
@@ -248,7 +248,7 @@ func (m *model) Fail(t *rapid.T) {
 	}
 	if rapid.Bool().Draw(t, "committed") {
 		for _, item := range m.batch.items {
-			m.durable[item.Entry.Hash] = !m.unknown[item.Entry.Hash]
+			m.durable[item.Hash] = !m.unknown[item.Hash]
 		}
 	}
 	m.tracker.requeue(*m.batch, false)
@@ -259,10 +259,10 @@ func (m *model) Fail(t *rapid.T) {
 func (m *model) Upgrade(t *rapid.T) {
 	obj := m.pick(t)
 	o := obj.Status.Outbox
-	if o == nil || len(o.Entries) == 0 || !m.unknown[o.Entries[0].Hash] || slices.ContainsFunc(m.read, func(r reading) bool { return r.obj.UID == obj.UID }) {
+	if o == nil || len(o.Entries) == 0 || !m.unknown[outbox.Hash([]byte(o.Entries[0]))] || slices.ContainsFunc(m.read, func(r reading) bool { return r.obj.UID == obj.UID }) {
 		t.Skip("nothing unknown in front")
 	}
-	delete(m.due, o.Entries[0].Hash)
+	delete(m.due, outbox.Hash([]byte(o.Entries[0])))
 	o.Entries = slices.Clone(o.Entries[1:])
 }
 
@@ -278,14 +278,14 @@ func (m *model) Check(t *rapid.T) {
 		if r.queued && at[uid] != 1 {
 			t.Fatalf("%s is queued, and %d times in the queue", uid, at[uid])
 		}
-		if n := len(r.sendable(tr.config.Clock.Now())); n > 0 && !r.queued && r.inFlight == 0 {
+		if n := r.sendable(tr.config.Clock.Now()).Len(); n > 0 && !r.queued && r.inFlight == 0 {
 			t.Fatalf("%s has %d entries to send, and nobody will", uid, n)
 		}
 		if r.inFlight > 0 && m.batch == nil {
 			t.Fatalf("%s is in flight in no batch", uid)
 		}
 		if r.orphaned {
-			orphaned += len(r.pending)
+			orphaned += r.pending.Len()
 			if !r.queued && r.inFlight == 0 {
 				t.Fatalf("%s is orphaned, and kept for nothing", uid)
 			}
@@ -307,8 +307,8 @@ func (m *model) Check(t *rapid.T) {
 		if o == nil {
 			continue
 		}
-		for _, e := range o.Entries[:len(o.Entries)-len(outbox.Above(o, tr.watermark(obj.UID)))] {
-			if !m.durable[e.Hash] {
+		for _, e := range entriesOf(o)[:len(o.Entries)-outbox.PendingOf(o).Above(tr.watermark(obj.UID)).Len()] {
+			if !m.durable[e.hash] {
 				t.Fatalf("entry %d of %s may be trimmed, and is not durable", e.Sequence, obj.UID)
 			}
 		}
@@ -360,10 +360,10 @@ func (m *model) excuseParked(obj *v1alpha1.NotificationRequest) {
 		return
 	}
 	parked := false
-	for _, e := range obj.Status.Outbox.Entries {
-		parked = parked || m.unknown[e.Hash]
+	for _, e := range entriesOf(obj.Status.Outbox) {
+		parked = parked || m.unknown[e.hash]
 		if parked {
-			delete(m.due, e.Hash)
+			delete(m.due, e.hash)
 		}
 	}
 }

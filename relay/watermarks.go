@@ -11,7 +11,7 @@ import (
 type progress struct {
 	watermark outbox.Watermark
 	// pending are the entries above the watermark in the newest version that was observed.
-	pending []outboxapi.Entry
+	pending outbox.Pending
 	// covered counts the entries in that version that the watermark covers.
 	covered int
 	// whole is true while pending is everything in that version: no watermark was subtracted.
@@ -22,11 +22,9 @@ type progress struct {
 
 // observe takes over a newer version of the outbox.
 func (p *progress) observe(o *outboxapi.Outbox) {
-	p.pending, p.whole = outbox.Above(o, p.watermark), p.watermark.Sequence == 0
-	p.covered = 0
-	if o != nil {
-		p.covered = len(o.Entries) - len(p.pending)
-	}
+	all := outbox.PendingOf(o)
+	p.pending, p.whole = all.Above(p.watermark), p.watermark.Sequence == 0
+	p.covered = all.Len() - p.pending.Len()
 }
 
 // advance moves the watermark, and returns how many entries it covers more than before.
@@ -34,10 +32,10 @@ func (p *progress) advance(w outbox.Watermark) (done int) {
 	if w.Sequence == 0 {
 		return 0
 	}
-	before := len(p.pending)
+	before := p.pending.Len()
 	p.watermark, p.whole = w, false
-	p.pending = outbox.Above(&outboxapi.Outbox{Entries: p.pending}, w)
-	done = before - len(p.pending)
+	p.pending = p.pending.Above(w)
+	done = before - p.pending.Len()
 	p.covered += done
 	return done
 }

@@ -83,7 +83,7 @@ func (m *member) reconcile(ctx context.Context, w *outbox.Writer, r ctrl.Request
 		return client.IgnoreNotFound(err)
 	}
 	m.note(&m.reconciled, string(n.UID))
-	if n.Status.Outbox != nil {
+	if !n.Status.Outbox.IsZero() {
 		return nil
 	}
 	draft := w.Draft(n)

@@ -24,12 +24,16 @@ type Entries struct {
 	Entries []SentEntry `json:"entries"`
 }
 
-// SentEntry is an entry as it is in its resource. The service works out id and hash for itself.
+// SentEntry is an entry as it is in its resource. The service reads the text for itself.
 type SentEntry struct {
 	Source Source `json:"source"`
 	// Resource is the Kubernetes kind.
-	Resource string          `json:"resource"`
-	Entry    outboxapi.Entry `json:"entry"`
+	Resource string `json:"resource"`
+	// Sequence follows from the entry's position in the outbox, and Hash from the entry after it or the outbox's head.
+	Sequence int64  `json:"sequence"`
+	Hash     string `json:"hash"`
+	// Entry is the text.
+	Entry outboxapi.Entry `json:"entry"`
 	// AskPrevious asks whether the entry before is there, see relay.Item.
 	AskPrevious bool `json:"askPrevious,omitempty"`
 }
@@ -50,8 +54,11 @@ type Outcomes struct {
 
 // Item is the entry as a store takes it.
 func (e *SentEntry) Item() relay.Item {
-	item := relay.NewItem(outbox.Source{Namespace: e.Source.Namespace, Name: e.Source.Name, UID: e.Source.UID, Created: e.Source.Created.Time}, e.Resource, e.Entry)
-	item.AskPrevious = e.AskPrevious
+	item := relay.Item{
+		Source:       outbox.Source{Namespace: e.Source.Namespace, Name: e.Source.Name, UID: e.Source.UID, Created: e.Source.Created.Time},
+		ResourceKind: e.Resource, Sequence: e.Sequence, Hash: e.Hash, Text: []byte(e.Entry), AskPrevious: e.AskPrevious,
+	}
+	item.Check()
 	return item
 }
 
@@ -93,8 +100,8 @@ func (s *Store) PersistIn(ctx context.Context, batch []relay.Item) ([]relay.Outc
 	all := Outcomes{Outcomes: make([]relay.Outcome, 0, len(batch))}
 	for len(batch) > 0 {
 		n, bytes := 0, 0
-		for n < len(batch) && n < callEntries && (n == 0 || bytes+len(batch[n].Canonical) <= callBytes) {
-			bytes += len(batch[n].Canonical)
+		for n < len(batch) && n < callEntries && (n == 0 || bytes+len(batch[n].Text) <= callBytes) {
+			bytes += len(batch[n].Text)
 			n++
 		}
 		done, err := s.send(ctx, batch[:n])
@@ -145,8 +152,11 @@ func (s *Store) send(ctx context.Context, batch []relay.Item) (Outcomes, error) 
 func (s *Store) call(ctx context.Context, batch []relay.Item) (Outcomes, error) {
 	request := Entries{Cluster: s.cluster, Entries: make([]SentEntry, len(batch))}
 	for i := range batch {
-		from := batch[i].Source
-		request.Entries[i] = SentEntry{Source: Source{Namespace: from.Namespace, Name: from.Name, UID: from.UID, Created: outboxapi.NewTime(from.Created)}, Resource: batch[i].ResourceKind, Entry: batch[i].Entry, AskPrevious: batch[i].AskPrevious}
+		item := &batch[i]
+		request.Entries[i] = SentEntry{
+			Source:   Source{Namespace: item.Source.Namespace, Name: item.Source.Name, UID: item.Source.UID, Created: outboxapi.NewTime(item.Source.Created)},
+			Resource: item.ResourceKind, Sequence: item.Sequence, Hash: item.Hash, Entry: outboxapi.Entry(item.Text), AskPrevious: item.AskPrevious,
+		}
 	}
 	body, err := json.Marshal(request)
 	if err != nil {

@@ -162,6 +162,12 @@ type AIAnalysisStatus struct {
 	// +kubebuilder:validation:MaxItems=20
 	Alternatives []Alternative `json:"alternatives,omitempty"`
 
+	// evidence is what the investigator looked at.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
+	Evidence []Evidence `json:"evidence,omitempty"`
+
 	// approval is the decision on the recommendation.
 	// +optional
 	Approval *Approval `json:"approval,omitempty"`
@@ -183,7 +189,8 @@ type AIAnalysisStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() < 2900)",message="expected times in RFC 3339 from the years 1970 to 2899"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// outbox holds the audit entries that are not yet durable in the store.
+	// outbox has the audit entries that are not yet durable in the store.
+	// +default={"lastSequence": 0, "persistedSequence": 0, "headHash": "", "closed": false, "entries": []}
 	// +optional
 	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
 }
@@ -231,9 +238,49 @@ type Investigation struct {
 	// +optional
 	CompletionTokens *int32 `json:"completionTokens,omitempty"`
 
+	// modelConfig says which version was asked, and what.
+	// +optional
+	ModelConfig *ModelConfig `json:"modelConfig,omitempty"`
+
 	// lastError of the newest attempt that failed.
 	// +optional
 	LastError string `json:"lastError,omitempty"`
+}
+
+// ModelConfig is what was asked of which version. Two investigations that were asked the same have the same.
+type ModelConfig struct {
+	// version of the investigator.
+	// +optional
+	// +kubebuilder:validation:MaxLength=100
+	Version string `json:"version,omitempty"`
+
+	// promptSHA256 is the hash, in hex, of the prompt without its case. It is empty for an investigator that has no prompt.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	PromptSHA256 string `json:"promptSHA256,omitempty"`
+
+	// catalogueSHA256 is the hash, in hex, of the catalogue of workflows.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	CatalogueSHA256 string `json:"catalogueSHA256,omitempty"`
+}
+
+// Evidence is one thing that the investigator looked at.
+type Evidence struct {
+	// tool that was used.
+	// +required
+	// +kubebuilder:validation:MaxLength=128
+	Tool string `json:"tool"`
+
+	// purpose is what it was used for.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	Purpose string `json:"purpose,omitempty"`
+
+	// excerpt of what it showed, without credentials.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Excerpt string `json:"excerpt,omitempty"`
 }
 
 // Recommendation is a workflow of the catalogue with its parameters.
@@ -276,6 +323,11 @@ type Alternative struct {
 	// rejectedReason is why it was not recommended.
 	// +required
 	RejectedReason string `json:"rejectedReason"`
+
+	// workflowID is set where the action is a workflow of the catalogue.
+	// +optional
+	// +kubebuilder:validation:MaxLength=63
+	WorkflowID string `json:"workflowID,omitempty"`
 }
 
 // Approval is the decision on a recommendation, and how it came about.
@@ -327,7 +379,6 @@ type Approval struct {
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.name`
 // +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.uid`
-// +kubebuilder:validation:XValidation:rule="(has(self.status) && has(self.status.outbox)) || !has(oldSelf.status) || !has(oldSelf.status.outbox)",message="status.outbox can't be removed: its entries may not be durable yet"
 type AIAnalysis struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata of the resource.
@@ -339,6 +390,7 @@ type AIAnalysis struct {
 	Spec AIAnalysisSpec `json:"spec"`
 
 	// status is what has happened.
+	// +kubebuilder:default={}
 	// +optional
 	Status AIAnalysisStatus `json:"status,omitempty"`
 }

@@ -52,7 +52,7 @@ var _ = Describe("What the API server lets in", func() {
 			stored, err := create(ctx, k, full(k, namespace, "stored"))
 			Expect(err).NotTo(HaveOccurred())
 			withStatus := copyOf(stored)
-			withStatus["status"] = example(property(s, "status"), "status", 0)
+			withStatus["status"] = example(property(s, "status"), "status", 1)
 
 			spec := trial{k, request{verb: http.MethodPost, namespace: namespace, plural: k.plural, params: dryRun}}
 			status := trial{k, request{verb: http.MethodPut, namespace: namespace, plural: k.plural, params: dryRun, name: "stored", subresource: "status"}}

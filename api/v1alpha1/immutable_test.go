@@ -9,8 +9,8 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// mutable are the fields that may change, each by a rule of its own.
-var mutable = []string{"cancel", "decision"}
+// mutable are the fields that may change, each by a rule of its own, and those that holdfast-identity puts back.
+var mutable = []string{"cancel", "decision", "requestedBy", "cancelledBy"}
 
 var _ = Describe("A spec", func() {
 	for _, k := range kinds {

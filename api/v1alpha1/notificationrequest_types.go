@@ -29,6 +29,19 @@ func (p NotificationPhase) Final() bool {
 	return false
 }
 
+// NotificationPurpose is what a notification is for.
+// +kubebuilder:validation:Enum=ApprovalNeeded;ApprovalReminder;Outcome
+type NotificationPurpose string
+
+const (
+	// PurposeOutcome tells how a remediation ended.
+	PurposeOutcome NotificationPurpose = "Outcome"
+	// PurposeApprovalNeeded asks a person to decide.
+	PurposeApprovalNeeded NotificationPurpose = "ApprovalNeeded"
+	// PurposeApprovalReminder asks again.
+	PurposeApprovalReminder NotificationPurpose = "ApprovalReminder"
+)
+
 // Values of delivery_status.
 const (
 	DeliverySuccess = "success"
@@ -51,6 +64,7 @@ const (
 // NotificationRequestSpec is what to tell, and by which channels. Its rule for retry compares durations, not their texts, since Go writes "5m" back as
 // "5m0s".
 // +kubebuilder:validation:XValidation:rule="self.remediationRef == oldSelf.remediationRef",fieldPath=".remediationRef",message="remediationRef is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.purpose) == has(oldSelf.purpose) && (!has(self.purpose) || self.purpose == oldSelf.purpose)",fieldPath=".purpose",message="purpose is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="self.subject == oldSelf.subject",fieldPath=".subject",message="subject is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="has(self.body) == has(oldSelf.body) && (!has(self.body) || self.body == oldSelf.body)",fieldPath=".body",message="body is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="self.channels == oldSelf.channels",fieldPath=".channels",message="channels is immutable; make a new resource instead"
@@ -60,6 +74,11 @@ type NotificationRequestSpec struct {
 	// remediationRef names the remediation that this notification belongs to.
 	// +required
 	RemediationRef RemediationRef `json:"remediationRef"`
+
+	// purpose is what the notification is for: Outcome, ApprovalNeeded or ApprovalReminder.
+	// +optional
+	// +kubebuilder:default=Outcome
+	Purpose NotificationPurpose `json:"purpose,omitempty"`
 
 	// subject in one line.
 	// +required
@@ -167,7 +186,8 @@ type NotificationRequestStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() < 2900)",message="expected times in RFC 3339 from the years 1970 to 2899"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// outbox holds the audit entries that are not yet durable in the store.
+	// outbox has the audit entries that are not yet durable in the store.
+	// +default={"lastSequence": 0, "persistedSequence": 0, "headHash": "", "closed": false, "entries": []}
 	// +optional
 	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
 }
@@ -232,7 +252,6 @@ type DeliveryAttempt struct {
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.name`
 // +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.uid`
-// +kubebuilder:validation:XValidation:rule="(has(self.status) && has(self.status.outbox)) || !has(oldSelf.status) || !has(oldSelf.status.outbox)",message="status.outbox can't be removed: its entries may not be durable yet"
 type NotificationRequest struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata of the resource.
@@ -244,6 +263,7 @@ type NotificationRequest struct {
 	Spec NotificationRequestSpec `json:"spec"`
 
 	// status is what has happened.
+	// +kubebuilder:default={}
 	// +optional
 	Status NotificationRequestStatus `json:"status,omitempty"`
 }

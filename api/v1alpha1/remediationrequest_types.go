@@ -62,6 +62,9 @@ const (
 // +kubebuilder:validation:XValidation:rule="has(self.timeouts) == has(oldSelf.timeouts) && (!has(self.timeouts) || (has(self.timeouts.analysis) == has(oldSelf.timeouts.analysis) && (!has(self.timeouts.analysis) || duration(self.timeouts.analysis) == duration(oldSelf.timeouts.analysis)) && has(self.timeouts.approval) == has(oldSelf.timeouts.approval) && (!has(self.timeouts.approval) || duration(self.timeouts.approval) == duration(oldSelf.timeouts.approval)) && has(self.timeouts.execution) == has(oldSelf.timeouts.execution) && (!has(self.timeouts.execution) || duration(self.timeouts.execution) == duration(oldSelf.timeouts.execution)) && has(self.timeouts.notification) == has(oldSelf.timeouts.notification) && (!has(self.timeouts.notification) || duration(self.timeouts.notification) == duration(oldSelf.timeouts.notification)) && has(self.timeouts.total) == has(oldSelf.timeouts.total) && (!has(self.timeouts.total) || duration(self.timeouts.total) == duration(oldSelf.timeouts.total))))",fieldPath=".timeouts",message="timeouts is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="has(self.ttlAfterFinished) == has(oldSelf.ttlAfterFinished) && (!has(self.ttlAfterFinished) || duration(self.ttlAfterFinished) == duration(oldSelf.ttlAfterFinished))",fieldPath=".ttlAfterFinished",message="ttlAfterFinished is immutable; make a new resource instead"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",fieldPath=".cancel",message="a cancellation can't be taken back"
+// +kubebuilder:validation:XValidation:rule="has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)",fieldPath=".requestedBy",message="requestedBy is immutable; make a new resource instead"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancelledBy) == has(oldSelf.cancelledBy) && (!has(self.cancelledBy) || self.cancelledBy == oldSelf.cancelledBy))",fieldPath=".cancelledBy",message="cancelledBy is set with cancel, and only once"
+// +kubebuilder:validation:XValidation:rule="!has(self.cancelledBy) || (has(self.cancel) && self.cancel)",fieldPath=".cancelledBy",message="expected no cancelledBy without cancel"
 type RemediationRequestSpec struct {
 	// signal is the alert.
 	// +required
@@ -103,6 +106,18 @@ type RemediationRequestSpec struct {
 	// cancel ends the work; it can be set at any time and not be taken back.
 	// +optional
 	Cancel bool `json:"cancel,omitempty"`
+
+	// requestedBy is the user name of who made the request. The admission policy holdfast-identity sets it, and refuses another name.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	RequestedBy string `json:"requestedBy,omitempty"`
+
+	// cancelledBy is the user name of who set cancel. The admission policy holdfast-identity sets it, and refuses another name.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	CancelledBy string `json:"cancelledBy,omitempty"`
 }
 
 // NotificationPolicy names the channels.
@@ -177,6 +192,22 @@ type RemediationRequestStatus struct {
 	// +kubebuilder:validation:MaxLength=8192
 	FailureReason string `json:"failureReason,omitempty"`
 
+	// requestedBy is who made the request, once it was seen that the policy holdfast-identity had checked it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	RequestedBy string `json:"requestedBy,omitempty"`
+
+	// cancelledBy is who cancelled the request, once it was seen that the policy holdfast-identity had checked it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=255
+	CancelledBy string `json:"cancelledBy,omitempty"`
+
+	// targetUID is the uid of the target when the request was taken up. It is empty if there was none, or if its kind is not a Deployment, StatefulSet or DaemonSet of apps/v1.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=128
+	TargetUID types.UID `json:"targetUID,omitempty"`
+
 	// analysis is the name of the AIAnalysis.
 	// +optional
 	Analysis string `json:"analysis,omitempty"`
@@ -247,7 +278,8 @@ type RemediationRequestStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() < 2900)",message="expected times in RFC 3339 from the years 1970 to 2899"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// outbox holds the audit entries that are not yet durable in the store.
+	// outbox has the audit entries that are not yet durable in the store.
+	// +default={"lastSequence": 0, "persistedSequence": 0, "headHash": "", "closed": false, "entries": []}
 	// +optional
 	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
 }
@@ -297,7 +329,6 @@ type Bottleneck struct {
 // +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1
 // +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="(has(self.status) && has(self.status.outbox)) || !has(oldSelf.status) || !has(oldSelf.status.outbox)",message="status.outbox can't be removed: its entries may not be durable yet"
 type RemediationRequest struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata of the resource.
@@ -309,6 +340,7 @@ type RemediationRequest struct {
 	Spec RemediationRequestSpec `json:"spec"`
 
 	// status is what has happened.
+	// +kubebuilder:default={}
 	// +optional
 	Status RemediationRequestStatus `json:"status,omitempty"`
 }

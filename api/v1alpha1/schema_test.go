@@ -54,6 +54,8 @@ var candidates = [2][]string{
 // values that a rule across fields asks for, by the end of the path.
 var values = map[string][2]string{
 	"decision.decidedBy": {user, user}, // holdfast-approval refuses others
+	"requestedBy":        {user, user}, // and holdfast-identity
+	"cancelledBy":        {user, user},
 	"type":               {"slack", "webhook"},
 	"closed":             {},
 }
@@ -75,6 +77,8 @@ func example(s *schema, path string, which int) any {
 		return []any{example(s.Items.Schema, path+"[]", which)}
 	case s.Type == "string":
 		return exampleText(s, path, which)
+	case s.Type == "integer" && strings.HasSuffix(path, "outbox.lastSequence"):
+		return int64(1 + which) // one more than an empty outbox has: there is an entry, and a new head
 	case s.Type == "integer" && s.Minimum != nil:
 		return int64(*s.Minimum) + int64(which)
 	case s.Type == "integer":
@@ -112,6 +116,7 @@ func exampleText(s *schema, path string, which int) string {
 func full(k kind, namespace, name string) object {
 	spec := example(property(schemaOf(k), "spec"), "spec", 0).(object)
 	spec["cancel"] = false
+	delete(spec, "cancelledBy") // it comes with cancel
 	return object{
 		"apiVersion": "holdfast.dev/v1alpha1", "kind": k.name, "metadata": object{"namespace": namespace, "name": name}, "spec": spec,
 	}

@@ -188,6 +188,11 @@ type WorkflowExecutionStatus struct {
 	// +optional
 	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
+	// workflowVersion is the SHA-256, in hex, of the catalogue's entry that the request's controller made this workflow of. A workflow made by hand has none.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	WorkflowVersion string `json:"workflowVersion,omitempty"`
+
 	// outcome is success, failure or partial.
 	// +optional
 	Outcome string `json:"outcome,omitempty"`
@@ -235,7 +240,8 @@ type WorkflowExecutionStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() < 2900)",message="expected times in RFC 3339 from the years 1970 to 2899"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// outbox holds the audit entries that are not yet durable in the store.
+	// outbox has the audit entries that are not yet durable in the store.
+	// +default={"lastSequence": 0, "persistedSequence": 0, "headHash": "", "closed": false, "entries": []}
 	// +optional
 	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
 }
@@ -391,7 +397,6 @@ type Adjustment struct {
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.name`
 // +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.uid`
-// +kubebuilder:validation:XValidation:rule="(has(self.status) && has(self.status.outbox)) || !has(oldSelf.status) || !has(oldSelf.status.outbox)",message="status.outbox can't be removed: its entries may not be durable yet"
 type WorkflowExecution struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata of the resource.
@@ -403,6 +408,7 @@ type WorkflowExecution struct {
 	Spec WorkflowExecutionSpec `json:"spec"`
 
 	// status is what has happened.
+	// +kubebuilder:default={}
 	// +optional
 	Status WorkflowExecutionStatus `json:"status,omitempty"`
 }

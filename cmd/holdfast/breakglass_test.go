@@ -73,8 +73,8 @@ func TestExportAndImport(t *testing.T) {
 	g.Expect(holdfast(t, "verify", "--cluster-name", "prod")).To(has(0, HavePrefix("The trail is whole. Looked at 5 rows in 2 chains"), BeEmpty()))
 	var hashes []string
 	for _, o := range []*v1alpha1.NotificationRequest{first, second} {
-		for _, e := range o.Status.Outbox.Entries {
-			hashes = append(hashes, e.Hash)
+		for i, p := 0, outbox.PendingOf(o.Status.Outbox); i < p.Len(); i++ {
+			hashes = append(hashes, p.Hash(i))
 		}
 	}
 	var rows []map[string]any
@@ -96,7 +96,7 @@ func TestImportNamesWhatIsWrongAndBringsInTheRest(t *testing.T) {
 	pending(t, ns, "cart", 4, true)
 	lines := strings.SplitAfter(holdfast(t, "export", "-n", ns).Stdout, "\n")
 	g.Expect(lines).To(HaveLen(6))
-	lines[2] = strings.Replace(lines[2], `"phase":"Sending"`, `"phase":"Forged"`, 1)
+	lines[2] = strings.Replace(lines[2], `\"phase\":\"Sending\"`, `\"phase\":\"Forged\"`, 1)
 	lines[3] = lines[3][:100] + "\n"
 	file := filepath.Join(t.TempDir(), "fixed.jsonl")
 	write := func(text string) { g.Expect(os.WriteFile(file, []byte(text), 0o600)).To(Succeed()) }

@@ -92,17 +92,15 @@ func trail(t *testing.T, s *postgres.Store, n int, refused ...int) []relay.Item 
 	at := time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
 	source := outbox.Source{Namespace: "shop", Name: "cart", UID: apitypes.UID(uuid.NewString()), Created: at}
 	var o *outboxapi.Outbox
-	var items []relay.Item
 	for i := range n {
 		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Final: i == n-1,
-			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(at), Subject: "cart"}}, at, outbox.DefaultLimits())
+			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(at), Subject: "cart"}}, at, outbox.Salt{}, outbox.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
-		item := relay.NewItem(source, "NotificationRequest", o.Entries[i])
-		if slices.Contains(refused, i+1) {
-			item.Refused = "for the \x1b[31mtest"
-		}
-		items = append(items, item)
+	}
+	items := relay.NewItems(source, "NotificationRequest", outbox.PendingOf(o))
+	for _, n := range refused {
+		items[n-1].Refused = "for the \x1b[31mtest"
 	}
 	sent := slices.SortedFunc(slices.Values(items), relay.ByID)
 	_, err := s.Persist(t.Context(), sent)
@@ -232,7 +230,7 @@ func TestDeadLetters(t *testing.T) {
 	g.Expect(listed).To(has(0, MatchRegexp(second+` +notification +shop/cart +2 +1 +\S+ +- +- +"for the \\x1b\[31mtest"`), BeEmpty()))
 	var letters []letter
 	g.Expect(json.Unmarshal([]byte(holdfast(t, "dead-letter", "list", "-o", "json").Stdout), &letters)).To(Succeed())
-	g.Expect(letters).To(ConsistOf(HaveField("Entry", string(items[1].Canonical)), HaveField("Entry", string(items[2].Canonical))))
+	g.Expect(letters).To(ConsistOf(HaveField("Entry", string(items[1].Text)), HaveField("Entry", string(items[2].Text))))
 
 	g.Expect(holdfast(t, "dead-letter", "redrive", second, "--dry-run")).To(has(0, Equal("would-redrive "+second+"\n"), BeEmpty()))
 	g.Expect(holdfast(t, "dead-letter", "redrive", strings.ToUpper(second))).To(has(0, Equal("redriven "+second+"\n"), BeEmpty()))
@@ -242,7 +240,7 @@ func TestDeadLetters(t *testing.T) {
 	some := holdfast(t, "dead-letter", "redrive", third, nobody, "-o", "json")
 	g.Expect(some.Status).To(Equal(1))
 	g.Expect(some.Stderr).To(ContainSubstring("1 of 2 dead letters did not become rows"))
-	g.Expect(some.Stdout).To(MatchJSON(fmt.Sprintf(`[{"id": %q, "hash": %q, "result": "redriven"}, {"id": %q, "result": "unknown", "error": "there is no dead letter with this id"}]`, third, items[2].Entry.Hash, nobody)))
+	g.Expect(some.Stdout).To(MatchJSON(fmt.Sprintf(`[{"id": %q, "hash": %q, "result": "redriven"}, {"id": %q, "result": "unknown", "error": "there is no dead letter with this id"}]`, third, items[2].Hash, nobody)))
 	g.Expect(holdfast(t, "dead-letter", "list", "--all").Stdout).To(And(ContainSubstring(second), ContainSubstring(third)))
 	g.Expect(holdfast(t, "dead-letter", "list").Stdout).To(Equal("There are no dead letters.\n"))
 	g.Expect(holdfast(t, "verify").Stdout).To(Equal("The trail is whole. Looked at 4 rows in 1 chain.\n"))

@@ -13,14 +13,14 @@ func TestShowADeadLetter(t *testing.T) {
 	g := NewWithT(t)
 	s := migrated(t)
 	items := trail(t, s, 3, 2)
-	entry := items[1].Entry
+	entry := items[1]
 	shown := holdfast(t, "dead-letter", "show", strings.ToUpper(entry.ID))
 	g.Expect(shown).To(has(0, And(
-		MatchRegexp(`ID: +`+entry.ID), MatchRegexp(`Resource: +shop/cart`), MatchRegexp(`Sequence: +2`), MatchRegexp(`Hash: +`+entry.Hash), MatchRegexp(`Previous hash: +`+items[0].Entry.Hash),
+		MatchRegexp(`ID: +`+entry.ID), MatchRegexp(`Resource: +shop/cart`), MatchRegexp(`Sequence: +2`), MatchRegexp(`Hash: +`+entry.Hash), MatchRegexp(`Previous hash: +`+items[0].Hash),
 		MatchRegexp(`Redriven: +no`), MatchRegexp(`Error: +"for the \\x1b\[31mtest"`), ContainSubstring("dead-letter redrive "+entry.ID), ContainSubstring("\n    \"event\": \"Changed\"")), BeEmpty()))
 	var all []letter
 	g.Expect(json.Unmarshal([]byte(holdfast(t, "dead-letter", "show", entry.ID, "-o", "json").Stdout), &all)).To(Succeed())
-	g.Expect(all).To(ConsistOf(And(HaveField("Entry", string(items[1].Canonical)), HaveField("Next", ContainSubstring("redrive")))))
+	g.Expect(all).To(ConsistOf(And(HaveField("Entry", string(items[1].Text)), HaveField("Next", ContainSubstring("redrive")))))
 
 	g.Expect(holdfast(t, "dead-letter", "redrive", entry.ID).Status).To(BeZero())
 	var row struct {
@@ -30,7 +30,7 @@ func TestShowADeadLetter(t *testing.T) {
 	g.Expect(s.DB().NewRaw("SELECT id, encode(entry_hash, 'hex') AS hash, entry, sequence FROM notification_audit WHERE sequence = 2").Scan(t.Context(), &row.ID, &row.Hash, &row.Entry, &row.Sequence)).To(Succeed())
 	g.Expect(row.ID).To(Equal(entry.ID))
 	g.Expect(row.Hash).To(Equal(entry.Hash))
-	g.Expect(row.Entry).To(Equal(string(items[1].Canonical)))
+	g.Expect(row.Entry).To(Equal(string(items[1].Text)))
 	g.Expect(holdfast(t, "dead-letter", "show", entry.ID)).To(has(0, And(MatchRegexp(`Redriven: +20`), MatchRegexp(`Next: +Nothing: it became its row`)), BeEmpty()), "it is still there")
 
 	g.Expect(holdfast(t, "dead-letter", "show", uuid.NewString())).To(has(1, BeEmpty(), ContainSubstring("there is no dead letter with the id")))

@@ -176,7 +176,7 @@ func printHeld(to io.Writer, held []heldResource) error {
 	for _, h := range held {
 		loses := "the end of its record"
 		switch {
-		case h.Outbox == nil:
+		case h.Outbox.IsZero():
 			loses = "its record: it has no entry yet"
 		case h.Outbox.Closed:
 			loses = "nothing"

@@ -18,6 +18,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/config"
+	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 )
@@ -31,7 +32,14 @@ var _ = Describe("an approval", func() {
 		p := f.start(answers(says(undo(confidence))))
 		now := p.investigated(a)
 		Expect(now).To(controllertest.HaveTrail("InvestigationStarted/Investigating", "InvestigationCompleted/AwaitingApproval"))
-		Expect(lastRecord(now)).To(And(HaveField("ApprovalRequired", HaveValue(BeTrue())), HaveField("ApprovalStatus", ""), HaveField("ApprovalRequestedAt", Not(BeNil()))))
+		Expect(lastRecord(now)).To(And(HaveField("ApprovalRequired", HaveValue(BeTrue())), HaveField("ApprovalStatus", ""), HaveField("ApprovalRequestedAt", Not(BeNil())),
+			HaveField("ApprovalMode", string(approval.Mode)),
+			HaveField("ApprovalDeadline.Time", BeTemporally("==", now.Status.Approval.RequestedTime.Add(a.Spec.ApprovalTimeout.Duration)))))
+		if approval.Mode == v1alpha1.ApprovalAuto {
+			Expect(lastRecord(now).ApprovalThreshold).To(HaveValue(BeEquivalentTo(*approval.AutoApproveAbove)))
+		} else {
+			Expect(lastRecord(now).ApprovalThreshold).To(BeNil(), "it does not count")
+		}
 		Expect(p.reconcile(a).RequeueAfter).To(Equal(time.Hour), "the default of approvalTimeout")
 	},
 		Entry("in mode Manual", v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}, int32(100)),
@@ -253,6 +261,10 @@ var _ = Describe("a justification", func() {
 		for range 100 {
 			finding.Alternatives = append(finding.Alternatives, alternative(strings.Repeat("\n\"", 5000)))
 		}
+		finding.Evidence = nil
+		for range 100 {
+			finding.Evidence = append(finding.Evidence, investigator.Evidence{Tool: strings.Repeat("t", 500), Purpose: strings.Repeat(`"`, 5000), Excerpt: strings.Repeat("<", 5000)})
+		}
 		justification := strings.Repeat("\U0001F512", 4096)
 		a := f.analysis(decided(v1alpha1.VerdictApproved), func(a *v1alpha1.AIAnalysis) { a.Spec.Decision.Justification = justification })
 		now := f.start(answers(says(finding))).investigated(a)
@@ -260,5 +272,7 @@ var _ = Describe("a justification", func() {
 		r := lastRecord(now)
 		Expect(r.ApprovalJustification).To(Equal(justification))
 		Expect(r.RootCause).To(ContainSubstring("[cut: 2097152 bytes, sha256 "))
+		Expect(now.Status.Evidence).To(HaveLen(investigator.MaxEvidence))
+		Expect(r.Evidence).To(HaveExactElements(HaveField("Purpose", "20 things were looked at; the other texts leave no room for them")))
 	})
 })

@@ -34,6 +34,7 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (ctrl.Result, error) {
 	}
 	return r.ask(ctx, s, 2, func() error {
 		a.Status.Investigation = &v1alpha1.Investigation{Investigator: investigator.Clean(r.investigator.Name(), 100), Attempt: 1, StartedTime: outboxapi.NewTime(s.now)}
+		a.Status.Investigation.ModelConfig = r.modelConfig()
 		a.Status.Investigation.DeadlineTime = outboxapi.NewTimePointer(s.now.Add(r.attemptTimeout(s)))
 		return r.save(ctx, s, v1alpha1.AnalysisInvestigating, eventStarted, "Asking "+r.investigator.Name()+" what is wrong.")
 	}, func() error {
@@ -49,6 +50,7 @@ func (r *Reconciler) askAgain(ctx context.Context, s *scope) (ctrl.Result, error
 	return r.ask(ctx, s, 1, func() error {
 		i := s.analysis.Status.Investigation
 		i.Attempt++
+		i.ModelConfig = r.modelConfig() // this process may be of a newer release than the one that asked before
 		i.NextAttemptTime, i.DeadlineTime = nil, outboxapi.NewTimePointer(s.now.Add(r.attemptTimeout(s)))
 		return s.draft.Save(ctx, nil)
 	}, func() error { return nil })
@@ -77,6 +79,16 @@ func (r *Reconciler) ask(ctx context.Context, s *scope, entries int, intend, wai
 	begun = true
 	r.attempts.Start(ctx, s.attemptKey(), timeout, func(ctx context.Context) answer { return r.answerTo(ctx, q, timeout) })
 	return ctrl.Result{RequeueAfter: timeout + deadlineGrace}, nil
+}
+
+// modelConfig says what this process asks.
+func (r *Reconciler) modelConfig() *v1alpha1.ModelConfig {
+	m := &v1alpha1.ModelConfig{CatalogueSHA256: r.catalogue.SHA256()}
+	if i, ok := r.investigator.(interface{ Config() investigator.Config }); ok {
+		c := i.Config()
+		m.Version, m.PromptSHA256 = investigator.Clean(c.Version, 100), c.PromptSHA256
+	}
+	return m
 }
 
 // investigate continues by the state of the current attempt.
@@ -144,7 +156,11 @@ func (s *scope) keep(f investigator.Finding, a answer) {
 	}
 	status.Alternatives = make([]v1alpha1.Alternative, 0, len(f.Alternatives))
 	for _, alt := range f.Alternatives {
-		status.Alternatives = append(status.Alternatives, v1alpha1.Alternative{Action: alt.Action, Confidence: alt.Confidence, RejectedReason: alt.RejectedReason})
+		status.Alternatives = append(status.Alternatives, v1alpha1.Alternative{Action: alt.Action, Confidence: alt.Confidence, RejectedReason: alt.RejectedReason, WorkflowID: alt.WorkflowID})
+	}
+	status.Evidence = make([]v1alpha1.Evidence, 0, len(f.Evidence))
+	for _, e := range f.Evidence {
+		status.Evidence = append(status.Evidence, v1alpha1.Evidence{Tool: e.Tool, Purpose: e.Purpose, Excerpt: e.Excerpt})
 	}
 	i := status.Investigation
 	i.DeadlineTime, i.CompletedTime = nil, outboxapi.NewTimePointer(a.ended)

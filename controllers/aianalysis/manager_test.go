@@ -48,7 +48,7 @@ var _ = Describe("a manager", func() {
 
 		drained := func() bool {
 			a := f.get(approved)
-			return a.Status.Outbox.Pending == 0 && len(a.Finalizers) == 0
+			return len(a.Status.Outbox.Entries) == 0 && len(a.Finalizers) == 0
 		}
 		Eventually(drained, testenv.Timeout, testenv.Interval).Should(BeTrue(), "drained, and free to be deleted")
 		rows, err := env.Rows(f.ctx, "ai_analysis_audit", approved.UID)

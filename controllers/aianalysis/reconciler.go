@@ -28,7 +28,8 @@ import (
 type Investigator interface {
 	// Name as resources and audit records have it, at most 100 bytes.
 	Name() string
-	// Investigate answers, or fails; then it is asked again. An investigator that needs more than 15 s has a method Timeout() time.Duration, too.
+	// Investigate answers, or fails; then it is asked again. An investigator that needs more than 15 s has a method Timeout() time.Duration, too. One that has a version or
+	// a prompt has a method Config() investigator.Config.
 	Investigate(ctx context.Context, q investigator.Request) (investigator.Finding, error)
 }
 

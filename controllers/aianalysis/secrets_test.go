@@ -49,7 +49,7 @@ var _ = Describe("a credential in what comes from outside", func() {
 		DeferCleanup(func() { Expect(stop()).To(Succeed()) })
 		a := f.analysis(auto(80))
 		Eventually(func() v1alpha1.AnalysisPhase { return f.get(a).Status.Phase }, testenv.LongTimeout, testenv.Interval).Should(Equal(phase))
-		Eventually(func() int32 { return f.get(a).Status.Outbox.Pending }, testenv.LongTimeout, testenv.Interval).Should(BeZero())
+		Eventually(func() int { return len(f.get(a).Status.Outbox.Entries) }, testenv.LongTimeout, testenv.Interval).Should(BeZero())
 
 		clean := And(Not(ContainSubstring(token)), Not(ContainSubstring(key)))
 		status, err := json.Marshal(f.get(a))

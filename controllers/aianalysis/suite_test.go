@@ -3,6 +3,7 @@ package aianalysis
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -76,6 +77,10 @@ type reply func(context.Context) (investigator.Finding, error)
 
 func (e *expert) Name() string { return "expert" }
 
+func (e *expert) Config() investigator.Config {
+	return investigator.Config{Version: "7", PromptSHA256: strings.Repeat("ab", 32)}
+}
+
 func (e *expert) Investigate(ctx context.Context, q investigator.Request) (investigator.Finding, error) {
 	e.mu.Lock()
 	next := e.replies[min(len(e.asked), len(e.replies)-1)]
@@ -114,6 +119,7 @@ func undo(confidence int32) investigator.Finding {
 		RootCause: "cart crashes since its rollout", RootCauseConfidence: 90,
 		Recommendation: &investigator.Recommendation{WorkflowID: "rollout-undo", Parameters: map[string]string{"toRevision": "4"}, Confidence: confidence, Rationale: "it began with the rollout"},
 		Alternatives:   []investigator.Alternative{{Action: "increase-memory", Confidence: 5, RejectedReason: "nothing was killed"}},
+		Evidence:       []investigator.Evidence{{Tool: "get", Purpose: "target", Excerpt: "1 of 2 replicas"}},
 		Model:          "model-1", PromptTokens: ptr.To[int32](2500), CompletionTokens: ptr.To[int32](150),
 	}
 }

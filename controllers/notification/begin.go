@@ -54,7 +54,7 @@ func (r *Reconciler) intend(ctx context.Context, s *scope, p plan, n int) ([]v1a
 	if ok, err := s.draft.Reserve(ctx, len(p.sending)+n); err != nil || !ok {
 		return nil, ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
 	}
-	first := s.nr.GetOutbox() == nil
+	first := s.nr.GetOutbox().IsZero()
 	last := lastAttempts(s.nr)
 	began := make([]v1alpha1.DeliveryAttempt, 0, n)
 	for _, c := range p.due[:n] {

@@ -209,7 +209,7 @@ var _ = Describe("a notification that is to stop", func() {
 		Expect(env.Client.Patch(f.ctx, f.get(nr), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/other"]}}`)))).To(Succeed())
 		f.start().drive(nr)
 		now := f.get(nr)
-		Expect(now.Status.Outbox).To(BeNil())
+		Expect(now.Status.Outbox.IsZero()).To(BeTrue())
 		Expect(hook.requests()).To(BeEmpty())
 		now.Finalizers = nil
 		Expect(env.Client.Update(f.ctx, now)).To(Succeed())

@@ -65,6 +65,7 @@ var _ = Describe("delivery", func() {
 		nr = f.get(nr)
 		record := lastRecord(nr)
 		Expect(record.DeliveryStatus).To(Equal("success"))
+		Expect(record.Purpose).To(Equal("Outcome"), "what it is for unless the spec says otherwise")
 		Expect(record.Channels).To(Equal([]string{"webhook"}))
 		Expect(record.DeliveryAttempts).To(HaveLen(1))
 		Expect(record.DeliveryAttempts[0].Status).To(Equal("success"))

@@ -95,7 +95,7 @@ func TestLargestRecordFitsAnEntry(t *testing.T) {
 	g.Expect(p.ended()).To(BeTrue())
 	nr.Status.FailureReason = failureReason(nr, p)
 	change := outbox.Change{Kind: outbox.KindNotification, Event: "DeliveryFailed", Phase: string(nr.Status.Phase), Record: recordOf(nr), Final: true}
-	_, _, err := outbox.Append(nil, outbox.SourceOf(nr), change, now.Time, outbox.DefaultLimits())
+	_, _, err := outbox.Append(nil, outbox.SourceOf(nr), change, now.Time, outbox.Salt{}, outbox.DefaultLimits())
 	g.Expect(err).NotTo(HaveOccurred())
 
 	record := recordOf(nr)

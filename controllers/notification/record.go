@@ -1,6 +1,7 @@
 package notification
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -34,6 +35,7 @@ func recordOf(nr *v1alpha1.NotificationRequest) models.Notification {
 		Channels:                labels,
 		DeliveryAttempts:        attemptsOf(nr, labels),
 		DeliveryStatus:          nr.Status.DeliveryStatus,
+		Purpose:                 string(cmp.Or(nr.Spec.Purpose, v1alpha1.PurposeOutcome)), // resources older than the field have none
 		Subject:                 oneLine(nr.Spec.Subject, subjectBytes),
 		FailureReason:           nr.Status.FailureReason,
 	}

@@ -13,6 +13,9 @@ import (
 
 // receive records the request's first entry, then starts the analysis.
 func (r *Reconciler) receive(ctx context.Context, s *scope) (ctrl.Result, error) {
+	if err := r.identify(ctx, s); err != nil {
+		return ctrl.Result{}, err
+	}
 	if err := r.enter(ctx, s, v1alpha1.RemediationPending, "Received"); err != nil {
 		return ctrl.Result{}, err
 	}

@@ -39,6 +39,7 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 	}
 	notification := &v1alpha1.NotificationRequest{Spec: v1alpha1.NotificationRequestSpec{
 		RemediationRef: refTo(s.rr),
+		Purpose:        v1alpha1.PurposeOutcome,
 		Subject:        outbox.Bound(subject(s), 512),
 		Body:           outbox.Bound(body(s), 12<<10),
 		Channels:       s.rr.Spec.Notification.Channels,
@@ -84,6 +85,14 @@ func (r *Reconciler) cancel(ctx context.Context, s *scope, reason string) error 
 		return err // a child's last write starts us again
 	}
 	st := &s.rr.Status
+	if st.Phase == "" {
+		if err := r.identify(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := r.noteCanceller(ctx, s.rr); err != nil {
+		return err
+	}
 	if st.Phase != v1alpha1.RemediationNotifying { // in Notifying the repair has ended already, and keeps its outcome
 		st.Outcome, st.FailureReason = v1alpha1.OutcomeCancelled, outbox.Bound(reason, 4096)
 	}

@@ -306,7 +306,7 @@ func TestADeathAtAnyWriteRepeatsAndLosesNothing(t *testing.T) {
 			f.reconcile()
 			what := fmt.Sprintf("%s, the %dth", where, n)
 			f.Expect(f.events()).To(Equal([]string{"Received", "AnalysisStarted", "WorkflowStarted", "NotificationStarted", "Completed"}), what)
-			for i, e := range f.get().Status.Outbox.Entries {
+			for i, e := range controllertest.Entries(f.get()) {
 				f.Expect(e.Sequence).To(BeEquivalentTo(i+1), what)
 			}
 			executions := &v1alpha1.WorkflowExecutionList{}

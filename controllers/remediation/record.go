@@ -7,6 +7,9 @@ import (
 	"slices"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/redact"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -31,11 +34,16 @@ func Record(rr *v1alpha1.RemediationRequest) models.Orchestration {
 		ServiceTransitions:   serviceTransitions(st),
 		TotalDurationSeconds: st.TotalDurationSeconds,
 		SignalContext: &models.SignalContext{
-			Name: rr.Spec.Signal.Name, Severity: rr.Spec.Signal.Severity, Source: rr.Spec.Signal.Source, Labels: labels(rr.Spec.Signal.Labels),
+			Name: rr.Spec.Signal.Name, Severity: rr.Spec.Signal.Severity, Source: rr.Spec.Signal.Source,
+			Labels: bounded("labels", rr.Spec.Signal.Labels), Annotations: bounded("annotations", rr.Spec.Signal.Annotations),
 		},
-		Target:        &models.Target{APIVersion: rr.Spec.Target.APIVersion, Kind: rr.Spec.Target.Kind, Name: rr.Spec.Target.Name},
+		Target:        &models.Target{APIVersion: rr.Spec.Target.APIVersion, Kind: rr.Spec.Target.Kind, Name: rr.Spec.Target.Name, UID: string(st.TargetUID)},
 		Outcome:       st.Outcome,
 		FailureReason: st.FailureReason,
+		Policy:        policyOf(&rr.Spec),
+		Children:      children(st),
+		RequestedBy:   st.RequestedBy,
+		CancelledBy:   st.CancelledBy,
 	}
 	if b := st.Bottleneck; b != nil {
 		r.BottleneckPhase, r.BottleneckDurationSeconds = b.Phase, &b.DurationSeconds
@@ -43,22 +51,61 @@ func Record(rr *v1alpha1.RemediationRequest) models.Orchestration {
 	return r
 }
 
-// labelBytes of an alert's labels are kept in each entry: the record must fit whatever the alert says, or nothing could be recorded, not even the end.
-const labelBytes = 16 << 10
+// policyOf is what the request laid down.
+func policyOf(spec *v1alpha1.RemediationRequestSpec) *models.Policy {
+	p := &models.Policy{ServiceAccountName: spec.ServiceAccountName, ApprovalMode: string(spec.Approval.Mode), TimeoutSeconds: map[string]int64{}}
+	if above := spec.Approval.AutoApproveAbove; above != nil {
+		p.AutoApproveAbove = new(int64(*above))
+	}
+	for _, c := range spec.Notification.Channels {
+		p.Channels = append(p.Channels, string(c.Type))
+	}
+	t := &spec.Timeouts
+	for phase, d := range map[string]*metav1.Duration{"analysis": t.Analysis, "approval": t.Approval, "execution": t.Execution, "notification": t.Notification, "total": t.Total} {
+		if d != nil {
+			p.TimeoutSeconds[phase] = int64(d.Duration / time.Second)
+		}
+	}
+	if ttl := spec.TTLAfterFinished; ttl != nil {
+		p.TTLAfterFinishedSeconds = new(int64(ttl.Duration / time.Second))
+	}
+	return p
+}
 
-// cutLabel says what was left out.
-const cutLabel = "holdfast.dev/cut"
+// children are those that were adopted: a name without a uid was only chosen.
+func children(st *v1alpha1.RemediationRequestStatus) []models.Child {
+	var all []models.Child
+	for _, c := range []struct {
+		service, name string
+		uid           types.UID
+	}{
+		{v1alpha1.ServiceAIAnalysis, st.Analysis, st.AnalysisUID},
+		{v1alpha1.ServiceWorkflowExecution, st.Workflow, st.WorkflowUID},
+		{v1alpha1.ServiceNotification, st.Notification, st.NotificationUID},
+	} {
+		if c.uid != "" {
+			all = append(all, models.Child{Service: c.service, Name: c.name, UID: string(c.uid)})
+		}
+	}
+	return all
+}
 
-// labels keeps the alert's labels, in the order of their names, until labelBytes are used up. It counts bytes as they are written: in JSON, with credentials replaced. If
-// some do not fit, cutLabel says how many, and the SHA-256 of all labels as JSON.
-func labels(in map[string]v1alpha1.LabelValue) map[string]string {
+// mapBytes of an alert's labels, and of its annotations, are kept in each entry: the record must fit whatever the alert says, or nothing could be recorded, not even the end.
+const mapBytes = 16 << 10
+
+// cutKey says what was left out.
+const cutKey = "holdfast.dev/cut"
+
+// bounded keeps the alert's labels or annotations, in the order of their names, until mapBytes are used up. It counts bytes as they are written: in JSON, with credentials replaced. If
+// some do not fit, cutKey says how many, and the SHA-256 of all of them as JSON.
+func bounded[T ~string](what string, in map[string]T) map[string]string {
 	out, bytes := make(map[string]string, len(in)), 0
 	for _, k := range slices.Sorted(maps.Keys(in)) {
 		value := redact.Text(string(in[k]))
 		written, _ := json.Marshal(map[string]string{k: value}) //nolint:errchkjson // a map of texts always encodes
-		if bytes += len(written); bytes > labelBytes {
+		if bytes += len(written); bytes > mapBytes {
 			all, _ := json.Marshal(in) //nolint:errchkjson // a map of texts always encodes
-			out[cutLabel] = fmt.Sprintf("%d of %d labels, sha256 of all %s", len(in)-len(out), len(in), outbox.Hash(all))
+			out[cutKey] = fmt.Sprintf("%d of %d %s, sha256 of all %s", len(in)-len(out), len(in), what, outbox.Hash(all))
 			break
 		}
 		out[k] = value

@@ -134,7 +134,7 @@ func (f *fixture) phase() v1alpha1.RemediationPhase { return f.get().Status.Phas
 
 func (f *fixture) events() []string {
 	var names []string
-	for _, e := range f.get().Status.Outbox.Entries {
+	for _, e := range controllertest.Entries(f.get()) {
 		names = append(names, e.Event)
 	}
 	return names

@@ -33,7 +33,7 @@ func newAccounts(config *rest.Config, own client.Client) *accounts {
 // client returns a client with the rights of the service account. If a request names no groups, the API server adds those that every service account has (system:serviceaccounts,
 // system:serviceaccounts:<namespace>, system:authenticated). So the controller needs the verb impersonate on service accounts only, and on no group.
 func (a *accounts) client(namespace, name string) (client.Client, error) {
-	user := "system:serviceaccount:" + namespace + ":" + name
+	user := userOf(namespace, name)
 	if c, ok := a.cached.Get(user); ok {
 		return c.(client.Client), nil
 	}
@@ -46,6 +46,9 @@ func (a *accounts) client(namespace, name string) (client.Client, error) {
 	a.cached.Add(user, c)
 	return c, nil
 }
+
+// userOf is the name under which the API server knows an account.
+func userOf(namespace, name string) string { return "system:serviceaccount:" + namespace + ":" + name }
 
 // workload is the target, with a client that has the rights of the workflow's account. The error is the reason for a failed attempt, or transient.
 func (r *Reconciler) workload(ctx context.Context, wfe *v1alpha1.WorkflowExecution) (action.Workload, error) {

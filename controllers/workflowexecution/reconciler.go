@@ -18,6 +18,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+	"github.com/holdfast-dev/holdfast/internal/catalogue"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -37,6 +38,8 @@ type Reconciler struct {
 	recorder events.EventRecorder
 	accounts *accounts
 	clock    clock.PassiveClock
+	// catalogue tells of which version a workflow is.
+	catalogue *catalogue.Catalogue
 	// verifyWindow bounds how long post-conditions may take to become true.
 	verifyWindow time.Duration
 }
@@ -55,9 +58,13 @@ func withClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clo
 // withVerifyWindow bounds how long post-conditions may take to become true after the last step; a minute by default. The last step's own timeout bounds it too.
 func withVerifyWindow(d time.Duration) Option { return func(r *Reconciler) { r.verifyWindow = d } }
 
-// New makes a Reconciler. c may read from a cache, live reads from the API server. The error is always nil: the constructors of the four controllers have one form.
+// New makes a Reconciler. c may read from a cache, live reads from the API server. It fails if the embedded catalogue is wrong, which a test rules out.
 func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) (*Reconciler, error) {
-	r := &Reconciler{client: c, live: live, writer: w, recorder: recorder, clock: clock.RealClock{}, verifyWindow: defaultVerifyWindow}
+	workflows, err := catalogue.Default()
+	if err != nil {
+		return nil, fmt.Errorf("workflowexecution controller: %w", err)
+	}
+	r := &Reconciler{client: c, live: live, writer: w, recorder: recorder, clock: clock.RealClock{}, verifyWindow: defaultVerifyWindow, catalogue: workflows}
 	for _, o := range opts {
 		o(r)
 	}

@@ -66,7 +66,11 @@ func (b bounds) record(wfe *v1alpha1.WorkflowExecution) *models.Execution {
 		Outcome:              status.Outcome,
 		RollbacksPerformed:   ptr.To(int64(status.RollbacksPerformed)),
 		AdaptiveAdjustments:  b.adjustments(status.Adjustments),
+		WorkflowVersion:      status.WorkflowVersion,
 		FailureReason:        outbox.Bound(status.FailureReason, b.reason),
+	}
+	if spec.ServiceAccountName != "" {
+		record.ActedAs = userOf(wfe.Namespace, spec.ServiceAccountName)
 	}
 	if status.CompletedTime != nil {
 		record.TotalDurationSeconds = ptr.To(int64(max(0, status.CompletedTime.Sub(&started)).Seconds()))

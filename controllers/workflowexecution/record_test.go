@@ -62,7 +62,7 @@ func TestAnyRecordFitsAnEntry(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		wfe := anyWorkflow(t)
 		change := outbox.Change{Kind: outbox.KindExecution, Event: "StepCompleted", Phase: "Executing", Record: recordOf(wfe)}
-		if _, _, err := outbox.Append(nil, outbox.SourceOf(wfe), change, time.Now(), outbox.DefaultLimits()); err != nil {
+		if _, _, err := outbox.Append(nil, outbox.SourceOf(wfe), change, time.Now(), outbox.Salt{}, outbox.DefaultLimits()); err != nil {
 			t.Fatalf("append: %v", err)
 		}
 	})

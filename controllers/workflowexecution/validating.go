@@ -6,19 +6,35 @@ import (
 	"fmt"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
+	"github.com/holdfast-dev/holdfast/internal/catalogue"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // accept makes the first entry: the workflow is known.
 func (r *Reconciler) accept(ctx context.Context, s *scope) (ctrl.Result, error) {
-	s.status.Phase = v1alpha1.WorkflowPending
+	s.status.Phase, s.status.WorkflowVersion = v1alpha1.WorkflowPending, r.version(s.wfe)
 	return r.record(ctx, s, eventCreated, lifecycle.Normal, "")
+}
+
+// version is that of the catalogue's entry which a request's controller made this workflow of. The content is compared, since that controller may be of another release. A workflow made
+// by hand has no request as its controller: the policy holdfast-orchestration keeps it from naming one.
+func (r *Reconciler) version(wfe *v1alpha1.WorkflowExecution) string {
+	owner := metav1.GetControllerOf(wfe)
+	entry, known := r.catalogue.Get(wfe.Spec.WorkflowID)
+	if owner == nil || owner.Kind != "RemediationRequest" || owner.UID != wfe.Spec.RemediationRef.UID || !known {
+		return ""
+	}
+	if !entry.Makes(catalogue.Plan{Steps: wfe.Spec.Steps, PreConditions: wfe.Spec.PreConditions, PostConditions: wfe.Spec.PostConditions}) {
+		return ""
+	}
+	return entry.Version()
 }
 
 func (r *Reconciler) beginValidation(ctx context.Context, s *scope) (ctrl.Result, error) {

@@ -61,6 +61,8 @@ var _ = Describe("A workflow", func() {
 		Expect(r.TotalDurationSeconds).To(HaveValue(BeEquivalentTo(3)))
 		Expect(r.StepsExecuted[0].Previous).To(HaveKeyWithValue("replicas", "3"))
 		Expect(r.StepsExecuted[1].Duration).To(BeEquivalentTo(3))
+		Expect(r.ActedAs).To(Equal("system:serviceaccount:" + f.namespace + ":" + account))
+		Expect(r.WorkflowVersion).To(BeEmpty(), "it was made by hand")
 		Expect(f.wire.effects).To(HaveLen(1))
 		Expect(f.wire.effects[0].user).To(Equal("system:serviceaccount:" + f.namespace + ":" + account))
 	})
@@ -74,6 +76,7 @@ var _ = Describe("A workflow", func() {
 		r := lastRecord(live)
 		Expect(r.ExecutionStartedAt.Time).To(BeTemporally("==", live.CreationTimestamp.Time))
 		Expect(r.Outcome).To(Equal("failure"))
+		Expect(r.ActedAs).To(BeEmpty())
 		Expect(r.PreConditionsPassed).To(BeNil())
 	})
 
@@ -267,7 +270,7 @@ var _ = Describe("A workflow", func() {
 			Expect(env.Client.Patch(f.ctx, f.get(wfe), client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["example.com/other"]}}`)))).To(Succeed())
 			_, err := p.try(wfe)
 			Expect(err).NotTo(HaveOccurred())
-			Expect(f.get(wfe).Status.Outbox).To(BeNil())
+			Expect(f.get(wfe).Status.Outbox.IsZero()).To(BeTrue())
 		})
 	})
 

@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
@@ -40,9 +41,12 @@ type Header struct {
 // Line is one entry.
 type Line struct {
 	// Kind is the resource's kind in Kubernetes; the entry has the kind of its record.
-	Kind     string          `json:"kind"`
-	Resource string          `json:"resource"`
-	Source   Source          `json:"source"`
+	Kind     string `json:"kind"`
+	Resource string `json:"resource"`
+	Source   Source `json:"source"`
+	// Sequence follows from the entry's position in the outbox, and Hash from the entry after it or the outbox's head.
+	Sequence int64           `json:"sequence"`
+	Hash     string          `json:"hash"`
 	Entry    outboxapi.Entry `json:"entry"`
 }
 
@@ -88,9 +92,9 @@ func (f *File) Add(r *Resource) error {
 	}
 	f.header.Resources++
 	s := Source{Namespace: r.Source.Namespace, Name: r.Source.Name, UID: r.Source.UID, Created: r.Source.Created.UTC()}
-	for _, e := range r.Outbox.Entries {
+	for i, p := 0, outbox.PendingOf(r.Outbox); i < p.Len(); i++ {
 		f.header.Entries++
-		if err := writeLine(f.to, Line{Kind: r.Kind, Resource: r.Type(), Source: s, Entry: e}); err != nil {
+		if err := writeLine(f.to, Line{Kind: r.Kind, Resource: r.Type(), Source: s, Sequence: p.Sequence(i), Hash: p.Hash(i), Entry: p.Text(i)}); err != nil {
 			return fmt.Errorf("write the entries of %s: %w", r, err)
 		}
 	}
@@ -223,8 +227,8 @@ func decodeLine(text []byte) (l Line, _ error) {
 	switch {
 	case l.Source.UID == "" || l.Source.Name == "" || l.Source.Created.IsZero():
 		return l, errors.New("source has no uid, name or creation time")
-	case l.Entry.Sequence < 1 || l.Entry.Hash == "":
-		return l, errors.New("entry has no sequence or hash")
+	case l.Sequence < 1 || l.Hash == "":
+		return l, errors.New("it has no sequence or hash")
 	}
 	return l, nil
 }

@@ -50,7 +50,8 @@ func Import(ctx context.Context, from io.Reader, open func(Header) (relay.Store,
 		return err
 	}, func(number int, l Line) error {
 		source := outbox.Source{Namespace: l.Source.Namespace, Name: l.Source.Name, UID: l.Source.UID, Created: l.Source.Created}
-		item := relay.NewItem(source, l.Kind, l.Entry)
+		item := relay.Item{Source: source, ResourceKind: l.Kind, Sequence: l.Sequence, Hash: l.Hash, Text: []byte(l.Entry)}
+		item.Check()
 		if lines = append(lines, Imported{Line: number, Item: item}); len(lines) < batchRows {
 			return nil
 		}

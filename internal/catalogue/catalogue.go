@@ -1,7 +1,10 @@
 package catalogue
 
 import (
+	"crypto/sha256"
 	_ "embed"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -18,6 +21,7 @@ var workflows []byte
 type Catalogue struct {
 	byID map[string]Workflow
 	ids  []string
+	hash string
 }
 
 // Workflow is a plan with holes for its parameters.
@@ -62,7 +66,7 @@ func Parse(text []byte) (*Catalogue, error) {
 	if err := yaml.UnmarshalStrict(text, &f); err != nil {
 		return nil, fmt.Errorf("read the workflow catalogue: %w", err)
 	}
-	c := &Catalogue{byID: make(map[string]Workflow, len(f.Workflows))}
+	c := &Catalogue{byID: make(map[string]Workflow, len(f.Workflows)), hash: hash(text)}
 	for _, w := range f.Workflows {
 		if err := w.validate(); err != nil {
 			return nil, fmt.Errorf("workflow %q: %w", w.ID, err)
@@ -84,6 +88,20 @@ func (c *Catalogue) Get(id string) (Workflow, bool) {
 
 // IDs names the workflows, in the order of the catalogue.
 func (c *Catalogue) IDs() []string { return slices.Clone(c.ids) }
+
+// SHA256 is the hash, in hex, of the catalogue's text: that of the file.
+func (c *Catalogue) SHA256() string { return c.hash }
+
+// Version is the SHA-256, in hex, of the entry as JSON. It changes when anything about the workflow does, also its description.
+func (w Workflow) Version() string {
+	text, _ := json.Marshal(w) //nolint:errchkjson // it was made of YAML, which encodes
+	return hash(text)
+}
+
+func hash(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
 
 // Supports reports whether the workflow can be run on a target of this kind.
 func (w Workflow) Supports(kind string) bool { return slices.Contains(w.Kinds, kind) }

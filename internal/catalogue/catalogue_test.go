@@ -1,8 +1,11 @@
 package catalogue_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -221,4 +224,52 @@ func TestPreConditionsLookBeforeTheyAct(t *testing.T) {
 	g.Expect(all(`{"kind":"Deployment","metadata":{"name":"cart"},"spec":{"replicas":1,"paused":true}}`)).To(BeFalse())
 	g.Expect(all(`{"kind":"Deployment","metadata":{"name":"cart"},"spec":{"replicas":0}}`)).To(BeFalse())
 	g.Expect(all(`{"kind":"Deployment","metadata":{"name":"cart","deletionTimestamp":"2026-11-23T04:05:06Z"},"spec":{"replicas":1}}`)).To(BeFalse())
+}
+
+func TestAVersionIsThatOfTheEntry(t *testing.T) {
+	g := NewWithT(t)
+	text, err := os.ReadFile("workflows.yaml")
+	g.Expect(err).NotTo(HaveOccurred())
+	c := load(t)
+	g.Expect(c.SHA256()).To(Equal(fmt.Sprintf("%x", sha256.Sum256(text))), "anybody can check it: sha256sum workflows.yaml")
+	other, err := catalogue.Parse(bytes.Replace(text, []byte("id: scale"), []byte("id: scale-it"), 1))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(other.SHA256()).NotTo(Equal(c.SHA256()))
+	versions := map[string]bool{}
+	for _, id := range c.IDs() {
+		w, _ := c.Get(id)
+		again, known := other.Get(id)
+		versions[w.Version()] = true
+		g.Expect(w.Version()).To(HaveLen(64))
+		if known {
+			g.Expect(again.Version()).To(Equal(w.Version()), id)
+		}
+	}
+	g.Expect(versions).To(HaveLen(len(c.IDs())))
+}
+
+func TestAPlanIsKnownByWhatItDoes(t *testing.T) {
+	g := NewWithT(t)
+	w, _ := load(t).Get("scale")
+	plan := func() catalogue.Plan {
+		p, err := w.Render(map[string]string{"replicas": "2"})
+		g.Expect(err).NotTo(HaveOccurred())
+		return p
+	}
+	g.Expect(w.Makes(plan())).To(BeTrue())
+	for name, change := range map[string]func(*catalogue.Plan){
+		"a step more": func(p *catalogue.Plan) {
+			p.Steps = append(p.Steps, v1alpha1.WorkflowStep{Name: "more", Action: "Wait"})
+		},
+		"another action":    func(p *catalogue.Plan) { p.Steps[0].Action = "RestartPods" },
+		"a parameter more":  func(p *catalogue.Plan) { p.Steps[0].Parameters["selector"] = "a=b" },
+		"another condition": func(p *catalogue.Plan) { p.PostConditions[0].Expression = "true" },
+		"no condition":      func(p *catalogue.Plan) { p.PostConditions = nil },
+	} {
+		p := plan()
+		change(&p)
+		g.Expect(w.Makes(p)).To(BeFalse(), name)
+	}
+	undo, _ := load(t).Get("rollout-undo")
+	g.Expect(undo.Makes(plan())).To(BeFalse())
 }

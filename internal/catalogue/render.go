@@ -86,6 +86,28 @@ func (w Workflow) Render(params map[string]string) (Plan, error) {
 	return plan, nil
 }
 
+// Makes reports whether a plan is this workflow with its holes filled: the steps do the same in the same order, what is no hole is unchanged, and so are the conditions. Timeouts and
+// retries are left out, since the API server fills in defaults.
+func (w Workflow) Makes(plan Plan) bool {
+	return slices.Equal(w.PreConditions, plan.PreConditions) && slices.Equal(w.PostConditions, plan.PostConditions) &&
+		slices.EqualFunc(w.Steps, plan.Steps, func(of, made v1alpha1.WorkflowStep) bool {
+			if of.Name != made.Name || of.Action != made.Action {
+				return false
+			}
+			for key := range made.Parameters {
+				if _, known := of.Parameters[key]; !known {
+					return false
+				}
+			}
+			for key, value := range of.Parameters {
+				if !hole.MatchString(string(value)) && made.Parameters[key] != value {
+					return false
+				}
+			}
+			return true
+		})
+}
+
 // values are the parameters with their defaults, checked.
 func (w Workflow) values(params map[string]string) (map[string]string, error) {
 	var problems []string

@@ -102,17 +102,20 @@ func (n *namer) event(text []byte) string {
 		} `json:"metadata"`
 		Status struct {
 			Outbox struct {
-				Entries []struct {
-					Sequence int64  `json:"sequence"`
-					Event    string `json:"event"`
-				} `json:"entries"`
+				Entries []string `json:"entries"`
 			} `json:"outbox"`
 		} `json:"status"`
 	}
 	if json.Unmarshal(text, &o) != nil || len(o.Status.Outbox.Entries) == 0 {
 		return ""
 	}
-	last := o.Status.Outbox.Entries[len(o.Status.Outbox.Entries)-1]
+	var last struct {
+		Sequence int64  `json:"sequence"`
+		Event    string `json:"event"`
+	}
+	if json.Unmarshal([]byte(o.Status.Outbox.Entries[len(o.Status.Outbox.Entries)-1]), &last) != nil {
+		return ""
+	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if last.Sequence <= n.newest[o.Metadata.UID] {

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "write testdata/openapi.json anew")
 
 const golden = "testdata/openapi.json"
 
-// The document is a promise. A change is a decision, made with `go test ./storage -run Golden -update`.
+// The document is a promise. A change is a decision, made with `go test ./internal/storageapi -run Golden -update`.
 func TestTheDocumentIsTheGoldenOne(t *testing.T) {
 	g := NewWithT(t)
 	got := start(t).do(http.MethodGet, "/openapi.json", "", nil)

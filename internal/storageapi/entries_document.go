@@ -2,7 +2,6 @@ package storageapi
 
 import (
 	"encoding/json"
-	"math"
 	"net/http"
 	"time"
 
@@ -25,23 +24,14 @@ func entriesOperation(l Limits) *huma.Operation {
 	moment := func(description string) *huma.Schema {
 		return &huma.Schema{Type: huma.TypeString, Format: "date-time", Description: description}
 	}
-	hash := func(description string) *huma.Schema {
-		return &huma.Schema{Type: huma.TypeString, Description: description}
-	}
 	source := object([]string{"name", "uid", "created"}, map[string]*huma.Schema{
 		"namespace": text("Its namespace."), "name": text("Its name."), "uid": text("Its uid."), "created": moment("Its creationTimestamp, which ids are made of."),
 	})
 	source.Description = "The resource."
-	entry := object([]string{"id", "sequence", "kind", "event", "phase", "recordedTime", "schemaVersion", "final", "record", "previousHash", "hash"}, map[string]*huma.Schema{
-		"id": text("UUIDv8 that follows from uid and sequence."), "sequence": {Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(float64(1 << 53)), Description: "Position in the outbox, from 1."},
-		"kind": text("As in orchestration, ai-decision, execution, notification, or backups.example.com."), "event": text("What happened."), "phase": text("The phase after it."),
-		"recordedTime": moment("When it happened."), "schemaVersion": {Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(float64(math.MaxInt16)), Description: "Of the record."},
-		"final":       {Type: huma.TypeBoolean, Description: "True on the entry that closes the record."},
-		"traceparent": text("W3C trace context."), "record": {Type: huma.TypeObject, Description: "The record.", AdditionalProperties: true},
-		"previousHash": hash("Hash of the entry before; empty on the first."), "hash": hash("SHA-256 of the canonical JSON of the entry without it, with source."),
-	})
-	entry.Description = "The entry, as it stands in the resource's outbox."
-	sent := object([]string{"source", "resource", "entry"}, map[string]*huma.Schema{"source": source, "resource": text("The Kubernetes kind."), "entry": entry,
+	sent := object([]string{"source", "resource", "sequence", "hash", "entry"}, map[string]*huma.Schema{"source": source, "resource": text("The Kubernetes kind."),
+		"sequence":    {Type: huma.TypeInteger, Minimum: new(0.0), Maximum: new(float64(1<<53 - 1)), Description: "Follows from the entry's position in the outbox, from 1."},
+		"hash":        text("What the text should have: the previousHash of the entry after it, of the last the outbox's headHash; 64 hex digits."),
+		"entry":       text("The entry: its text, as it is in the resource's outbox. docs/entry.md specifies it."),
 		"askPrevious": {Type: huma.TypeBoolean, Description: "Ask whether the entry before has a row or a dead letter, for the first entry of a resource that a relay sends."}})
 	body := object([]string{"entries"}, map[string]*huma.Schema{
 		"cluster": {Type: huma.TypeString, MaxLength: new(maxCluster), Description: "The cluster's name (source_cluster)."},
@@ -49,7 +39,7 @@ func entriesOperation(l Limits) *huma.Operation {
 	})
 	outcome := object([]string{"result"}, map[string]*huma.Schema{
 		"result": {Type: huma.TypeString, Enum: []any{"stored", "present", "dead-lettered", "conflicting", "unsupported"},
-			Description: "stored: a new row. present: was there before. dead-lettered: could not become a row. conflicting: another entry has its place, so it is a dead letter. held: its schemaVersion is unknown; send it to a newer release."},
+			Description: "stored: a new row. present: was there before. dead-lettered: could not become a row. conflicting: another entry has its id or sequence, so it is a dead letter. unsupported: its schemaVersion is unknown; send it to a newer release."},
 		"error": text("Why it became a dead letter."), "sqlstate": text("The database's code for that."),
 		"previousMissing": {Type: huma.TypeBoolean, Description: "It was asked, and the entry before has neither: the database has lost it, as after a restore."},
 	})
@@ -75,12 +65,12 @@ func entriesExample() json.RawMessage {
 	at := time.Date(2026, 11, 23, 4, 5, 6, 789012000, time.UTC)
 	source := outbox.Source{Namespace: "shop", Name: "cart-1-notification", UID: "6f1d3a52-7c1f-4c0a-9a3e-5b2d8a4b2c11", Created: at.Truncate(time.Second)}
 	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: outbox.KindNotification, Event: "SendingStarted", Phase: "Sending",
-		Record: models.Notification{RemediationID: "4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11", NotificationRequestedAt: outboxapi.NewTime(at), Channels: []string{"console"}}}, at, outbox.DefaultLimits())
+		Record: models.Notification{RemediationID: "4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11", NotificationRequestedAt: outboxapi.NewTime(at), Channels: []string{"console"}}}, at, outbox.Salt{}, outbox.DefaultLimits())
 	if err != nil {
 		panic(err) // it is a constant
 	}
 	body, err := json.Marshal(storageclient.Entries{Cluster: "east", Entries: []storageclient.SentEntry{{
-		Source: storageclient.Source{Namespace: source.Namespace, Name: source.Name, UID: source.UID, Created: outboxapi.NewTime(source.Created)}, Resource: "NotificationRequest", Entry: o.Entries[0],
+		Source: storageclient.Source{Namespace: source.Namespace, Name: source.Name, UID: source.UID, Created: outboxapi.NewTime(source.Created)}, Resource: "NotificationRequest", Sequence: 1, Hash: o.HeadHash, Entry: o.Entries[0],
 	}}})
 	if err != nil {
 		panic(err) // it is a constant

@@ -1,6 +1,7 @@
 package storageapi
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,15 +34,11 @@ func chain(t *testing.T, kind string, n int, record any) []relay.Item {
 	source := outbox.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: created}
 	var o *outboxapi.Outbox
 	for range n {
-		next, _, err := outbox.Append(o, source, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record}, created.Add(time.Hour), outbox.DefaultLimits())
+		next, _, err := outbox.Append(o, source, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record}, created.Add(time.Hour), outbox.Salt{}, outbox.DefaultLimits())
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	var items []relay.Item
-	for _, e := range o.Entries {
-		items = append(items, relay.NewItem(source, "Cart", e))
-	}
-	return items
+	return relay.NewItems(source, "Cart", outbox.PendingOf(o))
 }
 
 // everything is a batch of all that can happen to an entry; before has to be in the database first.
@@ -53,35 +50,34 @@ func everything(t *testing.T) (batch, before []relay.Item) {
 	present := chain(t, outbox.KindNotification, 2, notified)
 	taken := chain(t, outbox.KindNotification, 1, notified)
 
-	// Changed by hand, hash and all, as a restored etcd does it.
-	conflicting := taken[0].Entry
-	conflicting.Event = "Diverged"
-	text, err := outbox.Canonical(taken[0].Source, &conflicting)
-	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	conflicting.Hash = outbox.Hash(text)
-	tampered, otherID, unreadable := chain(t, outbox.KindNotification, 1, notified)[0], chain(t, outbox.KindNotification, 1, notified)[0], chain(t, outbox.KindNotification, 1, notified)[0]
-	tampered.Entry.Phase = "Forged"
-	otherID.Entry.ID = uuid.NewString()
-	unreadable.Entry.Record.Raw = []byte(`{"a":1e999}`)
-	newer := chain(t, outbox.KindNotification, 1, notified)[0]
-	newer.Entry.SchemaVersion = 99
-	text, err = outbox.Canonical(newer.Source, &newer.Entry)
-	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	newer.Entry.Hash = outbox.Hash(text)
-
 	batch = slices.Concat(good, present, chain(t, outbox.KindNotification, 1, map[string]any{"remediation_id": strings.Repeat("x", 256), "notification_requested_at": "2026-11-23T04:05:06Z"}),
 		chain(t, outbox.KindNotification, 1, map[string]any{"subject": "of no remediation"}))
-	for _, e := range []struct {
-		of    relay.Item
-		entry outboxapi.Entry
-	}{{taken[0], conflicting}, {tampered, tampered.Entry}, {otherID, otherID.Entry}, {unreadable, unreadable.Entry}, {newer, newer.Entry}} {
-		batch = append(batch, relay.NewItem(e.of.Source, "Cart", e.entry))
+	one := func() relay.Item { return chain(t, outbox.KindNotification, 1, notified)[0] }
+	// Changed by hand, hash and all, as a restored etcd does it.
+	forged := func(item relay.Item, change func(*outbox.Entry)) relay.Item {
+		change(&item.Entry)
+		text, err := item.Entry.Encode()
+		NewWithT(t).Expect(err).NotTo(HaveOccurred())
+		return checked(relay.Item{Source: item.Source, ResourceKind: "Cart", Sequence: item.Sequence, Hash: outbox.Hash(text), Text: text})
 	}
+	tampered, unreadable := one(), one()
+	tampered.Text = bytes.Replace(tampered.Text, []byte(`"Working"`), []byte(`"Forged"`), 1)
+	unreadable.Text = []byte("half an entry \x00\xff"[:13])
+	unreadable.Hash = outbox.Hash(unreadable.Text)
+	batch = append(batch, forged(taken[0], func(e *outbox.Entry) { e.Event = "Diverged" }), forged(one(), func(e *outbox.Entry) { e.ID = uuid.NewString() }),
+		forged(one(), func(e *outbox.Entry) { e.SchemaVersion = 99 }), forged(one(), func(e *outbox.Entry) { e.Sequence = 7 }), forged(one(), func(e *outbox.Entry) { e.Source.Name = "other" }),
+		checked(tampered), checked(unreadable))
 	slices.SortFunc(batch, relay.ByID)
 	return batch, slices.Concat(present, taken)
 }
 
-// rows are all that the database holds, but for the times of the transaction.
+func checked(item relay.Item) relay.Item {
+	again := relay.Item{Source: item.Source, ResourceKind: item.ResourceKind, Sequence: item.Sequence, Hash: item.Hash, Text: item.Text}
+	again.Check()
+	return again
+}
+
+// rows are all that the database has, but for the times of the transaction.
 func rows(t *testing.T, s *postgres.Store) []string {
 	t.Helper()
 	g := NewWithT(t)
@@ -169,7 +165,7 @@ func TestWhatIsNoBatch(t *testing.T) {
 	s := start(t)
 	contract := readContract(t, s)
 	item := chain(t, outbox.KindNotification, 1, map[string]any{})[0]
-	raw, err := json.Marshal(storageclient.Entries{Entries: []storageclient.SentEntry{{Resource: "Cart", Entry: item.Entry}}})
+	raw, err := json.Marshal(storageclient.Entries{Entries: []storageclient.SentEntry{{Resource: "Cart", Entry: outboxapi.Entry(item.Text)}}})
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	for body, want := range map[string]int{
 		"":                                    http.StatusBadRequest,
@@ -182,9 +178,9 @@ func TestWhatIsNoBatch(t *testing.T) {
 		`{"entries":null}`:                    http.StatusUnprocessableEntity,
 		`{"entries":[],"cluster":7}`:          http.StatusUnprocessableEntity,
 		`{"entries":[{"source":{"uid":[]}}]}`: http.StatusUnprocessableEntity,
-		`{"entries":[],"cluster":"` + strings.Repeat("x", 256) + `"}`:              http.StatusUnprocessableEntity,
-		strings.Replace(string(raw), `"phase"`, `"aFieldOfTomorrow":1,"phase"`, 1): http.StatusUnprocessableEntity,
-		`{"entries":[` + strings.Repeat(`{},`, 1000) + `{}]}`:                      http.StatusRequestEntityTooLarge,
+		`{"entries":[],"cluster":"` + strings.Repeat("x", 256) + `"}`:                    http.StatusUnprocessableEntity,
+		strings.Replace(string(raw), `"resource"`, `"aFieldOfTomorrow":1,"resource"`, 1): http.StatusUnprocessableEntity,
+		`{"entries":[` + strings.Repeat(`{},`, 1000) + `{}]}`:                            http.StatusRequestEntityTooLarge,
 		`{"entries":[]}`:   http.StatusOK,
 		`{"entries":[{}]}`: http.StatusOK, // an entry that is none is a dead letter: nothing that a relay found may be in its way for ever
 	} {

@@ -3,6 +3,7 @@ package storageapi
 import (
 	"encoding/json"
 	"fmt"
+	"github.com/holdfast-dev/holdfast/relay"
 	"maps"
 	"net/http"
 	"os"
@@ -16,7 +17,6 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
-	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 func TestARecordBecomesARow(t *testing.T) {
@@ -139,18 +139,16 @@ func TestCallers(t *testing.T) {
 }
 
 // appended is an outbox entry, and the body that relays it.
-func appended(t *testing.T, record any, change func(map[string]any)) (outboxapi.Entry, string) {
+func appended(t *testing.T, record any, change func(map[string]any)) (relay.Item, string) {
 	t.Helper()
 	g := NewWithT(t)
 	source := outbox.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: time.Now()}
-	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: record}, time.Now(), outbox.DefaultLimits())
+	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: record}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
 	g.Expect(err).NotTo(HaveOccurred())
-	e := o.Entries[0]
-	text, err := outbox.Canonical(source, &e)
-	g.Expect(err).NotTo(HaveOccurred())
+	e := relay.NewItems(source, "NotificationRequest", outbox.PendingOf(o))[0]
 	body := map[string]any{}
-	g.Expect(json.Unmarshal(e.Record.Raw, &body)).To(Succeed())
-	maps.Copy(body, map[string]any{"id": e.ID, "source_cluster": "east", "source_uid": source.UID, "sequence": e.Sequence, "entry_hash": e.Hash, "entry": string(text)})
+	g.Expect(json.Unmarshal(e.Entry.Record, &body)).To(Succeed())
+	maps.Copy(body, map[string]any{"id": e.ID, "source_cluster": "east", "source_uid": source.UID, "sequence": e.Sequence, "entry_hash": e.Hash, "entry": string(e.Text)})
 	if change != nil {
 		change(body)
 	}

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/outbox"
-	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -92,7 +91,7 @@ func (c *chain) examine(e *postgres.Stored) (member, error) {
 	at := Finding{Table: e.Table, ID: e.ID, Cluster: e.SourceCluster, Namespace: e.SourceNamespace, Name: e.SourceName, UID: e.SourceUID, Sequence: e.Sequence}
 	sum := sha256.Sum256([]byte(e.Entry))
 	m := member{at: at, letter: e.DeadLetter(), redriven: e.Redriven, kind: e.Kind, claimed: hex.EncodeToString(e.EntryHash), actual: hex.EncodeToString(sum[:])}
-	source, entry, err := outbox.Decode([]byte(e.Entry))
+	entry, err := outbox.Decode([]byte(e.Entry))
 	if err == nil {
 		m.readable = true
 		m.kind, m.final, m.event, m.phase, m.previous = entry.Kind, entry.Final, entry.Event, entry.Phase, entry.PreviousHash
@@ -105,17 +104,17 @@ func (c *chain) examine(e *postgres.Stored) (member, error) {
 		c.report(at, Changed, "the entry cannot be read: %v", err)
 		return m, nil
 	}
-	moved := c.whereItBelongs(at, source, &entry)
+	moved := c.whereItBelongs(at, &entry)
 	if e.DeadLetter() || moved {
 		return m, nil
 	}
-	return m, c.columns(at, e, source, &entry)
+	return m, c.columns(at, e, &entry)
 }
 
 // whereItBelongs checks the entry's place and id.
-func (c *chain) whereItBelongs(at Finding, source outbox.Source, entry *outboxapi.Entry) (moved bool) {
-	if string(source.UID) != at.UID || entry.Sequence != at.Sequence {
-		c.report(at, Reordered, "it stands at sequence %d of %s, but is entry %d of %s", at.Sequence, at.UID, entry.Sequence, source.UID)
+func (c *chain) whereItBelongs(at Finding, entry *outbox.Entry) (moved bool) {
+	if string(entry.Source.UID) != at.UID || entry.Sequence != at.Sequence {
+		c.report(at, Reordered, "it stands at sequence %d of %s, but is entry %d of %s", at.Sequence, at.UID, entry.Sequence, entry.Source.UID)
 		return true
 	}
 	if entry.ID != at.ID {
@@ -147,8 +146,8 @@ func millis(b []byte) time.Time {
 }
 
 // columns holds the row against its entry.
-func (c *chain) columns(at Finding, e *postgres.Stored, source outbox.Source, entry *outboxapi.Entry) error {
-	want, err := postgres.RowOf(e.SourceCluster, source, entry, []byte(e.Entry))
+func (c *chain) columns(at Finding, e *postgres.Stored, entry *outbox.Entry) error {
+	want, err := postgres.RowOf(e.SourceCluster, entry, []byte(e.Entry))
 	if err != nil {
 		c.report(at, Changed, "the entry makes no row: %v", err)
 		return nil

@@ -171,19 +171,23 @@ func resourceOf(o *unstructured.Unstructured) (*Resource, error) {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(content, &box); err != nil {
 		return nil, fmt.Errorf("read status.outbox of %s/%s: %w", o.GetNamespace(), o.GetName(), err)
 	}
+	if box.IsZero() { // the API server shows one on every resource
+		return nil, nil
+	}
 	r := &Resource{
 		Namespace: o.GetNamespace(), Name: o.GetName(), UID: string(o.GetUID()),
 		LastSequence: box.LastSequence, PersistedSequence: box.PersistedSequence, HeadHash: box.HeadHash,
 	}
-	for _, e := range box.Entries {
+	for i, p := 0, outbox.PendingOf(&box); i < p.Len(); i++ {
 		if r.Entries == nil {
 			r.Entries = map[int64]string{}
 		}
-		r.Entries[e.Sequence] = e.Hash
+		r.Entries[p.Sequence(i)] = p.Hash(i)
+		e, _ := outbox.Decode([]byte(p.Text(i))) // as far as it can be read
 		var record struct {
 			RemediationID string `json:"remediation_id"`
 		}
-		if json.Unmarshal(e.Record.Raw, &record) == nil && record.RemediationID != "" && !slices.Contains(r.Remediations, record.RemediationID) {
+		if json.Unmarshal(e.Record, &record) == nil && record.RemediationID != "" && !slices.Contains(r.Remediations, record.RemediationID) {
 			r.Remediations = append(r.Remediations, record.RemediationID)
 		}
 	}

@@ -63,11 +63,7 @@ func (s *scene) append(n int, final bool) *scene {
 func (s *scene) drain() *scene {
 	s.t.Helper()
 	source := outbox.SourceOf(s.obj)
-	var items []relay.Item
-	for _, e := range s.obj.Status.Outbox.Entries {
-		items = append(items, relay.NewItem(source, "", e))
-	}
-	persist(s.t, s.store, items)
+	persist(s.t, s.store, relay.NewItems(source, "", outbox.PendingOf(s.obj.Status.Outbox)))
 	o := s.obj.Status.Outbox
 	s.marks[s.obj.UID] = outbox.Watermark{Sequence: o.LastSequence, Hash: o.HeadHash, Time: start}
 	return s
@@ -165,10 +161,10 @@ func TestAForgedContinuation(t *testing.T) {
 	db, _ := newStore(t, "")
 	s := newScene(t, db).append(2, false).drain()
 	source, head := outbox.SourceOf(s.obj), s.obj.Status.Outbox.DeepCopy()
-	forged, _, err := outbox.Append(head, source, outbox.Change{Kind: outbox.KindNotification, Event: "Forged", Phase: "Sent", Record: record(outbox.KindNotification, 9), Final: true}, start, outbox.DefaultLimits())
+	forged, _, err := outbox.Append(head, source, outbox.Change{Kind: outbox.KindNotification, Event: "Forged", Phase: "Sent", Record: record(outbox.KindNotification, 9), Final: true}, start, outbox.Salt{}, outbox.DefaultLimits())
 	g.Expect(err).NotTo(HaveOccurred())
-	e := forged.Entries[len(forged.Entries)-1]
-	persist(t, db, []relay.Item{relay.NewItem(source, "", e)})
+	items := relay.NewItems(source, "", outbox.PendingOf(forged))
+	persist(t, db, items[len(items)-1:])
 	_, found := s.look()
 	g.Expect(found).To(Equal([]string{"invented 3"}))
 }

@@ -75,22 +75,18 @@ func history(t *testing.T, s outbox.Source, kind string, n int, ends bool) []rel
 	g := NewWithT(t)
 	var o *outboxapi.Outbox
 	for i := range n {
-		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record(kind, i), Final: ends && i == n-1}, start.Add(time.Duration(i)*time.Millisecond), outbox.DefaultLimits())
+		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record(kind, i), Final: ends && i == n-1}, start.Add(time.Duration(i)*time.Millisecond), outbox.Salt{}, outbox.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	var all []relay.Item
-	for _, e := range o.Entries {
-		all = append(all, relay.NewItem(s, "", e))
-	}
-	return all
+	return relay.NewItems(s, "", outbox.PendingOf(o))
 }
 
 func persist(t *testing.T, s *postgres.Store, items []relay.Item) {
 	t.Helper()
 	g := NewWithT(t)
 	items = slices.Clone(items)
-	slices.SortFunc(items, func(a, b relay.Item) int { return strings.Compare(a.Entry.ID, b.Entry.ID) })
+	slices.SortFunc(items, func(a, b relay.Item) int { return strings.Compare(a.ID, b.ID) })
 	_, err := s.Persist(t.Context(), items)
 	g.Expect(err).NotTo(HaveOccurred())
 }

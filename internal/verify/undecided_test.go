@@ -18,15 +18,11 @@ func chainOf(t *testing.T, s outbox.Source, kind string, records ...any) []relay
 	t.Helper()
 	var o *outboxapi.Outbox
 	for i, record := range records {
-		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record, Final: i == len(records)-1}, start, outbox.DefaultLimits())
+		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record, Final: i == len(records)-1}, start, outbox.Salt{}, outbox.DefaultLimits())
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	var items []relay.Item
-	for _, e := range o.Entries {
-		items = append(items, relay.NewItem(s, "", e))
-	}
-	return items
+	return relay.NewItems(s, "", outbox.PendingOf(o))
 }
 
 func remediation(outcome string, services ...string) models.Orchestration {
@@ -36,6 +32,11 @@ func remediation(outcome string, services ...string) models.Orchestration {
 
 func decision(remediationID, status string) models.AIDecision {
 	return models.AIDecision{RemediationID: remediationID, InvestigationStartedAt: outboxapi.NewTime(start), RecommendedAction: "rollout-undo", ApprovalStatus: status}
+}
+
+// made are the children of a remediation whose analysis is this source.
+func made(analysis int) []models.Child {
+	return []models.Child{{Service: "AIAnalysis", Name: "a", UID: string(source(analysis).UID)}, {Service: "WorkflowExecution", Name: "w", UID: string(source(4).UID)}}
 }
 
 // A repair that nobody decided on is a finding, however it ended.
@@ -94,6 +95,32 @@ func TestARemediationWithoutADecision(t *testing.T) {
 			}
 		})
 	}
+	t.Run("a row that names its analysis has its decision there", func(t *testing.T) {
+		for name, c := range map[string]struct {
+			children []models.Child
+			want     []string
+		}{
+			"the one with the approval":       {children: made(3)},
+			"another, that nobody approved":   {children: made(2), want: []string{"undecided cart-1 1"}},
+			"another, whose rows are missing": {children: made(9), want: []string{"undecided cart-1 1"}},
+			"none, only a workflow":           {children: made(3)[1:]},
+			"one without a uid":               {children: []models.Child{{Service: "AIAnalysis", Name: "a"}}},
+			"one whose uid is none":           {children: []models.Child{{Service: "AIAnalysis", Name: "a", UID: "no uid"}}, want: []string{"undecided cart-1 1"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				g := NewWithT(t)
+				db, _ := newStore(t, "")
+				ends := remediation("remediated", "AIAnalysis", "WorkflowExecution")
+				ends.Children = c.children
+				persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, ends))
+				persist(t, db, chainOf(t, source(2), outbox.KindAIDecision, decision("r", "")))
+				persist(t, db, chainOf(t, source(3), outbox.KindAIDecision, decision("r", "approved"))) // by hand, unless the row names it
+				persist(t, db, chainOf(t, source(4), outbox.KindExecution, record(outbox.KindExecution, 1)))
+				_, found := check(t, db, nil, "")
+				g.Expect(brief(found)).To(Equal(c.want))
+			})
+		}
+	})
 	t.Run("the approval is a dead letter", func(t *testing.T) {
 		g := NewWithT(t)
 		db, _ := newStore(t, "")

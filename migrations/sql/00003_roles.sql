@@ -56,12 +56,30 @@ ALTER FUNCTION holdfast_refuse_but_attempts() OWNER TO holdfast_owner;
 
 -- The writer adds rows and, when some were there before, compares their hashes. A row that was not inserted and whose id is unknown must have lost its place
 -- (source_uid, sequence) to another id: so it needs to read no other column. It reads and counts up dead letters to redrive them.
-GRANT INSERT, SELECT (id, entry_hash) ON orchestration_audit TO holdfast_writer;
-GRANT INSERT, SELECT (id, entry_hash) ON ai_analysis_audit TO holdfast_writer;
-GRANT INSERT, SELECT (id, entry_hash) ON workflow_execution_audit TO holdfast_writer;
-GRANT INSERT, SELECT (id, entry_hash) ON notification_audit TO holdfast_writer;
-GRANT INSERT, SELECT (id, entry_hash) ON resource_audit TO holdfast_writer;
-GRANT INSERT, SELECT, UPDATE (last_attempt, attempts, redriven_at) ON audit_dead_letter TO holdfast_writer;
+GRANT SELECT (id, entry_hash) ON orchestration_audit TO holdfast_writer;
+GRANT SELECT (id, entry_hash) ON ai_analysis_audit TO holdfast_writer;
+GRANT SELECT (id, entry_hash) ON workflow_execution_audit TO holdfast_writer;
+GRANT SELECT (id, entry_hash) ON notification_audit TO holdfast_writer;
+GRANT SELECT (id, entry_hash) ON resource_audit TO holdfast_writer;
+GRANT SELECT, UPDATE (last_attempt, attempts, redriven_at) ON audit_dead_letter TO holdfast_writer;
 GRANT SELECT ON holdfast_migrations TO holdfast_writer;
+
+-- INSERT is granted column by column, on all columns but tx and created_at. A row that could name its tx could hide below the place that a follower of the tables has
+-- reached; one that could name created_at could claim to have been there before. A generated column cannot be named anyway. A migration that adds a column must grant it.
+
+-- +goose StatementBegin
+DO $$
+DECLARE
+    audit_table text;
+    columns text;
+BEGIN
+    FOREACH audit_table IN ARRAY ARRAY['orchestration_audit', 'ai_analysis_audit', 'workflow_execution_audit', 'notification_audit', 'resource_audit', 'audit_dead_letter'] LOOP
+        SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO columns FROM pg_attribute
+            WHERE attrelid = audit_table::regclass AND attnum > 0 AND NOT attisdropped AND attgenerated = '' AND attname NOT IN ('tx', 'created_at');
+        EXECUTE format('GRANT INSERT (%s) ON %I TO holdfast_writer', columns, audit_table);
+    END LOOP;
+END
+$$;
+-- +goose StatementEnd
 
 GRANT SELECT ON orchestration_audit, ai_analysis_audit, workflow_execution_audit, notification_audit, resource_audit, audit_dead_letter, holdfast_migrations TO holdfast_reader;

@@ -2,43 +2,52 @@
 // It needs apimachinery alone, so that a package of API types that imports it imports little else.
 package api
 
-import (
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
-)
-
 // Outbox is the part of a resource's status that buffers audit entries until they are durable in the store. Embed it as
 //
+//	// +default={"lastSequence": 0, "persistedSequence": 0, "headHash": "", "closed": false, "entries": []}
 //	// +optional
 //	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
 //
-// and put RuleKept on the root type, since a rule cannot notice here that its own field was removed.
+// and put the default on the root type's status, too:
 //
-// Fields that JSON patches test and that the rules read are required: a missing one would fail every later write. It is one value to the API server, whoever owns
-// fields: it is written as a whole, and managed fields for each of its own would make every write costlier (ADR 22).
+//	// +kubebuilder:default={}
+//	// +optional
+//	Status BackupStatus `json:"status,omitempty"`
+//
+// Both are needed. With the first alone, a PUT without a status removes the outbox; with defaults of single fields, nothing replaces an outbox that was removed, and no rule is
+// evaluated. A status with required fields cannot have the default {}: put RuleKept on the root type then.
+//
+// A zero outbox counts as none: the API server shows one on every resource.
+//
+// Fields that JSON patches test and that the rule reads are required: a missing one would fail every later write. It is one value to the API server, whoever owns
+// fields: it is written as a whole, and managed fields for each of its own would make every write costlier (ADR 22). There is one rule, since each costs every status
+// write. It holds what an entry was appended for: the outbox shrinks from the front only, and what is closed stays closed. Comparing all entries would be too costly for the API
+// server's limit, so the middle of a closed outbox can be changed; the chain of hashes finds that.
 //
 // +kubebuilder:object:generate=true
 // +structType=atomic
-// +kubebuilder:validation:XValidation:rule="!oldSelf.closed || (self.closed && self.headHash == oldSelf.headHash && self.lastSequence == oldSelf.lastSequence)",message="a closed outbox is final: closed, headHash and lastSequence stay as they are"
-// +kubebuilder:validation:XValidation:rule="!oldSelf.closed || (self.entries.size() <= oldSelf.entries.size() && self.entries.all(i, e, e.hash == oldSelf.entries[i + oldSelf.entries.size() - self.entries.size()].hash))",message="a closed outbox is final: its entries only shrink, oldest first"
+// +kubebuilder:validation:XValidation:rule="self.lastSequence - self.persistedSequence <= self.entries.size() && self.lastSequence >= oldSelf.lastSequence && (self.lastSequence != oldSelf.lastSequence || self.headHash == oldSelf.headHash) && (!oldSelf.closed || (self.closed && self.lastSequence == oldSelf.lastSequence && self.entries.size() <= oldSelf.entries.size() && (self.entries.size() == 0 || self.entries[self.entries.size()-1] == oldSelf.entries[oldSelf.entries.size()-1])))",message="the outbox only grows at its end and shrinks at its front, what is persisted aside; once closed it is final"
 type Outbox struct {
 	// lastSequence is the sequence of the newest entry ever appended; gapless from 1.
 	// +required
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740991
 	LastSequence int64 `json:"lastSequence"`
 
 	// persistedSequence is the sequence up to which every entry is durable in the store.
 	// +required
 	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=9007199254740991
 	PersistedSequence int64 `json:"persistedSequence"`
 
 	// persistedTime is when the entry at persistedSequence was known to be durable.
 	// +optional
 	PersistedTime *Time `json:"persistedTime,omitempty"`
 
-	// pending is the number of entries below, for columns and `kubectl wait`.
-	// +required
+	// pending is the number of entries below, for columns and `kubectl wait`. It is absent before the first entry, and always there from then on.
+	// +optional
 	// +kubebuilder:validation:Minimum=0
-	Pending int32 `json:"pending"`
+	Pending *int32 `json:"pending,omitempty"`
 
 	// headHash is the hash of the newest entry ever appended, 64 lowercase hex digits.
 	// +required
@@ -49,7 +58,8 @@ type Outbox struct {
 	// +required
 	Closed bool `json:"closed"`
 
-	// entries are the audit entries that were not yet acknowledged, oldest first. They leave only after the store has committed them.
+	// entries are the audit entries that were not yet acknowledged, oldest first. They leave only after the store has committed them. Each is a text; the hash of
+	// the newest is headHash.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=1000
@@ -57,72 +67,16 @@ type Outbox struct {
 	Entries []Entry `json:"entries"` //nolint:kubeapilinter // required, yet with a default: an empty list in Go is written as null
 }
 
-// RuleKept is the CEL rule that a root type needs beside an Outbox: an outbox that exists can't be removed. What is true of nearly every write comes first, and
+// IsZero reports whether no entry was ever appended. It is true for nil.
+func (o *Outbox) IsZero() bool { return o == nil || o.LastSequence == 0 && len(o.Entries) == 0 }
+
+// SetEntries replaces the entries, and counts them.
+func (o *Outbox) SetEntries(entries []Entry) {
+	o.Entries, o.Pending = entries, new(int32(len(entries)))
+}
+
+// RuleKept is the CEL rule that a root type needs beside an Outbox where its status cannot default to {}: an outbox that exists can't be removed. What is true of nearly every write comes first, and
 // nothing after it is looked at then. As a marker:
 //
 //	// +kubebuilder:validation:XValidation:rule="(has(self.status) && has(self.status.outbox)) || !has(oldSelf.status) || !has(oldSelf.status.outbox)",message="…"
 const RuleKept = "(has(self.status) && has(self.status.outbox)) || !has(oldSelf.status) || !has(oldSelf.status.outbox)"
-
-// Entry is one audit entry: an envelope, which is frozen (an older manager that saves the status of a newer one must not drop a field
-// of it), and the record, whole as of that moment.
-//
-// +kubebuilder:object:generate=true
-type Entry struct {
-	// id is fixed by the resource's uid and the sequence (see ID).
-	// +required
-	// +kubebuilder:validation:MaxLength=36
-	ID string `json:"id"`
-
-	// sequence is the position in the resource's history, from 1.
-	// +required
-	// +kubebuilder:validation:Minimum=1
-	Sequence int64 `json:"sequence"`
-
-	// kind of the record: orchestration, ai-decision, execution, notification, or a kind of yours with its group (backups.example.com).
-	// +required
-	// +kubebuilder:validation:MaxLength=253
-	Kind string `json:"kind"`
-
-	// event is what changed, in CamelCase.
-	// +required
-	// +kubebuilder:validation:MaxLength=64
-	Event string `json:"event"`
-
-	// phase of the resource after the change.
-	// +required
-	// +kubebuilder:validation:MaxLength=50
-	Phase string `json:"phase"`
-
-	// recordedTime is when it changed.
-	// +required
-	RecordedTime Time `json:"recordedTime"`
-
-	// schemaVersion of the record.
-	// +required
-	SchemaVersion int32 `json:"schemaVersion"`
-
-	// final is true on the entry that closes the record.
-	// +required
-	Final bool `json:"final"`
-
-	// traceparent is the W3C trace context in which the change was made.
-	// +kubebuilder:validation:MaxLength=64
-	// +optional
-	Traceparent string `json:"traceparent,omitempty"`
-
-	// record is the audit record, complete as of this moment.
-	// +required
-	// +kubebuilder:validation:Type=object
-	// +kubebuilder:pruning:PreserveUnknownFields
-	Record apiextensionsv1.JSON `json:"record"`
-
-	// previousHash is the hash of the entry before; empty on the first.
-	// +required
-	// +kubebuilder:validation:MaxLength=64
-	PreviousHash string `json:"previousHash"`
-
-	// hash is SHA-256 over the canonical JSON of this entry and its source (see Canonical), 64 lowercase hex digits.
-	// +required
-	// +kubebuilder:validation:MaxLength=64
-	Hash string `json:"hash"`
-}

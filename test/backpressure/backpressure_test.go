@@ -131,7 +131,7 @@ func appendAll(ctx context.Context, obj *v1alpha1.NotificationRequest) error {
 	var o *outboxapi.Outbox
 	for i := range entries {
 		next, _, err := outbox.Append(o, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending",
-			Record: models.Notification{RemediationID: string(obj.UID), NotificationRequestedAt: outboxapi.NewTime(obj.CreationTimestamp.Time), Subject: fmt.Sprint(i)}}, time.Now(), outbox.DefaultLimits())
+			Record: models.Notification{RemediationID: string(obj.UID), NotificationRequestedAt: outboxapi.NewTime(obj.CreationTimestamp.Time), Subject: fmt.Sprint(i)}}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
 		if err != nil {
 			return err
 		}

@@ -92,7 +92,7 @@ func (b *bench) trimmed(ctx context.Context, t *Ticket) error {
 	return wait.PollUntilContextTimeout(ctx, testenv.Interval, testenv.Timeout, true, func(ctx context.Context) (bool, error) {
 		live := &Ticket{}
 		err := b.tickets.client.Get(ctx, keyOf(t), live)
-		return err == nil && live.Status.Outbox.Pending == 0, err
+		return err == nil && len(live.Status.Outbox.Entries) == 0, err
 	})
 }
 

@@ -166,7 +166,7 @@ func (b *bench) endNotifications(ctx context.Context, namespace string, n int) e
 			for j := range 3 {
 				c := notifications(uuid.NewString(), j)
 				c.Final = j == 2
-				next, _, err := outbox.Append(nr.Status.Outbox, outbox.SourceOf(nr), *c, time.Now(), outbox.DefaultLimits())
+				next, _, err := outbox.Append(nr.Status.Outbox, outbox.SourceOf(nr), *c, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
 				if err != nil {
 					return err
 				}

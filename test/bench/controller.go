@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -123,19 +122,25 @@ func fill(bytes int) (filling, error) {
 	return f, nil
 }
 
+// asText has the same bytes in one text: no structure that would cost the API server anything.
+func (f filling) asText() filling {
+	one, _ := json.Marshal(f.history("6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d", 1)) // it was encoded before, in fill
+	return filling{text: strings.Repeat("x", len(one)) + f.text}
+}
+
 // history looks like entries, down to the lengths of ids and hashes, but nothing was hashed for it.
-func (f filling) history(uid string, n int) []outboxapi.Entry {
+func (f filling) history(uid string, n int) []plainEntry {
 	hash := strings.Repeat("0123456789abcdef", 4)
-	var all []outboxapi.Entry
+	var all []plainEntry
 	for i := range f.entries {
 		c := change(uid, n, false)
 		record, err := json.Marshal(c.Record)
 		if err != nil {
 			panic(err) // a record of this program's own
 		}
-		all = append(all, outboxapi.Entry{
+		all = append(all, plainEntry{
 			ID: uid, Sequence: int64(n - i + 1), Kind: c.Kind, Event: c.Event, Phase: c.Phase, RecordedTime: outboxapi.NewTime(time.Now()), SchemaVersion: outbox.SchemaVersion,
-			Record: apiextensionsv1.JSON{Raw: record}, PreviousHash: hash, Hash: hash,
+			Salt: "AAAAAAAAAAAAAAAAAAAAAA", Source: map[string]string{"namespace": "shop", "name": "cart", "uid": uid}, Record: record, PreviousHash: hash,
 		})
 	}
 	return all

@@ -23,13 +23,13 @@ func entriesOf(n int, change func(uid string, n int) *outbox.Change) ([]relay.It
 		s := outbox.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: time.Now()}
 		var o *outboxapi.Outbox
 		for i := range min(10, n-len(items)) {
-			next, _, err := outbox.Append(o, s, *change(string(s.UID), i), time.Now(), outbox.DefaultLimits())
+			next, _, err := outbox.Append(o, s, *change(string(s.UID), i), time.Now(), outbox.Salt{}, outbox.DefaultLimits())
 			if err != nil {
 				return nil, err
 			}
 			o = next
-			items = append(items, relay.NewItem(s, "Ticket", o.Entries[i]))
 		}
+		items = append(items, relay.NewItems(s, "Ticket", outbox.PendingOf(o))...)
 	}
 	return items, nil
 }
@@ -66,7 +66,7 @@ func newControl(ctx context.Context, url, table string) (*control, error) {
 		return nil, err
 	}
 	rows, err := c.connection.Query(ctx, `SELECT column_name, CASE WHEN data_type = 'jsonb' THEN 'jsonb' WHEN data_type = 'uuid' THEN 'uuid' ELSE data_type END
-		FROM information_schema.columns WHERE table_name = $1 AND column_name <> 'created_at' ORDER BY ordinal_position`, table)
+		FROM information_schema.columns WHERE table_name = $1 AND column_name NOT IN ('created_at', 'tx') AND is_generated = 'NEVER' ORDER BY ordinal_position`, table)
 	if err != nil {
 		return nil, err
 	}

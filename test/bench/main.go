@@ -34,6 +34,7 @@ var measures = []measure{
 	{"latency", 3 * time.Minute, latency},
 	{"apiwrites", 2 * time.Minute, apiWrites},
 	{"database", 3 * time.Minute, database},
+	{"schema", 3 * time.Minute, schemaCost},
 	{"backlog", 6 * time.Minute, backlog},
 	{"scale", 8 * time.Minute, scale},
 	{"remediation", 3 * time.Minute, remediation},

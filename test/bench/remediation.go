@@ -127,7 +127,7 @@ func (f *shop) remediate(ctx context.Context, name string) (t times, _ error) {
 	}
 	err = wait.PollUntilContextTimeout(ctx, testenv.Interval, testenv.LongTimeout, true, func(ctx context.Context) (bool, error) {
 		err := f.client.Get(ctx, keyOf(rr), rr)
-		return err == nil && rr.Status.Outbox != nil && rr.Status.Outbox.Closed && rr.Status.Outbox.Pending == 0 && f.quiet(ctx), err
+		return err == nil && rr.Status.Outbox != nil && rr.Status.Outbox.Closed && len(rr.Status.Outbox.Entries) == 0 && f.quiet(ctx), err
 	})
 	if err != nil {
 		return t, fmt.Errorf("remediation of %s in phase %s: %w", name, rr.Status.Phase, err)

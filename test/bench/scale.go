@@ -137,14 +137,15 @@ func (b *bench) awaitApproval(ctx context.Context, namespace string, from, to in
 			for j := range 3 {
 				next, _, err := outbox.Append(a.Status.Outbox, outbox.SourceOf(a), outbox.Change{
 					Kind: outbox.KindAIDecision, Event: "Investigating", Phase: "Investigating", Record: map[string]int{"n": j},
-				}, time.Now(), outbox.DefaultLimits())
+				}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
 				if err != nil {
 					return err
 				}
 				a.Status.Outbox = next
 			}
 			o := a.Status.Outbox
-			o.Entries, o.Pending, o.PersistedSequence, o.PersistedTime = []outboxapi.Entry{}, 0, o.LastSequence, outboxapi.NewTimePointer(time.Now())
+			o.SetEntries([]outboxapi.Entry{})
+			o.PersistedSequence, o.PersistedTime = o.LastSequence, outboxapi.NewTimePointer(time.Now())
 			return b.env.Client.Status().Update(ctx, a)
 		})
 	}
@@ -233,7 +234,7 @@ func multiply(ctx context.Context, s *postgres.Store, from, to int) error {
 	}
 	_, err := s.DB().ExecContext(ctx, fmt.Sprintf(`DO $$ DECLARE columns text; BEGIN
 		SELECT string_agg(column_name, ', ') INTO columns FROM information_schema.columns
-			WHERE table_name = 'orchestration_audit' AND column_name NOT IN ('id', 'source_uid', 'sequence', 'created_at');
+			WHERE table_name = 'orchestration_audit' AND column_name NOT IN ('id', 'source_uid', 'sequence', 'created_at', 'tx') AND is_generated = 'NEVER';
 		EXECUTE format('INSERT INTO orchestration_audit (id, source_uid, sequence, %%1$s)
 			SELECT (lpad(to_hex(1760000000000 + g), 12, ''0'') || ''8'' || substr(md5(g::text), 1, 3) || ''8'' || substr(md5(g::text), 4, 15))::uuid,
 				md5((g / 10)::text)::uuid, g %%%% 10 + 1, %%1$s

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"encoding/json"
+
 	"context"
 	"fmt"
 	"slices"
@@ -45,9 +47,25 @@ type TicketStatus struct {
 	Phase   string `json:"phase,omitempty"`
 	Changes int    `json:"changes,omitempty"`
 	// History is what a control writes instead of an outbox: the same entries, as plain data, and Text for the bytes that are missing.
-	History []outboxapi.Entry `json:"history,omitempty"`
+	History []plainEntry      `json:"history,omitempty"`
 	Text    string            `json:"text,omitempty"`
 	Outbox  *outboxapi.Outbox `json:"outbox,omitempty"`
+}
+
+// plainEntry is an entry as plain data, with the members of its text.
+type plainEntry struct {
+	ID            string            `json:"id"`
+	Sequence      int64             `json:"sequence"`
+	Kind          string            `json:"kind"`
+	Event         string            `json:"event"`
+	Phase         string            `json:"phase"`
+	RecordedTime  outboxapi.Time    `json:"recordedTime"`
+	SchemaVersion int32             `json:"schemaVersion"`
+	Final         bool              `json:"final"`
+	Salt          string            `json:"salt"`
+	Source        map[string]string `json:"source"`
+	Record        json.RawMessage   `json:"record"`
+	PreviousHash  string            `json:"previousHash"`
 }
 
 // TicketList is a list of Ticket.
@@ -69,12 +87,7 @@ func (t *Ticket) SetOutbox(o *outboxapi.Outbox) { t.Status.Outbox = o }
 func (t *Ticket) DeepCopyObject() runtime.Object {
 	c := &Ticket{TypeMeta: t.TypeMeta, ObjectMeta: *t.ObjectMeta.DeepCopy(), Spec: t.Spec, Status: t.Status}
 	c.Status.Outbox = t.Status.Outbox.DeepCopy()
-	for i := range t.Status.History {
-		if i == 0 {
-			c.Status.History = make([]outboxapi.Entry, len(t.Status.History))
-		}
-		t.Status.History[i].DeepCopyInto(&c.Status.History[i])
-	}
+	c.Status.History = slices.Clone(t.Status.History) // what it points to is never changed
 	return c
 }
 
@@ -166,31 +179,42 @@ func serve(ctx context.Context, env *testenv.Env, version schema.GroupVersion, d
 	})
 }
 
-// ticketDefinition has the outbox of RemediationRequests, and its rules.
+// ticketDefinition has the outbox of RemediationRequests, with its defaults and its rule.
 func ticketDefinition(version apiextensionsv1.CustomResourceDefinitionVersion) apiextensionsv1.CustomResourceDefinitionVersion {
 	root := version.Schema.OpenAPIV3Schema
-	root.XValidations = slices.DeleteFunc(root.XValidations, func(r apiextensionsv1.ValidationRule) bool { return r.Rule != outboxapi.RuleKept })
-	root.Required = nil
-	box := root.Properties["status"].Properties["outbox"]
+	root.XValidations, root.Required = nil, nil
+	status := root.Properties["status"]
 	root.Properties = map[string]apiextensionsv1.JSONSchemaProps{
 		"apiVersion": {Type: "string"}, "kind": {Type: "string"}, "metadata": {Type: "object"},
 		"spec": {Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{"subject": {Type: "string"}}},
-		"status": {Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{
+		"status": {Type: "object", Default: status.Default, Properties: map[string]apiextensionsv1.JSONSchemaProps{
 			"phase":   {Type: "string", MaxLength: ptr.To[int64](50)},
 			"changes": {Type: "integer"},
 			"text":    {Type: "string", MaxLength: ptr.To[int64](1 << 20)},
-			"outbox":  box,
+			"outbox":  status.Properties["outbox"],
 		}},
 	}
 	return version
 }
 
-// controlDefinition has the entries as plain data instead.
+// controlDefinition has the entries as plain data instead: a structure with bounds, whose record may be any object.
 func controlDefinition(version apiextensionsv1.CustomResourceDefinitionVersion) apiextensionsv1.CustomResourceDefinitionVersion {
 	version = ticketDefinition(version)
-	version.Schema.OpenAPIV3Schema.XValidations = nil
-	status := version.Schema.OpenAPIV3Schema.Properties["status"].Properties
-	status["history"] = status["outbox"].Properties["entries"]
-	delete(status, "outbox")
+	status := version.Schema.OpenAPIV3Schema.Properties["status"]
+	status.Default = nil
+	delete(status.Properties, "outbox")
+	version.Schema.OpenAPIV3Schema.Properties["status"] = status
+	bounded := func(n int64) apiextensionsv1.JSONSchemaProps {
+		return apiextensionsv1.JSONSchemaProps{Type: "string", MaxLength: ptr.To(n)}
+	}
+	entry := apiextensionsv1.JSONSchemaProps{Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{
+		"id": bounded(36), "sequence": {Type: "integer", Format: "int64", Minimum: ptr.To(1.0)}, "kind": bounded(253), "event": bounded(64), "phase": bounded(50), "recordedTime": bounded(64),
+		"schemaVersion": {Type: "integer", Format: "int32"}, "final": {Type: "boolean"}, "salt": bounded(22), "previousHash": bounded(64),
+		"record": {Type: "object", XPreserveUnknownFields: ptr.To(true)},
+		"source": {Type: "object", Properties: map[string]apiextensionsv1.JSONSchemaProps{"namespace": bounded(63), "name": bounded(253), "uid": bounded(36)}},
+	}}
+	status.Properties["history"] = apiextensionsv1.JSONSchemaProps{
+		Type: "array", XListType: ptr.To("atomic"), MaxItems: ptr.To[int64](1000), Items: &apiextensionsv1.JSONSchemaPropsOrArray{Schema: &entry},
+	}
 	return version
 }

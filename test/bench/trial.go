@@ -31,12 +31,13 @@ type arm int
 
 const (
 	bare    arm = iota // a status without any outbox
-	plain              // one with as many bytes as an audited status, of the same shape
+	plain              // one with as many bytes as an audited status, of the same shape: an entry as plain data
+	text               // one with as many bytes in one text
 	audited            // with an outbox and a running relay
 )
 
 func (a arm) String() string {
-	return [...]string{bare: "without outbox", plain: "plain of the same bytes", audited: "audited"}[a]
+	return [...]string{bare: "without outbox", plain: "plain of the same bytes and shape", text: "plain of the same bytes in one text", audited: "audited"}[a]
 }
 
 // trial is one run of a controller over tickets of its own.
@@ -73,8 +74,11 @@ func (b *bench) run(ctx context.Context, t trial) (outcome, error) {
 		return outcome{}, err
 	}
 	r := &reconciler{client: mgr.GetClient(), changes: t.changes, life: t.life, open: make(chan struct{}), done: make(chan struct{})}
-	if t.arm == plain {
+	switch t.arm {
+	case plain:
 		r.filling = t.filling
+	case text:
+		r.filling = t.filling.asText()
 	}
 	r.left.Store(int64(t.resources))
 	durable := make(chan struct{})

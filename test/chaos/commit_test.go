@@ -87,13 +87,9 @@ func finishedRecord(g *WithT) []relay.Item {
 	record := models.Notification{RemediationID: string(remediationRef.UID), NotificationRequestedAt: outboxapi.NewTime(now), Channels: []string{"console"}, Subject: "cart is back"}
 	var o *outboxapi.Outbox
 	for i := range 3 {
-		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Working", Record: record, Final: i == 2}, now, outbox.DefaultLimits())
+		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Working", Record: record, Final: i == 2}, now, outbox.Salt{}, outbox.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	var items []relay.Item
-	for _, e := range o.Entries {
-		items = append(items, relay.NewItem(source, "NotificationRequest", e))
-	}
-	return items
+	return relay.NewItems(source, "NotificationRequest", outbox.PendingOf(o))
 }

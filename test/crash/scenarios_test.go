@@ -145,7 +145,7 @@ func scenarios() []*scenario {
 			name: "poison",
 			fill: func(w *world) {
 				tampered := ended(w, "tampered", "r")
-				tampered.Status.Outbox.Entries[0].Event = "DeliveryFailed"
+				tampered.Status.Outbox.Entries[0] = outboxapi.Entry(strings.Replace(string(tampered.Status.Outbox.Entries[0]), `"event":"`, `"event":"Tampered`, 1))
 				w.status(tampered)
 				// Two entries of one resource are flushed together, so that there is a good row to keep beside a bad one.
 				w.status(ended(w, "endless", "r", strings.Repeat("r", 300)))
@@ -208,7 +208,7 @@ func ended(w *world, name string, remediationIDs ...string) *v1alpha1.Notificati
 	n.Status.Phase = v1alpha1.NotificationSent
 	for i, id := range remediationIDs {
 		box, _, err := outbox.Append(n.Status.Outbox, outbox.SourceOf(n), outbox.Change{Kind: outbox.KindNotification, Event: "DeliverySucceeded", Phase: "Sent",
-			Final: i == len(remediationIDs)-1, Record: models.Notification{RemediationID: id, NotificationRequestedAt: outboxapi.NewTime(time.Now())}}, time.Now(), outbox.DefaultLimits())
+			Final: i == len(remediationIDs)-1, Record: models.Notification{RemediationID: id, NotificationRequestedAt: outboxapi.NewTime(time.Now())}}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
 		w.Expect(err).NotTo(HaveOccurred())
 		n.Status.Outbox = box
 	}

@@ -79,7 +79,7 @@ func (v *tracker) note(w *world, o outbox.Object, deleted bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.records[o.GetUID()] = &tracked{newest: o, gone: deleted}
-	if box := o.GetOutbox(); deleted && box != nil {
+	if box := o.GetOutbox(); deleted && !box.IsZero() {
 		n, err := durable(o.GetUID())
 		if err != nil || n < box.LastSequence {
 			w.t.Errorf("%s %s is gone with %d entries, %d of them durable (%v)", kindOf(o), o.GetName(), box.LastSequence, n, err)
@@ -114,7 +114,7 @@ func (v *tracker) missing(s *scenario) []string {
 			all = append(all, fmt.Sprintf("%s %s is open", kind, name))
 		case !h.gone && s.vanish[kind]:
 			all = append(all, fmt.Sprintf("%s %s was not deleted", kind, name))
-		case !h.gone && box.Pending > 0:
+		case !h.gone && len(box.Entries) > 0:
 			all = append(all, fmt.Sprintf("%s %s has %d pending entries", kind, name, box.Pending))
 		case !h.gone && len(h.newest.GetFinalizers()) > 0:
 			all = append(all, fmt.Sprintf("%s %s has finalizers %v", kind, name, h.newest.GetFinalizers()))

@@ -21,8 +21,8 @@ func (c counting) Persist(_ context.Context, batch []relay.Item) ([]relay.Outcom
 		if i > 0 && batch[i-1].ID > item.ID {
 			c.t.Fatal("the batch is not sorted")
 		}
-		if item.Refused == "" && outbox.Hash(item.Canonical) != item.Entry.Hash {
-			c.t.Fatalf("%s passes with another hash", item.Canonical)
+		if item.Refused == "" && outbox.Hash(item.Text) != item.Hash {
+			c.t.Fatalf("%s passes with another hash", item.Text)
 		}
 	}
 	return slices.Repeat([]relay.Outcome{{Result: relay.Stored}}, len(batch)), nil
@@ -30,12 +30,12 @@ func (c counting) Persist(_ context.Context, batch []relay.Item) ([]relay.Outcom
 
 // Whatever file is imported: each line is an entry that was checked, or is named as bad.
 func FuzzImport(f *testing.F) {
-	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: json.RawMessage(seeds[3])}, created, limits)
+	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: json.RawMessage(seeds[3])}, created, outbox.Salt{}, limits)
 	if err != nil {
 		f.Fatal(err)
 	}
 	line, err := json.Marshal(breakglass.Line{Kind: "NotificationRequest", Resource: "notificationrequests.v1alpha1.holdfast.dev",
-		Source: breakglass.Source{Namespace: source.Namespace, Name: source.Name, UID: source.UID, Created: created}, Entry: o.Entries[0]})
+		Source: breakglass.Source{Namespace: source.Namespace, Name: source.Name, UID: source.UID, Created: created}, Sequence: 1, Hash: o.HeadHash, Entry: o.Entries[0]})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"github.com/holdfast-dev/holdfast/relay"
 	"slices"
 	"strings"
 	"testing"
@@ -106,19 +107,17 @@ func order(a, b bool) int {
 func honestRows(f *testing.F) []postgres.Stored {
 	f.Helper()
 	var o *outboxapi.Outbox
-	var rows []postgres.Stored
 	for i := range 3 {
-		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Record: json.RawMessage(seeds[3]), Final: i == 2}, created, limits)
+		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Record: json.RawMessage(seeds[3]), Final: i == 2}, created, outbox.Salt{}, limits)
 		if err != nil {
 			f.Fatal(err)
 		}
 		o = next
-		text, err := outbox.Canonical(source, &o.Entries[i])
-		if err != nil {
-			f.Fatal(err)
-		}
-		sum := sha256.Sum256(text)
-		rows = append(rows, postgres.Stored{Table: "notification_audit", ID: o.Entries[i].ID, SourceUID: string(source.UID), Sequence: int64(i + 1), HasSequence: true, EntryHash: sum[:], Entry: string(text), Columns: "{}"})
+	}
+	var rows []postgres.Stored
+	for _, item := range relay.NewItems(source, "NotificationRequest", outbox.PendingOf(o)) {
+		sum := sha256.Sum256(item.Text)
+		rows = append(rows, postgres.Stored{Table: "notification_audit", ID: item.ID, SourceUID: string(source.UID), Sequence: item.Sequence, HasSequence: true, EntryHash: sum[:], Entry: string(item.Text), Columns: "{}"})
 	}
 	return rows
 }

@@ -2,11 +2,12 @@ package oracle
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"maps"
+	"reflect"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,67 +15,62 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// entry is one element of status.outbox.entries, and what should follow from it.
+// entry is one text of status.outbox.entries, and what it says.
 type entry struct {
-	sequence                     int64
-	id, hash, previousHash, kind string
-	// text is the canonical JSON, and textHash its SHA-256, both worked out here.
-	text, textHash string
+	sequence               int64
+	id, previousHash, kind string
+	text, hash             string
+	// fault is why the text is not what the contract says; empty if it is.
+	fault string
 }
 
 // entriesOf reads the entries of a resource, oldest first.
 func entriesOf(object *unstructured.Unstructured) ([]entry, error) {
-	list, _, err := unstructured.NestedSlice(object.Object, "status", "outbox", "entries")
+	list, _, err := unstructured.NestedStringSlice(object.Object, "status", "outbox", "entries")
 	if err != nil {
 		return nil, err
 	}
-	entries := make([]entry, 0, len(list))
-	for i, item := range list {
-		fields, ok := item.(map[string]any)
-		if !ok {
-			return nil, fmt.Errorf("entry at index %d is a %T, expected an object", i, item)
-		}
-		e, err := newEntry(object, fields)
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, e)
+	entries := make([]entry, len(list))
+	for i, text := range list {
+		entries[i] = newEntry(object, text)
 	}
 	return entries, nil
 }
 
-func newEntry(object *unstructured.Unstructured, fields map[string]any) (entry, error) {
-	e := entry{}
-	e.sequence, _, _ = unstructured.NestedInt64(fields, "sequence")
-	for name, into := range map[string]*string{"id": &e.id, "hash": &e.hash, "previousHash": &e.previousHash, "kind": &e.kind} {
-		*into, _, _ = unstructured.NestedString(fields, name)
-	}
-	var err error
-	if e.text, err = canonical(object, fields); err != nil {
-		return entry{}, fmt.Errorf("entry %d: %w", e.sequence, err)
-	}
-	e.textHash = hashOf(e.text)
-	return e, nil
-}
+// members of an entry. Only traceparent, and the namespace of the source, may be absent.
+var members = []string{"event", "final", "id", "kind", "phase", "previousHash", "record", "recordedTime", "salt", "schemaVersion", "sequence", "source"}
 
-// canonical is the text that is hashed: the entry without its hash, with the source that it comes from, as RFC 8785 JSON.
-func canonical(object *unstructured.Unstructured, fields map[string]any) (string, error) {
-	source := map[string]any{"name": object.GetName(), "uid": string(object.GetUID())}
+func newEntry(object *unstructured.Unstructured, text string) entry {
+	e := entry{text: text, hash: hashOf(text)}
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(text), &fields); err != nil {
+		e.fault = "it is no JSON: " + err.Error()
+		return e
+	}
+	for name, into := range map[string]*string{"id": &e.id, "previousHash": &e.previousHash, "kind": &e.kind} {
+		*into, _ = fields[name].(string)
+	}
+	sequence, _ := fields["sequence"].(float64)
+	e.sequence = int64(sequence)
+	for _, name := range members {
+		if _, given := fields[name]; !given {
+			e.fault = "it has no " + name
+		}
+	}
+	want := map[string]any{"name": object.GetName(), "uid": string(object.GetUID())}
 	if object.GetNamespace() != "" {
-		source["namespace"] = object.GetNamespace()
+		want["namespace"] = object.GetNamespace()
 	}
-	hashed := maps.Clone(fields)
-	delete(hashed, "hash")
-	hashed["source"] = source
-	raw, err := json.Marshal(hashed)
-	if err != nil {
-		return "", fmt.Errorf("encode: %w", err)
+	if !reflect.DeepEqual(fields["source"], want) {
+		e.fault = fmt.Sprintf("its source is %v", fields["source"])
 	}
-	text, err := jcs.Transform(raw)
-	if err != nil {
-		return "", fmt.Errorf("canonical JSON: %w", err)
+	if salt, err := base64.RawURLEncoding.DecodeString(fmt.Sprint(fields["salt"])); err != nil || len(salt) != 16 {
+		e.fault = fmt.Sprintf("its salt is %v", fields["salt"])
 	}
-	return string(text), nil
+	if canonical, err := jcs.Transform([]byte(text)); err != nil || string(canonical) != text {
+		e.fault = fmt.Sprintf("its canonical form is %s, %v", canonical, err)
+	}
+	return e
 }
 
 func hashOf(text string) string {

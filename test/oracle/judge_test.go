@@ -125,20 +125,19 @@ func TestDamageInTheResources(t *testing.T) {
 	t.Run("an entry that was rewritten", func(*testing.T) {
 		obj := f.create("rewritten")
 		f.append(obj, 2, false)
-		f.edit(obj, func(o *outboxapi.Outbox) { o.Entries[0].Event = "Invented" })
+		f.edit(obj, func(o *outboxapi.Outbox) {
+			o.Entries[0] = outboxapi.Entry(strings.Replace(string(o.Entries[0]), `"event":"`, `"event":"Invented`, 1))
+		})
 		f.eventually(ContainElement(And(class(oracle.Changed), HaveField("Name", "rewritten"), HaveField("Detail", ContainSubstring("Invented")))))
 	})
 	t.Run("a head that was rewritten", func(*testing.T) {
 		obj := f.create("head")
 		f.append(obj, 1, false)
-		f.edit(obj, func(o *outboxapi.Outbox) { o.HeadHash = strings.Repeat("0", 64) })
+		f.edit(obj, func(o *outboxapi.Outbox) {
+			o.SetEntries(append(o.Entries, "no entry"))
+			o.LastSequence, o.HeadHash = 2, strings.Repeat("0", 64)
+		})
 		f.eventually(ContainElement(And(class(oracle.ChainBreak), HaveField("Name", "head"))))
-	})
-	t.Run("an outbox that began anew", func(*testing.T) {
-		obj := f.create("anew")
-		f.append(obj, 2, false)
-		f.edit(obj, func(o *outboxapi.Outbox) { *o = outboxapi.Outbox{Entries: []outboxapi.Entry{}} })
-		f.eventually(ContainElement(And(class(oracle.Changed), HaveField("Name", "anew"), HaveField("Detail", ContainSubstring("went from entry 2")))))
 	})
 	t.Run("entries in another order", func(*testing.T) {
 		obj := f.create("order")
@@ -149,7 +148,10 @@ func TestDamageInTheResources(t *testing.T) {
 	t.Run("an entry that was taken away", func(*testing.T) {
 		obj := f.create("taken")
 		f.append(obj, 1, false)
-		f.edit(obj, func(o *outboxapi.Outbox) { o.Entries, o.Pending = []outboxapi.Entry{}, 0 })
+		f.edit(obj, func(o *outboxapi.Outbox) {
+			o.SetEntries([]outboxapi.Entry{})
+			o.PersistedSequence = 1
+		})
 		f.eventually(ContainElement(And(class(oracle.Lost), HaveField("Name", "taken"), HaveField("Detail", ContainSubstring("naïve")))))
 	})
 	t.Run("a resource that went with its entries", func(*testing.T) {
@@ -163,7 +165,10 @@ func TestDamageInTheResources(t *testing.T) {
 	t.Run("a closed record that is held", func(*testing.T) {
 		obj := f.create("held")
 		f.append(obj, 1, true)
-		f.edit(obj, func(o *outboxapi.Outbox) { o.Entries, o.Pending = []outboxapi.Entry{}, 0 })
+		f.edit(obj, func(o *outboxapi.Outbox) {
+			o.SetEntries([]outboxapi.Entry{})
+			o.PersistedSequence = 1
+		})
 		f.eventually(ContainElement(And(class(oracle.Undrained), HaveField("Name", "held"), HaveField("Detail", ContainSubstring("finalizer")))))
 	})
 }

@@ -77,8 +77,8 @@ func (r *resource) note(e entry) {
 		return
 	}
 	r.entries[e.sequence] = e
-	if e.hash != e.textHash {
-		r.differ(Changed, e.sequence, "the resource says hash %s, its text has %s: %s", e.hash, e.textHash, e.text)
+	if e.fault != "" {
+		r.differ(Changed, e.sequence, "%s: %s", e.fault, e.text)
 	}
 	if want := r.id(e.sequence); e.id != want {
 		r.differ(Changed, e.sequence, "the resource says id %s, expected %s", e.id, want)

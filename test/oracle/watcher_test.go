@@ -56,9 +56,9 @@ func TestNothingEscapesWhileTheAPIServerForgets(t *testing.T) {
 	f.Eventually(f.gone(short)).Should(BeTrue())
 	again := f.create("short")
 	f.append(again, 2, true)
-	f.Eventually(func() (int32, error) {
+	f.Eventually(func() (int, error) {
 		err := env.Client.Get(ctx, client.ObjectKeyFromObject(again), again)
-		return again.Status.Outbox.Pending, err
+		return len(again.Status.Outbox.Entries), err
 	}).Should(BeZero())
 	f.Expect(env.Cluster.RestartAPIServer(ctx)).To(Succeed())
 
@@ -71,9 +71,9 @@ func TestWhatWasThereBeforeIsHeldToItsChain(t *testing.T) {
 	f.relay()
 	obj := f.create("before")
 	f.append(obj, 2, false)
-	f.Eventually(func() (int32, error) {
+	f.Eventually(func() (int, error) {
 		err := env.Client.Get(ctx, client.ObjectKeyFromObject(obj), obj)
-		return obj.Status.Outbox.Pending, err
+		return len(obj.Status.Outbox.Entries), err
 	}).Should(BeZero())
 	late, err := oracle.Start(ctx, env.Config)
 	f.Expect(err).NotTo(HaveOccurred())

@@ -11,8 +11,9 @@ import (
 
 // chatResponse is the part of HolmesGPT's ChatResponse that is used.
 type chatResponse struct {
-	Analysis *string         `json:"analysis"`
-	Metadata json.RawMessage `json:"metadata"`
+	Analysis  *string         `json:"analysis"`
+	Metadata  json.RawMessage `json:"metadata"`
+	ToolCalls json.RawMessage `json:"tool_calls"`
 }
 
 // structured is the answer in the form of the schema.
@@ -73,7 +74,40 @@ func read(body []byte) (investigator.Finding, error) {
 	usage := part(metadata["usage"])
 	f.Model = textOf(metadata["model"])
 	f.PromptTokens, f.CompletionTokens = count(usage["prompt_tokens"]), count(usage["completion_tokens"])
+	f.Evidence = evidence(outer.ToolCalls)
 	return f, nil
+}
+
+// evidence is what the tools were called for, and what they returned. Servers give the result as a text, or as an object with the text in data and what went wrong in error.
+// Like all that the server says about itself it may be missing, or of another form.
+func evidence(raw json.RawMessage) []investigator.Evidence {
+	var calls []json.RawMessage
+	if json.Unmarshal(raw, &calls) != nil {
+		return nil
+	}
+	var all []investigator.Evidence
+	for i, c := range calls {
+		call := part(c)
+		e := investigator.Evidence{Tool: textOf(call["tool_name"]), Purpose: textOf(call["description"])}
+		if i < investigator.MaxEvidence {
+			e.Excerpt = resultOf(call["result"])
+		}
+		all = append(all, e)
+	}
+	return all
+}
+
+func resultOf(raw json.RawMessage) string {
+	result := part(raw)
+	for _, text := range []string{textOf(raw), textOf(result["data"]), textOf(result["error"])} {
+		if text != "" {
+			return text
+		}
+	}
+	if string(raw) == "null" || string(raw) == `""` {
+		return ""
+	}
+	return string(raw)
 }
 
 func (s structured) finding() investigator.Finding {

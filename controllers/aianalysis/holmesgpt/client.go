@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 	"github.com/holdfast-dev/holdfast/internal/catalogue"
 	"github.com/holdfast-dev/holdfast/internal/credential"
+	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 // Name of this investigator, as resources and audit records have it.
@@ -90,6 +91,14 @@ func (c *Client) Name() string { return Name }
 
 // Timeout is how long an answer may take.
 func (c *Client) Timeout() time.Duration { return c.timeout }
+
+// Version is that of what is asked and how the answer is read. The server does not say its own.
+const Version = "1"
+
+// Config says what is asked beside the case: the prompt without the alert, the target, and what depends on the target's kind.
+func (c *Client) Config() investigator.Config {
+	return investigator.Config{Version: Version, PromptSHA256: outbox.Hash([]byte(question(c.catalogue, investigator.Request{})))}
+}
 
 // Investigate asks. Errors wrap investigator.ErrAnswer when the server answered and the answer cannot be used.
 func (c *Client) Investigate(ctx context.Context, q investigator.Request) (investigator.Finding, error) {

@@ -111,7 +111,7 @@ func TestAnAnswerBecomesAFinding(t *testing.T) {
 			g.Expect(f).To(Equal(investigator.Finding{
 				RootCause: "cart crashes since revision 5", RootCauseConfidence: 92,
 				Recommendation: &investigator.Recommendation{WorkflowID: "rollout-undo", Parameters: map[string]string{"toRevision": "4"}, Confidence: 88, Rationale: "it began with the rollout"},
-				Alternatives:   []investigator.Alternative{{Action: "increase-memory", Confidence: 10, RejectedReason: "nothing was killed"}},
+				Alternatives:   []investigator.Alternative{{Action: "increase-memory", Confidence: 10, RejectedReason: "nothing was killed", WorkflowID: "increase-memory"}},
 				Model:          "fast-model", PromptTokens: ptr.To[int32](2500), CompletionTokens: ptr.To[int32](150),
 			}))
 		})
@@ -329,4 +329,35 @@ func TestAServerThatIsNotThere(t *testing.T) {
 	s.Close()
 	_, err := ask(t, s)
 	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("ask HolmesGPT: ")))
+}
+
+func TestTheEvidenceIsWhatTheToolsReturned(t *testing.T) {
+	for name, c := range map[string]struct {
+		calls string
+		want  []investigator.Evidence
+	}{
+		"texts": {`[{"tool_call_id":"1","tool_name":"kubectl_logs","description":"Fetch pod logs","result":"panic: token=abcdefgh"}]`,
+			[]investigator.Evidence{{Tool: "kubectl_logs", Purpose: "Fetch pod logs", Excerpt: "panic: token=[redacted: secret]"}}},
+		"objects": {`[{"tool_name":"a","description":"d","result":{"status":"success","data":"NAME READY"}},{"tool_name":"b","result":{"status":"error","error":"no such pod","data":null}}]`,
+			[]investigator.Evidence{{Tool: "a", Purpose: "d", Excerpt: "NAME READY"}, {Tool: "b", Excerpt: "no such pod"}}},
+		"of another form": {`[{"tool_name":"a","result":{"logs":"x"}},7]`, []investigator.Evidence{{Tool: "a", Excerpt: `{"logs":"x"}`}, {Tool: "(unnamed)"}}},
+		"none":            {`null`, nil},
+		"no list":         {`{"tool_name":"a"}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			analysis, err := json.Marshal(good)
+			g.Expect(err).NotTo(HaveOccurred())
+			f, err := ask(t, serve(t, body(`{"analysis":`+string(analysis)+`,"tool_calls":`+c.calls+`}`)))
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(f.Evidence).To(Equal(c.want))
+		})
+	}
+}
+
+func TestTheConfigIsThatOfThePromptWithoutItsCase(t *testing.T) {
+	g := NewWithT(t)
+	client, err := holmesgpt.New("http://holmes", cat(t))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(client.Config()).To(And(HaveField("Version", holmesgpt.Version), HaveField("PromptSHA256", HaveLen(64))))
 }

@@ -13,7 +13,8 @@
 //     that was rejected, with why, and nothing is recommended;
 //   - every text is valid UTF-8 without control characters other than line breaks and tabs (each becomes U+FFFD), and bounded, with a marker that has the length and the SHA-256 of
 //     the original. The bounds are such that a finding, a person's justification and a failure's reason together fit into one audit entry of 64 KiB, whatever
-//     characters they are made of.
+//     characters they are made of;
+//   - what was looked at has at most 20 items, of which each excerpt has at most 1 KiB.
 //
 // # How it fails
 //

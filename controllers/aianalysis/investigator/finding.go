@@ -38,10 +38,28 @@ type Finding struct {
 	NoActionReason string
 	// Alternatives that were weighed and rejected.
 	Alternatives []Alternative
+	// Evidence is what was looked at, in that order.
+	Evidence []Evidence
 	// Model that answered; empty if it was none.
 	Model string
 	// PromptTokens and CompletionTokens that the model read and wrote, if it said.
 	PromptTokens, CompletionTokens *int32
+}
+
+// Config is what an investigator is asked beside the case. Two investigations with the same Config were asked the same.
+type Config struct {
+	// Version of the investigator.
+	Version string
+	// PromptSHA256 is the hash, in hex, of the prompt without its case; empty if there is none.
+	PromptSHA256 string
+}
+
+// Evidence is one thing that was looked at.
+type Evidence struct {
+	// Tool that was used, and what for.
+	Tool, Purpose string
+	// Excerpt of what it showed.
+	Excerpt string
 }
 
 // Recommendation is a workflow of the catalogue.
@@ -59,6 +77,8 @@ type Alternative struct {
 	// Confidence in percent that it would have helped.
 	Confidence     int32
 	RejectedReason string
+	// WorkflowID is set by Check where the action is a workflow of the catalogue.
+	WorkflowID string
 }
 
 // Bounds of texts, in bytes. JSON writes a quote or a line break as two bytes, so the whole record stays below 2 × 6 KiB × 2 (root cause, rationale) + 8 × 1.7 KiB
@@ -70,6 +90,16 @@ const (
 	MaxAlternatives = 8
 	MaxError        = 2 << 10
 	maxModel        = 255
+)
+
+// Bounds of what was looked at, in bytes. Evidence has what room is left in an entry beside the texts above.
+const (
+	MaxEvidence = 20
+	MaxTool     = 128
+	MaxPurpose  = 256
+	MaxExcerpt  = 1 << 10
+	// maxSearched is how much of an excerpt is searched for credentials. What is behind cannot be kept.
+	maxSearched = 16 << 10
 )
 
 // Clean makes a text from outside safe to keep: valid UTF-8, no control characters but line breaks and tabs (each becomes U+FFFD), a mark instead of each
@@ -96,7 +126,8 @@ func Check(c *catalogue.Catalogue, kind string, f Finding) (Finding, error) {
 	if err := percentage("confidence in the root cause", f.RootCauseConfidence); err != nil {
 		return Finding{}, err
 	}
-	alternatives, err := checkAlternatives(f.Alternatives)
+	f.Evidence = checkEvidence(f.Evidence)
+	alternatives, err := checkAlternatives(c, f.Alternatives)
 	if err != nil {
 		return Finding{}, err
 	}
@@ -124,6 +155,7 @@ func checkRecommendation(c *catalogue.Catalogue, kind string, f Finding) (Findin
 		if rejected.Action == "" {
 			rejected.Action = "(unnamed)"
 		}
+		rejected.WorkflowID = workflowID(c, rejected.Action)
 		f.Alternatives = slices.Insert(f.Alternatives, 0, rejected)
 		f.Alternatives = f.Alternatives[:min(len(f.Alternatives), MaxAlternatives)]
 		f.NoActionReason = Clean("What the investigator recommended cannot be run: "+problem, MaxProse)
@@ -149,7 +181,40 @@ func unusable(c *catalogue.Catalogue, kind string, r Recommendation) string {
 	return ""
 }
 
-func checkAlternatives(all []Alternative) ([]Alternative, error) {
+// checkEvidence keeps the first MaxEvidence items. If there are more, the last one says how many.
+func checkEvidence(all []Evidence) []Evidence {
+	var kept []Evidence
+	for _, e := range all[:min(len(all), MaxEvidence)] {
+		if len(kept) == MaxEvidence-1 && len(all) > MaxEvidence {
+			return append(kept, Evidence{Tool: "holdfast", Purpose: fmt.Sprintf("%d more things were looked at and are left out", len(all)-len(kept))})
+		}
+		e.Tool, e.Purpose, e.Excerpt = Clean(e.Tool, MaxTool), Clean(searchable(e.Purpose), MaxPurpose), Clean(searchable(e.Excerpt), MaxExcerpt)
+		if e.Tool == "" {
+			e.Tool = "(unnamed)"
+		}
+		kept = append(kept, e)
+	}
+	return kept
+}
+
+// searchable cuts a text to what is searched for credentials, at the end of a line: a credential that is cut in two would not be found.
+func searchable(text string) string {
+	if len(text) <= maxSearched {
+		return text
+	}
+	head := text[:maxSearched]
+	return fmt.Sprintf("%s\n… [cut: %d bytes, sha256 %s]", head[:strings.LastIndexByte(head, '\n')+1], len(text), outbox.Hash([]byte(text)))
+}
+
+// workflowID is the action, if it is a workflow of the catalogue.
+func workflowID(c *catalogue.Catalogue, action string) string {
+	if _, ok := c.Get(action); ok {
+		return action
+	}
+	return ""
+}
+
+func checkAlternatives(c *catalogue.Catalogue, all []Alternative) ([]Alternative, error) {
 	kept := make([]Alternative, 0, min(len(all), MaxAlternatives))
 	for _, a := range all {
 		if len(kept) == MaxAlternatives {
@@ -162,6 +227,7 @@ func checkAlternatives(all []Alternative) ([]Alternative, error) {
 		if a.Action == "" {
 			continue
 		}
+		a.WorkflowID = workflowID(c, a.Action)
 		kept = append(kept, a)
 	}
 	return kept, nil

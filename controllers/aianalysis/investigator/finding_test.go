@@ -34,7 +34,35 @@ func TestAUsableFindingStaysAsItIs(t *testing.T) {
 	g := NewWithT(t)
 	got, err := investigator.Check(load(t), "Deployment", finding())
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(got).To(Equal(finding()))
+	want := finding()
+	want.Alternatives[0].WorkflowID = "rollout-restart"
+	g.Expect(got).To(Equal(want))
+}
+
+func TestWhatWasLookedAtIsBounded(t *testing.T) {
+	g := NewWithT(t)
+	f := finding()
+	const key = "ghp_0123456789abcdefghijklmnopqrstuvwxyz"
+	f.Evidence = []investigator.Evidence{
+		{Tool: "kubectl_logs\x00", Purpose: "the log of cart", Excerpt: "it says token=" + key},
+		{Excerpt: strings.Repeat("a line\n", 20_000)},
+		{Tool: "one line", Excerpt: strings.Repeat("x", 70_000) + key},
+	}
+	got, err := investigator.Check(load(t), "Deployment", f)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(got.Evidence).To(HaveLen(3))
+	g.Expect(got.Evidence[0]).To(Equal(investigator.Evidence{Tool: "kubectl_logs\uFFFD", Purpose: "the log of cart", Excerpt: "it says token=[redacted: github-token]"}))
+	g.Expect(got.Evidence[1]).To(And(HaveField("Tool", "(unnamed)"), HaveField("Excerpt", And(HavePrefix("a line\n"), ContainSubstring("[cut: ")))))
+	g.Expect(got.Evidence[2].Excerpt).To(HavePrefix("… [cut: 70040 bytes, sha256 "), "a line that was not searched to its end is not kept")
+
+	for range 30 {
+		f.Evidence = append(f.Evidence, investigator.Evidence{Tool: "more", Excerpt: strings.Repeat("\"", 5000)})
+	}
+	got, err = investigator.Check(load(t), "Deployment", f)
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(got.Evidence).To(HaveLen(investigator.MaxEvidence))
+	g.Expect(got.Evidence[18].Excerpt).To(And(HavePrefix(`"""`), Satisfy(func(s string) bool { return len(s) <= investigator.MaxExcerpt })))
+	g.Expect(got.Evidence[19]).To(Equal(investigator.Evidence{Tool: "holdfast", Purpose: "14 more things were looked at and are left out"}))
 }
 
 func TestWhatCannotBeRunIsNotRecommended(t *testing.T) {

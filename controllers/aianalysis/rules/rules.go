@@ -47,5 +47,7 @@ func (r *Rules) Investigate(ctx context.Context, q investigator.Request) (invest
 	if err != nil {
 		return investigator.Finding{}, fmt.Errorf("investigate %s %s/%s: %w", q.Target.Kind, q.Namespace, q.Target.Name, err)
 	}
-	return diagnose(f, r.clock.Now()), nil
+	finding := diagnose(f, r.clock.Now())
+	finding.Evidence = f.looked()
+	return finding, nil
 }

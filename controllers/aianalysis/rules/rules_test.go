@@ -323,3 +323,27 @@ func TestWhatTheServerDoesNotAnswerIsAnError(t *testing.T) {
 	w.Expect(err).To(MatchError(refused))
 	w.Expect(err).To(MatchError(ContainSubstring("list the ReplicaSets")))
 }
+
+func TestTheEvidenceIsWhatWasRead(t *testing.T) {
+	t.Run("of a target that fails", func(t *testing.T) {
+		w := newWorld(t)
+		d := w.deployment(1)
+		w.revision(d, 1, "cart:1", "64Mi")
+		rs := w.revision(d, 2, "cart:2", "64Mi")
+		w.pod(rs, "cart:2", "64Mi", crashed("Error", 1))
+		e := w.investigate("Deployment").Evidence
+		w.Expect(e).To(HaveLen(4))
+		w.Expect(e[0]).To(And(HaveField("Tool", "get"), HaveField("Purpose", HavePrefix("target Deployment ")), HaveField("Excerpt", ContainSubstring("of 1 replicas are available"))))
+		w.Expect(e[1]).To(And(HaveField("Tool", "list"), HaveField("Purpose", "ReplicaSets of the target"), HaveField("Excerpt", And(HavePrefix("revision 2"), ContainSubstring("app cart:1, memory limit 64Mi")))))
+		w.Expect(e[2]).To(And(HaveField("Purpose", "pods of the target"), HaveField("Excerpt", And(ContainSubstring("(revision 2): not ready"), ContainSubstring("app cart:2"), ContainSubstring("exit code 1")))))
+		w.Expect(e[3]).To(And(HaveField("Purpose", "events of type Warning of the target"), HaveField("Excerpt", "none")))
+	})
+	t.Run("of a target that is not there", func(t *testing.T) {
+		w := newWorld(t)
+		w.Expect(w.investigate("Deployment").Evidence).To(HaveExactElements(HaveField("Excerpt", "not found")))
+	})
+	t.Run("of a kind that the rules do not know", func(t *testing.T) {
+		w := newWorld(t)
+		w.Expect(w.investigate("CronJob").Evidence).To(BeEmpty())
+	})
+}

@@ -25,13 +25,23 @@ func NewClock() Clock { return Clock{testclock.NewFakePassiveClock(time.Now().Tr
 // Pass moves the clock forward.
 func (c Clock) Pass(d time.Duration) { c.SetTime(c.Now().Add(d)) }
 
-// Trail is the entries that a resource's outbox holds, each as event/phase, or event/phase/final.
-func Trail(obj outbox.Object) []string {
-	if obj.GetOutbox() == nil {
-		return nil
+// Entries are the pending entries of a resource, oldest first. One that cannot be read is a fault of the controller.
+func Entries(obj outbox.Object) []outbox.Entry {
+	p := outbox.PendingOf(obj.GetOutbox())
+	all := make([]outbox.Entry, p.Len())
+	for i := range all {
+		var err error
+		if all[i], err = outbox.Decode([]byte(p.Text(i))); err != nil {
+			panic(err)
+		}
 	}
+	return all
+}
+
+// Trail is the entries in a resource's outbox, each as event/phase, or event/phase/final.
+func Trail(obj outbox.Object) []string {
 	var trail []string
-	for _, e := range obj.GetOutbox().Entries {
+	for _, e := range Entries(obj) {
 		text := e.Event + "/" + e.Phase
 		if e.Final {
 			text += "/final"
@@ -57,7 +67,7 @@ func EndWithTrail(entries ...string) types.GomegaMatcher {
 // Record is the audit record, of type R, in an entry of a resource's outbox.
 func Record[R any](obj outbox.Object, entry int) (R, error) {
 	var record R
-	err := json.Unmarshal(obj.GetOutbox().Entries[entry].Record.Raw, &record)
+	err := json.Unmarshal(Entries(obj)[entry].Record, &record)
 	return record, err
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
 // record is the record of an entry, as decoded JSON.
@@ -237,11 +238,11 @@ func (e entry) record() record {
 }
 
 func entriesOf(object *unstructured.Unstructured) []entry {
-	list, _, _ := unstructured.NestedSlice(object.Object, "status", "outbox", "entries")
-	entries := make([]entry, 0, len(list))
-	for _, item := range list {
-		fields, ok := item.(map[string]any)
-		if !ok {
+	texts, _, _ := unstructured.NestedStringSlice(object.Object, "status", "outbox", "entries")
+	entries := make([]entry, 0, len(texts))
+	for _, text := range texts {
+		fields := map[string]any{}
+		if utiljson.Unmarshal([]byte(text), &fields) != nil {
 			continue
 		}
 		sequence, _, _ := unstructured.NestedInt64(fields, "sequence")

@@ -71,7 +71,8 @@ type BackupStatus struct {
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// outbox holds the audit entries that are not yet durable in the store.
+	// outbox has the audit entries that are not yet durable in the store.
+	// +default={"lastSequence": 0, "persistedSequence": 0, "headHash": "", "closed": false, "entries": []}
 	// +optional
 	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
 }
@@ -84,7 +85,6 @@ type BackupStatus struct {
 // +kubebuilder:printcolumn:name="COPIES",type=integer,JSONPath=`.status.copies`
 // +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="(has(self.status) && has(self.status.outbox)) || !has(oldSelf.status) || !has(oldSelf.status.outbox)",message="status.outbox can't be removed: its entries may not be durable yet"
 type Backup struct {
 	metav1.TypeMeta `json:",inline"`
 	// metadata names it.
@@ -96,6 +96,7 @@ type Backup struct {
 	Spec BackupSpec `json:"spec"`
 
 	// status is what was copied.
+	// +kubebuilder:default={}
 	// +optional
 	Status BackupStatus `json:"status,omitempty"`
 }

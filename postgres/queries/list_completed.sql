@@ -1,0 +1,7 @@
+-- A page of the list by completion, newest first, of a caller who may read everything.
+-- $1, $2: the window, half-open. $3, $4: time and id of the last row of the page before; for the first page $2 and the greatest id. $5: rows of a page.
+SELECT f.id, f.remediation_id, f.source_cluster, f.source_namespace, f.source_name, f.source_uid, f.alert_name, f.signal_context ->> 'severity' AS severity, f.target, f.signal_received_at,
+    f.id AS newest, f.phase, f.outcome, f.completed_at, f.total_duration_seconds, f.bottleneck_phase
+FROM orchestration_audit AS f
+WHERE (f.final OR f.sequence IS NULL) AND f.completed_at >= $1 AND f.completed_at < $2 AND (f.completed_at, f.id) < ($3, $4)
+ORDER BY f.completed_at DESC, f.id DESC LIMIT $5

@@ -1,0 +1,200 @@
+package postgres
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	. "github.com/onsi/gomega"
+
+	"github.com/holdfast-dev/holdfast/models"
+)
+
+// question is one file of queries/, with values for its parameters and the indexes that its plan must use: "a|b" is one of the two, where rows that lie in the order of time
+// make an index of all rows as good as one of some. Indexes beside them are the planner's choice.
+type question struct {
+	arguments []any
+	indexes   []string
+}
+
+// The year that testdata/year.sql fills: remediation 1 is the oldest.
+var (
+	end     = time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	month   = end.AddDate(0, 0, -30)
+	deep    = end.AddDate(0, 0, -20)
+	lastID  = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+	someID  = "80000000-0000-0000-0000-000000000000"
+	readers = []string{"shop-1", "shop-3", "shop-5", "shop-8", "shop-13"}
+)
+
+func pageFrom(from time.Time, id string, more ...any) []any {
+	return append([]any{month, end, from, id, 100}, more...)
+}
+
+func questions(target, fingerprint, remediation, name string, uids []string) map[string]question {
+	trend := []any{month, end, readers}
+	remediationIDs := []string{"orchestration_audit_remediation_id_idx", "ai_analysis_audit_remediation_id_idx", "workflow_execution_audit_remediation_id_idx", "notification_audit_remediation_id_idx"}
+	places := []string{"orchestration_audit_source_uid_sequence_key", "ai_analysis_audit_source_uid_sequence_key", "workflow_execution_audit_source_uid_sequence_key",
+		"notification_audit_source_uid_sequence_key", "resource_audit_source_uid_sequence_key", "audit_dead_letter_source_uid_sequence_idx"}
+	names := []string{"orchestration_audit_source_namespace_source_name_idx", "ai_analysis_audit_source_namespace_source_name_idx", "workflow_execution_audit_source_namespace_source_name_idx",
+		"notification_audit_source_namespace_source_name_idx", "resource_audit_source_namespace_source_name_idx"}
+	const newest = "orchestration_audit_source_uid_sequence_key"
+	return map[string]question{
+		"list_received":             {pageFrom(deep, someID), []string{"orchestration_first_received", newest}},
+		"list_completed":            {pageFrom(deep, someID), []string{"orchestration_final_completed|orchestration_audit_completed_at_idx"}},
+		"list_received_namespaces":  {pageFrom(deep, someID, readers), []string{"orchestration_first_namespace", newest}},
+		"list_completed_namespaces": {pageFrom(deep, someID, readers), []string{"orchestration_final_namespace"}},
+		"list_received_outcome":     {pageFrom(deep, someID, "rejected"), []string{"orchestration_final_outcome_received|orchestration_final_outcome"}},
+		"list_completed_outcome":    {pageFrom(deep, someID, "rejected"), []string{"orchestration_final_outcome"}},
+		"list_received_alert":       {pageFrom(deep, someID, "PodAlert7"), []string{"orchestration_first_alert", newest}},
+		"list_completed_alert":      {pageFrom(deep, someID, "PodAlert7"), []string{"orchestration_final_alert"}},
+		"list_received_workflow":    {pageFrom(deep, someID, "restart-3"), []string{"workflow_execution_first_workflow|workflow_execution_audit_remediation_id_idx", newest}},
+		"list_completed_workflow":   {pageFrom(deep, someID, "restart-3"), []string{"workflow_execution_first_workflow|workflow_execution_audit_remediation_id_idx"}},
+		"list_received_q":           {pageFrom(end, lastID, fingerprint[:7], fingerprint[:7]+"\U0010ffff"), []string{"orchestration_first_fingerprint", "orchestration_first_name", "orchestration_audit_remediation_id_idx", newest}},
+		"list_completed_q":          {pageFrom(end, lastID, fingerprint[:7], fingerprint[:7]+"\U0010ffff"), []string{"orchestration_first_fingerprint", "orchestration_first_name", "orchestration_audit_remediation_id_idx"}},
+		"report_rows":               {[]any{remediation, end}, remediationIDs},
+		"report_beside":             {[]any{uids, end}, places[4:]},
+		"recurrence":                {[]any{fingerprint, target, month.AddDate(0, -9, 0), end, readers}, []string{"orchestration_first_fingerprint"}},
+		"cohort":                    {[]any{"PodAlert7", "Deployment", end, 300, readers}, []string{"orchestration_final_alert"}},
+		"cohort_cases":              {[]any{"PodAlert7", "Deployment", end, 15, readers}, []string{"orchestration_final_alert"}},
+		"trends_outcomes":           {trend, []string{"orchestration_final_completed"}},
+		"trends_days":               {trend, []string{"orchestration_final_completed"}},
+		"trends_bottlenecks":        {trend, []string{"orchestration_final_completed"}},
+		"trends_alerts":             {trend, []string{"orchestration_final_completed"}},
+		"trends_targets":            {trend, []string{"orchestration_final_namespace|orchestration_final_completed"}},
+		"trends_recurrence":         {append(slices.Clone(trend), end), []string{"orchestration_first_namespace|orchestration_first_received"}},
+		"trends_workflows":          {trend, []string{"workflow_execution_final_started"}},
+		"trends_approvals":          {trend, []string{"ai_analysis_final_started"}},
+		"trends_ai":                 {trend, []string{"ai_analysis_final_started|ai_analysis_audit_investigation_started_at_idx", "orchestration_audit_remediation_id_idx"}},
+		"trends_thresholds":         {trend, []string{"ai_analysis_final_started|ai_analysis_audit_investigation_started_at_idx", "orchestration_audit_remediation_id_idx"}},
+		"trends_deliveries":         {trend, []string{"notification_audit_notification_requested_at_idx"}},
+		"resource_entries":          {[]any{uids[0], 0, 100}, places},
+		"resource_uids":             {[]any{"", "shop-3", name}, names},
+		"resource_uids_cluster":     {[]any{"backups.example.com", "backup-12"}, names},
+	}
+}
+
+// indexOnly are those that read no row.
+var indexOnly = []string{"cohort", "trends_outcomes", "trends_days", "trends_bottlenecks", "trends_alerts", "trends_workflows", "trends_approvals"}
+
+// The indexes of the first schema answer the questions of the reports that come later. 10^5 rows by default; HOLDFAST_FULL=1 takes 10^6, which is minutes on a small machine.
+func TestEveryQuestionHasItsIndex(t *testing.T) {
+	g := NewWithT(t)
+	rows := 100_000
+	if os.Getenv("HOLDFAST_FULL") == "1" {
+		rows = 1_000_000
+	}
+	c, err := pgx.Connect(t.Context(), database(t))
+	g.Expect(err).NotTo(HaveOccurred())
+	defer c.Close(t.Context())
+	fillYear(t, c, rows/10)
+
+	var target, fingerprint, remediation, name string
+	var uids []string
+	g.Expect(c.QueryRow(t.Context(), `SELECT target::text, signal_fingerprint, remediation_id, source_name FROM orchestration_audit WHERE final AND source_namespace = 'shop-3' AND signal_received_at > '2026-11-01' ORDER BY id LIMIT 1`).
+		Scan(&target, &fingerprint, &remediation, &name)).To(Succeed())
+	g.Expect(c.QueryRow(t.Context(), `SELECT array_agg(DISTINCT source_uid::text) FROM (SELECT remediation_id, source_uid FROM orchestration_audit UNION ALL SELECT remediation_id, source_uid FROM ai_analysis_audit) AS r
+		WHERE remediation_id = $1`, remediation).Scan(&uids)).To(Succeed())
+
+	all := questions(target, fingerprint, remediation, name, uids)
+	files, err := filepath.Glob("queries/*.sql")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(files).To(HaveLen(len(all)), "each file is asked")
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".sql")
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			q, known := all[name]
+			g.Expect(known).To(BeTrue())
+			text, err := os.ReadFile(file)
+			g.Expect(err).NotTo(HaveOccurred())
+			p := explained(t, c, string(text), q.arguments)
+			t.Logf("%d rows, %.1f ms, %d buffers, indexes %s", p.rows, p.milliseconds, p.buffers, strings.Join(p.indexes, " "))
+			g.Expect(p.scanned).To(BeEmpty(), "tables that are read whole")
+			for _, one := range q.indexes {
+				g.Expect(p.indexes).To(ContainElement(BeElementOf(strings.Split(one, "|"))), "expected "+one)
+			}
+			if slices.Contains(indexOnly, name) {
+				g.Expect(p.fetching).To(BeEmpty(), "nodes that read rows")
+			}
+			if name != "report_beside" {
+				g.Expect(p.rows).NotTo(BeZero(), "a question that nothing answers shows no plan")
+			}
+		})
+	}
+}
+
+func fillYear(t *testing.T, c *pgx.Conn, remediations int) {
+	t.Helper()
+	g := NewWithT(t)
+	text, err := os.ReadFile("testdata/year.sql")
+	g.Expect(err).NotTo(HaveOccurred())
+	begin := time.Now()
+	_, err = c.Exec(t.Context(), fmt.Sprintf(string(text), remediations))
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, table := range append(models.Tables(), models.TableDeadLetter) {
+		_, err = c.Exec(t.Context(), "VACUUM (ANALYZE) "+table)
+		g.Expect(err).NotTo(HaveOccurred())
+	}
+	t.Logf("%d remediations in %s", remediations, time.Since(begin).Round(time.Second))
+}
+
+// node is one of EXPLAIN (FORMAT JSON).
+type node struct {
+	Type     string  `json:"Node Type"`
+	Relation string  `json:"Relation Name"`
+	Index    string  `json:"Index Name"`
+	Rows     float64 `json:"Actual Rows"`
+	Hit      int     `json:"Shared Hit Blocks"`
+	Read     int     `json:"Shared Read Blocks"`
+	Plans    []node
+}
+
+type planned struct {
+	milliseconds               float64
+	rows, buffers              int
+	indexes, scanned, fetching []string
+}
+
+var auditTable = regexp.MustCompile(`_audit$|^audit_`)
+
+func explained(t *testing.T, c *pgx.Conn, query string, arguments []any) planned {
+	t.Helper()
+	g := NewWithT(t)
+	var text []byte
+	for range 2 { // the second is warm
+		g.Expect(c.QueryRow(t.Context(), "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "+query, append([]any{pgx.QueryExecModeCacheDescribe}, arguments...)...).Scan(&text)).To(Succeed())
+	}
+	var answer []struct {
+		Plan node
+		Time float64 `json:"Execution Time"`
+	}
+	g.Expect(json.Unmarshal(text, &answer)).To(Succeed())
+	p := planned{milliseconds: answer[0].Time, rows: int(answer[0].Plan.Rows), buffers: answer[0].Plan.Hit + answer[0].Plan.Read}
+	p.walk(answer[0].Plan)
+	slices.Sort(p.indexes)
+	p.indexes = slices.Compact(p.indexes)
+	return p
+}
+
+func (p *planned) walk(n node) {
+	switch {
+	case n.Type == "Seq Scan" && auditTable.MatchString(n.Relation):
+		p.scanned = append(p.scanned, n.Relation)
+	case (n.Type == "Index Scan" || n.Type == "Bitmap Heap Scan") && auditTable.MatchString(n.Relation):
+		p.fetching = append(p.fetching, n.Type+" "+n.Relation)
+	}
+	if n.Index != "" {
+		p.indexes = append(p.indexes, n.Index)
+	}
+	for _, below := range n.Plans {
+		p.walk(below)
+	}
+}
