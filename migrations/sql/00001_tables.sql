@@ -195,7 +195,7 @@ CREATE INDEX ON workflow_execution_audit (tx);
 CREATE INDEX ON workflow_execution_audit (execution_started_at);
 CREATE INDEX ON workflow_execution_audit (execution_completed_at) WHERE execution_completed_at IS NOT NULL;
 CREATE INDEX ON workflow_execution_audit (source_namespace, source_name);
-CREATE INDEX workflow_execution_first_workflow ON workflow_execution_audit (workflow_id, execution_started_at, id) WHERE sequence = 1 OR sequence IS NULL;
+CREATE INDEX workflow_execution_first_workflow ON workflow_execution_audit (workflow_id, execution_started_at, id) INCLUDE (remediation_id) WHERE sequence = 1 OR sequence IS NULL;
 CREATE INDEX workflow_execution_final_started ON workflow_execution_audit (execution_started_at, id)
     INCLUDE (workflow_id, outcome, effectiveness_score, rollbacks_performed, source_namespace)
     WHERE final OR sequence IS NULL;
