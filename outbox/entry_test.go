@@ -53,7 +53,7 @@ func TestTheTextIsTheCanonicalFormOfAnotherLibrary(t *testing.T) {
 	})
 }
 
-// Whatever stands in an outbox is either the text of an entry, or named as what it is not. It is read in a time that is its length's.
+// Whatever is in an outbox is either the text of an entry, or named as what it is not. It is read in a time that is its length's.
 func TestDecodeRefuses(t *testing.T) {
 	good := func() Entry {
 		return Entry{ID: "019a0000-0000-8000-8000-000000000000", Sequence: 1, Kind: KindExecution, Event: "Created", Phase: "Pending", RecordedTime: outboxapi.NewTime(time.Unix(1, 0)),

@@ -275,7 +275,7 @@ func TestOpen(t *testing.T) {
 	g.Expect(s.Ping(t.Context())).To(Succeed(), "the pool outlives the context of Open")
 }
 
-// What the server's own limits refuse is the entry's fault: waiting mends nothing, and the entry would hold up everything behind it.
+// What the server's own limits refuse is the entry's fault: waiting fixes nothing, and the entry would hold up everything behind it.
 func TestRecordsThatNestTooDeepAreDeadLettered(t *testing.T) {
 	g := NewWithT(t)
 	s := open(t, database(t))

@@ -40,7 +40,7 @@ func TestTheRelayNoticesWhatTheDatabaseHasLost(t *testing.T) {
 	f.Eventually(testenv.Counter).WithArguments("holdfast_relay_gaps_total").Should(Equal(before + 1))
 }
 
-// A database that comes back may be an older one. What still stands in the resources is sent again, although the relay knew it to be durable.
+// A database that comes back may be an older one. What is still in the resources is sent again, although the relay knew it to be durable.
 func TestAfterAnOutageNothingIsTakenForDurableUnseen(t *testing.T) {
 	f := setup(t)
 	relayed, _ := f.run(&hooks{}, slow)

@@ -77,7 +77,7 @@ func (s *simulation) append(obj *notification, was *outboxapi.Outbox, state stri
 	case was.Closed:
 		s.violated("a closed record has grown: %s", obj.UID)
 	case !held:
-		s.violated("entry %d of %s stands in a resource without the finalizer", e.Sequence, obj.UID)
+		s.violated("entry %d of %s is in a resource without the finalizer", e.Sequence, obj.UID)
 	case e.Sequence != is.LastSequence || e.hash != is.HeadHash || e.PreviousHash != was.HeadHash || e.Final != is.Closed:
 		s.violated("G3: entry %d of %s does not follow", e.Sequence, obj.UID)
 	case obj.Status.FailureReason != state:

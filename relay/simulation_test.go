@@ -188,7 +188,7 @@ func (s *simulation) noticed() bool {
 	return true
 }
 
-// up ends an outage. Now and then the store comes back older: what still stands in a resource that is held may be lost then, and must come again.
+// up ends an outage. Now and then the store comes back older: what is still in a resource with its finalizer may be lost then, and must come again.
 func (s *simulation) up() {
 	s.down = false
 	if !s.noticed() || s.restores > 0 || s.intn(2) == 0 {

@@ -41,7 +41,7 @@ func (s *narrow) Persist(_ context.Context, batch []Item) ([]Outcome, error) {
 	return stored(len(batch)), nil
 }
 
-// Each late flight is an outage, after which nothing is believed: a batch that grew again at once would forget what the one before had brought home, for ever.
+// Each late batch is an outage, after which nothing is believed: a batch that grew again at once would forget what the one before had brought home, for ever.
 func TestBehindASlowStoreEverythingArrives(t *testing.T) {
 	for name, s := range map[string]narrow{
 		"that answers too late":                   {rows: 3, ends: context.DeadlineExceeded, after: 15 * time.Second},
@@ -155,8 +155,8 @@ func TestAStoreThatHangsGetsLargeBatchesAgain(t *testing.T) {
 			}
 			some(c.rows)
 			arrived := 0
-			for flights := 0; arrived < c.rows; flights++ {
-				g.Expect(flights).To(BeNumerically("<", 15), "%d of %d have arrived, halved %d times", arrived, c.rows, tr.sizer.halved)
+			for batches := 0; arrived < c.rows; batches++ {
+				g.Expect(batches).To(BeNumerically("<", 15), "%d of %d have arrived, halved %d times", arrived, c.rows, tr.sizer.halved)
 				n, err := f.runOnce(t.Context())
 				if err != nil {
 					s.clock.Step(f.report(t.Context(), err))

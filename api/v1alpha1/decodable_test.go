@@ -12,7 +12,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 )
 
-// One stored value that Go cannot read breaks the list of the whole kind, for every client, until somebody finds and mends it. So what the
+// One stored value that Go cannot read breaks the list of the whole kind, for every client, until somebody finds and fixes it. So what the
 // API server lets in, Go must be able to read, and what Go then writes, the API server must take again.
 
 // hostileTexts look like durations and times. Wherever a text is allowed, they may come.

@@ -64,7 +64,7 @@ kind: NotificationRequest
 metadata: {name: cart-crash}
 spec:
   remediationRef: {name: cart-crash, uid: 0b6f}
-  subject: cart was mended
+  subject: cart was fixed
   body: The rollout was undone.
   channels: [{type: console}, {type: slack, secretRef: {name: slack, key: url}}]`
 

@@ -144,7 +144,7 @@ func (r *Reviewer) Review(ctx context.Context, token string) (Verdict, error) {
 		return v, err
 	}
 	answer := r.inFlight.DoChan(string(key[:]), func() (any, error) { //nolint:contextcheck // others wait for the same answer
-		if v, err, ok := r.remembered(key); ok { // of a flight that landed meanwhile
+		if v, err, ok := r.remembered(key); ok { // of a review that ended meanwhile
 			return v, err
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), r.options.Timeout)

@@ -250,7 +250,7 @@ func (s *Server) notStored(p *posting, err error) *Problem {
 // away is the answer when the database cannot take anything.
 func (s *Server) away(err error, records int) *Problem {
 	if errors.Is(err, relay.ErrSchema) {
-		s.log.Error(err, "The database takes no rows until somebody has mended it")
+		s.log.Error(err, "The database takes no rows until somebody repairs it")
 		return problem(http.StatusServiceUnavailable, "the audit store is not usable; nothing was stored").later(needsPerson)
 	}
 	s.log.Error(err, "Records could not be stored", "records", records)

@@ -153,7 +153,7 @@ func (c *chain) columns(at Finding, e *postgres.Stored, entry *outbox.Entry) err
 		return nil
 	}
 	if want.Table() != e.Table {
-		c.report(at, Reordered, "it stands in %s, but is of kind %s, which goes to %s", e.Table, entry.Kind, want.Table())
+		c.report(at, Reordered, "it is in %s, but is of kind %s, which goes to %s", e.Table, entry.Kind, want.Table())
 		return nil
 	}
 	different, err := c.v.store.Compare(want, e.Columns, false)
