@@ -103,11 +103,17 @@ func TestNamesThatNobodyChecked(t *testing.T) {
 	forge := func(rr *v1alpha1.RemediationRequest) {
 		rr.Spec.RequestedBy, rr.Spec.Cancel, rr.Spec.CancelledBy = "boss@example.com", true, "boss@example.com"
 	}
-	g.Eventually(func() error { // until the API server has noticed
+	// Until the API server has noticed that both are gone, which it does one by one.
+	g.Eventually(func() error {
 		rr := testenv.MakeRemediation(metav1.NamespaceDefault, "probe").Obj()
 		forge(rr)
 		return env.Client.Create(ctx, rr, client.DryRunAll)
 	}).WithTimeout(testenv.Timeout).WithPolling(testenv.Interval).Should(Succeed())
+	g.Eventually(func() (string, error) {
+		rr := testenv.MakeRemediation(metav1.NamespaceDefault, "probe").Obj()
+		err := env.Client.Create(ctx, rr, client.DryRunAll)
+		return rr.Spec.RequestedBy, err
+	}).WithTimeout(testenv.Timeout).WithPolling(testenv.Interval).Should(BeEmpty())
 
 	nameless := newFixture(t)
 	g.Expect(nameless.get().Spec.RequestedBy).To(BeEmpty())
