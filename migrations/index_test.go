@@ -32,8 +32,8 @@ func TestIndexesTakeTheLongestValues(t *testing.T) {
 	}
 	t.Run("an alert and a target that are longer than their columns", func(t *testing.T) {
 		g := NewWithT(t)
-		context := fmt.Sprintf(`{"name": "%s"}`, incompressible(1000))
-		target := fmt.Sprintf(`{"kind": "%s"}`, incompressible(1000))
+		context := fmt.Sprintf(`{"name": %q}`, incompressible(1000))
+		target := fmt.Sprintf(`{"kind": %q}`, incompressible(1000))
 		_, err := db.ExecContext(t.Context(), `INSERT INTO orchestration_audit (id, remediation_id, signal_fingerprint, signal_received_at, remediation_created_at, signal_context, target, event, phase, final, recorded_at, schema_version, entry)
 			VALUES (gen_random_uuid(), 'long', 'f', now(), now(), $1, $2, 'Posted', '', false, now(), 1, '{}')`, context, target)
 		g.Expect(err).NotTo(HaveOccurred())
@@ -68,7 +68,7 @@ func insertLongest(t *testing.T, db *sql.DB, table, place string) {
 			continue
 		}
 		if name == "signal_context" || name == "target" {
-			arguments = append(arguments, fmt.Sprintf(`{"name": "%s", "kind": "%s"}`, incompressible(255), incompressible(63)))
+			arguments = append(arguments, fmt.Sprintf(`{"name": %q, "kind": %q}`, incompressible(255), incompressible(63)))
 			values = append(values, "$"+strconv.Itoa(len(arguments)))
 			continue
 		}

@@ -64,6 +64,11 @@ func fill(v reflect.Value) {
 		for i := range v.NumField() {
 			fill(v.Field(i))
 		}
+	case reflect.Map:
+		value := reflect.New(v.Type().Elem()).Elem()
+		fill(value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(reflect.ValueOf("text"), value)
 	case reflect.String:
 		v.SetString("text")
 	case reflect.Int, reflect.Int32, reflect.Int64:

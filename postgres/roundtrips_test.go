@@ -1,7 +1,6 @@
 package postgres
 
 import (
-	"io"
 	"net"
 	"net/url"
 	"sync"
@@ -87,7 +86,7 @@ func (c *turns) pump(from, to net.Conn, client bool) {
 				return
 			}
 		}
-		if err == io.EOF || err != nil {
+		if err != nil {
 			return
 		}
 	}
@@ -134,14 +133,14 @@ func TestATransactionTakesTwoRoundTrips(t *testing.T) {
 	}
 }
 
-type notStored []relay.Outcome
+type notStoredError []relay.Outcome
 
-func (notStored) Error() string { return "not every entry was stored" }
+func (notStoredError) Error() string { return "not every entry was stored" }
 
 func stored(outcomes []relay.Outcome, err error) error {
 	for _, o := range outcomes {
 		if o.Result != relay.Stored {
-			return notStored(outcomes)
+			return notStoredError(outcomes)
 		}
 	}
 	return err

@@ -20,7 +20,8 @@ func entries(after, n int) []any {
 }
 
 func text(sequence int, phase string) string {
-	return fmt.Sprintf(`{"event":"PhaseChanged","final":false,"id":"019ab3c4-0000-8000-8000-%012d","kind":"orchestration","phase":%q,"previousHash":%q,"record":{"remediation_id":"0b6f"},"recordedTime":"2026-11-23T04:05:06.123456Z","salt":"AAAAAAAAAAAAAAAAAAAAAA","schemaVersion":1,"sequence":%d,"source":{"name":"cart","uid":"5c0f1e2d-0000-4000-8000-000000000001"}}`,
+	return fmt.Sprintf(`{"event":"PhaseChanged","final":false,"id":"019ab3c4-0000-8000-8000-%012d","kind":"orchestration","phase":%q,"previousHash":%q,`+
+		`"record":{"remediation_id":"0b6f"},"recordedTime":"2026-11-23T04:05:06.123456Z","salt":"AAAAAAAAAAAAAAAAAAAAAA","schemaVersion":1,"sequence":%d,"source":{"name":"cart","uid":"5c0f1e2d-0000-4000-8000-000000000001"}}`,
 		sequence, phase, hash(sequence-1), sequence)
 }
 

@@ -39,7 +39,8 @@ func entriesOperation(l Limits) *huma.Operation {
 	})
 	outcome := object([]string{"result"}, map[string]*huma.Schema{
 		"result": {Type: huma.TypeString, Enum: []any{"stored", "present", "dead-lettered", "conflicting", "unsupported"},
-			Description: "stored: a new row. present: was there before. dead-lettered: could not become a row. conflicting: another entry has its id or sequence, so it is a dead letter. unsupported: its schemaVersion is unknown; send it to a newer release."},
+			Description: "stored: a new row. present: was there before. dead-lettered: could not become a row. conflicting: another entry has its id or sequence, so it is a dead letter. " +
+				"unsupported: its schemaVersion is unknown; send it to a newer release."},
 		"error": text("Why it became a dead letter."), "sqlstate": text("The database's code for that."),
 		"previousMissing": {Type: huma.TypeBoolean, Description: "It was asked, and the entry before has neither: the database has lost it, as after a restore."},
 	})

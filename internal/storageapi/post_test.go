@@ -3,13 +3,14 @@ package storageapi
 import (
 	"encoding/json"
 	"fmt"
-	"github.com/holdfast-dev/holdfast/relay"
 	"maps"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/holdfast-dev/holdfast/relay"
 
 	"github.com/google/uuid"
 	. "github.com/onsi/gomega"

@@ -32,9 +32,10 @@ func schemaCost(ctx context.Context, b *bench) error {
 		if err != nil {
 			return err
 		}
-		defer bed.close(context.WithoutCancel(ctx))
 		with[i] = bed
 	}
+	defer with[0].close(context.WithoutCancel(ctx))
+	defer with[1].close(context.WithoutCancel(ctx))
 	// After a checkpoint the first change of each page is logged as the whole page: both begin with that, unmeasured, and none comes while it is measured.
 	if _, err := with[0].admin.Exec(ctx, "CHECKPOINT"); err != nil {
 		return err

@@ -4,10 +4,11 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
-	"github.com/holdfast-dev/holdfast/relay"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/holdfast-dev/holdfast/relay"
 
 	"github.com/google/uuid"
 

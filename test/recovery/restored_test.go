@@ -2,8 +2,9 @@ package recovery
 
 import (
 	"fmt"
-	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
 	"testing"
+
+	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
 
 	. "github.com/onsi/gomega"
 	"sigs.k8s.io/controller-runtime/pkg/client"
