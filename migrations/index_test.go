@@ -2,6 +2,7 @@ package migrations
 
 import (
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -32,8 +33,8 @@ func TestIndexesTakeTheLongestValues(t *testing.T) {
 	}
 	t.Run("an alert and a target that are longer than their columns", func(t *testing.T) {
 		g := NewWithT(t)
-		context := fmt.Sprintf(`{"name": %q}`, incompressible(1000))
-		target := fmt.Sprintf(`{"kind": %q}`, incompressible(1000))
+		context := `{"name": ` + quoted(incompressible(1000)) + `}`
+		target := `{"kind": ` + quoted(incompressible(1000)) + `}`
 		_, err := db.ExecContext(t.Context(), `INSERT INTO orchestration_audit (id, remediation_id, signal_fingerprint, signal_received_at, remediation_created_at, signal_context, target, event, phase, final, recorded_at, schema_version, entry)
 			VALUES (gen_random_uuid(), 'long', 'f', now(), now(), $1, $2, 'Posted', '', false, now(), 1, '{}')`, context, target)
 		g.Expect(err).NotTo(HaveOccurred())
@@ -68,7 +69,7 @@ func insertLongest(t *testing.T, db *sql.DB, table, place string) {
 			continue
 		}
 		if name == "signal_context" || name == "target" {
-			arguments = append(arguments, fmt.Sprintf(`{"name": %q, "kind": %q}`, incompressible(255), incompressible(63)))
+			arguments = append(arguments, `{"name": `+quoted(incompressible(255))+`, "kind": `+quoted(incompressible(63))+`}`)
 			values = append(values, "$"+strconv.Itoa(len(arguments)))
 			continue
 		}
@@ -81,4 +82,10 @@ func insertLongest(t *testing.T, db *sql.DB, table, place string) {
 	g.Expect(rows.Err()).NotTo(HaveOccurred())
 	_, err = db.ExecContext(t.Context(), fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s)", table, strings.Join(names, ", "), strings.Join(values, ", ")), arguments...)
 	g.Expect(err).NotTo(HaveOccurred())
+}
+
+// quoted is a text as JSON.
+func quoted(text string) string {
+	raw, _ := json.Marshal(text) // a string always encodes
+	return string(raw)
 }
