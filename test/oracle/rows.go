@@ -92,7 +92,7 @@ func (s *stored) string(column string) string {
 
 // unprojected are the columns that are not said by the entry.
 var unprojected = map[string]bool{
-	"entry": true, "entry_hash": true, "created_at": true, "source_cluster": true, "recorded_by": true,
+	"entry": true, "entry_hash": true, "created_at": true, "source_cluster": true, "recorded_by": true, "tx": true,
 	// of dead letters
 	"error": true, "sqlstate": true, "first_attempt": true, "last_attempt": true, "attempts": true, "redriven_at": true,
 }
@@ -110,6 +110,10 @@ func (s *stored) misprojected() ([]string, error) {
 		"recorded_at": e["recordedTime"], "schema_version": e["schemaVersion"], "traceparent": e["traceparent"], "previous_hash": e["previousHash"],
 		"source_namespace": source["namespace"], "source_name": source["name"], "source_uid": source["uid"],
 	}
+	// The database makes these of the record's parts.
+	alert, _ := record["signal_context"].(map[string]any)
+	target, _ := record["target"].(map[string]any)
+	said["alert_name"], said["target_kind"] = alert["name"], target["kind"]
 	var wrong []string
 	for column, has := range s.columns {
 		want, envelope := said[column]
