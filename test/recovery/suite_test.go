@@ -141,7 +141,7 @@ func (f *fixture) drained(obj *v1alpha1.NotificationRequest) {
 	f.Eventually(func(g Gomega) {
 		got := &v1alpha1.NotificationRequest{}
 		g.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(obj), got)).To(Succeed())
-		g.Expect(got.Status.Outbox.Pending).To(BeZero())
+		g.Expect(got.Status.Outbox.Entries).To(BeEmpty())
 	}).Should(Succeed())
 }
 
