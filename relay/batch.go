@@ -19,6 +19,8 @@ type batch struct {
 	large bool
 	// whole has each resource in it: true if it begins with the first entry in the resource.
 	whole map[types.UID]bool
+	// outages is how many had begun when it was dequeued.
+	outages int
 }
 
 // dequeue removes a batch from the queue, oldest resources first, within the bounds. A resource whose entries do not all fit stays queued.
@@ -34,7 +36,7 @@ func (t *tracker) dequeue() batch {
 func (t *tracker) next() batch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	b, now := batch{whole: map[types.UID]bool{}}, t.config.Clock.Now()
+	b, now := batch{whole: map[types.UID]bool{}, outages: t.outages}, t.config.Clock.Now()
 	size, left := 0, []types.UID(nil)
 	maxRows, maxBytes := t.sizer.bounds()
 	for i, uid := range t.queue {
@@ -71,6 +73,10 @@ func (t *tracker) commit(b batch, outcomes []Outcome) (unsupported []outbox.Sour
 	defer t.mu.Unlock()
 	now := t.config.Clock.Now()
 	t.sizer.commit(len(b.items), now)
+	if b.outages != t.outages {
+		t.discardLocked(b)
+		return nil
+	}
 	for uid, end := range endings(b.items, outcomes) {
 		r := t.resources[uid]
 		if r == nil {

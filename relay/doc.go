@@ -46,6 +46,8 @@
 //	  └───────────────────────────────────────────────────────┘
 //	      or the store answers, and nothing is queued
 //
+// A batch that was dequeued before the outage began does not end it: it counts for nothing, and is sent again.
+//
 // So nothing is trimmed or released meanwhile, and entries that are still in resources are sent again. With the first entry of each resource the relay asks whether the
 // store has the one before, and reports where it has not. A restored etcd shows as entries whose id or sequence is used: dead letters, a counter and an
 // Event; nothing is overwritten.

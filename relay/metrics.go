@@ -8,6 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 var (
@@ -88,20 +89,32 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	sums := map[string]*sum{}
+	sums, now := map[string]*sum{}, time.Now()
 	for t := range c.trackers {
 		t.sum(sums)
+		now = t.config.Clock.Now()
 	}
 	for kind, s := range sums {
 		ch <- prometheus.MustNewConstMetric(pendingDesc, prometheus.GaugeValue, float64(s.pending), kind)
-		ch <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, s.oldest.Seconds(), kind)
+		ch <- prometheus.MustNewConstMetric(oldestDesc, prometheus.GaugeValue, s.oldest(now).Seconds(), kind)
 		ch <- prometheus.MustNewConstMetric(terminatingDesc, prometheus.GaugeValue, float64(s.terminating), kind)
 	}
 }
 
 type sum struct {
 	pending, terminating int
-	oldest               time.Duration
+	// first are the texts of the resources' oldest entries. They are read outside of the tracker's lock, which controllers wait for.
+	first []outboxapi.Entry
+}
+
+// oldest is the age of the oldest entry; one that cannot be read has none.
+func (s *sum) oldest(now time.Time) (age time.Duration) {
+	for _, text := range s.first {
+		if e, _ := outbox.Decode([]byte(text)); !e.RecordedTime.IsZero() {
+			age = max(age, now.Sub(e.RecordedTime.Time))
+		}
+	}
+	return age
 }
 
 func (t *tracker) sum(into map[string]*sum) {
@@ -116,10 +129,7 @@ func (t *tracker) sum(into map[string]*sum) {
 		s := into[r.kind.kind]
 		s.pending += r.pending.Len()
 		if r.pending.Len() > 0 {
-			oldest, _ := outbox.Decode([]byte(r.pending.Text(0))) // what cannot be read has no age
-			if !oldest.RecordedTime.IsZero() {
-				s.oldest = max(s.oldest, t.config.Clock.Since(oldest.RecordedTime.Time))
-			}
+			s.first = append(s.first, r.pending.Text(0))
 		}
 		if r.terminating {
 			s.terminating++

@@ -26,16 +26,38 @@ func (t *tracker) beginOutage() {
 
 func (t *tracker) beginOutageLocked() {
 	t.phase = outage
+	t.outages++
 	for _, r := range t.resources {
 		r.invalidate()
 	}
 }
 
-// endOutage is for an outage that ended with nothing to send: there is no batch that could prove anything.
+// endOutage is for an outage that ended with nothing to send: there is no batch that could prove anything. What is queued by now may have been cut at a watermark from
+// before, so its batch has to end the outage.
 func (t *tracker) endOutage() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.phase = steady
+	if len(t.queue) == 0 {
+		t.phase = steady
+	}
+}
+
+// discardLocked is for a batch that was dequeued before the outage began. It may be in the store that was, and not in the one that comes back: it counts for nothing, and is
+// sent again.
+func (t *tracker) discardLocked(b batch) {
+	for uid := range b.whole {
+		r := t.resources[uid]
+		if r == nil {
+			continue
+		}
+		r.inFlight = 0
+		if !r.whole && !r.orphaned {
+			r.pending = outbox.Pending{} // cut at the old watermark; the resource is observed again
+		}
+		if r.sendable(t.config.Clock.Now()).Len() > 0 {
+			t.enqueueLocked(uid, r)
+		}
+	}
 }
 
 // proveLocked ends an outage with the batch that was committed. The store may be older than before, so what it is said to hold counts only if this batch carried all

@@ -162,3 +162,36 @@ func TestABatchThatComesTooLateIsHalvedUntilItArrives(t *testing.T) {
 	tr.requeue(b, errors.Is(errors.New("connection refused"), context.DeadlineExceeded))
 	g.Expect(tr.dequeue().items).To(HaveLen(4), "what fails at once is not too large")
 }
+
+// A batch is acknowledged, and before that is taken note of, the store fails. What comes back may be older than the batch, so it neither counts nor ends the outage.
+func TestABatchFromBeforeAnOutageDoesNotEndIt(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	obj := withEntries(t, 2)
+	tr.observe(k, obj, tr.generation())
+	before := tr.dequeue()
+	tr.beginOutage()
+	tr.commit(before, stored(2))
+	g.Expect(tr.watermark("u")).To(Equal(outbox.Watermark{}))
+	g.Expect(tr.phase).To(Equal(outage))
+	again := tr.dequeue()
+	g.Expect(again.sequences()).To(Equal([]int64{1, 2}), "it is sent once more")
+	tr.commit(again, stored(2))
+	g.Expect(tr.watermark("u").Sequence).To(BeEquivalentTo(2))
+	g.Expect(tr.phase).To(Equal(steady))
+}
+
+// The relay was idle and asked, and a moment before the answer somebody queued an entry that was cut at a watermark from before the outage. Its batch must prove what it carries.
+func TestAnOutageDoesNotEndWhileSomethingIsQueued(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	tr.observe(k, withEntries(t, 2), tr.generation())
+	tr.commit(tr.dequeue(), stored(2))
+	tr.observe(k, withEntries(t, 3), tr.generation())
+	tr.beginOutage()
+	tr.endOutage()
+	probe := tr.dequeue()
+	g.Expect(probe.sequences()).To(Equal([]int64{3}))
+	tr.commit(probe, stored(1))
+	g.Expect(tr.watermark("u")).To(Equal(outbox.Watermark{}), "1 and 2 may be lost, and a watermark at 3 would have them trimmed")
+}

@@ -276,7 +276,7 @@ func (p *process) flush() int {
 	m := p.sim.mutant
 	if m.trustsAfterOutage {
 		p.flusher.breaker.reset()
-		p.kind.tracker.endOutage()
+		p.kind.tracker.phase = steady
 	}
 	n, err := p.flusher.runOnce(p.sim.ctx)
 	switch {

@@ -22,6 +22,7 @@ type tracker struct {
 	deletions int         // resources that vanished so far
 	orphaned  int         // undrained entries of resources that vanished
 	phase     phase
+	outages   int // that began so far
 	sizer     batchSizer
 	backlog   backlog
 	database  identity
