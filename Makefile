@@ -51,6 +51,7 @@ ifeq ($(RACE),)
 	@echo 'no C compiler ($(shell $(GO) env CC)) found: the tests run without the race detector'
 endif
 	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || echo 'no pgbouncer found: the tests behind a pooler are not tried (Debian: apt-get install pgbouncer)'
+	@command -v python3 >/dev/null || echo 'no python3 found: the test vectors of docs/entry.md are not checked by another program (Debian: apt-get install python3)'
 	@mkdir -p coverage
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m -coverprofile coverage/cover.out ./...
 	@$(GO) tool cover -func coverage/cover.out | awk '$$1 == "total:" { print "statements covered: " $$3 }'

@@ -94,34 +94,31 @@ func TestAfterAnOutageNobodyIsQueuedTwice(t *testing.T) {
 	g.Expect(tr.queue).To(HaveLen(1))
 }
 
-// Entries 1 and 2 are durable and still in the resource; the outage begins while 3 is in flight. The probe carries 3 alone, and 2 is sent a moment later.
-func TestEntriesCutAtAnInvalidWatermarkAskForNothing(t *testing.T) {
-	g := NewWithT(t)
+// probeAfterOutage is the first batch after an outage that began while entry 3 was in flight, with 1 and 2 durable.
+func probeAfterOutage(t *testing.T, third func(*tracker, *kindReconciler)) batch {
+	t.Helper()
 	tr, k := tracking(Config{})
 	tr.observe(k, withEntries(t, 2), tr.generation())
 	tr.commit(tr.dequeue(), stored(2))
-	tr.observe(k, withEntries(t, 3), tr.generation())
+	third(tr, k)
 	f := newFlusher(away{}, tr, tr.config, nil)
 	_, err := f.runOnce(t.Context())
 	f.report(t.Context(), err)
 	probe := tr.dequeue()
-	g.Expect(probe.sequences()).To(Equal([]int64{3}))
-	g.Expect(probe.items[0].AskPrevious).To(BeFalse())
+	NewWithT(t).Expect(probe.sequences()).To(Equal([]int64{3}))
+	return probe
+}
+
+// Entries 1 and 2 are still in the resource. The probe carries 3 alone, and 2 is sent a moment later.
+func TestEntriesCutAtAnInvalidWatermarkAskForNothing(t *testing.T) {
+	probe := probeAfterOutage(t, func(tr *tracker, k *kindReconciler) { tr.observe(k, withEntries(t, 3), tr.generation()) })
+	NewWithT(t).Expect(probe.items[0].AskPrevious).To(BeFalse())
 }
 
 // Nobody observes an orphan again: if the store that comes back has lost 2, this is the last that can report it.
 func TestAnOrphanAsksAfterAnOutage(t *testing.T) {
-	g := NewWithT(t)
-	tr, k := tracking(Config{})
-	tr.observe(k, withEntries(t, 2), tr.generation())
-	tr.commit(tr.dequeue(), stored(2))
-	tr.orphan(t.Context(), k, withEntries(t, 3))
-	f := newFlusher(away{}, tr, tr.config, nil)
-	_, err := f.runOnce(t.Context())
-	f.report(t.Context(), err)
-	probe := tr.dequeue()
-	g.Expect(probe.sequences()).To(Equal([]int64{3}))
-	g.Expect(probe.items[0].AskPrevious).To(BeTrue())
+	probe := probeAfterOutage(t, func(tr *tracker, k *kindReconciler) { tr.orphan(t.Context(), k, withEntries(t, 3)) })
+	NewWithT(t).Expect(probe.items[0].AskPrevious).To(BeTrue())
 }
 
 func TestABreakerDoesNotStayOpenWithNothingToProbeWith(t *testing.T) {

@@ -35,7 +35,7 @@ type Verdict struct {
 // Clean reports whether every entry is there exactly once, unaltered and in its place.
 func (v Verdict) Clean() bool { return len(v.Faults) == 0 }
 
-// newVerdict lists the four kinds in their order, also those of which the oracle saw nothing.
+// newVerdict lists the four kinds in their order, with zeros for a kind that the oracle did not see.
 func newVerdict(report oracle.Report) Verdict {
 	v := Verdict{Total: newCount(report.Total), Faults: []string{}} // [] in JSON, not null
 	found := map[string]oracle.Counts{}
