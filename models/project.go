@@ -3,9 +3,14 @@ package models
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Kinds of entries that have a table of their own. Package outbox has them too; this package imports nothing of ours.
@@ -63,16 +68,15 @@ func DecodeRecord(record []byte, into any) error {
 	if !isObject(record) {
 		return fmt.Errorf("record is %.40s, expected a JSON object", record)
 	}
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(record, &fields); err != nil {
+	target := reflect.ValueOf(into).Elem()
+	values, err := membersOf(record, fieldsOf(target.Type()))
+	if err != nil {
 		return fmt.Errorf("record is not JSON: %w", err)
 	}
-	target := reflect.ValueOf(into).Elem()
-	for i := range target.NumField() {
+	for i, raw := range values {
 		field := target.Type().Field(i)
-		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
-		raw, given := fields[name]
-		if !given || string(raw) == "null" {
+		name := nameOf(field)
+		if raw == nil || string(raw) == "null" {
 			if strings.HasSuffix(field.Tag.Get("bun"), ",notnull") {
 				return fmt.Errorf("record: %s is missing, expected %s", name, describe(field.Type))
 			}
@@ -83,6 +87,57 @@ func DecodeRecord(record []byte, into any) error {
 		}
 	}
 	return nil
+}
+
+// membersOf finds the members of an object that have an index. Of members with one name the last counts, as for encoding/json. The values share memory with the object.
+func membersOf(object []byte, index map[string]int) ([][]byte, error) {
+	values := make([][]byte, len(index))
+	d := jsontext.NewDecoder(bytes.NewReader(object), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	for d.PeekKind() == '"' {
+		name, err := d.ReadToken()
+		if err != nil {
+			return nil, err
+		}
+		i, known := index[name.String()]
+		value, err := d.ReadValue()
+		if err != nil {
+			return nil, err
+		}
+		if known {
+			end := d.InputOffset()
+			values[i] = object[end-int64(len(value)) : end]
+		}
+	}
+	if _, err := d.ReadToken(); err != nil {
+		return nil, err
+	}
+	if _, err := d.ReadToken(); err != io.EOF {
+		return nil, errors.New("something follows the JSON object")
+	}
+	return values, nil
+}
+
+// fields are the indexes of a struct's fields by their JSON names, by the struct's type.
+var fields sync.Map
+
+func fieldsOf(t reflect.Type) map[string]int {
+	if known, ok := fields.Load(t); ok {
+		return known.(map[string]int)
+	}
+	names := make(map[string]int, t.NumField())
+	for i := range t.NumField() {
+		names[nameOf(t.Field(i))] = i
+	}
+	fields.Store(t, names)
+	return names
+}
+
+func nameOf(field reflect.StructField) string {
+	name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+	return name
 }
 
 func isObject(record []byte) bool { return bytes.HasPrefix(bytes.TrimSpace(record), []byte("{")) }

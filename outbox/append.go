@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"time"
-	"unicode/utf8"
 
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
@@ -51,15 +50,15 @@ func ValidTraceparent(s string) bool { return traceparent.MatchString(s) }
 // Append returns the outbox with one entry more; o, which may be nil, stays as it is. It is pure: the same arguments give the same text.
 // repaired counts the places in the record's texts that became U+FFFD (see Change.Record). Errors: ErrInvalid, ErrTooLarge, ErrClosed, ErrFull.
 func Append(o *outboxapi.Outbox, s Source, c Change, now time.Time, salt Salt, l Limits) (_ *outboxapi.Outbox, repaired int, _ error) {
-	if err := validate(s, &c); err != nil {
-		return nil, 0, err
+	if s.UID == "" || s.Name == "" {
+		return nil, 0, fmt.Errorf("%w: source is %q/%q with uid %q, expected a resource that the API server has created", ErrInvalid, s.Namespace, s.Name, s.UID)
 	}
 	next := o.DeepCopy()
 	if next == nil {
 		next = &outboxapi.Outbox{}
 	}
-	if next.Closed {
-		return nil, 0, fmt.Errorf("%w: the record of %s ended with entry %d; %s cannot be appended", ErrClosed, s, next.LastSequence, c.Event)
+	if err := appendable(next, s, &c); err != nil {
+		return nil, 0, err
 	}
 	record, repaired, err := canonicalRecord(c.Record)
 	if err != nil {
@@ -83,6 +82,9 @@ func Append(o *outboxapi.Outbox, s Source, c Change, now time.Time, salt Salt, l
 		Record:        record,
 		PreviousHash:  next.HeadHash,
 	}
+	if err := e.checkWhat(); err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
 	text, err := e.Encode()
 	if err != nil {
 		return nil, 0, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -94,25 +96,22 @@ func Append(o *outboxapi.Outbox, s Source, c Change, now time.Time, salt Salt, l
 	return next, repaired, nil
 }
 
-// push appends a text, whose hash becomes the head.
-func push(o *outboxapi.Outbox, text outboxapi.Entry, hash string, final bool) {
-	o.SetEntries(append(o.Entries, text))
-	o.LastSequence++
-	o.HeadHash, o.Closed = hash, final
-}
-
-func validate(s Source, c *Change) error {
+// appendable reports what keeps an entry from following. A header that no Append wrote cannot be gone on from: `holdfast release` frees such a resource.
+func appendable(o *outboxapi.Outbox, s Source, c *Change) error {
 	switch {
-	case s.UID == "" || s.Name == "":
-		return fmt.Errorf("%w: source is %q/%q with uid %q, expected a resource that the API server has created", ErrInvalid, s.Namespace, s.Name, s.UID)
-	case !KnownKind(c.Kind):
-		return fmt.Errorf("%w: kind is %q, expected orchestration, ai-decision, execution, notification, or a name with a group as in backups.example.com", ErrInvalid, c.Kind)
-	case !camelCase.MatchString(c.Event) || len(c.Event) > 64:
-		return fmt.Errorf("%w: event is %q, expected CamelCase of at most 64 characters", ErrInvalid, c.Event)
-	case !utf8.ValidString(c.Phase) || len(c.Phase) > 50:
-		return fmt.Errorf("%w: phase is %q, expected at most 50 characters", ErrInvalid, c.Phase)
-	case c.Traceparent != "" && !ValidTraceparent(c.Traceparent):
-		return fmt.Errorf("%w: traceparent is %q, expected a W3C traceparent of version 00", ErrInvalid, c.Traceparent)
+	case o.Closed:
+		return fmt.Errorf("%w: the record of %s ended with entry %d; %s cannot be appended", ErrClosed, s, o.LastSequence, c.Event)
+	case o.LastSequence < 0 || o.LastSequence >= maxSequence:
+		return fmt.Errorf("%w: lastSequence of %s is %d, expected 0 to %d before an entry", ErrInvalid, s, o.LastSequence, int64(maxSequence-1))
+	case o.HeadHash == "" && o.LastSequence > 0 || o.HeadHash != "" && !validHash(o.HeadHash):
+		return fmt.Errorf("%w: headHash of %s is %.80q at entry %d, expected 64 lowercase hex digits, or nothing before the first entry", ErrInvalid, s, o.HeadHash, o.LastSequence)
 	}
 	return nil
+}
+
+// push appends a text, whose hash becomes the head.
+func push(o *outboxapi.Outbox, text outboxapi.Entry, hash string, final bool) {
+	o.SetEntries(append(placed(o), text))
+	o.LastSequence++
+	o.HeadHash, o.Closed = hash, final
 }

@@ -136,7 +136,7 @@ func TestAnyRecordKeepsItsHashThroughEtcd(t *testing.T) {
 		back := viaEtcd(t, o)
 		for i, e := range outboxtest.Entries(t, back) {
 			text := string(back.Entries[i])
-			if e.PreviousHash != previous || e.Sequence != int64(i+1) || outbox.PendingOf(back).Sequence(i) != e.Sequence {
+			if e.PreviousHash != previous || e.Sequence != int64(i+1) || outbox.PendingOf(source.UID, back).Sequence(i) != e.Sequence {
 				t.Fatalf("entry %d: %s, previous %s, sequence %d", i, text, e.PreviousHash, e.Sequence)
 			}
 			if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
@@ -212,7 +212,12 @@ func TestAppendRefuses(t *testing.T) {
 		"a broken traceparent":   {nil, source, with(func(c *outbox.Change) { c.Traceparent = "00-1" }), outbox.ErrInvalid, `traceparent is "00-1"`},
 		"no uid":                 {nil, outbox.Source{Name: "x"}, change(map[string]any{}), outbox.ErrInvalid, "that the API server has created"},
 		"a record of no object":  {nil, source, change([]int{1}), outbox.ErrInvalid, "record is [1], expected a JSON object"},
-		"an integer above 2^53":  {nil, source, change(map[string]any{"n": int64(1<<53 + 1)}), outbox.ErrInvalid, "integer 9007199254740993"},
+		"an integer above 2^53":  {nil, source, change(map[string]any{"n": int64(1<<53 + 1)}), outbox.ErrInvalid, "number 9007199254740993"},
+		"the same with a point":  {nil, source, change(json.RawMessage(`{"n":9007199254740993.0}`)), outbox.ErrInvalid, "number 9007199254740993.0"},
+		"the same with a power":  {nil, source, change(json.RawMessage(`{"n":-9007199254740993e0}`)), outbox.ErrInvalid, "number -9007199254740993e0"},
+		"a head that is no hash": {&outboxapi.Outbox{LastSequence: 1, HeadHash: "zz"}, source, change(map[string]any{}), outbox.ErrInvalid, `headHash of shop/cart-crash (uid 6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d) is "zz" at entry 1`},
+		"a head that is missing": {&outboxapi.Outbox{LastSequence: 1}, source, change(map[string]any{}), outbox.ErrInvalid, `is "" at entry 1`},
+		"the last sequence":      {&outboxapi.Outbox{LastSequence: 1<<53 - 1, HeadHash: strings.Repeat("0", 64)}, source, change(map[string]any{}), outbox.ErrInvalid, "lastSequence of shop/cart-crash (uid 6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d) is 9007199254740991, expected 0 to 9007199254740990"},
 		"a number without bound": {nil, source, change(json.RawMessage(`{"n":1e999}`)), outbox.ErrInvalid, "number 1e999"},
 		"what is not JSON":       {nil, source, change(func() {}), outbox.ErrInvalid, "does not encode to JSON"},
 		"a duplicate key":        {nil, source, change(json.RawMessage(`{"a":1,"a":2}`)), outbox.ErrInvalid, "canonical"},
@@ -225,6 +230,68 @@ func TestAppendRefuses(t *testing.T) {
 			g.Expect(err.Error()).To(ContainSubstring(c.says))
 		})
 	}
+}
+
+// Whatever a double holds is taken, however large.
+func TestLargeNumbersThatADoubleHolds(t *testing.T) {
+	g := NewWithT(t)
+	for _, n := range []string{"9007199254740992", "9007199254740992.0", "9.007199254740992e15", "90071992547409920e-1", "-9007199254740994", "1e300", "1.0E+300", "123456789012345680000", "0e9"} {
+		_, _, err := outbox.Append(nil, source, change(json.RawMessage(`{"n":`+n+`}`)), now, outbox.Salt{}, outbox.DefaultLimits())
+		g.Expect(err).NotTo(HaveOccurred(), n)
+	}
+}
+
+// Texts that nobody appended, before the first entry, have no place: they are no entries, and the next entry takes theirs.
+func TestTextsWithoutAPlaceAreNoEntries(t *testing.T) {
+	g := NewWithT(t)
+	o := &outboxapi.Outbox{Entries: []outboxapi.Entry{"junk", "more"}}
+	g.Expect(outbox.PendingOf(source.UID, o).Len()).To(BeZero())
+	o = mustAppend(t, o, change(map[string]any{}))
+	g.Expect(o.Entries).To(HaveLen(1))
+	o.Entries = append([]outboxapi.Entry{"junk"}, o.Entries...)
+	p := outbox.PendingOf(source.UID, o)
+	g.Expect(p.Len()).To(Equal(1))
+	g.Expect(p.Sequence(0)).To(BeEquivalentTo(1))
+	g.Expect(p.Above(outbox.Watermark{Sequence: 1, Hash: o.HeadHash}).Len()).To(BeZero())
+}
+
+// A text is believed about the one before it only if it is the entry that should be there: what somebody put in its place says nothing about its neighbours.
+func TestOnlyAnEntryInItsPlaceSaysWhatComesBeforeIt(t *testing.T) {
+	g := NewWithT(t)
+	var o, other *outboxapi.Outbox
+	elsewhere := source
+	elsewhere.UID = "00000000-0000-4000-8000-000000000001"
+	for range 3 {
+		o = mustAppend(t, o, change(map[string]any{"here": true}))
+		next, _, err := outbox.Append(other, elsewhere, change(map[string]any{"here": false}), now, outbox.Salt{}, outbox.DefaultLimits())
+		g.Expect(err).NotTo(HaveOccurred())
+		other = next
+	}
+	hashes := func(o *outboxapi.Outbox) (all []string) {
+		for i, p := 0, outbox.PendingOf(source.UID, o); i < p.Len(); i++ {
+			all = append(all, p.Hash(i))
+		}
+		return all
+	}
+	own := func(i int) string { return outbox.Hash([]byte(o.Entries[i])) }
+	good := hashes(o)
+	g.Expect(good).To(Equal([]string{own(0), own(1), own(2)}))
+
+	foreign := o.DeepCopy() // the last entry is another resource's third, hash and all
+	foreign.Entries[2], foreign.HeadHash = other.Entries[2], other.HeadHash
+	g.Expect(hashes(foreign)).To(Equal([]string{own(0), own(1), other.HeadHash}))
+
+	swapped := o.DeepCopy() // in the middle of a closed outbox
+	swapped.Entries[1] = other.Entries[1]
+	g.Expect(hashes(swapped)).To(Equal(good), "the last is in its place, and says what the second should be; the second says nothing about the first")
+
+	junk := o.DeepCopy()
+	junk.Entries[1] = "junk"
+	g.Expect(hashes(junk)).To(Equal(good))
+
+	headless := o.DeepCopy()
+	headless.HeadHash, headless.Entries[2] = "zz", "junk"
+	g.Expect(hashes(headless)).To(Equal([]string{own(0), own(1), outbox.Hash([]byte("junk"))}))
 }
 
 func TestFullOutboxKeepsRoomForTheClosingEntry(t *testing.T) {
@@ -260,7 +327,7 @@ func TestAboveTrustsOnlyAMatchingHash(t *testing.T) {
 	for i := range 3 {
 		o = mustAppend(t, o, change(map[string]any{"i": i}))
 	}
-	all := outbox.PendingOf(o)
+	all := outbox.PendingOf(source.UID, o)
 	g.Expect(all.Above(outbox.Watermark{}).Len()).To(Equal(3))
 	above := all.Above(outbox.Watermark{Sequence: 2, Hash: all.Hash(1)})
 	g.Expect(above.Texts()).To(Equal(o.Entries[2:]))

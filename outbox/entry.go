@@ -10,11 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
@@ -169,8 +170,27 @@ func previousHash(text string) string {
 	return text[at : at+digits]
 }
 
+// RecordedTime finds when an entry was recorded without decoding its text; ok is false if it is not there. It is for estimates: whoever wrote the text chose it.
+func RecordedTime(text outboxapi.Entry) (_ outboxapi.Time, ok bool) {
+	const name = `,"recordedTime":`
+	// The members after the record are short. No search over 64 KiB of something else.
+	end := text[max(0, len(text)-4<<10):]
+	at := strings.LastIndex(string(end), name+`"`)
+	if at < 0 {
+		return outboxapi.Time{}, false
+	}
+	value := string(end[at+len(name):])
+	length := strings.IndexByte(value[1:], '"') + 2
+	var recorded outboxapi.Time
+	err := recorded.UnmarshalJSON([]byte(value[:length]))
+	return recorded, err == nil && !recorded.IsZero()
+}
+
 // ErrNoEntry says that a text is not an entry: it is no JSON, not in canonical form, or members are missing, unknown or of the wrong form.
 var ErrNoEntry = errors.New("not an audit entry")
+
+// maxSchemaVersion is what the column schema_version holds. No release will know a version beyond it, or below 1.
+const maxSchemaVersion = math.MaxInt16
 
 // Decode reads a text. What it cannot read it leaves empty, and says so: an error wraps ErrNoEntry and names the member. The text of another schema version may have members that this
 // release does not know: it is read as far as it is known, and is no error.
@@ -179,6 +199,8 @@ func Decode(text []byte) (Entry, error) {
 	switch {
 	case err != nil:
 		return e, fmt.Errorf("%w: %w", ErrNoEntry, err)
+	case e.SchemaVersion < 1 || e.SchemaVersion > maxSchemaVersion:
+		return e, fmt.Errorf("%w: schemaVersion is %d, expected 1 to %d", ErrNoEntry, e.SchemaVersion, maxSchemaVersion)
 	case e.SchemaVersion != SchemaVersion:
 		return e, nil
 	case unknown != "":
@@ -187,19 +209,88 @@ func Decode(text []byte) (Entry, error) {
 	if err := e.check(); err != nil {
 		return e, fmt.Errorf("%w: %w", ErrNoEntry, err)
 	}
-	if again, err := e.Encode(); err != nil || !bytes.Equal(again, text) {
+	if !e.canonical(text) {
 		return e, fmt.Errorf("%w: the text is not in canonical form (RFC 8785)", ErrNoEntry)
 	}
 	return e, nil
 }
 
+// canonical reports whether the text is what the entry is written as. Encode takes the record as it is, so the record is looked at by itself.
+func (e *Entry) canonical(text []byte) bool {
+	record := jsontext.Value(bytes.Clone(e.Record))
+	if record.Canonicalize() != nil || !bytes.Equal(record, e.Record) {
+		return false
+	}
+	again, err := e.Encode()
+	return err == nil && bytes.Equal(again, text)
+}
+
+// member of an entry: its name, and how its value is read. read reports whether the value has the right type; nil for the source, which has members of its own.
+type member struct {
+	name     string
+	read     func(*Entry, jsontext.Value) bool
+	optional bool
+}
+
+var (
+	envelopeMembers = []member{
+		{name: "event", read: textInto(func(e *Entry) *string { return &e.Event })},
+		{name: "final", read: (*Entry).readFinal},
+		{name: "id", read: textInto(func(e *Entry) *string { return &e.ID })},
+		{name: "kind", read: textInto(func(e *Entry) *string { return &e.Kind })},
+		{name: "phase", read: textInto(func(e *Entry) *string { return &e.Phase })},
+		{name: "previousHash", read: textInto(func(e *Entry) *string { return &e.PreviousHash })},
+		{name: "record", read: (*Entry).readRecord},
+		{name: "recordedTime", read: (*Entry).readRecordedTime},
+		{name: "salt", read: textInto(func(e *Entry) *string { return &e.Salt })},
+		{name: "schemaVersion", read: integerInto(func(e *Entry) *int64 { return &e.SchemaVersion })},
+		{name: "sequence", read: integerInto(func(e *Entry) *int64 { return &e.Sequence })},
+		{name: "source"},
+		{name: "traceparent", read: textInto(func(e *Entry) *string { return &e.Traceparent }), optional: true},
+	}
+	sourceMembers = []member{
+		{name: "name", read: textInto(func(e *Entry) *string { return &e.Source.Name })},
+		{name: "namespace", read: textInto(func(e *Entry) *string { return &e.Source.Namespace }), optional: true},
+		{name: "uid", read: textInto(func(e *Entry) *string { return (*string)(&e.Source.UID) })},
+	}
+)
+
+func textInto(target func(*Entry) *string) func(*Entry, jsontext.Value) bool {
+	return func(e *Entry, value jsontext.Value) bool {
+		if value.Kind() != '"' {
+			return false
+		}
+		text, err := jsontext.AppendUnquote(nil, value)
+		*target(e) = string(text)
+		return err == nil
+	}
+}
+
+func integerInto(target func(*Entry) *int64) func(*Entry, jsontext.Value) bool {
+	return func(e *Entry, value jsontext.Value) (ok bool) {
+		n, err := strconv.ParseInt(string(value), 10, 64)
+		*target(e) = n
+		return err == nil
+	}
+}
+
+func (e *Entry) readFinal(value jsontext.Value) bool {
+	e.Final = value.Kind() == 't'
+	return e.Final || value.Kind() == 'f'
+}
+
+func (e *Entry) readRecord(value jsontext.Value) bool {
+	e.Record = json.RawMessage(value.Clone())
+	return true // check says what is wrong with it
+}
+
+func (e *Entry) readRecordedTime(value jsontext.Value) bool {
+	return value.Kind() == '"' && e.RecordedTime.UnmarshalJSON(value) == nil
+}
+
 func decode(text []byte) (e Entry, unknown string, err error) {
 	d := jsontext.NewDecoder(bytes.NewReader(text))
-	unknown, err = members(d, "", map[string]any{
-		"event": &e.Event, "final": &e.Final, "id": &e.ID, "kind": &e.Kind, "phase": &e.Phase, "previousHash": &e.PreviousHash, "record": &e.Record,
-		"recordedTime": &e.RecordedTime, "salt": &e.Salt, "schemaVersion": &e.SchemaVersion, "sequence": &e.Sequence, "traceparent": &e.Traceparent,
-		"source": map[string]any{"name": &e.Source.Name, "namespace": &e.Source.Namespace, "uid": (*string)(&e.Source.UID)},
-	}, "traceparent", "namespace")
+	unknown, err = e.readMembers(d, "", envelopeMembers)
 	if err != nil {
 		return e, unknown, err
 	}
@@ -209,8 +300,8 @@ func decode(text []byte) (e Entry, unknown string, err error) {
 	return e, unknown, nil
 }
 
-// members reads an object into the targets of its members' names.
-func members(d *jsontext.Decoder, path string, targets map[string]any, optional ...string) (unknown string, _ error) {
+// readMembers reads an object. It returns the name of a member that is none of these.
+func (e *Entry) readMembers(d *jsontext.Decoder, path string, members []member) (unknown string, _ error) {
 	start, err := d.ReadToken()
 	switch {
 	case err != nil:
@@ -218,24 +309,24 @@ func members(d *jsontext.Decoder, path string, targets map[string]any, optional 
 	case start.Kind() != '{':
 		return "", fmt.Errorf("%sexpected a JSON object, found %.40s", path, start)
 	}
-	given := map[string]bool{}
+	given := 0 // bits by the member's index
 	for d.PeekKind() == '"' {
 		token, err := d.ReadToken()
 		if err != nil {
 			return "", fmt.Errorf("%sno JSON: %w", path, err)
 		}
 		name := token.String()
-		given[name] = true
-		target, known := targets[name]
-		if !known {
+		i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
+		if i < 0 {
 			unknown = path + name
 			if err := d.SkipValue(); err != nil {
 				return "", fmt.Errorf("%s%.40s: %w", path, name, err)
 			}
 			continue
 		}
-		if inner, ok := target.(map[string]any); ok {
-			more, err := members(d, name+".", inner, optional...)
+		given |= 1 << i
+		if members[i].read == nil {
+			more, err := e.readMembers(d, name+".", sourceMembers)
 			if err != nil {
 				return "", err
 			}
@@ -246,21 +337,16 @@ func members(d *jsontext.Decoder, path string, targets map[string]any, optional 
 		if err != nil {
 			return "", fmt.Errorf("%s%s: %w", path, name, err)
 		}
-		if raw, ok := target.(*json.RawMessage); ok {
-			*raw = bytes.Clone(value)
-		} else if err := json.Unmarshal(value, target); err != nil || string(value) == "null" {
+		if !members[i].read(e, value) {
 			return "", fmt.Errorf("%s%s is %.80s, which has the wrong type", path, name, value)
 		}
 	}
 	if _, err := d.ReadToken(); err != nil {
 		return "", fmt.Errorf("%sno JSON: %w", path, err)
 	}
-	for _, name := range optional {
-		given[name] = true
-	}
-	for _, name := range slices.Sorted(maps.Keys(targets)) {
-		if !given[name] {
-			return "", fmt.Errorf("member %s%s is missing", path, name)
+	for i, m := range members {
+		if given&(1<<i) == 0 && !m.optional {
+			return "", fmt.Errorf("member %s%s is missing", path, m.name)
 		}
 	}
 	return unknown, nil
@@ -271,8 +357,6 @@ func (e *Entry) check() error {
 	switch {
 	case e.Sequence < 1 || e.Sequence > maxSequence:
 		return fmt.Errorf("sequence is %d, expected 1 to %d", e.Sequence, int64(maxSequence))
-	case !KnownKind(e.Kind):
-		return fmt.Errorf("kind is %.80q, expected orchestration, ai-decision, execution, notification, or a name with a group as in backups.example.com", e.Kind)
 	case !validSalt(e.Salt):
 		return fmt.Errorf("salt is %.80q, expected 128 bits in base64url", e.Salt)
 	case e.PreviousHash == "" && e.Sequence > 1 || e.PreviousHash != "" && !validHash(e.PreviousHash):
@@ -281,6 +365,21 @@ func (e *Entry) check() error {
 		return fmt.Errorf("record is %.40s, expected a JSON object", e.Record)
 	case e.RecordedTime.IsZero():
 		return errors.New("recordedTime is empty, expected a time in RFC 3339")
+	}
+	return e.checkWhat()
+}
+
+// checkWhat holds what a change says of itself to its rules: Append refuses what Decode would not read.
+func (e *Entry) checkWhat() error {
+	switch {
+	case !KnownKind(e.Kind):
+		return fmt.Errorf("kind is %.80q, expected orchestration, ai-decision, execution, notification, or a name with a group as in backups.example.com", e.Kind)
+	case !camelCase.MatchString(e.Event) || len(e.Event) > 64:
+		return fmt.Errorf("event is %.80q, expected CamelCase of at most 64 characters", e.Event)
+	case !utf8.ValidString(e.Phase) || len(e.Phase) > 50:
+		return fmt.Errorf("phase is %.80q with %d bytes, expected at most 50 bytes of UTF-8", e.Phase, len(e.Phase))
+	case e.Traceparent != "" && !ValidTraceparent(e.Traceparent):
+		return fmt.Errorf("traceparent is %.80q, expected a W3C traceparent of version 00", e.Traceparent)
 	}
 	return nil
 }

@@ -27,8 +27,8 @@ func TestTheTextIsTheCanonicalFormOfAnotherLibrary(t *testing.T) {
 			return // Append refuses it
 		}
 		e := Entry{
-			ID: text.Draw(t, "id"), Kind: rapid.SampledFrom([]string{KindExecution, "backups.example.com"}).Draw(t, "kind"), Event: text.Draw(t, "event"), Phase: text.Draw(t, "phase"),
-			Traceparent: text.Draw(t, "traceparent"), PreviousHash: strings.Repeat("0af9", 16), Final: rapid.Bool().Draw(t, "final"), SchemaVersion: SchemaVersion,
+			ID: text.Draw(t, "id"), Kind: rapid.SampledFrom([]string{KindExecution, "backups.example.com"}).Draw(t, "kind"), Event: "Created", Phase: rapid.SampledFrom([]string{"", "Pending", "完了", `a "quoted" one`, "<\n\u2028"}).Draw(t, "phase"),
+			Traceparent: rapid.SampledFrom([]string{"", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}).Draw(t, "traceparent"), PreviousHash: strings.Repeat("0af9", 16), Final: rapid.Bool().Draw(t, "final"), SchemaVersion: SchemaVersion,
 			Source: Source{Namespace: text.Draw(t, "namespace"), Name: text.Draw(t, "name"), UID: types.UID(text.Draw(t, "uid"))}, Salt: Salt{1, 2, 250}.String(),
 			Sequence: rapid.Int64Range(1, maxSequence).Draw(t, "sequence"), RecordedTime: outboxapi.NewTime(time.UnixMicro(rapid.Int64Range(-1<<54, 1<<57).Draw(t, "time"))), Record: canonical,
 		}
@@ -94,6 +94,12 @@ func TestDecodeRefuses(t *testing.T) {
 		"previousHash is \"AB\"":             text(func(e *Entry) { e.PreviousHash = "AB" }),
 		"record is [1]":                      text(func(e *Entry) { e.Record = json.RawMessage("[1]") }),
 		"kind is \"backup\"":                 text(func(e *Entry) { e.Kind = "backup" }),
+		"event is \"\"":                      text(func(e *Entry) { e.Event = "" }),
+		"phase is":                           text(func(e *Entry) { e.Phase = strings.Repeat("完", 17) }),
+		"traceparent is":                     text(func(e *Entry) { e.Traceparent = "01-" }),
+		"schemaVersion is 0":                 text(func(e *Entry) { e.SchemaVersion = 0 }),
+		"schemaVersion is -1":                text(func(e *Entry) { e.SchemaVersion = -1 }),
+		"schemaVersion is 32768":             text(func(e *Entry) { e.SchemaVersion = 1 << 15 }),
 		"recordedTime is":                    swap(`"recordedTime":"1970`, `"recordedTime":"yesterday`),
 		"not in canonical form":              swap(`"final":false`, `"final": false`),
 		"duplicate":                          swap(`"final":false`, `"final":false,"final":false`),
@@ -102,6 +108,12 @@ func TestDecodeRefuses(t *testing.T) {
 		_, err := Decode([]byte(bad))
 		if err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%s: %v, expected one that says %s", bad, err, says)
+		}
+	}
+	// The envelope is written around the record as it is, so the record has to be looked at by itself.
+	for _, record := range []string{`{ "a":1}`, `{"a":1.0}`, `{"b":1,"a":2}`, `{"a":"\u0041"}`, `{"a":1e3}`} {
+		if _, err := Decode([]byte(swap(`{"a":1}`, record))); err == nil || !strings.Contains(err.Error(), "not in canonical form") {
+			t.Errorf("the record %s: %v, expected one that says it is not in canonical form", record, err)
 		}
 	}
 	// A later release may add members: that is no fault of the entry, and its schema version says so.

@@ -26,11 +26,14 @@ func DefaultLimits() Limits {
 // etcdRequest is etcd's default limit of a request; an object and its previous version's delta must stay well below.
 const etcdRequest = 1536 << 10
 
+// maxEntryBytes is what the CustomResourceDefinitions allow an entry: they count characters, of which there are no more than bytes.
+const maxEntryBytes = 64 << 10
+
 // Validate names the first setting that cannot work.
 func (l Limits) Validate() error {
 	switch {
-	case l.EntryBytes < 4<<10:
-		return fmt.Errorf("entry limit is %d bytes, expected at least %d", l.EntryBytes, 4<<10)
+	case l.EntryBytes < 4<<10 || l.EntryBytes > maxEntryBytes:
+		return fmt.Errorf("entry limit is %d bytes, expected %d to %d", l.EntryBytes, 4<<10, maxEntryBytes)
 	case l.HardBytes < 4*l.EntryBytes:
 		return fmt.Errorf("hard limit is %d bytes, expected at least four entries of %d", l.HardBytes, l.EntryBytes)
 	case l.HardBytes > etcdRequest*2/3:

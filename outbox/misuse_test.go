@@ -221,7 +221,7 @@ func (m *misuse) Check(t *rapid.T) {
 	g.Expect(got.Finalizers).To(ContainElement(outbox.Finalizer))
 	entries := outboxtest.Entries(t, o)
 	for i, e := range entries {
-		g.Expect(e.Sequence).To(Equal(outbox.PendingOf(o).Sequence(i)))
+		g.Expect(e.Sequence).To(Equal(outbox.PendingOf("", o).Sequence(i)))
 	}
 	g.Expect(o.LastSequence - int64(len(o.Entries))).To(Equal(o.PersistedSequence))
 	if len(o.Entries) > 0 {

@@ -33,7 +33,7 @@ func (d *Draft) Reserve(ctx context.Context, n int) (bool, error) {
 }
 
 func (d *Draft) reserve(ctx context.Context, n int) (bool, error) {
-	pending := PendingOf(d.base.GetOutbox()).Above(d.writer.watermarks.Watermark(d.obj.GetUID()))
+	pending := PendingOf(d.obj.GetUID(), d.base.GetOutbox()).Above(d.writer.watermarks.Watermark(d.obj.GetUID()))
 	err := d.writer.limits.room(pending.Texts(), n)
 	if err == nil {
 		d.setBlocked(metav1.ConditionFalse, "RoomLeft", "")

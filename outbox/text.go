@@ -41,7 +41,7 @@ func CanonicalRecord(text []byte) (canonical []byte, repaired int, err error) {
 }
 
 // canonicalRecord encodes a record so that it survives etcd and PostgreSQL unchanged: RFC 8785 JSON whose texts hold no NUL, no lone
-// surrogate and no invalid UTF-8 (each becomes U+FFFD; repaired counts them), and no integer that a double cannot hold.
+// surrogate and no invalid UTF-8 (each becomes U+FFFD; repaired counts them), and no number from 2^53 on that a double does not hold.
 func canonicalRecord(record any) (text []byte, repaired int, err error) {
 	raw, err := json.Marshal(record)
 	if err != nil {
@@ -181,14 +181,28 @@ func numberLength(b []byte) int {
 	return n
 }
 
-// checkNumber refuses what RFC 8785 would silently change: integers that a double cannot hold, and numbers too large for one.
+// checkNumber refuses what RFC 8785 would silently change, by its value, however it is written: numbers too large for a double, and those from 2^53 on that a double does not hold as they are.
 func checkNumber(s string) error {
 	f, err := strconv.ParseFloat(s, 64)
 	if err != nil {
-		return fmt.Errorf("%w: number %s does not fit a double; write it as a string", ErrInvalid, s)
+		return fmt.Errorf("%w: number %.80s does not fit a double; write it as a string", ErrInvalid, s)
 	}
-	if strings.ContainsAny(s, ".eE") || math.Abs(f) < 1<<53 || strconv.FormatFloat(f, 'f', -1, 64) == s {
+	if math.Abs(f) < 1<<53 {
 		return nil
 	}
-	return fmt.Errorf("%w: integer %s is beyond ±2^53 and would not survive every JSON reader; write it as a string", ErrInvalid, s)
+	digits, exponent := decimal(s)
+	if held, at := decimal(strconv.FormatFloat(f, 'e', -1, 64)); held != digits || at != exponent {
+		return fmt.Errorf("%w: number %.80s is beyond ±2^53 and would not survive every JSON reader; write it as a string", ErrInvalid, s)
+	}
+	return nil
+}
+
+// decimal is a number's value as 0.digits × 10^exponent, without its sign.
+func decimal(s string) (digits string, exponent int) {
+	mantissa, power, _ := strings.Cut(strings.ToLower(strings.TrimPrefix(s, "-")), "e")
+	exponent, _ = strconv.Atoi(power) // of a number that a double holds it is small
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	all := strings.TrimLeft(whole+fraction, "0")
+	exponent += len(whole) - (len(whole+fraction) - len(all))
+	return strings.TrimRight(all, "0"), exponent
 }

@@ -9,9 +9,11 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
 )
 
 var update = flag.Bool("update", false, "write docs/entry-vectors.json anew")
@@ -20,6 +22,7 @@ var update = flag.Bool("update", false, "write docs/entry-vectors.json anew")
 type vector struct {
 	Name    string            `json:"name"`
 	Good    bool              `json:"good"`
+	UID     types.UID         `json:"uid"`
 	Created string            `json:"created"`
 	Outbox  *outboxapi.Outbox `json:"outbox"`
 }
@@ -54,6 +57,25 @@ func vectors(t *testing.T) []vector {
 		o.Entries[i] = outboxapi.Entry(text)
 		return o
 	}
+	// rewritten has an entry written anew, with the hash of its new text at the head: only its place is wrong, or what it says.
+	rewritten := func(change func(*outbox.Entry)) *outboxapi.Outbox {
+		o := good()
+		e := outboxtest.Entries(t, o)[3]
+		change(&e)
+		text, err := e.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Entries[3], o.HeadHash = outboxapi.Entry(text), outbox.Hash(text)
+		return o
+	}
+	record := func(text string) func(*outbox.Entry) {
+		return func(e *outbox.Entry) { e.Record = json.RawMessage(text) }
+	}
+	trimmed := good()
+	trimmed.PersistedSequence = 2
+	trimmed.SetEntries(trimmed.Entries[2:])
+	numbers := change(map[string]any{"a": 0.1, "b": 0.00025, "c": -1.0, "d": 123456789012.5, "é": 1, "\U0001F600": 2, "\uFB01": 3})
 	missing := good()
 	missing.Entries = append(missing.Entries[:1:1], missing.Entries[2:]...)
 	headless := good()
@@ -62,6 +84,18 @@ func vectors(t *testing.T) []vector {
 	for _, v := range []vector{
 		{Name: "four entries", Good: true, Outbox: good()},
 		{Name: "one entry", Good: true, Outbox: of(plain)},
+		{Name: "trimmed at the front", Good: true, Outbox: trimmed},
+		{Name: "numbers, and names in the order of UTF-16", Good: true, Outbox: of(plain, numbers)},
+		{Name: "the id of another entry", Outbox: rewritten(func(e *outbox.Entry) { e.ID = outboxtest.Entries(t, good())[2].ID })},
+		{Name: "the entry of another resource", Outbox: rewritten(func(e *outbox.Entry) { e.Source.UID = "00000000-0000-4000-8000-000000000001" })},
+		{Name: "the right hash and another sequence", Outbox: rewritten(func(e *outbox.Entry) { e.Sequence = 5 })},
+		{Name: "a salt that is too short", Outbox: rewritten(func(e *outbox.Entry) { e.Salt = "c2hvcnQ" })},
+		{Name: "a salt with bits too many", Outbox: rewritten(func(e *outbox.Entry) { e.Salt = "AAAAAAAAAAAAAAAAAAAAAB" })},
+		{Name: "no final entry in a closed outbox", Outbox: rewritten(func(e *outbox.Entry) { e.Final = false })},
+		{Name: "a schema version below 1", Outbox: rewritten(func(e *outbox.Entry) { e.SchemaVersion = 0 })},
+		{Name: "a record with a blank", Outbox: rewritten(record(`{ "a":1}`))},
+		{Name: "a record with a number in another form", Outbox: rewritten(record(`{"a":1.0}`))},
+		{Name: "a record in another order", Outbox: rewritten(record(`{"b":1,"a":2}`))},
 		{Name: "a changed record", Outbox: replaced(1, "temp", "tmp")},
 		{Name: "a changed last entry", Outbox: replaced(3, "Completed", "Cancelled")},
 		{Name: "blanks", Outbox: replaced(3, `"final":true`, `"final": true`)},
@@ -70,7 +104,7 @@ func vectors(t *testing.T) []vector {
 		{Name: "an entry taken out", Outbox: missing},
 		{Name: "another head", Outbox: headless},
 	} {
-		v.Created = created.Format("2006-01-02T15:04:05Z")
+		v.UID, v.Created = source.UID, created.Format("2006-01-02T15:04:05Z")
 		all = append(all, v)
 	}
 	return all

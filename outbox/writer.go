@@ -172,7 +172,7 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 	head := headOf(d.base)
 	o := d.base.GetOutbox().DeepCopy() // what was read: the outbox of obj is nobody's to change
 	if o != nil {
-		acknowledge(o, d.writer.watermarks.Watermark(d.obj.GetUID()))
+		acknowledge(d.obj.GetUID(), o, d.writer.watermarks.Watermark(d.obj.GetUID()))
 	}
 	d.obj.SetOutbox(o)
 	if change != nil {
@@ -314,7 +314,7 @@ func (d *Draft) rebase(live Object, entry bool) {
 		push(merged, ours.Entries[len(ours.Entries)-1], ours.HeadHash, ours.Closed)
 	}
 	if merged != nil {
-		acknowledge(merged, d.writer.watermarks.Watermark(d.obj.GetUID()))
+		acknowledge(d.obj.GetUID(), merged, d.writer.watermarks.Watermark(d.obj.GetUID()))
 		d.obj.SetOutbox(merged)
 	}
 	adoptMetadata(d.obj, live)

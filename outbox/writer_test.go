@@ -121,7 +121,7 @@ func TestAcknowledgedEntriesLeaveWithTheNextWrite(t *testing.T) {
 	f.Expect(f.save(obj, v1alpha1.NotificationSending, "Three")).To(Succeed())
 	o := f.live(obj).Status.Outbox
 	f.Expect(o.Entries).To(HaveLen(1))
-	f.Expect(outbox.PendingOf(o).Sequence(0)).To(BeEquivalentTo(3))
+	f.Expect(outbox.PendingOf("", o).Sequence(0)).To(BeEquivalentTo(3))
 	f.Expect(o.PersistedSequence).To(BeEquivalentTo(2))
 	f.Expect(o.LastSequence).To(BeEquivalentTo(3))
 

@@ -61,7 +61,7 @@ func benchItems(b *testing.B, n int) []relay.Item {
 			}
 			o = next
 		}
-		all = append(all, relay.NewItems(s, "NotificationRequest", outbox.PendingOf(o))...)
+		all = append(all, relay.NewItems(s, "NotificationRequest", outbox.PendingOf(s.UID, o))...)
 	}
 	return sorted(all)
 }

@@ -17,29 +17,22 @@ import (
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
-// putDeadLetters writes them one by one, in one order for all writers: they are few. One that is there already counts another attempt.
+// lettersAtOnce bounds the dead letters in one round trip.
+const lettersAtOnce = 100
+
+// putDeadLetters writes them in one order for all writers. One that is there already counts another attempt.
 func putDeadLetters(ctx context.Context, tx *transaction, letters []models.DeadLetter) error {
 	slices.SortFunc(letters, func(a, b models.DeadLetter) int {
 		return cmp.Or(cmp.Compare(a.ID, b.ID), bytes.Compare(a.EntryHash, b.EntryHash))
 	})
-	if len(letters) == 0 {
-		return nil
-	}
-	all := func(ctx context.Context) error {
-		for _, d := range letters {
-			if err := putDeadLetter(ctx, tx, d); err != nil {
-				return err
-			}
+	for some := range slices.Chunk(letters, lettersAtOnce) {
+		all := make([]statement, len(some))
+		for i, d := range some {
+			all[i] = insertOfLetter(d)
 		}
-		return nil
-	}
-	if err := tx.savepoint(ctx, all); err == nil || classify(err) != ofData {
-		return err
-	}
-	for _, d := range letters {
-		err := tx.savepoint(ctx, func(ctx context.Context) error { return putDeadLetter(ctx, tx, d) })
+		err := tx.try(ctx, all...)
 		if err != nil && classify(err) == ofData {
-			err = putDeadLetter(ctx, tx, lastResort(d))
+			err = putOneByOne(ctx, tx, some)
 		}
 		if err != nil {
 			return err
@@ -48,16 +41,25 @@ func putDeadLetters(ctx context.Context, tx *transaction, letters []models.DeadL
 	return nil
 }
 
-func putDeadLetter(ctx context.Context, tx *transaction, d models.DeadLetter) error {
-	err := tx.send(ctx, statement{sql: `INSERT INTO audit_dead_letter AS d
+func putOneByOne(ctx context.Context, tx *transaction, letters []models.DeadLetter) error {
+	for _, d := range letters {
+		err := tx.try(ctx, insertOfLetter(d))
+		if err != nil && classify(err) == ofData {
+			err = tx.try(ctx, insertOfLetter(lastResort(d)))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func insertOfLetter(d models.DeadLetter) statement {
+	return statement{sql: `INSERT INTO audit_dead_letter AS d
 		(id, entry_hash, kind, entry, entry_bytes, error, sqlstate, source_cluster, source_namespace, source_name, source_uid, sequence, previous_hash, first_attempt, last_attempt, attempts)
 		VALUES ($1, $2, $3, $4, $5, $6, nullif($7, ''), nullif($8, ''), nullif($9, ''), nullif($10, ''), nullif($11, '')::uuid, $12, $13, now(), now(), 1)
 		ON CONFLICT (id, entry_hash) DO UPDATE SET last_attempt = now(), attempts = d.attempts + 1`,
-		arguments: []any{d.ID, d.EntryHash, d.Kind, d.Entry, d.EntryBytes, d.Error, d.SQLState, d.SourceCluster, d.SourceNamespace, d.SourceName, d.SourceUID, d.Sequence, d.PreviousHash}})
-	if err != nil {
-		return fmt.Errorf("write dead letter %s: %w", d.ID, err)
-	}
-	return nil
+		arguments: []any{d.ID, d.EntryHash, d.Kind, d.Entry, d.EntryBytes, d.Error, d.SQLState, d.SourceCluster, d.SourceNamespace, d.SourceName, d.SourceUID, d.Sequence, d.PreviousHash}}.named("write dead letter " + d.ID)
 }
 
 // lastResort is a dead letter without a text that came from elsewhere: a database that takes no text of the entry takes bytes. It must not fail for the reason that the entry did.

@@ -59,7 +59,7 @@ func (t *table) insertOf(rows []record) (statement, inserted) {
 // bisect inserts what the table takes and returns what it refuses for its data. If it refuses everything, the canary shows whether it is the rows' fault; if not,
 // that is an error, and nothing is refused.
 func (t *table) bisect(ctx context.Context, tx *transaction, rows []record) (inserted, []refusal, error) {
-	done, bad, err := t.halve(ctx, tx, rows)
+	done, bad, err := t.separate(ctx, tx, rows)
 	if err != nil || len(bad) < len(rows) {
 		return done, bad, err
 	}
@@ -72,51 +72,43 @@ func (t *table) bisect(ctx context.Context, tx *transaction, rows []record) (ins
 	return done, bad, nil
 }
 
-func (t *table) halve(ctx context.Context, tx *transaction, rows []record) (inserted, []refusal, error) {
-	var done inserted
-	err := tx.savepoint(ctx, func(ctx context.Context) (err error) {
-		done, err = t.put(ctx, tx, rows)
-		return err
-	})
-	switch {
-	case err == nil:
-		return done, nil, nil
-	case classify(err) != ofData:
-		return nil, nil, err
-	case len(rows) == 1:
-		return nil, []refusal{{record: rows[0], err: err}}, nil
-	}
-	done, bad, err := t.halve(ctx, tx, rows[:len(rows)/2])
-	if err != nil {
-		return nil, nil, err
-	}
-	more, worse, err := t.halve(ctx, tx, rows[len(rows)/2:])
-	if err != nil {
-		return nil, nil, err
-	}
-	all := inserted{}
-	for _, part := range []inserted{done, more} {
-		for id, n := range part {
-			all[id] += n
+// maxHalved is how many refused rows are looked for by halving. Halves find a few among many; where many are bad, one row after the other takes fewer statements.
+const maxHalved = 16
+
+// separate inserts groups of rows, and divides each that is refused, until the rows that are bad stand alone.
+func (t *table) separate(ctx context.Context, tx *transaction, rows []record) (inserted, []refusal, error) {
+	all, bad := inserted{}, []refusal(nil)
+	for groups := [][]record{rows}; len(groups) > 0; {
+		group := groups[0]
+		groups = groups[1:]
+		insert, done := t.insertOf(group)
+		err := tx.try(ctx, insert)
+		switch {
+		case err == nil:
+			for id, n := range done {
+				all[id] += n
+			}
+		case classify(err) != ofData:
+			return nil, nil, err
+		case len(group) == 1:
+			bad = append(bad, refusal{record: group[0], err: err})
+		default:
+			size := (len(group) + 1) / 2
+			if len(bad) >= maxHalved {
+				size = 1
+			}
+			groups = append(slices.Collect(slices.Chunk(group, size)), groups...)
 		}
 	}
-	return all, append(bad, worse...), nil
+	return all, bad, nil
 }
 
 var errRollback = errors.New("rolled back on purpose")
 
-// probe inserts the canary and rolls it back.
+// probe inserts the canary, and takes it back.
 func (t *table) probe(ctx context.Context, tx *transaction) error {
-	err := tx.savepoint(ctx, func(ctx context.Context) error {
-		if _, err := t.put(ctx, tx, []record{{values: t.canary()}}); err != nil {
-			return err
-		}
-		return errRollback
-	})
-	if errors.Is(err, errRollback) {
-		return nil
-	}
-	return err
+	insert, _ := t.insertOf([]record{{values: t.canary()}})
+	return tx.tryOut(ctx, insert)
 }
 
 // hashes reads which of the ids are there, and with which hash (nil for a row that was posted over REST).

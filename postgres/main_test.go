@@ -126,7 +126,7 @@ func items(t require, s outbox.Source, o *outboxapi.Outbox) []relay.Item {
 	g.Expect(err).NotTo(HaveOccurred())
 	var stored outboxapi.Outbox
 	g.Expect(json.Unmarshal(raw, &stored)).To(Succeed())
-	all := relay.NewItems(s, "NotificationRequest", outbox.PendingOf(&stored))
+	all := relay.NewItems(s, "NotificationRequest", outbox.PendingOf(s.UID, &stored))
 	g.Expect(all).To(HaveEach(HaveField("Refused", BeEmpty())))
 	return sorted(all)
 }

@@ -3,6 +3,8 @@ package postgres
 import (
 	"net"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -152,4 +154,26 @@ func unsupported(t *testing.T) []relay.Item {
 	one := notifications(t, 1)
 	one[0].Entry.SchemaVersion = outbox.SchemaVersion + 1
 	return one
+}
+
+// Whoever may write a status can fill a batch with what no column takes. That must not take so long that it looks like an outage: some round trips for each bad row, not for each half of a half of them.
+func TestAFloodOfBadEntriesTakesFewRoundTrips(t *testing.T) {
+	g := NewWithT(t)
+	c, through := counted(t, database(t))
+	s := open(t, through)
+	const n = 200
+	batch := history(t, newSource(), outbox.KindNotification, n, func(int) any {
+		r := notification()
+		r.DeliveryStatus = strings.Repeat("x", 51)
+		return r
+	})
+	good := notifications(t, 1)
+	persist(t, s, good)
+	all := sorted(slices.Concat(batch, notifications(t, 1)))
+	var outcomes []relay.Outcome
+	trips := c.since(func() { outcomes = persist(t, s, all) })
+	g.Expect(outcomes).To(ContainElements(HaveField("Result", relay.Stored), HaveField("SQLState", "22001")))
+	g.Expect(count(t, s, models.TableDeadLetter)).To(Equal(n))
+	t.Logf("%d bad rows in a batch of %d: %d round trips", n, n+1, trips)
+	g.Expect(trips).To(BeNumerically("<=", 4*n+200), "four for each, since the driver describes a statement again that has failed, and the halves until it was clear that there are many")
 }

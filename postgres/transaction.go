@@ -18,8 +18,6 @@ type transaction struct {
 	// at is how far it came. It is open from working on.
 	at     stage
 	server string
-	// depth counts the savepoints around what runs now.
-	depth int
 }
 
 // statement is one of a transaction. read takes its rows; nil if it has none that matter.
@@ -186,19 +184,23 @@ func (s statement) take(rows pgx.Rows, err error) error {
 	return rows.Err()
 }
 
-// savepoint runs fn, and undoes what it did if it fails. The transaction goes on either way.
-func (t *transaction) savepoint(ctx context.Context, fn func(context.Context) error) error {
-	t.depth++
-	defer func() { t.depth-- }()
-	name := fmt.Sprintf("savepoint holdfast_%d", t.depth)
-	if err := t.send(ctx, statement{sql: name}); err != nil {
-		return err
+// try runs statements in a savepoint, in one round trip. If one fails, what they did is undone, in a second, and the transaction goes on.
+func (t *transaction) try(ctx context.Context, all ...statement) error {
+	around := append([]statement{{sql: "SAVEPOINT holdfast"}}, all...)
+	if err := t.send(ctx, append(around, statement{sql: "RELEASE SAVEPOINT holdfast"})...); err != nil {
+		return errors.Join(err, t.undo(ctx))
 	}
-	if err := fn(ctx); err != nil {
-		if undone := t.send(ctx, statement{sql: "rollback to " + name}); undone != nil {
-			return errors.Join(err, undone)
-		}
-		return err
-	}
-	return t.send(ctx, statement{sql: "release " + name})
+	return nil
+}
+
+// tryOut is try, and undoes what it did in any case.
+func (t *transaction) tryOut(ctx context.Context, all ...statement) error {
+	err := t.send(ctx, append([]statement{{sql: "SAVEPOINT holdfast"}}, all...)...)
+	return errors.Join(err, t.undo(ctx))
+}
+
+// undo goes back to the savepoint. It is one simple query: a transaction that has failed takes no statement that was not described before.
+func (t *transaction) undo(ctx context.Context) error {
+	_, err := t.conn.PgConn().Exec(ctx, "ROLLBACK TO SAVEPOINT holdfast; RELEASE SAVEPOINT holdfast").ReadAll()
+	return err
 }

@@ -18,8 +18,8 @@ import (
 func TestATextThatIsNoEntryOfTheResourceStopsNothing(t *testing.T) {
 	f := setup(t)
 	other := f.create("other")
-	f.append(other, 1, false)
-	foreign := string(f.live(other).Status.Outbox.Entries[0])
+	f.append(other, 2, false)
+	foreign := f.live(other).Status.Outbox.Entries
 	good := func(obj *v1alpha1.NotificationRequest, change func(*outbox.Entry)) string {
 		o := f.live(obj).Status.Outbox
 		e := outboxtest.Entries(t, o)[0]
@@ -34,8 +34,9 @@ func TestATextThatIsNoEntryOfTheResourceStopsNothing(t *testing.T) {
 		text func(*v1alpha1.NotificationRequest) string
 		says string
 	}{
-		"no-json": {func(*v1alpha1.NotificationRequest) string { return "half an entry" }, "no JSON"},
-		"foreign": {func(*v1alpha1.NotificationRequest) string { return foreign }, "sequence is 1, and its position in the outbox is that of 2"},
+		"no-json":        {func(*v1alpha1.NotificationRequest) string { return "half an entry" }, "no JSON"},
+		"foreign":        {func(*v1alpha1.NotificationRequest) string { return string(foreign[0]) }, "sequence is 1, and its position in the outbox is that of 2"},
+		"foreign-second": {func(*v1alpha1.NotificationRequest) string { return string(foreign[1]) }, "of another resource"},
 		"foreign-in-turn": {func(obj *v1alpha1.NotificationRequest) string {
 			return good(obj, func(e *outbox.Entry) { e.Source.UID = other.UID })
 		}, "of another resource"},
@@ -49,6 +50,15 @@ func TestATextThatIsNoEntryOfTheResourceStopsNothing(t *testing.T) {
 		"no-salt": {func(obj *v1alpha1.NotificationRequest) string {
 			return good(obj, func(e *outbox.Entry) { e.Salt = "" })
 		}, "salt is"},
+		"salt-missing": {func(obj *v1alpha1.NotificationRequest) string {
+			return strings.Replace(good(obj, same), `"salt":`, `"pepper":`, 1)
+		}, "member salt is missing"},
+		"record": {func(obj *v1alpha1.NotificationRequest) string {
+			return strings.Replace(good(obj, same), `"record":{`, `"record":{ `, 1)
+		}, "not in canonical form"},
+		"version": {func(obj *v1alpha1.NotificationRequest) string {
+			return good(obj, func(e *outbox.Entry) { e.SchemaVersion = -1 })
+		}, "schemaVersion is -1, expected 1 to"},
 		"bad-salt": {func(obj *v1alpha1.NotificationRequest) string {
 			return good(obj, func(e *outbox.Entry) { e.Salt = "c2hvcnQ" })
 		}, "salt is"},

@@ -21,14 +21,17 @@ var errMoved = errors.New("the store's database is another one than before, or w
 
 // identity is which database acknowledged the watermarks.
 type identity struct {
-	database string    // "" where the store does not say
+	database string    // the last that the store named; "" if it never did
 	asked    time.Time // when the store was last asked for it, of the questions that were answered
 }
 
-// observe takes over which database answered a question of that moment. moved is true if it is another one than before.
+// observe takes over which database answered a question of that moment. moved is true if it is another one than before. A store that does not say, such as an older release of the service,
+// leaves the name as it is.
 func (i *identity) observe(database string, asked time.Time) (moved bool) {
-	moved = database != "" && i.database != "" && database != i.database
-	i.database = database
+	if database != "" {
+		moved = i.database != "" && database != i.database
+		i.database = database
+	}
 	if asked.After(i.asked) {
 		i.asked = asked
 	}

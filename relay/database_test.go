@@ -125,3 +125,12 @@ func TestNothingIsTrimmedWhileTheStoreDoesNotConfirmIt(t *testing.T) {
 	f.checkIdle(t.Context())
 	g.Expect(f.breaker.reason()).To(Succeed(), "health is true without anything to write")
 }
+
+// A service of an older release does not say which database it has. Between two answers that name different ones, that hides nothing.
+func TestAnAnswerWithoutANameHidesNoFailover(t *testing.T) {
+	g := NewWithT(t)
+	var i identity
+	g.Expect(i.observe("a", begin)).To(BeFalse())
+	g.Expect(i.observe("", begin.Add(time.Second))).To(BeFalse())
+	g.Expect(i.observe("b", begin.Add(2*time.Second))).To(BeTrue())
+}

@@ -72,14 +72,13 @@ type entry struct {
 
 // entriesOf are the entries of an outbox, which are good.
 func entriesOf(o *outboxapi.Outbox) []entry {
-	p := outbox.PendingOf(o)
-	all := make([]entry, p.Len())
-	for i := range all {
-		e, err := outbox.Decode([]byte(p.Text(i)))
+	all := make([]entry, len(o.Entries))
+	for i, text := range o.Entries {
+		e, err := outbox.Decode([]byte(text))
 		if err != nil {
 			panic(err)
 		}
-		all[i] = entry{Entry: e, hash: p.Hash(i)}
+		all[i] = entry{Entry: e, hash: outbox.Hash([]byte(text))}
 	}
 	return all
 }
@@ -88,7 +87,7 @@ func upTo(obj outbox.Object, sequence int64) outbox.Watermark {
 	if sequence == 0 {
 		return outbox.Watermark{}
 	}
-	return outbox.Watermark{Sequence: sequence, Hash: outbox.PendingOf(obj.GetOutbox()).Hash(int(sequence - 1)), Time: begin}
+	return outbox.Watermark{Sequence: sequence, Hash: outbox.PendingOf(obj.GetUID(), obj.GetOutbox()).Hash(int(sequence - 1)), Time: begin}
 }
 
 func TestDecide(t *testing.T) {
@@ -132,6 +131,13 @@ func TestDecide(t *testing.T) {
 		g := NewWithT(t)
 		w := outbox.Watermark{Sequence: 2, Hash: "other"}
 		g.Expect(decide(withEntries(t, 2, isClosed, isTerminating), w, config, begin)).To(Equal(plan{watermark: w}))
+	})
+	t.Run("closed before its first entry", func(t *testing.T) {
+		g := NewWithT(t)
+		obj := withEntries(t, 0)
+		obj.Status.Outbox = &outboxapi.Outbox{Closed: true}
+		g.Expect(obj.Status.Outbox.IsZero()).To(BeFalse(), "or nobody would look at it, and its finalizer stayed")
+		g.Expect(decide(obj, outbox.Watermark{}, config, begin)).To(Equal(plan{release: true}))
 	})
 	t.Run("closed, trimmed before a crash", func(t *testing.T) {
 		g := NewWithT(t)
@@ -187,6 +193,19 @@ func TestDepartedEntriesAreBounded(t *testing.T) {
 	}
 	g.Expect(tr.orphaned).To(Equal(2))
 	g.Expect(tr.resources).To(HaveLen(1))
+}
+
+// Texts before the first entry are nobody's: they wait for nothing.
+func TestAResourceThatVanishesWithTextsOfNoPlaceIsDropped(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{MaxOrphaned: 1})
+	obj := withEntries(t, 0)
+	obj.Status.Outbox = &outboxapi.Outbox{Entries: []outboxapi.Entry{"junk"}}
+	tr.observe(k, obj, tr.generation())
+	g.Expect(tr.dequeue().items).To(BeEmpty())
+	tr.orphan(t.Context(), k, obj)
+	g.Expect(tr.resources).To(BeEmpty())
+	g.Expect(tr.orphaned).To(BeZero())
 }
 
 func TestADepartedResourceOfWhichNothingCanBeSentIsForgotten(t *testing.T) {

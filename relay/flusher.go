@@ -108,7 +108,7 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	defer cancel()
 	outcomes, moved, err := f.persist(persist, batch.items)
 	if err == nil {
-		err = complete(outcomes, len(batch.items))
+		err = Complete(outcomes, len(batch.items))
 	}
 	took := f.config.Clock.Since(start)
 	if err != nil {
@@ -128,19 +128,6 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 	unsupported := f.tracker.commit(batch, outcomes)
 	f.observe(ctx, batch.items, outcomes, unsupported)
 	return len(batch.items), nil
-}
-
-// complete refuses an answer that does not say of every entry what became of it: nothing of it counts then.
-func complete(outcomes []Outcome, entries int) error {
-	if len(outcomes) != entries {
-		return fmt.Errorf("the store answered %d outcomes for %d entries", len(outcomes), entries)
-	}
-	for i, o := range outcomes {
-		if _, known := results[o.Result]; !known {
-			return fmt.Errorf("the store's outcome %d of %d is %d, expected one of %s", i+1, entries, int(o.Result), names())
-		}
-	}
-	return nil
 }
 
 // report opens the breaker, and says so once for each kind of failure, not at every probe.

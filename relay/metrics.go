@@ -110,8 +110,8 @@ type sum struct {
 // oldest is the age of the oldest entry; one that cannot be read has none.
 func (s *sum) oldest(now time.Time) (age time.Duration) {
 	for _, text := range s.first {
-		if e, _ := outbox.Decode([]byte(text)); !e.RecordedTime.IsZero() {
-			age = max(age, now.Sub(e.RecordedTime.Time))
+		if recorded, ok := outbox.RecordedTime(text); ok {
+			age = max(age, now.Sub(recorded.Time))
 		}
 	}
 	return age

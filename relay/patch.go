@@ -28,7 +28,7 @@ func patchFor(op string, obj outbox.Object, w outbox.Watermark) (client.Patch, e
 	}
 	switch op {
 	case "trim":
-		kept := append([]outboxapi.Entry{}, outbox.PendingOf(o).Above(w).Texts()...)
+		kept := append([]outboxapi.Entry{}, outbox.PendingOf(obj.GetUID(), o).Above(w).Texts()...)
 		operations = append(operations,
 			// Another relay may have trimmed since: putting back what it dropped would be wrong.
 			operation{"test", "/status/outbox/persistedSequence", o.PersistedSequence},

@@ -127,7 +127,7 @@ type plan struct {
 // controller's next status write drops what is durable. A closed one is released at once, and trimmed a little later if it is still there.
 func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan {
 	o := obj.GetOutbox()
-	all := outbox.PendingOf(o)
+	all := outbox.PendingOf(obj.GetUID(), o)
 	above := all.Above(w)
 	p := plan{watermark: w}
 	drained, covered := above.Len() == 0, all.Len()-above.Len()

@@ -152,3 +152,16 @@ func (o Outcome) Durable() bool {
 	}
 	return false
 }
+
+// Complete refuses an answer that does not say of every entry what became of it: nothing of it counts then.
+func Complete(outcomes []Outcome, entries int) error {
+	if len(outcomes) != entries {
+		return fmt.Errorf("the store answered %d outcomes for %d entries", len(outcomes), entries)
+	}
+	for i, o := range outcomes {
+		if _, known := results[o.Result]; !known {
+			return fmt.Errorf("the store's outcome %d of %d is %d, expected one of %s", i+1, entries, int(o.Result), names())
+		}
+	}
+	return nil
+}

@@ -68,7 +68,7 @@ func (t *tracker) observeLocked(k *kindReconciler, obj outbox.Object, now time.T
 		r.orphaned = false
 		t.orphaned -= r.pending.Len()
 	}
-	r.progress.observe(o)
+	r.progress.observe(obj.GetUID(), o)
 	r.trimNow = o != nil && (o.Closed || t.config.Limits.AboveSoft(o.Entries))
 	r.terminating = obj.GetDeletionTimestamp() != nil && controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
 	if n := r.sendable(now).Len(); n > 0 && r.pending.Sequence(n-1) > r.inFlight {

@@ -93,7 +93,7 @@ func (m *model) Trim(t *rapid.T) { m.trim(m.pick(t)) }
 
 func (m *model) trim(obj *v1alpha1.NotificationRequest) {
 	if o := obj.Status.Outbox; o != nil {
-		o.Entries = slices.Clone(outbox.PendingOf(o).Above(m.tracker.watermark(obj.UID)).Texts())
+		o.Entries = slices.Clone(outbox.PendingOf(obj.UID, o).Above(m.tracker.watermark(obj.UID)).Texts())
 	}
 }
 
@@ -140,7 +140,7 @@ func (m *model) Orphan(t *rapid.T) {
 		if m.tracker.orphaned != before {
 			t.Fatalf("%s is forgotten, and still counted", obj.UID)
 		}
-		m.excuse(obj, before+outbox.PendingOf(obj.Status.Outbox).Above(m.tracker.watermark(obj.UID)).Len() > m.tracker.config.MaxOrphaned)
+		m.excuse(obj, before+outbox.PendingOf(obj.UID, obj.Status.Outbox).Above(m.tracker.watermark(obj.UID)).Len() > m.tracker.config.MaxOrphaned)
 	}
 }
 
@@ -307,7 +307,7 @@ func (m *model) Check(t *rapid.T) {
 		if o == nil {
 			continue
 		}
-		for _, e := range entriesOf(o)[:len(o.Entries)-outbox.PendingOf(o).Above(tr.watermark(obj.UID)).Len()] {
+		for _, e := range entriesOf(o)[:len(o.Entries)-outbox.PendingOf(obj.UID, o).Above(tr.watermark(obj.UID)).Len()] {
 			if !m.durable[e.hash] {
 				t.Fatalf("entry %d of %s may be trimmed, and is not durable", e.Sequence, obj.UID)
 			}

@@ -21,8 +21,8 @@ type progress struct {
 }
 
 // observe takes over a newer version of the outbox.
-func (p *progress) observe(o *outboxapi.Outbox) {
-	all := outbox.PendingOf(o)
+func (p *progress) observe(uid types.UID, o *outboxapi.Outbox) {
+	all := outbox.PendingOf(uid, o)
 	p.pending, p.whole = all.Above(p.watermark), p.watermark.Sequence == 0
 	p.covered = all.Len() - p.pending.Len()
 }

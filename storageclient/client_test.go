@@ -51,7 +51,7 @@ func item(t *testing.T) relay.Item {
 	source := outbox.Source{Namespace: "shop", Name: "cart", UID: "6f1d3a52-7c1f-4c0a-9a3e-5b2d8a4b2c11", Created: at}
 	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: "carts.example.com", Event: "Changed", Record: map[string]string{}}, at, outbox.Salt{}, outbox.DefaultLimits())
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	return relay.NewItems(source, "Cart", outbox.PendingOf(o))[0]
+	return relay.NewItems(source, "Cart", outbox.PendingOf(source.UID, o))[0]
 }
 
 // Whatever an address answers that is not the service's word on each entry is an error: an entry may leave its resource only when it is durable.

@@ -29,8 +29,12 @@ func hash(sequence int) string { return fmt.Sprintf("%064x", sequence) }
 
 // outboxOf has the entries after the first `after`, up to `last`.
 func outboxOf(after, last int, closed bool) object {
+	head := ""
+	if last > 0 {
+		head = hash(last)
+	}
 	return object{
-		"lastSequence": last, "persistedSequence": after, "pending": last - after, "headHash": hash(last), "closed": closed,
+		"lastSequence": last, "persistedSequence": after, "pending": last - after, "headHash": head, "closed": closed,
 		"entries": entries(after, last-after),
 	}
 }
@@ -111,6 +115,10 @@ var _ = Describe("An outbox", func() {
 					Entry("another head for the same entry", outboxOf(2, 5, false), func(o object) { o["headHash"] = hash(9) }),
 					Entry("entries that leave before they are durable", outboxOf(2, 5, false), func(o object) { o["entries"] = entries(4, 1) }),
 					Entry("a last entry that leaves", outboxOf(2, 5, true), func(o object) { o["entries"] = entries(2, 2) }),
+					Entry("an outbox that closes without an entry", outboxOf(2, 5, false), func(o object) { o["closed"] = true }),
+					Entry("an outbox that closes before its first entry", outboxOf(0, 0, false), func(o object) { o["closed"] = true }),
+					Entry("more entries than sequences", outboxOf(0, 1, false), func(o object) { o["entries"], o["pending"] = entries(0, 2), 2 }),
+					Entry("an entry of no sequence", outboxOf(0, 0, false), func(o object) { o["entries"], o["pending"] = entries(0, 1), 1 }),
 					Entry("a closed outbox that is opened", outboxOf(2, 5, true), func(o object) { o["closed"] = false }),
 					Entry("a closed outbox that grows", outboxOf(2, 5, true), func(o object) {
 						o["lastSequence"], o["headHash"], o["entries"] = 6, hash(6), entries(2, 4)
@@ -158,6 +166,16 @@ var _ = Describe("An outbox", func() {
 				got, err := request{verb: http.MethodGet, namespace: namespaceOf(o), plural: k.plural, name: nameOf(o)}.do(ctx)
 				Expect(err).NotTo(HaveOccurred())
 				Expect(got["status"]).To(HaveKeyWithValue("outbox", And(HaveLen(5), HaveKeyWithValue("lastSequence", BeEquivalentTo(0)), HaveKeyWithValue("entries", BeEmpty()))))
+			})
+
+			It("takes no head that is no hash", func(ctx context.Context) {
+				o := withOutbox(ctx, k, outboxOf(0, 1, false))
+				for _, head := range []string{"zz", strings.ToUpper(hash(0xab)), hash(1)[1:]} {
+					next := outboxOf(0, 2, false)
+					next["headHash"] = head
+					_, err := updateStatus(ctx, k, at(copyOf(o), "status.outbox", next))
+					Expect(err).To(beRefused("status.outbox.headHash", "should match"))
+				}
 			})
 
 			It("that is closed shrinks, oldest first, by update and by patch", func(ctx context.Context) {

@@ -73,7 +73,7 @@ func TestExportAndImport(t *testing.T) {
 	g.Expect(holdfast(t, "verify", "--cluster-name", "prod")).To(has(0, HavePrefix("The trail is whole. Looked at 5 rows in 2 chains"), BeEmpty()))
 	var hashes []string
 	for _, o := range []*v1alpha1.NotificationRequest{first, second} {
-		for i, p := 0, outbox.PendingOf(o.Status.Outbox); i < p.Len(); i++ {
+		for i, p := 0, outbox.PendingOf(o.UID, o.Status.Outbox); i < p.Len(); i++ {
 			hashes = append(hashes, p.Hash(i))
 		}
 	}

@@ -98,7 +98,7 @@ func trail(t *testing.T, s *postgres.Store, n int, refused ...int) []relay.Item 
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	items := relay.NewItems(source, "NotificationRequest", outbox.PendingOf(o))
+	items := relay.NewItems(source, "NotificationRequest", outbox.PendingOf(source.UID, o))
 	for _, n := range refused {
 		items[n-1].Refused = "for the \x1b[31mtest"
 	}

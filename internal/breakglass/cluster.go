@@ -150,6 +150,9 @@ var ErrChanged = errors.New("it changed after it was exported, and keeps its fin
 // ErrKept says that an admission policy put the finalizer back, since the record is open and the resource is not being deleted.
 var ErrKept = errors.New("the admission policy holdfast-finalizer keeps the finalizer until the record has ended; delete the resource first, or the policy (kubectl delete mutatingadmissionpolicybinding holdfast-finalizer)")
 
+// maxRemoved bounds the places at which one patch removes the finalizer: the API server takes no patch of more than 10,000 operations.
+const maxRemoved = 100
+
 // Release takes the outbox's finalizer off a resource, if it still is what was read. One that is gone is released.
 func (c *Cluster) Release(ctx context.Context, r *Resource) error {
 	type operation struct {
@@ -157,15 +160,20 @@ func (c *Cluster) Release(ctx context.Context, r *Resource) error {
 		Path  string `json:"path"`
 		Value any    `json:"value,omitempty"`
 	}
-	place := fmt.Sprintf("/metadata/finalizers/%d", slices.Index(r.finalizers, outbox.Finalizer))
 	unchanged := operation{"test", "/metadata/resourceVersion", r.resourceVersion}
 	if r.Outbox != nil { // a label is no reason to begin again
 		unchanged = operation{"test", "/status/outbox/headHash", r.Outbox.HeadHash}
 	}
-	patch, err := json.Marshal([]operation{
-		{"test", "/metadata/uid", r.Source.UID}, unchanged,
-		{"test", place, outbox.Finalizer}, {Op: "remove", Path: place},
-	})
+	operations := []operation{{"test", "/metadata/uid", r.Source.UID}, unchanged}
+	// From behind, so that the places before stay as they are. Somebody may have written it more than once.
+	for at, left := len(r.finalizers)-1, maxRemoved; at >= 0 && left > 0; at-- {
+		if r.finalizers[at] == outbox.Finalizer {
+			place := fmt.Sprintf("/metadata/finalizers/%d", at)
+			operations = append(operations, operation{"test", place, outbox.Finalizer}, operation{Op: "remove", Path: place})
+			left--
+		}
+	}
+	patch, err := json.Marshal(operations)
 	if err != nil {
 		return fmt.Errorf("release %s: %w", r, err)
 	}

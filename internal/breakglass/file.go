@@ -92,7 +92,7 @@ func (f *File) Add(r *Resource) error {
 	}
 	f.header.Resources++
 	s := Source{Namespace: r.Source.Namespace, Name: r.Source.Name, UID: r.Source.UID, Created: r.Source.Created.UTC()}
-	for i, p := 0, outbox.PendingOf(r.Outbox); i < p.Len(); i++ {
+	for i, p := 0, outbox.PendingOf(r.Source.UID, r.Outbox); i < p.Len(); i++ {
 		f.header.Entries++
 		if err := writeLine(f.to, Line{Kind: r.Kind, Resource: r.Type(), Source: s, Sequence: p.Sequence(i), Hash: p.Hash(i), Entry: p.Text(i)}); err != nil {
 			return fmt.Errorf("write the entries of %s: %w", r, err)

@@ -35,6 +35,9 @@ func Import(ctx context.Context, from io.Reader, open func(Header) (relay.Store,
 			items[i] = lines[i].Item
 		}
 		outcomes, err := store.Persist(ctx, items)
+		if err == nil {
+			err = relay.Complete(outcomes, len(items))
+		}
 		if err != nil {
 			return fmt.Errorf("import lines up to %d: %w", slices.MaxFunc(lines, func(a, b Imported) int { return a.Line - b.Line }).Line, err)
 		}

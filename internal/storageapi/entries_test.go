@@ -38,7 +38,7 @@ func chain(t *testing.T, kind string, n int, record any) []relay.Item {
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	return relay.NewItems(source, "Cart", outbox.PendingOf(o))
+	return relay.NewItems(source, "Cart", outbox.PendingOf(source.UID, o))
 }
 
 // everything is a batch of all that can happen to an entry; before has to be in the database first.

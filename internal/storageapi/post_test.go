@@ -146,7 +146,7 @@ func appended(t *testing.T, record any, change func(map[string]any)) (relay.Item
 	source := outbox.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: time.Now()}
 	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: record}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
 	g.Expect(err).NotTo(HaveOccurred())
-	e := relay.NewItems(source, "NotificationRequest", outbox.PendingOf(o))[0]
+	e := relay.NewItems(source, "NotificationRequest", outbox.PendingOf(source.UID, o))[0]
 	body := map[string]any{}
 	g.Expect(json.Unmarshal(e.Entry.Record, &body)).To(Succeed())
 	maps.Copy(body, map[string]any{"id": e.ID, "source_cluster": "east", "source_uid": source.UID, "sequence": e.Sequence, "entry_hash": e.Hash, "entry": string(e.Text)})

@@ -178,7 +178,7 @@ func resourceOf(o *unstructured.Unstructured) (*Resource, error) {
 		Namespace: o.GetNamespace(), Name: o.GetName(), UID: string(o.GetUID()),
 		LastSequence: box.LastSequence, PersistedSequence: box.PersistedSequence, HeadHash: box.HeadHash,
 	}
-	for i, p := 0, outbox.PendingOf(&box); i < p.Len(); i++ {
+	for i, p := 0, outbox.PendingOf(o.GetUID(), &box); i < p.Len(); i++ {
 		if r.Entries == nil {
 			r.Entries = map[int64]string{}
 		}

@@ -63,7 +63,7 @@ func (s *scene) append(n int, final bool) *scene {
 func (s *scene) drain() *scene {
 	s.t.Helper()
 	source := outbox.SourceOf(s.obj)
-	persist(s.t, s.store, relay.NewItems(source, "", outbox.PendingOf(s.obj.Status.Outbox)))
+	persist(s.t, s.store, relay.NewItems(source, "", outbox.PendingOf(source.UID, s.obj.Status.Outbox)))
 	o := s.obj.Status.Outbox
 	s.marks[s.obj.UID] = outbox.Watermark{Sequence: o.LastSequence, Hash: o.HeadHash, Time: start}
 	return s
@@ -163,7 +163,7 @@ func TestAForgedContinuation(t *testing.T) {
 	source, head := outbox.SourceOf(s.obj), s.obj.Status.Outbox.DeepCopy()
 	forged, _, err := outbox.Append(head, source, outbox.Change{Kind: outbox.KindNotification, Event: "Forged", Phase: "Sent", Record: record(outbox.KindNotification, 9), Final: true}, start, outbox.Salt{}, outbox.DefaultLimits())
 	g.Expect(err).NotTo(HaveOccurred())
-	items := relay.NewItems(source, "", outbox.PendingOf(forged))
+	items := relay.NewItems(source, "", outbox.PendingOf(source.UID, forged))
 	persist(t, db, items[len(items)-1:])
 	_, found := s.look()
 	g.Expect(found).To(Equal([]string{"invented 3"}))

@@ -79,7 +79,7 @@ func history(t *testing.T, s outbox.Source, kind string, n int, ends bool) []rel
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	return relay.NewItems(s, "", outbox.PendingOf(o))
+	return relay.NewItems(s, "", outbox.PendingOf(s.UID, o))
 }
 
 func persist(t *testing.T, s *postgres.Store, items []relay.Item) {

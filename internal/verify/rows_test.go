@@ -221,7 +221,7 @@ func TestAFork(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	persist(t, s, relay.NewItems(source(1), "", outbox.PendingOf(o)))
+	persist(t, s, relay.NewItems(source(1), "", outbox.PendingOf(source(1).UID, o)))
 	_, found := check(t, s, nil, "")
 	g.Expect(brief(found)).To(Equal([]string{"forked cart-1 3", "forked cart-1 4"}))
 }

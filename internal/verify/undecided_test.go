@@ -22,7 +22,7 @@ func chainOf(t *testing.T, s outbox.Source, kind string, records ...any) []relay
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	return relay.NewItems(s, "", outbox.PendingOf(o))
+	return relay.NewItems(s, "", outbox.PendingOf(s.UID, o))
 }
 
 func remediation(outcome string, services ...string) models.Orchestration {

@@ -26,7 +26,7 @@ package api
 //
 // +kubebuilder:object:generate=true
 // +structType=atomic
-// +kubebuilder:validation:XValidation:rule="self.lastSequence - self.persistedSequence <= self.entries.size() && self.lastSequence >= oldSelf.lastSequence && (self.lastSequence != oldSelf.lastSequence || self.headHash == oldSelf.headHash) && (!oldSelf.closed || (self.closed && self.lastSequence == oldSelf.lastSequence && self.entries.size() <= oldSelf.entries.size() && (self.entries.size() == 0 || self.entries[self.entries.size()-1] == oldSelf.entries[oldSelf.entries.size()-1])))",message="the outbox only grows at its end and shrinks at its front, what is persisted aside; once closed it is final"
+// +kubebuilder:validation:XValidation:rule="self.lastSequence - self.persistedSequence <= self.entries.size() && self.entries.size() <= self.lastSequence && (self.lastSequence > oldSelf.lastSequence ? !oldSelf.closed : self.lastSequence == oldSelf.lastSequence && self.headHash == oldSelf.headHash && self.closed == oldSelf.closed && (!self.closed || (self.entries.size() <= oldSelf.entries.size() && (self.entries.size() == 0 || self.entries[self.entries.size()-1] == oldSelf.entries[oldSelf.entries.size()-1]))))",message="the outbox only grows at its end and shrinks at its front, what is persisted aside; once closed it is final"
 type Outbox struct {
 	// lastSequence is the sequence of the newest entry ever appended; gapless from 1.
 	// +required
@@ -52,6 +52,7 @@ type Outbox struct {
 	// headHash is the hash of the newest entry ever appended, 64 lowercase hex digits.
 	// +required
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^([0-9a-f]{64})?$`
 	HeadHash string `json:"headHash"`
 
 	// closed is true once the entry that ends the record was appended. Nothing can be appended after it.
@@ -68,7 +69,9 @@ type Outbox struct {
 }
 
 // IsZero reports whether no entry was ever appended. It is true for nil.
-func (o *Outbox) IsZero() bool { return o == nil || o.LastSequence == 0 && len(o.Entries) == 0 }
+func (o *Outbox) IsZero() bool {
+	return o == nil || o.LastSequence == 0 && len(o.Entries) == 0 && !o.Closed
+}
 
 // SetEntries replaces the entries, and counts them.
 func (o *Outbox) SetEntries(entries []Entry) {

@@ -29,7 +29,7 @@ func entriesOf(n int, change func(uid string, n int) *outbox.Change) ([]relay.It
 			}
 			o = next
 		}
-		items = append(items, relay.NewItems(s, "Ticket", outbox.PendingOf(o))...)
+		items = append(items, relay.NewItems(s, "Ticket", outbox.PendingOf(s.UID, o))...)
 	}
 	return items, nil
 }

@@ -127,6 +127,9 @@ func (b *bench) measure(ctx context.Context, chosen []measure) {
 		// five: its garbage collection, which makes those who allocate help.
 		err := b.env.Cluster.RestartAPIServer(limited)
 		if err == nil {
+			err = b.awaitFinalizers(limited)
+		}
+		if err == nil {
 			err = m.run(limited, b)
 		}
 		cancel()

@@ -55,7 +55,7 @@ func (b *bench) pendingWrites(ctx context.Context, pending int) (objects float64
 	round := func() error {
 		for i := range list.Items {
 			t := &list.Items[i]
-			if p := outbox.PendingOf(t.Status.Outbox); p.Len() >= pending {
+			if p := outbox.PendingOf(t.UID, t.Status.Outbox); p.Len() >= pending {
 				oldest := p.Len() - pending
 				marks[t.UID] = outbox.Watermark{Sequence: p.Sequence(oldest), Hash: p.Hash(oldest), Time: time.Now()}
 			}

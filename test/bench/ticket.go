@@ -1,15 +1,16 @@
 package main
 
 import (
-	"encoding/json"
-
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-dev/holdfast/config"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -111,10 +113,49 @@ func (b *bench) install(ctx context.Context) (err error) {
 	if b.tickets, err = serve(ctx, b.env, ticketVersion, ticketDefinition); err != nil {
 		return fmt.Errorf("install tickets: %w", err)
 	}
+	if err = b.keepFinalizers(ctx); err != nil {
+		return fmt.Errorf("install the policy that adds the finalizer: %w", err)
+	}
 	if b.controls, err = serve(ctx, b.env, controlVersion, controlDefinition); err != nil {
 		return fmt.Errorf("install the controls' tickets: %w", err)
 	}
 	return nil
+}
+
+// keepFinalizers installs the policy that adds the outbox's finalizer, as it is installed for Holdfast's own kinds, and returns when it is enforced.
+func (b *bench) keepFinalizers(ctx context.Context) error {
+	const name = "holdfast-finalizer"
+	policies, err := config.Policies()
+	if err != nil {
+		return err
+	}
+	for _, p := range policies {
+		if p.GetName() != name {
+			continue
+		}
+		p.SetName(name + "-tickets")
+		if p.GetKind() == "MutatingAdmissionPolicyBinding" {
+			err = unstructured.SetNestedField(p.Object, p.GetName(), "spec", "policyName")
+		} else {
+			rule := map[string]any{"apiGroups": []any{ticketVersion.Group}, "apiVersions": []any{"*"}, "operations": []any{"CREATE", "UPDATE"}, "resources": []any{"tickets"}, "scope": "Namespaced"}
+			err = unstructured.SetNestedSlice(p.Object, []any{rule}, "spec", "matchConstraints", "resourceRules")
+		}
+		if err := errors.Join(err, b.env.Client.Create(ctx, p)); err != nil {
+			return err
+		}
+	}
+	return b.awaitFinalizers(ctx)
+}
+
+// awaitFinalizers returns when the policy is enforced. An API server that has just started refuses tickets until it knows their kind.
+func (b *bench) awaitFinalizers(ctx context.Context) error {
+	var last error
+	err := wait.PollUntilContextTimeout(ctx, testenv.Interval, testenv.Timeout, true, func(ctx context.Context) (bool, error) {
+		t := &Ticket{ObjectMeta: metav1.ObjectMeta{Namespace: metav1.NamespaceDefault, Name: "probe"}, Spec: TicketSpec{Subject: "probe"}}
+		last = b.tickets.client.Create(ctx, t, client.DryRunAll)
+		return slices.Contains(t.Finalizers, outbox.Finalizer), nil
+	})
+	return errors.Join(err, last)
 }
 
 // of is what an arm works on.

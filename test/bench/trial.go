@@ -156,17 +156,13 @@ func (r *reconciler) time(ctx context.Context, durable <-chan struct{}, begin fu
 	return time.Since(start).Seconds(), nil
 }
 
-// makeTickets makes them with as many writers as the trial has. An audited one has the finalizer from the beginning, as the children of a request do.
+// makeTickets makes them with as many writers as the trial has. An audited one gets the finalizer from the policy.
 func (b *bench) makeTickets(ctx context.Context, c client.Client, namespace string, t trial) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(t.writers)
 	for i := range t.resources {
 		group.Go(func() error {
-			ticket := &Ticket{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("ticket-%04d", i)}, Spec: TicketSpec{Subject: "cart is slow"}}
-			if t.arm == audited {
-				ticket.Finalizers = []string{outbox.Finalizer}
-			}
-			return c.Create(ctx, ticket)
+			return c.Create(ctx, &Ticket{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("ticket-%04d", i)}, Spec: TicketSpec{Subject: "cart is slow"}})
 		})
 	}
 	return group.Wait()

@@ -91,5 +91,5 @@ func finishedRecord(g *WithT) []relay.Item {
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	return relay.NewItems(source, "NotificationRequest", outbox.PendingOf(o))
+	return relay.NewItems(source, "NotificationRequest", outbox.PendingOf(source.UID, o))
 }

@@ -81,7 +81,7 @@ func FuzzRecord(f *testing.F) {
 		if err := json.Unmarshal(stored, &live); err != nil {
 			t.Fatal(err)
 		}
-		item := relay.NewItems(source, "Any", outbox.PendingOf(&live))[0]
+		item := relay.NewItems(source, "Any", outbox.PendingOf(source.UID, &live))[0]
 		if item.Refused != "" {
 			t.Fatalf("%s: %s", item.Refused, stored)
 		}

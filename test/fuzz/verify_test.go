@@ -116,7 +116,7 @@ func honestRows(f *testing.F) []postgres.Stored {
 		o = next
 	}
 	var rows []postgres.Stored
-	for _, item := range relay.NewItems(source, "NotificationRequest", outbox.PendingOf(o)) {
+	for _, item := range relay.NewItems(source, "NotificationRequest", outbox.PendingOf(source.UID, o)) {
 		sum := sha256.Sum256(item.Text)
 		rows = append(rows, postgres.Stored{Table: "notification_audit", ID: item.ID, SourceUID: string(source.UID), Sequence: item.Sequence, HasSequence: true, EntryHash: sum[:], Entry: string(item.Text), Columns: "{}"})
 	}

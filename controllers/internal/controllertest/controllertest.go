@@ -27,7 +27,7 @@ func (c Clock) Pass(d time.Duration) { c.SetTime(c.Now().Add(d)) }
 
 // Entries are the pending entries of a resource, oldest first. One that cannot be read is a fault of the controller.
 func Entries(obj outbox.Object) []outbox.Entry {
-	p := outbox.PendingOf(obj.GetOutbox())
+	p := outbox.PendingOf(obj.GetUID(), obj.GetOutbox())
 	all := make([]outbox.Entry, p.Len())
 	for i := range all {
 		var err error
