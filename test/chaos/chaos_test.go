@@ -89,7 +89,7 @@ func haveEveryFault(g *WithT, d drain) {
 			case j.kind == ledger && j.poison > 0:
 				places["middle"] = true
 			}
-			g.Expect((j.ending == stripped || j.ending == replaced) && !watched).To(BeFalse(), "schedule %d strips while nobody may be watching", number)
+			g.Expect((j.ending == stripped || j.ending == replaced || j.strips) && !watched).To(BeFalse(), "schedule %d strips while nobody may be watching", number)
 		}
 	}
 	for _, f := range d.faults() {

@@ -72,6 +72,7 @@ type job struct {
 	// Of a ledger: how many entries, with which bytes of text, and which of them cannot become a row: -1 for none.
 	entries, bytes, poison int
 	reject                 bool // of what waits for a person
+	strips                 bool // collected: of its finalizers, too
 }
 
 // draw is pure. Where only is not empty, faults are drawn of those whose names have it in them.
@@ -83,7 +84,7 @@ func draw(to drain, seed uint64, number int, only string) schedule {
 	kinds := []kind{remediation, approval, analysis, notification, notification, workflow, ledger}
 	endings := []ending{byItself, byItself, cancelled, deleted, deleted, again, collected}
 	for i := range 4 + r.IntN(4) {
-		j := job{kind: kinds[r.IntN(len(kinds))], ending: endings[r.IntN(len(endings))], after: r.IntN(60), steps: 1 + r.IntN(12), poison: -1, reject: r.IntN(2) == 0}
+		j := job{kind: kinds[r.IntN(len(kinds))], ending: endings[r.IntN(len(endings))], after: r.IntN(60), steps: 1 + r.IntN(12), poison: -1, reject: r.IntN(2) == 0, strips: strips}
 		if i == 0 {
 			j.kind = ledger
 		}

@@ -57,7 +57,7 @@ func (s *stage) end(ctx context.Context, j job, o client.Object) error {
 		return err
 	case collected:
 		s.note(string(collected))
-		return s.orphan(ctx, o)
+		return s.orphan(ctx, j, o)
 	case replaced:
 		s.note(string(replaced))
 		if ok, err := s.replace(ctx, o); !ok {
@@ -109,10 +109,14 @@ func (s *stage) answer(ctx context.Context, j job, a client.Object) error {
 	return err
 }
 
-// orphan strips a resource of its finalizers, gives it an owner that does not exist, and deletes it, as the garbage collector does then, which does not run here.
-func (s *stage) orphan(ctx context.Context, o client.Object) error {
-	const orphaned = `{"metadata":{"finalizers":null,"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"ghost","uid":"00000000-0000-4000-8000-000000000000"}]}}`
-	if ok, err := s.patch(ctx, o, orphaned); !ok {
+// orphan gives a resource an owner that does not exist, and deletes it, as the garbage collector does then, which does not run here. Where a manager watches all the time it takes the finalizers away
+// as well: the policy keeps that of an open record, but a closed one may not be durable yet.
+func (s *stage) orphan(ctx context.Context, j job, o client.Object) error {
+	metadata := `"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"ghost","uid":"00000000-0000-4000-8000-000000000000"}]`
+	if j.strips {
+		metadata += `,"finalizers":null`
+	}
+	if ok, err := s.patch(ctx, o, `{"metadata":{`+metadata+`}}`); !ok {
 		return err
 	}
 	_, err := s.delete(ctx, o)
