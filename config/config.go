@@ -15,6 +15,7 @@ import (
 )
 
 //go:embed crd/bases/*.yaml admission/approval.yaml admission/finalizer.yaml admission/identity.yaml admission/impersonation.yaml admission/metadata.yaml admission/orchestration.yaml
+//go:embed rbac/approver.yaml rbac/metrics-reader.yaml rbac/requester.yaml rbac/viewer.yaml storage/callers.yaml
 var manifests embed.FS
 
 // CRDs returns the CustomResourceDefinitions of the four kinds, sorted by name.
@@ -36,6 +37,16 @@ func CRDs() ([]*apiextensionsv1.CustomResourceDefinition, error) {
 
 // Policies returns the admission policies and their bindings, each policy before its binding.
 func Policies() ([]*unstructured.Unstructured, error) { return read("admission/*.yaml") }
+
+// Roles returns the ClusterRoles that people and callers are bound to. The manager's own is not among them.
+func Roles() ([]*unstructured.Unstructured, error) {
+	people, err := read("rbac/*.yaml")
+	if err != nil {
+		return nil, err
+	}
+	callers, err := read("storage/*.yaml")
+	return append(people, callers...), err
+}
 
 // read decodes the objects of the embedded files, in the order of their names.
 func read(pattern string) ([]*unstructured.Unstructured, error) {

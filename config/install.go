@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	rbacv1 "k8s.io/api/rbac/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -28,6 +29,7 @@ const (
 
 var (
 	crdResource      = apiextensionsv1.SchemeGroupVersion.WithResource("customresourcedefinitions")
+	roleResource     = rbacv1.SchemeGroupVersion.WithResource("clusterroles")
 	admissionVersion = schema.GroupVersion{Group: "admissionregistration.k8s.io", Version: "v1"}
 	policyResources  = map[string]schema.GroupVersionResource{
 		"ValidatingAdmissionPolicy":        admissionVersion.WithResource("validatingadmissionpolicies"),
@@ -37,7 +39,7 @@ var (
 	}
 )
 
-// Install applies the CustomResourceDefinitions and the admission policies, and returns when the kinds are served and the policies are
+// Install applies the CustomResourceDefinitions, the roles to bind and the admission policies, and returns when the kinds are served and the policies are
 // enforced. progress gets one line a step; nil is silent. The caller needs the rights of a cluster administrator.
 func Install(ctx context.Context, cfg *rest.Config, progress io.Writer) error {
 	if progress == nil {
@@ -48,6 +50,9 @@ func Install(ctx context.Context, cfg *rest.Config, progress io.Writer) error {
 		return fmt.Errorf("install: make a client: %w", err)
 	}
 	if err := installCRDs(ctx, client, progress); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	if err := installRoles(ctx, client, progress); err != nil {
 		return fmt.Errorf("install: %w", err)
 	}
 	if err := installPolicies(ctx, client, progress); err != nil {
@@ -71,6 +76,20 @@ func installCRDs(ctx context.Context, client dynamic.Interface, progress io.Writ
 			return err
 		}
 		fmt.Fprintf(progress, "kind %s: served\n", object.GetName())
+	}
+	return nil
+}
+
+func installRoles(ctx context.Context, client dynamic.Interface, progress io.Writer) error {
+	objects, err := Roles()
+	if err != nil {
+		return err
+	}
+	for _, object := range objects {
+		if err := apply(ctx, client.Resource(roleResource), object); err != nil {
+			return err
+		}
+		fmt.Fprintf(progress, "role %s: can be bound\n", object.GetName())
 	}
 	return nil
 }

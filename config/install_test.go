@@ -20,6 +20,12 @@ func TestInstallAgainChangesNothing(t *testing.T) {
 kind notificationrequests.holdfast.dev: served
 kind remediationrequests.holdfast.dev: served
 kind workflowexecutions.holdfast.dev: served
+role holdfast-approver: can be bound
+role holdfast-metrics-reader: can be bound
+role holdfast-requester: can be bound
+role holdfast-viewer: can be bound
+role holdfast-recorder: can be bound
+role holdfast-relay: can be bound
 policy holdfast-approval: enforced on aianalyses
 policy holdfast-finalizer: enforced on remediationrequests
 policy holdfast-finalizer: enforced on aianalyses

@@ -30,9 +30,11 @@ func build(t *testing.T, folder string) []*unstructured.Unstructured {
 	g.Expect(err).NotTo(HaveOccurred())
 	objects := make([]*unstructured.Unstructured, 0, built.Size())
 	for _, resource := range built.Resources() {
-		content, err := resource.Map()
+		text, err := resource.MarshalJSON()
 		g.Expect(err).NotTo(HaveOccurred())
-		objects = append(objects, &unstructured.Unstructured{Object: content})
+		object := &unstructured.Unstructured{}
+		g.Expect(object.UnmarshalJSON(text)).To(Succeed())
+		objects = append(objects, object)
 	}
 	g.Expect(objects).NotTo(BeEmpty())
 	return objects
@@ -96,6 +98,14 @@ func TestTheDefaultHasWhatInstallApplies(t *testing.T) {
 		g.Expect(names).To(HaveKey(policy.GetKind() + " " + policy.GetName()))
 	}
 	g.Expect(policies).To(HaveLen(2 * 7))
+	roles, err := config.Roles()
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, o := range build(t, "storage") {
+		names[o.GetKind()+" "+o.GetName()] = true
+	}
+	for _, role := range roles {
+		g.Expect(names).To(HaveKey("ClusterRole " + role.GetName()))
+	}
 }
 
 // deploymentOf is the one of a folder.

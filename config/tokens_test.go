@@ -5,8 +5,10 @@ import (
 
 	. "github.com/onsi/gomega"
 	gomegatypes "github.com/onsi/gomega/types"
+	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -131,6 +133,17 @@ func (r *trial) cannotDelete(c client.Client, o *unstructured.Unstructured) {
 	r.Expect(r.finalizers(o)).To(ConsistOf("holdfast.dev/outbox"))
 }
 
+// sees holds of whoever follows what happens in a namespace: `kubectl get holdfast` has no Forbidden line, and `kubectl describe` has the Events.
+func (r *trial) sees(c client.Client, elsewhere string) {
+	for _, list := range []client.ObjectList{&v1alpha1.RemediationRequestList{}, &v1alpha1.AIAnalysisList{}, &v1alpha1.WorkflowExecutionList{}, &v1alpha1.NotificationRequestList{},
+		&corev1.EventList{}, &eventsv1.EventList{}} {
+		r.Eventually(func() error { return c.List(r.t.Context(), list, client.InNamespace(r.ns)) }, enforcement, poll).Should(Succeed(), "%T", list)
+		r.Expect(c.List(r.t.Context(), list, client.InNamespace(elsewhere))).To(forbidden(), "%T", list)
+	}
+	r.Expect(c.Get(r.t.Context(), keyOf(r.analysis), &v1alpha1.AIAnalysis{})).To(Succeed())
+	r.Expect(c.Get(r.t.Context(), keyOf(r.rr), &v1alpha1.RemediationRequest{})).To(Succeed())
+}
+
 // The roles, tried with tokens of accounts that hold them, as a Pod or a stolen token would: not what the authorizer says, but what the API server does.
 func TestWhatATokenOfEachRoleCanDo(t *testing.T) {
 	installRoles(t)
@@ -143,6 +156,7 @@ func TestWhatATokenOfEachRoleCanDo(t *testing.T) {
 		r := newTrial(t)
 		c := account(t, r.ns, "requester", "holdfast-requester")
 		r.Eventually(func() error { return r.make(c, r.ns, "RemediationRequest") }, enforcement, poll).Should(Succeed())
+		r.sees(c, elsewhere)
 		r.Expect(r.make(c, elsewhere, "RemediationRequest")).To(forbidden())
 		r.Expect(r.make(c, r.ns, "RemediationRequest", withAccount("remediator"))).To(deniedBy("holdfast-impersonation", "remediator"))
 		for _, kind := range []string{"AIAnalysis", "WorkflowExecution", "NotificationRequest"} {
@@ -161,6 +175,7 @@ func TestWhatATokenOfEachRoleCanDo(t *testing.T) {
 		list := &v1alpha1.AIAnalysisList{}
 		r.Eventually(func() error { return c.List(t.Context(), list, client.InNamespace(r.ns)) }, enforcement, poll).Should(Succeed())
 		r.Expect(c.List(t.Context(), list)).To(forbidden(), "of all namespaces")
+		r.sees(c, elsewhere)
 		r.Expect(r.make(c, r.ns, "RemediationRequest")).To(forbidden())
 		r.Expect(r.try(c, r.analysis, decisionBy(r.user("viewer")))).To(forbidden())
 		r.Expect(r.try(c, r.rr, merge(cancelIt))).To(forbidden())
@@ -170,7 +185,13 @@ func TestWhatATokenOfEachRoleCanDo(t *testing.T) {
 		r := newTrial(t)
 		c := account(t, r.ns, "approver", "holdfast-approver")
 		r.Eventually(func() error { return c.Get(t.Context(), keyOf(r.analysis), &v1alpha1.AIAnalysis{}) }, enforcement, poll).Should(Succeed())
+		r.sees(c, elsewhere)
+		for _, list := range []client.ObjectList{&appsv1.DeploymentList{}, &appsv1.StatefulSetList{}, &appsv1.DaemonSetList{}, &appsv1.ReplicaSetList{}, &corev1.PodList{}} {
+			r.Expect(c.List(t.Context(), list, client.InNamespace(r.ns))).To(Succeed(), "%T", list)
+		}
+		r.Expect(c.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: r.ns, Name: "mine"}})).To(forbidden())
 		r.Expect(r.tryStatus(c, r.analysis, merge(forgedStatus))).To(forbidden())
+		r.Expect(r.try(c, r.rr, merge(cancelIt))).To(forbidden())
 		r.Expect(r.make(c, r.ns, "RemediationRequest")).To(forbidden())
 		r.Expect(r.make(c, r.ns, "AIAnalysis")).To(forbidden())
 		r.Expect(r.try(c, r.analysis, merge(anotherTarget))).To(MatchError(ContainSubstring("target is immutable")))

@@ -1,13 +1,16 @@
 package relay_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
@@ -95,4 +98,29 @@ func TestAnEntryThatIsAnObjectIsReadAsItsText(t *testing.T) {
 	var list v1alpha1.NotificationRequestList
 	g.Expect(json.Unmarshal([]byte(`{"items":[{"status":{"outbox":{"lastSequence":2,"entries":[{"id":"x"},7,null,"a text"]}}}]}`), &list)).To(Succeed())
 	g.Expect(list.Items[0].Status.Outbox.Entries).To(Equal([]outboxapi.Entry{`{"id":"x"}`, "7", "", "a text"}))
+}
+
+// Whoever made the resource, or looks at it, learns of a dead letter from an Event on it: once, however often the entry is sent.
+func TestADeadLetterMakesOneEventOnItsResource(t *testing.T) {
+	f := setup(t)
+	obj := f.create("poisoned")
+	f.append(obj, 1, false)
+	f.edit(obj, func(o *outboxapi.Outbox) {
+		o.SetEntries(append(o.Entries, "half an entry"))
+		o.LastSequence, o.HeadHash = 2, outbox.Hash([]byte("half an entry"))
+	})
+	failing := true
+	_, stop := f.run(&hooks{committed: func(context.Context) error { // the reply is lost, and all of it is sent again
+		defer func() { failing = false }()
+		if failing {
+			return errors.New("the connection was lost")
+		}
+		return nil
+	}}, slow)
+	notes := testenv.Notes(ctx, env.Client, obj, "EntryDeadLettered")
+	f.Eventually(notes).Should(ConsistOf(And(ContainSubstring("Audit entry 2 ("), ContainSubstring("no JSON"), ContainSubstring("holdfast dead-letter show "+outbox.ID(obj.UID, obj.CreationTimestamp.Time, 2)))))
+	f.append(f.live(obj), 1, false)
+	f.Eventually(f.sequences(obj.UID)).Should(Equal([]int64{1, 3}))
+	stop()
+	f.Expect(notes()).To(HaveLen(1))
 }

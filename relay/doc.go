@@ -11,7 +11,7 @@
 //	writer := outbox.NewWriter(mgr.GetClient(), mgr.GetAPIReader(), r) // status writes drop what r knows to be durable
 //
 // The parts: tracker.go is the memory, by uid; resource.go and watermarks.go are what it knows of one resource. batch.go moves entries from the queue to the store
-// and back. sizer.go, backlog.go, outage.go, orphans.go and database.go each have one concern of it. flusher.go is the loop, reconciler.go and patch.go the writes
+// and back. sizer.go, backlog.go, outage.go, orphans.go, letters.go and database.go each have one concern of it. flusher.go is the loop, reconciler.go and patch.go the writes
 // to the API server.
 //
 // # Invariants
@@ -26,7 +26,7 @@
 // The store is away: one breaker stops all flushing, with a jittered backoff of at most 15 s (longer if the store asks for it) and one probe at a time. Work goes on,
 // and outboxes fill up to their limits.
 //
-// An entry is bad: it goes to the store's dead letters in the same transaction as its neighbours' rows. An entry of an unsupported schema version stays pending, and
+// An entry is bad: it goes to the store's dead letters in the same transaction as its neighbours' rows, and an Event on its resource says so (letters.go). An entry of an unsupported schema version stays pending, and
 // those behind it too; it is parked for five minutes, then sent again.
 //
 // The store is slow: a batch that is late, by the relay's clock or by a limit of the store's own, is halved, down to a thousandth. If smaller ones arrive, and the

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/client-go/tools/events"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
@@ -28,10 +29,12 @@ type flusher struct {
 	// refused is how the last question failed, which was asked at refusedAt.
 	refused   error
 	refusedAt time.Time
+	// letters bounds the Events about dead letters.
+	letters *rate.Limiter
 }
 
 func newFlusher(s Store, t *tracker, c Config, recorder events.EventRecorder) *flusher {
-	return &flusher{store: s, tracker: t, config: c, breaker: newBreaker(c.MaxBackoff), recorder: recorder}
+	return &flusher{store: s, tracker: t, config: c, breaker: newBreaker(c.MaxBackoff), recorder: recorder, letters: rate.NewLimiter(1, letterBurst)}
 }
 
 // Start runs until ctx ends, and then goes on until everything pending is flushed, the store fails, or DrainTimeout is over.
@@ -196,6 +199,7 @@ func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome,
 		case DeadLettered, Conflicting:
 			deadLetters.WithLabelValues(item.ResourceKind, o.SQLState).Inc()
 			f.alarm(log, item, o)
+			f.announceLetter(item, o)
 		case Present, Unsupported:
 		}
 	}

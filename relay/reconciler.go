@@ -31,10 +31,11 @@ type kindReconciler struct {
 	config   Config
 	recorder events.EventRecorder
 	// confirm asks the store whether what it acknowledged still counts; nil where it can only be believed.
-	confirm   func(context.Context) error
-	kind      string
-	newObject func() outbox.Object
-	queue     atomic.Pointer[queue]
+	confirm func(context.Context) error
+	// kind and apiVersion are those of the resources.
+	kind, apiVersion string
+	newObject        func() outbox.Object
+	queue            atomic.Pointer[queue]
 }
 
 // recompute is how soon a patch whose tests failed is worked out anew, beside the event that the newer version brings.

@@ -57,12 +57,13 @@ func (r *Relay) addKind(mgr ctrl.Manager, prototype outbox.Object) error {
 	}
 	goType := reflect.TypeOf(prototype).Elem()
 	k := &kindReconciler{
-		client:   mgr.GetClient(),
-		tracker:  r.tracker,
-		config:   r.config,
-		confirm:  r.flusher.confirm,
-		recorder: mgr.GetEventRecorder(recorderName),
-		kind:     gvk.Kind,
+		client:     mgr.GetClient(),
+		tracker:    r.tracker,
+		config:     r.config,
+		confirm:    r.flusher.confirm,
+		recorder:   mgr.GetEventRecorder(recorderName),
+		kind:       gvk.Kind,
+		apiVersion: gvk.GroupVersion().String(),
 		newObject: func() outbox.Object {
 			return reflect.New(goType).Interface().(outbox.Object)
 		},

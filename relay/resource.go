@@ -29,6 +29,7 @@ type resource struct {
 	terminating bool
 	patched     ownPatch
 	finalizer   finalizerLoss
+	letter      lastLetter
 }
 
 // parked marks an entry whose schema version the store does not support. Nothing from that entry on is sent before until: by then the store may be a newer release.

@@ -180,7 +180,7 @@ type AIAnalysisStatus struct {
 	// +optional
 	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
-	// conditions of the resource: Ready, OutboxBlocked while a change is held back because the outbox is full, and DecisionRefused when a decision does not count,
+	// conditions of the resource: Ready, Finished once it has ended, OutboxBlocked while a change is held back because the outbox is full, and DecisionRefused when a decision does not count,
 	// because no admission policy makes sure who made it, or because it came too late.
 	// +optional
 	// +listType=map
@@ -373,9 +373,9 @@ type Approval struct {
 // +kubebuilder:printcolumn:name="PHASE",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="RECOMMENDATION",type=string,JSONPath=`.status.recommendation.workflowID`
 // +kubebuilder:printcolumn:name="APPROVAL",type=string,JSONPath=`.status.approval.status`
-// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`
-// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1
-// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1
+// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`,priority=1,description="Entries that the resource still carries. Durable ones stay until the next write or trim, some seconds later."
+// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1,description="Newest entry."
+// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1,description="Newest entry that the resource knows to be durable."
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.name`
 // +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.uid`

@@ -178,7 +178,7 @@ type NotificationRequestStatus struct {
 	// +kubebuilder:validation:MaxItems=200
 	Attempts []DeliveryAttempt `json:"attempts,omitempty"`
 
-	// conditions of the resource: Ready, and OutboxBlocked while a change is held back because the outbox is full.
+	// conditions of the resource: Ready, Finished once it has ended, and OutboxBlocked while a change is held back because the outbox is full.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -246,9 +246,9 @@ type DeliveryAttempt struct {
 // +kubebuilder:printcolumn:name="PHASE",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="SUBJECT",type=string,JSONPath=`.spec.subject`
 // +kubebuilder:printcolumn:name="DELIVERY",type=string,JSONPath=`.status.deliveryStatus`
-// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`
-// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1
-// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1
+// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`,priority=1,description="Entries that the resource still carries. Durable ones stay until the next write or trim, some seconds later."
+// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1,description="Newest entry."
+// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1,description="Newest entry that the resource knows to be durable."
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.name`
 // +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.uid`

@@ -269,7 +269,7 @@ type RemediationRequestStatus struct {
 	// +optional
 	Bottleneck *Bottleneck `json:"bottleneck,omitempty"`
 
-	// conditions of the resource: Ready, OutboxBlocked while a change is held back because the outbox is full, and ForeignChild once a resource that this request did not
+	// conditions of the resource: Ready, Finished once it has ended, OutboxBlocked while a change is held back because the outbox is full, and ForeignChild once a resource that this request did not
 	// make was found under the name of one of its children.
 	// +optional
 	// +listType=map
@@ -325,9 +325,9 @@ type Bottleneck struct {
 // +kubebuilder:printcolumn:name="PHASE",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="TARGET",type=string,JSONPath=`.spec.target.name`
 // +kubebuilder:printcolumn:name="OUTCOME",type=string,JSONPath=`.status.outcome`
-// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`
-// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1
-// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1
+// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`,priority=1,description="Entries that the resource still carries. Durable ones stay until the next write or trim, some seconds later."
+// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1,description="Newest entry."
+// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1,description="Newest entry that the resource knows to be durable."
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
 type RemediationRequest struct {
 	metav1.TypeMeta `json:",inline"`

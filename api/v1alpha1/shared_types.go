@@ -10,6 +10,8 @@ import (
 const (
 	// ConditionReady is True when the resource has ended well, False while it works or when it failed; the reason is the phase.
 	ConditionReady = "Ready"
+	// ConditionFinished is True once the resource has ended, well or not; the reason is the phase. It is absent before.
+	ConditionFinished = "Finished"
 	// ConditionRemediationRefused is True on a child whose remediationRef is not that of a live request: it ends without having done anything, and its row is under
 	// its own uid. It stays.
 	ConditionRemediationRefused = "RemediationRefused"

@@ -189,6 +189,49 @@ func TestVerify(t *testing.T) {
 	g.Expect(report.Findings[0].Sequence).To(Equal(3))
 }
 
+// Whoever looked into a finding says so in a file. What happens later is found all the same.
+func TestVerifyWithAcknowledgedFindings(t *testing.T) {
+	g := NewWithT(t)
+	s := migrated(t)
+	trail(t, s, 4)
+	execute(t, s, "ALTER TABLE notification_audit DISABLE TRIGGER ALL")
+	forge := func(subject string) {
+		execute(t, s, "UPDATE notification_audit SET subject = '"+subject+"' WHERE sequence = 3")
+	}
+	var honest string
+	g.Expect(s.DB().QueryRowContext(t.Context(), "SELECT subject FROM notification_audit WHERE sequence = 3").Scan(&honest)).To(Succeed())
+	forge("forged: ]")
+	file := filepath.Join(t.TempDir(), "acknowledged.yaml")
+	template := holdfast(t, "verify", "--acknowledgement-template")
+	g.Expect(template).To(has(1, And(HavePrefix("# Findings of"), ContainSubstring("\nacknowledged:\n# subject is \"forged: ]\""), ContainSubstring("problem: column")), ContainSubstring("1 finding")))
+	g.Expect(os.WriteFile(file, []byte(template.Stdout), 0o600)).To(Succeed())
+	g.Expect(holdfast(t, "verify", "--acknowledged", file)).To(has(2, BeEmpty(), And(ContainSubstring(file), ContainSubstring(`acknowledged[0].by is "", expected who`))))
+
+	filled := strings.NewReplacer(`by: ""`, "by: jane", `reason: ""`, "reason: a test of ours").Replace(template.Stdout)
+	g.Expect(os.WriteFile(file, []byte(filled), 0o600)).To(Succeed())
+	accepted := holdfast(t, "verify", "--acknowledged", file)
+	g.Expect(accepted).To(has(0, And(HavePrefix("Acknowledged:\n  column "), MatchRegexp(`\n    jane, 20\S+Z: a test of ours\n`), ContainSubstring("The trail is whole but for 1 acknowledged finding. Looked at 4 rows")), BeEmpty()))
+	g.Expect(holdfast(t, "verify", "--acknowledged", file, "--acknowledgement-template").Stdout).NotTo(ContainSubstring("problem:"), "only what is left")
+	var report struct {
+		Verdict      string
+		Findings     []any
+		Acknowledged []struct {
+			Problem      string
+			Acknowledged struct{ By, Reason string }
+		}
+	}
+	asJSON := holdfast(t, "verify", "--acknowledged", file, "-o", "json")
+	g.Expect(json.Unmarshal([]byte(asJSON.Stdout), &report)).To(Succeed())
+	g.Expect(report).To(And(HaveField("Verdict", "acknowledged"), HaveField("Findings", BeEmpty()), HaveField("Acknowledged", ConsistOf(HaveField("Acknowledged.By", "jane")))))
+
+	forge("forged again")
+	g.Expect(holdfast(t, "verify", "--acknowledged", file)).To(has(1, And(ContainSubstring(`subject is "forged again"`), ContainSubstring("Acknowledged, and not found:"), ContainSubstring("not as it was then")), ContainSubstring("1 finding")))
+	forge(honest)
+	g.Expect(holdfast(t, "verify", "--acknowledged", file)).To(has(1, ContainSubstring("no such finding any more"), ContainSubstring("of 1 acknowledgement in "+file)))
+	g.Expect(holdfast(t, "verify", "--acknowledged", file+"-missing")).To(has(2, BeEmpty(), ContainSubstring("no such file")))
+	g.Expect(holdfast(t, "verify", "--acknowledgement-template", "-o", "json")).To(has(2, BeEmpty(), ContainSubstring("prints YAML")))
+}
+
 func TestVerifyWithACluster(t *testing.T) {
 	g := NewWithT(t)
 	s := migrated(t)

@@ -18,7 +18,7 @@ func newDevCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run a whole Holdfast on this machine until it is interrupted",
-		Long: `Start etcd, the Kubernetes servers with one simulated node, and PostgreSQL on loopback, install the kinds, policies and tables, run the manager and
+		Long: `Start etcd, the Kubernetes servers with one simulated node, and PostgreSQL on loopback, install the kinds, roles, policies and tables, run the manager and
 the storage service, and keep all of it running until SIGINT or SIGTERM. Then everything is gone.
 
 The state folder gets 'kubeconfig' (cluster-admin) and, when everything is ready, 'env' with the variables that the other commands take. An inherited KUBECONFIG and
@@ -27,6 +27,11 @@ HOLDFAST_* are ignored. The first start downloads the servers, or compiles them 
   export $(cat .dev/env)         # in another terminal, once the file is there
   kubectl get holdfast -A
   curl "$HOLDFAST_STORAGE_URL/openapi.json"
+
+  # Somebody who decides on recommendations, beside the cluster-admin of the kubeconfig
+  kubectl create namespace shop
+  kubectl -n shop create rolebinding jane --clusterrole holdfast-approver --user jane@example.com
+  kubectl -n shop --as jane@example.com get holdfast
 
   # Only the servers, with kinds, policies and tables; run your own manager
   holdfast dev --infra-only`,

@@ -41,7 +41,7 @@ func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) e
 
 // checkPath refuses the text of a file in the place of its path, which errors of reading it would quote.
 func checkPath(f *pflag.Flag, name string) error {
-	if f.Name != "kubeconfig" && !strings.HasSuffix(f.Name, "file") || !strings.ContainsFunc(f.Value.String(), unicode.IsControl) {
+	if f.Name != "kubeconfig" && f.Name != "acknowledged" && !strings.HasSuffix(f.Name, "file") || !strings.ContainsFunc(f.Value.String(), unicode.IsControl) {
 		return nil
 	}
 	return fmt.Errorf("%s has a newline or another control character in it, expected the path of a file, not what is in it", name)

@@ -15,8 +15,10 @@ import (
 // verifyFlags are the settings of `holdfast verify`.
 type verifyFlags struct {
 	kubeconfig, databaseURL, cluster string
+	acknowledged                     string
 	resources, otherClusters         []string
 	output                           output
+	template                         bool
 }
 
 func newVerifyCommand() *cobra.Command {
@@ -30,12 +32,19 @@ finding. A member of holdfast_reader may run it; in the cluster it needs list an
 
 Findings: changed, column, reordered, missing, forked, doubled, broken, after-final, diverged, invented, undecided, unfinished. docs/database.md explains each.
 
-Exit status: 0 the trail is whole, 1 there are findings, 2 it could not be checked, or not to its end (kinds that the cluster does not serve).`,
+A finding that somebody looked into can be acknowledged, with who and why, in a file (--acknowledged): it is shown apart and no longer counts. An acknowledgement is good for one
+finding, as it was: whatever changes in that chain up to it makes it count again. --acknowledgement-template prints the file for the findings that count.
+
+Exit status: 0 the trail is whole but for what was acknowledged, 1 there are other findings, or an acknowledgement of which there is no finding any more, 2 it could not be checked, or not to its end (kinds that the cluster does not serve).`,
 		Example: `  # Rows and live resources
   holdfast verify --database-url "$HOLDFAST_DATABASE_URL" --kubeconfig ~/.kube/config
 
   # Only the rows, as JSON
   holdfast verify --kubeconfig '' -o json | jq '.findings[]'
+
+  # What was looked into: fill in who and why
+  holdfast verify --acknowledgement-template > acknowledged.yaml
+  holdfast verify --acknowledged acknowledged.yaml
 
   # The resources of another operator, too
   holdfast verify --resource backups.example.com=backups.v1alpha1.backups.example.com`,
@@ -48,11 +57,21 @@ Exit status: 0 the trail is whole, 1 there are findings, 2 it could not be check
 	flags.StringVar(&f.cluster, "cluster-name", "", "--cluster-name of the manager")
 	flags.StringSliceVar(&f.otherClusters, "other-clusters", nil, "clusters in the same database that are verified separately; repeatable")
 	flags.StringSliceVar(&f.resources, "resource", nil, "additional kind of entries and its resource, KIND=RESOURCE.VERSION.GROUP; repeatable")
+	flags.StringVar(&f.acknowledged, "acknowledged", "", "file with acknowledged findings, YAML or JSON")
+	flags.BoolVar(&f.template, "acknowledgement-template", false, "print a file for --acknowledged with the findings, to be filled in")
 	addOutput(flags, &f.output)
 	return notDone(cmd)
 }
 
 func (f *verifyFlags) run(ctx context.Context, to io.Writer) error {
+	show, err := f.printer(to)
+	if err != nil {
+		return err
+	}
+	acknowledged, err := readAcknowledged(f.acknowledged)
+	if err != nil {
+		return err
+	}
 	live, err := f.live()
 	if err != nil {
 		return err
@@ -62,28 +81,18 @@ func (f *verifyFlags) run(ctx context.Context, to io.Writer) error {
 		return err
 	}
 	defer s.Close()
-	answer := struct {
-		verify.Report
-		Findings []verify.Finding `json:"findings"`
-	}{Findings: []verify.Finding{}}
-	found := func(x verify.Finding) { fmt.Fprintln(to, findingLine(x)) }
-	if f.output == asJSON {
-		found = func(x verify.Finding) { answer.Findings = append(answer.Findings, x) }
-	}
-	report, err := verify.Run(ctx, s, live, verify.Options{Cluster: f.cluster, OtherClusters: f.otherClusters}, found)
+	report, err := verify.Run(ctx, s, live, verify.Options{Cluster: f.cluster, OtherClusters: f.otherClusters, Acknowledged: acknowledged}, show.finding)
 	if err != nil {
 		return err
 	}
-	if answer.Report = report; f.output == asJSON {
-		err = printJSON(to, answer)
-	} else {
-		err = printReport(to, report)
-	}
+	err = show.report(report)
 	switch {
 	case err != nil:
 		return err
 	case report.Verdict == verify.NotWhole:
 		return &exitError{code: 1, err: fmt.Errorf("the trail is not whole: %s", counted(report.Findings, "finding"))}
+	case len(report.Unmatched) > 0:
+		return &exitError{code: 1, err: fmt.Errorf("of %s in %s there is no such finding; look into it, then take it out of the file", counted(len(report.Unmatched), "acknowledgement"), f.acknowledged)}
 	case report.Verdict == verify.Unknown:
 		return &exitError{code: 2, err: fmt.Errorf("the live resources of %s were not looked at, so nobody knows where their records should end; "+
 			"install their CustomResourceDefinitions, name kinds with --resource and clusters with --other-clusters, or check the rows alone with --kubeconfig ''",
@@ -110,51 +119,4 @@ func (f *verifyFlags) live() (verify.Live, error) {
 		return nil, fmt.Errorf("%w, or --kubeconfig '' to check the rows alone", err)
 	}
 	return verify.Cluster(config, resources)
-}
-
-func findingLine(x verify.Finding) string {
-	var where []string
-	if x.Name != "" {
-		where = append(where, plain(strings.TrimPrefix(x.Namespace+"/"+x.Name, "/")))
-	}
-	if x.UID != "" {
-		where = append(where, fmt.Sprintf("(%s) entry %d", x.UID, x.Sequence))
-	}
-	if x.Table != "" {
-		where = append(where, "in "+x.Table, x.ID)
-	}
-	return fmt.Sprintf("%-11s  %s: %s", x.Problem, strings.Join(where, " "), plain(x.Detail))
-}
-
-func printReport(to io.Writer, r verify.Report) error {
-	verdict := "The trail is whole"
-	switch {
-	case r.Verdict == verify.NotWhole:
-		verdict = "The trail is NOT whole: " + counted(r.Findings, "finding")
-	case r.Verdict == verify.Unknown:
-		verdict = "The rows are whole, but the trail COULD NOT BE CHECKED to its end"
-	case r.Live == 0 && r.Unchecked > 0:
-		verdict = "The rows are whole"
-	}
-	fmt.Fprintf(to, "%s. Looked at %s in %s", verdict, counted(r.Entries, "row"), counted(r.Chains, "chain"))
-	for _, more := range []struct {
-		n    int
-		what string
-	}{{r.Posted, "posted row"}, {r.DeadLetters, "waiting dead letter"}, {r.Live, "live resource"}, {r.Unfinished, "unfinished record"}} {
-		if more.n > 0 {
-			fmt.Fprintf(to, ", %s", counted(more.n, more.what))
-		}
-	}
-	_, err := fmt.Fprintln(to, ".")
-	for _, note := range r.Notes {
-		fmt.Fprintln(to, "Note:", plain(note))
-	}
-	return err
-}
-
-func counted(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -41,7 +41,7 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (ctrl.Result, error) 
 		return r.autoApprove(ctx, s)
 	}
 	status.Approval = &v1alpha1.Approval{Required: true, RequestedTime: outboxapi.NewTimePointer(s.now)}
-	if err := r.save(ctx, s, v1alpha1.AnalysisAwaitingApproval, eventCompleted, fmt.Sprintf("Recommends %s (%d %% sure) and waits for a decision.", rec.WorkflowID, rec.Confidence)); err != nil {
+	if err := r.save(ctx, s, v1alpha1.AnalysisAwaitingApproval, eventCompleted, lifecycle.DecisionWanted(s.analysis, lifecycle.ApprovalDeadline(s.analysis))); err != nil {
 		return ctrl.Result{}, err
 	}
 	r.attempts.Forget(s.key)
@@ -79,6 +79,7 @@ func (r *Reconciler) awaitDecision(ctx context.Context, s *scope) (ctrl.Result, 
 		return r.acceptDecision(ctx, s)
 	}
 	setRefused(a, reasonNotInForce, problem)
+	lifecycle.SetReady(a, a.Status.Phase, v1alpha1.AnalysisCompleted, lifecycle.DecisionWanted(a, lifecycle.ApprovalDeadline(a)))
 	if err := s.draft.Save(ctx, nil); err != nil {
 		return ctrl.Result{}, err
 	}
@@ -112,9 +113,9 @@ const (
 func (r *Reconciler) expire(ctx context.Context, s *scope) (ctrl.Result, error) {
 	s.close(s.analysis.Status.Approval)
 	s.analysis.Status.Approval.Status = v1alpha1.ApprovalExpired
-	reason := fmt.Sprintf("nobody decided within spec.approvalTimeout of %s", approvalTimeout(s.analysis))
+	reason := fmt.Sprintf("nobody decided within spec.approvalTimeout of %s", lifecycle.ApprovalTimeout(s.analysis))
 	if s.analysis.Spec.Decision != nil {
-		reason = fmt.Sprintf("no decision counted within spec.approvalTimeout of %s", approvalTimeout(s.analysis))
+		reason = fmt.Sprintf("no decision counted within spec.approvalTimeout of %s", lifecycle.ApprovalTimeout(s.analysis))
 	}
 	return r.finish(ctx, s, v1alpha1.AnalysisTimedOut, eventExpired, reason, reason)
 }
@@ -126,14 +127,7 @@ func (s *scope) close(a *v1alpha1.Approval) {
 }
 
 func approvalLeft(a *v1alpha1.AIAnalysis, now time.Time) time.Duration {
-	return max(0, a.Status.Approval.RequestedTime.Add(approvalTimeout(a)).Sub(now))
-}
-
-func approvalTimeout(a *v1alpha1.AIAnalysis) time.Duration {
-	if a.Spec.ApprovalTimeout == nil {
-		return time.Hour // The CRD has a default; this is for resources older than it.
-	}
-	return a.Spec.ApprovalTimeout.Duration
+	return max(0, lifecycle.ApprovalDeadline(a).Sub(now))
 }
 
 // Reasons of the condition DecisionRefused.

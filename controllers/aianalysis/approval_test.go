@@ -2,6 +2,9 @@ package aianalysis
 
 import (
 	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -46,6 +50,29 @@ var _ = Describe("an approval", func() {
 		Entry("in mode Manual with a threshold", v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual, AutoApproveAbove: ptr.To[int32](0)}, int32(100)),
 		Entry("below the threshold", v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalAuto, AutoApproveAbove: ptr.To[int32](81)}, int32(80)),
 	)
+
+	It("is asked for with everything that a person needs, and the command works as it is", func() {
+		a := f.analysis()
+		p := f.start(answers(says(undo(75))))
+		now := p.investigated(a)
+		ready := meta.FindStatusCondition(now.Status.Conditions, v1alpha1.ConditionReady)
+		Expect(ready.Status).To(Equal(metav1.ConditionUnknown))
+		Expect(ready.Message).To(HavePrefix("AIAnalysis %s recommends rollout-undo (75 %% sure, toRevision=4). Approve or reject it before %s: kubectl -n %s patch", a.Name,
+			f.clock.Now().Add(time.Hour).UTC().Format(time.RFC3339), a.Namespace))
+
+		_, command, _ := strings.Cut(ready.Message, "Z: ")
+		kubectl, said := "#!/bin/sh\nif [ \"$1\" = auth ]; then printf %s \"$ME\"; else printf '%s\\n' \"$@\"; fi\n", &strings.Builder{}
+		folder := GinkgoT().TempDir()
+		Expect(os.WriteFile(filepath.Join(folder, "kubectl"), []byte(kubectl), 0o700)).To(Succeed()) //nolint:gosec // it is run
+		shell := exec.CommandContext(f.ctx, "sh", "-c", command)
+		shell.Env, shell.Stdout, shell.Stderr = []string{"PATH=" + folder + ":" + os.Getenv("PATH"), "ME=" + me}, said, GinkgoWriter
+		Expect(shell.Run()).To(Succeed())
+		arguments := strings.Split(strings.TrimSpace(said.String()), "\n")
+		Expect(arguments).To(HaveExactElements("-n", a.Namespace, "patch", "aianalysis", a.Name, "--type=merge", "-p", ContainSubstring("decision")))
+		Expect(env.Client.Patch(f.ctx, a, client.RawPatch(types.MergePatchType, []byte(arguments[7])))).To(Succeed())
+		p.reconcile(a)
+		Expect(f.get(a)).To(controllertest.EndWithTrail("Approved/Completed/final"))
+	})
 
 	It("is a person's, at the controller's time", func() {
 		a := f.analysis()
@@ -144,6 +171,8 @@ var _ = Describe("without the admission policy", Serial, func() {
 			c := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionDecisionRefused)
 			Expect(c).To(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", "PolicyNotInForce"),
 				HaveField("Message", And(ContainSubstring("ValidatingAdmissionPolicy holdfast-approval is not installed"), ContainSubstring("Install config/admission")))))
+			Expect(meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady).Message).To(And(ContainSubstring("cancel the request and make it again"), Not(ContainSubstring("kubectl"))),
+				"a decision is made once, so the command would not work")
 			p.reconcile(a)
 			Expect(f.get(a).ResourceVersion).To(Equal(before.ResourceVersion), "it is written once")
 		}

@@ -78,7 +78,7 @@ func findingOf(a *v1alpha1.AIAnalysis) models.AIDecision {
 	}
 	recordApproval(&d, status.Approval)
 	if p := status.Approval; p != nil && p.RequestedTime != nil {
-		d.ApprovalDeadline = outboxapi.NewTimePointer(p.RequestedTime.Add(approvalTimeout(a)))
+		d.ApprovalDeadline = outboxapi.NewTimePointer(lifecycle.ApprovalDeadline(a))
 	}
 	return d
 }

@@ -13,7 +13,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -129,7 +128,7 @@ type process struct {
 	*Reconciler
 	f      *fixture
 	expert *expert
-	events *events.FakeRecorder
+	events *controllertest.Recorder
 }
 
 // processSettings are what a spec can choose of a process.
@@ -166,7 +165,7 @@ func (f *fixture) start(options ...processOption) *process {
 	for _, o := range options {
 		o(s)
 	}
-	p := &process{f: f, expert: &expert{replies: s.replies}, events: events.NewFakeRecorder(1000)}
+	p := &process{f: f, expert: &expert{replies: s.replies}, events: controllertest.NewRecorder(func(wrong string) { GinkgoT().Error(wrong) })}
 	c := interceptor.NewClient(env.Client, s.calls)
 	w := outbox.NewWriter(c, env.Client, f.store, outbox.WithClock(f.clock), outbox.WithLimits(s.limits))
 	var err error

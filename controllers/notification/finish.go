@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -132,18 +133,23 @@ func (r *Reconciler) announce(nr *v1alpha1.NotificationRequest, note string) {
 	lifecycle.Announce(r.recorder, nr, kind, string(nr.Status.Phase), note)
 }
 
-// noteOf says why the notification did not reach all channels: how it ended, or the newest attempt that failed.
+// noteOf says what goes on, or how the notification ended: while it is retried, the newest attempt that failed.
 func noteOf(nr *v1alpha1.NotificationRequest) string {
-	if nr.Status.Phase != v1alpha1.NotificationRetrying {
+	labels := labelsOf(nr.Spec.Channels)
+	switch nr.Status.Phase {
+	case v1alpha1.NotificationRetrying:
+		for i := range slices.Backward(nr.Status.Attempts) {
+			if a := &nr.Status.Attempts[i]; a.Error != "" {
+				return missed(labels, a, errorBytes)
+			}
+		}
+	case v1alpha1.NotificationSent:
+		return fmt.Sprintf("%s: %q was delivered.", strings.Join(labels, ", "), nr.Spec.Subject)
+	}
+	if nr.Status.FailureReason != "" {
 		return nr.Status.FailureReason
 	}
-	labels := labelsOf(nr.Spec.Channels)
-	for i := range slices.Backward(nr.Status.Attempts) {
-		if a := &nr.Status.Attempts[i]; a.Error != "" {
-			return missed(labels, a, errorBytes)
-		}
-	}
-	return ""
+	return fmt.Sprintf("%s: delivers %q.", strings.Join(labels, ", "), nr.Spec.Subject)
 }
 
 func readyReason(nr *v1alpha1.NotificationRequest) string {

@@ -15,7 +15,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -67,7 +66,7 @@ func (f *fixture) pass(d time.Duration) { f.clock.Pass(d) }
 type process struct {
 	*Reconciler
 	f        *fixture
-	recorder *events.FakeRecorder
+	recorder *controllertest.Recorder
 }
 
 // processSettings are what a spec can choose of a process.
@@ -92,7 +91,7 @@ func (f *fixture) start(options ...processOption) *process {
 	for _, o := range options {
 		o(s)
 	}
-	recorder := events.NewFakeRecorder(1000)
+	recorder := controllertest.NewRecorder(func(wrong string) { GinkgoT().Error(wrong) })
 	c := interceptor.NewClient(env.Client, s.calls)
 	w := outbox.NewWriter(c, env.Client, f.store, outbox.WithClock(f.clock), outbox.WithLimits(s.limits))
 	r, err := New(c, env.Client, w, recorder, withClock(f.clock), withRandom(func() float64 { return 0 }))

@@ -3,7 +3,9 @@ package remediation
 import (
 	"context"
 	"errors"
+	"fmt"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
@@ -94,7 +96,7 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 		_, next = overdue(s.rr, s.now)
 		return ctrl.Result{RequeueAfter: next}, err
 	case !lifecycle.Closed(a):
-		return s.lookAgain(s.analysisSlot, next), nil
+		return s.lookAgain(s.analysisSlot, next), r.noteRefusal(ctx, s)
 	case v.outcome == "" && s.running(s.workflowSlot): // an earlier process may have made it and died before it saved that: adopt or stop it, even if the time is over
 		return r.startWorkflow(ctx, s)
 	case reason != "" && (v.outcome == "" || a.Status.Phase == v1alpha1.AnalysisCancelled):
@@ -103,4 +105,18 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 		return r.conclude(ctx, s, v)
 	}
 	return r.startWorkflow(ctx, s)
+}
+
+// noteRefusal puts into the Ready condition that the decision which was awaited was refused: what it said before is no longer true.
+func (r *Reconciler) noteRefusal(ctx context.Context, s *scope) error {
+	ready := meta.FindStatusCondition(s.rr.Status.Conditions, v1alpha1.ConditionReady)
+	refused := meta.IsStatusConditionTrue(s.analysis().Status.Conditions, v1alpha1.ConditionDecisionRefused)
+	if s.rr.Status.Phase != v1alpha1.RemediationAwaitingApproval || !refused || ready != nil && ready.Message == outbox.Bound(noteOf(s), 1024) {
+		return nil
+	}
+	lifecycle.SetReady(s.rr, s.rr.Status.Phase, v1alpha1.RemediationCompleted, noteOf(s))
+	if err := s.draft.Save(ctx, nil); err != nil {
+		return fmt.Errorf("save that the decision was refused: %w", err)
+	}
+	return nil
 }

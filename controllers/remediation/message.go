@@ -3,9 +3,61 @@ package remediation
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 )
+
+// noteOf says in one line what the request does in its phase, or how it ended: the message of its Ready condition, and of its Event.
+func noteOf(s *scope) string {
+	spec, st := &s.rr.Spec, &s.rr.Status
+	on := spec.Target.Kind + " " + spec.Target.Name
+	switch st.Phase {
+	case v1alpha1.RemediationPending:
+		return fmt.Sprintf("Alert %s (%s) from %s asks to repair %s.", spec.Signal.Name, spec.Signal.Severity, spec.Signal.Source, on)
+	case v1alpha1.RemediationAnalyzing:
+		return fmt.Sprintf("AIAnalysis %s looks for what is wrong with %s.", st.Analysis, on)
+	case v1alpha1.RemediationAwaitingApproval:
+		a := s.analysis()
+		if p := a.Status.Approval; p == nil || p.RequestedTime == nil || a.Status.Recommendation == nil { // another hand wrote its status
+			return fmt.Sprintf("AIAnalysis %s awaits a decision.", st.Analysis)
+		}
+		return lifecycle.DecisionWanted(a, s.decisionDeadline())
+	case v1alpha1.RemediationExecuting:
+		return fmt.Sprintf("WorkflowExecution %s runs %s on %s.", st.Workflow, s.analysis().Status.Recommendation.WorkflowID, on)
+	case v1alpha1.RemediationNotifying:
+		return fmt.Sprintf("NotificationRequest %s tells people. %s", st.Notification, outcomeOf(s))
+	}
+	return outcomeOf(s)
+}
+
+// outcomeOf says how the repair ended, and why.
+func outcomeOf(s *scope) string {
+	st := &s.rr.Status
+	text, reason := "Outcome: "+st.Outcome, st.FailureReason
+	if n := st.TotalDurationSeconds; n != nil {
+		text += fmt.Sprintf(", after %s", time.Duration(*n)*time.Second)
+	}
+	if a := s.analysis(); reason == "" && st.Outcome == v1alpha1.OutcomeNoAction && a != nil {
+		reason = a.Status.NoActionReason
+	}
+	if by := st.CancelledBy; by != "" && st.Outcome == v1alpha1.OutcomeCancelled {
+		reason += " (by " + by + ")"
+	}
+	return strings.TrimSuffix(text+". "+reason, " ")
+}
+
+// decisionDeadline is when the wait for a decision ends: the analysis's own time, or the request's total, whichever is over first.
+func (s *scope) decisionDeadline() time.Time {
+	deadline := lifecycle.ApprovalDeadline(s.analysis())
+	if total := s.rr.Spec.Timeouts.Total; total != nil {
+		if end := s.rr.CreationTimestamp.Add(total.Duration); end.Before(deadline) {
+			return end
+		}
+	}
+	return deadline
+}
 
 // subject is the notification's one line.
 func subject(s *scope) string {

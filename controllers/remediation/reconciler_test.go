@@ -10,6 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,6 +20,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 func (f *fixture) record(i int) models.Orchestration {
@@ -138,6 +140,44 @@ func TestAwaitedApprovalIsAPhaseOfItsOwn(t *testing.T) {
 	result := f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAwaitingApproval))
 	f.Expect(result.RequeueAfter).To(BeNumerically("~", time.Hour+30*time.Second, 2*time.Second), "the approval's own time and the grace")
+}
+
+// People look at the request first. It says what the analysis says, with its own deadline.
+func TestAnAwaitedDecisionIsOnTheRequest(t *testing.T) {
+	for name, c := range map[string]struct {
+		total time.Duration
+		left  time.Duration
+	}{
+		"the approval's time": {2 * time.Hour, time.Hour},
+		"the total time":      {30 * time.Minute, 30 * time.Minute},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t, func(rr *v1alpha1.RemediationRequest) {
+				rr.Spec.Timeouts.Total = &metav1.Duration{Duration: c.total}
+			})
+			f.reconcile()
+			a := f.analysis()
+			draft := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{}).Draft(a)
+			a.Status.Phase = v1alpha1.AnalysisAwaitingApproval
+			a.Status.Approval = &v1alpha1.Approval{Required: true, RequestedTime: outboxapi.NewTimePointer(f.rr.CreationTimestamp.Time)}
+			a.Status.Recommendation = &v1alpha1.Recommendation{WorkflowID: "increase-memory", Parameters: map[string]string{"memoryLimit": "512Mi", "container": "app"}, Confidence: 75}
+			f.Expect(draft.Save(ctx, &outbox.Change{Kind: outbox.KindAIDecision, Event: "InvestigationCompleted", Record: map[string]string{}})).To(Succeed())
+			f.reconcile()
+			ready := meta.FindStatusCondition(f.get().Status.Conditions, v1alpha1.ConditionReady)
+			f.Expect(ready.Message).To(And(
+				HavePrefix("AIAnalysis "+a.Name+" recommends increase-memory (75 % sure, container=app, memoryLimit=512Mi). "),
+				ContainSubstring("before "+f.rr.CreationTimestamp.Add(c.left).UTC().Format(time.RFC3339)+": kubectl -n "+a.Namespace+" patch aianalysis "+a.Name+" --type=merge -p '{")))
+
+			meta.SetStatusCondition(&a.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionDecisionRefused, Status: metav1.ConditionTrue, Reason: "PolicyNotInForce", Message: "Nobody checked it"})
+			f.Expect(draft.Save(ctx, nil)).To(Succeed())
+			f.reconcile()
+			ready = meta.FindStatusCondition(f.get().Status.Conditions, v1alpha1.ConditionReady)
+			f.Expect(ready.Message).To(And(ContainSubstring("does not count"), Not(ContainSubstring("kubectl"))), "a decision is made once")
+			before := f.get().ResourceVersion
+			f.reconcile()
+			f.Expect(f.get().ResourceVersion).To(Equal(before), "it is written once")
+		})
+	}
 }
 
 func TestWithoutChannelsNobodyIsTold(t *testing.T) {

@@ -92,7 +92,8 @@ func (r *Reconciler) enter(ctx context.Context, s *scope, phase v1alpha1.Remedia
 		finish(s.rr, s.now)
 	}
 	succeeded := phase == v1alpha1.RemediationCompleted
-	lifecycle.SetReady(s.rr, phase, v1alpha1.RemediationCompleted, message(s.rr))
+	note := noteOf(s)
+	lifecycle.SetReady(s.rr, phase, v1alpha1.RemediationCompleted, note)
 	err := s.draft.Save(ctx, &outbox.Change{Kind: outbox.KindOrchestration, Event: event, Phase: string(phase), Record: Record(s.rr), Final: phase.Final()})
 	if err != nil {
 		return fmt.Errorf("enter phase %s: %w", phase, err)
@@ -101,18 +102,8 @@ func (r *Reconciler) enter(ctx context.Context, s *scope, phase v1alpha1.Remedia
 	if phase.Final() && !succeeded {
 		eventType = lifecycle.Warning
 	}
-	lifecycle.Announce(r.recorder, s.rr, eventType, event, message(s.rr))
+	lifecycle.Announce(r.recorder, s.rr, eventType, event, note)
 	return nil
-}
-
-func message(rr *v1alpha1.RemediationRequest) string {
-	switch {
-	case rr.Status.FailureReason != "":
-		return rr.Status.FailureReason
-	case rr.Status.Outcome != "":
-		return "Outcome: " + rr.Status.Outcome + "."
-	}
-	return ""
 }
 
 // copyTimes copies from the children the times that the timeline needs.

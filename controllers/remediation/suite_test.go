@@ -10,7 +10,6 @@ import (
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -52,6 +51,7 @@ type fixture struct {
 	clock      controllertest.Clock
 	reconciler *remediation.Reconciler
 	rr         *v1alpha1.RemediationRequest
+	recorder   *controllertest.Recorder
 	// writesLeft counts down to the write at which the process dies; where says on which side of it.
 	writesLeft int
 	where      death
@@ -84,8 +84,9 @@ func newFixture(t *testing.T, change ...func(*v1alpha1.RemediationRequest)) *fix
 // start makes a new process: nothing in memory.
 func (f *fixture) start() {
 	f.writer = outbox.NewWriter(f.client, env.Client, &testenv.Watermarks{}, outbox.WithClock(f.clock))
+	f.recorder = controllertest.NewRecorder(func(wrong string) { f.Expect(wrong).To(BeEmpty()) })
 	var err error
-	f.reconciler, err = remediation.New(f.client, env.Client, f.writer, events.NewFakeRecorder(1000), remediation.WithClock(f.clock))
+	f.reconciler, err = remediation.New(f.client, env.Client, f.writer, f.recorder, remediation.WithClock(f.clock))
 	f.Expect(err).NotTo(HaveOccurred())
 }
 

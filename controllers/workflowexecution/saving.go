@@ -57,12 +57,16 @@ func (r *Reconciler) endWith(ctx context.Context, s *scope, phase v1alpha1.Workf
 	if !succeeded {
 		eventType = lifecycle.Warning
 	}
-	lifecycle.SetReady(s.wfe, phase, v1alpha1.WorkflowCompleted, reason)
+	note := reason
+	if note == "" {
+		note = fmt.Sprintf("All %d steps succeeded and %d post-conditions hold; the effectiveness is %d %%.", len(s.status.Steps), len(s.wfe.Spec.PostConditions), score)
+	}
+	lifecycle.SetReady(s.wfe, phase, v1alpha1.WorkflowCompleted, note)
 	change := &outbox.Change{Kind: outbox.KindExecution, Event: event, Phase: string(phase), Record: recordOf(s.wfe), Final: true}
 	if err := s.draft.Save(ctx, change); err != nil {
 		return ctrl.Result{}, fmt.Errorf("record the end (%s): %w", phase, err)
 	}
-	lifecycle.Announce(r.recorder, s.wfe, eventType, event, reason)
+	lifecycle.Announce(r.recorder, s.wfe, eventType, event, note)
 	return ctrl.Result{}, nil
 }
 

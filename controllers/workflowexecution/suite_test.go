@@ -14,7 +14,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -111,7 +110,7 @@ func tokenOf(f *fixture, name string) string {
 type process struct {
 	*Reconciler
 	f        *fixture
-	recorder *events.FakeRecorder
+	recorder *controllertest.Recorder
 }
 
 func (f *fixture) start() *process { return f.startAs(env.Config) }
@@ -122,7 +121,7 @@ func (f *fixture) startAs(who *rest.Config) *process {
 	config.Wrap(f.wire.through)
 	c, err := client.New(config, client.Options{Scheme: env.Scheme, Mapper: env.Client.RESTMapper()})
 	Expect(err).NotTo(HaveOccurred())
-	recorder := events.NewFakeRecorder(1000)
+	recorder := controllertest.NewRecorder(func(wrong string) { GinkgoT().Error(wrong) })
 	w := outbox.NewWriter(c, c, &testenv.Watermarks{}, append([]outbox.Option{outbox.WithClock(f.clock)}, f.limits...)...)
 	r, err := New(c, c, w, recorder, WithRESTConfig(config), withClock(f.clock), withVerifyWindow(f.verifyWindow))
 	Expect(err).NotTo(HaveOccurred())

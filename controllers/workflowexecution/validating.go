@@ -20,7 +20,8 @@ import (
 // accept makes the first entry: the workflow is known.
 func (r *Reconciler) accept(ctx context.Context, s *scope) (ctrl.Result, error) {
 	s.status.Phase, s.status.WorkflowVersion = v1alpha1.WorkflowPending, r.version(s.wfe)
-	return r.record(ctx, s, eventCreated, lifecycle.Normal, "")
+	spec := &s.wfe.Spec
+	return r.record(ctx, s, eventCreated, lifecycle.Normal, fmt.Sprintf("%s on %s %s, in %d steps.", spec.WorkflowID, spec.Target.Kind, spec.Target.Name, len(spec.Steps)))
 }
 
 // version is that of the catalogue's entry which a request's controller made this workflow of. The content is compared, since that controller may be of another release. A workflow made
@@ -39,7 +40,7 @@ func (r *Reconciler) version(wfe *v1alpha1.WorkflowExecution) string {
 
 func (r *Reconciler) beginValidation(ctx context.Context, s *scope) (ctrl.Result, error) {
 	s.status.Phase = v1alpha1.WorkflowValidating
-	return r.record(ctx, s, eventValidationStarted, lifecycle.Normal, "")
+	return r.record(ctx, s, eventValidationStarted, lifecycle.Normal, fmt.Sprintf("Checks the service account and %d pre-conditions.", len(s.wfe.Spec.PreConditions)))
 }
 
 // validate checks what can be checked before anything is changed: the account, the expressions, the pre-conditions. Pre-conditions are checked once, not awaited.
@@ -75,7 +76,7 @@ func (r *Reconciler) validate(ctx context.Context, s *scope) (ctrl.Result, error
 	}
 	s.status.Phase = v1alpha1.WorkflowExecuting
 	s.status.StartedTime = outboxapi.NewTimePointer(s.now)
-	return r.record(ctx, s, eventValidationPassed, lifecycle.Normal, "")
+	return r.record(ctx, s, eventValidationPassed, lifecycle.Normal, fmt.Sprintf("Begins step %s, as service account %s.", spec.Steps[0].Name, spec.ServiceAccountName))
 }
 
 // compile records the conditions that do not compile, and says which.

@@ -24,6 +24,8 @@ type chain struct {
 	place, before *place
 	// cluster is what the rows so far say.
 	cluster *string
+	// state is all of it so far.
+	state digest
 	// createdAt are the milliseconds that every id of the chain begins with.
 	createdAt []byte
 }
@@ -90,21 +92,24 @@ func (c *chain) add(e *postgres.Stored) error {
 func (c *chain) examine(e *postgres.Stored) (member, error) {
 	at := Finding{Table: e.Table, ID: e.ID, Cluster: e.SourceCluster, Namespace: e.SourceNamespace, Name: e.SourceName, UID: e.SourceUID, Sequence: e.Sequence}
 	sum := sha256.Sum256([]byte(e.Entry))
+	c.state = c.state.with(e.Table, e.ID, string(sum[:]), string(e.EntryHash))
+	at.state = c.state
 	m := member{at: at, letter: e.DeadLetter(), redriven: e.Redriven, kind: e.Kind, claimed: hex.EncodeToString(e.EntryHash), actual: hex.EncodeToString(sum[:])}
 	entry, err := outbox.Decode([]byte(e.Entry))
 	if err == nil {
 		m.readable = true
 		m.kind, m.final, m.event, m.phase, m.previous = entry.Kind, entry.Final, entry.Event, entry.Phase, entry.PreviousHash
 	}
+	uncompared := at.and(e.Columns) // a finding after which nobody looks at the columns
 	switch {
 	case !bytes.Equal(sum[:], e.EntryHash):
-		c.report(at, Changed, "the entry's text has the hash %s, entry_hash is %s", short(m.actual), short(m.claimed))
+		c.report(uncompared, Changed, "the entry's text has the hash %s, entry_hash is %s", short(m.actual), short(m.claimed))
 		return m, nil
 	case err != nil:
-		c.report(at, Changed, "the entry cannot be read: %v", err)
+		c.report(uncompared, Changed, "the entry cannot be read: %v", err)
 		return m, nil
 	}
-	moved := c.whereItBelongs(at, &entry)
+	moved := c.whereItBelongs(uncompared, &entry)
 	if e.DeadLetter() || moved {
 		return m, nil
 	}
@@ -149,11 +154,11 @@ func millis(b []byte) time.Time {
 func (c *chain) columns(at Finding, e *postgres.Stored, entry *outbox.Entry) error {
 	want, err := postgres.RowOf(e.SourceCluster, entry, []byte(e.Entry))
 	if err != nil {
-		c.report(at, Changed, "the entry makes no row: %v", err)
+		c.report(at.and(e.Columns), Changed, "the entry makes no row: %v", err)
 		return nil
 	}
 	if want.Table() != e.Table {
-		c.report(at, Reordered, "it is in %s, but is of kind %s, which goes to %s", e.Table, entry.Kind, want.Table())
+		c.report(at.and(e.Columns), Reordered, "it is in %s, but is of kind %s, which goes to %s", e.Table, entry.Kind, want.Table())
 		return nil
 	}
 	different, err := c.v.store.Compare(want, e.Columns, false)
@@ -161,7 +166,7 @@ func (c *chain) columns(at Finding, e *postgres.Stored, entry *outbox.Entry) err
 		return err
 	}
 	for _, d := range different {
-		c.report(at, Column, "%s", d.String())
+		c.report(at.and(d.Column, d.Have), Column, "%s", d.String())
 	}
 	return nil
 }
@@ -178,7 +183,7 @@ func (c *chain) endPlace() {
 	case p.sequence > prior+1:
 		at := p.members[0].at
 		at.Table, at.ID, at.Sequence = "", "", prior+1
-		c.report(at, Missing, "%s: neither row nor dead letter", entries(prior+1, p.sequence-1))
+		c.report(at.and(span(prior+1, p.sequence-1)), Missing, "%s: neither row nor dead letter", entries(prior+1, p.sequence-1))
 	case p.sequence == 1:
 		c.linked(p, func(previous string) bool { return previous == "" }, "the first entry points to %s, expected nothing")
 	default:
@@ -190,7 +195,7 @@ func (c *chain) endPlace() {
 	}
 	if c.expected != nil {
 		if hash, ok := c.expected.hashAt(p.sequence); ok && !p.has(hash) {
-			c.report(p.members[0].at, Diverged, "the live resource has an entry with the hash %s here, this one has %s", short(hash), short(p.members[0].claimed))
+			c.report(p.members[0].at.and(hash), Diverged, "the live resource has an entry with the hash %s here, this one has %s", short(hash), short(p.members[0].claimed))
 		}
 	}
 }
@@ -206,9 +211,9 @@ func (c *chain) clusters(p *place) {
 				c.v.unnamed[at.Cluster] = true
 				continue
 			}
-			c.report(at, Column, "source_cluster is %q, the resource is live in %q", at.Cluster, c.v.options.Cluster)
+			c.report(at.and("source_cluster", at.Cluster), Column, "source_cluster is %q, the resource is live in %q", at.Cluster, c.v.options.Cluster)
 		case c.cluster != nil && at.Cluster != *c.cluster:
-			c.report(at, Column, "source_cluster is %q, that of the entries before is %q", at.Cluster, *c.cluster)
+			c.report(at.and("source_cluster", at.Cluster), Column, "source_cluster is %q, that of the entries before is %q", at.Cluster, *c.cluster)
 		default:
 			c.cluster = &at.Cluster
 		}
@@ -267,6 +272,9 @@ func short(hash string) string {
 	}
 	return hash
 }
+
+// span is entries for what is hashed.
+func span(from, to int64) string { return fmt.Sprintf("%d-%d", from, to) }
 
 func entries(from, to int64) string {
 	if from == to {

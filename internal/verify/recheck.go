@@ -68,6 +68,7 @@ func (v *verifier) unseen() {
 }
 
 func (v *verifier) lost(at Finding, from, to int64) {
+	at = at.and(span(from, to))
 	at.Table, at.ID, at.Sequence = "", "", from
 	at.Problem, at.Detail = Missing, fmt.Sprintf("%s: the live resource shows them as durable, but there is neither row nor dead letter: "+
 		"was the database restored to an older state? Only another backup, or a file of `holdfast export`, may have them", entries(from, to))
@@ -127,13 +128,13 @@ func (v *verifier) beyondHead(s suspect, now *Resource) {
 		v.tell(at)
 	case ok && !s.hashes.has(hash):
 		at.Problem, at.Detail = Diverged, fmt.Sprintf("the live resource has an entry with the hash %s here", short(hash))
-		v.tell(at)
+		v.tell(at.and(hash))
 	}
 }
 
 // finalNow reads a chain again and reports whether it has its end by now.
 func (v *verifier) finalNow(ctx context.Context, uid string) (final bool, _ error) {
-	again := &chain{v: &verifier{store: v.store, found: func(Finding) {}}, uid: uid}
+	again := &chain{v: &verifier{store: v.store, found: func(Finding) {}, acknowledged: newAcknowledgements(nil)}, uid: uid}
 	err := v.store.Read(ctx, uid, func(e *postgres.Stored) error {
 		m, err := again.examine(e)
 		final = final || m.final

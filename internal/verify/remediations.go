@@ -35,7 +35,7 @@ func (v *verifier) remediations(ctx context.Context) error {
 			}
 			at.Problem, at.Detail = Undecided, "the remediation "+did+", but no analysis with an approval is in its trail: somebody got round the decision, or its rows are missing"
 		}
-		v.tell(at)
+		v.tell(at.and(r.RemediationID, r.Service, r.Outcome))
 	}
 	return nil
 }

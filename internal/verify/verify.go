@@ -51,6 +51,12 @@ type Finding struct {
 	UID       string  `json:"uid,omitempty"`
 	Sequence  int64   `json:"sequence,omitempty"`
 	Detail    string  `json:"detail"`
+	// Seen is a hash of what was seen there: of a chain, everything up to the finding.
+	Seen string `json:"seen,omitempty"`
+	// Acknowledged is set for a finding that somebody acknowledged as it is.
+	Acknowledged *Acknowledged `json:"acknowledged,omitempty"`
+
+	state digest
 }
 
 // Verdict is what a Report comes to.
@@ -59,19 +65,25 @@ type Verdict string
 const (
 	// Whole: there is no finding, and everything was looked at that Run was given.
 	Whole Verdict = "whole"
-	// NotWhole: there are findings.
+	// OnlyAcknowledged: as Whole, but for findings that were acknowledged.
+	OnlyAcknowledged Verdict = "acknowledged"
+	// NotWhole: there are findings that nobody acknowledged.
 	NotWhole Verdict = "not-whole"
-	// Unknown: there is no finding, but a part could not be looked at: see NotCompared.
+	// Unknown: there is no such finding, but a part could not be looked at: see NotCompared.
 	Unknown Verdict = "unknown"
 )
 
 // Report counts what was looked at.
 type Report struct {
 	Verdict Verdict `json:"verdict"`
-	// Intact: there is no finding.
-	Intact   bool `json:"intact"`
-	Findings int  `json:"findings"`
-	Chains   int  `json:"chains"`
+	// Intact: there is no finding, acknowledged or not.
+	Intact bool `json:"intact"`
+	// Findings that nobody acknowledged, and Acknowledged ones.
+	Findings     int `json:"findings"`
+	Acknowledged int `json:"acknowledged"`
+	// Unmatched are acknowledgements of which there is no finding.
+	Unmatched []Unmatched `json:"unmatched,omitempty"`
+	Chains    int         `json:"chains"`
 	// Entries that are in chains, as rows; Posted are rows without a chain.
 	Entries int `json:"entries"`
 	Posted  int `json:"posted"`
@@ -105,11 +117,14 @@ type Options struct {
 	Cluster string
 	// OtherClusters are those whose rows are in the same database, and which are verified by themselves: their resources are not looked for here.
 	OtherClusters []string
+	// Acknowledged are findings that somebody looked into (ReadAcknowledged).
+	Acknowledged []Acknowledgement
 }
 
-// Run checks everything, and hands each finding to found as it comes. live may be nil: then only the rows are checked. An error means that the check could not be finished.
+// Run checks everything, and hands each finding to found as it comes, acknowledged ones too. live may be nil: then only the rows are checked. An error means that the check could not be finished.
 func Run(ctx context.Context, s Trail, live Live, options Options, found func(Finding)) (Report, error) {
-	v := &verifier{store: s, live: live, options: options, found: found, unnamed: map[string]bool{}, otherClusters: map[string]int{}, kinds: map[string]int{}, notCompared: map[string]bool{}}
+	v := &verifier{store: s, live: live, options: options, found: found, unnamed: map[string]bool{}, otherClusters: map[string]int{}, kinds: map[string]int{}, notCompared: map[string]bool{},
+		acknowledged: newAcknowledgements(options.Acknowledged)}
 	if live != nil {
 		var err error
 		if v.expected, v.report.Notes, err = live.List(ctx); err != nil {
@@ -129,19 +144,22 @@ func Run(ctx context.Context, s Trail, live Live, options Options, found func(Fi
 		return v.report, fmt.Errorf("verify: %w", err)
 	}
 	v.explainUnchecked()
-	v.report.Intact = v.report.Findings == 0
+	v.report.Intact = v.report.Findings == 0 && v.report.Acknowledged == 0
 	for cluster := range v.otherClusters {
 		if !slices.Contains(v.options.OtherClusters, cluster) {
 			v.notCompared[fmt.Sprintf("cluster %q", cluster)] = true
 		}
 	}
 	v.report.NotCompared = slices.Sorted(maps.Keys(v.notCompared))
+	v.explainUnmatched()
 	v.report.Verdict = Whole
 	switch {
-	case !v.report.Intact:
+	case v.report.Findings > 0:
 		v.report.Verdict = NotWhole
 	case len(v.report.NotCompared) > 0:
 		v.report.Verdict = Unknown
+	case v.report.Acknowledged > 0:
+		v.report.Verdict = OnlyAcknowledged
 	}
 	return v.report, nil
 }
@@ -164,11 +182,17 @@ type verifier struct {
 	// unnamed are the clusters of live resources' rows, where none was named.
 	unnamed map[string]bool
 	// notCompared are the kinds of entries that the live cluster cannot show.
-	notCompared map[string]bool
+	notCompared  map[string]bool
+	acknowledged *acknowledgements
 }
 
 func (v *verifier) tell(f Finding) {
-	v.report.Findings++
+	f.Seen = f.seen()
+	if f.Acknowledged = v.acknowledged.of(&f); f.Acknowledged != nil {
+		v.report.Acknowledged++
+	} else {
+		v.report.Findings++
+	}
 	v.found(f)
 }
 
@@ -205,8 +229,11 @@ func (v *verifier) visit(e *postgres.Stored) error {
 // misplaced is a row in no place that a chain has.
 func misplaced(e *postgres.Stored, format string, args ...any) Finding {
 	return Finding{Problem: Reordered, Table: e.Table, ID: e.ID, Cluster: e.SourceCluster, Namespace: e.SourceNamespace, Name: e.SourceName, UID: e.SourceUID, Sequence: e.Sequence,
-		Detail: fmt.Sprintf(format, args...)}
+		Detail: fmt.Sprintf(format, args...), state: unplaced(e).with(e.Columns)}
 }
+
+// unplaced is what is seen of an entry without a chain.
+func unplaced(e *postgres.Stored) digest { return digest{}.with(e.Entry, string(e.EntryHash)) }
 
 var _ Trail = (*postgres.Store)(nil)
 
@@ -218,12 +245,12 @@ func (v *verifier) posted(e *postgres.Stored) error {
 	if len(e.EntryHash) > 0 {
 		v.tell(misplaced(e, "it has a hash, but neither source_uid nor sequence: it was taken out of its chain"))
 	}
-	at := Finding{Problem: Changed, Table: e.Table, ID: e.ID}
+	at := Finding{Problem: Changed, Table: e.Table, ID: e.ID, state: unplaced(e)}
 	want, err := models.ProjectPosted(e.Table, []byte(e.Entry))
 	if err != nil {
 		at.Detail = "what was posted cannot be read: " + err.Error()
-		v.tell(at)
-		return nil //nolint:nilerr // that is a finding
+		v.tell(at.and(e.Columns)) // nobody compares them
+		return nil                //nolint:nilerr // that is a finding
 	}
 	different, err := v.store.Compare(want, e.Columns, true)
 	if err != nil {
@@ -231,9 +258,21 @@ func (v *verifier) posted(e *postgres.Stored) error {
 	}
 	for _, d := range different {
 		at.Problem, at.Detail = Column, d.String()
-		v.tell(at)
+		v.tell(at.and(d.Column, d.Have))
 	}
 	return nil
+}
+
+// explainUnmatched looks for acknowledgements without a finding. What needs the live resource is found only where that was looked at.
+func (v *verifier) explainUnmatched() {
+	unmatched, unknown := v.acknowledged.unmatched(func(p Place) bool {
+		needsLive := p.Problem == Unfinished || p.Problem == Invented || p.Problem == Diverged || p.Problem == Missing
+		return needsLive && (v.live == nil || p.Cluster != v.options.Cluster || len(v.report.NotCompared) > 0)
+	})
+	v.report.Unmatched = unmatched
+	if unknown > 0 {
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d acknowledged findings can be seen in live resources only, which were not all looked at", unknown))
+	}
 }
 
 func (v *verifier) explainUnchecked() {

@@ -44,7 +44,8 @@ type Outbox struct {
 	// +optional
 	PersistedTime *Time `json:"persistedTime,omitempty"`
 
-	// pending is the number of entries below, for columns and `kubectl wait`. It is absent before the first entry, and always there from then on.
+	// pending is the number of entries below, for columns and `kubectl wait`: 0 once the resource shows itself drained. Entries that are durable count until the next status write or trim
+	// drops them, some seconds later. It is absent before the first entry, and always there from then on.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Pending *int32 `json:"pending,omitempty"`

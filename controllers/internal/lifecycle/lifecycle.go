@@ -56,7 +56,8 @@ type Phase interface {
 	Final() bool
 }
 
-// SetReady recomputes the Ready condition from the phase: Unknown until the phase is final, then True if it is the one that means success, else False.
+// SetReady recomputes the Ready condition from the phase: Unknown until the phase is final, then True if it is the one that means success, else False. Whatever the ending, it
+// adds the condition Finished, which `kubectl wait` can wait for.
 func SetReady[P Phase](obj outbox.ConditionedObject, phase, success P, message string) {
 	status := metav1.ConditionUnknown
 	switch {
@@ -65,19 +66,18 @@ func SetReady[P Phase](obj outbox.ConditionedObject, phase, success P, message s
 	case phase.Final():
 		status = metav1.ConditionFalse
 	}
-	if len(message) > 1024 {
-		message = outbox.Bound(message, 1024)
-	}
+	condition := metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: string(phase), Message: outbox.Bound(message, 1024), ObservedGeneration: obj.GetGeneration()}
 	conditions := obj.GetConditions()
-	meta.SetStatusCondition(&conditions, metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: string(phase), Message: message, ObservedGeneration: obj.GetGeneration()})
+	meta.SetStatusCondition(&conditions, condition)
+	if phase.Final() {
+		condition.Type, condition.Status, condition.Message = v1alpha1.ConditionFinished, metav1.ConditionTrue, ""
+		meta.SetStatusCondition(&conditions, condition)
+	}
 	obj.SetConditions(conditions)
 }
 
-// Announce makes a Kubernetes Event for a transition that was saved.
+// Announce makes a Kubernetes Event for a transition that was saved. note says what the event's name does not.
 func Announce(recorder events.EventRecorder, obj outbox.Object, eventType, event, note string) {
-	if note == "" {
-		note = event
-	}
 	recorder.Eventf(obj, nil, eventType, event, event, "%s", outbox.Bound(note, 1000))
 }
 

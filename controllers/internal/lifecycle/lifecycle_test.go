@@ -65,6 +65,42 @@ func TestSetReadyFollowsThePhase(t *testing.T) {
 	g.Expect(ready().Status).To(Equal(metav1.ConditionTrue))
 }
 
+// `kubectl wait --for=condition=Finished` is answered by every ending of every kind, and by nothing else.
+func TestFinishedComesWithEveryEnding(t *testing.T) {
+	g := NewWithT(t)
+	finished := func(o outbox.ConditionedObject) *metav1.Condition {
+		return meta.FindStatusCondition(o.GetConditions(), v1alpha1.ConditionFinished)
+	}
+	check := func(o outbox.ConditionedObject, phase string, final bool) {
+		if !final {
+			g.Expect(finished(o)).To(BeNil(), phase)
+			return
+		}
+		g.Expect(finished(o)).To(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", phase), HaveField("ObservedGeneration", int64(3))), phase)
+	}
+	generation := metav1.ObjectMeta{Generation: 3}
+	for _, p := range []v1alpha1.RemediationPhase{"Pending", "Analyzing", "AwaitingApproval", "Executing", "Notifying", "Completed", "Failed", "Rejected", "TimedOut", "Cancelled"} {
+		o := &v1alpha1.RemediationRequest{ObjectMeta: generation}
+		lifecycle.SetReady(o, p, v1alpha1.RemediationCompleted, "why")
+		check(o, string(p), p.Final())
+	}
+	for _, p := range []v1alpha1.AnalysisPhase{"Pending", "Investigating", "AwaitingApproval", "Completed", "Rejected", "Failed", "TimedOut", "Cancelled"} {
+		o := &v1alpha1.AIAnalysis{ObjectMeta: generation}
+		lifecycle.SetReady(o, p, v1alpha1.AnalysisCompleted, "why")
+		check(o, string(p), p.Final())
+	}
+	for _, p := range []v1alpha1.WorkflowPhase{"Pending", "Validating", "Executing", "Verifying", "RollingBack", "Completed", "Failed", "TimedOut", "Cancelled"} {
+		o := &v1alpha1.WorkflowExecution{ObjectMeta: generation}
+		lifecycle.SetReady(o, p, v1alpha1.WorkflowCompleted, "why")
+		check(o, string(p), p.Final())
+	}
+	for _, p := range []v1alpha1.NotificationPhase{"Pending", "Sending", "Retrying", "Sent", "PartiallySent", "Failed", "Cancelled"} {
+		o := &v1alpha1.NotificationRequest{ObjectMeta: generation}
+		lifecycle.SetReady(o, p, v1alpha1.NotificationSent, "why")
+		check(o, string(p), p.Final())
+	}
+}
+
 func TestAnUnknownPhaseIsLoggedAndChangesNothing(t *testing.T) {
 	g := NewWithT(t)
 	var logged []string

@@ -93,15 +93,9 @@ func (s *Stack) makePoster(ctx context.Context) (string, error) {
 	if _, err := client.CoreV1().ServiceAccounts(posterNamespace).Create(ctx, &corev1.ServiceAccount{ObjectMeta: meta}, metav1.CreateOptions{}); err != nil {
 		return "", err
 	}
-	if _, err := client.RbacV1().ClusterRoles().Create(ctx, &rbacv1.ClusterRole{
-		ObjectMeta: meta,
-		Rules:      []rbacv1.PolicyRule{{APIGroups: []string{"holdfast.dev"}, Resources: []string{"auditrecords"}, Verbs: []string{"create", "relay"}}},
-	}, metav1.CreateOptions{}); err != nil {
-		return "", err
-	}
 	if _, err := client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: meta,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: poster},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "holdfast-relay"},
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: poster, Namespace: posterNamespace}},
 	}, metav1.CreateOptions{}); err != nil {
 		return "", err

@@ -83,7 +83,7 @@ type BackupStatus struct {
 // +kubebuilder:subresource:status
 // +kubebuilder:printcolumn:name="PHASE",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="COPIES",type=integer,JSONPath=`.status.copies`
-// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`
+// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`,priority=1
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
 type Backup struct {
 	metav1.TypeMeta `json:",inline"`

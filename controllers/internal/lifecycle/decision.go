@@ -1,0 +1,50 @@
+package lifecycle
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+)
+
+// ApprovalTimeout is how long an analysis waits for a decision.
+func ApprovalTimeout(a *v1alpha1.AIAnalysis) time.Duration {
+	if a.Spec.ApprovalTimeout == nil {
+		return time.Hour // The CRD has a default; this is for resources older than it.
+	}
+	return a.Spec.ApprovalTimeout.Duration
+}
+
+// ApprovalDeadline is when an analysis that awaits a decision ends without one.
+func ApprovalDeadline(a *v1alpha1.AIAnalysis) time.Time {
+	return a.Status.Approval.RequestedTime.Add(ApprovalTimeout(a))
+}
+
+// decisionBytes bounds the text of DecisionWanted: it must fit an Event, command and all.
+const decisionBytes = 1000
+
+// DecisionWanted tells people what to decide, until when, and how. It is for an analysis with a recommendation. A decision is made once: after one that was refused there is
+// nothing to decide.
+func DecisionWanted(a *v1alpha1.AIAnalysis, deadline time.Time) string {
+	if refused := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionDecisionRefused); refused != nil {
+		return fmt.Sprintf("The decision on AIAnalysis %s does not count, and no other can be made; cancel the request and make it again. %s", a.Name, refused.Message)
+	}
+	rec := a.Status.Recommendation
+	before := fmt.Sprintf("AIAnalysis %s recommends %s (%d %% sure", a.Name, rec.WorkflowID, rec.Confidence)
+	after := fmt.Sprintf("). Approve or reject it before %s: kubectl -n %s patch aianalysis %s --type=merge -p "+
+		`'{"spec":{"decision":{"verdict":"Approved","method":"console","decidedBy":"'"$(kubectl auth whoami -o jsonpath='{.status.userInfo.username}')"'"}}}'`,
+		deadline.UTC().Format(time.RFC3339), a.Namespace, a.Name)
+	parameters := ""
+	for _, name := range slices.Sorted(maps.Keys(rec.Parameters)) {
+		parameters += fmt.Sprintf(", %s=%s", name, strings.Join(strings.Fields(rec.Parameters[name]), " "))
+	}
+	if room := decisionBytes - len(before) - len(after); len(parameters) > room {
+		parameters = strings.ToValidUTF8(parameters[:max(0, room-len("…"))], "") + "…"
+	}
+	return before + parameters + after
+}
