@@ -20,8 +20,8 @@ func (a *wait) Plan(context.Context, Workload, time.Time) (Plan, error) {
 	return Plan{Message: a.String()}, nil
 }
 
-func (a *wait) Apply(ctx context.Context, w Workload, _ map[string]string, began, now time.Time) (Progress, error) {
-	if waited := now.Sub(began); waited < a.pause {
+func (a *wait) Apply(ctx context.Context, w Workload, _ map[string]string, attempt Attempt) (Progress, error) {
+	if waited := attempt.Now.Sub(attempt.Began); waited < a.pause {
 		return Progress{Message: fmt.Sprintf("waiting for %s", a.pause)}, nil
 	}
 	if a.until == nil {
