@@ -322,7 +322,7 @@ var _ = Describe("An action", func() {
 			live := p.run(f.workflow(d, steps(step("RestartPods", parameters{"selector": "tier=x"}))))
 			Expect(f.pods()).To(ConsistOf("a", "unowned"))
 			Expect(live.Status.Steps[0].Message).To(Equal("restarted 1 pods"))
-			Expect(live.Status.Steps[0].Intent).To(BeEmpty(), "uids are dropped when nobody needs them any more")
+			Expect(live.Status.Steps[0].Intent).To(And(HaveLen(2), HaveKeyWithValue("uid", string(d.UID)), HaveKey("template")), "the pods' uids are dropped when nobody needs them any more")
 			p.run(f.workflow(d, steps(step("RestartPods"))))
 			Expect(f.pods()).To(ConsistOf("unowned"))
 		})

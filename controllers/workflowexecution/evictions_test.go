@@ -75,7 +75,8 @@ var _ = Describe("RestartPods and a disruption budget", func() {
 		live := f.get(wfe)
 		Expect(f.pods()).To(ConsistOf("a", "b", "c", "quarantined"))
 		Expect(live.Status.Steps[0].Intent["pods"]).To(And(ContainSubstring("a/"), ContainSubstring("b/"), ContainSubstring("c/"), Not(ContainSubstring("quarantined"))), "written before anything is done")
-		Expect(live.Status.Steps[0].Message).To(ContainSubstring("evicted 0 of 3 pods; pod a has to stay for now: Cannot evict pod as it would violate the pod's disruption budget. The disruption budget web needs 1 healthy pods and has 1 currently"))
+		Expect(live.Status.Steps[0].Message).To(HavePrefix("evicted 0 of 3 pods; pod a has to stay for now: Cannot evict pod as it would violate the pod's disruption budget. " +
+			"The disruption budget web needs 1 healthy pods and has 1 currently"))
 		for left := 2; left >= 0; left-- {
 			f.permit(pdb, 1)
 			f.pass(pollInterval)
@@ -134,7 +135,10 @@ var _ = Describe("RestartPods and a disruption budget", func() {
 			return nil
 		}
 		wfe := restart()
-		for asked == 0 {
+		for range 10 {
+			if asked > 0 {
+				break
+			}
 			_, err := p.try(wfe)
 			Expect(err).NotTo(HaveOccurred())
 		}

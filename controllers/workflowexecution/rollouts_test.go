@@ -135,6 +135,12 @@ var _ = Describe("WaitForRollout", func() {
 			Expect(p.run(wfe).Status.Outcome).To(Equal("success"))
 		})
 
+		It("is what a Wait for the status tells of, too", func() {
+			f.report(d, 1)
+			live := p.run(f.workflow(d, steps(step("Wait", parameters{"for": "target.status.availableReplicas >= target.spec.replicas"}, within(5*time.Second)))))
+			Expect(live.Status.FailureReason).To(Equal("step Wait failed: timed out after 5s: target.status.availableReplicas >= target.spec.replicas is false; 1 of 3 pods updated, 1 available"))
+		})
+
 		It("says that a paused one has to be resumed", func() {
 			f.pause(d)
 			f.reportCounts(d, counts{"replicas": 3, "updatedReplicas": 0})

@@ -34,7 +34,7 @@ func (r *Reconciler) markOverwritten(ctx context.Context, s *scope) (string, err
 	var of []*v1alpha1.StepStatus
 	for i := range s.status.Steps {
 		st := &s.status.Steps[i]
-		if st.State != v1alpha1.StepSucceeded || len(st.Intent) == 0 || !action.Stays(st.Action) {
+		if st.State != v1alpha1.StepSucceeded || len(st.Intent) == 0 {
 			continue
 		}
 		a, err := action.Parse(s.wfe.Spec.Steps[i])

@@ -54,7 +54,7 @@ var _ = Describe("A workflow whose target somebody else has changed since", func
 
 	DescribeTable("says which of its changes is gone", func(s v1alpha1.WorkflowStep, change, instead string) {
 		f.replicaSet(d, 1, "web:0")
-		f.replicaSet(d, 2, "web:1")
+		f.pod("a", ownedBy(f.replicaSet(d, 2, "web:1")))
 		wfe := f.workflow(d, steps(s, step("Wait", parameters{"seconds": "5"})))
 		Expect(p.drive(wfe).RequeueAfter).To(BeNumerically(">", 0))
 		patch(change)
@@ -70,6 +70,7 @@ var _ = Describe("A workflow whose target somebody else has changed since", func
 		Entry("SetImage, container renamed", step("SetImage", parameters{"image": "web:9"}), `{"spec":{"template":{"spec":{"containers":[{"$patch":"replace"},{"name":"main","image":"web:8"}]}}}}`, "no container app"),
 		Entry("SetResources", step("SetResources", parameters{"cpuLimit": "2"}), `{"spec":{"template":{"spec":{"containers":[{"name":"app","resources":{"limits":{"cpu":null}}}]}}}}`, "limits.cpu none of app"),
 		Entry("RolloutRestart", step("RolloutRestart"), `{"spec":{"template":{"metadata":{"annotations":{"kubectl.kubernetes.io/restartedAt":"2099-01-01T00:00:00Z"}}}}}`, "a restart at 2099-01-01T00:00:00Z"),
+		Entry("RestartPods", step("RestartPods"), `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"web:8"}]}}}}`, "another pod template"),
 		Entry("RolloutUndo", step("RolloutUndo"), `{"spec":{"template":{"spec":{"containers":[{"name":"app","image":"web:8"}]}}}}`, "another pod template than that of revision 1 (web-hash1)"),
 	)
 
@@ -82,8 +83,8 @@ var _ = Describe("A workflow whose target somebody else has changed since", func
 
 	It("is told from one that has changed it twice itself", func() {
 		f.replicaSet(d, 1, "web:0")
-		f.replicaSet(d, 2, "web:1")
-		wfe := f.workflow(d, steps(step("Scale", parameters{"replicas": "5"}), step("SetImage", parameters{"image": "web:9"}), step("SetResources", parameters{"memoryLimit": "512Mi"}), step("RolloutRestart"),
+		f.pod("a", ownedBy(f.replicaSet(d, 2, "web:1")))
+		wfe := f.workflow(d, steps(step("RestartPods"), step("Scale", parameters{"replicas": "5"}), step("SetImage", parameters{"image": "web:9"}), step("SetResources", parameters{"memoryLimit": "512Mi"}), step("RolloutRestart"),
 			step("RolloutUndo", parameters{"toRevision": "1"}), step("SetResources", parameters{"memoryLimit": "1Gi"}), step("Scale", parameters{"replicas": "4"}), step("RolloutRestart")))
 		Expect(p.run(wfe).Status.Outcome).To(Equal("success"))
 	})

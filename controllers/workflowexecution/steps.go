@@ -39,7 +39,11 @@ func (s *scope) closeAttempt(st *v1alpha1.StepStatus, state v1alpha1.StepState, 
 	st.AttemptStartedTime, st.NextAttemptTime, st.Progress = nil, nil, nil
 	st.CompletedTime = outboxapi.NewTimePointer(s.now)
 	st.Message = bound(message)
-	if len(st.Previous) == 0 && !(state == v1alpha1.StepSucceeded && action.Stays(st.Action)) {
+	switch {
+	case len(st.Previous) > 0: // a rollback may need it
+	case state == v1alpha1.StepSucceeded:
+		st.Intent = action.Lasting(st.Action, st.Intent)
+	default:
 		st.Intent = nil // nobody needs it any more
 	}
 }

@@ -14,8 +14,18 @@ type Change struct {
 	Intent map[string]string
 }
 
-// Stays reports whether an action changes the target's spec: that is looked at again before the workflow claims to have helped.
-func Stays(action string) bool { return action == "Scale" || ChangesTemplate(action) }
+// Lasting is what of an intent is needed after its step has succeeded, to look whether the change still stands; nil for a step that changes nothing.
+func Lasting(action string, intent map[string]string) map[string]string {
+	switch {
+	case len(intent) == 0:
+		return nil
+	case action == "RestartPods": // without the uids of the pods, which are many
+		return map[string]string{uidKey: intent[uidKey], templateKey: intent[templateKey]}
+	case action == "Scale" || ChangesTemplate(action):
+		return intent
+	}
+	return nil
+}
 
 // ChangesTemplate reports whether an action changes the target's pod template.
 func ChangesTemplate(action string) bool {
@@ -26,37 +36,46 @@ func ChangesTemplate(action string) bool {
 // overwrites nothing: the target is looked at as it was before that.
 func Overwritten(ctx context.Context, w Workload, changes []Change) ([]string, error) {
 	instead := make([]string, len(changes))
-	var t *unstructured.Unstructured
+	if len(changes) == 0 {
+		return instead, nil
+	}
+	t, err := w.get(ctx, changes[0].Intent[uidKey])
+	if errors.Is(err, ErrGone) {
+		for i := range instead {
+			instead[i] = err.Error()
+		}
+		return instead, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	rewound := false // the template is only what it meant before the workflow's later steps, and not the same text
 	for i, c := range slices.Backward(changes) {
-		e, ok := c.Action.(editor)
-		if !ok {
-			continue
-		}
-		if t == nil {
-			var err error
-			if t, err = w.get(ctx, c.Intent[uidKey]); errors.Is(err, ErrGone) {
-				for j := range instead {
-					instead[j] = err.Error()
-				}
-				return instead, nil
-			} else if err != nil {
-				return nil, err
+		switch a := c.Action.(type) {
+		case *restartPods:
+			if !rewound {
+				instead[i], err = a.overwritten(t, c.Intent)
 			}
+		case editor:
+			if instead[i], err = a.rewind(ctx, w, t, c.Intent); errors.Is(err, ErrNoEffect) {
+				return instead, nil // what was there before has left the history: how it was then is not known any more
+			}
+			_, other := a.edit.(scale)
+			rewound = rewound || !other
 		}
-		from, to := states(c.Intent)
-		found, err := e.overwritten(ctx, w, t, from, to)
 		if err != nil {
-			return nil, err
-		}
-		instead[i] = found
-		if i == 0 {
-			break
-		}
-		if err := e.set(ctx, w, t, from); errors.Is(err, ErrNoEffect) {
-			return instead, nil // what was there before has left the history: how it was then is not known any more
-		} else if err != nil {
 			return nil, err
 		}
 	}
 	return instead, nil
+}
+
+// rewind says what is there instead of a change, and puts the target back to where it was before that, in memory.
+func (e editor) rewind(ctx context.Context, w Workload, t *unstructured.Unstructured, intent map[string]string) (string, error) {
+	from, to := states(intent)
+	found, err := e.overwritten(ctx, w, t, from, to)
+	if err != nil {
+		return "", err
+	}
+	return found, e.set(ctx, w, t, from)
 }

@@ -2,6 +2,9 @@ package action
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -29,10 +32,11 @@ const (
 	maxRefusals = 5
 )
 
-// podsKey is the intent's list of "name/uid", separated by blanks, countKey their number.
+// podsKey is the intent's list of "name/uid", separated by blanks, countKey their number, templateKey the hash of the template that the new pods are made of.
 const (
-	podsKey  = "pods"
-	countKey = "count"
+	podsKey     = "pods"
+	countKey    = "count"
+	templateKey = "template"
 )
 
 // restartPods evicts the target's pods, which honours their disruption budgets; its controller makes new ones. There is nothing to undo.
@@ -57,8 +61,12 @@ func (a *restartPods) Plan(ctx context.Context, w Workload, _ time.Time) (Plan, 
 	case len(pods) > maxPods:
 		return Plan{}, fmt.Errorf("%w: %d pods of %s match %s, expected at most %d; narrow the parameter \"selector\", or use RolloutRestart", ErrParameter, len(pods), w, selectorName(a.selector), maxPods)
 	}
+	template, err := templateHash(t)
+	if err != nil {
+		return Plan{}, err
+	}
 	return Plan{
-		Intent:  map[string]string{uidKey: string(t.GetUID()), podsKey: strings.Join(pods, " "), countKey: strconv.Itoa(len(pods))},
+		Intent:  map[string]string{uidKey: string(t.GetUID()), podsKey: strings.Join(pods, " "), countKey: strconv.Itoa(len(pods)), templateKey: template},
 		Message: fmt.Sprintf("restart %d pods", len(pods)),
 	}, nil
 }
@@ -186,6 +194,29 @@ func (a *restartPods) left(ctx context.Context, w Workload, intent map[string]st
 
 func (a *restartPods) Undo(context.Context, Workload, map[string]string) (bool, string, error) {
 	return false, "restarted pods are not undone", nil
+}
+
+// overwritten looks whether the pods are of another template than that they were restarted with: then it is not the restart that has helped.
+func (a *restartPods) overwritten(t *unstructured.Unstructured, intent map[string]string) (string, error) {
+	template, err := templateHash(t)
+	if err != nil || template == intent[templateKey] {
+		return "", err
+	}
+	return "another pod template", nil
+}
+
+// templateHash tells whether a template is the same as before. The API server returns the same text for it.
+func templateHash(t *unstructured.Unstructured) (string, error) {
+	template, _, err := unstructured.NestedMap(t.Object, "spec", "template")
+	if err != nil {
+		return "", fmt.Errorf("read the template of %s: %w", t.GetName(), err)
+	}
+	text, err := json.Marshal(template)
+	if err != nil {
+		return "", fmt.Errorf("encode the template of %s: %w", t.GetName(), err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
 }
 
 func selectorName(s labels.Selector) string {

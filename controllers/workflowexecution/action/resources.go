@@ -214,13 +214,17 @@ func (setResources) overwritten(_ context.Context, _ Workload, t *unstructured.U
 		for _, name := range []string{"memory", "cpu"} {
 			was, wasErr := quantityAt(before, field, name)
 			set, setErr := quantityAt(after, field, name)
-			is, isErr := quantityAt(resourcesOf(c), field, name)
-			switch err := errors.Join(wasErr, setErr); {
-			case err != nil:
+			if err := errors.Join(wasErr, setErr); err != nil {
 				return "", err
-			case isErr != nil:
-				return isErr.Error(), nil
-			case !sameQuantity(was, set) && !sameQuantity(set, is):
+			}
+			if sameQuantity(was, set) {
+				continue
+			}
+			is, err := quantityAt(resourcesOf(c), field, name)
+			if err != nil {
+				return err.Error(), nil //nolint:nilerr // what cannot be read is not what the step has set
+			}
+			if !sameQuantity(set, is) {
 				return fmt.Sprintf("%s.%s %s of %s", field, name, quantityText(is), to["container"]), nil
 			}
 		}

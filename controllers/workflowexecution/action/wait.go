@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
@@ -37,6 +38,8 @@ func (a *wait) Apply(ctx context.Context, w Workload, _ map[string]string, attem
 		return Progress{}, fmt.Errorf("%w: parameter \"for\" of Wait is %q: %w", ErrParameter, bounded(a.expression), err)
 	case err != nil:
 		return Progress{}, fmt.Errorf("look whether %s holds: %w", bounded(a.expression), err)
+	case !holds && w.supports("", workloads...) == nil && strings.Contains(a.expression, "target.status"):
+		return Progress{Message: fmt.Sprintf("%s %s; %s", bounded(a.expression), bounded(why), rolloutOf(w, t))}, nil
 	case !holds:
 		return Progress{Message: bounded(a.expression) + " " + bounded(why)}, nil
 	}
