@@ -104,7 +104,7 @@ type WorkflowExecutionSpec struct {
 	// +kubebuilder:validation:MaxItems=20
 	PreConditions []WorkflowCondition `json:"preConditions,omitempty"`
 
-	// postConditions must hold after the last step, within a minute or the last step's timeout if that is shorter; else what was changed is rolled back.
+	// postConditions must hold after the last step, within a minute, or the last step's timeout if that is shorter, and the target's minReadySeconds; else what was changed is rolled back.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=20
@@ -123,7 +123,7 @@ type WorkflowStep struct {
 	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`
 
-	// action is RestartPods, RolloutRestart, RolloutUndo, Scale, SetResources, SetImage or Wait. An unknown one fails as an attempt.
+	// action is RestartPods, RolloutRestart, RolloutUndo, Scale, SetResources, SetImage, Wait or WaitForRollout. An unknown one fails as an attempt.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
@@ -296,9 +296,24 @@ type StepStatus struct {
 	// +optional
 	Previous map[string]string `json:"previous,omitempty"`
 
+	// progress is how far the attempt has come, for actions that take their time.
+	// +optional
+	Progress *StepProgress `json:"progress,omitempty"`
+
 	// rollback of the step, once it was begun.
 	// +optional
 	Rollback *StepRollback `json:"rollback,omitempty"`
+}
+
+// StepProgress is how far an attempt has come. The step's message says it in words.
+type StepProgress struct {
+	// reached grows while the attempt comes further.
+	// +required
+	Reached int64 `json:"reached"`
+
+	// time at which that was reached.
+	// +required
+	Time outboxapi.Time `json:"time"`
 }
 
 // StepState is where a step stands.

@@ -7,6 +7,7 @@ import (
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -40,9 +41,15 @@ var _ = Describe("An action", func() {
 		Entry("negative", "Scale", parameters{"replicas": "-1"}, `parameter "replicas" of Scale is "-1", expected a whole number from 0`),
 		Entry("not a number", "RolloutUndo", parameters{"toRevision": "last"}, `parameter "toRevision" of RolloutUndo is "last"`),
 		Entry("selector", "RestartPods", parameters{"selector": "a in b"}, `parameter "selector" of RestartPods is "a in b", expected a label selector`),
-		Entry("quantity", "SetResources", parameters{"memoryLimit": "lots"}, `parameter "memoryLimit" of SetResources is "lots", expected a positive quantity`),
-		Entry("quantity that is costly to compare", "SetResources", parameters{"memoryLimit": "1e100000000"}, `parameter "memoryLimit" of SetResources is "1e100000000", expected a positive quantity as in 512Mi`),
-		Entry("quantity that is costly to parse", "SetResources", parameters{"cpuRequest": "1e-100000000"}, `parameter "cpuRequest" of SetResources is "1e-100000000", expected a positive quantity`),
+		Entry("quantity", "SetResources", parameters{"memoryLimit": "lots"}, `parameter "memoryLimit" of SetResources is "lots", expected whole bytes from 4Mi to 32Ti, as in 512Mi`),
+		Entry("quantity that is costly to compare", "SetResources", parameters{"memoryLimit": "1e100000000"}, `parameter "memoryLimit" of SetResources is "1e100000000", expected whole bytes from 4Mi to 32Ti, as in 512Mi`),
+		Entry("quantity that is costly to parse", "SetResources", parameters{"cpuRequest": "1e-100000000"}, `parameter "cpuRequest" of SetResources is "1e-100000000", expected processors from 1m to 4096, in steps of 1m`),
+		Entry("half a byte", "SetResources", parameters{"memoryLimit": "512m"}, `parameter "memoryLimit" of SetResources is "512m", expected whole bytes from 4Mi to 32Ti, as in 512Mi`),
+		Entry("bytes for mebibytes", "SetResources", parameters{"memoryRequest": "1024"}, `parameter "memoryRequest" of SetResources is "1024", expected whole bytes from 4Mi`),
+		Entry("more memory than there is", "SetResources", parameters{"memoryLimit": "7Ei"}, `parameter "memoryLimit" of SetResources is "7Ei", expected whole bytes from 4Mi to 32Ti`),
+		Entry("half a thousandth of a processor", "SetResources", parameters{"cpuLimit": "500u"}, `parameter "cpuLimit" of SetResources is "500u", expected processors from 1m to 4096`),
+		Entry("more processors than there are", "SetResources", parameters{"cpuLimit": "512Mi"}, `parameter "cpuLimit" of SetResources is "512Mi", expected processors from 1m to 4096`),
+		Entry("other than increase", "SetResources", parameters{"memoryLimit": "1Gi", "only": "decrease"}, `parameter "only" of SetResources is "decrease", expected increase`),
 		Entry("contradiction", "SetResources", parameters{"memoryLimit": "1Gi", "memoryRequest": "2Gi"}, `parameter "memoryRequest" of SetResources is "2Gi", expected at most the limit of 1Gi`),
 		Entry("nothing to set", "SetResources", parameters{"container": "app"}, "expected at least one of memoryLimit"),
 		Entry("unknown container", "SetImage", parameters{"container": "sidecar", "image": "x:1"}, `parameter "container" is "sidecar", expected one of`),
@@ -122,6 +129,57 @@ var _ = Describe("An action", func() {
 			d := f.deployment(limited("1e100", "256Mi"))
 			live := p.run(f.workflow(d, steps(step("SetResources", parameters{"memoryLimit": "1Gi"}))))
 			Expect(live.Status.Steps[0].Message).To(ContainSubstring(`read resources.limits.memory: quantity is "10e99", expected a quantity as in 512Mi`), "the API server takes 1e100, and writes it so")
+			Expect(f.wire.effects).To(BeEmpty())
+		})
+
+		DescribeTable("that may only increase refuses what is no increase", func(resources corev1.ResourceRequirements, values parameters, expected string) {
+			t := template("web:2")
+			t.Spec.Containers[0].Resources = resources
+			values["only"] = "increase"
+			d := f.deployment(t)
+			live := p.run(f.workflow(d, steps(step("SetResources", values, retries(3)))))
+			Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
+			Expect(live.Status.Steps[0].Message).To(ContainSubstring(expected))
+			Expect(live.Status.Steps[0].Attempt).To(BeEquivalentTo(1))
+			Expect(f.wire.effects).To(BeEmpty())
+		},
+			Entry("less", limited("512Mi", "256Mi").Spec.Containers[0].Resources, parameters{"memoryLimit": "256Mi"}, `parameter "memoryLimit" of SetResources is "256Mi", expected more than the present 512Mi`),
+			Entry("the same", limited("1Gi", "256Mi").Spec.Containers[0].Resources, parameters{"memoryLimit": "1024Mi"}, `is "1Gi", expected more than the present 1Gi`),
+			Entry("a first limit", corev1.ResourceRequirements{}, parameters{"memoryLimit": "1Gi"}, `is "1Gi", expected a container that has a limit to increase`),
+			Entry("a lower request", limited("512Mi", "256Mi").Spec.Containers[0].Resources, parameters{"cpuRequest": "50m"}, `parameter "cpuRequest" of SetResources is "50m", expected more than the present 100m`),
+		)
+
+		It("that may only increase does", func() {
+			d := f.deployment(limited("512Mi", "256Mi"))
+			Expect(p.run(f.workflow(d, steps(step("SetResources", parameters{"memoryLimit": "513Mi", "only": "increase"})))).Status.Outcome).To(Equal("success"))
+			Expect(f.live(d).Spec.Template.Spec.Containers[0].Resources.Limits.Memory().String()).To(Equal("513Mi"))
+		})
+
+		It("finds init containers and sidecars by their name, and restores them", func() {
+			t := template("web:2")
+			always := corev1.ContainerRestartPolicyAlways
+			t.Spec.InitContainers = []corev1.Container{{Name: "migrate", Image: "web:2"}, {Name: "proxy", Image: "proxy:1", RestartPolicy: &always}}
+			d := f.deployment(t)
+			limit := func(i int) string {
+				return f.live(d).Spec.Template.Spec.InitContainers[i].Resources.Limits.Memory().String()
+			}
+			live := p.run(f.workflow(d, steps(step("SetResources", parameters{"container": "migrate", "memoryLimit": "1Gi"}))))
+			Expect(live.Status.Outcome).To(Equal("success"))
+			Expect(limit(0)).To(Equal("1Gi"))
+			live = p.run(f.workflow(d, steps(step("SetResources", parameters{"container": "proxy", "memoryLimit": "64Mi"}), step("SetImage", parameters{"container": "proxy", "image": "proxy:2"})), never))
+			Expect(live.Status.RollbacksPerformed).To(BeEquivalentTo(2))
+			Expect(f.wire.effects).To(HaveLen(5))
+			Expect(limit(1)).To(Equal("0"))
+			Expect(f.live(d).Spec.Template.Spec.InitContainers[1].Image).To(Equal("proxy:1"))
+			live = p.run(f.workflow(d, steps(step("SetResources", parameters{"container": "istio-proxy", "memoryLimit": "64Mi"}))))
+			Expect(live.Status.Steps[0].Message).To(ContainSubstring(`parameter "container" is "istio-proxy", expected one of Deployment ` + f.namespace + "/web: app, migrate, proxy"))
+		})
+
+		It("refuses more than the whole pod may have", func() {
+			t := limited("256Mi", "128Mi")
+			t.Spec.Resources = &corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("512Mi")}}
+			live := p.run(f.workflow(f.deployment(t), steps(step("SetResources", parameters{"memoryLimit": "1Gi"}))))
+			Expect(live.Status.Steps[0].Message).To(ContainSubstring(`parameter "memoryLimit" of SetResources is "1Gi", expected at most the limit of the whole pod, 512Mi`))
 			Expect(f.wire.effects).To(BeEmpty())
 		})
 
@@ -254,7 +312,7 @@ var _ = Describe("An action", func() {
 	})
 
 	Describe("RestartPods", func() {
-		It("deletes the target's pods, and no others", func() {
+		It("evicts the target's pods, and no others", func() {
 			d := f.deployment(template("web:2"))
 			rs := f.replicaSet(d, 1, "web:2")
 			ours := ownedBy(rs)
@@ -264,7 +322,7 @@ var _ = Describe("An action", func() {
 			live := p.run(f.workflow(d, steps(step("RestartPods", parameters{"selector": "tier=x"}))))
 			Expect(f.pods()).To(ConsistOf("a", "unowned"))
 			Expect(live.Status.Steps[0].Message).To(Equal("restarted 1 pods"))
-			Expect(live.Status.Steps[0].Intent).To(BeEmpty(), "uids are dropped when nobody needs them any more")
+			Expect(live.Status.Steps[0].Intent).To(And(HaveLen(2), HaveKeyWithValue("uid", string(d.UID)), HaveKey("template")), "the pods' uids are dropped when nobody needs them any more")
 			p.run(f.workflow(d, steps(step("RestartPods"))))
 			Expect(f.pods()).To(ConsistOf("unowned"))
 		})

@@ -87,8 +87,8 @@ var _ = Describe("A process that dies", func() {
 				Expect(lastRecord(ended).RetriesPerformed).To(HaveValue(BeZero()), at)
 				Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(3)), at)
 				Expect(f.live(d).Spec.Template.Spec.Containers[0].Image).To(Equal("web:2"), at)
-				Expect(count(f.wire.effects, http.MethodDelete, "/pods/a")).To(Equal(1), at)
-				Expect(count(f.wire.effects, http.MethodDelete, "/pods/b")).To(Equal(1), at)
+				Expect(count(f.wire.effects, http.MethodPost, "/pods/a/eviction")).To(Equal(1), at)
+				Expect(count(f.wire.effects, http.MethodPost, "/pods/b/eviction")).To(Equal(1), at)
 				Expect(count(f.wire.effects, http.MethodPatch, "deployments/web")).To(Equal(7), at) // four there, three back
 				if reference == nil {
 					reference = controllertest.Trail(ended)
@@ -132,6 +132,44 @@ var _ = Describe("A process that dies", func() {
 		})
 	}
 
+	It("goes on with the pods that a disruption budget has kept, and evicts none twice", func() {
+		for nth := 1; ; nth++ {
+			Expect(nth).To(BeNumerically("<", maxWrites))
+			f, d := setUp()
+			f.makeReady("a", "b")
+			pdb := f.budget("web")
+			wfe := f.workflow(d, steps(step("RestartPods"), step("Scale", parameters{"replicas": "5"})))
+			f.wire.killAt(nth, []death{beforeWrite, afterWrite}[nth%2])
+			p, died := f.start(), false
+			for range 100 {
+				f.permit(pdb, 1) // what the disruption controller does when the next pod is ready
+				res, err := p.try(wfe)
+				if f.wire.dead {
+					died = true
+					f.wire.revive()
+					p = f.start()
+					continue
+				}
+				Expect(err).NotTo(HaveOccurred())
+				if f.get(wfe).Status.Phase.Final() {
+					break
+				}
+				f.pass(res.RequeueAfter)
+			}
+			ended := f.get(wfe)
+			at := fmt.Sprintf("write %d: %v", nth, controllertest.Trail(ended))
+			expectChain(ended)
+			Expect(ended.Status.Outcome).To(Equal("success"), at)
+			Expect(ended.Status.Steps[0].Attempt).To(BeEquivalentTo(1), at)
+			Expect(count(f.wire.effects, http.MethodPost, "/pods/a/eviction")).To(Equal(1), at)
+			Expect(count(f.wire.effects, http.MethodPost, "/pods/b/eviction")).To(Equal(1), at)
+			Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(5)), at)
+			if !died {
+				break
+			}
+		}
+	})
+
 	It("does not repeat the effects of another one that runs at the same time", func() {
 		f, d := setUp()
 		wfe := f.workflow(d, steps(step("RestartPods"), step("Scale", parameters{"replicas": "5"}), step("RolloutUndo")))
@@ -157,7 +195,7 @@ var _ = Describe("A process that dies", func() {
 		ended := f.get(wfe)
 		expectChain(ended)
 		Expect(ended.Status.Outcome).To(Equal("success"))
-		Expect(count(f.wire.effects, http.MethodDelete, "/pods/")).To(Equal(2))
+		Expect(count(f.wire.effects, http.MethodPost, "/eviction")).To(Equal(2))
 		Expect(count(f.wire.effects, http.MethodPatch, "deployments/web")).To(Equal(2))
 	})
 })

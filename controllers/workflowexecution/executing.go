@@ -3,12 +3,15 @@ package workflowexecution
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // execute begins the next step, or resumes the current one.
@@ -89,14 +92,44 @@ func (r *Reconciler) resume(ctx context.Context, s *scope, a action.Action, w ac
 	}
 	limited, cancel := context.WithTimeout(ctx, left)
 	defer cancel()
-	progress, err := a.Apply(limited, w, st.Intent, began, s.now)
+	progress, err := a.Apply(limited, w, st.Intent, s.attempt(st))
 	switch {
 	case err != nil:
 		return r.attemptFailed(ctx, s, err)
 	case !progress.Done:
-		return ctrl.Result{RequeueAfter: pollDelay(s.now.Sub(began), left)}, nil
+		return r.goOn(ctx, s, st, progress, left)
 	}
 	return r.stepDone(ctx, s, st, progress.Message)
+}
+
+// attempt is what an action is told about the attempt that is under way.
+func (s *scope) attempt(st *v1alpha1.StepStatus) action.Attempt {
+	rolled := slices.ContainsFunc(s.status.Steps, func(earlier v1alpha1.StepStatus) bool {
+		return earlier.State == v1alpha1.StepSucceeded && len(earlier.Intent) > 0 && action.ChangesTemplate(earlier.Action)
+	})
+	return action.Attempt{Began: st.AttemptStartedTime.Time, Now: s.now, Rolled: rolled}
+}
+
+// goOn lets an attempt continue later, unless it has come no further for too long. How far it has come is saved when that changes.
+func (r *Reconciler) goOn(ctx context.Context, s *scope, st *v1alpha1.StepStatus, progress action.Progress, left time.Duration) (ctrl.Result, error) {
+	again := ctrl.Result{RequeueAfter: pollDelay(s.now.Sub(st.AttemptStartedTime.Time), left)}
+	if progress.Patience == 0 {
+		return again, nil
+	}
+	further := st.Progress == nil || progress.Reached > st.Progress.Reached
+	if further {
+		st.Progress = &v1alpha1.StepProgress{Reached: progress.Reached, Time: outboxapi.NewTime(s.now)}
+	}
+	if s.now.Sub(st.Progress.Time.Time) >= progress.Patience {
+		return r.giveUpAttempt(ctx, s, fmt.Errorf("no progress for %s: %s", progress.Patience, progress.Message))
+	}
+	if message := bound(progress.Message); further || message != st.Message {
+		st.Message = message
+		if err := s.draft.Save(ctx, nil); err != nil {
+			return ctrl.Result{}, fmt.Errorf("write down how far step %s is: %w", st.Name, err)
+		}
+	}
+	return again, nil
 }
 
 // expire ends an attempt whose time is over, after a last check whether it has succeeded all the same.
@@ -107,7 +140,7 @@ func (r *Reconciler) expire(ctx context.Context, s *scope, a action.Action, w ac
 	var progress action.Progress
 	var err error
 	if len(st.Intent) == 0 { // a wait: applying it is looking
-		progress, err = a.Apply(limited, w, nil, st.AttemptStartedTime.Time, s.now)
+		progress, err = a.Apply(limited, w, nil, s.attempt(st))
 	} else {
 		progress.Done, err = a.Applied(limited, w, st.Intent)
 		progress.Message = st.Message

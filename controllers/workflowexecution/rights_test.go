@@ -45,7 +45,7 @@ var _ = Describe("The account of a workflow", func() {
 		Entry("RolloutUndo, no history", "RolloutUndo", nil, "cannot list resource", ruleFor("apps", "deployments", "get", "patch")),
 		Entry("RolloutUndo, read only", "RolloutUndo", nil, "cannot patch resource", ruleFor("apps", "deployments", "get"), ruleFor("apps", "replicasets", "get", "list")),
 		Entry("RestartPods, no list", "RestartPods", nil, "cannot list resource", ruleFor("apps", "deployments", "get"), ruleFor("apps", "replicasets", "list")),
-		Entry("RestartPods, no delete", "RestartPods", nil, "cannot delete resource", ruleFor("apps", "deployments", "get"), ruleFor("apps", "replicasets", "list"), ruleFor("", "pods", "get", "list")),
+		Entry("RestartPods, no eviction", "RestartPods", nil, "cannot create resource \"pods/eviction\"", ruleFor("apps", "deployments", "get"), ruleFor("apps", "replicasets", "list"), ruleFor("", "pods", "list")),
 		Entry("Wait", "Wait", parameters{"for": "true"}, "cannot get resource"),
 	)
 

@@ -42,6 +42,8 @@ type scope struct {
 	status *v1alpha1.WorkflowExecutionStatus
 	draft  *outbox.Draft
 	now    time.Time
+	// target is as the conditions were looked at; nil before, and when it could not be read.
+	target map[string]any
 }
 
 // stopReason says why the workflow must stop early, "" if it need not.

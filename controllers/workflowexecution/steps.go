@@ -28,7 +28,7 @@ func (s *scope) openAttempt(step *v1alpha1.WorkflowStep) *v1alpha1.StepStatus {
 	st := &s.status.Steps[len(s.status.Steps)-1]
 	if st.AttemptStartedTime == nil {
 		st.Attempt++
-		st.AttemptStartedTime, st.NextAttemptTime = outboxapi.NewTimePointer(s.now), nil
+		st.AttemptStartedTime, st.NextAttemptTime, st.Progress = outboxapi.NewTimePointer(s.now), nil, nil
 	}
 	return st
 }
@@ -36,10 +36,14 @@ func (s *scope) openAttempt(step *v1alpha1.WorkflowStep) *v1alpha1.StepStatus {
 // closeAttempt ends the step in a state.
 func (s *scope) closeAttempt(st *v1alpha1.StepStatus, state v1alpha1.StepState, message string) {
 	st.State, st.Failed = state, state == v1alpha1.StepFailed
-	st.AttemptStartedTime, st.NextAttemptTime = nil, nil
+	st.AttemptStartedTime, st.NextAttemptTime, st.Progress = nil, nil, nil
 	st.CompletedTime = outboxapi.NewTimePointer(s.now)
 	st.Message = bound(message)
-	if len(st.Previous) == 0 {
+	switch {
+	case len(st.Previous) > 0: // a rollback may need it
+	case state == v1alpha1.StepSucceeded:
+		st.Intent = action.Lasting(st.Action, st.Intent)
+	default:
 		st.Intent = nil // nobody needs it any more
 	}
 }
@@ -112,6 +116,9 @@ func (r *Reconciler) timeOut(ctx context.Context, s *scope) (ctrl.Result, error)
 	step, st := s.step()
 	reason := s.timeoutReason() + " at step " + step.Name
 	if st != nil {
+		if st.Progress != nil {
+			reason += ": " + st.Message
+		}
 		r.interrupt(ctx, s, st, reason)
 	}
 	if step.OnFailure == v1alpha1.FailureRollback && s.changed() {

@@ -2,6 +2,7 @@ package workflowexecution
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,7 +62,8 @@ func newFixture() *fixture {
 	f.grant(account,
 		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments", "statefulsets", "daemonsets"}, Verbs: []string{"get", "patch"}},
 		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"replicasets", "controllerrevisions"}, Verbs: []string{"get", "list"}},
-		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"get", "list", "delete"}},
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods"}, Verbs: []string{"list"}},
+		rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"pods/eviction"}, Verbs: []string{"create"}},
 	)
 	return f
 }
@@ -88,12 +90,18 @@ func (f *fixture) bind(name string, rules ...rbacv1.PolicyRule) {
 		Eventually(func(g Gomega) {
 			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 				User:               "system:serviceaccount:" + f.namespace + ":" + name,
-				ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: f.namespace, Group: rule.APIGroups[0], Resource: rule.Resources[0], Verb: rule.Verbs[0]},
+				ResourceAttributes: attributesOf(f.namespace, rule),
 			}}
 			g.Expect(env.Client.Create(f.ctx, review)).To(Succeed())
 			g.Expect(review.Status.Allowed).To(BeTrue())
 		}).WithTimeout(testenv.Timeout).WithPolling(testenv.Interval).Should(Succeed())
 	}
+}
+
+// attributesOf are those of a request that the rule permits.
+func attributesOf(namespace string, rule rbacv1.PolicyRule) *authorizationv1.ResourceAttributes {
+	resource, subresource, _ := strings.Cut(rule.Resources[0], "/")
+	return &authorizationv1.ResourceAttributes{Namespace: namespace, Group: rule.APIGroups[0], Resource: resource, Subresource: subresource, Verb: rule.Verbs[0]}
 }
 
 // tokenOf makes a service account and a token of its.

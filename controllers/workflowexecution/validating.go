@@ -104,6 +104,7 @@ func (s *scope) failFirstStep(err error) {
 // first condition that cannot be evaluated to its end; the error is a condition.ErrCost, or transient.
 func (r *Reconciler) look(ctx context.Context, s *scope, stage v1alpha1.ValidationStage, conditions []v1alpha1.WorkflowCondition) ([]v1alpha1.ValidationResult, error) {
 	target, err := r.readTarget(ctx, s.wfe)
+	s.target = target
 	taken := condition.NewLook(target)
 	results := make([]v1alpha1.ValidationResult, 0, len(conditions))
 	for _, c := range conditions {

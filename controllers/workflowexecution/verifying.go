@@ -9,6 +9,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
 )
 
@@ -24,7 +25,8 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (ctrl.Result, error) 
 		return r.complete(ctx, s)
 	}
 	began := s.status.VerifyingTime.Time
-	window := min(r.verifyWindow, stepTimeout(&s.wfe.Spec.Steps[len(s.wfe.Spec.Steps)-1]))
+	// A pod that becomes ready a moment late is available only when it has been ready for so long.
+	window := min(r.verifyWindow, stepTimeout(&s.wfe.Spec.Steps[len(s.wfe.Spec.Steps)-1])) + action.MinReady(s.target)
 	left := s.untilTimeout(began.Add(window).Sub(s.now))
 	switch {
 	case left > 0 && err != nil && transient(err):
@@ -33,6 +35,7 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (ctrl.Result, error) 
 		return ctrl.Result{RequeueAfter: pollDelay(s.now.Sub(began), left)}, nil
 	}
 	s.status.Validations = append(s.status.Validations, results...)
+	failed += r.describeTarget(ctx, s)
 	ending, reason := v1alpha1.WorkflowFailed, fmt.Sprintf("post-conditions did not hold within %s: %s", window, failed)
 	switch {
 	case errors.Is(err, condition.ErrCost): // another look would cost as much again
@@ -46,8 +49,25 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (ctrl.Result, error) 
 	return r.end(ctx, s, ending, reason)
 }
 
-// complete ends a workflow whose post-conditions hold. If steps failed and were skipped the outcome is partial, and if none succeeded the workflow has failed.
-func (r *Reconciler) complete(ctx context.Context, s *scope) (ctrl.Result, error) {
+// describeTarget says how far the target's pods are, after the conditions that do not hold. It is "" when that cannot be known.
+func (r *Reconciler) describeTarget(ctx context.Context, s *scope) string {
+	if s.target == nil {
+		return ""
+	}
+	limited, cancel := context.WithTimeout(ctx, lastLook)
+	defer cancel()
+	w, err := r.workload(limited, s.wfe)
+	if err != nil {
+		return ""
+	}
+	if text := action.Describe(limited, w, s.target); text != "" {
+		return "; " + text
+	}
+	return ""
+}
+
+// completeAll ends a workflow whose changes still stand. If steps failed and were skipped the outcome is partial, and if none succeeded the workflow has failed.
+func (r *Reconciler) completeAll(ctx context.Context, s *scope) (ctrl.Result, error) {
 	var failed []string
 	for i := range s.status.Steps {
 		if s.status.Steps[i].Failed {

@@ -11,7 +11,7 @@
 //     or of another text. Expressions have no holes.
 //   - Every parameter has a type, and its value is checked against it: an answer of a language model goes through Render before anybody sees it
 //     as a recommendation.
-//   - Every workflow waits until the target has taken the change up, and has post-conditions that only hold when the target is whole again: a repair that
+//   - Every workflow waits until the target has taken the change up, for as long as the target and the request permit, and has post-conditions that only hold when the target is whole again: a repair that
 //     does not help is noticed, and rolled back.
 //
 // # How it fails

@@ -21,7 +21,7 @@ var ErrParameters = errors.New("invalid workflow parameters")
 // Types of parameters.
 const (
 	typeInteger  = "integer"
-	typeQuantity = "quantity"
+	typeMemory   = "memory"
 	typeName     = "name"
 	typeImage    = "image"
 	typeSelector = "selector"
@@ -40,7 +40,7 @@ type Parameter struct {
 	Name string `json:"name"`
 	// Description for people and for language models.
 	Description string `json:"description"`
-	// Type is integer (from Min to Max), quantity (of Kubernetes, above zero), name (of a container), image or selector (of labels).
+	// Type is integer (from Min to Max), memory (of a container), name (of a container), image or selector (of labels).
 	Type string `json:"type"`
 	// Default is the value when none is given.
 	Default string `json:"default,omitempty"`
@@ -170,9 +170,9 @@ func (p Parameter) fits(v string) bool {
 	case typeInteger:
 		n, err := strconv.ParseInt(v, 10, 64)
 		return err == nil && n >= p.Min && n <= p.Max && strconv.FormatInt(n, 10) == v
-	case typeQuantity:
-		q, err := quantity.Parse(v)
-		return err == nil && q.Sign() > 0
+	case typeMemory:
+		_, err := quantity.Memory(v)
+		return err == nil
 	case typeName:
 		return containerName.MatchString(v)
 	case typeImage:
@@ -188,8 +188,8 @@ func (p Parameter) expected() string {
 	switch p.Type {
 	case typeInteger:
 		return fmt.Sprintf("a whole number from %d to %d", p.Min, p.Max)
-	case typeQuantity:
-		return "a quantity above zero, " + quantity.Form
+	case typeMemory:
+		return quantity.MemoryForm
 	case typeName:
 		return "the name of a container, of at most 63 bytes"
 	case typeImage:
@@ -200,7 +200,7 @@ func (p Parameter) expected() string {
 }
 
 func (p Parameter) validate() error {
-	known := []string{typeInteger, typeQuantity, typeName, typeImage, typeSelector}
+	known := []string{typeInteger, typeMemory, typeName, typeImage, typeSelector}
 	switch {
 	case !hole.MatchString("${" + p.Name + "}"):
 		return fmt.Errorf("parameter's name is %q, expected letters and digits", p.Name)

@@ -49,3 +49,31 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Whatever texts come: what a container may be given is within the bounds and has no fractions, and what is refused says what was expected.
+func FuzzContainer(f *testing.F) {
+	for _, text := range costly {
+		f.Add(text[:min(len(text), 100)])
+	}
+	for _, text := range append(extremes, "512m", "1024", "7Ei", "4Mi", "32Ti", "1073741824001m", "500u", "1.5m", "4096", "4Mie", "1e7", "0.0000001Ti") {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if memory, err := quantity.Memory(text); err == nil {
+			bytes := memory.Value()
+			if bytes < quantity.MinMemory || bytes > quantity.MaxMemory || memory.CmpInt64(bytes) != 0 {
+				t.Fatalf("%q is accepted as memory: %d bytes", text, bytes)
+			}
+		} else if len(err.Error()) > 600 || !strings.Contains(err.Error(), quantity.MemoryForm) {
+			t.Fatalf("%q is refused as memory with %q", text, err)
+		}
+		if cpu, err := quantity.CPU(text); err == nil {
+			millis := cpu.MilliValue()
+			if millis < 1 || millis > 1000*quantity.MaxCPUs || cpu.Cmp(*resource.NewMilliQuantity(millis, resource.DecimalSI)) != 0 {
+				t.Fatalf("%q is accepted as processors: %d thousandths", text, millis)
+			}
+		} else if len(err.Error()) > 600 || !strings.Contains(err.Error(), quantity.CPUForm) {
+			t.Fatalf("%q is refused as processors with %q", text, err)
+		}
+	})
+}

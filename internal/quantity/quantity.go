@@ -68,12 +68,7 @@ func exponentFits(text string) bool {
 	return err == nil && n <= MaxExponent
 }
 
-func unexpected(text string) error {
-	if len(text) > MaxLength {
-		return fmt.Errorf("quantity is %q… of %d bytes, expected a quantity %s", text[:MaxLength], len(text), Form)
-	}
-	return fmt.Errorf("quantity is %q, expected a quantity %s", text, Form)
-}
+func unexpected(text string) error { return unfit(text, "a quantity "+Form) }
 
 // Check looks whether a quantity that somebody else has parsed may be compared, added or printed. Its error does not print the quantity.
 func Check(q resource.Quantity) error {

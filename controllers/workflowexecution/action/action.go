@@ -18,10 +18,14 @@ var (
 	ErrNoEffect = errors.New("nothing was changed")
 	// ErrChanged is an ErrNoEffect: somebody else changed meanwhile what the action wanted to change.
 	ErrChanged = fmt.Errorf("%w, since somebody else has changed it in between", ErrNoEffect)
+	// ErrPerson says that what is waited for does not come until a person does something. Retrying cannot help.
+	ErrPerson = errors.New("a person is needed")
 )
 
 // Permanent reports whether a retry cannot help.
-func Permanent(err error) bool { return errors.Is(err, ErrParameter) || errors.Is(err, ErrGone) }
+func Permanent(err error) bool {
+	return errors.Is(err, ErrParameter) || errors.Is(err, ErrGone) || errors.Is(err, ErrPerson)
+}
 
 // Plan is what an action decided to do.
 type Plan struct {
@@ -43,14 +47,28 @@ type Progress struct {
 	Done bool
 	// Message says what was done, or what is waited for.
 	Message string
+	// Patience is how long Reached may stay the same until it is no use to wait any longer; 0 leaves that to the step's timeout.
+	Patience time.Duration
+	// Reached grows while the action comes further. It has a meaning only if there is a Patience.
+	Reached int64
+}
+
+// Attempt is what Apply is told about the attempt that it is part of.
+type Attempt struct {
+	// Began is when the attempt began.
+	Began time.Time
+	// Now is the present time.
+	Now time.Time
+	// Rolled is true when an earlier step of the workflow has changed the pod template.
+	Rolled bool
 }
 
 // Action is one parsed step.
 type Action interface {
 	// Plan reads what is there and decides what to do. It changes nothing.
 	Plan(ctx context.Context, w Workload, now time.Time) (Plan, error)
-	// Apply does what of the intent is still missing. began is when this attempt began.
-	Apply(ctx context.Context, w Workload, intent map[string]string, began, now time.Time) (Progress, error)
+	// Apply does what of the intent is still missing.
+	Apply(ctx context.Context, w Workload, intent map[string]string, attempt Attempt) (Progress, error)
 	// Applied only checks whether the intent has taken effect.
 	Applied(ctx context.Context, w Workload, intent map[string]string) (bool, error)
 	// Undo restores what Plan found. undone is false when there was nothing to restore. ErrChanged: the target is neither as Apply left it nor as Plan found it.
@@ -76,8 +94,10 @@ func Parse(step v1alpha1.WorkflowStep) (Action, error) {
 		a = editor{setImage{container: p.text("container"), image: p.image("image")}}
 	case "Wait":
 		a = p.wait(step.Timeout)
+	case "WaitForRollout":
+		a = waitForRollout{}
 	default:
-		return nil, fmt.Errorf("%w: action is %q, expected RestartPods, RolloutRestart, RolloutUndo, Scale, SetResources, SetImage or Wait", ErrParameter, step.Action)
+		return nil, fmt.Errorf("%w: action is %q, expected RestartPods, RolloutRestart, RolloutUndo, Scale, SetResources, SetImage, Wait or WaitForRollout", ErrParameter, step.Action)
 	}
 	if err := p.finish(); err != nil {
 		return nil, err
@@ -90,14 +110,14 @@ func Parameters(action string) []string {
 	switch action {
 	case "RestartPods":
 		return []string{"selector"}
-	case "RolloutRestart":
+	case "RolloutRestart", "WaitForRollout":
 		return []string{}
 	case "RolloutUndo":
 		return []string{"toRevision"}
 	case "Scale":
 		return []string{"replicas"}
 	case "SetResources":
-		return []string{"container", "memoryLimit", "cpuLimit", "memoryRequest", "cpuRequest"}
+		return []string{"container", "memoryLimit", "cpuLimit", "memoryRequest", "cpuRequest", "only"}
 	case "SetImage":
 		return []string{"container", "image"}
 	case "Wait":

@@ -15,9 +15,9 @@ const defaultContainer = "kubectl.kubernetes.io/default-container"
 // workloads have a pod template that a workflow may change.
 var workloads = []string{"Deployment", "StatefulSet", "DaemonSet"}
 
-// containers are the template's containers. The maps are shared with t.
-func containers(t *unstructured.Unstructured) []map[string]any {
-	list, _, _ := unstructured.NestedFieldNoCopy(t.Object, "spec", "template", "spec", "containers")
+// containers are the template's containers, or with "initContainers" its init containers, among which are native sidecars. The maps are shared with t.
+func containers(t *unstructured.Unstructured, field string) []map[string]any {
+	list, _, _ := unstructured.NestedFieldNoCopy(t.Object, "spec", "template", "spec", field)
 	items, _ := list.([]any)
 	found := make([]map[string]any, 0, len(items))
 	for _, item := range items {
@@ -30,9 +30,17 @@ func containers(t *unstructured.Unstructured) []map[string]any {
 
 func nameOf(c map[string]any) string { name, _ := c["name"].(string); return name }
 
-// container finds the container of that name, nil when there is none.
+func namesOf(all []map[string]any) []string {
+	names := make([]string, 0, len(all))
+	for _, c := range all {
+		names = append(names, nameOf(c))
+	}
+	return names
+}
+
+// container finds the container or init container of that name, nil when there is none. No two of a pod have the same.
 func container(t *unstructured.Unstructured, name string) map[string]any {
-	for _, c := range containers(t) {
+	for _, c := range append(containers(t, "containers"), containers(t, "initContainers")...) {
 		if nameOf(c) == name {
 			return c
 		}
@@ -41,18 +49,16 @@ func container(t *unstructured.Unstructured, name string) map[string]any {
 }
 
 // pick chooses the container that a step means: the one it names, the only one, the annotated default, or the first. A choice among several is an adjustment.
+// An init container is only meant if it is named.
 func pick(w Workload, t *unstructured.Unstructured, wanted string) (map[string]any, []v1alpha1.Adjustment, error) {
-	all := containers(t)
-	names := make([]string, 0, len(all))
-	for _, c := range all {
-		names = append(names, nameOf(c))
-	}
+	all := containers(t, "containers")
+	names := namesOf(all)
 	switch {
 	case wanted != "":
 		if c := container(t, wanted); c != nil {
 			return c, nil, nil
 		}
-		return nil, nil, fmt.Errorf("%w: parameter \"container\" is %q, expected one of %s: %s", ErrParameter, bounded(wanted), w, bounded(strings.Join(names, ", ")))
+		return nil, nil, fmt.Errorf("%w: parameter \"container\" is %q, expected one of %s: %s", ErrParameter, bounded(wanted), w, bounded(strings.Join(append(names, namesOf(containers(t, "initContainers"))...), ", ")))
 	case len(all) == 0:
 		return nil, nil, fmt.Errorf("%w: %s has no containers", ErrParameter, w)
 	case len(all) == 1:

@@ -26,6 +26,8 @@ type edit interface {
 	set(ctx context.Context, w Workload, t *unstructured.Unstructured, s state) error
 	// describe says in one clause what going from one state to the other is.
 	describe(from, to state) string
+	// overwritten says what of the part that the edit changed is there instead, "" if all of it still is in the state to.
+	overwritten(ctx context.Context, w Workload, t *unstructured.Unstructured, from, to state) (string, error)
 	// previous is what of from is worth showing, nil when going back to it would restore nothing.
 	previous(from state) map[string]string
 }
@@ -71,7 +73,7 @@ func (e editor) Plan(ctx context.Context, w Workload, now time.Time) (Plan, erro
 	return Plan{Intent: intent, Previous: e.previous(from), Adjustments: adjustments, Message: e.describe(from, to)}, nil
 }
 
-func (e editor) Apply(ctx context.Context, w Workload, intent map[string]string, _, _ time.Time) (Progress, error) {
+func (e editor) Apply(ctx context.Context, w Workload, intent map[string]string, _ Attempt) (Progress, error) {
 	from, to := states(intent)
 	if _, err := e.move(ctx, w, intent[uidKey], from, to); err != nil {
 		return Progress{}, err

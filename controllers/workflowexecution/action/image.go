@@ -43,4 +43,14 @@ func (setImage) describe(from, to state) string {
 	return fmt.Sprintf("set the image of %s from %s to %s", to["container"], bounded(from["image"]), bounded(to["image"]))
 }
 
+func (setImage) overwritten(_ context.Context, _ Workload, t *unstructured.Unstructured, _, to state) (string, error) {
+	switch c := container(t, to["container"]); {
+	case c == nil:
+		return "no container " + to["container"], nil
+	case c["image"] != to["image"]:
+		return fmt.Sprintf("image %s of %s", bounded(fmt.Sprint(c["image"])), to["container"]), nil
+	}
+	return "", nil
+}
+
 func (setImage) previous(from state) map[string]string { return from }

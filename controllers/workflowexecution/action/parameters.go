@@ -93,24 +93,35 @@ func (p *parameters) selector(name string) labels.Selector {
 	return selector
 }
 
-func (p *parameters) quantity(name string) *resource.Quantity {
+func (p *parameters) memory(name string) *resource.Quantity {
+	return p.quantity(name, quantity.Memory, quantity.MemoryForm)
+}
+
+func (p *parameters) cpu(name string) *resource.Quantity {
+	return p.quantity(name, quantity.CPU, quantity.CPUForm)
+}
+
+func (p *parameters) quantity(name string, read func(string) (resource.Quantity, error), form string) *resource.Quantity {
 	value, given := p.values[name]
 	if !given {
 		return nil
 	}
-	q, err := quantity.Parse(string(value))
-	if err != nil || q.Sign() <= 0 {
-		p.fail(name, "a positive quantity "+quantity.Form)
+	q, err := read(string(value))
+	if err != nil {
+		p.fail(name, form)
 		return nil
 	}
 	return &q
 }
 
 func (p *parameters) resources() setResources {
-	s := setResources{container: p.text("container"), wanted: []wanted{
-		{resource: "memory", limit: p.quantity("memoryLimit"), request: p.quantity("memoryRequest")},
-		{resource: "cpu", limit: p.quantity("cpuLimit"), request: p.quantity("cpuRequest")},
+	s := setResources{container: p.text("container"), only: p.text("only"), wanted: []wanted{
+		{resource: "memory", limit: p.memory("memoryLimit"), request: p.memory("memoryRequest")},
+		{resource: "cpu", limit: p.cpu("cpuLimit"), request: p.cpu("cpuRequest")},
 	}}
+	if _, given := p.values["only"]; given && s.only != increase {
+		p.fail("only", increase+", or no parameter of this name")
+	}
 	given := false
 	for _, w := range s.wanted {
 		given = given || w.limit != nil || w.request != nil

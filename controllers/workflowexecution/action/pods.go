@@ -2,6 +2,10 @@ package action
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -10,6 +14,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -20,16 +25,21 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 )
 
-// maxPods bounds one RestartPods, since the workflow's status keeps the uids.
-const maxPods = 250
-
-// podsKey is the intent's list of "name/uid", separated by blanks, countKey their number.
 const (
-	podsKey  = "pods"
-	countKey = "count"
+	// maxPods bounds one RestartPods, since the workflow's status keeps the uids.
+	maxPods = 250
+	// maxRefusals bounds the evictions that one Apply tries in vain: pods of one budget are refused together.
+	maxRefusals = 5
 )
 
-// restartPods deletes the target's pods; its controller makes new ones. There is nothing to undo.
+// podsKey is the intent's list of "name/uid", separated by blanks, countKey their number, templateKey the hash of the template that the new pods are made of.
+const (
+	podsKey     = "pods"
+	countKey    = "count"
+	templateKey = "template"
+)
+
+// restartPods evicts the target's pods, which honours their disruption budgets; its controller makes new ones. There is nothing to undo.
 type restartPods struct{ selector labels.Selector }
 
 func (a *restartPods) Plan(ctx context.Context, w Workload, _ time.Time) (Plan, error) {
@@ -51,8 +61,12 @@ func (a *restartPods) Plan(ctx context.Context, w Workload, _ time.Time) (Plan, 
 	case len(pods) > maxPods:
 		return Plan{}, fmt.Errorf("%w: %d pods of %s match %s, expected at most %d; narrow the parameter \"selector\", or use RolloutRestart", ErrParameter, len(pods), w, selectorName(a.selector), maxPods)
 	}
+	template, err := templateHash(t)
+	if err != nil {
+		return Plan{}, err
+	}
 	return Plan{
-		Intent:  map[string]string{uidKey: string(t.GetUID()), podsKey: strings.Join(pods, " "), countKey: strconv.Itoa(len(pods))},
+		Intent:  map[string]string{uidKey: string(t.GetUID()), podsKey: strings.Join(pods, " "), countKey: strconv.Itoa(len(pods)), templateKey: template},
 		Message: fmt.Sprintf("restart %d pods", len(pods)),
 	}, nil
 }
@@ -93,44 +107,116 @@ func (a *restartPods) pods(ctx context.Context, w Workload, t *unstructured.Unst
 	return pods, nil
 }
 
-func (a *restartPods) Apply(ctx context.Context, w Workload, intent map[string]string, _, _ time.Time) (Progress, error) {
-	for _, pod := range podsOf(w, intent) {
-		err := w.Client.Delete(ctx, pod, client.Preconditions{UID: &pod.UID})
-		if client.IgnoreNotFound(err) != nil && !apierrors.IsConflict(err) { // a conflict: another pod has the name now
-			return Progress{}, fmt.Errorf("delete pod %s: %w", pod.Name, err)
+// Apply evicts the pods of the intent that are still there. A budget that lets no pod go refuses with 429 until others are ready again: those wait for the next Apply.
+func (a *restartPods) Apply(ctx context.Context, w Workload, intent map[string]string, attempt Attempt) (Progress, error) {
+	t, left, err := a.left(ctx, w, intent)
+	if err != nil {
+		return Progress{}, err
+	}
+	if len(left) == 0 {
+		return Progress{Done: true, Message: "restarted " + intent[countKey] + " pods"}, nil
+	}
+	// A refusal says nothing about pods of another budget: begin with another pod each minute.
+	first := int(max(0, attempt.Now.Sub(attempt.Began)/time.Minute)) % len(left)
+	evicted, refusals, why := 0, 0, ""
+	for _, pod := range slices.Concat(left[first:], left[:first]) {
+		switch err := evict(ctx, w, pod); {
+		case err == nil:
+			evicted++
+		case !later(err):
+			return Progress{}, fmt.Errorf("evict pod %s: %w", pod.Name, err)
+		default:
+			if refusals++; why == "" {
+				why = "pod " + pod.Name + " has to stay for now: " + bounded(explain(err))
+			}
+		}
+		if refusals == maxRefusals {
+			break
 		}
 	}
-	return Progress{Done: true, Message: "restarted " + intent[countKey] + " pods"}, nil
+	if evicted == len(left) {
+		return Progress{Done: true, Message: "restarted " + intent[countKey] + " pods"}, nil
+	}
+	count, _ := strconv.Atoi(intent[countKey])
+	gone := count - len(left) + evicted
+	return Progress{Message: fmt.Sprintf("evicted %d of %d pods; %s", gone, count, why), Reached: int64(gone), Patience: patienceOf(t)}, nil
+}
+
+// evict asks for one pod to be deleted, under the uid that the intent names. That it is gone already is no error.
+func evict(ctx context.Context, w Workload, pod *corev1.Pod) error {
+	eviction := &policyv1.Eviction{DeleteOptions: &metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &pod.UID}}}
+	return client.IgnoreNotFound(w.Client.SubResource("eviction").Create(ctx, pod, eviction))
+}
+
+// later reports whether another look may find the pod gone, or its eviction permitted: a budget refuses it with 429; two budgets for one pod are 500, until somebody
+// deletes one of them; and a conflict says that another pod has the name now.
+func later(err error) bool {
+	return apierrors.IsTooManyRequests(err) || apierrors.IsConflict(err) || strings.Contains(err.Error(), "more than one PodDisruptionBudget")
+}
+
+// explain adds which budget it is, and how many healthy pods it needs.
+func explain(err error) string {
+	text := err.Error()
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && status.Status().Details != nil {
+		for _, cause := range status.Status().Details.Causes {
+			text += " " + cause.Message
+		}
+	}
+	return text
 }
 
 func (a *restartPods) Applied(ctx context.Context, w Workload, intent map[string]string) (bool, error) {
-	for _, pod := range podsOf(w, intent) {
-		live := &metav1.PartialObjectMetadata{}
-		live.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Pod"))
-		err := w.Client.Get(ctx, client.ObjectKeyFromObject(pod), live)
-		switch {
-		case apierrors.IsNotFound(err):
-		case err != nil:
-			return false, fmt.Errorf("read pod %s: %w", pod.Name, err)
-		case live.UID == pod.UID && live.DeletionTimestamp == nil:
-			return false, nil
-		}
+	_, left, err := a.left(ctx, w, intent)
+	return err == nil && len(left) == 0, err
+}
+
+// left are the pods of the intent that still are the target's, and not being deleted.
+func (a *restartPods) left(ctx context.Context, w Workload, intent map[string]string) (*unstructured.Unstructured, []*corev1.Pod, error) {
+	t, err := w.get(ctx, intent[uidKey])
+	if err != nil {
+		return nil, nil, err
 	}
-	return true, nil
+	now, err := a.pods(ctx, w, t)
+	if err != nil {
+		return nil, nil, err
+	}
+	var pods []*corev1.Pod
+	for _, text := range strings.Fields(intent[podsKey]) {
+		if !slices.Contains(now, text) {
+			continue
+		}
+		name, uid, _ := strings.Cut(text, "/")
+		pods = append(pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.Key.Namespace, Name: name, UID: types.UID(uid)}})
+	}
+	return t, pods, nil
 }
 
 func (a *restartPods) Undo(context.Context, Workload, map[string]string) (bool, string, error) {
 	return false, "restarted pods are not undone", nil
 }
 
-// podsOf are the pods that the intent names.
-func podsOf(w Workload, intent map[string]string) []*corev1.Pod {
-	var pods []*corev1.Pod
-	for _, text := range strings.Fields(intent[podsKey]) {
-		name, uid, _ := strings.Cut(text, "/")
-		pods = append(pods, &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.Key.Namespace, Name: name, UID: types.UID(uid)}})
+// overwritten looks whether the pods are of another template than that they were restarted with: then it is not the restart that has helped.
+func (a *restartPods) overwritten(t *unstructured.Unstructured, intent map[string]string) (string, error) {
+	template, err := templateHash(t)
+	if err != nil || template == intent[templateKey] {
+		return "", err
 	}
-	return pods
+	return "another pod template", nil
+}
+
+// templateHash tells whether a template is the same as before. The API server returns the same text for it.
+func templateHash(t *unstructured.Unstructured) (string, error) {
+	template, _, err := unstructured.NestedMap(t.Object, "spec", "template")
+	if err != nil {
+		return "", fmt.Errorf("read the template of %s: %w", t.GetName(), err)
+	}
+	text, err := json.Marshal(template)
+	if err != nil {
+		return "", fmt.Errorf("encode the template of %s: %w", t.GetName(), err)
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:]), nil
 }
 
 func selectorName(s labels.Selector) string {

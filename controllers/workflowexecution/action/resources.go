@@ -3,6 +3,7 @@ package action
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -16,10 +17,14 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/quantity"
 )
 
+// increase as the parameter "only" refuses whatever is not above what is there.
+const increase = "increase"
+
 // setResources sets limits and requests of one container.
 type setResources struct {
 	container string
 	wanted    []wanted
+	only      string
 }
 
 // wanted is what a step asks for of one resource; nil leaves it.
@@ -37,11 +42,19 @@ func (a setResources) plan(_ context.Context, w Workload, t *unstructured.Unstru
 		return nil, nil, nil, err
 	}
 	old := resourcesOf(c)
+	ofPod, _, _ := unstructured.NestedMap(t.Object, "spec", "template", "spec", "resources")
 	changed := runtime.DeepCopyJSON(old)
 	for _, want := range a.wanted {
-		more, err := want.apply(changed)
+		err := a.permits(want, old)
+		if err == nil {
+			err = want.fits(ofPod)
+		}
+		var more []v1alpha1.Adjustment
+		if err == nil {
+			more, err = want.apply(changed)
+		}
 		if err != nil {
-			return nil, nil, nil, fmt.Errorf("%s, container %s: %w", w, nameOf(c), err)
+			return nil, nil, nil, fmt.Errorf("%w (%s, container %s)", err, w, nameOf(c))
 		}
 		adjustments = append(adjustments, more...)
 	}
@@ -54,6 +67,45 @@ func (a setResources) plan(_ context.Context, w Workload, t *unstructured.Unstru
 		return nil, nil, nil, fmt.Errorf("encode the resources of %s: %w", w, err)
 	}
 	return state{"container": nameOf(c), "resources": string(before)}, state{"container": nameOf(c), "resources": string(after)}, adjustments, nil
+}
+
+// permits refuses, if the step says only: increase, what is not above what the container has. Without a limit it may use all there is, so every limit is a decrease.
+func (a setResources) permits(want wanted, resources map[string]any) error {
+	if a.only != increase {
+		return nil
+	}
+	for _, v := range []struct {
+		field, name string
+		wanted      *resource.Quantity
+	}{{"limits", want.resource + "Limit", want.limit}, {"requests", want.resource + "Request", want.request}} {
+		if v.wanted == nil {
+			continue
+		}
+		present, err := quantityAt(resources, v.field, want.resource)
+		switch {
+		case err != nil:
+			return err
+		case present == nil && v.field == "limits":
+			return fmt.Errorf("%w: parameter %q of SetResources is %q, expected a container that has a limit to increase: it has none, so any would be less", ErrParameter, v.name, v.wanted)
+		case present != nil && v.wanted.Cmp(*present) <= 0:
+			return fmt.Errorf("%w: parameter %q of SetResources is %q, expected more than the present %s, since the step says only: increase", ErrParameter, v.name, v.wanted, present)
+		}
+	}
+	return nil
+}
+
+// fits refuses what is above the limit of the whole pod: the API server would.
+func (w wanted) fits(ofPod map[string]any) error {
+	limit, err := quantityAt(ofPod, "limits", w.resource)
+	if err != nil || limit == nil {
+		return err
+	}
+	for name, wanted := range map[string]*resource.Quantity{w.resource + "Limit": w.limit, w.resource + "Request": w.request} {
+		if wanted != nil && wanted.Cmp(*limit) > 0 {
+			return fmt.Errorf("%w: parameter %q of SetResources is %q, expected at most the limit of the whole pod, %s", ErrParameter, name, wanted, limit)
+		}
+	}
+	return nil
 }
 
 // apply sets what is wanted. The API server refuses a request above its limit, so the one of the two that the step does not name follows the other.
@@ -142,6 +194,56 @@ func (setResources) set(_ context.Context, _ Workload, t *unstructured.Unstructu
 
 func (setResources) describe(from, to state) string {
 	return fmt.Sprintf("set the resources of %s from %s to %s", to["container"], bounded(from["resources"]), bounded(to["resources"]))
+}
+
+// overwritten compares what the step has changed, and not what it has left as it was.
+func (setResources) overwritten(_ context.Context, _ Workload, t *unstructured.Unstructured, from, to state) (string, error) {
+	c := container(t, to["container"])
+	if c == nil {
+		return "no container " + to["container"], nil
+	}
+	before, err := resourcesIn(from)
+	if err != nil {
+		return "", err
+	}
+	after, err := resourcesIn(to)
+	if err != nil {
+		return "", err
+	}
+	for _, field := range []string{"limits", "requests"} {
+		for _, name := range []string{"memory", "cpu"} {
+			was, wasErr := quantityAt(before, field, name)
+			set, setErr := quantityAt(after, field, name)
+			if err := errors.Join(wasErr, setErr); err != nil {
+				return "", err
+			}
+			if sameQuantity(was, set) {
+				continue
+			}
+			is, err := quantityAt(resourcesOf(c), field, name)
+			if err != nil {
+				return err.Error(), nil //nolint:nilerr // what cannot be read is not what the step has set
+			}
+			if !sameQuantity(set, is) {
+				return fmt.Sprintf("%s.%s %s of %s", field, name, quantityText(is), to["container"]), nil
+			}
+		}
+	}
+	return "", nil
+}
+
+func sameQuantity(a, b *resource.Quantity) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return a.Cmp(*b) == 0
+}
+
+func quantityText(q *resource.Quantity) string {
+	if q == nil {
+		return "none"
+	}
+	return q.String()
 }
 
 func (setResources) previous(from state) map[string]string { return from }

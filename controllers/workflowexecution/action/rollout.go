@@ -3,8 +3,10 @@ package action
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -50,6 +52,14 @@ func (rolloutRestart) set(_ context.Context, _ Workload, t *unstructured.Unstruc
 
 func (rolloutRestart) describe(_, to state) string {
 	return "restart the rollout, at " + to["restartedAt"]
+}
+
+// overwritten takes a later restart for somebody else's: the pods that are there now are of that one.
+func (rolloutRestart) overwritten(_ context.Context, _ Workload, t *unstructured.Unstructured, _, to state) (string, error) {
+	if at := restarted(t); at != to["restartedAt"] {
+		return strings.TrimSpace("a restart at " + bounded(at)), nil
+	}
+	return "", nil
 }
 
 func (rolloutRestart) previous(state) map[string]string { return nil }
@@ -189,6 +199,15 @@ func templateOf(ctx context.Context, w Workload, s state) (template map[string]a
 
 func (rolloutUndo) describe(from, to state) string {
 	return "go from " + revisionName(from) + " to " + revisionName(to)
+}
+
+// overwritten finds a revision that has left the history not current: that of the live template never leaves it.
+func (a rolloutUndo) overwritten(ctx context.Context, w Workload, t *unstructured.Unstructured, _, to state) (string, error) {
+	same, err := a.matches(ctx, w, t, to)
+	if same || err != nil && !errors.Is(err, ErrNoEffect) {
+		return "", err
+	}
+	return "another pod template than that of " + revisionName(to), nil
 }
 
 func (rolloutUndo) previous(from state) map[string]string {

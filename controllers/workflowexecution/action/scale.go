@@ -37,6 +37,13 @@ func (scale) describe(from, to state) string {
 	return "scale from " + from["replicas"] + " to " + to["replicas"] + " replicas"
 }
 
+func (scale) overwritten(_ context.Context, _ Workload, t *unstructured.Unstructured, _, to state) (string, error) {
+	if n := strconv.FormatInt(replicas(t), 10); n != to["replicas"] {
+		return n + " replicas", nil
+	}
+	return "", nil
+}
+
 func (scale) previous(from state) map[string]string { return from }
 
 // replicas is what the target asks for; absent is one, as the API server defaults it.

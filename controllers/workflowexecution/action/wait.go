@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
@@ -20,8 +21,8 @@ func (a *wait) Plan(context.Context, Workload, time.Time) (Plan, error) {
 	return Plan{Message: a.String()}, nil
 }
 
-func (a *wait) Apply(ctx context.Context, w Workload, _ map[string]string, began, now time.Time) (Progress, error) {
-	if waited := now.Sub(began); waited < a.pause {
+func (a *wait) Apply(ctx context.Context, w Workload, _ map[string]string, attempt Attempt) (Progress, error) {
+	if waited := attempt.Now.Sub(attempt.Began); waited < a.pause {
 		return Progress{Message: fmt.Sprintf("waiting for %s", a.pause)}, nil
 	}
 	if a.until == nil {
@@ -37,6 +38,8 @@ func (a *wait) Apply(ctx context.Context, w Workload, _ map[string]string, began
 		return Progress{}, fmt.Errorf("%w: parameter \"for\" of Wait is %q: %w", ErrParameter, bounded(a.expression), err)
 	case err != nil:
 		return Progress{}, fmt.Errorf("look whether %s holds: %w", bounded(a.expression), err)
+	case !holds && w.supports("", workloads...) == nil && strings.Contains(a.expression, "target.status"):
+		return Progress{Message: fmt.Sprintf("%s %s; %s", bounded(a.expression), bounded(why), rolloutOf(w, t))}, nil
 	case !holds:
 		return Progress{Message: bounded(a.expression) + " " + bounded(why)}, nil
 	}

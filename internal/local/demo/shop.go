@@ -58,7 +58,8 @@ func (d *demo) setup(ctx context.Context) error {
 	objects = append(objects, grant(remediator, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Name: remediator, Namespace: namespace},
 		rule("apps", "deployments", "get", "list", "patch"),
 		rule("apps", "replicasets", "get", "list"),
-		rule("", "pods", "get", "list", "delete"))...)
+		rule("", "pods", "list"),
+		rule("", "pods/eviction", "create"))...)
 	objects = append(objects, grant("alert-receiver", person(receiver),
 		rule("holdfast.dev", "remediationrequests", "create", "get"),
 		named(rule("", "serviceaccounts", "impersonate"), remediator))...)
