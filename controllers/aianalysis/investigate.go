@@ -122,7 +122,7 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, answer answer) (ctr
 	if err != nil {
 		return r.attemptFailed(ctx, s, err, r.settings.backoff<<min(i.Attempt-1, 10))
 	}
-	s.keep(finding, answer)
+	s.keep(investigator.Hold(r.catalogue, answer.workload, finding), answer)
 	if rec := s.analysis.Status.Recommendation; rec != nil {
 		workflow, _ := r.catalogue.Get(rec.WorkflowID)
 		rec.Action = workflow.Title

@@ -65,6 +65,18 @@ var _ = Describe("an investigation", func() {
 		Expect(lastRecord(now)).To(And(HaveField("NoActionReason", "Everything is available."), HaveField("ActionRationale", ""), HaveField("RecommendedAction", ""), HaveField("ApprovalStatus", "")))
 	})
 
+	It("recommends nothing that would have no effect on the live target", func() {
+		f := newFixture()
+		f.crashingDeployment()
+		finding := undo(85)
+		finding.Recommendation = &investigator.Recommendation{WorkflowID: "increase-memory", Parameters: map[string]string{"container": "proxy", "memoryLimit": "1Gi"}, Confidence: 95}
+		now := f.start(answers(says(finding))).investigated(f.analysis(auto(80)))
+		Expect(now.Status.Phase).To(Equal(v1alpha1.AnalysisCompleted))
+		Expect(now.Status.Recommendation).To(BeNil())
+		Expect(now.Status.NoActionReason).To(ContainSubstring(`container is "proxy", expected one of the template: app`))
+		Expect(now.Status.Alternatives[0].WorkflowID).To(Equal("increase-memory"))
+	})
+
 	It("recommends nothing that the catalogue does not have", func() {
 		finding := undo(99)
 		finding.Recommendation.WorkflowID = "drop-database"

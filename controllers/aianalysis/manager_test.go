@@ -94,6 +94,10 @@ func (f *fixture) crashingDeployment() {
 	}
 	var newest *appsv1.ReplicaSet
 	for _, revision := range []string{"1", "2"} {
+		template := *template.DeepCopy()
+		if revision == "1" {
+			template.Spec.Containers[0].Image = "cart:v1"
+		}
 		newest = &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "cart-" + revision, Labels: labels, OwnerReferences: owned(d, "Deployment"),
 			Annotations: map[string]string{"deployment.kubernetes.io/revision": revision}},
 			Spec: appsv1.ReplicaSetSpec{Replicas: ptr.To[int32](0), Selector: &metav1.LabelSelector{MatchLabels: labels}, Template: template}}

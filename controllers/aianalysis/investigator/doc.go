@@ -10,7 +10,7 @@
 // An answer is hostile input, whoever gave it. After Check
 //
 //   - a recommendation names a workflow of the catalogue that can be run on the target's kind, and its parameters render. One that does not is kept as an alternative
-//     that was rejected, with why, and nothing is recommended;
+//     that was rejected, with why, and nothing is recommended. Hold does the same to one that could have no effect on the live target;
 //   - every text is valid UTF-8 without control characters other than line breaks and tabs (each becomes U+FFFD), and bounded, with a marker that has the length and the SHA-256 of
 //     the original. The bounds are such that a finding, a person's justification and a failure's reason together fit into one audit entry of 64 KiB, whatever
 //     characters they are made of;

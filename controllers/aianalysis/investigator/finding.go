@@ -115,6 +115,9 @@ func Clean(text string, limit int) string {
 	return outbox.Bound(strings.TrimSpace(redact.Text(text)), limit)
 }
 
+// Quote is Clean for a text of any length: of a long one only the beginning is read.
+func Quote(text string, limit int) string { return Clean(searchable(text), limit) }
+
 // Check returns the finding as it may be kept (see the package's invariants), for a target of this kind. Errors wrap ErrAnswer.
 func Check(c *catalogue.Catalogue, kind string, f Finding) (Finding, error) {
 	f.RootCause = Clean(f.RootCause, MaxProse)
@@ -150,20 +153,25 @@ func checkRecommendation(c *catalogue.Catalogue, kind string, f Finding) (Findin
 	r.Rationale = Clean(r.Rationale, MaxProse)
 	f.Recommendation = &r
 	if problem := unusable(c, kind, r); problem != "" {
-		// It comes first, since what follows may be cut.
-		rejected := Alternative{Action: Clean(r.WorkflowID, MaxAction), Confidence: r.Confidence, RejectedReason: Clean(problem, MaxReason)}
-		if rejected.Action == "" {
-			rejected.Action = "(unnamed)"
-		}
-		rejected.WorkflowID = workflowID(c, rejected.Action)
-		f.Alternatives = slices.Insert(f.Alternatives, 0, rejected)
-		f.Alternatives = f.Alternatives[:min(len(f.Alternatives), MaxAlternatives)]
-		f.NoActionReason = Clean("What the investigator recommended cannot be run: "+problem, MaxProse)
-		f.Recommendation = nil
-		return f, nil
+		return reject(c, f, problem), nil
 	}
 	f.NoActionReason = ""
 	return f, nil
+}
+
+// reject takes the recommendation back: it becomes an alternative, with what speaks against it.
+func reject(c *catalogue.Catalogue, f Finding, problem string) Finding {
+	// It comes first, since what follows may be cut.
+	rejected := Alternative{Action: Clean(f.Recommendation.WorkflowID, MaxAction), Confidence: f.Recommendation.Confidence, RejectedReason: Clean(problem, MaxReason)}
+	if rejected.Action == "" {
+		rejected.Action = "(unnamed)"
+	}
+	rejected.WorkflowID = workflowID(c, rejected.Action)
+	f.Alternatives = slices.Insert(slices.Clone(f.Alternatives), 0, rejected)
+	f.Alternatives = f.Alternatives[:min(len(f.Alternatives), MaxAlternatives)]
+	f.NoActionReason = Clean("What the investigator recommended cannot be run: "+problem, MaxProse)
+	f.Recommendation = nil
+	return f
 }
 
 // unusable says why a recommendation cannot be run, or nothing.
@@ -188,7 +196,7 @@ func checkEvidence(all []Evidence) []Evidence {
 		if len(kept) == MaxEvidence-1 && len(all) > MaxEvidence {
 			return append(kept, Evidence{Tool: "holdfast", Purpose: fmt.Sprintf("%d more things were looked at and are left out", len(all)-len(kept))})
 		}
-		e.Tool, e.Purpose, e.Excerpt = Clean(e.Tool, MaxTool), Clean(searchable(e.Purpose), MaxPurpose), Clean(searchable(e.Excerpt), MaxExcerpt)
+		e.Tool, e.Purpose, e.Excerpt = Clean(e.Tool, MaxTool), Quote(e.Purpose, MaxPurpose), Quote(e.Excerpt, MaxExcerpt)
 		if e.Tool == "" {
 			e.Tool = "(unnamed)"
 		}

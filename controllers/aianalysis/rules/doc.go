@@ -5,25 +5,20 @@
 // Gathering (gather.go, pods.go) turns what the API server holds into facts; the playbook (playbook.go and the files after it) is a pure function of facts and clock.
 // Everything is read live and in bounded lists, never through a cache, which would hold all pods and events of the cluster.
 //
-// # The playbook, in this order
+// # The playbook
 //
-//	what is found                                              recommended                        cause  action (confidence, percent)
-//	the target is gone, going, paused, scaled to zero, or of   nothing                               95
-//	a kind that the rules do not know
-//	containers killed as OOMKilled, with a memory limit        increase-memory: twice the limit      95      85
-//	the same, other containers crash for other reasons too                                           80      75
-//	images that cannot be pulled, since the newest rollout     rollout-undo                          95      92
-//	containers that crash or cannot be created, since the      rollout-undo                          90      88
-//	newest rollout; 5 more if pods of the earlier revision
-//	still run
-//	containers that crash, and no rollout explains it          restart-pods                          60      40
-//	pods that no node has room for                             scale to what has room                90      70
-//	a rollout that is stuck, or pods that do not get ready     rollout-restart                       60      65 (50 without a deadline exceeded)
-//	everything is available                                    nothing                               90
+// The first rule with a finding decides: nothing to investigate, out of memory (memory.go), images, ConfigMaps and Secrets, crashes (rollout.go), pods without a node
+// (scheduling.go), pods that do not get ready (readiness.go). docs/verdicts.md has every situation with its verdict; TestVerdicts makes them all and compares the page.
+// A change to a rule is a change to that page, and raises Version.
 //
-// "Since the newest rollout" means: all failing pods are of the newest revision, there is an earlier one that differs in what fails, and the rollout was not over for more than a day
-// when the pods began to fail. Out of memory comes first, since such a container is also in CrashLoopBackOff. The new memory limit is twice the old one, rounded up to
-// whole MiB, and at most 64 GiB. A shortage of nodes is 70 sure only, so that at the usual threshold a person decides on fewer replicas.
+// Out of memory comes first, since such a container is also in CrashLoopBackOff. What a rollout has to do with a failure is blame.go. A shortage of nodes is 70 sure
+// only, so that at the usual threshold a person decides on fewer replicas.
+//
+// # Invariants
+//
+//   - The root cause, the recommendation and the evidence speak of the same container, and of the pods in which that one fails.
+//   - A recommendation can change what it blames: the container is in the target's template with the limit that the pod reached, and no update strategy waits for a person.
+//   - Pods, containers, ReplicaSets, events and messages are bounded before anything is computed from them, since strangers make them.
 //
 // # How it fails
 //

@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
@@ -12,13 +11,13 @@ import (
 type rule func(f *facts, now time.Time) (finding investigator.Finding, ok bool)
 
 // playbook lists the rules in order. The first one with a finding decides.
-var playbook = []rule{nothingToInvestigate, outOfMemory, cannotPull, crashes, noRoom, notReady}
+var playbook = []rule{nothingToInvestigate, outOfMemory, cannotPull, cannotConfigure, crashes, notScheduled, notReady}
 
 // diagnose is pure.
 func diagnose(f *facts, now time.Time) investigator.Finding {
 	for _, r := range playbook {
 		if finding, ok := r(f, now); ok {
-			return finding
+			return f.leaveToPerson(finding)
 		}
 	}
 	return healthy(f)
@@ -47,104 +46,42 @@ func nothingToInvestigate(f *facts, _ time.Time) (investigator.Finding, bool) {
 }
 
 func healthy(f *facts) investigator.Finding {
-	return investigator.Finding{
+	finding := investigator.Finding{
 		RootCause:           fmt.Sprintf("%s is healthy: %s, and no container fails. The alert is over, or it is about something that pods do not show.", f.title(), f.counts()) + f.evidence(nil),
 		RootCauseConfidence: 90,
 		NoActionReason:      "Everything is available; a change would only disturb what works.",
 		Alternatives: []investigator.Alternative{{Action: "rollout-restart", Confidence: 10,
-			RejectedReason: "All replicas are available and up to date; a restart would hide a cause that no pod shows."}},
+			RejectedReason: "All replicas are available; a restart would hide a cause that no pod shows."}},
 	}
+	if w := f.workload; w.Person != "" && w.Pending {
+		finding.NoActionReason = "Everything is available, and the rollout waits for a person. " + w.Person
+	}
+	return finding
 }
 
+// healthy is what `kubectl rollout status` calls complete. It refuses OnDelete; there, pods that are available are enough.
 func (f *facts) healthy() bool {
-	return f.observedGeneration >= f.generation && f.available >= f.desired && f.updated >= f.desired && !f.deadlineExceeded
+	return f.observedGeneration >= f.generation && !f.deadlineExceeded && f.available >= f.desired && f.updated >= f.toUpdate && (f.kind != "Deployment" || f.replicas <= f.updated)
 }
 
-// hit is a container that fails.
-type hit struct {
-	pod       *pod
-	container *container
-}
+// actions are what the workflows that the rules recommend do to the target, where its update strategy matters.
+var actions = map[string]string{"increase-memory": "SetResources", "rollout-restart": "RolloutRestart", "restart-pods": "RestartPods"}
 
-// hits are the containers that match.
-func (f *facts) hits(match func(*pod, *container) bool) []hit {
-	var found []hit
-	for i := range f.pods {
-		p := &f.pods[i]
-		for j := range p.containers {
-			if match(p, &p.containers[j]) {
-				found = append(found, hit{p, &p.containers[j]})
-			}
-		}
+// leaveToPerson takes a recommendation back that the update strategy keeps from having an effect.
+func (f *facts) leaveToPerson(finding investigator.Finding) investigator.Finding {
+	r := finding.Recommendation
+	if r == nil {
+		return finding
 	}
-	return found
-}
-
-func podsOf(hits []hit) int {
-	names := map[string]bool{}
-	for _, h := range hits {
-		names[h.pod.name] = true
+	problem := f.workload.LeftToPerson(actions[r.WorkflowID])
+	if problem == "" {
+		return finding
 	}
-	return len(names)
-}
-
-// rolloutAge is until when after its end a rollout is taken as the cause of what fails.
-const rolloutAge = 24 * time.Hour
-
-// blame is what a rollout has to do with failing containers.
-type blame struct {
-	newest, good revision
-	// goodRuns: pods of the good revision are ready. earlierFail: pods of a revision before the newest fail as well.
-	goodRuns, earlierFail bool
-}
-
-// blameRollout reports whether the newest rollout explains the hits: pods of the newest revision fail, there is an earlier revision none of whose pods
-// does and that differs in what matters, and the rollout was not over long ago.
-func (f *facts) blameRollout(hits []hit, now time.Time, differs func(newest, good revision) bool) (blame, bool) {
-	newest, ok := f.newest()
-	if !ok || !f.rolledOut.IsZero() && now.Sub(f.rolledOut) > rolloutAge {
-		return blame{}, false
+	finding.NoActionReason = fmt.Sprintf("What would help is left to a person: %s", problem)
+	if r.WorkflowID == "increase-memory" {
+		finding.NoActionReason = fmt.Sprintf("To raise the memory limit of container %s to %s is left to a person: %s", r.Parameters["container"], r.Parameters["memoryLimit"], problem)
 	}
-	failing := func(r revision) bool {
-		return slices.ContainsFunc(hits, func(h hit) bool { return h.pod.owner == r.uid })
-	}
-	if !failing(newest) {
-		return blame{}, false
-	}
-	b := blame{newest: newest}
-	for _, r := range f.revisions[1:] {
-		if failing(r) {
-			b.earlierFail = true
-			continue
-		}
-		if !differs(newest, r) {
-			continue
-		}
-		b.good = r
-		b.goodRuns = slices.ContainsFunc(f.pods, func(p pod) bool { return p.owner == r.uid && p.ready })
-		return b, true
-	}
-	return blame{}, false
-}
-
-// adjust is how the blame changes a confidence.
-func (b blame) adjust(confidence int32) int32 {
-	if b.earlierFail {
-		confidence -= 20
-	}
-	if b.goodRuns {
-		confidence += 5
-	}
-	return confidence
-}
-
-func (b blame) rationale(what string) string {
-	text := fmt.Sprintf("%s with revision %d. Revision %d is the newest one without such failures, so going back to it takes away what changed.", what, b.newest.number, b.good.number)
-	if b.goodRuns {
-		text += " Its pods still run and are ready."
-	}
-	if b.earlierFail {
-		text += " Pods of revisions between the two fail as well, which makes it less certain that the rollout is the cause."
-	}
-	return text
+	finding.Alternatives = append([]investigator.Alternative{{Action: r.WorkflowID, Confidence: r.Confidence, RejectedReason: finding.NoActionReason}}, finding.Alternatives...)
+	finding.Recommendation = nil
+	return finding
 }

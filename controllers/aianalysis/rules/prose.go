@@ -8,8 +8,13 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 )
 
-// maxEvidence is how many pods, and how many events, are told of one by one.
-const maxEvidence = 3
+const (
+	// maxEvidence is how many pods, and how many events, are told of one by one.
+	maxEvidence = 3
+	// maxQuoted bounds what is quoted of others, in bytes, and maxMessage what of a message is looked at.
+	maxQuoted  = 300
+	maxMessage = 2 << 10
+)
 
 func (f *facts) title() string { return fmt.Sprintf("%s %s/%s", f.kind, f.namespace, f.name) }
 
@@ -17,13 +22,16 @@ func (f *facts) counts() string {
 	return fmt.Sprintf("%d of %d replicas are available, %d of the newest template", f.available, f.desired, f.updated)
 }
 
+// capital begins a sentence with an ASCII word.
+func capital(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
+
 // evidence tells of the first hits, of what happened around them, and of what was not looked at.
 func (f *facts) evidence(hits []hit) string {
 	var b strings.Builder
 	for _, h := range hits[:min(len(hits), maxEvidence)] {
 		b.WriteString("\n- pod " + h.pod.name + f.revisionText(h.pod))
 		if h.container != nil {
-			b.WriteString(", container " + h.container.name)
+			b.WriteString(", " + h.container.what() + " " + h.container.name)
 		}
 		b.WriteString(": " + h.text())
 	}
@@ -34,7 +42,7 @@ func (f *facts) evidence(hits []hit) string {
 		b.WriteString("\n- event " + w)
 	}
 	if f.truncated {
-		fmt.Fprintf(&b, "\nThere are more pods or ReplicaSets than were looked at (%d and %d).", maxPods, maxReplicaSets)
+		fmt.Fprintf(&b, "\nThere are more pods, containers or ReplicaSets than were looked at (%d, %d for each pod, and %d).", maxPods, maxContainers, maxReplicaSets)
 	}
 	return b.String()
 }
@@ -49,23 +57,26 @@ func (f *facts) revisionText(p *pod) string {
 
 func (h hit) text() string {
 	if h.container == nil {
-		if h.pod.unschedulable != "" {
-			return "not scheduled: " + investigator.Clean(h.pod.unschedulable, 300)
+		switch {
+		case len(h.pod.gates) > 0:
+			return "not scheduled: gates " + strings.Join(h.pod.gates, ", ")
+		case h.pod.unschedulable != "":
+			return "not scheduled: " + investigator.Quote(h.pod.unschedulable, maxQuoted)
 		}
 		return "not ready"
 	}
 	var parts []string
 	if c := h.container; c.waiting != "" {
-		parts = append(parts, c.waiting)
+		parts = append(parts, investigator.Quote(c.waiting, maxQuoted))
 		if c.message != "" {
-			parts = append(parts, investigator.Clean(c.message, 300))
+			parts = append(parts, investigator.Quote(c.message, maxQuoted))
 		}
 	}
 	if h.container.restarts > 0 {
 		parts = append(parts, fmt.Sprintf("%d restarts", h.container.restarts))
 	}
 	if e := h.container.ended; e != nil {
-		parts = append(parts, fmt.Sprintf("last ended with exit code %d (%s)", e.exitCode, e.reason))
+		parts = append(parts, fmt.Sprintf("last ended with exit code %d (%s)", e.exitCode, investigator.Quote(e.reason, maxQuoted)))
 	}
 	return strings.Join(parts, "; ")
 }

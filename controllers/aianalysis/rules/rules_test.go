@@ -157,7 +157,7 @@ func TestACrashLoopThatNoRolloutExplainsIsRestarted(t *testing.T) {
 					s.Conditions = append(s.Conditions, progressing(corev1.ConditionTrue, "NewReplicaSetAvailable", time.Now().Add(-c.since)))
 				}
 			})
-			rs := w.revision(d, 0, "cart:crash", "64Mi")
+			rs := w.revision(d, 0, "cart:1", "64Mi")
 			for n := 1; n < c.revisions; n++ {
 				rs = w.revision(d, n, "cart:crash", "64Mi")
 			}

@@ -3,6 +3,7 @@ package rules_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"strconv"
 	"testing"
@@ -49,11 +50,13 @@ type world struct {
 	Gomega
 	ctx       context.Context
 	namespace string
+	// pods counts those of each owner, for their names.
+	pods map[string]int
 }
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{Gomega: NewWithT(t), ctx: t.Context()}
+	w := &world{Gomega: NewWithT(t), ctx: t.Context(), pods: map[string]int{}}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: "rules-"}}
 	w.Expect(api.Create(w.ctx, ns)).To(Succeed())
 	w.namespace = ns.Name
@@ -84,35 +87,81 @@ func (w *world) deployment(replicas int32, changes ...func(*appsv1.DeploymentSpe
 	return d
 }
 
-// revision makes a ReplicaSet of the Deployment.
+// revision rolls out a template with this image and memory limit.
 func (w *world) revision(d *appsv1.Deployment, number int, image, memory string) *appsv1.ReplicaSet {
+	return w.rollOut(d, number, template(image, memory))
+}
+
+// rollOut puts a template into the Deployment, which its controller observes, and makes the ReplicaSet. Number after number, the last one is the newest.
+func (w *world) rollOut(d *appsv1.Deployment, number int, t corev1.PodTemplateSpec) *appsv1.ReplicaSet {
+	status := d.Status
+	d.Spec.Template = *t.DeepCopy()
+	w.Expect(api.Update(w.ctx, d)).To(Succeed())
+	d.Status = status
+	d.Status.ObservedGeneration = d.Generation
+	w.Expect(api.Status().Update(w.ctx, d)).To(Succeed())
 	rs := &appsv1.ReplicaSet{ObjectMeta: metav1.ObjectMeta{
 		Namespace: w.namespace, Name: "cart-" + strconv.Itoa(number), Labels: podLabels,
 		Annotations:     map[string]string{"deployment.kubernetes.io/revision": strconv.Itoa(number)},
 		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(d, appsv1.SchemeGroupVersion.WithKind("Deployment"))},
 	}}
-	rs.Spec = appsv1.ReplicaSetSpec{Replicas: ptr.To[int32](0), Selector: &metav1.LabelSelector{MatchLabels: podLabels}, Template: template(image, memory)}
+	rs.Spec = appsv1.ReplicaSetSpec{Replicas: ptr.To[int32](0), Selector: &metav1.LabelSelector{MatchLabels: podLabels}, Template: t}
 	w.Expect(api.Create(w.ctx, rs)).To(Succeed())
 	return rs
 }
 
 // pod makes a pod of an owner with this container status; see withoutNode.
 func (w *world) pod(owner client.Object, image, memory string, status *corev1.ContainerStatus) *corev1.Pod {
+	if status == nil {
+		return w.podOf(owner, template(image, memory), unschedulable("0/3 nodes are available: 3 Insufficient cpu."))
+	}
+	return w.podOf(owner, template(image, memory), app(status))
+}
+
+// podOf makes a pod of an owner. Changes are made to it, its status included, before it is there.
+func (w *world) podOf(owner client.Object, t corev1.PodTemplateSpec, changes ...func(*corev1.Pod)) *corev1.Pod {
 	gvk, err := api.GroupVersionKindFor(owner)
 	w.Expect(err).NotTo(HaveOccurred())
-	t := template(image, memory)
-	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, GenerateName: owner.GetName() + "-", Labels: podLabels,
-		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(owner, gvk)}}, Spec: t.Spec}
-	w.Expect(api.Create(w.ctx, p)).To(Succeed())
-	p.Status = corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
-		Reason: corev1.PodReasonUnschedulable, Message: "0/3 nodes are available: 3 Insufficient cpu."}}}
-	if status != nil {
-		status.Name, status.Image = "app", image
-		p.Status = corev1.PodStatus{Phase: corev1.PodRunning, ContainerStatuses: []corev1.ContainerStatus{*status},
-			Conditions: []corev1.PodCondition{{Type: corev1.PodReady, Status: ready(status.Ready)}}}
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: fmt.Sprintf("%s-%d", owner.GetName(), w.pods[owner.GetName()]), Labels: maps.Clone(podLabels),
+		OwnerReferences: []metav1.OwnerReference{*metav1.NewControllerRef(owner, gvk)}}, Spec: *t.Spec.DeepCopy()}
+	w.pods[owner.GetName()]++
+	for _, change := range changes {
+		change(p)
 	}
+	status := p.Status
+	w.Expect(api.Create(w.ctx, p)).To(Succeed())
+	p.Status = status
 	w.Expect(api.Status().Update(w.ctx, p)).To(Succeed())
 	return p
+}
+
+// app is a pod that has a node, whose container app has this status.
+func app(s *corev1.ContainerStatus) func(*corev1.Pod) { return status(false, "app", s) }
+
+// status is that of one more container; the pod is ready if all of them are.
+func status(init bool, name string, s *corev1.ContainerStatus) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		s = s.DeepCopy()
+		s.Name, s.Image = name, "image"
+		all := true
+		for _, c := range append(append([]corev1.ContainerStatus{*s}, p.Status.ContainerStatuses...), p.Status.InitContainerStatuses...) {
+			all = all && c.Ready
+		}
+		p.Status.Phase, p.Status.Conditions = corev1.PodRunning, []corev1.PodCondition{{Type: corev1.PodReady, Status: ready(all)}}
+		if init {
+			p.Status.InitContainerStatuses = append(p.Status.InitContainerStatuses, *s)
+		} else {
+			p.Status.ContainerStatuses = append(p.Status.ContainerStatuses, *s)
+		}
+	}
+}
+
+// unschedulable is a pod that the scheduler finds no node for.
+func unschedulable(message string) func(*corev1.Pod) {
+	return func(p *corev1.Pod) {
+		p.Status = corev1.PodStatus{Phase: corev1.PodPending, Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled, Status: corev1.ConditionFalse,
+			Reason: corev1.PodReasonUnschedulable, Message: message}}}
+	}
 }
 
 func ready(is bool) corev1.ConditionStatus {
@@ -146,7 +195,7 @@ func (w *world) warn(about types.UID, reason, message string) {
 	w.Expect(api.Create(w.ctx, e)).To(Succeed())
 }
 
-// investigate asks the rules, and makes sure that what they recommend can be run.
+// investigate asks the rules, and makes sure that what they recommend can be run, and would have an effect.
 func (w *world) investigate(kind string, options ...rules.Option) investigator.Finding {
 	q := investigator.Request{Namespace: w.namespace, Target: v1alpha1.Target{APIVersion: "apps/v1", Kind: kind, Name: "cart"}}
 	f, err := rules.New(api, options...).Investigate(w.ctx, q)
@@ -162,6 +211,9 @@ func (w *world) investigate(kind string, options ...rules.Option) investigator.F
 	} else {
 		w.Expect(f.NoActionReason).NotTo(BeEmpty())
 	}
+	live, err := investigator.ReadWorkload(w.ctx, api, w.namespace, q.Target)
+	w.Expect(err).NotTo(HaveOccurred())
+	w.Expect(investigator.Hold(c, live, checked)).To(Equal(checked), "a recommendation can change what it blames")
 	for _, a := range f.Alternatives {
 		w.Expect(a.RejectedReason).NotTo(BeEmpty(), a.Action)
 	}
