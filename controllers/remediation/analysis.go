@@ -26,7 +26,7 @@ func (r *Reconciler) receive(ctx context.Context, s *scope) (ctrl.Result, error)
 func (r *Reconciler) startAnalysis(ctx context.Context, s *scope) (ctrl.Result, error) {
 	// An earlier process may have made an analysis and died before it saved that. Such an analysis is adopted first, because it has to be stopped.
 	if reason, _ := overdue(s.rr, s.now); reason != "" && !s.running(s.analysisSlot) {
-		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, reason})
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, s.explain(reason, s.analysisSlot)})
 	}
 	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
@@ -57,7 +57,7 @@ func analysisOf(rr *v1alpha1.RemediationRequest) *v1alpha1.AIAnalysis {
 	}}
 }
 
-// refused ends a request whose next child the API server will never accept. Other errors are retried. When the request's time is over, whatever may be running is
+// refused ends a request whose next child the API server will never accept. One that it does not accept now is waited for. Other errors are retried. When the request's time is over, whatever may be running is
 // cancelled as well.
 func (r *Reconciler) refused(ctx context.Context, s *scope, l *slot, err error) (ctrl.Result, error) {
 	reason, _ := overdue(s.rr, s.now)
@@ -65,6 +65,8 @@ func (r *Reconciler) refused(ctx context.Context, s *scope, l *slot, err error) 
 	case !errors.Is(err, errRefused) && reason != "" && s.running(l):
 		_, cancelling := r.cancelChildren(ctx, s)
 		return ctrl.Result{}, errors.Join(err, cancelling)
+	case isBlocked(err) != nil:
+		return r.wait(ctx, s, l, isBlocked(err))
 	case !errors.Is(err, errRefused):
 		return ctrl.Result{}, err
 	}
@@ -98,7 +100,7 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 	case v.outcome == "" && s.running(s.workflowSlot): // an earlier process may have made it and died before it saved that: adopt or stop it, even if the time is over
 		return r.startWorkflow(ctx, s)
 	case reason != "" && (v.outcome == "" || a.Status.Phase == v1alpha1.AnalysisCancelled):
-		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, reason})
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, s.explain(reason, s.workflowSlot)})
 	case v.outcome != "":
 		return r.conclude(ctx, s, v)
 	}

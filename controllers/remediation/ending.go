@@ -49,8 +49,11 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 	if err == nil && !ready {
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, nil
 	}
+	if blocked := isBlocked(err); blocked != nil && !s.untold() {
+		return r.wait(ctx, s, s.notificationSlot, blocked)
+	}
 	st.Outcome, st.FailureReason = v.outcome, outbox.Bound(v.reason, 4096)
-	if errors.Is(err, errRefused) { // as in a namespace that is terminating: nobody can be told
+	if errors.Is(err, errRefused) || isBlocked(err) != nil { // as in a namespace that is terminating, or whose quota stays full: nobody can be told
 		st.FailureReason = outbox.Bound(strings.TrimSpace(st.FailureReason+" (nobody was told: "+err.Error()+")"), 4096)
 		return ctrl.Result{}, r.enter(ctx, s, endPhase(v.outcome), string(endPhase(v.outcome)))
 	}

@@ -51,6 +51,8 @@ type fixture struct {
 	writer     *outbox.Writer
 	clock      controllertest.Clock
 	reconciler *remediation.Reconciler
+	recorder   *events.FakeRecorder
+	options    []remediation.Option
 	rr         *v1alpha1.RemediationRequest
 	// writesLeft counts down to the write at which the process dies; where says on which side of it.
 	writesLeft int
@@ -58,7 +60,7 @@ type fixture struct {
 }
 
 func newFixture(t *testing.T, change ...func(*v1alpha1.RemediationRequest)) *fixture {
-	f := &fixture{WithT: NewWithT(t)}
+	f := &fixture{WithT: NewWithT(t), recorder: events.NewFakeRecorder(1000)}
 	f.clock = controllertest.NewClock()
 	f.client = interceptor.NewClient(env.Client, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
@@ -85,7 +87,7 @@ func newFixture(t *testing.T, change ...func(*v1alpha1.RemediationRequest)) *fix
 func (f *fixture) start() {
 	f.writer = outbox.NewWriter(f.client, env.Client, &testenv.Watermarks{}, outbox.WithClock(f.clock))
 	var err error
-	f.reconciler, err = remediation.New(f.client, env.Client, f.writer, events.NewFakeRecorder(1000), remediation.WithClock(f.clock))
+	f.reconciler, err = remediation.New(f.client, env.Client, f.writer, f.recorder, append(f.options, remediation.WithClock(f.clock))...)
 	f.Expect(err).NotTo(HaveOccurred())
 }
 
