@@ -34,7 +34,7 @@ const (
 	ConditionNotificationBlocked = "NotificationBlocked"
 )
 
-// ConditionCoolingDown is True for a request that was held back, because another had repaired the same target for the same alert not long before. It stays.
+// ConditionCoolingDown is True for a request that was held back, because another had repaired the same target for the same alert not long before, and for that other one if it is kept beyond its TTL. It stays.
 const ConditionCoolingDown = "CoolingDown"
 
 // Final reports whether the record has ended with this phase.
@@ -282,7 +282,7 @@ type RemediationRequestStatus struct {
 	// conditions of the resource: Ready, OutboxBlocked while a change is held back because the outbox is full, ForeignChild once a resource that this request did not
 	// make was found under the name of one of its children, AnalysisBlocked, WorkflowBlocked and NotificationBlocked while that
 	// child is due and can't be made, and CoolingDown if nothing was begun because another request had
-	// repaired the same target for the same alert not long before.
+	// repaired the same target for the same alert not long before, or if this request is that other one and is kept beyond its TTL.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

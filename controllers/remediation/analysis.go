@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+	"github.com/holdfast-dev/holdfast/internal/redact"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -24,6 +25,13 @@ func (r *Reconciler) receive(ctx context.Context, s *scope) (ctrl.Result, error)
 
 // startAnalysis makes the analysis and waits for it.
 func (r *Reconciler) startAnalysis(ctx context.Context, s *scope) (ctrl.Result, error) {
+	if !s.claimed(s.analysisSlot) {
+		if why, err := r.heldBack(ctx, s); err != nil {
+			return ctrl.Result{}, err
+		} else if why != "" {
+			return r.holdBack(ctx, s, why)
+		}
+	}
 	// An earlier process may have made an analysis and died before it saved that. Such an analysis is adopted first, because it has to be stopped.
 	if reason, _ := overdue(s.rr, s.now); reason != "" && !s.running(s.analysisSlot) {
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, s.explain(reason, s.analysisSlot)})
@@ -70,7 +78,7 @@ func (r *Reconciler) refused(ctx context.Context, s *scope, l *slot, err error) 
 	case !errors.Is(err, errRefused):
 		return ctrl.Result{}, err
 	}
-	return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, outbox.Bound(err.Error(), 2048)})
+	return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, outbox.Bound(redact.Text(err.Error()), 2048)})
 }
 
 // followAnalysis waits for the analysis and the approval, and goes on to the workflow or the end.

@@ -12,6 +12,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+	"github.com/holdfast-dev/holdfast/internal/redact"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -27,7 +28,8 @@ func (e *blockedError) Unwrap() error { return e.err }
 
 // blockedBy is the reason of the condition for an error of a creation, "" if waiting does not help, or if nothing is wrong but the connection.
 //
-// The API server names no reason but Forbidden for a full quota, for a right that is missing and for an admission policy's refusal, so its words decide, but for the child's name, which somebody chose. A webhook that speaks of a quota keeps one.
+// The API server names no reason but Forbidden for a full quota, for a right that is missing and for an admission policy's refusal, so its words decide, but for the child's name, which
+// somebody chose. A webhook that speaks of a quota keeps one.
 func blockedBy(err error) string {
 	words := err.Error()
 	if _, why, found := strings.Cut(words, " is forbidden: "); found {
@@ -48,7 +50,7 @@ func blockedBy(err error) string {
 
 // wait keeps the request as it is while a child can't be made, and says what is missing: in a condition, and in an Event when that begins.
 func (r *Reconciler) wait(ctx context.Context, s *scope, l *slot, blocked *blockedError) (ctrl.Result, error) {
-	message := outbox.Bound("It is tried again until the time for it is over: "+blocked.Error(), 1024)
+	message := outbox.Bound("It is tried again until the time for it is over: "+redact.Text(blocked.Error()), 1024)
 	begins := s.blockedCondition(l) == nil
 	s.setCondition(metav1.Condition{Type: l.blocked, Status: metav1.ConditionTrue, Reason: blocked.reason, Message: message})
 	if err := s.draft.Save(ctx, nil); err != nil {

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 )
 
@@ -17,6 +19,9 @@ func subject(s *scope) string {
 		v1alpha1.OutcomeFailed:     "Remediation failed",
 		v1alpha1.OutcomeTimedOut:   "Remediation timed out",
 	}[s.rr.Status.Outcome]
+	if meta.IsStatusConditionTrue(s.rr.Status.Conditions, v1alpha1.ConditionCoolingDown) {
+		what = "Held back after an earlier remediation"
+	}
 	return fmt.Sprintf("%s: %s on %s %s/%s", what, spec.Signal.Name, spec.Target.Kind, s.rr.Namespace, spec.Target.Name)
 }
 

@@ -155,9 +155,9 @@ func TestAmbiguousAnswersAreUnusable(t *testing.T) {
 	})
 }
 
-// Whoever writes logs and labels may have a model write anything: the work grows with the length only. Were it quadratic, this test would take hours.
+// Whoever writes logs and labels may have a model write anything: the work grows with the length only. Were it quadratic, this test would not end.
 func TestHostileAnswersTakeLinearTime(t *testing.T) {
-	const most = 4<<20 - 1<<10
+	const most = 1 << 20
 	fill := func(part string) string { return strings.Repeat(part, most/len(part)) }
 	for name, analysis := range map[string]string{
 		"braces":                            fill("{"),
