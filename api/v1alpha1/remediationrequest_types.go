@@ -27,6 +27,16 @@ const (
 // ConditionForeignChild is True once a resource that the request did not make was found under the name of one of its children. It stays.
 const ConditionForeignChild = "ForeignChild"
 
+// Conditions that are True while the API server does not take a child that is due, because of a full quota or the like.
+const (
+	ConditionAnalysisBlocked     = "AnalysisBlocked"
+	ConditionWorkflowBlocked     = "WorkflowBlocked"
+	ConditionNotificationBlocked = "NotificationBlocked"
+)
+
+// ConditionCoolingDown is True for a request that was held back, because another had repaired the same target for the same alert not long before, and for that other one if it is kept beyond its TTL. It stays.
+const ConditionCoolingDown = "CoolingDown"
+
 // Final reports whether the record has ended with this phase.
 func (p RemediationPhase) Final() bool {
 	switch p {
@@ -269,8 +279,9 @@ type RemediationRequestStatus struct {
 	// +optional
 	Bottleneck *Bottleneck `json:"bottleneck,omitempty"`
 
-	// conditions of the resource: Ready, Finished once it has ended, OutboxBlocked while a change is held back because the outbox is full, and ForeignChild once a resource that this request did not
-	// make was found under the name of one of its children.
+	// conditions of the resource: Ready, Finished once it has ended, OutboxBlocked while a change is held back because the outbox is full, ForeignChild once a resource that this request did not
+	// make was found under the name of one of its children, AnalysisBlocked, WorkflowBlocked and NotificationBlocked while that child is due and can't be made, and CoolingDown if nothing was
+	// begun because another request had repaired the same target for the same alert not long before, or if this request is that other one and is kept beyond its TTL.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -322,6 +333,7 @@ type Bottleneck struct {
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=remediationrequests,shortName=rr,categories=holdfast
+// +kubebuilder:selectablefield:JSONPath=`.spec.signal.fingerprint`
 // +kubebuilder:printcolumn:name="PHASE",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="TARGET",type=string,JSONPath=`.spec.target.name`
 // +kubebuilder:printcolumn:name="OUTCOME",type=string,JSONPath=`.status.outcome`

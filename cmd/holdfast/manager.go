@@ -12,6 +12,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/holdfast-dev/holdfast/controllers/remediation"
 	"github.com/holdfast-dev/holdfast/internal/operator"
 	"github.com/holdfast-dev/holdfast/internal/serving"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -74,6 +75,7 @@ after it has flushed what it can.`,
 	flags.IntVar(&f.config.Shard.Total, "total-shards", 1, "number of shards, the same for all managers")
 	flags.IntVar(&f.config.Shard.Index, "shard", 0, "shard of this manager, counted from 0")
 	flags.StringVar(&f.shardBy, "shard-by", string(shard.ByUID), "sharding key: uid (of the remediation) or namespace")
+	flags.DurationVar(&f.config.CoolDown, "cool-down", remediation.DefaultCoolDown, "time after a repair in which the same alert does not start another of the same target (0: none)")
 	flags.IntVar(&f.config.Workers, "workers", 8, "max concurrent reconciles of a kind")
 	flags.StringVar(&f.investigatorURL, "investigator-url", "", "URL of HolmesGPT (default: the built-in rules)")
 	flags.StringVar(&f.tokenFile, "investigator-token-file", "", "file with HolmesGPT's bearer token, read for each question")
@@ -105,6 +107,9 @@ func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
 	f.config.Shard.By = shard.By(f.shardBy)
 	if err := checkShard(f.config.Shard); err != nil {
 		return err
+	}
+	if f.config.CoolDown < 0 {
+		return fmt.Errorf("--cool-down is %s, expected 0 or more", f.config.CoolDown)
 	}
 	var err error
 	if f.config.REST, err = restConfig(f.kubeconfig); err != nil {

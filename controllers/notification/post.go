@@ -11,12 +11,14 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
+	"strings"
 	"syscall"
 	"time"
 
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/credential"
 	"github.com/holdfast-dev/holdfast/internal/failpoint"
 )
@@ -28,7 +30,7 @@ const (
 	headerBytes = 32 << 10
 )
 
-// errorCode is the form of the answers with which Slack explains a refusal ("invalid_payload"): the only text of a receiver that is repeated.
+// errorCode is the form in which Slack says why it refuses a message ("invalid_payload"): the only text of a receiver that is repeated.
 var errorCode = regexp.MustCompile(`^[a-z][a-z0-9_]{1,63}$`)
 
 // slackCodes are those that Slack documents (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors). Three letters that a URL shares
@@ -61,8 +63,8 @@ func newPoster(live client.Reader, c clock.PassiveClock, allow addressPolicy) *p
 	}}
 }
 
-// post makes one attempt.
-func (p *poster) post(ctx context.Context, m message, timeout time.Duration, body any, header http.Header) outcome {
+// post makes one attempt. confirms reports whether the body of a 2xx answer says that the message was taken; nil: the status says it.
+func (p *poster) post(ctx context.Context, m message, timeout time.Duration, body any, header http.Header, confirms func(said []byte) bool) outcome {
 	target, err := p.endpoint(ctx, m.nr.Namespace, m.secretRef())
 	if err != nil {
 		return failed(err.Error())
@@ -83,12 +85,57 @@ func (p *poster) post(ctx context.Context, m message, timeout time.Duration, bod
 		return failed(describe(err, timeout))
 	}
 	defer answer.Body.Close()
-	said, _ := io.ReadAll(io.LimitReader(answer.Body, answerBytes)) // the status is what counts; a body that breaks off changes nothing
+	said, broken := io.ReadAll(io.LimitReader(answer.Body, answerBytes))
 	said = bytes.TrimSpace(said)
-	if !errorCode.Match(said) || credential.Repeats(string(said), credential.Secrets(target), slackCodes) {
-		said = nil
+	code := codeIn(said)
+	if credential.Repeats(code, credential.Secrets(target), slackCodes) {
+		code = ""
 	}
-	return p.judge(answer, string(said))
+	o := p.judge(answer, code)
+	if o.state == v1alpha1.AttemptSucceeded && confirms != nil && (broken != nil || !confirms(said)) {
+		o = failed(fmt.Sprintf("%s, but not with the ok that confirms it: %s", status(answer.StatusCode), inOurWords(said, code, broken)))
+		o.code = int32(answer.StatusCode)
+	}
+	return o
+}
+
+// codeIn is the error code that an answer consists of, or that its JSON has as error, "" if there is none.
+func codeIn(said []byte) string {
+	var object struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(said, &object) == nil && errorCode.MatchString(object.Error) {
+		return object.Error
+	}
+	if errorCode.Match(said) {
+		return string(said)
+	}
+	return ""
+}
+
+// inOurWords says what an answer is without repeating it: a page of an internal server is none of the business of who chose the URL, and it may have the URL in it.
+func inOurWords(said []byte, code string, broken error) string {
+	switch {
+	case broken != nil:
+		return "the answer broke off"
+	case code != "":
+		return code
+	case len(said) == 0:
+		return "the answer is empty"
+	case strings.HasPrefix(http.DetectContentType(said), "text/html"):
+		return "the answer is an HTML page"
+	case json.Valid(said):
+		return "the answer is other JSON"
+	}
+	return "the answer is another text"
+}
+
+// status is as in "answered 200 OK".
+func status(code int) string {
+	if name := http.StatusText(code); name != "" {
+		return fmt.Sprintf("answered %d %s", code, name)
+	}
+	return fmt.Sprintf("answered %d", code)
 }
 
 // judge reads the status: 2xx is delivered; a server's failure, 408, 425 and 429 may pass; all else, redirects too, is for good. errorCode is what the receiver said,
@@ -100,10 +147,7 @@ func (p *poster) judge(answer *http.Response, errorCode string) outcome {
 		o.code = int32(code)
 		return o
 	}
-	reason := fmt.Sprintf("answered %d", code)
-	if name := http.StatusText(code); name != "" {
-		reason += " " + name
-	}
+	reason := status(code)
 	if errorCode != "" {
 		reason += ": " + errorCode
 	}

@@ -2,6 +2,7 @@ package notification
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
 	"time"
 
@@ -18,7 +19,15 @@ var mrkdwn = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 type slack struct{ poster *poster }
 
 func (s *slack) deliver(ctx context.Context, m message, timeout time.Duration) outcome {
-	return s.poster.post(ctx, m, timeout, map[string]string{"text": slackText(m.nr.Spec.Subject, m.nr.Spec.Body)}, nil)
+	return s.poster.post(ctx, m, timeout, map[string]string{"text": slackText(m.nr.Spec.Subject, m.nr.Spec.Body)}, nil, slackTook)
+}
+
+// slackTook reports whether an answer is Slack's: the text ok from an incoming webhook, {"ok":true} from other endpoints of Slack. A proxy's page with status 200 is not, nor is {"ok":false}.
+func slackTook(said []byte) bool {
+	var answer struct {
+		OK bool `json:"ok"`
+	}
+	return string(said) == "ok" || json.Unmarshal(said, &answer) == nil && answer.OK
 }
 
 func slackText(subject, body string) string {

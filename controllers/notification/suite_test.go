@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -230,8 +231,20 @@ func (r *receiver) requests() []received {
 	return append([]received(nil), r.got...)
 }
 
+// answer answers with a status, and as Slack does if that is 200.
 func answer(code int) http.HandlerFunc {
+	if code == http.StatusOK {
+		return says(code, "text/html", "ok")
+	}
 	return func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(code) }
+}
+
+func says(code int, contentType, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, text)
+	}
 }
 
 func recordAt(nr *v1alpha1.NotificationRequest, entry int) models.Notification {

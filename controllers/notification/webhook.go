@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// webhook posts JSON to a URL.
+// webhook posts JSON to a URL. A status of 2xx says that the receiver took it, whatever the body is.
 type webhook struct{ poster *poster }
 
 // payload is the body of a generic webhook. ID, also sent as Idempotency-Key, is the same for every attempt.
@@ -33,5 +33,5 @@ func (w *webhook) deliver(ctx context.Context, m message, timeout time.Duration)
 		ID: m.key(), Attempt: m.attempt, Namespace: m.nr.Namespace, Name: m.nr.Name,
 		Remediation: remediation{Name: spec.RemediationRef.Name, UID: spec.RemediationRef.UID},
 		Subject:     spec.Subject, Body: spec.Body,
-	}, http.Header{"Idempotency-Key": {m.key()}})
+	}, http.Header{"Idempotency-Key": {m.key()}}, nil)
 }

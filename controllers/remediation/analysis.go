@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+	"github.com/holdfast-dev/holdfast/internal/redact"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -26,9 +27,16 @@ func (r *Reconciler) receive(ctx context.Context, s *scope) (ctrl.Result, error)
 
 // startAnalysis makes the analysis and waits for it.
 func (r *Reconciler) startAnalysis(ctx context.Context, s *scope) (ctrl.Result, error) {
+	if !s.claimed(s.analysisSlot) {
+		if why, err := r.heldBack(ctx, s); err != nil {
+			return ctrl.Result{}, err
+		} else if why != "" {
+			return r.holdBack(ctx, s, why)
+		}
+	}
 	// An earlier process may have made an analysis and died before it saved that. Such an analysis is adopted first, because it has to be stopped.
 	if reason, _ := overdue(s.rr, s.now); reason != "" && !s.running(s.analysisSlot) {
-		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, reason})
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, s.explain(reason, s.analysisSlot)})
 	}
 	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
@@ -59,7 +67,7 @@ func analysisOf(rr *v1alpha1.RemediationRequest) *v1alpha1.AIAnalysis {
 	}}
 }
 
-// refused ends a request whose next child the API server will never accept. Other errors are retried. When the request's time is over, whatever may be running is
+// refused ends a request whose next child the API server will never accept. One that it does not accept now is waited for. Other errors are retried. When the request's time is over, whatever may be running is
 // cancelled as well.
 func (r *Reconciler) refused(ctx context.Context, s *scope, l *slot, err error) (ctrl.Result, error) {
 	reason, _ := overdue(s.rr, s.now)
@@ -67,10 +75,12 @@ func (r *Reconciler) refused(ctx context.Context, s *scope, l *slot, err error) 
 	case !errors.Is(err, errRefused) && reason != "" && s.running(l):
 		_, cancelling := r.cancelChildren(ctx, s)
 		return ctrl.Result{}, errors.Join(err, cancelling)
+	case isBlocked(err) != nil:
+		return r.wait(ctx, s, l, isBlocked(err))
 	case !errors.Is(err, errRefused):
 		return ctrl.Result{}, err
 	}
-	return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, outbox.Bound(err.Error(), 2048)})
+	return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, outbox.Bound(redact.Text(err.Error()), 2048)})
 }
 
 // followAnalysis waits for the analysis and the approval, and goes on to the workflow or the end.
@@ -100,7 +110,7 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 	case v.outcome == "" && s.running(s.workflowSlot): // an earlier process may have made it and died before it saved that: adopt or stop it, even if the time is over
 		return r.startWorkflow(ctx, s)
 	case reason != "" && (v.outcome == "" || a.Status.Phase == v1alpha1.AnalysisCancelled):
-		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, reason})
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, s.explain(reason, s.workflowSlot)})
 	case v.outcome != "":
 		return r.conclude(ctx, s, v)
 	}

@@ -29,6 +29,8 @@ var errRefused = errors.New("refused")
 // slot is one child of a request: what the request's status says about it, and what has its name.
 type slot struct {
 	part string
+	// blocked is the condition that says that the child can't be made now.
+	blocked string
 	// name and uid are fields of the request's status. The write that adopts the child sets the uid. A name without a uid was chosen because a foreign child
 	// has the usual name.
 	name *string
@@ -39,9 +41,9 @@ type slot struct {
 
 func slotsOf(rr *v1alpha1.RemediationRequest) (analysis, workflow, notification *slot) {
 	st := &rr.Status
-	return &slot{part: "analysis", name: &st.Analysis, uid: &st.AnalysisUID},
-		&slot{part: "workflow", name: &st.Workflow, uid: &st.WorkflowUID},
-		&slot{part: "notification", name: &st.Notification, uid: &st.NotificationUID}
+	return &slot{part: "analysis", blocked: v1alpha1.ConditionAnalysisBlocked, name: &st.Analysis, uid: &st.AnalysisUID},
+		&slot{part: "workflow", blocked: v1alpha1.ConditionWorkflowBlocked, name: &st.Workflow, uid: &st.WorkflowUID},
+		&slot{part: "notification", blocked: v1alpha1.ConditionNotificationBlocked, name: &st.Notification, uid: &st.NotificationUID}
 }
 
 // childName is the child's name, known before the child exists.
@@ -95,6 +97,8 @@ func (r *Reconciler) create(ctx context.Context, rr *v1alpha1.RemediationRequest
 		return false, nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return false, fmt.Errorf("%w: make %s: the namespace is terminating", errRefused, name)
+	case err != nil && blockedBy(err) != "":
+		return false, &blockedError{blockedBy(err), fmt.Errorf("make %s: %w", name, err)}
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):
 		return false, fmt.Errorf("%w: make %s: %w", errRefused, name, err)
 	case err != nil:

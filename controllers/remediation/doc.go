@@ -13,6 +13,10 @@
 // A resource that has a child's name is adopted only if the request would make exactly this resource now. Any other is a foreign child (foreign.go): it is put on record,
 // cancelled if it claims to be the request's child, and the child gets another name.
 //
+// A child that the API server does not take now, because a quota is full or the like, is tried again until the time of the phase is over (blocked.go).
+//
+// Requests that acted are the memory of the cool-down: they hold back later requests of the same alert and target, and are not deleted before it is over (cooldown.go).
+//
 // # Endings
 //
 // Cancelled and deleted requests cancel their children, make no new ones and end when all of them are closed, so that the last entry has the whole

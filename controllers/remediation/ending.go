@@ -13,6 +13,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+	"github.com/holdfast-dev/holdfast/internal/redact"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -49,9 +50,12 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 	if err == nil && !ready {
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, nil
 	}
+	if blocked := isBlocked(err); blocked != nil && !s.untold() {
+		return r.wait(ctx, s, s.notificationSlot, blocked)
+	}
 	st.Outcome, st.FailureReason = v.outcome, outbox.Bound(v.reason, 4096)
-	if errors.Is(err, errRefused) { // as in a namespace that is terminating: nobody can be told
-		st.FailureReason = outbox.Bound(strings.TrimSpace(st.FailureReason+" (nobody was told: "+err.Error()+")"), 4096)
+	if errors.Is(err, errRefused) || isBlocked(err) != nil { // as in a namespace that is terminating, or whose quota stays full: nobody can be told
+		st.FailureReason = outbox.Bound(strings.TrimSpace(st.FailureReason+" (nobody was told: "+redact.Text(err.Error())+")"), 4096)
 		return ctrl.Result{}, r.enter(ctx, s, endPhase(v.outcome), string(endPhase(v.outcome)))
 	}
 	if err != nil {
@@ -100,7 +104,7 @@ func (r *Reconciler) cancel(ctx context.Context, s *scope, reason string) error 
 }
 
 // clean looks after a request that has ended. It cancels children that are still open, since another manager that did not know of the end may have made one. When
-// spec.ttlAfterFinished is over it deletes the request, and the garbage collector its children.
+// spec.ttlAfterFinished and the request's cool-down are over it deletes the request, and the garbage collector its children.
 func (r *Reconciler) clean(ctx context.Context, s *scope) (ctrl.Result, error) {
 	_, cancelling := r.cancelChildren(ctx, s) // a child that can't be cancelled does not block the deletion
 	if s.rr.DeletionTimestamp != nil || s.rr.Status.CompletedTime == nil {
@@ -109,6 +113,9 @@ func (r *Reconciler) clean(ctx context.Context, s *scope) (ctrl.Result, error) {
 	left, limited := lifecycle.Remaining(s.rr.Status.CompletedTime.Time, s.rr.Spec.TTLAfterFinished, s.now)
 	if !limited || left > 0 {
 		return ctrl.Result{RequeueAfter: left}, cancelling
+	}
+	if left = r.coolDown.remaining(s.rr, s.now); left > 0 {
+		return ctrl.Result{RequeueAfter: left}, errors.Join(cancelling, r.keep(ctx, s, left))
 	}
 	err := r.client.Delete(ctx, s.rr, client.Preconditions{UID: &s.rr.UID}, client.PropagationPolicy(metav1.DeletePropagationBackground))
 	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {

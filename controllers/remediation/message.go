@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/meta"
+
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 )
@@ -69,6 +71,9 @@ func subject(s *scope) string {
 		v1alpha1.OutcomeFailed:     "Remediation failed",
 		v1alpha1.OutcomeTimedOut:   "Remediation timed out",
 	}[s.rr.Status.Outcome]
+	if meta.IsStatusConditionTrue(s.rr.Status.Conditions, v1alpha1.ConditionCoolingDown) {
+		what = "Held back after an earlier remediation"
+	}
 	return fmt.Sprintf("%s: %s on %s %s/%s", what, spec.Signal.Name, spec.Target.Kind, s.rr.Namespace, spec.Target.Name)
 }
 

@@ -28,6 +28,7 @@ type Reconciler struct {
 	recorder  events.EventRecorder
 	catalogue *catalogue.Catalogue
 	clock     clock.PassiveClock
+	coolDown  coolDown
 }
 
 // Option changes a default.
@@ -51,6 +52,9 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 
 // SetupWithManager watches requests and their children.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error {
+	if err := indexFingerprints(context.Background(), mgr); err != nil {
+		return err
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("remediation").
 		For(&v1alpha1.RemediationRequest{}).

@@ -87,6 +87,7 @@ func ended(o outbox.Object) bool { return lifecycle.Closed(o) || lifecycle.Relea
 func (r *Reconciler) enter(ctx context.Context, s *scope, phase v1alpha1.RemediationPhase, event string) error {
 	st := &s.rr.Status
 	copyTimes(s)
+	s.unblock()
 	move(st, phase, s.now)
 	if phase.Final() {
 		finish(s.rr, s.now)

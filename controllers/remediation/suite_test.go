@@ -50,6 +50,7 @@ type fixture struct {
 	writer     *outbox.Writer
 	clock      controllertest.Clock
 	reconciler *remediation.Reconciler
+	options    []remediation.Option
 	rr         *v1alpha1.RemediationRequest
 	recorder   *controllertest.Recorder
 	// writesLeft counts down to the write at which the process dies; where says on which side of it.
@@ -58,7 +59,7 @@ type fixture struct {
 }
 
 func newFixture(t *testing.T, change ...func(*v1alpha1.RemediationRequest)) *fixture {
-	f := &fixture{WithT: NewWithT(t)}
+	f := &fixture{WithT: NewWithT(t), recorder: events.NewFakeRecorder(1000)}
 	f.clock = controllertest.NewClock()
 	f.client = interceptor.NewClient(env.Client, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
@@ -86,7 +87,7 @@ func (f *fixture) start() {
 	f.writer = outbox.NewWriter(f.client, env.Client, &testenv.Watermarks{}, outbox.WithClock(f.clock))
 	f.recorder = controllertest.NewRecorder(func(wrong string) { f.Expect(wrong).To(BeEmpty()) })
 	var err error
-	f.reconciler, err = remediation.New(f.client, env.Client, f.writer, f.recorder, remediation.WithClock(f.clock))
+	f.reconciler, err = remediation.New(f.client, env.Client, f.writer, f.recorder, append(f.options, remediation.WithClock(f.clock))...)
 	f.Expect(err).NotTo(HaveOccurred())
 }
 

@@ -60,6 +60,8 @@ type Config struct {
 	Namespaces []string
 	// Shard of the four kinds' resources to look after; the zero value: all.
 	Shard shard.Shard
+	// CoolDown is how long after a repair the same target is left alone for the same alert; 0: not at all.
+	CoolDown time.Duration
 	// Workers is the number of concurrent reconciles of a kind.
 	Workers int
 }
@@ -154,7 +156,7 @@ func addControllers(mgr ctrl.Manager, c Config) error {
 		// In a Pod, loopback is the manager itself: no resource may post to it.
 		deliveries = append(deliveries, notification.WithoutLoopback())
 	}
-	remediations, err1 := remediation.New(cl, live, writer, mgr.GetEventRecorder("holdfast-remediation"))
+	remediations, err1 := remediation.New(cl, live, writer, mgr.GetEventRecorder("holdfast-remediation"), remediation.WithCoolDown(c.CoolDown, everyShard(c.Shard, live)))
 	analyses, err2 := aianalysis.New(cl, live, writer, mgr.GetEventRecorder("holdfast-analysis"), asked...)
 	workflows, err3 := workflowexecution.New(cl, live, writer, mgr.GetEventRecorder("holdfast-workflow"), workflowexecution.WithRESTConfig(mgr.GetConfig()))
 	notifications, err4 := notification.New(cl, live, writer, mgr.GetEventRecorder("holdfast-notification"), deliveries...)

@@ -45,6 +45,14 @@ func root(o client.Object) string {
 	return string(remediation)
 }
 
+// everyShard reads the requests of all shards: live, or nil where the manager's cache has all of a namespace's.
+func everyShard(s shard.Shard, live client.Reader) client.Reader {
+	if s.Whole() || s.By == shard.ByNamespace {
+		return nil
+	}
+	return live
+}
+
 // baseLease is the whole name of the lease where one manager looks after everything.
 const baseLease = "holdfast-manager"
 

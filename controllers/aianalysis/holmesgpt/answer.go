@@ -1,10 +1,11 @@
 package holmesgpt
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-	"math"
-	"strings"
+
+	strictjson "github.com/go-json-experiment/json"
 
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 )
@@ -16,47 +17,11 @@ type chatResponse struct {
 	ToolCalls json.RawMessage `json:"tool_calls"`
 }
 
-// structured is the answer in the form of the schema.
-type structured struct {
-	RootCause           string      `json:"root_cause"`
-	RootCauseConfidence percentage  `json:"root_cause_confidence"`
-	Workflow            string      `json:"workflow"`
-	Parameters          []parameter `json:"parameters"`
-	ActionConfidence    percentage  `json:"action_confidence"`
-	Rationale           string      `json:"rationale"`
-	NoActionReason      string      `json:"no_action_reason"`
-	Alternatives        []struct {
-		Action         string     `json:"action"`
-		Confidence     percentage `json:"confidence"`
-		RejectedReason string     `json:"rejected_reason"`
-	} `json:"alternatives"`
-}
-
-type parameter struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-}
-
-// percentage is a number from 0 to 100, rounded down.
-type percentage int32
-
-func (p *percentage) UnmarshalJSON(b []byte) error {
-	var f float64
-	if err := json.Unmarshal(b, &f); err != nil || string(b) == "null" {
-		return fmt.Errorf("confidence is %.32s, expected a number from 0 to 100", b)
-	}
-	if f < 0 || f > 100 {
-		return fmt.Errorf("confidence is %v, expected 0 to 100", f)
-	}
-	*p = percentage(math.Floor(f))
-	return nil
-}
-
 // read makes a finding of a body. Errors wrap investigator.ErrAnswer.
 func read(body []byte) (investigator.Finding, error) {
 	var outer chatResponse
-	if err := json.Unmarshal(body, &outer); err != nil {
-		return investigator.Finding{}, fmt.Errorf("%w: the body is not what /api/chat returns: %w: %s", investigator.ErrAnswer, err, investigator.Clean(string(body[:min(len(body), 4*maxQuoted)]), maxQuoted))
+	if err := strictjson.Unmarshal(bytes.TrimPrefix(body, bom), &outer, anyUTF8); err != nil {
+		return investigator.Finding{}, unusable("the body is not what /api/chat returns: "+because(err), body)
 	}
 	if outer.Analysis == nil {
 		return investigator.Finding{}, fmt.Errorf("%w: the body has no analysis", investigator.ErrAnswer)
@@ -64,18 +29,26 @@ func read(body []byte) (investigator.Finding, error) {
 	if len(*outer.Analysis) > maxAnalysis {
 		return investigator.Finding{}, fmt.Errorf("%w: the analysis has %d bytes, expected at most %d", investigator.ErrAnswer, len(*outer.Analysis), maxAnalysis)
 	}
-	var s structured
-	text := unfence(*outer.Analysis)
-	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		return investigator.Finding{}, fmt.Errorf("%w: the analysis is not JSON of the schema: %w: %s", investigator.ErrAnswer, err, investigator.Clean(text, maxQuoted))
+	analysis := []byte(*outer.Analysis)
+	s, err := findAnswer(analysis)
+	if err != nil {
+		return investigator.Finding{}, unusable("the analysis is not JSON of the schema: "+because(err), analysis)
 	}
-	f := s.finding()
+	f, err := s.finding()
+	if err != nil {
+		return investigator.Finding{}, unusable("the analysis is not JSON of the schema: "+because(err), analysis)
+	}
 	metadata := part(outer.Metadata)
 	usage := part(metadata["usage"])
 	f.Model = textOf(metadata["model"])
 	f.PromptTokens, f.CompletionTokens = count(usage["prompt_tokens"]), count(usage["completion_tokens"])
 	f.Evidence = evidence(outer.ToolCalls)
 	return f, nil
+}
+
+// unusable quotes the beginning of what cannot be used.
+func unusable(why string, text []byte) error {
+	return fmt.Errorf("%w: %s: %s", investigator.ErrAnswer, why, investigator.Clean(string(text[:min(len(text), 4*maxQuoted)]), maxQuoted))
 }
 
 // evidence is what the tools were called for, and what they returned. Servers give the result as a text, or as an object with the text in data and what went wrong in error.
@@ -108,38 +81,6 @@ func resultOf(raw json.RawMessage) string {
 		return ""
 	}
 	return string(raw)
-}
-
-func (s structured) finding() investigator.Finding {
-	f := investigator.Finding{RootCause: s.RootCause, RootCauseConfidence: int32(s.RootCauseConfidence), NoActionReason: s.NoActionReason}
-	for _, a := range s.Alternatives {
-		f.Alternatives = append(f.Alternatives, investigator.Alternative{Action: a.Action, Confidence: int32(a.Confidence), RejectedReason: a.RejectedReason})
-	}
-	if s.Workflow == noWorkflow || s.Workflow == "" {
-		if f.NoActionReason == "" {
-			f.NoActionReason = s.Rationale
-		}
-		return f
-	}
-	f.Recommendation = &investigator.Recommendation{WorkflowID: s.Workflow, Parameters: map[string]string{}, Confidence: int32(s.ActionConfidence), Rationale: s.Rationale}
-	for _, p := range s.Parameters {
-		f.Recommendation.Parameters[p.Name] = p.Value
-	}
-	return f
-}
-
-// unfence takes the Markdown fence off that models like to put around JSON.
-func unfence(text string) string {
-	text = strings.TrimSpace(text)
-	inner, fenced := strings.CutPrefix(text, "```")
-	if !fenced {
-		return text
-	}
-	inner = strings.TrimPrefix(inner, "json")
-	if end := strings.LastIndex(inner, "```"); end >= 0 {
-		inner = inner[:end]
-	}
-	return strings.TrimSpace(inner)
 }
 
 // part reads an object of what the server says about itself: all of it may be missing, or of another form, and is no reason to lose an answer.

@@ -86,6 +86,16 @@ func cat(t *testing.T) *catalogue.Catalogue {
 	return c
 }
 
+// investigate asks a server that answers with an analysis.
+func investigate(t *testing.T, analysis string) (investigator.Finding, error) {
+	t.Helper()
+	client, err := holmesgpt.New(serve(t, chat(analysis)).URL, cat(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.Investigate(t.Context(), request)
+}
+
 // ask asks the server, and puts the answer through Check as the controller does.
 func ask(t *testing.T, s *server, options ...holmesgpt.Option) (investigator.Finding, error) {
 	t.Helper()

@@ -1,0 +1,128 @@
+package remediation
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+)
+
+// DefaultCoolDown is how long after a repair the same target is left alone for the same alert.
+const DefaultCoolDown = time.Hour
+
+// fingerprintField is a selectable field of the kind, and a field of the cache's index.
+const fingerprintField = "spec.signal.fingerprint"
+
+// coolDown holds back requests that would repair a target again for the same alert. The requests that have ended are its memory: one that acted is not deleted before its cool-down is over. So
+// a restart forgets nothing, and whoever wants to go on earlier deletes the earlier request.
+type coolDown struct {
+	duration time.Duration
+	// reader finds requests by fingerprintField.
+	reader client.Reader
+}
+
+// WithCoolDown sets the cool-down; 0 is none, the default. reader finds the requests of all shards by their fingerprint; nil: the client.
+func WithCoolDown(d time.Duration, reader client.Reader) Option {
+	return func(r *Reconciler) { r.coolDown = coolDown{d, reader} }
+}
+
+// indexFingerprints lets the cache find requests by their fingerprint.
+func indexFingerprints(ctx context.Context, mgr ctrl.Manager) error {
+	err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.RemediationRequest{}, fingerprintField, func(o client.Object) []string {
+		return []string{o.(*v1alpha1.RemediationRequest).Spec.Signal.Fingerprint}
+	})
+	if err != nil {
+		return fmt.Errorf("index requests by fingerprint: %w", err)
+	}
+	return nil
+}
+
+// acted reports whether a request has ended and had begun to change its target. Whoever lets a request act may act as the account that it names. So who may only create requests can't hold back
+// those of others. What a person cancelled does not count: it may be begun anew at once.
+func acted(rr *v1alpha1.RemediationRequest) bool {
+	st := &rr.Status
+	return lifecycle.Closed(rr) && st.CompletedTime != nil && st.WorkflowStartedTime != nil && rr.Spec.ServiceAccountName != "" && st.Phase != v1alpha1.RemediationCancelled
+}
+
+// remaining is what is left of a request's own cool-down.
+func (c *coolDown) remaining(rr *v1alpha1.RemediationRequest, now time.Time) time.Duration {
+	if c.duration <= 0 || !acted(rr) {
+		return 0
+	}
+	return max(0, rr.Status.CompletedTime.Add(c.duration).Sub(now))
+}
+
+// heldBack says why a request is held back, "" if it is not. It stays held back once it was.
+func (r *Reconciler) heldBack(ctx context.Context, s *scope) (string, error) {
+	if condition := meta.FindStatusCondition(s.rr.Status.Conditions, v1alpha1.ConditionCoolingDown); condition != nil && condition.Status == metav1.ConditionTrue {
+		return condition.Message, nil
+	}
+	if r.coolDown.duration <= 0 {
+		return "", nil
+	}
+	reader := r.coolDown.reader
+	if reader == nil {
+		reader = r.client
+	}
+	all := &v1alpha1.RemediationRequestList{}
+	err := reader.List(ctx, all, client.InNamespace(s.rr.Namespace), client.MatchingFields{fingerprintField: s.rr.Spec.Signal.Fingerprint}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return "", fmt.Errorf("look for earlier requests of this alert: %w", err)
+	}
+	return r.coolDown.why(s.rr, all.Items, s.now), nil
+}
+
+// why names the repair because of which a request is held back: of those of the same target and alert the one whose cool-down ends last.
+func (c *coolDown) why(rr *v1alpha1.RemediationRequest, all []v1alpha1.RemediationRequest, now time.Time) string {
+	var last *v1alpha1.RemediationRequest
+	var longest time.Duration
+	for i := range all {
+		other := &all[i]
+		if other.UID == rr.UID || other.Spec.Target != rr.Spec.Target || other.Spec.Signal.Fingerprint != rr.Spec.Signal.Fingerprint {
+			continue
+		}
+		if left := c.remaining(other, now); left > longest {
+			last, longest = other, left
+		}
+	}
+	if last == nil {
+		return ""
+	}
+	return fmt.Sprintf("Held back: RemediationRequest %s (uid %s) acted on this target for the same alert and ended at %s with the outcome %s. The cool-down of %s is over at %s; to begin earlier, delete that request and make a new one",
+		last.Name, last.UID, last.Status.CompletedTime.UTC().Format(time.RFC3339), last.Status.Outcome, c.duration, now.Add(longest).UTC().Format(time.RFC3339))
+}
+
+// keep says why a request that acted is not deleted although its TTL is over.
+func (r *Reconciler) keep(ctx context.Context, s *scope, left time.Duration) error {
+	why := fmt.Sprintf("This request acted, so it is not deleted, and others of its alert and target are held back, until the cool-down of %s is over at %s", r.coolDown.duration, s.now.Add(left).UTC().Format(time.RFC3339))
+	begins := meta.FindStatusCondition(s.rr.Status.Conditions, v1alpha1.ConditionCoolingDown) == nil
+	s.setCondition(metav1.Condition{Type: v1alpha1.ConditionCoolingDown, Status: metav1.ConditionTrue, Reason: "Repaired", Message: why})
+	switch err := s.draft.Save(ctx, nil); {
+	case apierrors.IsConflict(err):
+		return nil // the newer version starts the reconciler again
+	case err != nil:
+		return fmt.Errorf("save that the request is kept: %w", err)
+	}
+	if begins {
+		lifecycle.Announce(r.recorder, s.rr, lifecycle.Normal, v1alpha1.ConditionCoolingDown, why)
+	}
+	return nil
+}
+
+// holdBack ends a request that is held back. People are told, since an alert that comes back after its repair needs somebody who looks.
+func (r *Reconciler) holdBack(ctx context.Context, s *scope, why string) (ctrl.Result, error) {
+	s.setCondition(metav1.Condition{Type: v1alpha1.ConditionCoolingDown, Status: metav1.ConditionTrue, Reason: "RepairedBefore", Message: why})
+	result, err := r.conclude(ctx, s, verdict{v1alpha1.OutcomeNoAction, why})
+	if err == nil && s.rr.Status.Phase != v1alpha1.RemediationPending {
+		lifecycle.Announce(r.recorder, s.rr, lifecycle.Warning, v1alpha1.ConditionCoolingDown, why)
+	}
+	return result, err
+}
