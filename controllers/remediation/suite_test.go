@@ -59,7 +59,7 @@ type fixture struct {
 }
 
 func newFixture(t *testing.T, change ...func(*v1alpha1.RemediationRequest)) *fixture {
-	f := &fixture{WithT: NewWithT(t), recorder: events.NewFakeRecorder(1000)}
+	f := &fixture{WithT: NewWithT(t)}
 	f.clock = controllertest.NewClock()
 	f.client = interceptor.NewClient(env.Client, interceptor.Funcs{
 		Create: func(ctx context.Context, c client.WithWatch, o client.Object, opts ...client.CreateOption) error {
