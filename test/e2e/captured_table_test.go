@@ -72,7 +72,7 @@ var columns = []column{
 	{orchestration, "target", every, never},
 	{orchestration, "target.uid", every, "if the target did not exist when the request was taken up, or is no Deployment, StatefulSet or DaemonSet of apps/v1: the manager may read no others"},
 	{orchestration, "outcome", every, "until it is known"},
-	{orchestration, "failure_reason", []ending{rejected, expired, rolled, cancelled, deleted}, "if the outcome is a good one"},
+	{orchestration, "failure_reason", []ending{rejected, expired, rolled, cancelled, deleted}, "if the outcome is a good one, and the request was not held back"},
 	{orchestration, "policy", every, never},
 	{orchestration, "children", every, "until the first child was made"},
 	{orchestration, "requested_by", every, "if the policy holdfast-identity was not in force when the request was made: nobody had checked the name"},
