@@ -75,12 +75,10 @@ func padding(o client.Object) int {
 // fill makes a resource as large as the API server takes it.
 func (l *large) fill(o client.Object) {
 	for step := 64 << 10; step > 0; {
-		if err := l.annotate(o, padding(o)+step); err == nil {
-			continue
-		} else {
+		if err := l.annotate(o, padding(o)+step); err != nil {
 			l.Expect(err).To(MatchError(ContainSubstring("etcdserver: request is too large")))
+			step /= 2
 		}
-		step /= 2
 	}
 }
 
