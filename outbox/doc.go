@@ -28,7 +28,7 @@
 //
 // # How it fails
 //
-// Save returns a conflict (start over; IgnoreConflict turns it into silence), ErrReleased (the resource is on its way out without us), an
+// Save returns a conflict (start over; IgnoreConflict turns it into silence), ErrReleased (the resource is on its way out without us), ErrOversized (it is too large to audit, and not held), an
 // error of Append (the change is wrong: ErrInvalid, ErrTooLarge, ErrClosed, ErrFull), or an error of the API server, after which
 // nothing is known: the write may have happened. So write down what you are about to do before you do it.
 package outbox

@@ -22,7 +22,7 @@ type ConditionedObject interface {
 // Reserve makes sure, before the controller acts, that the entries its action will bring (at most n, each of any size up to the entry limit) and the
 // closing one fit. When they don't, it sets the condition OutboxBlocked, saves that alone, and returns false: keep the
 // state, act later. The relay's next trim starts the reconciler again. What the draft's object was changed before is not saved; the draft is spent, as after an error.
-// n entries that no outbox could hold are ErrTooLarge.
+// n entries that no outbox could hold are ErrTooLarge. A resource that leaves no room for an outbox is ErrOversized.
 func (d *Draft) Reserve(ctx context.Context, n int) (bool, error) {
 	if d.spent {
 		return false, fmt.Errorf("reserve room in %s: %w", SourceOf(d.obj), ErrSpent)
@@ -33,6 +33,9 @@ func (d *Draft) Reserve(ctx context.Context, n int) (bool, error) {
 }
 
 func (d *Draft) reserve(ctx context.Context, n int) (bool, error) {
+	if err := d.auditable(ctx); err != nil {
+		return false, err
+	}
 	pending := PendingOf(d.obj.GetUID(), d.base.GetOutbox()).Above(d.writer.watermarks.Watermark(d.obj.GetUID()))
 	err := d.writer.limits.room(pending.Texts(), n)
 	if err == nil {

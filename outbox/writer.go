@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/resourceversion"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -41,6 +42,7 @@ type Writer struct {
 	watermarks Watermarks
 	limits     Limits
 	clock      clock.PassiveClock
+	recorder   events.EventRecorder
 
 	mu      sync.Mutex
 	written map[client.ObjectKey]version // by kind too, see keyOf
@@ -147,7 +149,7 @@ func FailedTest(err error) bool {
 // Save writes the status, and with it an entry if a change is given, in one PUT. Without a change it writes only if the status differs from what was
 // read. On success obj is what the API server holds now, and the draft goes on from there. After an error the draft is spent, and every further call is ErrSpent.
 //
-// Errors: a conflict (see the package's rebase rule), ErrReleased, ErrSpent, those of Append, those of the API server.
+// Errors: a conflict (see the package's rebase rule), ErrReleased, ErrOversized, ErrSpent, those of Append, those of the API server.
 func (d *Draft) Save(ctx context.Context, change *Change) error {
 	if d.spent {
 		return fmt.Errorf("save %s: %w", SourceOf(d.obj), ErrSpent)
@@ -169,6 +171,9 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 	} else if d.released() {
 		return fmt.Errorf("%w: %s", ErrReleased, SourceOf(d.obj))
 	}
+	if err := d.auditable(ctx); err != nil {
+		return err
+	}
 	head := headOf(d.base)
 	o := d.base.GetOutbox().DeepCopy() // what was read: the outbox of obj is nobody's to change
 	if o != nil {
@@ -185,7 +190,7 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 		}
 	}
 	if err := d.put(ctx, head, change != nil); err != nil {
-		return err
+		return d.explainTooLarge(ctx, err)
 	}
 	if change != nil {
 		appended.WithLabelValues(d.kind).Inc()

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
 	"github.com/holdfast-dev/holdfast/models"
@@ -78,9 +77,11 @@ type Letters struct {
 
 // DeadLetters hands the selected dead letters to visit, by id. It holds a page of them in memory.
 func (s *Store) DeadLetters(ctx context.Context, which Letters, visit func(models.DeadLetter) error) error {
-	for _, id := range which.IDs {
-		if _, err := uuid.Parse(id); err != nil {
-			return fmt.Errorf("read dead letters: id is %q, expected a UUID", id)
+	ids := make([]string, len(which.IDs))
+	for i, id := range which.IDs {
+		var err error
+		if ids[i], err = models.UUID(id); err != nil {
+			return fmt.Errorf("read dead letters: id is %q, %w", id, err)
 		}
 	}
 	var after *models.DeadLetter
@@ -90,8 +91,8 @@ func (s *Store) DeadLetters(ctx context.Context, which Letters, visit func(model
 		if after != nil {
 			query.Where("(id, entry_hash) > (?, ?)", after.ID, after.EntryHash)
 		}
-		if len(which.IDs) > 0 {
-			query.Where("id IN (?)", bun.List(which.IDs))
+		if len(ids) > 0 {
+			query.Where("id IN (?)", bun.List(ids))
 		}
 		if !which.Redriven {
 			query.Where("redriven_at IS NULL")

@@ -16,8 +16,8 @@ import (
 // RowOf projects an entry, with its text, onto the row of its table. It is pure. Errors name the field that does not fit.
 func RowOf(cluster string, e *outbox.Entry, text []byte) (models.Row, error) {
 	for name, id := range map[string]string{"id": e.ID, "source.uid": string(e.Source.UID)} {
-		if _, err := uuid.Parse(id); err != nil {
-			return nil, fmt.Errorf("%s is %q, expected a UUID", name, id)
+		if canonical, err := models.UUID(id); err != nil || canonical != id { // the text is hashed: it stays as it is
+			return nil, fmt.Errorf("%s is %q, expected a UUID in lower case", name, id)
 		}
 	}
 	hash := sha256.Sum256(text)

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/google/uuid"
 	"github.com/uptrace/bun"
 
 	"github.com/holdfast-dev/holdfast/models"
@@ -48,8 +47,9 @@ const page = 100
 // visit must not keep the pointer. An error of visit ends it and comes back as it is; others say what to do.
 func (s *Store) Read(ctx context.Context, uid string, visit func(*Stored) error) error {
 	if uid != "" {
-		if _, err := uuid.Parse(uid); err != nil {
-			return fmt.Errorf("read the entries of %q: expected a UUID", uid)
+		var err error
+		if uid, err = models.UUID(uid); err != nil {
+			return fmt.Errorf("read the entries of %q: %w", uid, err)
 		}
 	}
 	var visited error

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -60,6 +61,7 @@ func TestReadMergesTheTablesByPlace(t *testing.T) {
 	one := read(t, s, string(all[0].Source.UID))
 	g.Expect(one).To(HaveLen(page/2 + 7))
 	g.Expect(one).To(HaveEach(HaveField("SourceUID", string(all[0].Source.UID))))
+	g.Expect(read(t, s, strings.ToUpper(string(all[0].Source.UID)))).To(Equal(one))
 }
 
 func TestReadIsOneMoment(t *testing.T) {
@@ -83,6 +85,10 @@ func TestReadingFails(t *testing.T) {
 	enough := errors.New("enough")
 	g.Expect(s.Read(t.Context(), "", func(*Stored) error { return enough })).To(Equal(enough))
 	g.Expect(s.Read(t.Context(), "' OR true --", nil)).To(MatchError(ContainSubstring("expected a UUID")))
+	for _, form := range []string{"{019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6a7b}", "urn:uuid:019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6a7b", "019ab3c45d6e7f809a1b2c3d4e5f6a7b"} {
+		g.Expect(s.Read(t.Context(), form, nil)).To(MatchError(ContainSubstring("expected a UUID of 36 characters")))
+		g.Expect(s.DeadLetters(t.Context(), Letters{IDs: []string{form}}, nil)).To(MatchError(ContainSubstring("expected a UUID of 36 characters")))
+	}
 	execute(t, s, "DROP TABLE resource_audit")
 	g.Expect(s.Read(t.Context(), "", nil)).To(And(MatchError(relay.ErrSchema), MatchError(ContainSubstring("`holdfast migrate up`"))))
 }

@@ -38,7 +38,7 @@ func TestATextThatIsNoEntryOfTheResourceStopsNothing(t *testing.T) {
 		says string
 	}{
 		"no-json":        {func(*v1alpha1.NotificationRequest) string { return "half an entry" }, "no JSON"},
-		"foreign":        {func(*v1alpha1.NotificationRequest) string { return string(foreign[0]) }, "sequence is 1, and its position in the outbox is that of 2"},
+		"foreign":        {func(*v1alpha1.NotificationRequest) string { return string(foreign[0]) }, "sequence is 1, expected 2, from its position in the outbox"},
 		"foreign-second": {func(*v1alpha1.NotificationRequest) string { return string(foreign[1]) }, "of another resource"},
 		"foreign-in-turn": {func(obj *v1alpha1.NotificationRequest) string {
 			return good(obj, func(e *outbox.Entry) { e.Source.UID = other.UID })

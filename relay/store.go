@@ -77,15 +77,15 @@ func (i *Item) Check() {
 	e := &i.Entry
 	switch hash := outbox.Hash(i.Text); {
 	case hash != i.Hash:
-		i.Refused = fmt.Sprintf("the entry's hash does not agree with its text: it was changed after it was appended; the chain has %q, the text %s", i.Hash, hash)
+		i.Refused = fmt.Sprintf("the entry's text has the hash %s, expected %.80q, which the chain has: the text was changed after it was appended", hash, i.Hash)
 	case err != nil:
 		i.Refused = err.Error()
 	case e.Sequence != i.Sequence:
-		i.Refused = fmt.Sprintf("the entry's sequence is %d, and its position in the outbox is that of %d", e.Sequence, i.Sequence)
+		i.Refused = fmt.Sprintf("the entry's sequence is %d, expected %d, from its position in the outbox", e.Sequence, i.Sequence)
 	case e.Source.UID != i.Source.UID || e.Source.Name != i.Source.Name || e.Source.Namespace != i.Source.Namespace:
-		i.Refused = fmt.Sprintf("the entry is of another resource, %s", e.Source)
+		i.Refused = fmt.Sprintf("the entry is of another resource: its source is %.400q, expected %q", e.Source, i.Source)
 	case e.ID != i.ID:
-		i.Refused = fmt.Sprintf("the entry's id is %.80q, and %s follows from uid and sequence", e.ID, i.ID)
+		i.Refused = fmt.Sprintf("the entry's id is %.80q, expected %s, which follows from uid and sequence", e.ID, i.ID)
 	}
 }
 

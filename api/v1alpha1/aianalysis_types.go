@@ -140,6 +140,7 @@ type AIAnalysisStatus struct {
 
 	// rootCause is what was found.
 	// +optional
+	// +kubebuilder:validation:MaxLength=8192
 	RootCause string `json:"rootCause,omitempty"`
 
 	// rootCauseConfidence in percent.
@@ -154,6 +155,7 @@ type AIAnalysisStatus struct {
 
 	// noActionReason says why nothing is recommended.
 	// +optional
+	// +kubebuilder:validation:MaxLength=8192
 	NoActionReason string `json:"noActionReason,omitempty"`
 
 	// alternatives are what was weighed and why it was not recommended.
@@ -174,6 +176,7 @@ type AIAnalysisStatus struct {
 
 	// failureReason says why the analysis did not complete.
 	// +optional
+	// +kubebuilder:validation:MaxLength=8192
 	FailureReason string `json:"failureReason,omitempty"`
 
 	// completedTime is when the analysis ended.
@@ -199,6 +202,7 @@ type AIAnalysisStatus struct {
 type Investigation struct {
 	// investigator that was asked: rules or holmesgpt.
 	// +required
+	// +kubebuilder:validation:MaxLength=50
 	Investigator string `json:"investigator"`
 
 	// attempt counts from 1.
@@ -228,6 +232,7 @@ type Investigation struct {
 
 	// model that answered, if it was one.
 	// +optional
+	// +kubebuilder:validation:MaxLength=255
 	Model string `json:"model,omitempty"`
 
 	// promptTokens that the model read.
@@ -244,6 +249,7 @@ type Investigation struct {
 
 	// lastError of the newest attempt that failed.
 	// +optional
+	// +kubebuilder:validation:MaxLength=8192
 	LastError string `json:"lastError,omitempty"`
 }
 
@@ -287,14 +293,17 @@ type Evidence struct {
 type Recommendation struct {
 	// workflowID names the workflow.
 	// +required
+	// +kubebuilder:validation:MaxLength=63
 	WorkflowID string `json:"workflowID"`
 
 	// action is what the workflow does, in words for people.
 	// +optional
+	// +kubebuilder:validation:MaxLength=255
 	Action string `json:"action,omitempty"`
 
 	// parameters of the workflow.
 	// +optional
+	// +kubebuilder:validation:MaxProperties=20
 	Parameters map[string]string `json:"parameters,omitempty"`
 
 	// confidence in percent.
@@ -305,6 +314,7 @@ type Recommendation struct {
 
 	// rationale is why.
 	// +optional
+	// +kubebuilder:validation:MaxLength=8192
 	Rationale string `json:"rationale,omitempty"`
 }
 
@@ -312,6 +322,7 @@ type Recommendation struct {
 type Alternative struct {
 	// action that was weighed.
 	// +required
+	// +kubebuilder:validation:MaxLength=255
 	Action string `json:"action"`
 
 	// confidence in percent.
@@ -322,6 +333,7 @@ type Alternative struct {
 
 	// rejectedReason is why it was not recommended.
 	// +required
+	// +kubebuilder:validation:MaxLength=8192
 	RejectedReason string `json:"rejectedReason"`
 
 	// workflowID is set where the action is a workflow of the catalogue.
@@ -342,6 +354,7 @@ type Approval struct {
 
 	// status is approved, rejected, auto-approved or expired; empty while it is open.
 	// +optional
+	// +kubebuilder:validation:MaxLength=50
 	Status string `json:"status,omitempty"`
 
 	// decidedTime is when the controller took the decision up.
@@ -354,14 +367,17 @@ type Approval struct {
 
 	// decidedBy is who decided; "policy" for an automatic approval.
 	// +optional
+	// +kubebuilder:validation:MaxLength=255
 	DecidedBy string `json:"decidedBy,omitempty"`
 
 	// method is where: console, slack or api.
 	// +optional
+	// +kubebuilder:validation:MaxLength=50
 	Method string `json:"method,omitempty"`
 
 	// justification is why.
 	// +optional
+	// +kubebuilder:validation:MaxLength=8192
 	Justification string `json:"justification,omitempty"`
 }
 

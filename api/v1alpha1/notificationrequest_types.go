@@ -165,6 +165,7 @@ type NotificationRequestStatus struct {
 
 	// deliveryStatus is success, partial or failed.
 	// +optional
+	// +kubebuilder:validation:MaxLength=50
 	DeliveryStatus string `json:"deliveryStatus,omitempty"`
 
 	// failureReason says why not every channel was reached.
@@ -227,6 +228,7 @@ type DeliveryAttempt struct {
 
 	// error of a failed attempt, at most 200 bytes. It never holds the URL.
 	// +optional
+	// +kubebuilder:validation:MaxLength=1024
 	Error string `json:"error,omitempty"`
 
 	// permanent is true when another attempt cannot help.

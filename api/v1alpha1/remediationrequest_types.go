@@ -195,6 +195,7 @@ type RemediationRequestStatus struct {
 
 	// outcome is empty until it is known: then remediated, no-action, rejected, failed, timed-out or cancelled.
 	// +optional
+	// +kubebuilder:validation:MaxLength=50
 	Outcome string `json:"outcome,omitempty"`
 
 	// failureReason says why the outcome is not a good one.
@@ -220,26 +221,35 @@ type RemediationRequestStatus struct {
 
 	// analysis is the name of the AIAnalysis.
 	// +optional
+	// +kubebuilder:validation:MaxLength=253
 	Analysis string `json:"analysis,omitempty"`
 
 	// analysisUID is the uid of the AIAnalysis. Another resource of that name does not count.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=128
 	AnalysisUID types.UID `json:"analysisUID,omitempty"`
 
 	// workflow is the name of the WorkflowExecution.
 	// +optional
+	// +kubebuilder:validation:MaxLength=253
 	Workflow string `json:"workflow,omitempty"`
 
 	// workflowUID is the uid of the WorkflowExecution. Another resource of that name does not count.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=128
 	WorkflowUID types.UID `json:"workflowUID,omitempty"`
 
 	// notification is the name of the NotificationRequest.
 	// +optional
+	// +kubebuilder:validation:MaxLength=253
 	Notification string `json:"notification,omitempty"`
 
 	// notificationUID is the uid of the NotificationRequest. Another resource of that name does not count.
 	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=128
 	NotificationUID types.UID `json:"notificationUID,omitempty"`
 
 	// analysisStartedTime is when the investigation began.
@@ -269,6 +279,7 @@ type RemediationRequestStatus struct {
 	// transitions are the phases that it went through, with the time spent in the one before.
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
 	Transitions []PhaseTransition `json:"transitions,omitempty"`
 
 	// totalDurationSeconds is the time from creation to the end, in whole seconds.
@@ -321,6 +332,7 @@ type PhaseTransition struct {
 type Bottleneck struct {
 	// phase is ai_analysis, approval_wait, workflow_execution, notification or queueing.
 	// +required
+	// +kubebuilder:validation:MaxLength=50
 	Phase string `json:"phase"`
 
 	// durationSeconds spent there.

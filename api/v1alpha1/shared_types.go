@@ -20,9 +20,10 @@ const (
 // Signal is the alert that asks for a remediation.
 // +kubebuilder:validation:XValidation:rule="timestamp(self.receivedTime.upperAscii()).getFullYear() >= 1970 && timestamp(self.receivedTime.upperAscii()).getFullYear() < 2900",fieldPath=".receivedTime",message="expected a time in RFC 3339 from the years 1970 to 2899, as in 2026-11-23T04:05:06Z"
 type Signal struct {
-	// fingerprint identifies the alert at its source: 64 lowercase hex digits.
+	// fingerprint identifies the alert at its source: 16 to 64 lowercase hex digits. Alertmanager's own have 16, SHA-256 has 64.
 	// +required
-	// +kubebuilder:validation:Pattern=`^[0-9a-f]{64}$`
+	// +kubebuilder:validation:Pattern=`^[0-9a-f]{16,64}$`
+	// +kubebuilder:validation:MaxLength=64
 	Fingerprint string `json:"fingerprint"`
 
 	// name of the alert, such as KubePodCrashLooping.
@@ -31,9 +32,10 @@ type Signal struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
-	// severity is critical, warning or info.
+	// severity is what the sender calls it, in the form of a label's value, such as critical, warning, info or page.
 	// +required
-	// +kubebuilder:validation:Enum=critical;warning;info
+	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
+	// +kubebuilder:validation:MaxLength=63
 	Severity string `json:"severity"`
 
 	// source is who sent the alert, such as alertmanager.
@@ -49,11 +51,13 @@ type Signal struct {
 	// labels of the alert.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=64
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 256)",message="expected keys of at most 256 characters"
 	Labels map[string]LabelValue `json:"labels,omitempty"`
 
 	// annotations of the alert.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 256)",message="expected keys of at most 256 characters"
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 }
 

@@ -73,8 +73,14 @@ var _ = Describe("The API server refuses", func() {
 
 	DescribeTable("in a RemediationRequest", refuses(remediationRequest),
 		Entry("an upper-case fingerprint", "spec.signal.fingerprint", strings.Repeat("A", 64), "should match"),
-		Entry("a short fingerprint", "spec.signal.fingerprint", strings.Repeat("a", 63), "should match"),
-		Entry("an unknown severity", "spec.signal.severity", "page", `supported values: "critical", "warning", "info"`),
+		Entry("a short fingerprint", "spec.signal.fingerprint", strings.Repeat("a", 15), "should match"),
+		Entry("a long fingerprint", "spec.signal.fingerprint", strings.Repeat("a", 65), "Too long"),
+		Entry("a fingerprint of something else", "spec.signal.fingerprint", "urn:alert:1234567", "should match"),
+		Entry("no severity", "spec.signal.severity", "", "should match"),
+		Entry("a sentence for a severity", "spec.signal.severity", "very bad", "should match"),
+		Entry("a severity that ends in a dash", "spec.signal.severity", "page-", "should match"),
+		Entry("a long severity", "spec.signal.severity", strings.Repeat("x", 64), "Too long"),
+		Entry("a severity of two lines", "spec.signal.severity", "page\ncritical", "should match"),
 		Entry("no name", "spec.signal.name", "", "at least 1 chars"),
 		Entry("no source", "spec.signal.source", "", "at least 1 chars"),
 		Entry("a time from before there were clusters", "spec.signal.receivedTime", "1969-12-31T23:59:59Z", "from the years 1970 to 2899"),
@@ -85,6 +91,9 @@ var _ = Describe("The API server refuses", func() {
 		Entry("the year 0", "spec.signal.receivedTime", "0000-01-01T00:00:00Z", "should match"),
 		Entry("a list for a time", "spec.signal.receivedTime", []any{}, "must be of type string"),
 		Entry("a long label", "spec.signal.labels.team", strings.Repeat("x", 257), "Too long"),
+		Entry("a label with a long key", "spec.signal.labels", object{strings.Repeat("k", 257): ""}, "expected keys of at most 256 characters"),
+		Entry("an annotation with a long key", "spec.signal.annotations", object{strings.Repeat("k", 257): ""}, "expected keys of at most 256 characters"),
+		Entry("a book for a label's key", "spec.signal.labels", object{strings.Repeat("k", 1<<20): ""}, "expected keys of at most 256 characters"),
 		Entry("too many labels", "spec.signal.labels", manyKeys(65), "Too many"),
 		Entry("a long annotation", "spec.signal.annotations.text", strings.Repeat("x", 1025), "Too long"),
 		Entry("too many annotations", "spec.signal.annotations", manyKeys(33), "Too many"),
@@ -110,6 +119,8 @@ var _ = Describe("The API server refuses", func() {
 	)
 
 	DescribeTable("in an AIAnalysis", refuses(aiAnalysis),
+		Entry("a label with a long key", "spec.signal.labels", object{strings.Repeat("k", 257): ""}, "expected keys of at most 256 characters"),
+		Entry("an annotation with a long key", "spec.signal.annotations", object{strings.Repeat("k", 257): ""}, "expected keys of at most 256 characters"),
 		Entry("no remediation", "spec.remediationRef.name", "", "at least 1 chars"),
 		Entry("no uid", "spec.remediationRef.uid", "", "at least 1 chars"),
 		Entry("an unknown verdict", "spec.decision.verdict", "Maybe", `supported values: "Approved", "Rejected"`),
@@ -126,6 +137,7 @@ var _ = Describe("The API server refuses", func() {
 		Entry("a step without a name", "spec.steps[0].name", "", "at least 1 chars"),
 		Entry("a step without an action", "spec.steps[0].action", "", "at least 1 chars"),
 		Entry("a number for a parameter", "spec.steps[0].parameters.toRevision", 0, "must be of type string"),
+		Entry("a parameter with a long key", "spec.steps[0].parameters", object{strings.Repeat("k", 64): ""}, "expected keys of at most 63 characters"),
 		Entry("a step that waits for ever", "spec.steps[0].timeout", "721h", "expected a duration from 1s to 720h"),
 		Entry("too many retries", "spec.steps[0].retries", 11, "less than or equal to 10"),
 		Entry("an unknown policy", "spec.steps[0].onFailure", "Retry", `supported values: "Abort", "Continue", "Rollback"`),
@@ -186,6 +198,21 @@ var _ = Describe("The API server accepts", func() {
 		Entry("an offset", "2026-11-23T04:05:06.5+05:30"),
 		Entry("lower case", "2026-11-23t04:05:06z"),
 		Entry("a leap day", "2024-02-29T00:00:00Z"),
+	)
+
+	DescribeTable("a signal as senders name it", func(ctx context.Context, fingerprint, severity string) {
+		for _, k := range []kind{remediationRequest, aiAnalysis} {
+			o := at(at(sample(k, newNamespace(ctx)), "spec.signal.fingerprint", fingerprint), "spec.signal.severity", severity)
+			at(o, "spec.signal.labels", object{strings.Repeat("é", 256): strings.Repeat("é", 256)})
+			_, err := create(ctx, k, o)
+			Expect(err).NotTo(HaveOccurred())
+		}
+	},
+		Entry("Alertmanager", "c1f2a3b4d5e6f708", "page"),
+		Entry("its watchdog", "0000000000000000", "none"),
+		Entry("SHA-1", strings.Repeat("a1", 20), "P1"),
+		Entry("SHA-256", strings.Repeat("a1", 32), "critical"),
+		Entry("another scale", strings.Repeat("a1", 16), "sev-1.5_High"),
 	)
 
 	DescribeTable("every phase of the kind", func(ctx context.Context, k kind, phases ...string) {

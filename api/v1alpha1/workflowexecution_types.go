@@ -132,6 +132,7 @@ type WorkflowStep struct {
 	// parameters of the action.
 	// +optional
 	// +kubebuilder:validation:MaxProperties=20
+	// +kubebuilder:validation:XValidation:rule="self.all(key, key.size() <= 63)",message="expected keys of at most 63 characters"
 	Parameters map[string]ParameterValue `json:"parameters,omitempty"`
 
 	// timeout bounds one attempt, from the moment that its intent is written down.
@@ -195,10 +196,12 @@ type WorkflowExecutionStatus struct {
 
 	// outcome is success, failure or partial.
 	// +optional
+	// +kubebuilder:validation:MaxLength=50
 	Outcome string `json:"outcome,omitempty"`
 
 	// failureReason says why the outcome is not success.
 	// +optional
+	// +kubebuilder:validation:MaxLength=8192
 	FailureReason string `json:"failureReason,omitempty"`
 
 	// ending is the final phase that a rollback leads to: Failed or TimedOut.
@@ -212,11 +215,13 @@ type WorkflowExecutionStatus struct {
 	// steps are the steps that were begun, in order.
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=20
 	Steps []StepStatus `json:"steps,omitempty"`
 
 	// validations are the pre- and post-conditions as they were found.
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
 	Validations []ValidationResult `json:"validations,omitempty"`
 
 	// rollbacksPerformed counts the steps that were undone.
@@ -230,6 +235,7 @@ type WorkflowExecutionStatus struct {
 	// adjustments are what the controller did differently from the plan, and why.
 	// +optional
 	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=100
 	Adjustments []Adjustment `json:"adjustments,omitempty"`
 
 	// conditions of the resource: Ready, Finished once it has ended, and OutboxBlocked while a change is held back because the outbox is full.
@@ -250,10 +256,12 @@ type WorkflowExecutionStatus struct {
 type StepStatus struct {
 	// name of the step.
 	// +required
+	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`
 
 	// action of the step.
 	// +required
+	// +kubebuilder:validation:MaxLength=63
 	Action string `json:"action"`
 
 	// state is Running, Succeeded, Failed, RollingBack or RolledBack. A step whose rollback failed goes back to what it was.
@@ -286,14 +294,17 @@ type StepStatus struct {
 
 	// message says what was done, or why it failed.
 	// +optional
+	// +kubebuilder:validation:MaxLength=8192
 	Message string `json:"message,omitempty"`
 
 	// intent is what the step is about to do and, as `from.`, what it finds, written before anything is done.
 	// +optional
+	// +kubebuilder:validation:MaxProperties=64
 	Intent map[string]string `json:"intent,omitempty"`
 
 	// previous are the values before the step, which a rollback restores. Absent when the step left nothing that could be undone.
 	// +optional
+	// +kubebuilder:validation:MaxProperties=64
 	Previous map[string]string `json:"previous,omitempty"`
 
 	// progress is how far the attempt has come, for actions that take their time.
@@ -348,6 +359,7 @@ type StepRollback struct {
 
 	// message says what was undone, or why not.
 	// +optional
+	// +kubebuilder:validation:MaxLength=8192
 	Message string `json:"message,omitempty"`
 }
 
@@ -364,6 +376,7 @@ const (
 type ValidationResult struct {
 	// name of the condition.
 	// +required
+	// +kubebuilder:validation:MaxLength=63
 	Name string `json:"name"`
 
 	// stage is pre or post.
@@ -376,6 +389,7 @@ type ValidationResult struct {
 
 	// message says why not.
 	// +optional
+	// +kubebuilder:validation:MaxLength=8192
 	Message string `json:"message,omitempty"`
 
 	// time of the evaluation.
@@ -387,14 +401,17 @@ type ValidationResult struct {
 type Adjustment struct {
 	// step that was adjusted.
 	// +optional
+	// +kubebuilder:validation:MaxLength=63
 	Step string `json:"step,omitempty"`
 
 	// adjustment that was made.
 	// +required
+	// +kubebuilder:validation:MaxLength=1024
 	Adjustment string `json:"adjustment"`
 
 	// reason for it.
 	// +required
+	// +kubebuilder:validation:MaxLength=1024
 	Reason string `json:"reason"`
 }
 

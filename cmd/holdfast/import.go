@@ -163,7 +163,11 @@ func (i *imported) print(to io.Writer, h breakglass.Header, dryRun bool) error {
 	}
 	slices.SortStableFunc(i.Problems, func(a, b importProblem) int { return a.Line - b.Line })
 	for _, p := range i.Problems {
-		fmt.Fprintf(to, "line %d: %s %s\n", p.Line, plain(p.Error), p.ID)
+		at := fmt.Sprintf("line %d", p.Line)
+		if p.ID != "" {
+			at += ", entry " + p.ID
+		}
+		fmt.Fprintf(to, "%s: %s\n", at, plain(p.Error))
 	}
 	did := "Imported"
 	if dryRun {

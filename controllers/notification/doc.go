@@ -26,7 +26,7 @@
 // # Where requests go
 //
 // Whoever may create Secrets and NotificationRequests in a namespace makes the manager send POST requests, with a body of a fixed form, to a URL of their choice,
-// and learns the status code. The manager therefore refuses link-local addresses (cloud metadata), multicast and 0.0.0.0 when it
+// and learns the status code. The manager therefore refuses special-purpose addresses (address.go: cloud metadata, multicast, 0.0.0.0, …) when it
 // dials, after the name was resolved, and loopback too with WithoutLoopback, which a manager in a cluster should be given. It doesn't refuse the cluster's
 // own services, which are proper receivers: restrict the manager's egress with a NetworkPolicy where they aren't. Proxies are taken from the
 // environment of the manager; what lies behind one is the proxy's to refuse.

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/netip"
 	"regexp"
 	"strings"
 	"syscall"
@@ -163,37 +162,3 @@ func (p *poster) judge(answer *http.Response, errorCode string) outcome {
 	}
 	return o.forGood()
 }
-
-// addressPolicy says where the manager may connect to. It is asked with addresses, after names were resolved, so that no name can lead elsewhere.
-type addressPolicy struct{ loopback bool }
-
-// refusedError says that policy forbids an address. It does not name it.
-type refusedError struct{ what string }
-
-func (e refusedError) Error() string {
-	return fmt.Sprintf("the URL leads to a %s address, where the manager does not send", e.what)
-}
-
-func (a addressPolicy) check(address string) error {
-	at, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return refusedError{"malformed"}
-	}
-	return a.checkIP(at.Addr())
-}
-
-func (a addressPolicy) checkIP(ip netip.Addr) error {
-	ip = ip.Unmap().WithZone("")
-	switch {
-	case ip.IsLinkLocalUnicast(), ip == metadataIPv6:
-		return refusedError{"link-local"}
-	case ip.IsMulticast(), ip.IsUnspecified(), ip == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return refusedError{"multicast, broadcast or unspecified"}
-	case ip.IsLoopback() && !a.loopback:
-		return refusedError{"loopback"}
-	}
-	return nil
-}
-
-// metadataIPv6 is where one cloud serves its instance metadata outside of the link-local range.
-var metadataIPv6 = netip.MustParseAddr("fd00:ec2::254")

@@ -7,8 +7,10 @@ import (
 
 	. "github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"pgregory.net/rapid"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -119,10 +121,29 @@ func TestChildNamesFitAndDiffer(t *testing.T) {
 		g.Expect(validation.IsDNS1123Subdomain(name)).To(BeEmpty(), name)
 	}
 	g.Expect(append(names(a), names(b)...)).To(HaveLen(len(sets.New(append(names(a), names(b)...)...))), "all differ")
-	for i := range 20 { // the cut is right behind the dot for some of them
-		a.Name = strings.Repeat("a", 225+i) + "." + strings.Repeat("b", 27-i)
-		for _, name := range names(a) {
-			g.Expect(validation.IsDNS1123Subdomain(name)).To(BeEmpty(), name)
+}
+
+// Names of children are names, whatever the request is called: cut or not, wherever the dots and dashes are.
+func TestChildNamesAreNames(t *testing.T) {
+	label := rapid.StringMatching(`[a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?`)
+	rapid.Check(t, func(t *rapid.T) {
+		name := strings.Join(rapid.SliceOfN(label, 1, 60).Draw(t, "labels"), ".")
+		name = strings.Trim(name[:min(len(name), 253)], ".-")
+		if wrong := validation.IsDNS1123Subdomain(name); wrong != nil {
+			t.Fatalf("%q is no name of a request: %v", name, wrong)
 		}
-	}
+		rr := &v1alpha1.RemediationRequest{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(rapid.String().Draw(t, "uid"))}}
+		names := sets.New[string]()
+		analysis, workflow, notification := slotsOf(rr)
+		for _, l := range []*slot{analysis, workflow, notification} {
+			child := l.childName(rr)
+			if wrong := validation.IsDNS1123Subdomain(child); wrong != nil {
+				t.Fatalf("%q, a child of %q: %v", child, name, wrong)
+			}
+			names.Insert(child)
+		}
+		if len(names) != 3 {
+			t.Fatalf("children of %q share a name: %v", name, names.UnsortedList())
+		}
+	})
 }

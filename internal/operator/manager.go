@@ -140,7 +140,7 @@ func addControllers(mgr ctrl.Manager, c Config) error {
 	if err != nil {
 		return err
 	}
-	var options []outbox.Option
+	options := []outbox.Option{outbox.WithRecorder(mgr.GetEventRecorder("holdfast-outbox"))}
 	if c.Relay.Limits != (outbox.Limits{}) {
 		options = append(options, outbox.WithLimits(c.Relay.Limits))
 	}

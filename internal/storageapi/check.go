@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/google/uuid"
 
+	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/storageclient"
@@ -209,8 +209,8 @@ func (c *checker) text(s *huma.Schema, text string) {
 		// Beyond these years an offset can make a year that RFC 3339 cannot write, and the year 1 means "not set".
 		ok = err == nil && t.Year() > 1 && t.Year() < 9999
 	case s.Format == "uuid":
-		_, err := uuid.Parse(text)
-		ok = err == nil && len(text) == 36
+		_, err := models.UUID(text)
+		ok = err == nil
 	case s.Pattern != "" && !patterns[s.Pattern].MatchString(text):
 		ok = false
 	}

@@ -23,7 +23,7 @@ func described(full, name string) string {
 // descriptions of fields, those of a record's parts with the name of the part.
 var descriptions = map[string]string{ //nolint:gosec // the tokens are a model's
 	// The envelope.
-	"id":             "Makes the call idempotent: the same id with the same record is stored once. By default a new UUIDv7. UUIDs of version 8 are those of outbox entries and are refused here.",
+	"id":             "Makes the call idempotent: the same id, in upper or lower case, with the same record is stored once. By default a new UUIDv7. UUIDs of version 8 are those of outbox entries and are refused here.",
 	"event":          "What happened. By default Posted.",
 	"phase":          "The phase after it. By default empty.",
 	"final":          "True if nothing will follow. By default false.",
@@ -42,7 +42,7 @@ var descriptions = map[string]string{ //nolint:gosec // the tokens are a model's
 	"entry":            "Claim: the exact canonical text that was hashed. All other fields must be its projection.",
 
 	// All records.
-	"remediation_id":  "The remediation that this belongs to: the uid of its RemediationRequest.",
+	"remediation_id":  "The remediation that this belongs to: the uid of its RemediationRequest. A UUID is stored in lower case.",
 	"outcome":         "How it ended, as in success, failure, partial.",
 	"failure_reason":  "Why it failed.",
 	"channels":        "The channels, as in slack, console.",

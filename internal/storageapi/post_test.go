@@ -75,6 +75,41 @@ func TestTheSameIdIsOneRow(t *testing.T) {
 	s.verified()
 }
 
+func TestTheSameUUIDInAnotherCaseIsTheSame(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t)
+	id, remediation := uuid.NewString(), uuid.NewString()
+	body := func(id, remediation string) string {
+		return `{"id":"` + id + `","remediation_id":"` + remediation + `","notification_requested_at":"2026-11-23T04:05:06Z","subject":"\u2028 <&> 1e3"}`
+	}
+	upper := s.post(notifications, body(strings.ToUpper(id), strings.ToUpper(remediation)))
+	g.Expect(upper.status).To(Equal(http.StatusCreated), upper.body)
+	g.Expect(upper.receipts(t)).To(Equal([]Receipt{{ID: id, Status: "stored"}}))
+	for _, again := range []string{body(id, remediation), body(strings.ToUpper(id), remediation), body(id, strings.ToUpper(remediation))} {
+		answer := s.post(notifications, again)
+		g.Expect(answer.status).To(Equal(http.StatusOK), answer.body)
+		g.Expect(answer.receipts(t)).To(Equal([]Receipt{{ID: id, Status: "present"}}))
+	}
+	var row string
+	g.Expect(s.store.DB().QueryRowContext(t.Context(), `SELECT concat_ws('|', remediation_id, entry) FROM notification_audit WHERE id = ?`, id).Scan(&row)).To(Succeed())
+	g.Expect(row).To(Equal(remediation + `|{"id":"` + id + `","notification_requested_at":"2026-11-23T04:05:06Z","remediation_id":"` + remediation + `","subject":"` + "\u2028" + ` <&> 1e3"}`))
+
+	claim := func(uid string) string {
+		return note(`"id":"`+uuid.NewMD5(uuid.Nil, []byte("claim")).String()+`"`, `"source_uid":"`+uid+`"`)
+	}
+	g.Expect(s.do(http.MethodPost, notifications, "relayer", strings.NewReader(claim(strings.ToUpper(id)))).status).To(Equal(http.StatusCreated))
+	g.Expect(s.do(http.MethodPost, notifications, "relayer", strings.NewReader(claim(id))).status).To(Equal(http.StatusOK))
+
+	for _, form := range []string{"{" + id + "}", "urn:uuid:" + id, strings.ReplaceAll(id, "-", "")} {
+		for pointer, wrong := range map[string]string{"/id": body(form, remediation), "/remediation_id": body(uuid.NewString(), form)} {
+			refused := s.post(notifications, wrong)
+			g.Expect(refused.status).To(Equal(http.StatusUnprocessableEntity), wrong)
+			g.Expect(refused.problem(t).Errors).To(ConsistOf(And(HaveField("Pointer", pointer), HaveField("Detail", ContainSubstring("as in 019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6a7b")))))
+		}
+	}
+	s.verified()
+}
+
 func TestEveryInvalidFieldIsNamedAtOnce(t *testing.T) {
 	g := NewWithT(t)
 	s := start(t)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 
@@ -142,6 +143,10 @@ func (p *posting) add(e *endpoint, text []byte, from arrival, c *checker) {
 		c.fault("has no canonical form: %s", err)
 		return
 	}
+	if canonical, err = lowerUUIDs(canonical); err != nil {
+		c.faultAt("remediation_id", "is a UUID in another form, %s", err)
+		return
+	}
 	row, err := models.ProjectPosted(e.table, canonical)
 	if err != nil {
 		c.fault("does not fit: %s", err)
@@ -162,6 +167,45 @@ func (p *posting) add(e *endpoint, text []byte, from arrival, c *checker) {
 	}
 	p.rows = append(p.rows, row)
 	p.receipts = append(p.receipts, Receipt{ID: row.Head().ID, Status: statusStored, Repaired: repaired})
+}
+
+// lowerUUIDs writes the UUIDs of a record in lower case: the same record with an id in upper case is the same record. That id and source_uid are UUIDs was checked before. A
+// record that comes with its entry says what the entry says.
+func lowerUUIDs(canonical []byte) ([]byte, error) {
+	var given struct {
+		ID            string `json:"id"`
+		SourceUID     string `json:"source_uid"`
+		RemediationID string `json:"remediation_id"`
+		Entry         string `json:"entry"`
+	}
+	if err := json.Unmarshal(canonical, &given); err != nil || given.Entry != "" {
+		return canonical, nil //nolint:nilerr // what does not fit is told by whoever reads the record
+	}
+	remediation, err := models.RemediationID(given.RemediationID)
+	if err != nil {
+		return nil, err
+	}
+	lower := map[string]string{"id": strings.ToLower(given.ID), "source_uid": strings.ToLower(given.SourceUID), "remediation_id": remediation}
+	if lower["id"] == given.ID && lower["source_uid"] == given.SourceUID && remediation == given.RemediationID {
+		return canonical, nil
+	}
+	var members map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(canonical))
+	decoder.UseNumber()
+	if err := decoder.Decode(&members); err != nil {
+		return nil, err
+	}
+	for name, text := range lower {
+		if text != "" {
+			members[name] = text
+		}
+	}
+	text, err := json.Marshal(members)
+	if err != nil {
+		return nil, err
+	}
+	again, _, err := outbox.CanonicalRecord(text)
+	return again, err
 }
 
 // fill is the envelope of a record that has no place in a chain.

@@ -24,10 +24,13 @@ import (
 const BlockedRetry = 10 * time.Second
 
 // Result ends a reconcile. It is silent about conflicts, since the event of the newer version starts the reconciler again, and about resources that are being deleted
-// without our finalizer.
+// without our finalizer, or too large to audit: the Writer has said so, and only a change of the resource helps.
 func Result(res ctrl.Result, err error) (ctrl.Result, error) {
 	if err = outbox.IgnoreConflict(err); err == nil || errors.Is(err, outbox.ErrReleased) {
 		return res, nil
+	}
+	if errors.Is(err, outbox.ErrOversized) {
+		return ctrl.Result{}, nil
 	}
 	if errors.Is(err, outbox.ErrFull) {
 		return ctrl.Result{RequeueAfter: BlockedRetry}, nil

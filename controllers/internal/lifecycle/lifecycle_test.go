@@ -33,6 +33,7 @@ func TestResultIsSilentAboutConflictsAndReleases(t *testing.T) {
 		"nothing":      {nil, later, nil},
 		"a conflict":   {fmt.Errorf("save status: %w", conflict), later, nil},
 		"released":     {fmt.Errorf("%w: shop/cart", outbox.ErrReleased), later, nil},
+		"too large":    {fmt.Errorf("save: %w", outbox.ErrOversized), ctrl.Result{}, nil},
 		"no room":      {fmt.Errorf("save: %w", outbox.ErrFull), ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, nil},
 		"another fail": {other, ctrl.Result{}, other},
 	} {

@@ -68,7 +68,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	res, err := r.advance(ctx, b, r.writer.Draft(b))
 	switch {
-	case errors.Is(err, outbox.ErrReleased): // being deleted without the finalizer: nothing to do any more
+	case errors.Is(err, outbox.ErrReleased), // being deleted without the finalizer: nothing to do any more
+		errors.Is(err, outbox.ErrOversized): // too large to audit: only a change of the resource helps
 		return ctrl.Result{}, nil
 	case errors.Is(err, outbox.ErrFull):
 		return ctrl.Result{RequeueAfter: 10 * time.Second}, nil

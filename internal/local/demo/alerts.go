@@ -86,7 +86,7 @@ func (w workload) policy() v1alpha1.ApprovalPolicy {
 	return v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalAuto, AutoApproveAbove: w.approveAbove}
 }
 
-// fingerprint identifies an alert by its labels: 64 hex digits of SHA-256 over the sorted pairs, since Alertmanager's own has only 16.
+// fingerprint identifies an alert by its labels: 64 hex digits of SHA-256 over the sorted pairs.
 func fingerprint(labels map[string]string) string {
 	sum := sha256.New()
 	for _, k := range slices.Sorted(maps.Keys(labels)) {
