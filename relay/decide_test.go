@@ -175,7 +175,7 @@ type discard struct {
 
 func (d *discard) Add(reconcile.Request) { d.added++ }
 
-func TestDepartedEntriesAreBounded(t *testing.T) {
+func TestOrphanedEntriesAreBounded(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{MaxOrphaned: 3})
 	for i := range 3 {
@@ -189,7 +189,7 @@ func TestDepartedEntriesAreBounded(t *testing.T) {
 	g.Expect(tr.resources).To(HaveLen(1))
 }
 
-func TestADepartedResourceOfWhichNothingCanBeSentIsForgotten(t *testing.T) {
+func TestAnOrphanOfWhichNothingCanBeSentIsDropped(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{MaxOrphaned: 2})
 	obj := withEntries(t, 2)
@@ -270,7 +270,7 @@ func TestAParkedEntryBlocksNothingOnceAnotherRelaySentIt(t *testing.T) {
 	g.Expect(tr.dequeue().items).To(HaveLen(1))
 }
 
-func TestAFailedFlightGoesAgainAndNewEntriesJoinIt(t *testing.T) {
+func TestAFailedBatchIsSentAgainAndNewEntriesJoinIt(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})
 	obj := withEntries(t, 1)
@@ -381,7 +381,7 @@ func (c ticking) Now() time.Time {
 	return c.FakeClock.Now()
 }
 
-func TestAParkedEntryIsNotForgottenWhenItsTimeEndsBetweenTwoLooks(t *testing.T) {
+func TestAParkedEntryIsNotDroppedWhenItsTimeEndsBetweenTwoLooks(t *testing.T) {
 	g := NewWithT(t)
 	for before := time.Duration(0); before < 5*time.Microsecond; before += time.Microsecond / 2 {
 		clock := ticking{testclock.NewFakeClock(begin)}

@@ -280,7 +280,7 @@ type StepStatus struct {
 	// +optional
 	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
-	// failed tells that the last attempt failed. It stays when the step is rolled back.
+	// failed is true if the last attempt failed. It stays when the step is rolled back.
 	// +optional
 	Failed bool `json:"failed,omitempty"`
 
@@ -327,7 +327,7 @@ type StepRollback struct {
 	// +optional
 	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
-	// failed tells that it was given up.
+	// failed is true if it was given up.
 	// +optional
 	Failed bool `json:"failed,omitempty"`
 
@@ -336,7 +336,7 @@ type StepRollback struct {
 	Message string `json:"message,omitempty"`
 }
 
-// ValidationStage tells when a condition is looked at: before the first step or after the last.
+// ValidationStage says when a condition is looked at: before the first step or after the last.
 // +kubebuilder:validation:Enum=pre;post
 type ValidationStage string
 
