@@ -1,4 +1,4 @@
-# Go, make and git are enough; what else is needed is built from hack/go.mod into bin/, or gets itself (package localcluster).
+# Go, make and git are enough; what else is needed is built from hack/go.mod into bin/, or gets itself (internal/local/cluster).
 # A C compiler is used for the race detector where there is one.
 
 SHELL := bash

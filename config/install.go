@@ -23,8 +23,8 @@ const FieldManager = "holdfast"
 
 // How long the API server may take to serve a new kind, or to enforce a new policy. Both take a second or two.
 const (
-	settleTimeout  = time.Minute
-	settleInterval = 100 * time.Millisecond
+	pollTimeout  = time.Minute
+	pollInterval = 100 * time.Millisecond
 )
 
 var (
@@ -125,7 +125,7 @@ func apply(ctx context.Context, to dynamic.ResourceInterface, object *unstructur
 }
 
 func waitEstablished(ctx context.Context, client dynamic.Interface, name string) error {
-	return settle(ctx, "wait until the kind "+name+" is served", func(ctx context.Context) error {
+	return poll(ctx, "wait until the kind "+name+" is served", func(ctx context.Context) error {
 		object, err := client.Resource(crdResource).Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return err
@@ -143,10 +143,10 @@ func waitEstablished(ctx context.Context, client dynamic.Interface, name string)
 	})
 }
 
-// settle repeats the check until it succeeds; when the time is up, the error says what the last check found.
-func settle(ctx context.Context, what string, check func(context.Context) error) error {
+// poll repeats the check until it succeeds; when the time is up, the error says what the last check found.
+func poll(ctx context.Context, what string, check func(context.Context) error) error {
 	var last error
-	err := wait.PollUntilContextTimeout(ctx, settleInterval, settleTimeout, true, func(ctx context.Context) (bool, error) {
+	err := wait.PollUntilContextTimeout(ctx, pollInterval, pollTimeout, true, func(ctx context.Context) (bool, error) {
 		err := check(ctx)
 		if err != nil && (last == nil || ctx.Err() == nil) {
 			last = err

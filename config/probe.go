@@ -96,7 +96,7 @@ func (p probe) waitEnforced(ctx context.Context, client dynamic.Interface) error
 		"apiVersion": p.resource.GroupVersion().String(), "kind": p.name, "spec": p.spec,
 		"metadata": map[string]any{"generateName": "probe-", "annotations": map[string]any{probeAnnotation: p.annotation()}},
 	}}
-	return settle(ctx, "wait until the policy "+p.policy+" is enforced", func(ctx context.Context) error {
+	return poll(ctx, "wait until the policy "+p.policy+" is enforced", func(ctx context.Context) error {
 		made, err := client.Resource(p.resource).Namespace(metav1.NamespaceDefault).Create(ctx, object, metav1.CreateOptions{
 			DryRun: []string{metav1.DryRunAll}, FieldManager: FieldManager,
 		})

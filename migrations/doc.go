@@ -10,6 +10,6 @@
 //
 // # How it fails
 //
-// Check tells apart ErrMissing, ErrOlder and ErrNewer, and each says which command to run. Up and Status return errors of the connection with what to do about
+// Check tells apart ErrMissing, ErrOlder, ErrDevelopment and ErrNewer, and each says which command to run. Up and Status return errors of the connection with what to do about
 // them; no error contains the password.
 package migrations

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -110,21 +111,40 @@ func tablesThere(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// released refuses the tables of a development version. Its migrations had the numbers of the first release's, so their versions say nothing; the last column that came
-// before the release does.
+// released refuses the tables of a development version. Its migrations had the numbers of the first release's, so their versions say nothing; the columns do. It compares
+// names, not types, triggers or rights.
 func released(ctx context.Context, db *sql.DB) error {
 	var lacking sql.NullString
-	err := db.QueryRowContext(ctx, `SELECT string_agg(name, ', ' ORDER BY name) FROM unnest(ARRAY['orchestration_audit', 'ai_analysis_audit',
-		'workflow_execution_audit', 'notification_audit', 'resource_audit', 'audit_dead_letter']) AS name
-		WHERE to_regclass(name) IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(name) AND attname = 'tx' AND NOT attisdropped)`).Scan(&lacking)
+	err := db.QueryRowContext(ctx, `SELECT string_agg(name, ', ' ORDER BY name) FROM unnest($1::text[]) AS name, split_part(name, '.', 1) AS of, split_part(name, '.', 2) AS wanted
+		WHERE to_regclass(of) IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(of) AND attname = wanted AND NOT attisdropped)`, firstColumns()).Scan(&lacking)
 	if err != nil {
 		return fmt.Errorf("look for the columns of the audit tables: %w", err)
 	}
 	if lacking.Valid {
-		return fmt.Errorf("%w: in database %s there is no column tx in %s; no migration leads from there to a release: make a new database and run `holdfast migrate up` on it, and keep the old one for its rows",
+		return fmt.Errorf("%w: in database %s there is no %s; no migration leads from there to a release: make a new database and run `holdfast migrate up` on it, and keep the old one for its rows",
 			ErrDevelopment, databaseName(ctx, db), lacking.String)
 	}
 	return nil
+}
+
+var (
+	createTable = regexp.MustCompile(`(?ms)^CREATE TABLE (\w+) \((.*?)\n\);`)
+	columnName  = regexp.MustCompile(`(?m)^ {4}([a-z_]+) `) // constraints begin with a capital
+)
+
+// firstColumns are the columns that the first migration makes, each as table.column. Every release has them; what later migrations add is their version's.
+func firstColumns() []string {
+	text, err := files.ReadFile("sql/00001_tables.sql")
+	if err != nil {
+		panic("migrations: " + err.Error()) // embedded when the program was built
+	}
+	var names []string
+	for _, table := range createTable.FindAllStringSubmatch(string(text), -1) {
+		for _, column := range columnName.FindAllStringSubmatch(table[2], -1) {
+			names = append(names, table[1]+"."+column[1])
+		}
+	}
+	return names
 }
 
 func databaseName(ctx context.Context, db *sql.DB) string {

@@ -139,12 +139,18 @@ func TestOlderNewerLost(t *testing.T) {
 		g.Expect(all[len(all)-1]).To(And(HaveField("Version", BeEquivalentTo(99)), HaveField("State", Unknown)))
 	})
 	t.Run("a development version's", func(t *testing.T) {
-		g := NewWithT(t)
-		db, url := migrated(t)
-		execute(t, db, "ALTER TABLE orchestration_audit DROP COLUMN tx; ALTER TABLE audit_dead_letter DROP COLUMN tx")
-		for _, err := range []error{Check(t.Context(), db), Up(t.Context(), url, nil)} {
-			g.Expect(err).To(MatchError(ErrDevelopment))
-			g.Expect(err).To(MatchError(And(ContainSubstring("no column tx in audit_dead_letter, orchestration_audit"), ContainSubstring("make a new database"))))
+		for statement, lacks := range map[string]string{
+			"ALTER TABLE orchestration_audit DROP COLUMN tx; ALTER TABLE audit_dead_letter DROP COLUMN tx": "audit_dead_letter.tx, orchestration_audit.tx",
+			"ALTER TABLE orchestration_audit DROP COLUMN children, DROP COLUMN requested_by":               "orchestration_audit.children, orchestration_audit.requested_by",
+			"ALTER TABLE notification_audit DROP COLUMN purpose":                                           "notification_audit.purpose",
+		} {
+			g := NewWithT(t)
+			db, url := migrated(t)
+			execute(t, db, statement)
+			for _, err := range []error{Check(t.Context(), db), Up(t.Context(), url, nil)} {
+				g.Expect(err).To(MatchError(ErrDevelopment), statement)
+				g.Expect(err).To(MatchError(And(ContainSubstring("there is no "+lacks+";"), ContainSubstring("make a new database"))))
+			}
 		}
 	})
 	t.Run("a table is lost", func(t *testing.T) {
@@ -154,6 +160,24 @@ func TestOlderNewerLost(t *testing.T) {
 		g.Expect(Check(t.Context(), db)).To(MatchError(ErrMissing))
 		g.Expect(Check(t.Context(), db)).To(MatchError(ContainSubstring("has lost notification_audit, resource_audit although")))
 	})
+}
+
+// What the check asks for is read from the first migration's text.
+func TestTheFirstReleasesColumnsAreThoseThatItsMigrationMakes(t *testing.T) {
+	g := NewWithT(t)
+	db, _ := migrated(t)
+	rows, err := db.QueryContext(t.Context(), `SELECT relname || '.' || attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+		WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r' AND relname ~ 'audit' AND attnum > 0 AND NOT attisdropped`)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer rows.Close()
+	var made []string
+	for rows.Next() {
+		var name string
+		g.Expect(rows.Scan(&name)).To(Succeed())
+		made = append(made, name)
+	}
+	g.Expect(rows.Err()).NotTo(HaveOccurred())
+	g.Expect(firstColumns()).To(ConsistOf(made))
 }
 
 func TestAWrongURLSaysWhatToDo(t *testing.T) {

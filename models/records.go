@@ -111,7 +111,7 @@ type AIDecision struct {
 	ApprovalDeadline  *outboxapi.Time `json:"approval_deadline,omitempty" bun:"approval_deadline"`
 }
 
-// ModelConfig is what was asked of which version: enough to tell whether two investigations were asked the same.
+// ModelConfig is the version that was asked, and what it was asked: enough to know whether two investigations were asked the same.
 type ModelConfig struct {
 	// Version of the investigator.
 	Version string `json:"version,omitempty"`

@@ -148,7 +148,7 @@ func repair(raw []byte) ([]byte, int, error) {
 	return out, repaired, nil
 }
 
-// escape tells how long the escape sequence at the start of b is, and whether it must be replaced. encoding/json writes \ufffd as an escape
+// escape returns the length of the escape sequence at the start of b, and reports whether it must be replaced. encoding/json writes \ufffd as an escape
 // only for bytes that were not UTF-8, so that one counts as a repair too.
 func escape(b []byte) (n int, bad bool) {
 	unit := func(at int) (uint64, bool) {

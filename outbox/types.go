@@ -31,7 +31,7 @@ type Object interface {
 	SetOutbox(*outboxapi.Outbox)
 }
 
-// Source names the resource that an entry tells of. It is part of what is hashed.
+// Source names the resource of an entry. It is part of what is hashed.
 type Source struct {
 	Namespace string
 	Name      string

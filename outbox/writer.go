@@ -135,7 +135,7 @@ func IgnoreConflict(err error) error {
 	return err
 }
 
-// FailedTest tells a JSON patch whose test failed, since somebody changed the resource, from one whose result breaks a rule of the kind: both are 422, but the
+// FailedTest distinguishes a JSON patch whose test failed, since somebody changed the resource, from one whose result breaks a rule of the kind: both are 422, but the
 // latter names what is wrong, and is not fixed by working the patch out anew.
 func FailedTest(err error) bool {
 	var status apierrors.APIStatus

@@ -31,7 +31,7 @@ func redrive(t *testing.T, s *Store, d models.DeadLetter, dryRun bool) relay.Out
 	return outcome
 }
 
-// narrow makes a column too small for a while, as a mistaken migration of somebody would: the entries are good, and become rows once it is mended.
+// narrow makes a column too small for a while, as a mistaken migration of somebody would: the entries are good, and become rows once the column is wide again.
 func narrowed(t *testing.T, s *Store, n int) []relay.Item {
 	t.Helper()
 	execute(t, s, "ALTER TABLE notification_audit ADD CONSTRAINT mistaken CHECK (subject IS NULL OR subject <> 'cart is back')")

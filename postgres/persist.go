@@ -63,7 +63,7 @@ func (s *Store) PersistIn(ctx context.Context, items []relay.Item) ([]relay.Outc
 	return b.outcomes, b.server, nil
 }
 
-// Preview tells what Persist would do, and does nothing.
+// Preview reports what Persist would do, and does nothing.
 func (s *Store) Preview(ctx context.Context, items []relay.Item) ([]relay.Outcome, error) {
 	b, err := s.persist(ctx, items, func(context.Context, *transaction, []relay.Outcome) error { return errRollback })
 	if err != nil {
@@ -246,7 +246,7 @@ func (s *Store) conclude(ctx context.Context, tx *transaction, b *batch, w writt
 // PlaceTaken begins the error of a dead letter whose place in the table another entry holds.
 const PlaceTaken = "another entry"
 
-// resolve tells what was in the way of rows that were not inserted: themselves, sent before, or other entries. An id that is not there means that the row's
+// resolve finds what was in the way of rows that were not inserted: themselves, sent before, or other entries. An id that is not there means that the row's
 // place, (source_uid, sequence), is taken under another id.
 func (s *Store) resolve(ctx context.Context, tx *transaction, b *batch, t *table, left []record) error {
 	if len(left) == 0 {

@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-dev/holdfast/models"
 )
 
-// PostOutcome tells what became of one posted row.
+// PostOutcome is what became of one posted row.
 type PostOutcome int
 
 const (

@@ -45,6 +45,7 @@ func questions(target, fingerprint, remediation, name string, uids []string) map
 		"notification_audit_source_uid_sequence_key", "resource_audit_source_uid_sequence_key", "audit_dead_letter_source_uid_sequence_idx"}
 	names := []string{"orchestration_audit_source_namespace_source_name_idx", "ai_analysis_audit_source_namespace_source_name_idx", "workflow_execution_audit_source_namespace_source_name_idx",
 		"notification_audit_source_namespace_source_name_idx", "resource_audit_source_namespace_source_name_idx"}
+	verdicts := []string{"ai_analysis_final_started|ai_analysis_audit_investigation_started_at_idx", "orchestration_audit_remediation_id_idx", "workflow_execution_audit_remediation_id_idx", "orchestration_first_fingerprint"}
 	const newest = "orchestration_audit_source_uid_sequence_key"
 	return map[string]question{
 		"list_received":             {pageFrom(deep, someID), []string{"orchestration_first_received", newest}},
@@ -72,10 +73,10 @@ func questions(target, fingerprint, remediation, name string, uids []string) map
 		"trends_recurrence":         {append(slices.Clone(trend), end), []string{"orchestration_first_namespace|orchestration_first_received"}},
 		"trends_workflows":          {trend, []string{"workflow_execution_final_started"}},
 		"trends_approvals":          {trend, []string{"ai_analysis_final_started"}},
-		"trends_ai":                 {trend, []string{"ai_analysis_final_started|ai_analysis_audit_investigation_started_at_idx", "orchestration_audit_remediation_id_idx"}},
-		"trends_thresholds":         {trend, []string{"ai_analysis_final_started|ai_analysis_audit_investigation_started_at_idx", "orchestration_audit_remediation_id_idx"}},
+		"trends_ai":                 {append(slices.Clone(trend), end), verdicts},
+		"trends_thresholds":         {append(slices.Clone(trend), end), verdicts},
 		"trends_deliveries":         {trend, []string{"notification_audit_notification_requested_at_idx"}},
-		"resource_entries":          {[]any{uids[0], 0, 100}, places},
+		"resource_entries":          {[]any{uids[0], 1, 100, "orchestration_audit", uids[0], []byte{}}, places},
 		"resource_uids":             {[]any{"", "shop-3", name}, names},
 		"resource_uids_cluster":     {[]any{"backups.example.com", "backup-12"}, names},
 	}

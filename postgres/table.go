@@ -69,7 +69,7 @@ func describe(db *bun.DB, row models.Row) (*table, error) {
 	return t, nil
 }
 
-// nameTable tells bun the name of a model's table. Package models cannot: that takes bun's BaseModel, and models imports nothing of bun.
+// nameTable gives bun the name of a model's table. Package models cannot: that takes bun's BaseModel, and models imports nothing of bun.
 func nameTable(db *bun.DB, model any, name string) *schema.Table {
 	t := db.Table(reflect.TypeOf(model).Elem())
 	t.Name, t.SQLName, t.SQLNameForSelects = name, schema.Safe(name), schema.Safe(name)

@@ -181,7 +181,7 @@ type discard struct {
 
 func (d *discard) Add(reconcile.Request) { d.added++ }
 
-func TestDepartedEntriesAreBounded(t *testing.T) {
+func TestOrphanedEntriesAreBounded(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{MaxOrphaned: 3})
 	for i := range 3 {
@@ -208,7 +208,7 @@ func TestAResourceThatVanishesWithTextsOfNoPlaceIsDropped(t *testing.T) {
 	g.Expect(tr.orphaned).To(BeZero())
 }
 
-func TestADepartedResourceOfWhichNothingCanBeSentIsForgotten(t *testing.T) {
+func TestAnOrphanOfWhichNothingCanBeSentIsDropped(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{MaxOrphaned: 2})
 	obj := withEntries(t, 2)
@@ -289,7 +289,7 @@ func TestAParkedEntryBlocksNothingOnceAnotherRelaySentIt(t *testing.T) {
 	g.Expect(tr.dequeue().items).To(HaveLen(1))
 }
 
-func TestAFailedFlightGoesAgainAndNewEntriesJoinIt(t *testing.T) {
+func TestAFailedBatchIsSentAgainAndNewEntriesJoinIt(t *testing.T) {
 	g := NewWithT(t)
 	tr, k := tracking(Config{})
 	obj := withEntries(t, 1)
@@ -400,7 +400,7 @@ func (c ticking) Now() time.Time {
 	return c.FakeClock.Now()
 }
 
-func TestAParkedEntryIsNotForgottenWhenItsTimeEndsBetweenTwoLooks(t *testing.T) {
+func TestAParkedEntryIsNotDroppedWhenItsTimeEndsBetweenTwoLooks(t *testing.T) {
 	g := NewWithT(t)
 	for before := time.Duration(0); before < 5*time.Microsecond; before += time.Microsecond / 2 {
 		clock := ticking{testclock.NewFakeClock(begin)}

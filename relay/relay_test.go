@@ -25,7 +25,7 @@ var (
 	slow  = relay.Config{IdleTrimDelay: time.Hour, DrainTimeout: time.Millisecond}
 )
 
-func TestEntriesBecomeRowsAndAreTrimmedWhenQuiet(t *testing.T) {
+func TestEntriesBecomeRowsAndAreTrimmedWhenIdle(t *testing.T) {
 	f, h := setup(t), &hooks{}
 	f.run(h, quick)
 	obj := f.create("quiet")

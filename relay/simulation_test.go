@@ -95,7 +95,7 @@ func newSimulation(d dice, m mutant) *simulation {
 	return s
 }
 
-// run takes so many steps, lets everything settle, and returns what was violated.
+// run takes so many steps, finishes, and returns what was violated.
 func (s *simulation) run(steps int) (broken string) {
 	defer func() {
 		switch r := recover().(type) {
@@ -109,14 +109,14 @@ func (s *simulation) run(steps int) (broken string) {
 	for range steps {
 		s.step(s.processes[s.intn(2)])
 	}
-	s.settle()
+	s.finish()
 	return ""
 }
 
 // step is one act of one process or of people.
 func (s *simulation) step(p *process) {
 	s.steps++
-	defer s.bury()
+	defer s.replaceDead()
 	if !s.deep {
 		s.outage()
 	}
@@ -220,8 +220,8 @@ func (s *simulation) meanwhile(p *process) {
 	}
 }
 
-// bury replaces a process that has died in the middle of an act by one that knows nothing.
-func (s *simulation) bury() {
+// replaceDead replaces a process that has died in the middle of an act by one that knows nothing.
+func (s *simulation) replaceDead() {
 	switch r := recover().(type) {
 	case nil:
 	case died:
@@ -240,8 +240,8 @@ func (s *simulation) replace(p *process) {
 	}
 }
 
-// settle lets everybody do what is left, with nothing in the way, and asks for what was promised for the end.
-func (s *simulation) settle() {
+// finish lets everybody do what is left, with nothing in the way, and asks for what was promised for the end.
+func (s *simulation) finish() {
 	s.calm = true
 	s.outage()
 	for range 6 {

@@ -121,7 +121,7 @@ func (s hangs) Persist(_ context.Context, batch []Item) ([]Outcome, error) {
 	return stored(len(batch)), nil
 }
 
-// Small batches mend nothing of that, and must not remain.
+// Small batches do not help there, and must not remain.
 func TestAStoreThatHangsGetsLargeBatchesAgain(t *testing.T) {
 	now := func(since time.Duration) bool { return since%time.Minute < time.Second }
 	for name, c := range map[string]struct {

@@ -57,7 +57,7 @@ func TestAFinalizerThatWasTakenAwayIsPutBack(t *testing.T) {
 }
 
 // As by a process that died between the release and the trim.
-func TestAClosedRecordIsNotHeldAgainUnlessTheStoreIsAway(t *testing.T) {
+func TestTheFinalizerOfAClosedRecordIsNotRestoredUnlessTheStoreIsAway(t *testing.T) {
 	for name, away := range map[string]bool{"the store is there": false, "the store is away": true} {
 		t.Run(name, func(t *testing.T) {
 			f := setup(t)

@@ -318,7 +318,7 @@ func (m *model) Check(t *rapid.T) {
 	}
 }
 
-// finish lets everything settle down, and asks for each entry that the tracker was ever shown.
+// finish lets everything end, and asks for each entry that the tracker was ever shown.
 func (m *model) finish(t *rapid.T) {
 	if m.batch != nil {
 		m.Fail(t)

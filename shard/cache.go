@@ -59,7 +59,7 @@ func NewCache(s Shard, kinds []client.Object, options ...Option) cache.NewCacheF
 	}
 }
 
-// view tells what is shown.
+// view says what is shown.
 type view struct {
 	shard  Shard
 	key    Key

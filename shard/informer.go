@@ -8,7 +8,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// informer tells its handlers of the shard's resources only.
+// informer passes only events of the shard's resources to its handlers.
 type informer struct {
 	cache.Informer
 	view *view

@@ -1,7 +1,7 @@
 // Package storageclient calls the Data Storage API: it posts records, and it is a store that a relay can drain into.
 //
-//	c, err := client.New("https://storage.example.com", client.Options{TokenFile: "/var/run/secrets/holdfast/token"})
-//	receipts, err := c.Post(ctx, client.Notification{Notification: models.Notification{…}})
+//	c, err := storageclient.New("https://storage.example.com", storageclient.Options{TokenFile: "/var/run/secrets/holdfast/token"})
+//	receipts, err := c.Post(ctx, storageclient.Notification{Notification: models.Notification{…}})
 //	r, err := relay.Add(mgr, c.Store("east"), relay.Config{}, &v1.Backup{})
 //
 // # Model

@@ -46,7 +46,7 @@ type Source struct {
 	Created   outboxapi.Time `json:"created"`
 }
 
-// Outcomes tell what became of the entries, in their order. Database names the one that has them, see relay.Identified.
+// Outcomes say what became of the entries, in their order. Database names the one that has them, see relay.Identified.
 type Outcomes struct {
 	Outcomes []relay.Outcome `json:"outcomes"`
 	Database string          `json:"database,omitempty"`
@@ -165,7 +165,7 @@ func (s *Store) call(ctx context.Context, batch []relay.Item) (Outcomes, error) 
 	var answer struct {
 		Outcomes []struct {
 			relay.Outcome
-			Result *relay.Result `json:"result"` // one that is missing must not read as the zero value, which is durable
+			Result *relay.Result `json:"result"` // a pointer, so that one that is missing is an error: the zero value is Unknown, a result that a store may give
 		} `json:"outcomes"`
 		Database string `json:"database"`
 	}

@@ -253,7 +253,7 @@ type Investigation struct {
 	LastError string `json:"lastError,omitempty"`
 }
 
-// ModelConfig is what was asked of which version. Two investigations that were asked the same have the same.
+// ModelConfig is the version that was asked, and what it was asked. Two investigations that were asked the same have the same.
 type ModelConfig struct {
 	// version of the investigator.
 	// +optional

@@ -1,6 +1,6 @@
 // Package v1alpha1 has the four kinds of the remediation platform, group holdfast.dev.
 //
-// A RemediationRequest is an alert that wants mending. Its orchestrator makes an AIAnalysis (what is wrong, what to do, who approved), a
+// A RemediationRequest asks for the remediation of an alert. Its orchestrator makes an AIAnalysis (what is wrong, what to do, who approved), a
 // WorkflowExecution (the steps on the target) and a NotificationRequest (who was told). Each carries an outbox in its status: what
 // changes there is audited in the same write.
 //

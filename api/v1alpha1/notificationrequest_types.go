@@ -34,7 +34,7 @@ func (p NotificationPhase) Final() bool {
 type NotificationPurpose string
 
 const (
-	// PurposeOutcome tells how a remediation ended.
+	// PurposeOutcome says how a remediation ended.
 	PurposeOutcome NotificationPurpose = "Outcome"
 	// PurposeApprovalNeeded asks a person to decide.
 	PurposeApprovalNeeded NotificationPurpose = "ApprovalNeeded"

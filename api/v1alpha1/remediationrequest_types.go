@@ -340,7 +340,7 @@ type Bottleneck struct {
 	DurationSeconds int64 `json:"durationSeconds"`
 }
 
-// RemediationRequest is an alert that wants mending.
+// RemediationRequest asks for the remediation of an alert.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status

@@ -288,7 +288,7 @@ type StepStatus struct {
 	// +optional
 	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
-	// failed tells that the last attempt failed. It stays when the step is rolled back.
+	// failed is true if the last attempt failed. It stays when the step is rolled back.
 	// +optional
 	Failed bool `json:"failed,omitempty"`
 
@@ -353,7 +353,7 @@ type StepRollback struct {
 	// +optional
 	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
-	// failed tells that it was given up.
+	// failed is true if it was given up.
 	// +optional
 	Failed bool `json:"failed,omitempty"`
 
@@ -363,7 +363,7 @@ type StepRollback struct {
 	Message string `json:"message,omitempty"`
 }
 
-// ValidationStage tells when a condition is looked at: before the first step or after the last.
+// ValidationStage says when a condition is looked at: before the first step or after the last.
 // +kubebuilder:validation:Enum=pre;post
 type ValidationStage string
 

@@ -38,7 +38,7 @@ The exit status is 0 when nothing was lost and nothing is there twice, 1 when so
 		Args:              noArguments,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return checkProxies(os.LookupEnv) }, // no other variable is read
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if err := forgetPostgresVariables(); err != nil {
+			if err := unsetPostgresVariables(); err != nil {
 				return err
 			}
 			if o.Program, err = os.Executable(); err != nil {
@@ -78,9 +78,9 @@ The exit status is 0 when nothing was lost and nothing is there twice, 1 when so
 	return cmd
 }
 
-// forgetPostgresVariables removes the variables that pgx, like libpq, adds to every address (PGSERVICE, PGOPTIONS, …): the servers that dev and demo start are
+// unsetPostgresVariables removes the variables that pgx, like libpq, adds to every address (PGSERVICE, PGOPTIONS, …): the servers that dev and demo start are
 // their own, and what the user has set is for another one.
-func forgetPostgresVariables() error {
+func unsetPostgresVariables() error {
 	for _, variable := range os.Environ() {
 		name, _, _ := strings.Cut(variable, "=")
 		if !strings.HasPrefix(name, "PG") {

@@ -38,7 +38,7 @@ HOLDFAST_* are ignored. The first start downloads the servers, or compiles them 
 		Args:              noArguments,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return checkProxies(os.LookupEnv) }, // no other variable is read
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
-			if err := forgetPostgresVariables(); err != nil {
+			if err := unsetPostgresVariables(); err != nil {
 				return err
 			}
 			ctx := cmd.Context()

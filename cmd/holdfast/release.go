@@ -85,57 +85,57 @@ func (f *releaseFlags) run(ctx context.Context, names []string, from io.Reader, 
 		return err
 	}
 	defer file.Close()
-	held, err := f.gather(ctx, cluster, types, names, file, to)
+	terminating, err := f.gather(ctx, cluster, types, names, file, to)
 	switch {
 	case err != nil:
 		return err
-	case len(held) == 0:
+	case len(terminating) == 0:
 		_, err = fmt.Fprintln(to, "Nothing hangs in deletion for its outbox.")
 		return err
 	}
-	if err := printHeld(to, held); err != nil || f.dryRun {
+	if err := printTerminating(to, terminating); err != nil || f.dryRun {
 		return err
 	}
 	fmt.Fprintf(to, "%s will be in %s. ", contents(file.Header()), f.file)
-	if !f.yes && !confirmed(from, to, len(held)) {
+	if !f.yes && !confirmed(from, to, len(terminating)) {
 		return errors.New("nothing was written or released: the answer was not yes (--yes answers it)")
 	}
 	if err := file.Save(f.file); err != nil {
 		return err
 	}
 	fmt.Fprintf(to, "Wrote %s.\n", f.file)
-	return f.release(ctx, cluster, held, to)
+	return f.release(ctx, cluster, terminating, to)
 }
 
-// heldResource is one that hangs, without the entries, which lie in the file.
-type heldResource struct {
+// terminatingResource is one that hangs, without the entries, which lie in the file.
+type terminatingResource struct {
 	*breakglass.Resource
 	entries int
 }
 
 // gather reads what hangs, with its entries.
-func (f *releaseFlags) gather(ctx context.Context, cluster *breakglass.Cluster, of []schema.GroupVersionResource, names []string, file *breakglass.File, to io.Writer) ([]heldResource, error) {
-	var held []heldResource
+func (f *releaseFlags) gather(ctx context.Context, cluster *breakglass.Cluster, of []schema.GroupVersionResource, names []string, file *breakglass.File, to io.Writer) ([]terminatingResource, error) {
+	var terminating []terminatingResource
 	seen := map[types.UID]bool{} // one may be named twice
 	add := func(r *breakglass.Resource) error {
-		if !r.Deleting || !r.Held() || seen[r.Source.UID] {
+		if !r.Deleting || !r.HasFinalizer() || seen[r.Source.UID] {
 			return nil
 		}
 		seen[r.Source.UID] = true
 		if err := file.Add(r); err != nil {
 			return err
 		}
-		h := heldResource{Resource: r}
+		h := terminatingResource{Resource: r}
 		if r.Outbox != nil {
 			h.entries, r.Outbox.Entries = len(r.Outbox.Entries), nil
 		}
-		held = append(held, h)
+		terminating = append(terminating, h)
 		return nil
 	}
 	if f.all {
 		absent, err := cluster.Each(ctx, of, f.namespace, add)
 		warnAbsent(to, absent)
-		return held, err
+		return terminating, err
 	}
 	for _, name := range names {
 		r, err := f.find(ctx, cluster, name)
@@ -146,7 +146,7 @@ func (f *releaseFlags) gather(ctx context.Context, cluster *breakglass.Cluster, 
 			return nil, err
 		}
 	}
-	return held, nil
+	return terminating, nil
 }
 
 func (f *releaseFlags) find(ctx context.Context, cluster *breakglass.Cluster, arg string) (*breakglass.Resource, error) {
@@ -162,7 +162,7 @@ func (f *releaseFlags) find(ctx context.Context, cluster *breakglass.Cluster, ar
 	switch {
 	case err != nil:
 		return nil, err
-	case !r.Held():
+	case !r.HasFinalizer():
 		return nil, fmt.Errorf("%s has no finalizer of Holdfast: what holds it is another's", r)
 	case !r.Deleting:
 		return nil, fmt.Errorf("%s is not being deleted: run kubectl delete --wait=false first, and give a manager the time to end it", r)
@@ -170,10 +170,10 @@ func (f *releaseFlags) find(ctx context.Context, cluster *breakglass.Cluster, ar
 	return r, nil
 }
 
-func printHeld(to io.Writer, held []heldResource) error {
+func printTerminating(to io.Writer, terminating []terminatingResource) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "RESOURCE\tNAMESPACE\tNAME\tENTRIES\tWITHOUT A MANAGER IT LOSES")
-	for _, h := range held {
+	for _, h := range terminating {
 		loses := "the end of its record"
 		switch {
 		case h.Outbox.IsZero():
@@ -192,23 +192,23 @@ func confirmed(from io.Reader, to io.Writer, n int) bool {
 	return strings.TrimSpace(answer) == "yes"
 }
 
-func (f *releaseFlags) release(ctx context.Context, cluster *breakglass.Cluster, held []heldResource, to io.Writer) error {
+func (f *releaseFlags) release(ctx context.Context, cluster *breakglass.Cluster, terminating []terminatingResource, to io.Writer) error {
 	failed := 0
-	for i, h := range held {
+	for i, h := range terminating {
 		err := cluster.Release(ctx, h.Resource)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if err != nil {
 			failed++
-			fmt.Fprintf(to, "%d/%d kept: %s\n", i+1, len(held), plain(err.Error()))
+			fmt.Fprintf(to, "%d/%d kept: %s\n", i+1, len(terminating), plain(err.Error()))
 			continue
 		}
-		fmt.Fprintf(to, "%d/%d released %s\n", i+1, len(held), h)
+		fmt.Fprintf(to, "%d/%d released %s\n", i+1, len(terminating), h)
 	}
 	fmt.Fprintf(to, "Keep %s. When there is a database: holdfast import %s\n", f.file, shellPath(f.file))
 	if failed > 0 {
-		return &exitError{code: 1, err: fmt.Errorf("%d of %s kept the finalizer", failed, counted(len(held), "resource"))}
+		return &exitError{code: 1, err: fmt.Errorf("%d of %s kept the finalizer", failed, counted(len(terminating), "resource"))}
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (ctrl.Result, error) 
 	if err := r.save(ctx, s, v1alpha1.AnalysisAwaitingApproval, eventCompleted, lifecycle.DecisionWanted(s.analysis, lifecycle.ApprovalDeadline(s.analysis))); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.attempts.Forget(s.key)
+	r.attempts.DropAll(s.key)
 	return ctrl.Result{RequeueAfter: approvalLeft(s.analysis, s.now)}, nil
 }
 

@@ -196,7 +196,7 @@ func (r *Reconciler) attemptFailed(ctx context.Context, s *scope, cause error, b
 	if err := r.save(ctx, s, v1alpha1.AnalysisInvestigating, eventAttemptFailed, fmt.Sprintf("Attempt %d failed: %s", i.Attempt, i.LastError)); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.attempts.Forget(s.key)
+	r.attempts.DropAll(s.key)
 	return ctrl.Result{RequeueAfter: max(backoff, time.Millisecond)}, nil
 }
 

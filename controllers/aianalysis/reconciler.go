@@ -143,7 +143,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	a := &v1alpha1.AIAnalysis{}
 	if err := r.client.Get(ctx, req.NamespacedName, a); err != nil {
 		if apierrors.IsNotFound(err) {
-			r.attempts.Forget(req.NamespacedName)
+			r.attempts.DropAll(req.NamespacedName)
 			r.writer.Forget(a, req.NamespacedName)
 		}
 		return ctrl.Result{}, client.IgnoreNotFound(err)
@@ -152,7 +152,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
 	}
 	if lifecycle.Closed(a) {
-		r.attempts.Forget(req.NamespacedName)
+		r.attempts.DropAll(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	s := &scope{analysis: a, draft: r.writer.Draft(a), key: req.NamespacedName, now: r.clock.Now()}

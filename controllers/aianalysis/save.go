@@ -54,7 +54,7 @@ func (r *Reconciler) finish(ctx context.Context, s *scope, phase v1alpha1.Analys
 	if err := r.save(ctx, s, phase, event, note); err != nil {
 		return ctrl.Result{}, err
 	}
-	r.attempts.Forget(s.key)
+	r.attempts.DropAll(s.key)
 	return ctrl.Result{}, nil
 }
 
@@ -69,7 +69,7 @@ func (r *Reconciler) refuse(ctx context.Context, s *scope, why string, err error
 
 // cancel ends an analysis that is cancelled or deleted, and stops its investigation.
 func (r *Reconciler) cancel(ctx context.Context, s *scope) (ctrl.Result, error) {
-	r.attempts.Forget(s.key)
+	r.attempts.DropAll(s.key)
 	reason := "cancelled by spec.cancel"
 	if s.analysis.DeletionTimestamp != nil {
 		reason = "deleted before it was over"

@@ -99,7 +99,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	nr := &v1alpha1.NotificationRequest{}
 	if err := r.client.Get(ctx, req.NamespacedName, nr); apierrors.IsNotFound(err) {
 		r.writer.Forget(nr, req.NamespacedName)
-		r.attempts.Forget(req.NamespacedName)
+		r.attempts.DropAll(req.NamespacedName)
 		return ctrl.Result{}, nil
 	} else if err != nil {
 		return ctrl.Result{}, fmt.Errorf("read the notification: %w", err)
@@ -108,7 +108,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
 	}
 	if lifecycle.Closed(nr) || lifecycle.Released(nr) {
-		r.attempts.Forget(req.NamespacedName)
+		r.attempts.DropAll(req.NamespacedName)
 		return ctrl.Result{}, nil
 	}
 	s := r.scope(nr)

@@ -33,6 +33,6 @@ func (r *Reconciler) stop(ctx context.Context, s *scope) error {
 	if err := r.save(ctx, s, "Cancelled"); err != nil {
 		return err
 	}
-	r.attempts.Forget(client.ObjectKeyFromObject(s.nr))
+	r.attempts.DropAll(client.ObjectKeyFromObject(s.nr))
 	return nil
 }

@@ -38,7 +38,7 @@ type Reconciler struct {
 	recorder events.EventRecorder
 	accounts *accounts
 	clock    clock.PassiveClock
-	// catalogue tells of which version a workflow is.
+	// catalogue knows the version of a workflow.
 	catalogue *catalogue.Catalogue
 	// verifyWindow bounds how long post-conditions may take to become true.
 	verifyWindow time.Duration

@@ -56,8 +56,8 @@ func (r *Resource) Type() string {
 	return strings.Join([]string{r.gvr.Resource, r.gvr.Version, r.gvr.Group}, ".")
 }
 
-// Held reports whether the outbox's finalizer is there.
-func (r *Resource) Held() bool { return slices.Contains(r.finalizers, outbox.Finalizer) }
+// HasFinalizer reports whether the outbox's finalizer is there.
+func (r *Resource) HasFinalizer() bool { return slices.Contains(r.finalizers, outbox.Finalizer) }
 
 // Connect makes no call.
 func Connect(config *rest.Config) (*Cluster, error) {

@@ -13,7 +13,7 @@ import (
 // batchRows is how many entries share a transaction.
 const batchRows = 500
 
-// Imported tells what became of the entry on a line.
+// Imported is what became of the entry on a line.
 type Imported struct {
 	Line    int
 	Item    relay.Item

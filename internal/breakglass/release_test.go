@@ -48,11 +48,11 @@ func TestOnlyWhatWasExportedIsReleased(t *testing.T) {
 	exported := read()
 	g.Expect(writer.Draft(obj).Save(t.Context(), change())).To(Succeed())
 	g.Expect(cluster.Release(t.Context(), exported)).To(MatchError(breakglass.ErrChanged))
-	g.Expect(read().Held()).To(BeTrue())
+	g.Expect(read().HasFinalizer()).To(BeTrue())
 
 	exported = read()
 	g.Expect(cluster.Release(t.Context(), exported)).To(MatchError(breakglass.ErrKept), "the record is open: the policy puts it back, and nobody is told that it is gone")
-	g.Expect(read().Held()).To(BeTrue())
+	g.Expect(read().HasFinalizer()).To(BeTrue())
 
 	g.Expect(env.Client.Delete(t.Context(), obj.DeepCopy())).To(Succeed())
 	exported = read()

@@ -14,7 +14,7 @@
 //	json-patch notificationrequests/status status        the relay trims
 //	json-patch notificationrequests metadata             the relay releases
 //	get notificationrequests                             a read past the cache, as after a conflict
-//	insert into notification_audit, commit               statements, see package store
+//	insert into notification_audit, commit               statements, see package postgres
 //	post webhook                                         a delivery
 //
 // Reads of other kinds change nothing and decide no write of ours that is not a boundary itself. Kubernetes Events, leases and access reviews are not part of any

@@ -56,8 +56,8 @@ func everyShard(s shard.Shard, live client.Reader) client.Reader {
 // baseLease is the whole name of the lease where one manager looks after everything.
 const baseLease = "holdfast-manager"
 
-// mostName bounds names in Kubernetes.
-const mostName = 253
+// maxName bounds names in Kubernetes.
+const maxName = 253
 
 // Lease is the name of the lease that managers of the same work compete for. Those of other shards or other namespaces have other ones: with one lease, all but one of
 // them would wait for ever. Namespaces are joined by dots, which they cannot have: holdfast-manager-0-of-2.checkout.shop.
@@ -73,7 +73,7 @@ func (c Config) Lease() string {
 		return name
 	}
 	joined := strings.Join(c.namespaces(), ".")
-	if len(name)+1+len(joined) > mostName {
+	if len(name)+1+len(joined) > maxName {
 		h := fnv.New64a()
 		_, _ = h.Write([]byte(joined)) // never fails
 		joined = fmt.Sprintf("%016x", h.Sum64())

@@ -66,7 +66,7 @@ func (s *shape) replace(text string) string {
 	return b.String()
 }
 
-// marked tells a value that another shape has replaced already, whole or in its quotes.
+// marked reports whether another shape has replaced the value already, whole or in its quotes.
 func marked(value string) bool {
 	value = strings.Trim(value, `"'`)
 	return value == "" || strings.HasPrefix(value, "[redacted: ") && strings.HasSuffix(value, "]")

@@ -40,8 +40,8 @@ import (
 
 // How long the API server may take to see a changed role.
 const (
-	settle = 20 * time.Second
-	poll   = 50 * time.Millisecond
+	enforceTimeout = 20 * time.Second
+	poll           = 50 * time.Millisecond
 )
 
 const audience = "holdfast-test"
@@ -138,7 +138,7 @@ func (c caller) bind(t *testing.T, rule rbacv1.PolicyRule) {
 		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: c.name, Namespace: c.namespace}},
 	}, metav1.CreateOptions{})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Eventually(func() bool { return c.may(t, rule) }, settle, poll).Should(BeTrue())
+	g.Eventually(func() bool { return c.may(t, rule) }, enforceTimeout, poll).Should(BeTrue())
 }
 
 // unbind takes it away, and waits likewise.
@@ -146,7 +146,7 @@ func (c caller) unbind(t *testing.T, rule rbacv1.PolicyRule) {
 	t.Helper()
 	g := NewWithT(t)
 	g.Expect(client.RbacV1().ClusterRoleBindings().Delete(t.Context(), c.namespace, metav1.DeleteOptions{})).To(Succeed())
-	g.Eventually(func() bool { return c.may(t, rule) }, settle, poll).Should(BeFalse())
+	g.Eventually(func() bool { return c.may(t, rule) }, enforceTimeout, poll).Should(BeFalse())
 }
 
 func (c caller) may(t *testing.T, rule rbacv1.PolicyRule) bool {

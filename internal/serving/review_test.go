@@ -177,7 +177,7 @@ func TestTheAPIServerIsAway(t *testing.T) {
 	g.Expect(review(first)).To(MatchError(serving.ErrUnavailable), "its time is over")
 
 	g.Expect(proxy.Start()).To(Succeed())
-	g.Eventually(func() error { return errors.Join(review(first), review(second)) }, settle, poll).Should(Succeed())
+	g.Eventually(func() error { return errors.Join(review(first), review(second)) }, enforceTimeout, poll).Should(Succeed())
 	withoutSecrets(t, logged.String(), second)
 }
 

@@ -77,7 +77,7 @@ func (s *Server) record(x *exchange, r *http.Request, known route, found bool, t
 	}
 	s.metrics.count(path, r.Method, x.status, took)
 	log := s.log
-	if known.quiet {
+	if known.unlogged {
 		log = log.V(1)
 	}
 	values := []any{"method", outbox.Bound(r.Method, 20), "path", outbox.Bound(r.URL.Path, 200), "status", x.status, "bytes", x.bytes, "seconds", took.Seconds(), "remote", r.RemoteAddr}

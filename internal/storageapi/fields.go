@@ -118,7 +118,7 @@ var descriptions = map[string]string{ //nolint:gosec // the tokens are a model's
 	"approval_mode":                "Auto or Manual.",
 	"approval_threshold":           "The confidence from which Auto approves, in percent.",
 	"approval_deadline":            "When the decision expires.",
-	"model_config":                 "What was asked of which version.",
+	"model_config":                 "The version that was asked, and what it was asked.",
 	"ModelConfig.version":          "The investigator's version.",
 	"ModelConfig.prompt_sha256":    "SHA-256 of the prompt without its case.",
 	"ModelConfig.catalogue_sha256": "SHA-256 of the catalogue of workflows.",

@@ -113,7 +113,7 @@ func (r *rates) take(caller string, now time.Time) *Problem {
 	limiter, ok := r.byName[caller]
 	if !ok {
 		if len(r.byName) >= maxCallers {
-			r.forget(now)
+			r.dropIdle(now)
 		}
 		limiter = rate.NewLimiter(r.each, r.burst)
 		r.byName[caller] = limiter
@@ -127,8 +127,8 @@ func (r *rates) take(caller string, now time.Time) *Problem {
 	return problem(http.StatusTooManyRequests, "%s sends more than %g requests a second; send several records in one request", caller, float64(r.each)).later(wait)
 }
 
-// forget drops those who have been quiet: they are owed their whole burst, as somebody new is. If nobody has, it begins anew with everybody.
-func (r *rates) forget(now time.Time) {
+// dropIdle drops the callers whose bucket is full again: they are owed their whole burst, as somebody new is. If nobody has, it begins anew with everybody.
+func (r *rates) dropIdle(now time.Time) {
 	for name, limiter := range r.byName {
 		if limiter.TokensAt(now) >= float64(r.burst) {
 			delete(r.byName, name)

@@ -49,7 +49,7 @@ func TestEachCallerHasARate(t *testing.T) {
 	g.Expect(s.do(http.MethodGet, "/metrics", "", nil).body).To(ContainSubstring(`holdfast_storage_shed_total{reason="rate"} 1`))
 }
 
-func TestRatesForgetTheQuiet(t *testing.T) {
+func TestRatesDropIdleCallers(t *testing.T) {
 	g := NewWithT(t)
 	r := newRates(Limits{RequestsPerSecond: 1, Burst: 1})
 	now := time.Now()

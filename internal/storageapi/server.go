@@ -62,8 +62,8 @@ type Server struct {
 // route is what a path has. GET answers HEAD too.
 type route struct {
 	get, post func(*exchange, *http.Request)
-	// quiet requests are not in the access log.
-	quiet bool
+	// unlogged requests are not in the access log.
+	unlogged bool
 }
 
 // New makes a server that is ready to Run.
@@ -112,11 +112,11 @@ func (s *Server) addRoutes() error {
 	s.routes = map[string]route{
 		"/openapi.json": {get: static("application/json", text)},
 		"/docs":         {get: static("text/html; charset=utf-8", page)},
-		"/healthz":      {get: s.healthz, quiet: true},
-		"/readyz":       {get: s.readyz, quiet: true},
+		"/healthz":      {get: s.healthz, unlogged: true},
+		"/readyz":       {get: s.readyz, unlogged: true},
 	}
 	if s.config.MetricsAddress == "" {
-		s.routes["/metrics"] = route{get: func(x *exchange, r *http.Request) { s.exposition.ServeHTTP(x, r) }, quiet: true}
+		s.routes["/metrics"] = route{get: func(x *exchange, r *http.Request) { s.exposition.ServeHTTP(x, r) }, unlogged: true}
 	}
 	s.routes["/"+storageclient.EntriesPath] = route{post: s.relayed}
 	for _, e := range endpoints() {

@@ -101,7 +101,7 @@ type Report struct {
 	Notes []string `json:"notes,omitempty"`
 }
 
-// Trail is where the rows are: a store.Store.
+// Trail is where the rows are: a postgres.Store.
 type Trail interface {
 	// Read hands over every entry in the order of the chains, and then what is in none; with a uid, that chain only.
 	Read(ctx context.Context, uid string, visit func(*postgres.Stored) error) error

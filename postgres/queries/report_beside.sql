@@ -1,5 +1,6 @@
 -- What stands beside the rows of one report: rows of kinds that have no table of their own, and entries that could not become rows. Neither has a remediation_id: they are
 -- found by the resources of the report.
+-- as_of cuts dead letters by first_attempt. That is what the writer said, as recorded_at of a row is: of a dead letter the database itself says only tx.
 -- $1: source_uid of the report's rows, uid of the children that they name, and the remediation id where it is a UUID. $2: as_of.
 SELECT 'resource_audit' AS relation, t.id, t.source_uid, t.sequence, t.recorded_at, t.entry_hash, to_jsonb(t) AS columns
     FROM resource_audit AS t WHERE t.source_uid = ANY($1::uuid[]) AND t.recorded_at <= $2

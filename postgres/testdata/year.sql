@@ -1,11 +1,13 @@
 -- A year of remediations, evenly spread up to 2026-11-23: %[1]d of them with ten rows each. Each signal has 4 rows of its request, 2 of the analysis, 2 of the execution, 1 of the
--- notification and 1 of a kind without a table. One in 50 was posted over REST instead; one in 100 is still open; one in ten has a dead letter.
+-- notification and 1 of a kind without a table. One in 50 was posted over REST instead; one in 100 is still open; one in ten has a dead letter; one in 20 is the
+-- alert before it, back within the day (k is that one's number).
 CREATE TEMPORARY TABLE remediations AS
 SELECT g, ('2025-11-23'::timestamptz + g * interval '365 days' / %[1]d) AS received, md5('request' || g)::uuid AS uid, md5('analysis' || g)::uuid AS analysis, md5('execution' || g)::uuid AS execution,
-    g %% 50 = 0 AS posted, g %% 100 = 1 AS open, 'shop-' || floor(50 * power(h, 2)) AS namespace, 'PodAlert' || floor(40 * power(h2, 2)) AS alert, 'web-' || g %% 997 AS target,
+    g %% 50 = 0 AS posted, g %% 100 = 1 AS open, 'shop-' || floor(50 * power(h, 2)) AS namespace, 'PodAlert' || floor(40 * power(h2, 2)) AS alert, 'web-' || k %% 997 AS target, k,
     'restart-' || floor(25 * power(h, 3)) AS workflow, (ARRAY['remediated', 'remediated', 'remediated', 'remediated', 'failed', 'rejected'])[1 + floor(6 * h)::integer] AS outcome,
     (30 + 900 * power(h2, 4))::integer AS seconds, h, repeat(md5('entry' || g), 22) AS entry, sha256(g::text::bytea) AS hash
-FROM (SELECT g, (hashint8(g)::bigint + 2147483648) / 4294967296.0 AS h, (hashint8(-g)::bigint + 2147483648) / 4294967296.0 AS h2 FROM generate_series(1, %[1]d) AS g) AS r;
+FROM (SELECT g, k, (hashint8(k)::bigint + 2147483648) / 4294967296.0 AS h, (hashint8(-k)::bigint + 2147483648) / 4294967296.0 AS h2
+    FROM (SELECT g, CASE WHEN g %% 20 = 3 THEN g - 1 ELSE g END AS k FROM generate_series(1, %[1]d) AS g) AS n) AS r;
 
 -- Ids begin with the time, as ours do, so that rows and keys come in one order.
 CREATE FUNCTION pg_temp.id(at timestamptz, of text) RETURNS uuid LANGUAGE sql IMMUTABLE AS $$
@@ -13,11 +15,11 @@ CREATE FUNCTION pg_temp.id(at timestamptz, of text) RETURNS uuid LANGUAGE sql IM
 
 INSERT INTO orchestration_audit (id, remediation_id, signal_fingerprint, signal_received_at, remediation_created_at, workflow_started_at, completed_at, total_duration_seconds, bottleneck_phase,
     bottleneck_duration_seconds, signal_context, target, outcome, source_namespace, source_name, source_uid, sequence, event, phase, final, recorded_at, schema_version, previous_hash, entry_hash, entry)
-SELECT pg_temp.id(received, 'request' || g || '/' || s), uid::text, md5('fingerprint' || g %% (%[1]d / 5 + 1)), received, received + interval '1 second',
+SELECT pg_temp.id(received, 'request' || g || '/' || s), uid::text, md5('fingerprint' || k %% (%[1]d / 5 + 1)), received, received + interval '1 second',
     CASE WHEN last AND outcome <> 'rejected' THEN received + interval '10 seconds' END, CASE WHEN last THEN received + seconds * interval '1 second' END,
     CASE WHEN last THEN seconds END, CASE WHEN last THEN (ARRAY['Approval', 'Analysis', 'Execution'])[1 + g %% 3] END, CASE WHEN last THEN seconds / 2 END,
     jsonb_build_object('name', alert, 'severity', 'critical', 'source', 'prometheus', 'labels', jsonb_build_object('pod', target)),
-    jsonb_build_object('apiVersion', 'apps/v1', 'kind', CASE WHEN g %% 4 = 0 THEN 'StatefulSet' ELSE 'Deployment' END, 'name', target), CASE WHEN last THEN outcome END,
+    jsonb_build_object('apiVersion', 'apps/v1', 'kind', CASE WHEN k %% 4 = 0 THEN 'StatefulSet' ELSE 'Deployment' END, 'name', target), CASE WHEN last THEN outcome END,
     CASE WHEN NOT posted THEN namespace END, CASE WHEN NOT posted THEN 'request-' || g END, CASE WHEN NOT posted THEN uid END, CASE WHEN NOT posted THEN s END,
     'Changed', CASE WHEN last THEN 'Completed' ELSE 'Working' END, last AND NOT posted, received + s * interval '5 seconds', 1, hash, hash, entry
 FROM remediations, generate_series(1, 4) AS s, LATERAL (SELECT posted OR s = 4 AND NOT open AS last) AS l
@@ -30,9 +32,9 @@ SELECT pg_temp.id(received, 'analysis' || g || '/' || s), uid::text, received + 
     received + s * interval '3 seconds', 1, hash, entry
 FROM remediations, generate_series(1, 2) AS s WHERE NOT posted ORDER BY g, s;
 
-INSERT INTO workflow_execution_audit (id, remediation_id, workflow_id, execution_started_at, execution_completed_at, outcome, effectiveness_score, rollbacks_performed, source_namespace, source_name,
+INSERT INTO workflow_execution_audit (id, remediation_id, workflow_id, execution_started_at, execution_completed_at, post_conditions_passed, outcome, effectiveness_score, rollbacks_performed, source_namespace, source_name,
     source_uid, sequence, event, phase, final, recorded_at, schema_version, entry_hash, entry)
-SELECT pg_temp.id(received, 'execution' || g || '/' || s), uid::text, workflow, received + interval '10 seconds', received + interval '20 seconds', CASE WHEN outcome = 'remediated' THEN 'success' ELSE 'failure' END,
+SELECT pg_temp.id(received, 'execution' || g || '/' || s), uid::text, workflow, received + interval '10 seconds', received + interval '20 seconds', CASE WHEN outcome = 'remediated' AND g %% 10 < 9 THEN true END, CASE WHEN outcome = 'remediated' THEN 'success' ELSE 'failure' END,
     100 * h, g %% 7 / 6, namespace, 'request-' || g, execution, s, 'Changed', 'Working', s = 2, received + (10 + s) * interval '1 second', 1, hash, entry
 FROM remediations, generate_series(1, 2) AS s WHERE NOT posted AND outcome <> 'rejected' ORDER BY g, s;
 

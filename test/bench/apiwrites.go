@@ -10,7 +10,6 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
-	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -51,10 +50,10 @@ func apiWrites(ctx context.Context, b *bench) error {
 	return spells(ctx, b)
 }
 
-// spells has an open ticket change, be quiet, and change again.
+// spells has an open ticket change, be idle, and change again.
 func spells(ctx context.Context, b *bench) error {
 	const rounds = 3
-	w, err := b.twoManagers(ctx, 1, 0, relay.Config{IdleTrimDelay: quiet})
+	w, err := b.twoManagers(ctx, 1, 0, relay.Config{IdleTrimDelay: idleTrimDelay})
 	if err != nil {
 		return err
 	}
@@ -83,7 +82,7 @@ func spells(ctx context.Context, b *bench) error {
 			return err
 		}
 	}
-	b.report.add("apiwrites", "a spell of quiet in an open record: the relay", "writes", "<= 1", float64(w.relay.writes.Load())/rounds)
+	b.report.add("apiwrites", "an idle spell in an open record: the relay", "writes", "<= 1", float64(w.relay.writes.Load())/rounds)
 	return nil
 }
 
@@ -105,16 +104,12 @@ type pair struct {
 	start             func() (stop func() error, _ error)
 }
 
-// quiet is short for spells: the measure is how many trims they cost, not when.
-const quiet = 300 * time.Millisecond
+// idleTrimDelay is short for spells: the measure is how many trims they cost, not when.
+const idleTrimDelay = 300 * time.Millisecond
 
 func (b *bench) twoManagers(ctx context.Context, tickets, changes int, c relay.Config) (*pair, error) {
 	p := &pair{namespace: b.env.Namespace(ctx, "writes"), relay: &meter{}, controller: &meter{}}
-	url, err := b.newDatabase(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s, err := postgres.Open(ctx, url, postgres.Options{})
+	s, err := b.newStore(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,7 @@ func backlog(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// reaches waits until a metric has a value, and tells when.
+// reaches waits until a metric has a value, and returns when.
 func (p *process) reaches(ctx context.Context, value int, name string, labels ...string) (at time.Time, _ error) {
 	err := wait.PollUntilContextCancel(ctx, 2*testenv.Interval, true, func(ctx context.Context) (bool, error) {
 		have, err := metric(ctx, p.url, name, labels...)

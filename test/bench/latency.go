@@ -12,7 +12,6 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
-	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -80,8 +79,8 @@ func (a *answers) answer(t *Ticket, at time.Time) {
 	a.answered[place(t.UID, t.Status.Outbox.LastSequence)] = at
 }
 
-// forget drops the answers so far.
-func (a *answers) forget() {
+// reset drops the answers so far.
+func (a *answers) reset() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	clear(a.answered)
@@ -111,11 +110,7 @@ func (b *bench) openLoop(ctx context.Context, rate float64, length time.Duration
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	url, err := b.newDatabase(ctx)
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	s, err := postgres.Open(ctx, url, postgres.Options{})
+	s, err := b.newStore(ctx)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -149,7 +144,7 @@ func (b *bench) openLoop(ctx context.Context, rate float64, length time.Duration
 	if _, err = write(ctx, writer, list.Items, tickets, rate, a); err != nil {
 		return nil, nil, nil, err
 	}
-	a.forget()
+	a.reset()
 	if late, err = write(ctx, writer, list.Items, writes, rate, a); err != nil {
 		return nil, nil, nil, err
 	}

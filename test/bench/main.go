@@ -14,12 +14,14 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/zap/zapcore"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 // measure is one thing that is measured. It adds rows to the report, and gives up when its context ends.
@@ -180,4 +182,22 @@ func (b *bench) rounds(n int) int {
 func (b *bench) newDatabase(ctx context.Context) (string, error) {
 	b.databases++
 	return b.env.Database(ctx, fmt.Sprintf("bench_%d", b.databases))
+}
+
+// newStore is a store on a database of its own.
+func (b *bench) newStore(ctx context.Context) (*postgres.Store, error) {
+	url, err := b.newDatabase(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return postgres.Open(ctx, url, postgres.Options{})
+}
+
+// connectNew makes a database of its own, and connects to it.
+func (b *bench) connectNew(ctx context.Context) (url string, c *pgx.Conn, err error) {
+	if url, err = b.newDatabase(ctx); err != nil {
+		return "", nil, err
+	}
+	c, err = pgx.Connect(ctx, url)
+	return url, c, err
 }

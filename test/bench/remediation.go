@@ -128,7 +128,7 @@ func (f *shop) remediate(ctx context.Context, name string) (t times, _ error) {
 	}
 	err = wait.PollUntilContextTimeout(ctx, testenv.Interval, testenv.LongTimeout, true, func(ctx context.Context) (bool, error) {
 		err := f.client.Get(ctx, keyOf(rr), rr)
-		return err == nil && rr.Status.Outbox != nil && rr.Status.Outbox.Closed && len(rr.Status.Outbox.Entries) == 0 && f.quiet(ctx), err
+		return err == nil && rr.Status.Outbox != nil && rr.Status.Outbox.Closed && len(rr.Status.Outbox.Entries) == 0 && f.drained(ctx), err
 	})
 	if err != nil {
 		return t, fmt.Errorf("remediation of %s in phase %s: %w", name, rr.Status.Phase, err)
@@ -145,8 +145,8 @@ func (f *shop) remediate(ctx context.Context, name string) (t times, _ error) {
 	return t, err
 }
 
-// quiet reports whether no resource has anything pending: the last trims are among the writes that are counted.
-func (f *shop) quiet(ctx context.Context) bool {
+// drained reports whether no resource has anything pending: the last trims are among the writes that are counted.
+func (f *shop) drained(ctx context.Context) bool {
 	requests, analyses := &v1alpha1.NotificationRequestList{}, &v1alpha1.AIAnalysisList{}
 	workflows := &v1alpha1.WorkflowExecutionList{}
 	if f.client.List(ctx, requests) != nil || f.client.List(ctx, analyses) != nil || f.client.List(ctx, workflows) != nil {

@@ -44,11 +44,7 @@ func scale(ctx context.Context, b *bench) error {
 
 // liveResources starts a manager on so many open resources, and takes its memory and CPU when idle and at work.
 func liveResources(ctx context.Context, b *bench, namespace string, n int) error {
-	url, err := b.newDatabase(ctx)
-	if err != nil {
-		return err
-	}
-	database, err := pgx.Connect(ctx, url)
+	url, database, err := b.connectNew(ctx)
 	if err != nil {
 		return err
 	}
@@ -179,11 +175,7 @@ func analysis(namespace, name string) *v1alpha1.AIAnalysis {
 
 // manyRows compares the rate of inserts into an empty table with that into a large one.
 func manyRows(ctx context.Context, b *bench) error {
-	url, err := b.newDatabase(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := postgres.Open(ctx, url, postgres.Options{})
+	s, err := b.newStore(ctx)
 	if err != nil {
 		return err
 	}

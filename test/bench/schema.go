@@ -68,11 +68,7 @@ type bedded struct {
 }
 
 func newBedded(ctx context.Context, b *bench, statement string) (*bedded, error) {
-	url, err := b.newDatabase(ctx)
-	if err != nil {
-		return nil, err
-	}
-	admin, err := pgx.Connect(ctx, url)
+	url, admin, err := b.connectNew(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -30,10 +30,7 @@ type moves struct {
 // moveShards has a manager die and its standby take over, goes from two shards to one and back, and asks the oracle what was lost.
 func moveShards(ctx context.Context, b *bench) (err error) {
 	m := &moves{bench: b, namespace: b.env.Namespace(ctx, "moves"), calm: 2 * time.Second}
-	if m.url, err = b.newDatabase(ctx); err != nil {
-		return err
-	}
-	if m.database, err = pgx.Connect(ctx, m.url); err != nil {
+	if m.url, m.database, err = b.connectNew(ctx); err != nil {
 		return err
 	}
 	defer m.database.Close(context.WithoutCancel(ctx))

@@ -59,11 +59,7 @@ type crew struct{ rate, managers, apiServer, memory, heap sample }
 
 // run lets the managers tell people of something, as fast as it is asked for by 16 writers.
 func (c *crew) run(ctx context.Context, b *bench, namespace string, total int, name string) error {
-	url, err := b.newDatabase(ctx)
-	if err != nil {
-		return err
-	}
-	database, err := pgx.Connect(ctx, url)
+	url, database, err := b.connectNew(ctx)
 	if err != nil {
 		return err
 	}

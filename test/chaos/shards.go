@@ -136,7 +136,7 @@ func takeOver(ctx context.Context, w *world, hold time.Duration) error {
 	return errors.Join(w.startManager(ctx), standby.Stop(managerGrace))
 }
 
-// elected waits until somebody else than before has the lease of the shard, and tells who.
+// elected waits until somebody else than before has the lease of the shard, and returns who.
 func (w *world) elected(ctx context.Context, before string) (string, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, electionTimeout, fmt.Errorf("nobody was elected within %s", electionTimeout))
 	defer cancel()

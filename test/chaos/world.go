@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -71,10 +70,8 @@ func start(ctx context.Context, to drain, dir string, progress io.Writer) (*worl
 }
 
 func (w *world) bringUp(ctx context.Context, progress io.Writer) (err error) {
-	build := exec.CommandContext(ctx, "go", "build", "-o", w.program, "github.com/holdfast-dev/holdfast/cmd/holdfast")
-	build.Stdout, build.Stderr = progress, progress
-	if err := build.Run(); err != nil {
-		return fmt.Errorf("build holdfast: %w", err)
+	if err := testenv.BuildProgram(ctx, w.program, progress); err != nil {
+		return err
 	}
 	if w.cluster, err = localcluster.Start(ctx, localcluster.Options{Profile: localcluster.ControlPlane, Progress: progress}); err != nil {
 		return err
@@ -163,7 +160,7 @@ func (w *world) proxies() []*toxiproxy.Proxy {
 	return slices.DeleteFunc([]*toxiproxy.Proxy{w.databaseProxy, w.serviceProxy}, func(p *toxiproxy.Proxy) bool { return p == nil })
 }
 
-// sink tells managers where to drain to. Those that drain to a service do not learn of the database.
+// sink is where managers drain to. Those that drain to a service do not learn of the database.
 func (w *world) sink() []string {
 	if w.drain == overAPI {
 		return []string{"HOLDFAST_STORE_URL=http://" + w.serviceProxy.Listen, "HOLDFAST_STORE_TOKEN=" + w.token}

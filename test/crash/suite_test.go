@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -48,11 +47,8 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "holdfast")
-	build := exec.Command("go", "build", "-tags", "failpoint", "-o", program, "../../cmd/holdfast")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	build.Stdout, build.Stderr = os.Stdout, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Println("build holdfast with failpoints:", err)
+	if err := testenv.BuildProgram(ctx, program, os.Stdout, "-tags", "failpoint"); err != nil {
+		fmt.Println(err)
 		return 1
 	}
 	if env, err = testenv.Start(ctx); err != nil {

@@ -167,6 +167,9 @@ func of(table string, names ...string) []string {
 	return all
 }
 
+// verdict on the AI: the remediation succeeded, the post-conditions passed, and the alert did not come back to its target within a day (queries trends_ai, trends_thresholds).
+var verdict = slices.Concat(of(orchestration, "outcome", "workflow_started_at", "completed_at", "signal_fingerprint", "signal_received_at", "target"), of(execution, "post_conditions_passed"))
+
 // questions are those of a report, by its members; then what trends need beside them.
 var questions = []question{
 	{"What happened, and when?", slices.Concat(of(orchestration, "signal_received_at", "remediation_created_at", "ai_analysis_started_at", "workflow_started_at", "notification_sent_at", "completed_at",
@@ -176,10 +179,10 @@ var questions = []question{
 	{"What was done?", slices.Concat(of(orchestration, "services_invoked", "children"), of(analysis, "recommended_action", "recommended_parameters"), of(execution, "workflow_id", "workflow_version", "steps_executed"))},
 	{"Did it hold?", slices.Concat(of(orchestration, "outcome", "signal_fingerprint", "target", "target.uid", "signal_received_at"), of(execution, "outcome", "post_conditions_passed"))},
 	{"Was the diagnosis right, and is its confidence worth anything?", slices.Concat(of(analysis, "root_cause", "root_cause_confidence", "action_confidence", "investigator", "model", "model_config", "model_config.version",
-		"model_config.prompt_sha256", "model_config.catalogue_sha256"), of(orchestration, "outcome"))},
+		"model_config.prompt_sha256", "model_config.catalogue_sha256"), verdict)},
 	{"Why not another action, and would that have been better?", of(analysis, "alternatives_considered", "alternatives_considered[0].workflow_id", "action_rationale", "no_action_reason")},
 	{"Who decided, and how long did we wait?", of(analysis, "approved_by", "rejected_by", "approval_requested_at", "approval_time", "approval_duration_seconds", "approval_deadline")},
-	{"What would another threshold have saved, and at which risk?", slices.Concat(of(analysis, "approval_mode", "approval_threshold", "approval_required", "action_confidence"), of(orchestration, "outcome"))},
+	{"What would another threshold have saved, and at which risk?", slices.Concat(of(analysis, "approval_mode", "approval_threshold", "approval_required", "action_confidence"), verdict)},
 	{"Who asked, who cancelled, and with which rights was it done?", slices.Concat(of(orchestration, "requested_by", "cancelled_by", "policy"), of(execution, "acted_as"))},
 	{"Is anything missing or changed, and how do I check that?", slices.Concat([]string{"entry", "entry_hash", "previous_hash", "sequence", "final", "source_uid"}, of(orchestration, "children", "services_invoked"))},
 	{"`complete`", slices.Concat([]string{"final", "sequence", "recorded_at", "entry_hash", "previous_hash"}, of(orchestration, "children"))},
@@ -202,7 +205,7 @@ var questions = []question{
 	{"`evidence`", slices.Concat([]string{"id", "source_uid", "sequence", "entry_hash"}, of(orchestration, "remediation_id"), of(analysis, "remediation_id"), of(execution, "remediation_id"))},
 	{"Trends: recurrence, MTTR and Pareto", of(orchestration, "signal_fingerprint", "signal_received_at", "completed_at", "outcome", "bottleneck_phase")},
 	{"Trends: workflows", of(execution, "workflow_id", "workflow_version", "outcome", "effectiveness_score", "rollbacks_performed")},
-	{"Trends: calibration by investigator and model", slices.Concat(of(analysis, "action_confidence", "investigator", "model", "model_config"), of(execution, "outcome"))},
+	{"Trends: calibration by investigator and model", slices.Concat(of(analysis, "action_confidence", "investigator", "model", "model_config"), verdict)},
 	{"Trends: approvals by hour, refusals, thresholds", of(analysis, "approval_requested_at", "approval_duration_seconds", "approval_status", "approval_threshold")},
 	{"Trends: deliveries that failed, by channel", of(notification, "channels", "delivery_attempts", "delivery_status")},
 }

@@ -246,7 +246,7 @@ func TestThePageSaysWhatIsTested(t *testing.T) {
 }
 
 // Each column of the four tables is in the table of this test, and each question asks for columns that are.
-func TestNoColumnIsForgotten(t *testing.T) {
+func TestEveryColumnHasItsQuestion(t *testing.T) {
 	f := setup(t)
 	rows, err := f.database.Query(`SELECT table_name || '.' || column_name FROM information_schema.columns WHERE table_name = ANY($1) AND NOT column_name = ANY($2) AND is_generated = 'NEVER'`, tables, envelope)
 	f.Expect(err).NotTo(HaveOccurred())

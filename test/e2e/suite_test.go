@@ -7,7 +7,6 @@ import (
 	"database/sql"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -51,10 +50,8 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "holdfast")
-	build := exec.Command("go", "build", "-o", program, "../../cmd/holdfast")
-	build.Stdout, build.Stderr = os.Stdout, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Println("build holdfast:", err)
+	if err := testenv.BuildProgram(ctx, program, os.Stdout); err != nil {
+		fmt.Println(err)
 		return 1
 	}
 	stack, err = dev.Start(ctx, dev.Options{Dir: filepath.Join(dir, "state"), InfraOnly: true, Program: program, Progress: os.Stdout})

@@ -61,10 +61,10 @@ func TestVerdictsOfWhatTheSimulationMakes(t *testing.T) {
 					return f.client.Update(ctx, d)
 				}).Should(Succeed())
 			}
-			f.Eventually(func() verdict {
+			f.Eventually(func() concluded {
 				finding, err := rules.New(f.client).Investigate(ctx, investigator.Request{Namespace: f.namespace, Target: v1alpha1.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: name}})
 				f.Expect(err).NotTo(HaveOccurred())
-				v := verdict{Cause: finding.RootCause}
+				v := concluded{Cause: finding.RootCause}
 				if r := finding.Recommendation; r != nil && r.Confidence >= 80 {
 					v.Recommended = r.WorkflowID
 				}
@@ -74,8 +74,8 @@ func TestVerdictsOfWhatTheSimulationMakes(t *testing.T) {
 	}
 }
 
-// verdict is a root cause, and a workflow that would be approved at 80, if one is recommended.
-type verdict struct{ Cause, Recommended string }
+// concluded is a root cause, and a workflow that would be approved at 80, if one is recommended.
+type concluded struct{ Cause, Recommended string }
 
 func image(name string) func(*corev1.PodSpec) {
 	return func(p *corev1.PodSpec) { p.Containers[0].Image = name }

@@ -25,7 +25,7 @@ func TestAWholeTrailIsClean(t *testing.T) {
 	f.append(f.create("again"), 2, true)
 	f.append(open, 1, false)
 	f.save(open, false, "yesterday")
-	report := f.settled()
+	report := f.clean()
 	f.Expect(report.Total).To(Equal(oracle.Counts{Kind: "total", Resources: 4, Appended: 9, Rows: 8, DeadLetters: 1}))
 	f.Expect(oracle.Missing(ctx, f.database, f.oracle.IDs(f.namespace))).To(BeZero())
 	f.Expect(oracle.Missing(ctx, f.database, []string{"5c0f1e2d-0000-4000-8000-000000000001"})).To(Equal(1))
@@ -44,7 +44,7 @@ func TestDamageInTheTables(t *testing.T) {
 	poison := f.create("poison")
 	f.append(poison, 1, false)
 	f.save(poison, true, "yesterday")
-	f.settled()
+	f.clean()
 	for name, c := range map[string]struct {
 		damage string
 		is     gomegatypes.GomegaMatcher

@@ -103,8 +103,8 @@ func (f *fixture) judge(db oracle.Querier) oracle.Report {
 	return report
 }
 
-// settled waits for a clean report.
-func (f *fixture) settled() oracle.Report {
+// clean waits for a clean report.
+func (f *fixture) clean() oracle.Report {
 	var report oracle.Report
 	f.Eventually(func() ([]oracle.Difference, error) {
 		if err := f.oracle.CaughtUp(ctx); err != nil {

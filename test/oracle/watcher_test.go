@@ -38,16 +38,16 @@ func TestAWatchThatBreaksGoesOn(t *testing.T) {
 	proxy.Stop()
 	f.append(f.create("meanwhile"), 2, true)
 	f.Expect(proxy.Start()).To(Succeed())
-	f.Expect(f.settled().Total).To(Equal(oracle.Counts{Kind: "total", Resources: 2, Appended: 4, Rows: 4}))
+	f.Expect(f.clean().Total).To(Equal(oracle.Counts{Kind: "total", Resources: 2, Appended: 4, Rows: 4}))
 }
 
 // After its restart the API server answers 410 to the old revision, and nothing is left of what came and went: the oracle has to read etcd's history.
-func TestNothingEscapesWhileTheAPIServerForgets(t *testing.T) {
+func TestNothingEscapesWhileTheAPIServerLosesItsHistory(t *testing.T) {
 	proxy, config := through(t)
 	f := setup(t, config)
 	f.relay()
 	f.append(f.create("before"), 1, true)
-	f.settled()
+	f.clean()
 	proxy.Stop()
 
 	short := f.create("short")
@@ -63,7 +63,7 @@ func TestNothingEscapesWhileTheAPIServerForgets(t *testing.T) {
 	f.Expect(env.Cluster.RestartAPIServer(ctx)).To(Succeed())
 
 	f.Expect(proxy.Start()).To(Succeed())
-	f.Expect(f.settled().Total).To(Equal(oracle.Counts{Kind: "total", Resources: 3, Appended: 6, Rows: 6}))
+	f.Expect(f.clean().Total).To(Equal(oracle.Counts{Kind: "total", Resources: 3, Appended: 6, Rows: 6}))
 }
 
 func TestWhatWasThereBeforeIsHeldToItsChain(t *testing.T) {
@@ -80,5 +80,5 @@ func TestWhatWasThereBeforeIsHeldToItsChain(t *testing.T) {
 	t.Cleanup(late.Stop)
 	f.oracle = late
 	f.append(obj, 1, true)
-	f.Expect(f.settled().Total).To(Equal(oracle.Counts{Kind: "total", Resources: 1, Appended: 3, Rows: 3, Unseen: 2}))
+	f.Expect(f.clean().Total).To(Equal(oracle.Counts{Kind: "total", Resources: 1, Appended: 3, Rows: 3, Unseen: 2}))
 }

@@ -44,10 +44,8 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "holdfast")
-	build := exec.Command("go", "build", "-o", program, "../../cmd/holdfast")
-	build.Stdout, build.Stderr = os.Stdout, os.Stderr
-	if err := build.Run(); err != nil {
-		fmt.Println("build holdfast:", err)
+	if err := testenv.BuildProgram(ctx, program, os.Stdout); err != nil {
+		fmt.Println(err)
 		return 1
 	}
 	return testenv.Main(m, &env)

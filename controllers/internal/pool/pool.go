@@ -17,9 +17,9 @@ import (
 // Key names one attempt.
 type Key struct {
 	Resource types.NamespacedName
-	// UID tells the resource from others that have, or had, its name.
+	// UID distinguishes the resource from others that have, or had, its name.
 	UID types.UID
-	// Part tells attempts of one resource that run at the same time from each other. A controller that makes one at a time leaves it 0.
+	// Part distinguishes attempts of one resource that run at the same time. A controller that makes one at a time leaves it 0.
 	Part int32
 	// Attempt is the attempt's number, as the resource's status has it.
 	Attempt int32
@@ -249,8 +249,8 @@ func (p *Pool[R]) KeepOnly(key Key) {
 	}
 }
 
-// Forget cancels what runs for a resource, and discards its results. The resource waits for no slot any more.
-func (p *Pool[R]) Forget(resource types.NamespacedName) {
+// DropAll cancels what runs for a resource, and discards its results. The resource waits for no slot any more.
+func (p *Pool[R]) DropAll(resource types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range p.attempts[resource] {

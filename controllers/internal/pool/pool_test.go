@@ -134,7 +134,7 @@ func TestASlotWakesWhoWaitedLongestAndCanUseIt(t *testing.T) {
 	f.expectWoken(resource("bank", "second"))
 	f.Release("shop", 1)
 	f.expectWoken(resource("shop", "first"))
-	f.Forget(resource("bank", "third"))
+	f.DropAll(resource("bank", "third"))
 	f.Release("shop", 1)
 	f.Expect(f.woken).To(BeEmpty(), "nobody waits any more")
 }
@@ -153,21 +153,21 @@ func TestKeepOnlyCancelsOtherAttemptsOfTheResource(t *testing.T) {
 	f.Expect(f.Len()).To(Equal(1))
 }
 
-func TestForgetCancelsAndKeepsTheSlotUntilTheAttemptReturns(t *testing.T) {
+func TestDropAllCancelsAndKeepsTheSlotUntilTheAttemptReturns(t *testing.T) {
 	f := newFixture(t, pool.Config{Slots: 2})
 	cart := resource("shop", "cart")
 	goOn := make(chan struct{})
 	f.start(keyOf(cart, 1), returns("done"))
 	f.expectWoken(cart)
 	f.start(keyOf(cart, 2), func(ctx context.Context) string { <-ctx.Done(); <-goOn; return "late" })
-	f.Forget(cart)
+	f.DropAll(cart)
 	f.Expect(f.Len()).To(BeZero())
 	f.Expect(f.Acquire(cart, 2)).To(Equal(1), "the second attempt has not returned")
 	close(goOn)
 	f.Wait()
 	f.expectState(keyOf(cart, 2), pool.Unknown)
 	f.Expect(f.Acquire(cart, 2)).To(Equal(1))
-	f.Expect(f.woken).To(BeEmpty(), "nobody waits for a result that was forgotten")
+	f.Expect(f.woken).To(BeEmpty(), "nobody waits for a result that was dropped")
 }
 
 func TestCloseDiscardsTheResultsOfInterruptedAttempts(t *testing.T) {

@@ -119,7 +119,7 @@ func (r *Reconciler) advance(ctx context.Context, b *backupv1.Backup, draft *out
 	return again, save(ctx, b, draft, "CopyCompleted", backupv1.PhaseCopied)
 }
 
-// save writes the status and the entry that tells of it in one update.
+// save writes the status and the entry that describes it in one update.
 func save(ctx context.Context, b *backupv1.Backup, draft *outbox.Draft, event string, phase backupv1.BackupPhase) error {
 	b.Status.Phase = phase
 	return draft.Save(ctx, &outbox.Change{

@@ -1,8 +1,8 @@
 // Package cluster starts the servers that Holdfast needs around it on one machine: etcd, kube-apiserver and, for dev
 // and demo, kube-controller-manager, kube-scheduler and kwok; and PostgreSQL. It knows nothing of Holdfast. It needs a Unix.
 //
-//	c, err := localcluster.Start(ctx, localcluster.Options{})            // etcd and kube-apiserver, in three seconds
-//	p, err := localcluster.StartPostgres(ctx, localcluster.PostgresOptions{})
+//	c, err := cluster.Start(ctx, cluster.Options{})            // etcd and kube-apiserver, in three seconds
+//	p, err := cluster.StartPostgres(ctx, cluster.PostgresOptions{})
 //
 // # Model
 //

@@ -29,7 +29,7 @@ const (
 	downloadTimeout = 15 * time.Minute
 )
 
-// release tells where an official build of this platform is: its address, the address of a text that holds its SHA-256
+// release says where an official build of this platform is: its address, the address of a text that holds its SHA-256
 // ("" where none is published), and whether it is a tar.gz with the program inside. An empty address: there is none.
 type release func(b binary) (address, sums string, archive bool)
 

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// needsMemory is how much the simulated node pretends that a pod uses; see package localcluster for this and for the tags crash and missing.
+// needsMemory is how much the simulated node pretends that a pod uses; see package cluster for this and for the tags crash and missing.
 const needsMemory = "holdfast.dev/needs-memory"
 
 // registry of the images, from which nobody pulls.
