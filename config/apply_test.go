@@ -51,7 +51,7 @@ func nothingTakenOver(t *testing.T, o *unstructured.Unstructured) {
 	g.Expect(as(t, "").Get(t.Context(), keyOf(o), stored)).To(Succeed())
 	for _, entry := range stored.GetManagedFields() {
 		if entry.Operation == metav1.ManagedFieldsOperationUpdate && entry.Subresource == "" {
-			g.Expect(string(entry.FieldsV1.Raw)).NotTo(ContainSubstring("f:spec"), "%s %s: %s", o.GetKind(), o.GetName(), entry.Manager)
+			g.Expect(entry.FieldsV1.GetRawString()).NotTo(ContainSubstring("f:spec"), "%s %s: %s", o.GetKind(), o.GetName(), entry.Manager)
 		}
 	}
 }

@@ -114,7 +114,7 @@ func membersOf(object []byte, index map[string]int) ([][]byte, error) {
 	if _, err := d.ReadToken(); err != nil {
 		return nil, err
 	}
-	if _, err := d.ReadToken(); err != io.EOF {
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("something follows the JSON object")
 	}
 	return values, nil

@@ -20,7 +20,9 @@ func TestACRDOfADevelopmentVersionIsNamed(t *testing.T) {
 	f, obj := setup(t)
 	definitions, err := config.CRDs()
 	f.Expect(err).NotTo(HaveOccurred())
-	i := slices.IndexFunc(definitions, func(crd *apiextensionsv1.CustomResourceDefinition) bool { return crd.Spec.Names.Kind == "NotificationRequest" })
+	i := slices.IndexFunc(definitions, func(crd *apiextensionsv1.CustomResourceDefinition) bool {
+		return crd.Spec.Names.Kind == "NotificationRequest"
+	})
 	released := definitions[i]
 	older := released.DeepCopy()
 	status := older.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"]

@@ -35,7 +35,7 @@ Findings: changed, column, reordered, missing, forked, doubled, broken, after-fi
 A finding that somebody looked into can be acknowledged, with who and why, in a file (--acknowledged): it is shown apart and no longer counts. An acknowledgement is good for one
 finding, as it was: whatever changes in that chain up to it makes it count again. --acknowledgement-template prints the file for the findings that count.
 
-Exit status: 0 the trail is whole but for what was acknowledged, 1 there are other findings, or an acknowledgement of which there is no finding any more, 2 it could not be checked, or not to its end (kinds that the cluster does not serve).`,
+Exit status: 0 the trail is whole but for what was acknowledged, 1 there are other findings, or an acknowledgement without its finding, 2 it could not be checked, or not to its end (kinds that the cluster does not serve).`,
 		Example: `  # Rows and live resources
   holdfast verify --database-url "$HOLDFAST_DATABASE_URL" --kubeconfig ~/.kube/config
 

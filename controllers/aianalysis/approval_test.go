@@ -63,7 +63,7 @@ var _ = Describe("an approval", func() {
 		_, command, _ := strings.Cut(ready.Message, "Z: ")
 		kubectl, said := "#!/bin/sh\nif [ \"$1\" = auth ]; then printf %s \"$ME\"; else printf '%s\\n' \"$@\"; fi\n", &strings.Builder{}
 		folder := GinkgoT().TempDir()
-		Expect(os.WriteFile(filepath.Join(folder, "kubectl"), []byte(kubectl), 0o700)).To(Succeed()) //nolint:gosec // it is run
+		Expect(os.WriteFile(filepath.Join(folder, "kubectl"), []byte(kubectl), 0o700)).To(Succeed())
 		shell := exec.CommandContext(f.ctx, "sh", "-c", command)
 		shell.Env, shell.Stdout, shell.Stderr = []string{"PATH=" + folder + ":" + os.Getenv("PATH"), "ME=" + me}, said, GinkgoWriter
 		Expect(shell.Run()).To(Succeed())
