@@ -78,7 +78,7 @@ const maxRetryAfter = time.Minute
 // not, so nothing waits while little happens (compare commit_siblings and commit_delay of PostgreSQL).
 const (
 	gatherSiblings = 3
-	gatherDelay    = 5 * time.Millisecond
+	gatherDelay    = 10 * time.Millisecond
 )
 
 // flushAll goes on until nothing is queued. While the store fails it waits between probes.
