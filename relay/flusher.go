@@ -74,13 +74,6 @@ func (f *flusher) Start(ctx context.Context) error {
 // maxRetryAfter bounds how long a store may ask the relay to wait.
 const maxRetryAfter = time.Minute
 
-// A batch of several entries shows that many write at once. The next one waits a moment for company then: a transaction costs the same with three entries as with ten. One that was alone does
-// not, so nothing waits while little happens (compare commit_siblings and commit_delay of PostgreSQL).
-const (
-	gatherSiblings = 3
-	gatherDelay    = 10 * time.Millisecond
-)
-
 // flushAll goes on until nothing is queued. While the store fails it waits between probes.
 func (f *flusher) flushAll(ctx context.Context) {
 	for ctx.Err() == nil {
@@ -90,8 +83,6 @@ func (f *flusher) flushAll(ctx context.Context) {
 			f.wait(ctx, f.report(ctx, err))
 		case n == 0:
 			return
-		case n >= gatherSiblings && !f.tracker.backlogged():
-			f.wait(ctx, gatherDelay)
 		}
 	}
 }

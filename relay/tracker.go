@@ -91,12 +91,6 @@ func (t *tracker) enqueueLocked(uid types.UID, r *resource) {
 // backloggedLocked reports whether more than a batch is queued.
 func (t *tracker) backloggedLocked() bool { return len(t.queue) > t.config.BatchRows }
 
-func (t *tracker) backlogged() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.backloggedLocked()
-}
-
 // left is how many resources are queued, and how many entries have no resource to stay in any more.
 func (t *tracker) left() (resources, orphaned int) {
 	t.mu.Lock()

@@ -12,7 +12,6 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
-	"github.com/holdfast-dev/holdfast/controllers/remediation"
 	"github.com/holdfast-dev/holdfast/internal/operator"
 	"github.com/holdfast-dev/holdfast/internal/serving"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -75,7 +74,7 @@ after it has flushed what it can.`,
 	flags.IntVar(&f.config.Shard.Total, "total-shards", 1, "number of shards, the same for all managers")
 	flags.IntVar(&f.config.Shard.Index, "shard", 0, "shard of this manager, counted from 0")
 	flags.StringVar(&f.shardBy, "shard-by", string(shard.ByUID), "sharding key: uid (of the remediation) or namespace")
-	flags.DurationVar(&f.config.CoolDown, "cool-down", remediation.DefaultCoolDown, "time after a repair in which the same alert does not start another of the same target (0: none)")
+	flags.DurationVar(&f.config.CoolDown, "cool-down", 0, "time after a repair in which the same alert does not start another of the same target (0: none; the manifests have 1h)")
 	flags.IntVar(&f.config.Workers, "workers", 8, "max concurrent reconciles of a kind")
 	flags.StringVar(&f.investigatorURL, "investigator-url", "", "URL of HolmesGPT (default: the built-in rules)")
 	flags.StringVar(&f.tokenFile, "investigator-token-file", "", "file with HolmesGPT's bearer token, read for each question")

@@ -15,9 +15,6 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 )
 
-// DefaultCoolDown is how long after a repair the same target is left alone for the same alert.
-const DefaultCoolDown = time.Hour
-
 // fingerprintField is a selectable field of the kind, and a field of the cache's index.
 const fingerprintField = "spec.signal.fingerprint"
 

@@ -59,8 +59,7 @@ func (w *world) manager(s *scenario, environment ...string) *localcluster.Runnin
 		Name: "manager",
 		Path: program,
 		Args: []string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address=0", "--database-pool-size=2",
-			"--namespaces", w.namespace, "--investigator-url", w.receiver.URL, "--investigator-timeout=4s",
-			"--cool-down=0"}, // requests are deleted as soon as their TTL is over
+			"--namespaces", w.namespace, "--investigator-url", w.receiver.URL, "--investigator-timeout=4s"},
 		Env: append([]string{"KUBECONFIG=" + env.Cluster.Kubeconfig(), "HOLDFAST_DATABASE_URL=" + env.DatabaseURL, "HOLDFAST_FAILPOINT_CALL=" + s.calls(w)}, environment...),
 		Log: log,
 	})
