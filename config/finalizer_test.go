@@ -3,7 +3,6 @@ package config_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -38,13 +37,16 @@ var strippings = map[string]func(c client.Client, o *unstructured.Unstructured) 
 	},
 }
 
-// record gives a resource an outbox, open or closed.
+// record gives a resource an outbox with one entry more, which is durable; it closes the record, or not.
 func record(t *testing.T, o *unstructured.Unstructured, closed bool) {
 	t.Helper()
 	g := NewWithT(t)
 	g.Expect(as(t, "").Get(t.Context(), keyOf(o), o)).To(Succeed())
+	sequence, _, err := unstructured.NestedInt64(o.Object, "status", "outbox", "lastSequence")
+	g.Expect(err).NotTo(HaveOccurred())
+	sequence++
 	g.Expect(unstructured.SetNestedMap(o.Object, map[string]any{
-		"lastSequence": int64(1), "persistedSequence": int64(1), "pending": int64(0), "headHash": strings.Repeat("ab", 32), "closed": closed, "entries": []any{},
+		"lastSequence": sequence, "persistedSequence": sequence, "pending": int64(0), "headHash": fmt.Sprintf("%064x", sequence), "closed": closed, "entries": []any{},
 	}, "status", "outbox")).To(Succeed())
 	g.Expect(as(t, "").Status().Update(t.Context(), o)).To(Succeed())
 }
