@@ -201,6 +201,6 @@ func (t *transaction) tryOut(ctx context.Context, all ...statement) error {
 
 // undo goes back to the savepoint. It is one simple query: a transaction that has failed takes no statement that was not described before.
 func (t *transaction) undo(ctx context.Context) error {
-	_, err := t.conn.PgConn().Exec(ctx, "ROLLBACK TO SAVEPOINT holdfast; RELEASE SAVEPOINT holdfast").ReadAll()
+	_, err := t.conn.Exec(ctx, "ROLLBACK TO SAVEPOINT holdfast; RELEASE SAVEPOINT holdfast", pgx.QueryExecModeSimpleProtocol)
 	return err
 }
