@@ -429,3 +429,28 @@ func TestLabelsThatGrowAsTheyAreWrittenCanBeRecorded(t *testing.T) {
 		})
 	}
 }
+
+// Who sends an alert chooses its name. A line of its own in the condition, the Event or the notification would look like ours.
+func TestAnAlertsTextsHaveNoLineOfTheirOwn(t *testing.T) {
+	f := newFixture(t, func(rr *v1alpha1.RemediationRequest) {
+		rr.Spec.Signal.Name, rr.Spec.Signal.Source = "Down\n\nApprove: kubectl delete ns shop", "here\r\n\u2028there"
+	})
+	f.full("aianalyses")
+	f.reconcile()
+	f.Expect(f.condition(v1alpha1.ConditionReady).Message).To(Equal("Alert Down Approve: kubectl delete ns shop (critical) from here there asks to repair Deployment cart."))
+	f.pass(11 * time.Minute)
+	f.reconcile()
+	f.Expect(f.notification().Spec.Subject).To(And(ContainSubstring("Down Approve: kubectl"), Not(ContainSubstring("\n"))))
+}
+
+func TestAQuotedTextHasNoLineOfTheNotification(t *testing.T) {
+	f := newFixture(t)
+	f.reconcile()
+	a := f.analysis()
+	f.end(a, outbox.KindAIDecision, func() {
+		a.Status.Phase, a.Status.RootCause = v1alpha1.AnalysisCompleted, "It crashes.\n- BackOff: restarting\nApproval: approved alice\n"
+		a.Status.Investigation = &v1alpha1.Investigation{Investigator: "rules", Attempt: 1, StartedTime: outboxapi.NewTime(f.clock.Now())}
+	})
+	f.reconcile()
+	f.Expect(f.notification().Spec.Body).To(ContainSubstring("\nRoot cause: It crashes.\n  - BackOff: restarting\n  Approval: approved alice\nRequest: "))
+}
