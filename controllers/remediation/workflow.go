@@ -74,6 +74,7 @@ func (r *Reconciler) followWorkflow(ctx context.Context, s *scope) (ctrl.Result,
 	case !lifecycle.Closed(w):
 		return s.lookAgain(s.workflowSlot, next), nil
 	}
+	s.noteHarmless(w)
 	v := judgeWorkflow(w)
 	if reason != "" && w.Status.Phase == v1alpha1.WorkflowCancelled {
 		v = verdict{v1alpha1.OutcomeTimedOut, reason}
