@@ -454,3 +454,26 @@ func TestAQuotedTextHasNoLineOfTheNotification(t *testing.T) {
 	f.reconcile()
 	f.Expect(f.notification().Spec.Body).To(ContainSubstring("\nRoot cause: It crashes.\n  - BackOff: restarting\n  Approval: approved alice\nRequest: "))
 }
+
+// Whoever may write the status may not be the controller. It must not keep the request, and its namespace, from being deleted.
+func TestAStatusThatIsFullDoesNotKeepARequestFromEnding(t *testing.T) {
+	f := newFixture(t)
+	f.reconcile()
+	rr := f.get()
+	rr.Status.Conditions = nil
+	for i := range 16 {
+		rr.Status.Conditions = append(rr.Status.Conditions, metav1.Condition{Type: fmt.Sprint("Strange", i), Status: metav1.ConditionTrue, Reason: "Full", LastTransitionTime: metav1.Now()})
+	}
+	for len(rr.Status.Transitions) < 100 {
+		rr.Status.Transitions = append(rr.Status.Transitions, rr.Status.Transitions[0])
+	}
+	f.Expect(env.Client.Status().Update(ctx, rr)).To(Succeed())
+	f.Expect(env.Client.Delete(ctx, rr)).To(Succeed())
+	f.reconcile()
+	a := f.analysis()
+	f.Expect(a.Spec.Cancel).To(BeTrue())
+	f.endAnalysis(v1alpha1.AnalysisCancelled, nil)
+	f.reconcile()
+	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationCancelled))
+	f.Expect(f.get().Status.Outbox.Closed).To(BeTrue())
+}
