@@ -43,8 +43,10 @@ func record(t *testing.T, o *unstructured.Unstructured, closed bool) {
 	t.Helper()
 	g := NewWithT(t)
 	g.Expect(as(t, "").Get(t.Context(), keyOf(o), o)).To(Succeed())
-	g.Expect(unstructured.SetNestedMap(o.Object, map[string]any{
-		"lastSequence": int64(1), "persistedSequence": int64(1), "pending": int64(0), "headHash": strings.Repeat("ab", 32), "closed": closed, "entries": []any{},
+	last, _, err := unstructured.NestedInt64(o.Object, "status", "outbox", "lastSequence")
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(unstructured.SetNestedMap(o.Object, map[string]any{ // it closes with an entry
+		"lastSequence": last + 1, "persistedSequence": last + 1, "pending": int64(0), "headHash": strings.Repeat("ab", 32), "closed": closed, "entries": []any{},
 	}, "status", "outbox")).To(Succeed())
 	g.Expect(as(t, "").Status().Update(t.Context(), o)).To(Succeed())
 }
