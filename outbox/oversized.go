@@ -154,6 +154,12 @@ func tooLarge(err error) bool {
 		strings.Contains(status.Status().Message, "trying to send message larger than max"))
 }
 
+// Oversized reports whether a resource was refused as too large to audit. Nothing is done for it until somebody makes it smaller.
+func Oversized(o Object) bool {
+	conditioned, ok := o.(ConditionedObject)
+	return ok && o.GetOutbox().IsZero() && oversized(conditioned)
+}
+
 func oversized(o ConditionedObject) bool {
 	c := meta.FindStatusCondition(o.GetConditions(), ConditionBlocked)
 	return c != nil && c.Status == metav1.ConditionTrue && c.Reason == reasonOversized

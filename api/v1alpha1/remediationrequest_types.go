@@ -35,6 +35,7 @@ const (
 )
 
 // ConditionCoolingDown is True for a request that was held back, because another had repaired the same target for the same alert not long before, and for that other one if it is kept beyond its TTL. It stays.
+// It is False for a request whose workflow is known to have changed nothing: that one holds nothing back.
 const ConditionCoolingDown = "CoolingDown"
 
 // Final reports whether the record has ended with this phase.

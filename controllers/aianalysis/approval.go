@@ -67,6 +67,9 @@ func (r *Reconciler) awaitDecision(ctx context.Context, s *scope) (ctrl.Result, 
 	if approvalLeft(a, s.now) == 0 {
 		return r.expire(ctx, s)
 	}
+	if a.Status.Recommendation == nil { // another hand wrote the status: there is nothing to decide
+		return ctrl.Result{RequeueAfter: approvalLeft(a, s.now)}, nil
+	}
 	// A refused decision stays refused, even when the policy is in force later: nobody checked who wrote it, and nobody can any more.
 	if a.Spec.Decision == nil || meta.IsStatusConditionTrue(a.Status.Conditions, v1alpha1.ConditionDecisionRefused) {
 		return ctrl.Result{RequeueAfter: approvalLeft(a, s.now)}, nil

@@ -131,6 +131,20 @@ var _ = Describe("an approval", func() {
 		Entry("rejected", v1alpha1.VerdictRejected, "Rejected/Rejected/final"),
 	)
 
+	It("that another hand wrote into the status, half of it, is no decision, and comes to an end", func() {
+		a := f.analysis()
+		p := f.start(answers(says(undo(75))))
+		now := p.investigated(a)
+		now.Status.Approval, now.Status.Recommendation = &v1alpha1.Approval{Required: true}, nil
+		Expect(env.Client.Status().Update(f.ctx, now)).To(Succeed())
+		f.alter(a, decided(v1alpha1.VerdictApproved))
+		p.reconcile(a)
+		Expect(f.get(a).Status.Phase).To(Equal(v1alpha1.AnalysisAwaitingApproval))
+		f.pass(2 * time.Hour)
+		p.reconcile(a)
+		Expect(f.get(a)).To(controllertest.EndWithTrail("ApprovalExpired/TimedOut/final"))
+	})
+
 	It("counts for nothing when there is nothing to approve", func() {
 		finding := undo(99)
 		finding.Recommendation = nil

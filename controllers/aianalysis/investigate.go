@@ -120,7 +120,7 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, answer answer) (ctr
 		finding, err = investigator.Check(r.catalogue, s.analysis.Spec.Target.Kind, finding)
 	}
 	if err != nil {
-		return r.attemptFailed(ctx, s, err, r.settings.backoff<<min(i.Attempt-1, 10))
+		return r.attemptFailed(ctx, s, err, r.settings.backoff<<min(max(i.Attempt, 1)-1, 10)) // anybody who may write the status may have set the number
 	}
 	s.keep(investigator.Hold(r.catalogue, answer.workload, finding), answer)
 	if rec := s.analysis.Status.Recommendation; rec != nil {

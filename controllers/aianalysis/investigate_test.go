@@ -115,6 +115,18 @@ var _ = Describe("an investigation", func() {
 			"InvestigationAttemptFailed/Investigating", "InvestigationAttemptFailed/Investigating", "AutoApproved/Completed/final"))
 	})
 
+	It("goes on where another hand wrote the number of the attempt", func() {
+		a := f.analysis()
+		p := f.start(answers(fails("the model is away"), fails("the model is away"), says(undo(80))))
+		now := p.investigated(a)
+		now.Status.Investigation.Attempt = -5
+		Expect(env.Client.Status().Update(f.ctx, now)).To(Succeed())
+		f.pass(2 * time.Second)
+		Expect(p.investigated(a).Status.Investigation.NextAttemptTime).NotTo(BeNil())
+		f.pass(2 * time.Second)
+		Expect(p.investigated(a).Status.Recommendation).NotTo(BeNil())
+	})
+
 	It("fails when no attempt gave an answer", func() {
 		a := f.analysis()
 		p := f.start(with(withAttempts(2, time.Second)), answers(fails("the model is away")))

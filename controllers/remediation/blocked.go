@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -51,7 +52,12 @@ func blockedBy(err error) string {
 // wait keeps the request as it is while a child can't be made, and says what is missing: in a condition, and in an Event when that begins.
 func (r *Reconciler) wait(ctx context.Context, s *scope, l *slot, blocked *blockedError) (ctrl.Result, error) {
 	message := outbox.Bound("It is tried again until the time for it is over: "+redact.Text(blocked.Error()), 1024)
-	begins := s.blockedCondition(l) == nil
+	before := s.blockedCondition(l)
+	begins := before == nil
+	// Each write starts the reconciler again at once. A text that is another each time, as with the port of a connection or the use of a quota, would keep it busy for ever.
+	if !begins && before.Reason == blocked.reason && sameWords(before.Message, message) {
+		message = before.Message
+	}
 	s.setCondition(metav1.Condition{Type: l.blocked, Status: metav1.ConditionTrue, Reason: blocked.reason, Message: message})
 	if err := s.draft.Save(ctx, nil); err != nil {
 		return ctrl.Result{}, fmt.Errorf("save that the %s is blocked: %w", l.part, err)
@@ -64,6 +70,13 @@ func (r *Reconciler) wait(ctx context.Context, s *scope, l *slot, blocked *block
 		after = min(after, next)
 	}
 	return ctrl.Result{RequeueAfter: after}, nil
+}
+
+var numbers = regexp.MustCompile(`[0-9]+`)
+
+// sameWords reports whether two texts differ in numbers at most.
+func sameWords(a, b string) bool {
+	return numbers.ReplaceAllString(a, "0") == numbers.ReplaceAllString(b, "0")
 }
 
 // setCondition sets a condition as of now.

@@ -2,6 +2,7 @@ package remediation_test
 
 import (
 	"errors"
+	"net"
 	"testing"
 	"time"
 
@@ -201,11 +202,11 @@ func TestADeathWhileBlockedRepeatsAndLosesNothing(t *testing.T) {
 	}
 }
 
-func TestAnAdmissionWebhookThatIsDownIsWaitedFor(t *testing.T) {
-	f := newFixture(t)
+// webhook has the API server ask at a URL before it takes an analysis, and waits until it does.
+func (f *fixture) webhook(t *testing.T, url string) *admissionv1.ValidatingWebhookConfiguration {
 	webhook := &admissionv1.ValidatingWebhookConfiguration{ObjectMeta: metav1.ObjectMeta{Name: f.rr.Namespace}, Webhooks: []admissionv1.ValidatingWebhook{{
 		Name: "down.example.com", AdmissionReviewVersions: []string{"v1"}, SideEffects: ptr.To(admissionv1.SideEffectClassNone), FailurePolicy: ptr.To(admissionv1.Fail),
-		ClientConfig:      admissionv1.WebhookClientConfig{URL: ptr.To("https://127.0.0.1:1/validate")},
+		ClientConfig:      admissionv1.WebhookClientConfig{URL: ptr.To(url)},
 		NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{corev1.LabelMetadataName: f.rr.Namespace}},
 		Rules: []admissionv1.RuleWithOperations{{Operations: []admissionv1.OperationType{admissionv1.Create},
 			Rule: admissionv1.Rule{APIGroups: []string{"holdfast.dev"}, APIVersions: []string{"*"}, Resources: []string{"aianalyses"}}}},
@@ -213,11 +214,42 @@ func TestAnAdmissionWebhookThatIsDownIsWaitedFor(t *testing.T) {
 	f.Expect(env.Client.Create(ctx, webhook)).To(Succeed())
 	t.Cleanup(func() { f.Expect(client.IgnoreNotFound(env.Client.Delete(ctx, webhook))).To(Succeed()) })
 	f.Eventually(func() error { return f.probe("aianalyses") }, testenv.Timeout).Should(MatchError(ContainSubstring("failed calling webhook")))
+	return webhook
+}
+
+func TestAnAdmissionWebhookThatIsDownIsWaitedFor(t *testing.T) {
+	f := newFixture(t)
+	webhook := f.webhook(t, "https://127.0.0.1:1/validate")
 	f.blocked(v1alpha1.RemediationPending, v1alpha1.ConditionAnalysisBlocked, "WebhookUnavailable", "down.example.com")
 	f.Expect(env.Client.Delete(ctx, webhook)).To(Succeed())
 	f.Eventually(func() error { return f.probe("aianalyses") }, testenv.Timeout).Should(Succeed())
 	f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAnalyzing))
+}
+
+// Each write of the condition starts the reconciler again. An error that names the port of its connection is another one each time.
+func TestAnErrorThatChangesEachTimeDoesNotKeepTheReconcilerBusy(t *testing.T) {
+	f := newFixture(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	f.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { f.Expect(listener.Close()).To(Succeed()) })
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = connection.Read(make([]byte, 1))
+			_ = connection.(*net.TCPConn).SetLinger(0) // resets it
+			_ = connection.Close()
+		}
+	}()
+	f.webhook(t, "https://"+listener.Addr().String()+"/validate")
+	f.blocked(v1alpha1.RemediationPending, v1alpha1.ConditionAnalysisBlocked, "WebhookUnavailable", "reset by peer")
+	before := f.get().ResourceVersion
+	f.pass(time.Minute)
+	f.reconcile()
+	f.Expect(f.get().ResourceVersion).To(Equal(before))
 }
 
 func TestOnlyWhatMayPassIsWaitedFor(t *testing.T) {

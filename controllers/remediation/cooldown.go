@@ -3,6 +3,7 @@ package remediation
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +16,9 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 )
 
+// pageSize is how many requests are read at once from the API server.
+const pageSize = 100
+
 // fingerprintField is a selectable field of the kind, and a field of the cache's index.
 const fingerprintField = "spec.signal.fingerprint"
 
@@ -22,11 +26,11 @@ const fingerprintField = "spec.signal.fingerprint"
 // a restart forgets nothing, and whoever wants to go on earlier deletes the earlier request.
 type coolDown struct {
 	duration time.Duration
-	// reader finds requests by fingerprintField.
+	// reader finds requests by fingerprintField; nil: the client, a cache.
 	reader client.Reader
 }
 
-// WithCoolDown sets the cool-down; 0 is none, the default. reader finds the requests of all shards by their fingerprint; nil: the client.
+// WithCoolDown sets the cool-down; 0 is none, the default. reader finds the requests of all shards by their fingerprint, in the API server; nil: the client, whose cache has them all.
 func WithCoolDown(d time.Duration, reader client.Reader) Option {
 	return func(r *Reconciler) { r.coolDown = coolDown{d, reader} }
 }
@@ -42,11 +46,28 @@ func indexFingerprints(ctx context.Context, mgr ctrl.Manager) error {
 	return nil
 }
 
-// acted reports whether a request has ended and had begun to change its target. Whoever lets a request act may act as the account that it names. So who may only create requests can't hold back
-// those of others. What a person cancelled does not count: it may be begun anew at once.
+// acted reports whether a request has ended and may have changed its target. Whoever lets a request act may act as the account that it names. So who may only create requests, or act as an account
+// without the right to change the target, can't hold back those of others. What a person cancelled does not count: it may be begun anew at once.
 func acted(rr *v1alpha1.RemediationRequest) bool {
 	st := &rr.Status
-	return lifecycle.Closed(rr) && st.CompletedTime != nil && st.WorkflowStartedTime != nil && rr.Spec.ServiceAccountName != "" && st.Phase != v1alpha1.RemediationCancelled
+	return lifecycle.Closed(rr) && st.CompletedTime != nil && st.WorkflowStartedTime != nil && rr.Spec.ServiceAccountName != "" && st.Phase != v1alpha1.RemediationCancelled &&
+		!meta.IsStatusConditionFalse(st.Conditions, v1alpha1.ConditionCoolingDown)
+}
+
+// changedNothing reports whether it is known that a workflow left the target as it was: no step succeeded, and of each that failed it was seen that it had taken no effect, as for want of rights.
+// Evictions that went before a failure are not known.
+func changedNothing(w *v1alpha1.WorkflowExecution) bool {
+	st := &w.Status
+	return st.StartedTime != nil && st.VerifyingTime == nil && st.RollbacksPerformed == 0 && !slices.ContainsFunc(st.Steps, func(s v1alpha1.StepStatus) bool {
+		return s.State != v1alpha1.StepFailed || len(s.Previous) > 0 || s.Rollback != nil || s.Action == "RestartPods"
+	})
+}
+
+// noteHarmless puts into the conditions that a workflow changed nothing, for acted.
+func (s *scope) noteHarmless(w *v1alpha1.WorkflowExecution) {
+	if changedNothing(w) {
+		s.setCondition(metav1.Condition{Type: v1alpha1.ConditionCoolingDown, Status: metav1.ConditionFalse, Reason: "NothingChanged", Message: "The workflow left the target as it was, so no other request is held back"})
+	}
 }
 
 // remaining is what is left of a request's own cool-down.
@@ -65,36 +86,50 @@ func (r *Reconciler) heldBack(ctx context.Context, s *scope) (string, error) {
 	if r.coolDown.duration <= 0 {
 		return "", nil
 	}
-	reader := r.coolDown.reader
-	if reader == nil {
-		reader = r.client
-	}
-	all := &v1alpha1.RemediationRequestList{}
-	err := reader.List(ctx, all, client.InNamespace(s.rr.Namespace), client.MatchingFields{fingerprintField: s.rr.Spec.Signal.Fingerprint}, client.UnsafeDisableDeepCopy)
+	last, err := r.lastRepair(ctx, s)
 	if err != nil {
 		return "", fmt.Errorf("look for earlier requests of this alert: %w", err)
 	}
-	return r.coolDown.why(s.rr, all.Items, s.now), nil
+	return r.coolDown.why(last, s.now), nil
 }
 
-// why names the repair because of which a request is held back: of those of the same target and alert the one whose cool-down ends last.
-func (c *coolDown) why(rr *v1alpha1.RemediationRequest, all []v1alpha1.RemediationRequest, now time.Time) string {
-	var last *v1alpha1.RemediationRequest
-	var longest time.Duration
-	for i := range all {
-		other := &all[i]
-		if other.UID == rr.UID || other.Spec.Target != rr.Spec.Target || other.Spec.Signal.Fingerprint != rr.Spec.Signal.Fingerprint {
-			continue
-		}
-		if left := c.remaining(other, now); left > longest {
-			last, longest = other, left
-		}
+// lastRepair is, of the requests of the same target and alert, the one whose cool-down ends last; nil if none cools down. Whoever makes requests chooses how many have a fingerprint, and how large
+// they are: from the API server they come in pages, of which one is in memory. A cache has them in memory anyway, and knows no pages.
+func (r *Reconciler) lastRepair(ctx context.Context, s *scope) (last *v1alpha1.RemediationRequest, _ error) {
+	options := []client.ListOption{client.InNamespace(s.rr.Namespace), client.MatchingFields{fingerprintField: s.rr.Spec.Signal.Fingerprint}, client.UnsafeDisableDeepCopy}
+	reader := client.Reader(r.client)
+	if r.coolDown.reader != nil {
+		reader, options = r.coolDown.reader, append(options, client.Limit(pageSize))
 	}
+	var longest time.Duration
+	for {
+		page := &v1alpha1.RemediationRequestList{}
+		if err := reader.List(ctx, page, options...); err != nil {
+			return nil, err
+		}
+		for i := range page.Items {
+			other := &page.Items[i]
+			if other.UID == s.rr.UID || other.Spec.Target != s.rr.Spec.Target || other.Spec.Signal.Fingerprint != s.rr.Spec.Signal.Fingerprint {
+				continue
+			}
+			if left := r.coolDown.remaining(other, s.now); left > longest {
+				last, longest = other.DeepCopy(), left
+			}
+		}
+		if r.coolDown.reader == nil || page.Continue == "" { // a cache says that it cannot continue
+			return last, nil
+		}
+		options = append(options, client.Continue(page.Continue))
+	}
+}
+
+// why says that a request is held back because of an earlier one; "" without one.
+func (c *coolDown) why(last *v1alpha1.RemediationRequest, now time.Time) string {
 	if last == nil {
 		return ""
 	}
 	return fmt.Sprintf("Held back: RemediationRequest %s (uid %s) acted on this target for the same alert and ended at %s with the outcome %s. The cool-down of %s is over at %s; to begin earlier, delete that request and make a new one",
-		last.Name, last.UID, last.Status.CompletedTime.UTC().Format(time.RFC3339), last.Status.Outcome, c.duration, now.Add(longest).UTC().Format(time.RFC3339))
+		last.Name, last.UID, last.Status.CompletedTime.UTC().Format(time.RFC3339), last.Status.Outcome, c.duration, now.Add(c.remaining(last, now)).UTC().Format(time.RFC3339))
 }
 
 // keep says why a request that acted is not deleted although its TTL is over.

@@ -11,11 +11,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/remediation"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 func withCoolDown(d time.Duration) func(*fixture) {
@@ -114,6 +116,21 @@ func TestWhatHoldsARequestBack(t *testing.T) {
 			f.reconcile()
 			f.endNotification(v1alpha1.NotificationSent)
 			f.reconcile()
+		}, asItIs, false},
+		"not one whose account may not change the target": {asItIs, func(f *fixture) {
+			f.reconcile()
+			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
+			f.reconcile()
+			w := f.workflow()
+			f.end(w, outbox.KindExecution, func() { // as TestWorkflowExecution has it of an account that may read only
+				at := outboxapi.NewTime(f.clock.Now())
+				w.Status.Phase, w.Status.FailureReason, w.Status.StartedTime = v1alpha1.WorkflowFailed, `cannot patch resource "deployments"`, &at
+				w.Status.Steps = []v1alpha1.StepStatus{{Name: "undo", Action: "RolloutUndo", State: v1alpha1.StepFailed, Failed: true, Attempt: 2, StartedTime: at}}
+			})
+			f.reconcile()
+			f.endNotification(v1alpha1.NotificationSent)
+			f.reconcile()
+			f.Expect(f.phase()).To(Equal(v1alpha1.RemediationFailed))
 		}, asItIs, false},
 		"not one that runs": {asItIs, func(f *fixture) {
 			f.reconcile()
@@ -226,7 +243,10 @@ func TestTheCacheFindsEarlierRequestsByTheirFingerprint(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	first := newFixture(t)
 	first.act(v1alpha1.WorkflowCompleted)
-	first.options = append(first.options, remediation.WithCoolDown(time.Hour, mgr.GetClient()))
+	first.options = append(first.options, remediation.WithCoolDown(time.Hour, nil))
+	first.client = interceptor.NewClient(env.Client, interceptor.Funcs{List: func(ctx context.Context, _ client.WithWatch, list client.ObjectList, o ...client.ListOption) error {
+		return mgr.GetClient().List(ctx, list, o...)
+	}})
 	first.start()
 	g.Expect(first.reconciler.SetupWithManager(mgr, 1)).To(Succeed())
 	within, cancel := context.WithCancel(ctx)
@@ -239,4 +259,27 @@ func TestTheCacheFindsEarlierRequestsByTheirFingerprint(t *testing.T) {
 	f.Expect(f.condition(v1alpha1.ConditionCoolingDown)).To(HaveValue(HaveField("Status", metav1.ConditionTrue)))
 	cancel()
 	g.Expect(<-stopped).To(Succeed())
+}
+
+// Shards by uid ask the API server. Whoever makes requests chooses how many there are of one fingerprint, and how large they are.
+func TestEarlierRequestsAreReadInPages(t *testing.T) {
+	first := newFixture(t)
+	pages := 0
+	reader := interceptor.NewClient(env.Client, interceptor.Funcs{List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, o ...client.ListOption) error {
+		options := (&client.ListOptions{}).ApplyOptions(o)
+		first.Expect(options.Limit).To(BeNumerically(">", 0))
+		options.Limit = 1
+		pages++
+		return c.List(ctx, list, options)
+	}})
+	first.options = append(first.options, remediation.WithCoolDown(time.Hour, reader))
+	first.start()
+	first.act(v1alpha1.WorkflowCompleted)
+	first.again(func(rr *v1alpha1.RemediationRequest) { rr.Name = "a-before" })
+	first.again(func(rr *v1alpha1.RemediationRequest) { rr.Name = "z-behind" })
+	pages = 0
+	f := first.again()
+	f.reconcile()
+	f.Expect(f.condition(v1alpha1.ConditionCoolingDown)).To(HaveValue(HaveField("Message", ContainSubstring(first.rr.Name))))
+	f.Expect(pages).To(BeNumerically(">=", 4))
 }

@@ -17,7 +17,7 @@ func noteOf(s *scope) string {
 	on := spec.Target.Kind + " " + spec.Target.Name
 	switch st.Phase {
 	case v1alpha1.RemediationPending:
-		return fmt.Sprintf("Alert %s (%s) from %s asks to repair %s.", spec.Signal.Name, spec.Signal.Severity, spec.Signal.Source, on)
+		return fmt.Sprintf("Alert %s (%s) from %s asks to repair %s.", oneLine(spec.Signal.Name), spec.Signal.Severity, oneLine(spec.Signal.Source), on)
 	case v1alpha1.RemediationAnalyzing:
 		return fmt.Sprintf("AIAnalysis %s looks for what is wrong with %s.", st.Analysis, on)
 	case v1alpha1.RemediationAwaitingApproval:
@@ -33,6 +33,9 @@ func noteOf(s *scope) string {
 	}
 	return outcomeOf(s)
 }
+
+// oneLine is a text of whoever sent the alert, without line breaks: what stands on a line of its own looks like ours.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
 // outcomeOf says how the repair ended, and why.
 func outcomeOf(s *scope) string {
@@ -74,15 +77,15 @@ func subject(s *scope) string {
 	if meta.IsStatusConditionTrue(s.rr.Status.Conditions, v1alpha1.ConditionCoolingDown) {
 		what = "Held back after an earlier remediation"
 	}
-	return fmt.Sprintf("%s: %s on %s %s/%s", what, spec.Signal.Name, spec.Target.Kind, s.rr.Namespace, spec.Target.Name)
+	return fmt.Sprintf("%s: %s on %s %s/%s", what, oneLine(spec.Signal.Name), spec.Target.Kind, s.rr.Namespace, spec.Target.Name)
 }
 
-// body lists what was found, decided and done.
+// body lists what was found, decided and done. Texts quote what strangers write, such as Events: what they begin on a new line is set in, so that it does not look like a line of ours.
 func body(s *scope) string {
 	var b strings.Builder
 	line := func(name, text string) {
 		if text != "" {
-			fmt.Fprintf(&b, "%s: %s\n", name, text)
+			fmt.Fprintf(&b, "%s: %s\n", name, strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  "))
 		}
 	}
 	line("Severity", s.rr.Spec.Signal.Severity)

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -62,4 +63,28 @@ func TestTheLargestAlertIsAudited(t *testing.T) {
 	f.Expect(env.Client.List(ctx, children, client.InNamespace(f.rr.Namespace))).To(Succeed())
 	f.Expect(children.Items).To(HaveLen(1))
 	f.Expect(env.Vanish(ctx, f.get())).To(Succeed())
+}
+
+// Whoever may patch a child can make it too large before it has begun. Its request does not wait for it, not in deletion either.
+func TestAChildThatIsTooLargeToAuditIsNotWaitedFor(t *testing.T) {
+	for _, deleted := range []bool{false, true} {
+		f := newFixture(t, tooLarge, func(rr *v1alpha1.RemediationRequest) { rr.Annotations = nil })
+		f.reconcile()
+		a := f.analysis()
+		a.Annotations = map[string]string{"example.com/large": strings.Repeat("<", 130_000)}
+		f.Expect(env.Client.Update(ctx, a)).To(Succeed())
+		begin := &outbox.Change{Kind: outbox.KindAIDecision, Event: "Created", Phase: "Pending", Record: map[string]string{}}
+		f.Expect(outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{}).Draft(a).Save(ctx, begin)).To(MatchError(outbox.ErrOversized))
+		if deleted {
+			f.Expect(env.Client.Delete(ctx, f.get())).To(Succeed())
+			f.reconcile()
+			f.Expect(f.phase()).To(Equal(v1alpha1.RemediationCancelled))
+			continue
+		}
+		f.reconcile()
+		f.endNotification(v1alpha1.NotificationSent)
+		f.reconcile()
+		f.Expect(f.phase()).To(Equal(v1alpha1.RemediationFailed))
+		f.Expect(f.get().Status.FailureReason).To(ContainSubstring("or is too large to audit"))
+	}
 }

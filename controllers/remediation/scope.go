@@ -52,7 +52,7 @@ func (r *Reconciler) find(ctx context.Context, s *scope, l *slot, into outbox.Ob
 	case err != nil:
 		return fmt.Errorf("read child %s: %w", key.Name, err)
 	}
-	if *l.uid != "" && lifecycle.Released(into) && !lifecycle.Closed(into) {
+	if *l.uid != "" && (lifecycle.Released(into) && !lifecycle.Closed(into) || outbox.Oversized(into)) {
 		return nil // its controller does no more work for it: it counts as gone
 	}
 	l.found = into
@@ -81,7 +81,9 @@ func child[T outbox.Object](l *slot) (none T) {
 }
 
 // ended reports whether a child's controller will do no more work for it.
-func ended(o outbox.Object) bool { return lifecycle.Closed(o) || lifecycle.Released(o) }
+func ended(o outbox.Object) bool {
+	return lifecycle.Closed(o) || lifecycle.Released(o) || outbox.Oversized(o)
+}
 
 // enter moves the request to a phase and saves that, with its entry.
 func (r *Reconciler) enter(ctx context.Context, s *scope, phase v1alpha1.RemediationPhase, event string) error {

@@ -186,6 +186,7 @@ func (f *fixture) endWorkflow(phase v1alpha1.WorkflowPhase, reason string) {
 	f.end(w, outbox.KindExecution, func() {
 		w.Status.Phase, w.Status.FailureReason = phase, reason
 		w.Status.StartedTime = outboxapi.NewTimePointer(f.clock.Now())
+		w.Status.Steps = []v1alpha1.StepStatus{{Name: "undo", Action: "RolloutUndo", State: v1alpha1.StepSucceeded, Attempt: 1, StartedTime: *w.Status.StartedTime}}
 	})
 }
 

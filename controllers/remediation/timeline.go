@@ -10,6 +10,9 @@ import (
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
+// maxTransitions is how many the CRD takes. A request has ten at most.
+const maxTransitions = 100
+
 // move sets the phase and keeps the transition, with the time spent in the phase before.
 func move(st *v1alpha1.RemediationRequestStatus, to v1alpha1.RemediationPhase, now time.Time) {
 	t := v1alpha1.PhaseTransition{From: st.Phase, To: to, Time: outboxapi.NewTime(now)}
@@ -17,7 +20,7 @@ func move(st *v1alpha1.RemediationRequestStatus, to v1alpha1.RemediationPhase, n
 		t.Duration = &metav1.Duration{Duration: max(0, t.Time.Sub(&st.Transitions[n-1].Time))}
 	}
 	st.Phase = to
-	st.Transitions = append(st.Transitions, t)
+	st.Transitions = append(st.Transitions[:min(len(st.Transitions), maxTransitions-1)], t) // anybody who may write the status may have filled them up
 }
 
 // finish works out what is known only at the end.

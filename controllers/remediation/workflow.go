@@ -64,7 +64,7 @@ func (r *Reconciler) render(s *scope) (*v1alpha1.WorkflowExecution, error) {
 func (r *Reconciler) followWorkflow(ctx context.Context, s *scope) (ctrl.Result, error) {
 	w := s.workflow()
 	if w == nil {
-		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The workflow was deleted before its end was seen"})
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The workflow was deleted before its end was seen, or is too large to audit"})
 	}
 	reason, next := overdue(s.rr, s.now)
 	switch {
@@ -74,6 +74,7 @@ func (r *Reconciler) followWorkflow(ctx context.Context, s *scope) (ctrl.Result,
 	case !lifecycle.Closed(w):
 		return s.lookAgain(s.workflowSlot, next), nil
 	}
+	s.noteHarmless(w)
 	v := judgeWorkflow(w)
 	if reason != "" && w.Status.Phase == v1alpha1.WorkflowCancelled {
 		v = verdict{v1alpha1.OutcomeTimedOut, reason}

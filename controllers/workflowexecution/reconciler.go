@@ -115,6 +115,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	s := &scope{wfe: wfe, status: &wfe.Status, draft: r.writer.Draft(wfe), now: r.clock.Now()}
+	s.dropStrangeSteps()
 	why, err := lifecycle.ForeignRemediation(ctx, r.client, r.live, wfe, wfe.Spec.RemediationRef)
 	switch {
 	case err != nil:

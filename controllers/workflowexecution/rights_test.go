@@ -34,6 +34,10 @@ var _ = Describe("The account of a workflow", func() {
 			Expect(live.Status.Outcome).To(Equal("failure"))
 			Expect(live.Status.FailureReason).To(And(ContainSubstring("system:serviceaccount:"+f.namespace+":weak"), ContainSubstring(missing)))
 			Expect(live).To(controllertest.EndWithTrail("StepAttemptFailed/Executing", "StepFailed/Executing", "Failed/Failed/final"))
+			// The remediation controller knows by this that nothing was changed.
+			Expect(live.Status.Steps).To(HaveEach(And(HaveField("State", v1alpha1.StepFailed), HaveField("Previous", BeEmpty()), HaveField("Rollback", BeNil()))))
+			Expect(live.Status.VerifyingTime).To(BeNil())
+			Expect(live.Status.RollbacksPerformed).To(BeZero())
 			Expect(f.wire.effects).To(BeEmpty())
 			Expect(f.pods()).To(ConsistOf("a"))
 		},

@@ -87,6 +87,11 @@ func (s *scope) step() (*v1alpha1.WorkflowStep, *v1alpha1.StepStatus) {
 	return nil, nil
 }
 
+// dropStrangeSteps drops what the status has of more steps than the spec. Anybody who may write the status may have added them, and a step without a spec could be neither run nor recorded.
+func (s *scope) dropStrangeSteps() {
+	s.status.Steps = s.status.Steps[:min(len(s.status.Steps), len(s.wfe.Spec.Steps))]
+}
+
 // specOf is the spec of a step that was begun.
 func (s *scope) specOf(st *v1alpha1.StepStatus) *v1alpha1.WorkflowStep {
 	for i := range s.status.Steps {

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/condition"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // verify checks the post-conditions until all hold, or the time for it is over.
@@ -24,7 +25,15 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (ctrl.Result, error) 
 		s.status.Validations = append(s.status.Validations, results...)
 		return r.complete(ctx, s)
 	}
-	began := s.status.VerifyingTime.Time
+	began := s.now
+	if s.status.VerifyingTime != nil {
+		began = s.status.VerifyingTime.Time
+	} else { // another hand wrote the phase: the window must begin at some time, or it never ends
+		s.status.VerifyingTime = outboxapi.NewTimePointer(s.now)
+		if err := s.draft.Save(ctx, nil); err != nil {
+			return ctrl.Result{}, fmt.Errorf("write down when the conditions were first looked at: %w", err)
+		}
+	}
 	// A pod that becomes ready a moment late is available only when it has been ready for so long.
 	window := min(r.verifyWindow, stepTimeout(&s.wfe.Spec.Steps[len(s.wfe.Spec.Steps)-1])) + action.MinReady(s.target)
 	left := s.untilTimeout(began.Add(window).Sub(s.now))

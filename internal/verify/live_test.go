@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os/exec"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -207,6 +209,23 @@ func TestWhatIsNotLookedForIsSaid(t *testing.T) {
 	report, found = check(t, db, &only{Live: live, namespace: "none"}, "")
 	g.Expect(found).To(BeEmpty())
 	g.Expect(report.Notes).To(ContainElement(ContainSubstring("does not serve backups.backups.example.com")))
+}
+
+// Whoever writes rows chooses the clusters in them, and people type what is suggested.
+func TestSuggestionsAreWordsOfAShell(t *testing.T) {
+	g := NewWithT(t)
+	const name = `east; echo 'owned' $(id) #`
+	db, url := newStore(t, "")
+	persist(t, openStore(t, url, name), history(t, source(1), outbox.KindNotification, 2, false))
+	live, err := Cluster(env.Config, DefaultResources())
+	g.Expect(err).NotTo(HaveOccurred())
+	report, _ := check(t, db, &only{Live: live, namespace: "none"}, "")
+	g.Expect(report.Notes).To(ConsistOf(ContainSubstring(`--other-clusters 'east; echo '\''owned'\'' $(id) #' if`)))
+	_, flag, _ := strings.Cut(report.Notes[0], "--other-clusters ")
+	flag, _, _ = strings.Cut(flag, " if it is verified")
+	said, err := exec.CommandContext(t.Context(), "sh", "-c", "printf '%s\n' "+flag).Output()
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(string(said)).To(Equal(name + "\n"))
 }
 
 // Any kind with an outbox in its status can be looked at.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/postgres"
@@ -284,12 +286,22 @@ func (v *verifier) explainUnchecked() {
 	}
 	for _, cluster := range slices.Sorted(maps.Keys(v.otherClusters)) {
 		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d unfinished records are of cluster %q, not %q, and were not looked for (--cluster-name; --other-clusters %s if it is verified by itself)",
-			v.otherClusters[cluster], cluster, v.options.Cluster, cluster))
+			v.otherClusters[cluster], cluster, v.options.Cluster, word(cluster)))
 	}
 	for _, cluster := range slices.Sorted(maps.Keys(v.unnamed)) {
-		v.report.Notes = append(v.report.Notes, fmt.Sprintf("rows of live resources are of cluster %q (--cluster-name %s)", cluster, cluster))
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("rows of live resources are of cluster %q (--cluster-name %s)", cluster, word(cluster)))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(v.kinds)) {
-		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d unfinished records have entries of kind %q, whose resource is not known (--resource %s=RESOURCE.VERSION.GROUP)", v.kinds[kind], kind, kind))
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d unfinished records have entries of kind %q, whose resource is not known (--resource %s=RESOURCE.VERSION.GROUP)", v.kinds[kind], kind, word(kind)))
 	}
+}
+
+var plainWord = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._:/@-]*$`)
+
+// word is a text as one word of a shell. What is suggested is typed, and whoever writes rows chooses the names in it.
+func word(text string) string {
+	if plainWord.MatchString(text) {
+		return text
+	}
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
 }

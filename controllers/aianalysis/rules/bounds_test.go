@@ -3,11 +3,15 @@ package rules_test
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	testclock "k8s.io/utils/clock/testing"
+
+	"github.com/holdfast-dev/holdfast/controllers/aianalysis/rules"
 )
 
 // Whatever strangers make beside the target, and however much of it, what is read is bounded, and what belongs to the target is found.
@@ -24,6 +28,18 @@ func TestStrangersDoNotHideTheTarget(t *testing.T) {
 	w.Expect(f.RootCause).To(ContainSubstring("in 1 of 2 pods"))
 	w.Expect(f.RootCause).NotTo(ContainSubstring("than were looked at"))
 	w.Expect(f.Recommendation.WorkflowID).To(Equal("rollout-undo"))
+}
+
+func TestStrangersDoNotHideTheTargetsEvents(t *testing.T) {
+	w := newWorld(t)
+	for i := range 510 { // more than a page, and before the target's by name
+		e := &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: fmt.Sprintf("a-stranger-%03d", i)}, Type: corev1.EventTypeWarning, Reason: "BackOff", Message: "again",
+			InvolvedObject: corev1.ObjectReference{Namespace: w.namespace, UID: "0f1c0b5e-0000-4000-8000-000000000000"}}
+		w.Expect(api.Create(w.ctx, e)).To(Succeed())
+	}
+	withoutVolume(w)
+	f := w.investigate("Deployment", rules.WithClock(testclock.NewFakePassiveClock(time.Now().Add(2*time.Minute))))
+	w.Expect(f.RootCause).To(ContainSubstring(`secret "cart-tls" not found`))
 }
 
 func TestMoreContainersThanAreLookedAtAreSaid(t *testing.T) {

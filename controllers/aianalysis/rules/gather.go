@@ -26,7 +26,7 @@ const (
 	maxPods        = 200
 	maxContainers  = 32 // of a pod, and as many init containers
 	maxReplicaSets = 100
-	maxEvents      = 500
+	maxEvents      = 500 // of a page, and of the target
 	// Strangers may give their own the same labels: so many pages of pageSize are read for those that belong to the target.
 	pageSize = 100
 	maxPages = 10

@@ -119,18 +119,14 @@ var notThere = regexp.MustCompile(`(configmap|secret) "[^"]{1,253}" not found|re
 // readEvents reads the warnings about the target, what it owns, and its pods: evidence for the root cause. Decisions depend on two of them, that pods cannot be made,
 // and that a volume needs what is not there. Events carry a time in one of three fields, by who wrote them.
 func (r *Rules) readEvents(ctx context.Context, owners []types.UID, f *facts) error {
-	var list corev1.EventList
-	if err := r.live.List(ctx, &list, client.InNamespace(f.namespace), client.Limit(maxEvents),
-		client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector("type", corev1.EventTypeWarning)}); err != nil {
-		return fmt.Errorf("list the events: %w", err)
-	}
 	pods := map[types.UID]*pod{}
 	for i := range f.pods {
 		pods[f.pods[i].uid] = &f.pods[i]
 	}
-	events := slices.DeleteFunc(list.Items, func(e corev1.Event) bool {
-		return pods[e.InvolvedObject.UID] == nil && !slices.Contains(owners, e.InvolvedObject.UID)
-	})
+	events, err := r.warningsAbout(ctx, f.namespace, func(uid types.UID) bool { return pods[uid] != nil || slices.Contains(owners, uid) })
+	if err != nil {
+		return fmt.Errorf("list the events: %w", err)
+	}
 	slices.SortStableFunc(events, func(a, b corev1.Event) int { return seen(b).Compare(seen(a)) })
 	for _, e := range events {
 		p := pods[e.InvolvedObject.UID]
@@ -145,6 +141,28 @@ func (r *Rules) readEvents(ctx context.Context, owners []types.UID, f *facts) er
 		}
 	}
 	return nil
+}
+
+// warningsAbout reads the warnings about some objects, page by page. Most are about others, and anybody may make more.
+func (r *Rules) warningsAbout(ctx context.Context, namespace string, wanted func(types.UID) bool) (found []corev1.Event, _ error) {
+	next := ""
+	for range maxPages {
+		var page corev1.EventList
+		err := r.live.List(ctx, &page, client.InNamespace(namespace), client.Limit(maxEvents), client.Continue(next),
+			client.MatchingFieldsSelector{Selector: fields.OneTermEqualSelector("type", corev1.EventTypeWarning)})
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Items {
+			if e := &page.Items[i]; wanted(e.InvolvedObject.UID) && len(found) < maxEvents {
+				found = append(found, *e)
+			}
+		}
+		if next = page.Continue; next == "" {
+			break
+		}
+	}
+	return found, nil
 }
 
 func seen(e corev1.Event) time.Time {

@@ -65,7 +65,10 @@ func (f *facts) injected(c *container) string {
 
 // cannotConfigure is for containers that need a ConfigMap, a Secret or a key that is not there, in their environment or in a volume.
 func cannotConfigure(f *facts, now time.Time) (investigator.Finding, bool) {
-	failing := f.hits(func(p *pod, c *container) bool { return c.waiting == configError || p.missing != "" && beingMade(c) })
+	// An event says no more than that something was missing once, and anybody who may make events may have made it. A pod that has had its time, and is not made yet, bears it out.
+	failing := f.hits(func(p *pod, c *container) bool {
+		return c.waiting == configError || p.missing != "" && beingMade(c) && now.Sub(p.created) >= startUp
+	})
 	if len(failing) == 0 {
 		return investigator.Finding{}, false
 	}

@@ -44,16 +44,20 @@ func noConfigMap() *corev1.ContainerStatus {
 	return waiting("CreateContainerConfigError", `configmap "cart-2" not found`)
 }
 
+// withoutVolume is a rollout whose pods need a Secret that an event says is not there.
+func withoutVolume(w *world) {
+	d := w.deployment(2)
+	w.pod(w.revision(d, 1, "cart:1", "64Mi"), "cart:1", "64Mi", running())
+	p := w.pod(w.revision(d, 2, "cart:2", "64Mi"), "cart:2", "64Mi", waiting("ContainerCreating", ""))
+	w.warn(p.UID, "FailedMount", `MountVolume.SetUp failed for volume "tls" : secret "cart-tls" not found`)
+}
+
 var configuration = []situation{
 	{seen: "A container's environment needs a ConfigMap, a Secret or a key that is not there, since the newest rollout.", recommended: "rollout-undo toRevision=1", auto: true, make: func(w *world) {
 		w.since(template("cart:1", "64Mi"), template("cart:2", "64Mi"), app(noConfigMap()))
 	}},
-	{seen: "A volume needs one that is not there, since the newest rollout.", recommended: "rollout-undo toRevision=1", auto: true, make: func(w *world) {
-		d := w.deployment(2)
-		w.pod(w.revision(d, 1, "cart:1", "64Mi"), "cart:1", "64Mi", running())
-		p := w.pod(w.revision(d, 2, "cart:2", "64Mi"), "cart:2", "64Mi", waiting("ContainerCreating", ""))
-		w.warn(p.UID, "FailedMount", `MountVolume.SetUp failed for volume "tls" : secret "cart-tls" not found`)
-	}},
+	{seen: "A volume needs one that is not there, since the newest rollout.", recommended: "rollout-undo toRevision=1", auto: true, later: 2 * time.Minute, make: withoutVolume},
+	{seen: "The same, and the pods are younger than two minutes: it may be there by now.", make: withoutVolume},
 	{seen: "One is not there, and no rollout explains it: somebody deleted it.", make: func(w *world) {
 		w.alone(template("cart:1", "64Mi"), app(noConfigMap()))
 	}},

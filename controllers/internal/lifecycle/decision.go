@@ -20,9 +20,13 @@ func ApprovalTimeout(a *v1alpha1.AIAnalysis) time.Duration {
 	return a.Spec.ApprovalTimeout.Duration
 }
 
-// ApprovalDeadline is when an analysis that awaits a decision ends without one.
+// ApprovalDeadline is when an analysis that awaits a decision ends without one. If another hand wrote the status, and not when the decision was asked for, the time counts from the creation.
 func ApprovalDeadline(a *v1alpha1.AIAnalysis) time.Time {
-	return a.Status.Approval.RequestedTime.Add(ApprovalTimeout(a))
+	asked := a.CreationTimestamp.Time
+	if p := a.Status.Approval; p != nil && p.RequestedTime != nil {
+		asked = p.RequestedTime.Time
+	}
+	return asked.Add(ApprovalTimeout(a))
 }
 
 // decisionBytes bounds the text of DecisionWanted: it must fit an Event, command and all.

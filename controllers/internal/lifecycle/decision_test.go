@@ -6,10 +6,22 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 )
+
+// Whoever may write the status may not be the controller, which must not end in a panic.
+func TestADeadlineIsThereWhateverTheStatusSays(t *testing.T) {
+	g := NewWithT(t)
+	a := &v1alpha1.AIAnalysis{}
+	a.CreationTimestamp = metav1.NewTime(time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC))
+	for _, p := range []*v1alpha1.Approval{nil, {Required: true}} {
+		a.Status.Approval = p
+		g.Expect(lifecycle.ApprovalDeadline(a)).To(Equal(a.CreationTimestamp.Add(time.Hour)))
+	}
+}
 
 // Names and parameters are as long as they may be: the command stays whole.
 func TestWhatIsToBeDecidedFitsAnEvent(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -76,7 +77,19 @@ func SetReady[P Phase](obj outbox.ConditionedObject, phase, success P, message s
 		condition.Type, condition.Status, condition.Message = v1alpha1.ConditionFinished, metav1.ConditionTrue, ""
 		meta.SetStatusCondition(&conditions, condition)
 	}
+	if len(conditions) > maxConditions {
+		conditions = slices.DeleteFunc(conditions, func(c metav1.Condition) bool { return !slices.Contains(ourConditions, c.Type) })
+	}
 	obj.SetConditions(conditions)
+}
+
+// maxConditions is how many the CRDs take. Anybody who may write the status may have filled them up: a resource that could not take its last condition could not end, nor be deleted.
+const maxConditions = 16
+
+// ourConditions are those that the controllers set.
+var ourConditions = []string{
+	v1alpha1.ConditionReady, v1alpha1.ConditionFinished, v1alpha1.ConditionRemediationRefused, v1alpha1.ConditionDecisionRefused, v1alpha1.ConditionForeignChild, v1alpha1.ConditionCoolingDown,
+	v1alpha1.ConditionAnalysisBlocked, v1alpha1.ConditionWorkflowBlocked, v1alpha1.ConditionNotificationBlocked, outbox.ConditionBlocked,
 }
 
 // Announce makes a Kubernetes Event for a transition that was saved. note says what the event's name does not.

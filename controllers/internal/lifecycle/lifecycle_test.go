@@ -141,3 +141,17 @@ func TestRemainingIsNeverNegative(t *testing.T) {
 	_, ok = lifecycle.Remaining(begin, nil, begin)
 	g.Expect(ok).To(BeFalse())
 }
+
+// Whoever may write the status may have filled the list up. The four CRDs take 16.
+func TestSetReadyFindsRoom(t *testing.T) {
+	g := NewWithT(t)
+	rr := &v1alpha1.RemediationRequest{}
+	rr.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionForeignChild, Status: metav1.ConditionTrue}}
+	for i := range 14 {
+		rr.Status.Conditions = append(rr.Status.Conditions, metav1.Condition{Type: fmt.Sprint("Strange", i), Status: metav1.ConditionTrue})
+	}
+	lifecycle.SetReady(rr, v1alpha1.RemediationExecuting, v1alpha1.RemediationCompleted, "")
+	g.Expect(rr.Status.Conditions).To(HaveLen(16), "what is in the way of nothing stays")
+	lifecycle.SetReady(rr, v1alpha1.RemediationFailed, v1alpha1.RemediationCompleted, "")
+	g.Expect(rr.Status.Conditions).To(ConsistOf(HaveField("Type", v1alpha1.ConditionForeignChild), HaveField("Type", v1alpha1.ConditionReady), HaveField("Type", v1alpha1.ConditionFinished)))
+}
