@@ -73,7 +73,7 @@ func (d *Draft) auditable(ctx context.Context) error {
 // refuseOversized lets go of a resource and says so. The finalizer goes first: removing it shrinks the resource, so that works at every size; the condition may not fit.
 func (d *Draft) refuseOversized(ctx context.Context, live Object, size, most int) error {
 	why := fmt.Sprintf("it has %d bytes as JSON, expected at most %d beside its outbox", size, most)
-	refusal := fmt.Errorf("%w: %s: %s; no entry is written and nothing holds it: shorten its annotations, labels or spec, or make it anew", ErrOversized, SourceOf(live), why)
+	refusal := fmt.Errorf("%w: %s: %s; no entry is written and nothing holds it: shorten its annotations, labels or spec, or make a smaller one instead", ErrOversized, SourceOf(live), why)
 	held := controllerutil.ContainsFinalizer(live, Finalizer)
 	if held {
 		before := live.DeepCopyObject().(Object)
@@ -94,7 +94,7 @@ func (d *Draft) refuseOversized(ctx context.Context, live Object, size, most int
 	refused.WithLabelValues(d.kind).Inc()
 	logf.FromContext(ctx).Info("Refused a resource that is too large to audit", "reason", why, "released", held)
 	if d.writer.recorder != nil {
-		d.writer.recorder.Eventf(live, nil, corev1.EventTypeWarning, reasonOversized, "Refuse", "%s", Bound("Not audited: "+why+". Nothing holds it. Shorten its annotations, labels or spec, or make it anew.", 1000))
+		d.writer.recorder.Eventf(live, nil, corev1.EventTypeWarning, reasonOversized, "Refuse", "%s", Bound("Not audited: "+why+". Nothing holds it. Shorten its annotations, labels or spec, or make a smaller one instead.", 1000))
 	}
 	if gone := live.GetDeletionTimestamp() != nil && len(live.GetFinalizers()) == 0; gone {
 		return refusal

@@ -19,6 +19,16 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command or argument for %q: expected flags only, as in --database-url '…', but %d more given (not shown)", cmd.CommandPath(), len(args))
 }
 
+// oneArgument asks for exactly one argument, and quotes none of them.
+func oneArgument(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		return fmt.Errorf("expected one argument for %q: %s; %d given", cmd.CommandPath(), what, len(args))
+	}
+}
+
 // aCommand refuses what is no command. It quotes what looks like one that is misspelt, and nothing else.
 func aCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {

@@ -23,8 +23,8 @@ import (
 func newDeadLetterCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead-letter",
-		Short: "List and show entries that could not become rows, and try again",
-		Args:  noArguments,
+		Short: "List, show and redrive entries that could not become rows",
+		Args:  aCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newDeadLetterListCommand(), newDeadLetterShowCommand(), newDeadLetterRedriveCommand())
@@ -70,8 +70,8 @@ func newDeadLetterListCommand() *cobra.Command {
 	form := output("")
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the dead letters that wait",
-		Long: `List the dead letters that wait to be redriven, with the reason. JSON has the whole entry too. A member of holdfast_reader may run it.
+		Short: "List the dead letters that are not redriven",
+		Long: `List the dead letters that are not redriven, with the reason. JSON has the whole entry too. The database login is a member of holdfast_reader.
 
 Exit status: 0 (also when there are none), 2 they could not be read.`,
 		Example: `  holdfast dead-letter list
@@ -147,8 +147,8 @@ func newDeadLetterRedriveCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "redrive {--all | ID...}",
 		Short: "Try again to make rows of dead letters",
-		Long: `Try again to make rows of dead letters, once what was wrong with the database or the release is fixed. A row gets the entry's original id, sequence and hash. The dead letter
-stays, marked as redriven; nothing is deleted. What cannot become a row stays as it is. A member of holdfast_writer may run it, again and again.
+		Long: `Try again to make rows of dead letters, after what was wrong with the database or the release is fixed. A row gets the entry's original id, sequence and hash. The dead letter
+stays, marked as redriven; nothing is deleted. What cannot become a row stays as it is. It may be run again. The database login is a member of holdfast_writer.
 
 Exit status: 0 all became rows, 1 some did not, 2 it could not be tried.`,
 		Example: `  # What would happen?

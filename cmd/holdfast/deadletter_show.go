@@ -24,13 +24,13 @@ func newDeadLetterShowCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show everything about one dead letter",
-		Long: `Show a dead letter: where it comes from, why it could not become a row, its entry, and what can be done. An id may have several, of different histories; all are shown. A member
-of holdfast_reader may run it.
+		Long: `Show a dead letter: where it comes from, why it could not become a row, its entry, and what can be done. An id may have several, of different histories; all are shown. The
+database login is a member of holdfast_reader.
 
-Exit status: 0, 1 there is no dead letter with this id, 2 it could not be read.`,
+Exit status: 0 it was shown, 1 there is no dead letter with this id, 2 it could not be read.`,
 		Example: `  holdfast dead-letter show 019ab3c4-5d6e-8f70-8123-456789abcdef
   holdfast dead-letter show 019ab3c4-5d6e-8f70-8123-456789abcdef -o json | jq '.[].entry | fromjson'`,
-		Args:              cobra.ExactArgs(1),
+		Args:              oneArgument("the id of a dead letter (see `holdfast dead-letter list`)"),
 		ValidArgsFunction: completeDeadLetters(postgres.Letters{Redriven: true}),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return showDeadLetter(cmd.Context(), url, args[0], form, cmd.OutOrStdout())

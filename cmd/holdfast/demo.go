@@ -25,12 +25,12 @@ func newDemoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Watch failing workloads being repaired, and their audit trail survive everything",
-		Long: `Start a local cluster, PostgreSQL, the manager and the storage service, let workloads fail, and repair them: one automatically, one when a person approves, one that a person
-rejects, and one whose repair fails and is rolled back. In the middle PostgreSQL is stopped and the manager killed; a deletion is seen to wait for its rows. Records of
+		Long: `Start a local cluster, PostgreSQL, the manager and the storage service, and let workloads fail. One is repaired automatically, one when a person approves, one not at all because
+a person rejects it; the repair of one fails and is rolled back. In the middle PostgreSQL is stopped and the manager killed; a deletion waits for its rows. Records of
 programs that have no resources are posted, each twice, and are one row each.
 An independent witness counts every audit entry, and at the end the tables must hold each of them exactly once.
 
-It takes about a minute; the first time some more, to get the servers. Nothing of it remains. An inherited KUBECONFIG and HOLDFAST_* are ignored.
+It takes about a minute, and up to ten minutes more the first time, to get the servers. Nothing of it remains. KUBECONFIG and HOLDFAST_* of the environment are ignored.
 
 The exit status is 0 when nothing was lost and nothing is there twice, 1 when something was or when a step failed, and 130 after an interruption.`,
 		Example: `  holdfast demo

@@ -19,10 +19,10 @@ func newDevCommand() *cobra.Command {
 		Use:   "dev",
 		Short: "Run a whole Holdfast on this machine until it is interrupted",
 		Long: `Start etcd, the Kubernetes servers with one simulated node, and PostgreSQL on loopback, install the kinds, roles, policies and tables, run the manager and
-the storage service, and keep all of it running until SIGINT or SIGTERM. Then everything is gone.
+the storage service, and keep all of it running until SIGINT or SIGTERM. Then cluster and database are gone, with everything in them.
 
-The state folder gets 'kubeconfig' (cluster-admin) and, when everything is ready, 'env' with the variables that the other commands take. An inherited KUBECONFIG and
-HOLDFAST_* are ignored. The first start downloads the servers, or compiles them from their Go modules, which takes some minutes; later ones take seconds.`,
+The state folder gets 'kubeconfig' (cluster-admin) and, when everything is ready, 'env' with the variables that the other commands take. KUBECONFIG and
+HOLDFAST_* of the environment are ignored. The first start downloads the servers, or compiles them from their Go modules, which takes some minutes; later ones take seconds.`,
 		Example: `  holdfast dev --state-dir .dev
   export $(cat .dev/env)         # in another terminal, once the file is there
   kubectl get holdfast -A

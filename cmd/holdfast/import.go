@@ -29,14 +29,14 @@ func newImportCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Bring the entries of an export into the database",
-		Long: `Make rows of the entries in a file of 'holdfast export' or 'holdfast release', with their ids, sequences and hashes, as the relay would have. Those that are there already are left
-alone, so it may be run again. An entry that was changed in the file becomes a dead letter, as it would have in its resource. A member of holdfast_writer may run it. FILE may be - for
-standard input.
+		Long: `Make rows of the entries in a file of 'holdfast export' or 'holdfast release', with their ids, sequences and hashes, as the relay does. Rows that are there already are left
+alone, so it may be run again. An entry that was changed in the file becomes a dead letter, as it would in its resource. The database login is a member of holdfast_writer. FILE may be -
+for standard input.
 
 Exit status: 0 every entry has its row, 1 some have not (they are named), 2 it could not be done.`,
 		Example: `  holdfast import pending.jsonl --dry-run
   holdfast import pending.jsonl`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArgument("the file of an export, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), args[0], cmd.InOrStdin(), cmd.OutOrStdout())
 		},

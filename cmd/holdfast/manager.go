@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap/zapcore"
+	"k8s.io/apimachinery/pkg/util/validation"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
@@ -37,9 +38,9 @@ func newManagerCommand() *cobra.Command {
 		Use:   "manager",
 		Short: "Run the controllers and the relay",
 		Long: `Run the four controllers (remediation, analysis, workflow, notification) and the relay that drains their outboxes into PostgreSQL, or into a Data Storage API, which
-alone holds the database's credentials then.
+then alone holds the database's credentials.
 
-It starts and works without the database: entries stay in their resources and are drained when it is back. SIGTERM stops it within 20 seconds,
+It starts and works without the database: entries stay in their resources until the database is back, and are drained then. SIGTERM stops it within 20 seconds,
 after it has flushed what it can.`,
 		Example: `  # Beside a local cluster of 'holdfast dev --infra-only'
   export $(cat .dev/env)
@@ -70,7 +71,7 @@ after it has flushed what it can.`,
 	flags.BoolVar(&f.config.LeaderElect, "leader-elect", false, "leader election among several managers")
 	flags.StringVar(&f.config.LeaderElectNamespace, "leader-elect-namespace", "", "namespace of the lease (default: the Pod's own)")
 	flags.StringVar(&f.config.LeaderElectID, "leader-elect-id", "", "name of the lease, before the shard's suffix (default: holdfast-manager and --namespaces)")
-	flags.StringSliceVar(&f.config.Namespaces, "namespaces", nil, "namespaces to watch (default: all)")
+	flags.StringSliceVar(&f.config.Namespaces, "namespaces", nil, "namespaces to watch, with commas between (default: all)")
 	flags.IntVar(&f.config.Shard.Total, "total-shards", 1, "number of shards, the same for all managers")
 	flags.IntVar(&f.config.Shard.Index, "shard", 0, "shard of this manager, counted from 0")
 	flags.StringVar(&f.shardBy, "shard-by", string(shard.ByUID), "sharding key: uid (of the remediation) or namespace")
@@ -107,10 +108,10 @@ func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
 	if err := checkShard(f.config.Shard); err != nil {
 		return err
 	}
-	if f.config.CoolDown < 0 {
-		return fmt.Errorf("--cool-down is %s, expected 0 or more", f.config.CoolDown)
+	err := f.check()
+	if err != nil {
+		return err
 	}
-	var err error
 	if f.config.REST, err = restConfig(f.kubeconfig); err != nil {
 		return err
 	}
@@ -129,6 +130,24 @@ func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
 	}
 	ctrl.Log.Info("Starting", "version", versionText(), "investigator", f.investigatorName(), "shard", f.config.Shard.String(), "lease", f.leaseName())
 	return mgr.Start(ctx)
+}
+
+// check names a flag whose value would be taken for another one, or would make the manager look after nothing.
+func (f *managerFlags) check() error {
+	switch {
+	case f.config.CoolDown < 0:
+		return fmt.Errorf("--cool-down is %s, expected 0 or more", f.config.CoolDown)
+	case f.config.Workers < 1:
+		return fmt.Errorf("--workers is %d, expected 1 or more", f.config.Workers)
+	case f.investigatorTimeout <= 0:
+		return fmt.Errorf("--investigator-timeout is %s, expected a positive duration", f.investigatorTimeout)
+	}
+	for _, name := range f.config.Namespaces {
+		if len(validation.IsDNS1123Label(name)) > 0 {
+			return fmt.Errorf("--namespaces has %s, expected names of namespaces with commas between, as in shop,checkout", shown(name))
+		}
+	}
+	return nil
 }
 
 // checkShard names the flag that is wrong.

@@ -7,7 +7,7 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-func TestShardsThatAreNone(t *testing.T) {
+func TestFlagsOfTheManagerThatMakeNoSense(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		args []string
@@ -21,6 +21,11 @@ func TestShardsThatAreNone(t *testing.T) {
 		{name: "without a total", args: []string{"--shard=1"}, says: "expected 0 to 0 with --total-shards 1"},
 		{name: "by something else", args: []string{"--total-shards=2", "--shard-by=name"}, says: `--shard-by is "name": expected uid or namespace`},
 		{name: "a Pod too many", args: []string{"--total-shards=2"}, env: map[string]string{"HOLDFAST_SHARD": "2"}, says: "--shard is 2"},
+		{name: "no worker", args: []string{"--workers=0"}, says: "--workers is 0, expected 1 or more"},
+		{name: "fewer workers than none", args: []string{"--workers=-3"}, says: "--workers is -3, expected 1 or more"},
+		{name: "no time to answer", args: []string{"--investigator-timeout=0s"}, says: "--investigator-timeout is 0s, expected a positive duration"},
+		{name: "blanks between namespaces", args: []string{"--namespaces=shop checkout"}, says: "--namespaces has (not shown), expected names of namespaces with commas between"},
+		{name: "no name of a namespace", args: []string{"--namespaces=shop,Shop"}, says: `--namespaces has "Shop"`},
 		{name: "no number", env: map[string]string{"HOLDFAST_SHARD": "first"}, says: `variable HOLDFAST_SHARD is "first"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

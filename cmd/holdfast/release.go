@@ -29,7 +29,7 @@ func newReleaseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release {RESOURCE/NAME... --namespace NAMESPACE | --all {--namespace NAMESPACE | --all-namespaces}} --file FILE",
 		Short: "Break-glass: remove the finalizer from resources stuck in Terminating, after an export",
-		Long: `Remove the finalizer from resources stuck in Terminating, when no manager or no database will ever do it. First the entries that wait in them are written to a new file and
+		Long: `Remove the finalizer from resources stuck in Terminating, when no manager or no database will come back to do it. First the entries that wait in them are written to a new file and
 synced to the disk; a resource that changes after that keeps its finalizer. 'holdfast import' brings the file into a database later.
 
 Only resources that are being deleted are released. A record that is still open loses its end: how it ended is written nowhere, and verify reports it as unfinished.
@@ -163,7 +163,7 @@ func (f *releaseFlags) find(ctx context.Context, cluster *breakglass.Cluster, ar
 	case err != nil:
 		return nil, err
 	case !r.HasFinalizer():
-		return nil, fmt.Errorf("%s has no finalizer of Holdfast: what holds it is another's", r)
+		return nil, fmt.Errorf("%s has no finalizer of Holdfast: nothing of Holdfast keeps it from being deleted", r)
 	case !r.Deleting:
 		return nil, fmt.Errorf("%s is not being deleted: run kubectl delete --wait=false first, and give a manager the time to end it", r)
 	}
@@ -187,7 +187,7 @@ func printTerminating(to io.Writer, terminating []terminatingResource) error {
 }
 
 func confirmed(from io.Reader, to io.Writer, n int) bool {
-	fmt.Fprintf(to, "Release %s? Only yes is taken for it: ", counted(n, "resource"))
+	fmt.Fprintf(to, "Release %s? Type yes to go on: ", counted(n, "resource"))
 	answer, _ := bufio.NewReader(from).ReadString('\n')
 	return strings.TrimSpace(answer) == "yes"
 }

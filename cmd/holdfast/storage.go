@@ -32,18 +32,20 @@ func newStorageCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "storage",
 		Short: "Run the Data Storage API: audit records over REST",
-		Long: `Run the service that takes audit records over REST, for those that have no outbox. Callers need a token of the cluster that was made for the service's audience, and the
-right to create auditrecords.holdfast.dev. /docs describes it, /openapi.json is for programs; /healthz, /readyz and /metrics are on the same address.
+		Long: `Run the service that takes audit records over REST, from programs that have no outbox. A caller needs a token of the cluster, made for the service's audience, and the
+right to create auditrecords.holdfast.dev. /docs describes the API, /openapi.json is for programs; /healthz, /readyz and /metrics are on the same address.
 
-It serves HTTPS. Without a certificate it makes one for itself, on a loopback address only; plain HTTP and service without authentication are for loopback only too.
-It starts without the database, and answers 503 until that is there. SIGTERM stops it within 20 seconds, after it has finished what it has taken.`,
+It serves HTTPS. Without a certificate it makes a self-signed one, on a loopback address only. Plain HTTP and --insecure-no-auth are for loopback only too.
+It starts without the database, and answers 503 until the database is there. SIGTERM stops it within 20 seconds, after it has finished the requests that it took.`,
 		Example: `  # In a cluster, behind a Service
   holdfast storage --bind-address :8443 --tls-cert-file /tls/tls.crt --tls-key-file /tls/tls.key
 
   # Beside a local cluster of 'holdfast dev --infra-only'
   export $(cat .dev/env)
   holdfast storage --insecure-http --bind-address 127.0.0.1:8080
-  TOKEN=$(kubectl create token auditor --audience holdfast-storage)
+  kubectl create serviceaccount recorder
+  kubectl create clusterrolebinding recorder --clusterrole=holdfast-recorder --serviceaccount=default:recorder
+  TOKEN=$(kubectl create token recorder --audience holdfast-storage)
 
   # To try it without a cluster
   holdfast storage --insecure-no-auth --insecure-http --bind-address 127.0.0.1:8080 --database-url postgres://me@localhost/holdfast`,

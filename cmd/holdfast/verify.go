@@ -26,16 +26,17 @@ func newVerifyCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Prove that the audit trail is whole",
-		Long: `Read every row once, recompute every chain from the bytes that were hashed, and hold the columns against them. Given a cluster (--kubeconfig or KUBECONFIG), hold the ends of
-the chains against the live resources, and find records that never became final though their resource is gone. It may run beside a manager: what is not drained yet is no
-finding. A member of holdfast_reader may run it; in the cluster it needs list and get on the resources.
+		Long: `Read every row once, recompute every chain from the bytes that were hashed, and compare the columns with them. With a cluster (--kubeconfig or KUBECONFIG), compare the ends of
+the chains with the live resources, and find records that never became final though their resource is gone. It may run beside a manager: what is not drained yet is no
+finding. The database login is a member of holdfast_reader; in the cluster it needs list and get on the resources.
 
 Findings: changed, column, reordered, missing, forked, doubled, broken, after-final, diverged, invented, undecided, unfinished. docs/database.md explains each.
 
-A finding that somebody looked into can be acknowledged, with who and why, in a file (--acknowledged): it is shown apart and no longer counts. An acknowledgement is good for one
-finding, as it was: whatever changes in that chain up to it makes it count again. --acknowledgement-template prints the file for the findings that count.
+A finding that somebody looked into can be acknowledged, with who and why, in a file (--acknowledged): it is printed apart and no longer counts. An acknowledgement covers one
+finding as it is now: if anything in the chain up to it changes, the finding counts again. --acknowledgement-template prints the file for the findings that count.
 
-Exit status: 0 the trail is whole but for what was acknowledged, 1 there are other findings, or an acknowledgement without its finding, 2 it could not be checked, or not to its end (kinds that the cluster does not serve).`,
+Exit status: 0 the trail is whole, or has acknowledged findings only; 1 there are other findings, or an acknowledgement without its finding; 2 it could not be checked, or not to its
+end (kinds that the cluster does not serve).`,
 		Example: `  # Rows and live resources
   holdfast verify --database-url "$HOLDFAST_DATABASE_URL" --kubeconfig ~/.kube/config
 

@@ -175,7 +175,7 @@ func (all *acknowledgements) unmatched(unlooked func(Place) bool) (unmatched []U
 		case unlooked(a.Place):
 			unknown++
 		default:
-			unmatched = append(unmatched, Unmatched{*a.Acknowledgement, "there is no such finding any more: it was mended, or what it was about was removed"})
+			unmatched = append(unmatched, Unmatched{*a.Acknowledgement, "there is no such finding any more: it was fixed, or what it was about was removed"})
 		}
 	}
 	return unmatched, unknown

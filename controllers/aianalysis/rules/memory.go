@@ -32,7 +32,7 @@ func outOfMemory(f *facts, now time.Time) (investigator.Finding, bool) {
 	killed, more := f.focus(killed, byContainer)
 	c, p := killed[0].container, killed[0].pod
 	finding := investigator.Finding{
-		RootCause: fmt.Sprintf("%s %s of %s runs out of memory: it was killed as OOMKilled in %d of %d pods, at %s.",
+		RootCause: fmt.Sprintf("%s %s of %s runs out of memory: it was killed as OOMKilled in %d of %d pods, %s.",
 			capital(c.what()), c.name, f.title(), podsOf(killed), len(f.pods), limitsText(p, c)) + f.evidence(killed),
 		RootCauseConfidence: 95,
 		Alternatives:        []investigator.Alternative{{Action: "restart-pods", Confidence: 20, RejectedReason: "New pods would need as much memory."}},
@@ -99,7 +99,10 @@ func doubled(limit resource.Quantity) (text, problem string) {
 
 // limitsText names the limits that the container could have reached.
 func limitsText(p *pod, c *container) string {
-	text := "a limit of " + limitText(c.memoryLimit)
+	text := "at a limit of " + c.memoryLimit.String()
+	if c.memoryLimit.IsZero() {
+		text = "without a memory limit"
+	}
 	if !p.memoryLimit.IsZero() {
 		text += fmt.Sprintf(", in a pod with a limit of %s", p.memoryLimit.String())
 	}

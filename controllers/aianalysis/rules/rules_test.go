@@ -76,7 +76,7 @@ func TestALimitThatNobodyCanComputeWithLimitsNothing(t *testing.T) {
 	rs := w.revision(d, 2, "cart:2", "1e100")
 	w.pod(rs, "cart:2", "1e100", crashed("OOMKilled", 137))
 	f := w.investigate("Deployment")
-	w.Expect(f.RootCause).To(ContainSubstring("at a limit of none"))
+	w.Expect(f.RootCause).To(ContainSubstring("without a memory limit"))
 	w.Expect(f.Recommendation).To(BeNil())
 	w.Expect(w.alternative(f, "rollout-undo").RejectedReason).To(ContainSubstring("a lower one (none)"))
 }

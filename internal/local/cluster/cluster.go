@@ -36,6 +36,8 @@ type Options struct {
 	// Dir gets the certificates, data, logs and the kubeconfig. Start removes what an earlier run left of them; a second
 	// run on one folder is refused. "" makes a temporary folder, which Stop removes.
 	Dir string
+	// Leftovers are more files of an earlier run, by their names in Dir. Like its own, Start removes them once no other run has the folder.
+	Leftovers []string
 	// Profile is ControlPlane when empty.
 	Profile Profile
 	// Progress gets one line a step, with what is downloaded or compiled and how long that may take; nil is silent.
@@ -110,7 +112,7 @@ func (p Profile) programs(ctx context.Context, progress io.Writer) (map[string]s
 }
 
 func startOnce(ctx context.Context, o Options, programs map[string]string) (*Cluster, error) {
-	leftovers := []string{"certs", "etcd", "run", "kubeconfig"}
+	leftovers := append([]string{"certs", "etcd", "run", "kubeconfig"}, o.Leftovers...)
 	for name := range programs {
 		leftovers = append(leftovers, filepath.Join("logs", name+".log"))
 	}

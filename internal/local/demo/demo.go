@@ -76,7 +76,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	if err := dir.leave(err); err != nil {
 		return d.result(), err
 	}
-	n.print("\n   To try it yourself: holdfast dev --state-dir .dev\n")
+	n.print("\n   To try it yourself: make dev (holdfast dev --state-dir .dev); README.md says what to do then.\n")
 	return d.result(), nil
 }
 

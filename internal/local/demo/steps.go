@@ -163,7 +163,7 @@ func (d *demo) startDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("%.1f s later each of the %d entries of before is a row", time.Since(begin).Seconds(), len(ids))
+	d.say("%.1f s later each of the %d entries that were made until now is a row", time.Since(begin).Seconds(), len(ids))
 	return nil
 }
 
@@ -171,7 +171,7 @@ func (d *demo) startDatabase(ctx context.Context) error {
 func (d *demo) refusedDecision(ctx context.Context) error {
 	for _, c := range []struct{ decidedBy, why string }{
 		{trainee, trainee + " may not approve"},
-		{approver, trainee + " may not say to be " + approver},
+		{approver, trainee + " may not decide in the name of " + approver},
 	} {
 		err := d.patchDecision(ctx, "checkout", trainee, v1alpha1.Decision{Verdict: v1alpha1.VerdictApproved, DecidedBy: c.decidedBy, Method: "api"})
 		if err == nil {

@@ -83,7 +83,7 @@ func (d *demo) timeline(ctx context.Context, target string) error {
 
 // selfCheck lets the product check its own trail, as its users do. Its exit status says whether the trail is whole.
 func (d *demo) selfCheck(ctx context.Context) error {
-	d.heading("10 holdfast verify: every hash computed anew, every column held against the bytes that were hashed")
+	d.heading("10 holdfast verify: every hash and every column, checked against the hashed bytes")
 	cmd := exec.CommandContext(ctx, d.program, "verify")
 	cmd.Env = append(d.stack.Env(), "TMPDIR="+os.TempDir())
 	answer, err := cmd.CombinedOutput()

@@ -67,7 +67,10 @@ func (s *Stack) bringUp(ctx context.Context) (err error) {
 	if err := s.prepareDir(); err != nil {
 		return err
 	}
-	if s.Cluster, err = localcluster.Start(ctx, localcluster.Options{Dir: s.Dir, Profile: localcluster.Full, Progress: s.options.Progress}); err != nil {
+	if s.Cluster, err = localcluster.Start(ctx, localcluster.Options{
+		Dir: s.Dir, Profile: localcluster.Full, Progress: s.options.Progress,
+		Leftovers: []string{filepath.Base(s.envFile())}, // a reader waits for this file: one of an earlier run would mislead it
+	}); err != nil {
 		return err
 	}
 	if s.Postgres, err = localcluster.StartPostgres(ctx, localcluster.PostgresOptions{Dir: s.Dir, Progress: s.options.Progress}); err != nil {
@@ -102,10 +105,6 @@ func (s *Stack) prepareDir() (err error) {
 	}
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return fmt.Errorf("make the state folder: %w", err)
-	}
-	// A reader waits for this file: one of an earlier run would mislead it.
-	if err := os.Remove(s.envFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove the env file of an earlier run: %w", err)
 	}
 	return nil
 }
@@ -189,8 +188,10 @@ func (s *Stack) Wait(ctx context.Context) error {
 // Stop ends everything, newest first. It may be called on a half-started Stack, and twice.
 func (s *Stack) Stop() error {
 	var errs []error
-	if err := os.Remove(s.envFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
-		errs = append(errs, err)
+	if s.Cluster != nil { // else the folder, and the file, may be another run's
+		if err := os.Remove(s.envFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+			errs = append(errs, err)
+		}
 	}
 	errs = append(errs, s.stopServices())
 	if s.Cluster != nil {
