@@ -117,7 +117,7 @@ var _ = Describe("an investigation", func() {
 
 	It("goes on where another hand wrote the number of the attempt", func() {
 		a := f.analysis()
-		p := f.start(answers(fails("the model is away"), fails("the model is away"), says(undo(80))))
+		p := f.start(answers(fails("the model is away"), fails("the model is still away"), says(undo(80))))
 		now := p.investigated(a)
 		now.Status.Investigation.Attempt = -5
 		Expect(env.Client.Status().Update(f.ctx, now)).To(Succeed())

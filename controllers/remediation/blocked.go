@@ -72,7 +72,7 @@ func (r *Reconciler) wait(ctx context.Context, s *scope, l *slot, blocked *block
 	return ctrl.Result{RequeueAfter: after}, nil
 }
 
-var numbers = regexp.MustCompile(`[0-9]+`)
+var numbers = regexp.MustCompile(`\d+`)
 
 // sameWords reports whether two texts differ in numbers at most.
 func sameWords(a, b string) bool {
