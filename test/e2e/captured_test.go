@@ -26,7 +26,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 )
 
-// rollbackTimeout covers a wait of two minutes that fails, and the rollback after it.
+// rollbackTimeout covers a wait for a rollout that fails, and the rollback after it.
 const rollbackTimeout = 2 * testenv.LongTimeout
 
 // Remediations of every ending, through a real manager: no column that a report needs is empty where it must not be.
@@ -164,7 +164,9 @@ func (f *fixture) undoable(name string) {
 		Replicas: ptr.To[int32](1),
 		Strategy: appsv1.DeploymentStrategy{Type: appsv1.RecreateDeploymentStrategyType},
 		Selector: &metav1.LabelSelector{MatchLabels: labels},
-		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "example.com/" + name + ":missing"}}}},
+		// How long the workflow waits for a rollout that does not come further. By default it is ten minutes.
+		ProgressDeadlineSeconds: ptr.To[int32](15),
+		Template:                corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "main", Image: "example.com/" + name + ":missing"}}}},
 	}}
 	f.create(d)
 	f.Eventually(f.waiting(labels)).Should(ContainElement(BeElementOf("ImagePullBackOff", "ErrImagePull")))
