@@ -47,6 +47,9 @@ func TestTheTextIsTheCanonicalFormOfAnotherLibrary(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", have, err)
 		}
+		if recorded, ok := RecordedTime(outboxapi.Entry(have)); !ok || !recorded.Time.Equal(back.RecordedTime.Time) {
+			t.Fatalf("%s was recorded at %s, expected %s", have, recorded, back.RecordedTime)
+		}
 		if again, err := back.Encode(); err != nil || !bytes.Equal(again, have) {
 			t.Fatalf("%s reads back as %s, %v", have, again, err)
 		}
@@ -120,6 +123,16 @@ func TestDecodeRefuses(t *testing.T) {
 	newer := strings.Replace(swap(`"id":`, `"hash":"","id":`), `"schemaVersion":1`, `"schemaVersion":2`, 1)
 	if e, err := Decode([]byte(newer)); err != nil || e.SchemaVersion != 2 || e.Event != "Created" {
 		t.Errorf("%s: %+v, %v", newer, e, err)
+	}
+}
+
+// Whoever writes a text chooses what is in the place of the time.
+func TestNoRecordedTimeInWhatIsNoEntry(t *testing.T) {
+	const name = `,"recordedTime":`
+	for _, text := range []string{"", name, name + `"`, name + `""`, name + `"yesterday"`, name + `7`, name + `"2026-11-23T04:05:06`, name + `"0001-01-01T00:00:00.000000Z"`} {
+		if recorded, ok := RecordedTime(outboxapi.Entry(text)); ok {
+			t.Errorf("%s: %s, expected none", text, recorded)
+		}
 	}
 }
 

@@ -205,7 +205,7 @@ func (a *restartPods) overwritten(t *unstructured.Unstructured, intent map[strin
 	return "another pod template", nil
 }
 
-// templateHash tells whether a template is the same as before. The API server returns the same text for it.
+// templateHash is the same as long as a template is. The API server returns the same text for it.
 func templateHash(t *unstructured.Unstructured) (string, error) {
 	template, _, err := unstructured.NestedMap(t.Object, "spec", "template")
 	if err != nil {
