@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/sync/errgroup"
 	ctrl "sigs.k8s.io/controller-runtime"
 
@@ -50,7 +52,12 @@ It starts without the database, and answers 503 until the database is there. SIG
   # To try it without a cluster
   holdfast storage --insecure-no-auth --insecure-http --bind-address 127.0.0.1:8080 --database-url postgres://me@localhost/holdfast`,
 		Args: noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.ErrOrStderr()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := aboveZero(cmd.Flags(), storageLimits...); err != nil {
+				return err
+			}
+			return f.run(cmd.Context(), cmd.ErrOrStderr())
+		},
 	}
 	flags := cmd.Flags()
 	addKubeconfig(flags, &f.kubeconfig)
@@ -78,6 +85,21 @@ It starts without the database, and answers 503 until the database is there. SIG
 	flags.StringVar(&f.logLevel, "log-level", "info", "log level: debug, info or error")
 	flags.StringVar(&f.logFormat, "log-format", "json", "log format: json or text")
 	return cmd
+}
+
+// storageLimits are the flags that bound what a caller may ask of the service.
+var storageLimits = []string{
+	"max-body-bytes", "max-records", "max-entries", "caller-requests-per-second", "caller-burst", "max-requests-in-flight", "max-bytes-in-flight", "max-concurrent-writes", "read-timeout", "write-timeout",
+}
+
+// aboveZero names the first of the flags, numbers or durations, that is zero or negative.
+func aboveZero(flags *pflag.FlagSet, names ...string) error {
+	for _, name := range names {
+		if value := flags.Lookup(name).Value.String(); strings.HasPrefix(value, "-") || value == "0" || value == "0s" {
+			return fmt.Errorf("--%s is %s, expected more than 0", name, value)
+		}
+	}
+	return nil
 }
 
 // validate refuses what would leave the service open.

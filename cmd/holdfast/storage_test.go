@@ -33,3 +33,17 @@ func TestStorageRefusesToBeOpen(t *testing.T) {
 	closed.config.Address = "0.0.0.0:8443"
 	g.Expect(closed.validate()).To(Succeed())
 }
+
+// A limit of zero would be the default in silence, and a negative one no limit.
+func TestStorageRefusesLimitsThatAreNone(t *testing.T) {
+	for _, name := range storageLimits {
+		for _, value := range []string{"0", "-1"} {
+			g, cmd := NewWithT(t), newStorageCommand()
+			if cmd.Flags().Lookup(name).Value.Type() == "duration" {
+				value += "s"
+			}
+			cmd.SetArgs([]string{"--" + name + "=" + value})
+			g.Expect(cmd.Execute()).To(MatchError(And(HavePrefix("--"+name+" is "), HaveSuffix("expected more than 0"))))
+		}
+	}
+}
