@@ -128,6 +128,11 @@ func (v *tracker) missing(s *scenario) []string {
 			all = append(all, fmt.Sprintf("%d of kind %s, expected %d", counts[kind], kind, s.makes[kind]))
 		}
 	}
+	for _, pod := range slices.Sorted(maps.Keys(s.restarts)) { // another watch, and nothing orders two watches
+		if v.restarts[pod] < s.restarts[pod] {
+			all = append(all, fmt.Sprintf("pod %s was deleted %d times, expected %d", pod, v.restarts[pod], s.restarts[pod]))
+		}
+	}
 	return all
 }
 
