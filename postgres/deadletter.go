@@ -12,7 +12,7 @@ import (
 	"github.com/uptrace/bun"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -134,7 +134,7 @@ func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (
 	}
 	outcome := b.outcomes[0]
 	if outcome.Result == relay.Unsupported {
-		outcome.Error = fmt.Sprintf("its schema version is %d, this release knows %d; redrive it with a newer one", item.Entry.SchemaVersion, outbox.SchemaVersion)
+		outcome.Error = fmt.Sprintf("its schema version is %d, this release knows %d; redrive it with a newer one", item.Entry.SchemaVersion, entry.SchemaVersion)
 	}
 	return outcome, nil
 }
@@ -148,17 +148,17 @@ func Unstorable(d models.DeadLetter) (reason string) {
 // itemOf reads the entry back. What the relay refused, since hash, id or source do not agree with the text, never becomes a row: the chain would not hold.
 func itemOf(d models.DeadLetter) (_ relay.Item, reason string) {
 	text := d.Text()
-	entry, err := outbox.Decode(text)
-	hash := outbox.Hash(text)
+	e, err := entry.Decode(text)
+	hash := entry.Hash(text)
 	switch {
 	case hash != hex.EncodeToString(d.EntryHash):
 		return relay.Item{}, fmt.Sprintf("its text has the hash %s, expected %x: it was changed after it was appended", hash, d.EntryHash)
 	case err != nil:
 		return relay.Item{}, fmt.Sprintf("its text cannot be read: %v", err)
-	case entry.ID != d.ID:
-		return relay.Item{}, fmt.Sprintf("its text claims the id %.80q, which does not follow from uid and sequence", entry.ID)
-	case entry.Sequence != d.Sequence || !strings.EqualFold(string(entry.Source.UID), d.SourceUID):
-		return relay.Item{}, fmt.Sprintf("its text is entry %d of %s, and it was entry %d of %s", entry.Sequence, entry.Source, d.Sequence, d.SourceUID)
+	case e.ID != d.ID:
+		return relay.Item{}, fmt.Sprintf("its text claims the id %.80q, which does not follow from uid and sequence", e.ID)
+	case e.Sequence != d.Sequence || !strings.EqualFold(string(e.Source.UID), d.SourceUID):
+		return relay.Item{}, fmt.Sprintf("its text is entry %d of %s, and it was entry %d of %s", e.Sequence, e.Source, d.Sequence, d.SourceUID)
 	}
-	return relay.Item{Source: entry.Source, ResourceKind: entry.Kind, Sequence: entry.Sequence, Hash: hash, Text: text, ID: entry.ID, Entry: entry}, ""
+	return relay.Item{Source: e.Source, ResourceKind: e.Kind, Sequence: e.Sequence, Hash: hash, Text: text, ID: e.ID, Entry: e}, ""
 }

@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -102,7 +102,7 @@ func (s *Store) plan(items []relay.Item) *batch {
 		switch {
 		case items[i].Refused != "":
 			b.dead(s, i, relay.DeadLettered, items[i].Refused, "")
-		case items[i].Entry.SchemaVersion != outbox.SchemaVersion:
+		case items[i].Entry.SchemaVersion != entry.SchemaVersion:
 			b.outcomes[i] = relay.Outcome{Result: relay.Unsupported}
 		case p.err != nil:
 			b.dead(s, i, relay.DeadLettered, p.err.Error(), "")

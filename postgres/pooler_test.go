@@ -19,7 +19,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/dsn"
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 	"github.com/holdfast-dev/holdfast/migrations"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -203,7 +203,7 @@ func TestBehindAPoolerInTransactionMode(t *testing.T) {
 // told is the only entry of a resource of its own.
 func told(t *testing.T, subject string) relay.Item {
 	t.Helper()
-	return history(t, newSource(), outbox.KindNotification, 1, func(int) any {
+	return history(t, newSource(), entry.KindNotification, 1, func(int) any {
 		record := notification()
 		record.Subject = subject
 		return record

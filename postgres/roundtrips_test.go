@@ -11,7 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -152,7 +152,7 @@ func stored(outcomes []relay.Outcome, err error) error {
 func unsupported(t *testing.T) []relay.Item {
 	t.Helper()
 	one := notifications(t, 1)
-	one[0].Entry.SchemaVersion = outbox.SchemaVersion + 1
+	one[0].Entry.SchemaVersion = entry.SchemaVersion + 1
 	return one
 }
 
@@ -162,7 +162,7 @@ func TestAFloodOfBadEntriesTakesFewRoundTrips(t *testing.T) {
 	c, through := counted(t, database(t))
 	s := open(t, through)
 	const n = 200
-	batch := history(t, newSource(), outbox.KindNotification, n, func(int) any {
+	batch := history(t, newSource(), entry.KindNotification, n, func(int) any {
 		r := notification()
 		r.DeliveryStatus = strings.Repeat("x", 51)
 		return r

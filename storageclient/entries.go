@@ -9,8 +9,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -55,7 +55,7 @@ type Outcomes struct {
 // Item is the entry as a store takes it.
 func (e *SentEntry) Item() relay.Item {
 	item := relay.Item{
-		Source:       outbox.Source{Namespace: e.Source.Namespace, Name: e.Source.Name, UID: e.Source.UID, Created: e.Source.Created.Time},
+		Source:       entry.Source{Namespace: e.Source.Namespace, Name: e.Source.Name, UID: e.Source.UID, Created: e.Source.Created.Time},
 		ResourceKind: e.Resource, Sequence: e.Sequence, Hash: e.Hash, Text: []byte(e.Entry), AskPrevious: e.AskPrevious,
 	}
 	item.Check()

@@ -187,10 +187,7 @@ type NotificationRequestStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() < 2900)",message="expected times in RFC 3339 from the years 1970 to 2899"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// outbox has the audit entries that are not yet durable in the store.
-	// +default={"lastSequence": 0, "persistedSequence": 0, "headHash": "", "closed": false, "entries": []}
-	// +optional
-	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
+	outboxapi.Status `json:",inline"`
 }
 
 // DeliveryAttempt is one attempt to deliver to one channel.

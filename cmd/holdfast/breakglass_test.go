@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -33,7 +34,7 @@ func pending(t *testing.T, namespace, name string, n int, final bool) *v1alpha1.
 	})
 	writer := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})
 	for i := range n {
-		g.Expect(writer.Draft(obj).Save(t.Context(), &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Final: final && i == n-1,
+		g.Expect(writer.Draft(obj).Save(t.Context(), &entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Sending", Final: final && i == n-1,
 			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(time.Now()), Subject: fmt.Sprintf("é \u2028 %d", i)}})).To(Succeed())
 	}
 	return obj
@@ -73,7 +74,7 @@ func TestExportAndImport(t *testing.T) {
 	g.Expect(holdfast(t, "verify", "--cluster-name", "prod")).To(has(0, HavePrefix("The trail is whole. Looked at 5 rows in 2 chains"), BeEmpty()))
 	var hashes []string
 	for _, o := range []*v1alpha1.NotificationRequest{first, second} {
-		for i, p := 0, outbox.PendingOf(o.UID, o.Status.Outbox); i < p.Len(); i++ {
+		for i, p := 0, entry.PendingOf(o.UID, o.Status.Outbox); i < p.Len(); i++ {
 			hashes = append(hashes, p.Hash(i))
 		}
 	}

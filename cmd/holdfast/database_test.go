@@ -22,6 +22,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -90,15 +91,15 @@ func trail(t *testing.T, s *postgres.Store, n int, refused ...int) []relay.Item 
 	t.Helper()
 	g := NewWithT(t)
 	at := time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
-	source := outbox.Source{Namespace: "shop", Name: "cart", UID: apitypes.UID(uuid.NewString()), Created: at}
+	source := entry.Source{Namespace: "shop", Name: "cart", UID: apitypes.UID(uuid.NewString()), Created: at}
 	var o *outboxapi.Outbox
 	for i := range n {
-		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Final: i == n-1,
-			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(at), Subject: "cart"}}, at, outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(o, source, entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Sending", Final: i == n-1,
+			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(at), Subject: "cart"}}, at, entry.Salt{}, entry.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	items := relay.NewItems(source, "NotificationRequest", outbox.PendingOf(source.UID, o))
+	items := relay.NewItems(source, "NotificationRequest", entry.PendingOf(source.UID, o))
 	for _, n := range refused {
 		items[n-1].Refused = "for the \x1b[31mtest"
 	}
@@ -243,7 +244,7 @@ func TestVerifyWithACluster(t *testing.T) {
 		g.Expect(env.Vanish(context.WithoutCancel(t.Context()), obj)).To(Succeed())
 	})
 	writer := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})
-	g.Expect(writer.Draft(obj).Save(t.Context(), &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending",
+	g.Expect(writer.Draft(obj).Save(t.Context(), &entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Sending",
 		Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(time.Now())}})).To(Succeed())
 	g.Expect(holdfast(t, "verify")).To(has(0, Equal("The trail is whole. Looked at 2 rows in 1 chain, 1 live resource.\n"), BeEmpty()))
 	g.Expect(holdfast(t, "verify", "--kubeconfig", "")).To(has(0, Equal("The trail is whole. Looked at 2 rows in 1 chain.\n"), BeEmpty()))

@@ -15,7 +15,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/operator"
 	"github.com/holdfast-dev/holdfast/internal/serving"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/shard"
 )
 
@@ -33,7 +33,7 @@ type managerFlags struct {
 
 func newManagerCommand() *cobra.Command {
 	f := &managerFlags{config: operator.Config{}}
-	f.config.Relay.Limits = outbox.DefaultLimits()
+	f.config.Relay.Limits = entry.DefaultLimits()
 	cmd := &cobra.Command{
 		Use:   "manager",
 		Short: "Run the controllers and the relay",

@@ -67,8 +67,8 @@ func (r *Reconciler) ask(ctx context.Context, s *scope, entries int, intend, wai
 			r.attempts.Release(s.key.Namespace, 1)
 		}
 	}()
-	if ok, err := s.draft.Reserve(ctx, entries); !ok {
-		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+	if err := s.draft.Reserve(ctx, entries); err != nil {
+		return ctrl.Result{}, err
 	}
 	if err := intend(); err != nil {
 		return ctrl.Result{}, err

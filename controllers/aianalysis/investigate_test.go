@@ -222,7 +222,7 @@ var _ = Describe("an investigation", func() {
 		a.Status.Phase = "Negotiating"
 		before := a.DeepCopy()
 		p := f.start(answers(says(undo(80))))
-		result, err := p.phase(f.ctx, &scope{analysis: a, draft: p.writer.Draft(a), key: client.ObjectKeyFromObject(a), now: f.clock.Now()})
+		result, err := p.phase(f.ctx, &scope{analysis: a, key: client.ObjectKeyFromObject(a), now: f.clock.Now()})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(result).To(BeZero())
 		Expect(a).To(Equal(before))

@@ -10,7 +10,6 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/controllers/internal/pool"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
@@ -51,10 +50,10 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (ctrl.Result, error) {
 // intend saves attempts in state Sending. The first save has an entry. Later ones have none: a retry changes nothing that the trail names until it has ended.
 // It returns no attempts when the outbox has no room.
 func (r *Reconciler) intend(ctx context.Context, s *scope, p plan, n int) ([]v1alpha1.DeliveryAttempt, ctrl.Result, error) {
-	if ok, err := s.draft.Reserve(ctx, len(p.sending)+n); err != nil || !ok {
-		return nil, ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+	if err := s.draft.Reserve(ctx, len(p.sending)+n); err != nil {
+		return nil, ctrl.Result{}, err
 	}
-	first := s.nr.GetOutbox().IsZero()
+	first := outboxapi.Get(s.nr).IsZero()
 	last := lastAttempts(s.nr)
 	began := make([]v1alpha1.DeliveryAttempt, 0, n)
 	for _, c := range p.due[:n] {

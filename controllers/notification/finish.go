@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/controllers/internal/pool"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -114,7 +115,7 @@ func (r *Reconciler) save(ctx context.Context, s *scope, event string) error {
 	before := readyReason(s.nr)
 	note := noteOf(s.nr)
 	lifecycle.SetReady(s.nr, phase, v1alpha1.NotificationSent, note)
-	change := &outbox.Change{Kind: outbox.KindNotification, Event: event, Phase: string(phase), Record: recordOf(s.nr), Final: phase.Final()}
+	change := &outbox.Change{Kind: entry.KindNotification, Event: event, Phase: string(phase), Record: recordOf(s.nr), Final: phase.Final()}
 	if err := s.draft.Save(ctx, change); err != nil {
 		return fmt.Errorf("save %s: %w", event, err)
 	}

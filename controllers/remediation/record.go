@@ -13,9 +13,9 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/redact"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 // Record is the audit record of a request's present state.
@@ -105,7 +105,7 @@ func bounded[T ~string](what string, in map[string]T) map[string]string {
 		written, _ := json.Marshal(map[string]string{k: value}) //nolint:errchkjson // a map of texts always encodes
 		if bytes += len(written); bytes > mapBytes {
 			all, _ := json.Marshal(in) //nolint:errchkjson // a map of texts always encodes
-			out[cutKey] = fmt.Sprintf("%d of %d %s, sha256 of all %s", len(in)-len(out), len(in), what, outbox.Hash(all))
+			out[cutKey] = fmt.Sprintf("%d of %d %s, sha256 of all %s", len(in)-len(out), len(in), what, entry.Hash(all))
 			break
 		}
 		out[k] = value

@@ -22,8 +22,10 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/pager"
 
+	"github.com/holdfast-dev/holdfast/internal/apiserver"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // Cluster is where the resources are.
@@ -37,7 +39,7 @@ type Cluster struct {
 // Resource is one as it was read. Outbox is nil where it has none.
 type Resource struct {
 	Kind     string
-	Source   outbox.Source
+	Source   entry.Source
 	Outbox   *outboxapi.Outbox
 	Deleting bool
 
@@ -127,7 +129,7 @@ func (c *Cluster) Get(ctx context.Context, gvr schema.GroupVersionResource, name
 
 func resourceOf(gvr schema.GroupVersionResource, o *unstructured.Unstructured) (*Resource, error) {
 	r := &Resource{
-		Kind: o.GetKind(), Source: outbox.SourceOf(o), Deleting: o.GetDeletionTimestamp() != nil,
+		Kind: o.GetKind(), Source: entry.SourceOf(o), Deleting: o.GetDeletionTimestamp() != nil,
 		gvr: gvr, resourceVersion: o.GetResourceVersion(), finalizers: o.GetFinalizers(),
 	}
 	content, found, err := unstructured.NestedMap(o.Object, "status", "outbox")
@@ -181,7 +183,7 @@ func (c *Cluster) Release(ctx context.Context, r *Resource) error {
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
-	case outbox.FailedTest(err) || apierrors.IsConflict(err):
+	case apiserver.FailedTest(err) || apierrors.IsConflict(err):
 		return fmt.Errorf("release %s: %w", r, ErrChanged)
 	case err != nil:
 		return fmt.Errorf("release %s: %w", r, err)

@@ -13,8 +13,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // Format names the files, FormatVersion their form.
@@ -50,7 +50,7 @@ type Line struct {
 	Entry    outboxapi.Entry `json:"entry"`
 }
 
-// Source is outbox.Source in JSON. Its creation time is part of the entry's id.
+// Source is entry.Source in JSON. Its creation time is part of the entry's id.
 type Source struct {
 	Namespace string    `json:"namespace,omitempty"`
 	Name      string    `json:"name"`
@@ -92,7 +92,7 @@ func (f *File) Add(r *Resource) error {
 	}
 	f.header.Resources++
 	s := Source{Namespace: r.Source.Namespace, Name: r.Source.Name, UID: r.Source.UID, Created: r.Source.Created.UTC()}
-	for i, p := 0, outbox.PendingOf(r.Source.UID, r.Outbox); i < p.Len(); i++ {
+	for i, p := 0, entry.PendingOf(r.Source.UID, r.Outbox); i < p.Len(); i++ {
 		f.header.Entries++
 		if err := writeLine(f.to, Line{Kind: r.Kind, Resource: r.Type(), Source: s, Sequence: p.Sequence(i), Hash: p.Hash(i), Entry: p.Text(i)}); err != nil {
 			return fmt.Errorf("write the entries of %s: %w", r, err)

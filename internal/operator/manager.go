@@ -135,17 +135,13 @@ func cacheOptions(namespaces []string) cache.Options {
 }
 
 func addControllers(mgr ctrl.Manager, c Config) error {
-	c.Relay.EventTarget = self()
+	c.Relay.Recorder, c.Relay.EventTarget = mgr.GetEventRecorder("holdfast-relay"), self()
 	drained, err := relay.Add(mgr, c.Store, c.Relay, kinds()...)
 	if err != nil {
 		return err
 	}
-	options := []outbox.Option{outbox.WithRecorder(mgr.GetEventRecorder("holdfast-outbox"))}
-	if c.Relay.Limits != (outbox.Limits{}) {
-		options = append(options, outbox.WithLimits(c.Relay.Limits))
-	}
 	cl, live := mgr.GetClient(), mgr.GetAPIReader()
-	writer := outbox.NewWriter(cl, live, drained, options...)
+	writer := outbox.NewWriter(cl, live, drained, outbox.WithRecorder(mgr.GetEventRecorder("holdfast-outbox")))
 
 	var asked []aianalysis.Option
 	if c.Investigator != nil {

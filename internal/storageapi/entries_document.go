@@ -8,8 +8,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/storageclient"
 )
 
@@ -64,9 +64,9 @@ func entriesOperation(l Limits) *huma.Operation {
 // entriesExample is a body with a real entry.
 func entriesExample() json.RawMessage {
 	at := time.Date(2026, 11, 23, 4, 5, 6, 789012000, time.UTC)
-	source := outbox.Source{Namespace: "shop", Name: "cart-1-notification", UID: "6f1d3a52-7c1f-4c0a-9a3e-5b2d8a4b2c11", Created: at.Truncate(time.Second)}
-	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: outbox.KindNotification, Event: "SendingStarted", Phase: "Sending",
-		Record: models.Notification{RemediationID: "4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11", NotificationRequestedAt: outboxapi.NewTime(at), Channels: []string{"console"}}}, at, outbox.Salt{}, outbox.DefaultLimits())
+	source := entry.Source{Namespace: "shop", Name: "cart-1-notification", UID: "6f1d3a52-7c1f-4c0a-9a3e-5b2d8a4b2c11", Created: at.Truncate(time.Second)}
+	o, _, err := entry.Append(nil, source, entry.Change{Kind: entry.KindNotification, Event: "SendingStarted", Phase: "Sending",
+		Record: models.Notification{RemediationID: "4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11", NotificationRequestedAt: outboxapi.NewTime(at), Channels: []string{"console"}}}, at, entry.Salt{}, entry.DefaultLimits())
 	if err != nil {
 		panic(err) // it is a constant
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/serving"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/postgres"
@@ -271,7 +272,7 @@ func (p *posting) faults(misfits []postgres.Misfit, field string) []Fault {
 
 // traceparentOf is the request's trace context, if it has one that is well-formed.
 func traceparentOf(r *http.Request) string {
-	if t := r.Header.Values("traceparent"); len(t) == 1 && outbox.ValidTraceparent(t[0]) {
+	if t := r.Header.Values("traceparent"); len(t) == 1 && entry.ValidTraceparent(t[0]) {
 		return t[0]
 	}
 	return ""

@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/storageclient"
 )
 
@@ -138,7 +139,7 @@ func split(body []byte, records int) (texts []json.RawMessage, single bool, _ *P
 
 // add makes the row of a record whose shape is good.
 func (p *posting) add(e *endpoint, text []byte, from arrival, c *checker) {
-	canonical, repaired, err := outbox.CanonicalRecord(text)
+	canonical, repaired, err := entry.CanonicalRecord(text)
 	if err != nil { // two names that became one by the repair, for one
 		c.fault("has no canonical form: %s", err)
 		return
@@ -204,7 +205,7 @@ func lowerUUIDs(canonical []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	again, _, err := outbox.CanonicalRecord(text)
+	again, _, err := entry.CanonicalRecord(text)
 	return again, err
 }
 
@@ -214,7 +215,7 @@ func (f *fields) fill(row models.Row, from arrival, canonical []byte, c *checker
 		c.faultAt("id", "is a UUID of version 8, which are those of outbox entries; take version 4 or 7")
 	}
 	head := models.Envelope{
-		ID: f.ID, Event: f.Event, Phase: f.Phase, Final: f.Final != nil && *f.Final, RecordedAt: f.RecordedAt, Traceparent: f.Traceparent, SchemaVersion: outbox.SchemaVersion,
+		ID: f.ID, Event: f.Event, Phase: f.Phase, Final: f.Final != nil && *f.Final, RecordedAt: f.RecordedAt, Traceparent: f.Traceparent, SchemaVersion: entry.SchemaVersion,
 		SourceCluster: f.SourceCluster, SourceNamespace: f.SourceNamespace, SourceName: f.SourceName, SourceUID: f.SourceUID, Entry: string(canonical),
 		RecordedBy: recordedBy(from.caller),
 	}

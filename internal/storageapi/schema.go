@@ -13,8 +13,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // endpoint takes the records of one table. schema is what the document shows and what is checked.
@@ -47,13 +47,13 @@ var patterns = map[string]*regexp.Regexp{
 // endpoints in the order of the document.
 func endpoints() []*endpoint {
 	all := []*endpoint{
-		{path: "/api/v1/audit/orchestration", table: models.TableOrchestration, kind: outbox.KindOrchestration, name: "OrchestrationRecord", operation: "postOrchestration",
+		{path: "/api/v1/audit/orchestration", table: models.TableOrchestration, kind: entry.KindOrchestration, name: "OrchestrationRecord", operation: "postOrchestration",
 			summary: "What became of a remediation", record: reflect.TypeFor[models.Orchestration]()},
-		{path: "/api/v1/audit/ai-decisions", table: models.TableAIAnalysis, kind: outbox.KindAIDecision, name: "AIDecisionRecord", operation: "postAIDecision",
+		{path: "/api/v1/audit/ai-decisions", table: models.TableAIAnalysis, kind: entry.KindAIDecision, name: "AIDecisionRecord", operation: "postAIDecision",
 			summary: "What was found and recommended, and who approved it", record: reflect.TypeFor[models.AIDecision]()},
-		{path: "/api/v1/audit/executions", table: models.TableExecution, kind: outbox.KindExecution, name: "ExecutionRecord", operation: "postExecution",
+		{path: "/api/v1/audit/executions", table: models.TableExecution, kind: entry.KindExecution, name: "ExecutionRecord", operation: "postExecution",
 			summary: "What was done to the target", record: reflect.TypeFor[models.Execution]()},
-		{path: "/api/v1/audit/notifications", table: models.TableNotification, kind: outbox.KindNotification, name: "NotificationRecord", operation: "postNotification",
+		{path: "/api/v1/audit/notifications", table: models.TableNotification, kind: entry.KindNotification, name: "NotificationRecord", operation: "postNotification",
 			summary: "Who was told what, and how it arrived", record: reflect.TypeFor[models.Notification]()},
 	}
 	for _, e := range all {
@@ -139,7 +139,7 @@ func envelopeSchemas() map[string]*huma.Schema {
 		"final":          {Type: huma.TypeBoolean},
 		"recorded_at":    {Type: huma.TypeString, Format: "date-time"},
 		"traceparent":    {Type: huma.TypeString, Pattern: traceparentPattern},
-		"schema_version": {Type: huma.TypeInteger, Minimum: new(float64(outbox.SchemaVersion)), Maximum: new(float64(outbox.SchemaVersion))},
+		"schema_version": {Type: huma.TypeInteger, Minimum: new(float64(entry.SchemaVersion)), Maximum: new(float64(entry.SchemaVersion))},
 	})
 }
 

@@ -8,7 +8,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -44,8 +44,8 @@ func emptyCluster(t *testing.T) Live {
 func TestAnUnfinishedRecordCanBeAcknowledged(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	persist(t, s, history(t, source(1), outbox.KindNotification, 5, true))
-	persist(t, s, history(t, source(6), outbox.KindNotification, 3, false))
+	persist(t, s, history(t, source(1), entry.KindNotification, 5, true))
+	persist(t, s, history(t, source(6), entry.KindNotification, 3, false))
 	live := emptyCluster(t)
 	_, found := checkWith(t, s, live, nil)
 	g.Expect(brief(found)).To(ConsistOf("unfinished cart-6 3"))
@@ -54,7 +54,7 @@ func TestAnUnfinishedRecordCanBeAcknowledged(t *testing.T) {
 	g.Expect(open).To(BeEmpty())
 	g.Expect(report).To(And(HaveField("Verdict", OnlyAcknowledged), HaveField("Acknowledged", 1), HaveField("Intact", false), HaveField("Unmatched", BeEmpty())))
 
-	persist(t, s, history(t, source(7), outbox.KindNotification, 2, false))
+	persist(t, s, history(t, source(7), entry.KindNotification, 2, false))
 	report, open = checkWith(t, s, live, accept(found...))
 	g.Expect(brief(open)).To(ConsistOf("unfinished cart-7 2"), "a new one does not hide behind it")
 	g.Expect(report).To(And(HaveField("Verdict", NotWhole), HaveField("Acknowledged", 1)))
@@ -91,7 +91,7 @@ func TestAnAcknowledgementHidesNothingThatHappensLater(t *testing.T) {
 			t.Run(before+", then "+after, func(t *testing.T) {
 				g := NewWithT(t)
 				s, _ := newStore(t, "")
-				persist(t, s, history(t, source(4), outbox.KindNotification, 5, false))
+				persist(t, s, history(t, source(4), entry.KindNotification, 5, false))
 				live := emptyCluster(t)
 				if first != "" {
 					tamper(t, s, first)
@@ -119,8 +119,8 @@ func TestAnAcknowledgementHidesNothingThatHappensLater(t *testing.T) {
 func TestAnAcknowledgementCoversOneFindingOnly(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	persist(t, s, history(t, source(6), outbox.KindNotification, 3, false))
-	persist(t, s, history(t, source(7), outbox.KindNotification, 3, false))
+	persist(t, s, history(t, source(6), entry.KindNotification, 3, false))
+	persist(t, s, history(t, source(7), entry.KindNotification, 3, false))
 	live := emptyCluster(t)
 	_, found := checkWith(t, s, live, nil)
 	g.Expect(found).To(HaveLen(2))

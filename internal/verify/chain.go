@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -95,10 +95,10 @@ func (c *chain) examine(e *postgres.Stored) (member, error) {
 	c.state = c.state.with(e.Table, e.ID, string(sum[:]), string(e.EntryHash))
 	at.state = c.state
 	m := member{at: at, letter: e.DeadLetter(), redriven: e.Redriven, kind: e.Kind, claimed: hex.EncodeToString(e.EntryHash), actual: hex.EncodeToString(sum[:])}
-	entry, err := outbox.Decode([]byte(e.Entry))
+	decoded, err := entry.Decode([]byte(e.Entry))
 	if err == nil {
 		m.readable = true
-		m.kind, m.final, m.event, m.phase, m.previous = entry.Kind, entry.Final, entry.Event, entry.Phase, entry.PreviousHash
+		m.kind, m.final, m.event, m.phase, m.previous = decoded.Kind, decoded.Final, decoded.Event, decoded.Phase, decoded.PreviousHash
 	}
 	uncompared := at.and(e.Columns) // a finding after which nobody looks at the columns
 	switch {
@@ -109,39 +109,39 @@ func (c *chain) examine(e *postgres.Stored) (member, error) {
 		c.report(uncompared, Changed, "the entry cannot be read: %v", err)
 		return m, nil
 	}
-	moved := c.whereItBelongs(uncompared, &entry)
+	moved := c.whereItBelongs(uncompared, &decoded)
 	if e.DeadLetter() || moved {
 		return m, nil
 	}
-	return m, c.columns(at, e, &entry)
+	return m, c.columns(at, e, &decoded)
 }
 
 // whereItBelongs checks the entry's place and id.
-func (c *chain) whereItBelongs(at Finding, entry *outbox.Entry) (moved bool) {
-	if string(entry.Source.UID) != at.UID || entry.Sequence != at.Sequence {
-		c.report(at, Reordered, "it stands at sequence %d of %s, but is entry %d of %s", at.Sequence, at.UID, entry.Sequence, entry.Source.UID)
+func (c *chain) whereItBelongs(at Finding, decoded *entry.Entry) (moved bool) {
+	if string(decoded.Source.UID) != at.UID || decoded.Sequence != at.Sequence {
+		c.report(at, Reordered, "it stands at sequence %d of %s, but is entry %d of %s", at.Sequence, at.UID, decoded.Sequence, decoded.Source.UID)
 		return true
 	}
-	if entry.ID != at.ID {
-		c.report(at, Reordered, "its id is %s, but the entry says %s", at.ID, entry.ID)
+	if decoded.ID != at.ID {
+		c.report(at, Reordered, "its id is %s, but the entry says %s", at.ID, decoded.ID)
 		return true
 	}
-	id, err := uuid.Parse(entry.ID)
+	id, err := uuid.Parse(decoded.ID)
 	if err != nil {
-		c.report(at, Changed, "the entry's id is %q, expected a UUID", entry.ID)
+		c.report(at, Changed, "the entry's id is %q, expected a UUID", decoded.ID)
 		return true
 	}
 	created := id[:6]
 	if c.createdAt == nil {
 		c.createdAt = bytes.Clone(created)
 	}
-	if outbox.ID(types.UID(at.UID), millis(created), entry.Sequence) != entry.ID || !bytes.Equal(created, c.createdAt) {
-		c.report(at, Reordered, "its id %s does not follow from uid and sequence", entry.ID)
+	if entry.ID(types.UID(at.UID), millis(created), decoded.Sequence) != decoded.ID || !bytes.Equal(created, c.createdAt) {
+		c.report(at, Reordered, "its id %s does not follow from uid and sequence", decoded.ID)
 	}
 	return false
 }
 
-// millis reads the 48 bits that an id begins with (see outbox.ID).
+// millis reads the 48 bits that an id begins with (see entry.ID).
 func millis(b []byte) time.Time {
 	var ms int64
 	for _, x := range b {
@@ -151,14 +151,14 @@ func millis(b []byte) time.Time {
 }
 
 // columns holds the row against its entry.
-func (c *chain) columns(at Finding, e *postgres.Stored, entry *outbox.Entry) error {
-	want, err := postgres.RowOf(e.SourceCluster, entry, []byte(e.Entry))
+func (c *chain) columns(at Finding, e *postgres.Stored, decoded *entry.Entry) error {
+	want, err := postgres.RowOf(e.SourceCluster, decoded, []byte(e.Entry))
 	if err != nil {
 		c.report(at.and(e.Columns), Changed, "the entry makes no row: %v", err)
 		return nil
 	}
 	if want.Table() != e.Table {
-		c.report(at.and(e.Columns), Reordered, "it is in %s, but is of kind %s, which goes to %s", e.Table, entry.Kind, want.Table())
+		c.report(at.and(e.Columns), Reordered, "it is in %s, but is of kind %s, which goes to %s", e.Table, decoded.Kind, want.Table())
 		return nil
 	}
 	different, err := c.v.store.Compare(want, e.Columns, false)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -42,7 +42,7 @@ func (v *verifier) remediations(ctx context.Context) error {
 
 // kindOf is the kind of the entries of each service.
 var kindOf = map[string]string{
-	postgres.ServiceAIAnalysis: outbox.KindAIDecision, postgres.ServiceWorkflowExecution: outbox.KindExecution, postgres.ServiceNotification: outbox.KindNotification,
+	postgres.ServiceAIAnalysis: entry.KindAIDecision, postgres.ServiceWorkflowExecution: entry.KindExecution, postgres.ServiceNotification: entry.KindNotification,
 }
 
 // pendingOf is a kind of entries that belong to a remediation.

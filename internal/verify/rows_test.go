@@ -9,13 +9,13 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
-var kinds = []string{outbox.KindOrchestration, outbox.KindAIDecision, outbox.KindExecution, outbox.KindNotification, "backups.example.com"}
+var kinds = []string{entry.KindOrchestration, entry.KindAIDecision, entry.KindExecution, entry.KindNotification, "backups.example.com"}
 
 // trail is five finished records of five entries: cart-1 to cart-5, one of each kind.
 func trail(t *testing.T, s *postgres.Store) [][]relay.Item {
@@ -33,7 +33,7 @@ func TestAnIntactTrail(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "prod")
 	trail(t, s)
-	persist(t, s, history(t, source(6), outbox.KindNotification, 250, false)) // more than a page
+	persist(t, s, history(t, source(6), entry.KindNotification, 250, false)) // more than a page
 	report, found := check(t, s, nil, "")
 	g.Expect(found).To(BeEmpty())
 	g.Expect(report).To(Equal(Report{Verdict: Whole, Intact: true, Chains: 6, Entries: 275, Unfinished: 1, Unchecked: 1, Notes: report.Notes}))
@@ -173,7 +173,7 @@ func TestNoColumnCanBeChangedUnseen(t *testing.T) {
 func TestDeadLettersStandInTheirChain(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	items := history(t, source(1), outbox.KindNotification, 5, true)
+	items := history(t, source(1), entry.KindNotification, 5, true)
 	items[1].Refused = "for the test"
 	items[4].Refused = "for the test"
 	persist(t, s, items)
@@ -209,19 +209,19 @@ func redrive(t *testing.T, s *postgres.Store) {
 func TestAFork(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	first := history(t, source(1), outbox.KindNotification, 4, false)
+	first := history(t, source(1), entry.KindNotification, 4, false)
 	persist(t, s, first)
 	var o *outboxapi.Outbox
 	for i := range 5 {
-		r := record(outbox.KindNotification, i).(models.Notification)
+		r := record(entry.KindNotification, i).(models.Notification)
 		if i >= 2 {
 			r.Subject = "another history"
 		}
-		next, _, err := outbox.Append(o, source(1), outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Working", Record: r, Final: i == 4}, first[min(i, 3)].Entry.RecordedTime.Time, outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(o, source(1), entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Working", Record: r, Final: i == 4}, first[min(i, 3)].Entry.RecordedTime.Time, entry.Salt{}, entry.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	persist(t, s, relay.NewItems(source(1), "", outbox.PendingOf(source(1).UID, o)))
+	persist(t, s, relay.NewItems(source(1), "", entry.PendingOf(source(1).UID, o)))
 	_, found := check(t, s, nil, "")
 	g.Expect(brief(found)).To(Equal([]string{"forked cart-1 3", "forked cart-1 4"}))
 }
@@ -229,13 +229,13 @@ func TestAFork(t *testing.T) {
 func TestAnEntryAfterTheEnd(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	items := history(t, source(1), outbox.KindNotification, 2, true)
+	items := history(t, source(1), entry.KindNotification, 2, true)
 	after := items[1]
 	e := &after.Entry
-	e.Sequence, e.ID, e.PreviousHash, e.Final = 3, outbox.ID(source(1).UID, start, 3), after.Hash, false
+	e.Sequence, e.ID, e.PreviousHash, e.Final = 3, entry.ID(source(1).UID, start, 3), after.Hash, false
 	text, err := e.Encode()
 	g.Expect(err).NotTo(HaveOccurred())
-	after.Sequence, after.Hash, after.Text = 3, outbox.Hash(text), text
+	after.Sequence, after.Hash, after.Text = 3, entry.Hash(text), text
 	after.Check()
 	persist(t, s, append(items, after))
 	_, found := check(t, s, nil, "")
@@ -260,12 +260,12 @@ func TestPostedRows(t *testing.T) {
 func TestAncientTimesAreNoFinding(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	item := history(t, source(1), outbox.KindNotification, 1, true)[0]
+	item := history(t, source(1), entry.KindNotification, 1, true)[0]
 	for _, year := range []string{"0000", "0001", "9999"} {
 		item.Entry.Record = []byte(`{"notification_requested_at":"` + year + `-03-01T00:00:01.000001Z","remediation_id":"r"}`)
 		text, err := item.Entry.Encode()
 		g.Expect(err).NotTo(HaveOccurred())
-		item.Text, item.Hash = text, outbox.Hash(text)
+		item.Text, item.Hash = text, entry.Hash(text)
 		persist(t, s, []relay.Item{item})
 		_, found := check(t, s, nil, "")
 		g.Expect(found).To(BeEmpty())

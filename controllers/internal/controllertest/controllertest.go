@@ -14,6 +14,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // Clock stands still until it is moved.
@@ -26,12 +28,12 @@ func NewClock() Clock { return Clock{testclock.NewFakePassiveClock(time.Now().Tr
 func (c Clock) Pass(d time.Duration) { c.SetTime(c.Now().Add(d)) }
 
 // Entries are the pending entries of a resource, oldest first. One that cannot be read is a fault of the controller.
-func Entries(obj outbox.Object) []outbox.Entry {
-	p := outbox.PendingOf(obj.GetUID(), obj.GetOutbox())
-	all := make([]outbox.Entry, p.Len())
+func Entries(obj outbox.Object) []entry.Entry {
+	p := entry.PendingOf(obj.GetUID(), outboxapi.Get(obj))
+	all := make([]entry.Entry, p.Len())
 	for i := range all {
 		var err error
-		if all[i], err = outbox.Decode([]byte(p.Text(i))); err != nil {
+		if all[i], err = entry.Decode([]byte(p.Text(i))); err != nil {
 			panic(err)
 		}
 	}
@@ -73,7 +75,7 @@ func Record[R any](obj outbox.Object, entry int) (R, error) {
 
 // LastRecord is the audit record in the newest entry.
 func LastRecord[R any](obj outbox.Object) (R, error) {
-	return Record[R](obj, len(obj.GetOutbox().Entries)-1)
+	return Record[R](obj, len(outboxapi.Get(obj).Entries)-1)
 }
 
 // ErrAway is the error of the writes that fail here.
