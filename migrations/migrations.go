@@ -72,7 +72,7 @@ func up(ctx context.Context, db *sql.DB, from fs.FS, progress io.Writer) error {
 		fmt.Fprintf(progress, "applied %s in %s\n", path.Base(r.Source.Path), r.Duration.Round(time.Millisecond))
 	}
 	if partial != nil {
-		return fmt.Errorf("%s failed and left nothing behind: %w", path.Base(partial.Failed.Source.Path), partial.Err)
+		return fmt.Errorf("%s failed and was rolled back: %w", path.Base(partial.Failed.Source.Path), partial.Err)
 	}
 	if err != nil {
 		return err
@@ -82,7 +82,7 @@ func up(ctx context.Context, db *sql.DB, from fs.FS, progress io.Writer) error {
 }
 
 // ErrPooler says that a pooler is between here and the server. Its sessions end elsewhere than ours: the lock that keeps two migrations apart would stay on one of them.
-var ErrPooler = errors.New("a pooler is between here and the server, which would keep the migration's lock; name the server itself, for migrations only")
+var ErrPooler = errors.New("the database URL leads to a connection pooler, which would keep the migration lock; use the address of the server itself for migrations")
 
 func refusePooler(ctx context.Context, db *sql.DB) error {
 	conn, err := db.Conn(ctx)

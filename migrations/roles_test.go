@@ -158,7 +158,7 @@ func TestALoginWithoutRights(t *testing.T) {
 	g := NewWithT(t)
 	db, url := migrated(t)
 	stranger := connect(t, login(t, db, url, "stranger"))
-	g.Expect(Check(t.Context(), stranger)).To(MatchError(ContainSubstring("make the login a member of holdfast_writer or holdfast_reader")))
+	g.Expect(Check(t.Context(), stranger)).To(MatchError(ContainSubstring("make the database login a member of holdfast_writer or holdfast_reader")))
 }
 
 // On a server of its own, since the roles must not exist at first.

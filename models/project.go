@@ -115,7 +115,7 @@ func membersOf(object []byte, index map[string]int) ([][]byte, error) {
 		return nil, err
 	}
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the JSON object")
+		return nil, errors.New("data follows the JSON object")
 	}
 	return values, nil
 }

@@ -64,7 +64,7 @@ func insertOfLetter(d models.DeadLetter) statement {
 // lastResort is a dead letter without a text that came from elsewhere: a database that takes no text of the entry takes bytes. It must not fail for the reason that the entry did.
 func lastResort(d models.DeadLetter) models.DeadLetter {
 	return models.DeadLetter{ID: d.ID, EntryHash: d.EntryHash, Kind: "unknown", EntryBytes: d.Text(), SourceUID: d.SourceUID, Sequence: d.Sequence, PreviousHash: d.PreviousHash,
-		Error: "the database refused the texts of this dead letter; entry_bytes has the entry"}
+		Error: "the database refused the text of this dead letter; the entry is in entry_bytes"}
 }
 
 // Letters selects dead letters. The zero value selects those that wait.
@@ -134,7 +134,7 @@ func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (
 	}
 	outcome := b.outcomes[0]
 	if outcome.Result == relay.Unsupported {
-		outcome.Error = fmt.Sprintf("its schema version is %d, this release knows %d; redrive it with a newer one", item.Entry.SchemaVersion, entry.SchemaVersion)
+		outcome.Error = fmt.Sprintf("schema version is %d, this release supports %d; redrive it with a newer release", item.Entry.SchemaVersion, entry.SchemaVersion)
 	}
 	return outcome, nil
 }
@@ -152,13 +152,13 @@ func itemOf(d models.DeadLetter) (_ relay.Item, reason string) {
 	hash := entry.Hash(text)
 	switch {
 	case hash != hex.EncodeToString(d.EntryHash):
-		return relay.Item{}, fmt.Sprintf("its text has the hash %s, expected %x: it was changed after it was appended", hash, d.EntryHash)
+		return relay.Item{}, fmt.Sprintf("the hash of its text is %s, expected %x; the text was altered after it was appended", hash, d.EntryHash)
 	case err != nil:
 		return relay.Item{}, fmt.Sprintf("its text cannot be read: %v", err)
 	case e.ID != d.ID:
-		return relay.Item{}, fmt.Sprintf("its text claims the id %.80q, which does not follow from uid and sequence", e.ID)
+		return relay.Item{}, fmt.Sprintf("its text has id %.80q, which is not the id derived from uid and sequence", e.ID)
 	case e.Sequence != d.Sequence || !strings.EqualFold(string(e.Source.UID), d.SourceUID):
-		return relay.Item{}, fmt.Sprintf("its text is entry %d of %s, and it was entry %d of %s", e.Sequence, e.Source, d.Sequence, d.SourceUID)
+		return relay.Item{}, fmt.Sprintf("its text is entry %d of %s, but it was appended as entry %d of %s", e.Sequence, e.Source, d.Sequence, d.SourceUID)
 	}
 	return relay.Item{Source: e.Source, ResourceKind: e.Kind, Sequence: e.Sequence, Hash: hash, Text: text, ID: e.ID, Entry: e}, ""
 }

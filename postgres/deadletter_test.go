@@ -119,8 +119,8 @@ func TestWhatCannotBeRedriven(t *testing.T) {
 	persist(t, s, sorted([]relay.Item{changed, noJSON, conflicting, otherID}))
 
 	reasons := map[string]string{
-		changed.ID: "it was changed after it was appended", noJSON.ID: "cannot be read",
-		conflicting.ID: "another entry has this id", otherID.ID: "does not follow from uid and sequence",
+		changed.ID: "altered after it was appended", noJSON.ID: "cannot be read",
+		conflicting.ID: "another entry has this id", otherID.ID: "is not the id derived from uid and sequence",
 	}
 	letters := selected(t, s, Letters{})
 	g.Expect(letters).To(HaveLen(len(reasons)))

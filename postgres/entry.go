@@ -24,7 +24,7 @@ func RowOf(cluster string, e *entry.Entry, text []byte) (models.Row, error) {
 	hash := sha256.Sum256(text)
 	previous, ok := decodeHash(e.PreviousHash)
 	if !ok && e.PreviousHash != "" {
-		return nil, fmt.Errorf("previousHash is %q, expected 64 hex digits, or nothing on the first entry", e.PreviousHash)
+		return nil, fmt.Errorf("previousHash is %q, expected 64 hex digits, or nothing for the first entry", e.PreviousHash)
 	}
 	return models.Project(e.Kind, models.Envelope{
 		ID:              e.ID,
@@ -71,7 +71,7 @@ func deadLetterOf(cluster string, item *relay.Item, reason, sqlState string) mod
 	}
 	if d.Entry != string(item.Text) {
 		d.EntryBytes = item.Text
-		d.Error += fmt.Sprintf("; bytes of the entry that no text column holds became U+FFFD, entry_bytes has it as it was, with the SHA-256 %x", sum)
+		d.Error += fmt.Sprintf("; bytes that a text column cannot store were replaced by U+FFFD; entry_bytes has the original, with SHA-256 %x", sum)
 	}
 	if expected, ok := decodeHash(item.Hash); ok {
 		d.EntryHash = expected

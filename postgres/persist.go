@@ -52,7 +52,7 @@ func (s *Store) PersistIn(ctx context.Context, items []relay.Item) ([]relay.Outc
 	if len(items) == 0 {
 		server, err := s.ask(ctx)
 		if err != nil {
-			return nil, "", fmt.Errorf("ask the store: %w", explain(err))
+			return nil, "", fmt.Errorf("check the store: %w", explain(err))
 		}
 		return []relay.Outcome{}, server, nil
 	}
@@ -254,7 +254,7 @@ func (s *Store) resolve(ctx context.Context, tx *transaction, b *batch, t *table
 	}
 	there, err := hashes(ctx, tx, t.lookUp, left)
 	if err != nil {
-		return fmt.Errorf("look for entries that were there before: %w", err)
+		return fmt.Errorf("look up existing entries: %w", err)
 	}
 	for _, r := range left {
 		hash, ok := there[r.id]

@@ -80,7 +80,7 @@ func (s *Store) Post(ctx context.Context, rows []models.Row) ([]PostOutcome, err
 func (s *Store) refuse(ctx context.Context, bad *NotPostedError) error {
 	if len(bad.Conflicts) > 0 {
 		if err := s.confirm(ctx); err != nil {
-			return fmt.Errorf("wait for the rows that are in the way: %w", explain(err))
+			return fmt.Errorf("wait for concurrent inserts of the same rows: %w", explain(err))
 		}
 	}
 	return bad
@@ -149,7 +149,7 @@ func (s *Store) refusals(ctx context.Context, tx *transaction, t *table, records
 		bad.Refused = append(bad.Refused, Misfit{Index: r.record.item, Reason: describeRefusal(t, r)})
 	}
 	if len(bad.Refused) == 0 {
-		return errors.New("the database refused rows, and then none of them")
+		return errors.New("the database refused a batch, but none of its rows when tried one by one")
 	}
 	slices.SortFunc(bad.Refused, func(a, b Misfit) int { return a.Index - b.Index })
 	return bad
@@ -172,7 +172,7 @@ func (t *table) samePosts(ctx context.Context, tx *transaction, rows []models.Ro
 		return err
 	}})
 	if err != nil {
-		return fmt.Errorf("look for rows that were there before: %w", err)
+		return fmt.Errorf("look up existing rows: %w", err)
 	}
 	bad := &NotPostedError{}
 	for i, r := range left {
@@ -181,7 +181,7 @@ func (t *table) samePosts(ctx context.Context, tx *transaction, rows []models.Ro
 		case is:
 			outcomes[r.item] = PostedBefore
 		case there:
-			bad.Conflicts = append(bad.Conflicts, Misfit{Index: r.item, Reason: "another record has this id"})
+			bad.Conflicts = append(bad.Conflicts, Misfit{Index: r.item, Reason: "a different record has this id"})
 		default:
 			head := rows[r.item].Head()
 			bad.Conflicts = append(bad.Conflicts, Misfit{Index: r.item, Reason: fmt.Sprintf("another entry, with another id, has sequence %d of %s", head.Sequence, head.SourceUID)})

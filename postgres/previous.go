@@ -32,7 +32,7 @@ func (s *Store) askPrevious(ctx context.Context, tx *transaction, b *batch) erro
 	for _, statement := range append(lookUps, deadLetterLookUp) {
 		var err error
 		if asked, err = absent(ctx, tx, statement, asked); err != nil {
-			return fmt.Errorf("look for the entries before: %w", err)
+			return fmt.Errorf("look up previous entries: %w", err)
 		}
 	}
 	for _, r := range asked {

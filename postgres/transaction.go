@@ -130,7 +130,7 @@ func (t *transaction) sendBatch(ctx context.Context, all []statement) (err error
 	}()
 	if t.at < working {
 		if err := t.opened(answers); err != nil {
-			return fmt.Errorf("set up the transaction: %w", err)
+			return fmt.Errorf("begin the transaction: %w", err)
 		}
 	}
 	for _, s := range all {

@@ -49,13 +49,13 @@ func New(address string, o Options) (*Client, error) {
 	base, err := credential.ServiceURL(address)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("address of the storage service (--store-url): %w, as in https://storage.example.com", err)
+		return nil, fmt.Errorf("URL of the storage service (--store-url): %w, as in https://storage.example.com", err)
 	case o.Token != "" && o.TokenFile != "":
-		return nil, errors.New("--store-token and --store-token-file are both given, expected one token of the storage service")
+		return nil, errors.New("--store-token and --store-token-file are both set, expected one; unset the other")
 	case base.Scheme == "http" && !loopback(base):
-		return nil, fmt.Errorf("address of the storage service (--store-url) is one of http at %s, expected https: over plain HTTP anybody on the way could read the token, and make rows of their own", base.Host)
+		return nil, fmt.Errorf("URL of the storage service (--store-url) uses http for %s, expected https: plain HTTP would expose the token", base.Host)
 	case o.SkipVerify && !loopback(base):
-		return nil, fmt.Errorf("the certificate of %s must be verified: any is taken on loopback only", base.Host)
+		return nil, fmt.Errorf("certificate verification is off (--store-insecure-skip-tls-verify) for %s, expected a loopback address; give --store-ca-file instead", base.Host)
 	}
 	c := &Client{base: base}
 	if c.token, err = tokenOf(o); err != nil {
@@ -63,7 +63,7 @@ func New(address string, o Options) (*Client, error) {
 	}
 	if o.CAFile != "" {
 		if err := credential.ReadableFile(o.CAFile); err != nil {
-			return nil, fmt.Errorf("certificates of the storage service (--store-ca-file): %w", err)
+			return nil, fmt.Errorf("CA bundle of the storage service (--store-ca-file): %w", err)
 		}
 	}
 	// client-go reads the certificates again as they change.
@@ -141,7 +141,7 @@ func (e *Error) RetryAfter() time.Duration { return e.after }
 func (c *Client) post(ctx context.Context, path string, body []byte, answer any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath(path).String(), bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("call the storage service at %s: its address and %s make no URL", c.base.Host, path)
+		return fmt.Errorf("call the storage service at %s: its URL and the path %s do not form a valid URL", c.base.Host, path)
 	}
 	token, err := c.token()
 	if err != nil {
@@ -159,7 +159,7 @@ func (c *Client) post(ctx context.Context, path string, body []byte, answer any)
 	defer reply.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(reply.Body, answerBytes))
 	if err != nil {
-		return fmt.Errorf("read the storage service's answer: %w", credential.Cause(err))
+		return fmt.Errorf("read the response of the storage service: %w", credential.Cause(err))
 	}
 	if reply.StatusCode != http.StatusOK && reply.StatusCode != http.StatusCreated {
 		return refusal(reply, text, token)
@@ -169,7 +169,7 @@ func (c *Client) post(ctx context.Context, path string, body []byte, answer any)
 		err = errors.New(credential.LeftOut)
 	}
 	if err != nil {
-		return fmt.Errorf("read the storage service's answer: %w", err)
+		return fmt.Errorf("read the response of the storage service: %w", err)
 	}
 	return nil
 }

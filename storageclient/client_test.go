@@ -162,7 +162,7 @@ func TestRecordsOfOneTypeAtATime(t *testing.T) {
 	g.Expect(path).To(Equal("/behind/a/proxy/api/v1/audit/notifications"))
 	g.Expect(body).To(MatchJSON(`[{"id":"0","final":true,"remediation_id":"r","notification_requested_at":"2026-11-23T04:05:06.000000Z"}]`))
 	_, err = c.Post(t.Context(), note, storageclient.Execution{})
-	g.Expect(err).To(MatchError(ContainSubstring("number 2 a storageclient.Execution")))
+	g.Expect(err).To(MatchError(ContainSubstring("number 2 is a storageclient.Execution")))
 	_, err = c.Post(t.Context())
 	g.Expect(err).To(HaveOccurred())
 }

@@ -119,7 +119,7 @@ func (s *Store) PersistIn(ctx context.Context, batch []relay.Item) ([]relay.Outc
 // and adds the answer to the next call of a batch. What a database that was replaced since acknowledged does not count.
 func (o Outcomes) and(next Outcomes) (Outcomes, error) {
 	if len(o.Outcomes) > 0 && o.Database != next.Database {
-		return Outcomes{}, errors.New("the storage service's database was replaced in the middle of the batch")
+		return Outcomes{}, errors.New("the database of the storage service changed during the batch")
 	}
 	return Outcomes{Outcomes: append(o.Outcomes, next.Outcomes...), Database: next.Database}, nil
 }
@@ -173,12 +173,12 @@ func (s *Store) call(ctx context.Context, batch []relay.Item) (Outcomes, error) 
 		return Outcomes{}, err
 	}
 	if len(answer.Outcomes) != len(batch) {
-		return Outcomes{}, fmt.Errorf("the storage service answered %d outcomes for %d entries", len(answer.Outcomes), len(batch))
+		return Outcomes{}, fmt.Errorf("the storage service returned %d outcomes for %d entries", len(answer.Outcomes), len(batch))
 	}
 	outcomes := make([]relay.Outcome, len(batch))
 	for i, o := range answer.Outcomes {
 		if o.Result == nil {
-			return Outcomes{}, fmt.Errorf("the storage service does not say what became of entry %s", batch[i].ID)
+			return Outcomes{}, fmt.Errorf("the storage service returned no outcome for entry %s", batch[i].ID)
 		}
 		outcomes[i] = o.Outcome
 		outcomes[i].Result = *o.Result
@@ -193,14 +193,14 @@ func explain(err error) error {
 	if !errors.As(err, &refused) || refused.Status >= 500 || refused.Status == http.StatusRequestTimeout || refused.Status == http.StatusTooManyRequests {
 		return err
 	}
-	advice := "it does not understand this relay: run releases that belong together"
+	advice := "service and manager do not match; run the same release of both"
 	switch refused.Status {
 	case http.StatusUnauthorized:
-		advice = "give --store-token-file a token that was made for its audience"
+		advice = "set --store-token-file to a token for the audience of the service"
 	case http.StatusForbidden:
-		advice = "bind the ClusterRole holdfast-relay to the token's account"
+		advice = "bind the ClusterRole holdfast-relay to the account of the token"
 	case http.StatusRequestEntityTooLarge:
-		advice = "raise its --max-body-bytes"
+		advice = "raise --max-body-bytes of the service"
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		advice = "check --store-url"
 	}

@@ -68,12 +68,12 @@ type Receipt struct {
 // Post stores records of one type, all or nothing. After an error other than *Error nobody knows whether they are stored: post them again, with ids.
 func (c *Client) Post(ctx context.Context, records ...Record) ([]Receipt, error) {
 	if len(records) == 0 {
-		return nil, errors.New("post no records: give at least one")
+		return nil, errors.New("post records: none given, expected at least one")
 	}
 	path := records[0].path()
 	for i, r := range records {
 		if r.path() != path {
-			return nil, fmt.Errorf("post %d records: the first is a %T, number %d a %T; those of each type are a call of their own", len(records), records[0], i+1, r)
+			return nil, fmt.Errorf("post %d records: the first is a %T, number %d is a %T; post each type in its own call", len(records), records[0], i+1, r)
 		}
 	}
 	body, err := json.Marshal(records)

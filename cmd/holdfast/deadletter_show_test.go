@@ -31,9 +31,9 @@ func TestShowADeadLetter(t *testing.T) {
 	g.Expect(row.ID).To(Equal(stored.ID))
 	g.Expect(row.Hash).To(Equal(stored.Hash))
 	g.Expect(row.Entry).To(Equal(string(items[1].Text)))
-	g.Expect(holdfast(t, "dead-letter", "show", stored.ID)).To(has(0, And(MatchRegexp(`Redriven: +20`), MatchRegexp(`Next: +Nothing: it became its row`)), BeEmpty()), "it is still there")
+	g.Expect(holdfast(t, "dead-letter", "show", stored.ID)).To(has(0, And(MatchRegexp(`Redriven: +20`), MatchRegexp(`Next: +Nothing to do`)), BeEmpty()), "it is still there")
 
-	g.Expect(holdfast(t, "dead-letter", "show", uuid.NewString())).To(has(1, BeEmpty(), ContainSubstring("there is no dead letter with the id")))
+	g.Expect(holdfast(t, "dead-letter", "show", uuid.NewString())).To(has(1, BeEmpty(), ContainSubstring("no dead letter has the ID")))
 	g.Expect(holdfast(t, "dead-letter", "show", "seven")).To(has(2, BeEmpty(), ContainSubstring("expected a UUID")))
 	g.Expect(holdfast(t, "dead-letter", "show")).To(has(2, BeEmpty(), Not(BeEmpty())))
 }
@@ -43,7 +43,7 @@ func TestWhatIsTamperedWithIsShownAsSuch(t *testing.T) {
 	s := migrated(t)
 	items := trail(t, s, 2, 1)
 	execute(t, s, "ALTER TABLE audit_dead_letter DISABLE TRIGGER ALL; UPDATE audit_dead_letter SET entry = replace(entry, 'Sending', 'Forged')")
-	g.Expect(holdfast(t, "dead-letter", "show", items[0].Entry.ID).Stdout).To(And(ContainSubstring("It never becomes a row"), ContainSubstring("changed after it was appended")))
+	g.Expect(holdfast(t, "dead-letter", "show", items[0].Entry.ID).Stdout).To(And(ContainSubstring("It cannot become a row"), ContainSubstring("altered after it was appended")))
 	execute(t, s, `UPDATE audit_dead_letter SET entry = '{"not an entry'`)
 	g.Expect(holdfast(t, "dead-letter", "show", items[0].Entry.ID)).To(has(0, ContainSubstring("  {\"not an entry"), BeEmpty()))
 }

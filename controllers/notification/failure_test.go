@@ -136,13 +136,13 @@ var _ = Describe("what receivers do", func() {
 		s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "ambiguous"}, StringData: map[string]string{"url": ""}}
 		Expect(env.Client.Create(f.ctx, s)).To(Succeed())
 		for bad, says := range map[string]string{
-			"http://me:xqz@zqx@" + host + "/hook": "it has an @ too many, expected at most one, right before the host; percent-encode: @ as %40",
+			"http://me:xqz@zqx@" + host + "/hook": "it has an extra @, expected at most one, directly before the host; percent-encode: @ as %40",
 			host + ":80/xqz@" + host + "/zqx":     "expected an http or https URL with a host",
-			"http://" + host + "/xqz@zqx":         "it has an @ too many",
-			"http://" + host + "/xqz#zqx":         "it has a #",
-			"http://" + host + "/xqz zqx":         "it has a blank",
-			"http://" + host + "/xqz%zqx":         "it has a % that is no escape",
-			"http://" + host + "/xqz\nzqx":        "it has a newline",
+			"http://" + host + "/xqz@zqx":         "it has an extra @",
+			"http://" + host + "/xqz#zqx":         "it contains a #",
+			"http://" + host + "/xqz zqx":         "it contains a blank",
+			"http://" + host + "/xqz%zqx":         "it has a % without two hexadecimal digits",
+			"http://" + host + "/xqz\nzqx":        "it contains a newline",
 		} {
 			s.StringData = map[string]string{"url": bad}
 			Expect(env.Client.Update(f.ctx, s)).To(Succeed())

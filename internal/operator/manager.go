@@ -157,7 +157,7 @@ func addControllers(mgr ctrl.Manager, c Config) error {
 	workflows, err3 := workflowexecution.New(cl, live, writer, mgr.GetEventRecorder("holdfast-workflow"), workflowexecution.WithRESTConfig(mgr.GetConfig()))
 	notifications, err4 := notification.New(cl, live, writer, mgr.GetEventRecorder("holdfast-notification"), deliveries...)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return fmt.Errorf("make the controllers: %w", err)
+		return fmt.Errorf("create the controllers: %w", err)
 	}
 	for _, add := range []func(ctrl.Manager, int) error{
 		remediations.SetupWithManager, analyses.SetupWithManager, workflows.SetupWithManager, notifications.SetupWithManager,
@@ -181,7 +181,7 @@ func self() runtime.Object {
 func check(store func(context.Context) error) everywhere {
 	return func(ctx context.Context) error {
 		if err := store(ctx); err != nil && ctx.Err() == nil {
-			ctrl.Log.WithName("store").Error(err, "The audit store is not usable yet; controllers go on and entries stay in their resources")
+			ctrl.Log.WithName("store").Error(err, "Audit store is not usable; controllers continue and entries stay in their resources")
 		}
 		return nil
 	}

@@ -59,7 +59,7 @@ func TestTheSameIdIsOneRow(t *testing.T) {
 
 	other := s.post(notifications, note(`"id":"`+id+`"`, `"subject":"other"`))
 	g.Expect(other.status).To(Equal(http.StatusConflict))
-	g.Expect(other.problem(t).Errors).To(Equal([]Fault{{Pointer: "/id", Detail: "another record has this id"}}))
+	g.Expect(other.problem(t).Errors).To(Equal([]Fault{{Pointer: "/id", Detail: "a different record has this id"}}))
 
 	fresh := note(`"id":"` + uuid.NewString() + `"`)
 	some := s.post(notifications, "["+one+","+fresh+"]")
@@ -128,7 +128,7 @@ func TestEveryInvalidFieldIsNamedAtOnce(t *testing.T) {
 		Fault{Pointer: "/remediation_created_at", Detail: "is missing, expected a time in RFC 3339, as in 2026-11-23T04:05:06.123456Z"},
 		Fault{Pointer: "/signal_fingerprint", Detail: "is 7, expected a string of 1 to 255 characters"},
 		Fault{Pointer: "/outcome", Detail: "has 51 characters, expected a string of at most 50 characters"},
-		Fault{Pointer: "/outcome", Detail: "stands here twice"}))
+		Fault{Pointer: "/outcome", Detail: "is given twice, expected once"}))
 
 	several := s.post(notifications, "["+note()+",7,"+note(`"subjects":"x"`)+",{}]")
 	g.Expect(several.problem(t).pointers()).To(Equal([]string{"/1", "/2/subjects", "/3/remediation_id", "/3/notification_requested_at"}))

@@ -24,7 +24,7 @@ func (e *endpoint) relayedRow(posted models.Row, f *fields, c *checker) models.R
 	before := len(c.faults) + c.more
 	for name, missing := range map[string]bool{"source_uid": f.SourceUID == "", "sequence": f.Sequence == 0, "entry_hash": f.EntryHash == "", "entry": f.Entry == ""} {
 		if missing {
-			c.faultAt(name, "is missing: sequence, previous_hash, entry_hash and entry come together, with source_uid")
+			c.faultAt(name, "is missing; sequence, previous_hash, entry_hash, entry and source_uid must be given together")
 		}
 	}
 	if len(c.faults)+c.more > before {
@@ -33,15 +33,15 @@ func (e *endpoint) relayedRow(posted models.Row, f *fields, c *checker) models.R
 	decoded, err := entry.Decode([]byte(f.Entry))
 	switch hash := entry.Hash([]byte(f.Entry)); {
 	case hash != f.EntryHash:
-		c.faultAt("entry_hash", "is not the SHA-256 of entry, which is %s", hash)
+		c.faultAt("entry_hash", "is not the SHA-256 of entry, expected %s", hash)
 	case err != nil:
-		c.faultAt("entry", "is no entry of an outbox: %s", err)
+		c.faultAt("entry", "is not an outbox entry: %s", err)
 	case decoded.Kind != e.kind:
 		c.faultAt("entry", "is of kind %q, expected %s here", outbox.Bound(decoded.Kind, 80), e.kind)
 	case decoded.SchemaVersion != entry.SchemaVersion:
 		c.faultAt("entry", "has schema version %d, expected %d", decoded.SchemaVersion, entry.SchemaVersion)
 	case !follows(&decoded):
-		c.faultAt("entry", "has the id %q, which does not follow from uid and sequence", outbox.Bound(decoded.ID, 80))
+		c.faultAt("entry", "has id %q, which is not the id derived from uid and sequence", outbox.Bound(decoded.ID, 80))
 	}
 	if len(c.faults)+c.more > before {
 		return nil
@@ -79,7 +79,7 @@ func sameRecord(want, have models.Row, c *checker) {
 	for i := range w.NumField() {
 		if !reflect.DeepEqual(w.Field(i).Interface(), h.Field(i).Interface()) {
 			name, _, _ := strings.Cut(w.Type().Field(i).Tag.Get("json"), ",")
-			c.faultAt(name, "is not what entry says")
+			c.faultAt(name, "differs from entry")
 		}
 	}
 }
@@ -103,7 +103,7 @@ func (f *fields) sameEnvelope(want *models.Envelope, e *entry.Entry, c *checker)
 		{"previous_hash", true, f.PreviousHash != e.PreviousHash},
 	} {
 		if field.given && field.different {
-			c.faultAt(field.name, "is not what entry says")
+			c.faultAt(field.name, "differs from entry")
 		}
 	}
 }

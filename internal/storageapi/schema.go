@@ -48,13 +48,13 @@ var patterns = map[string]*regexp.Regexp{
 func endpoints() []*endpoint {
 	all := []*endpoint{
 		{path: "/api/v1/audit/orchestration", table: models.TableOrchestration, kind: entry.KindOrchestration, name: "OrchestrationRecord", operation: "postOrchestration",
-			summary: "What became of a remediation", record: reflect.TypeFor[models.Orchestration]()},
+			summary: "Store orchestration records", record: reflect.TypeFor[models.Orchestration]()},
 		{path: "/api/v1/audit/ai-decisions", table: models.TableAIAnalysis, kind: entry.KindAIDecision, name: "AIDecisionRecord", operation: "postAIDecision",
-			summary: "What was found and recommended, and who approved it", record: reflect.TypeFor[models.AIDecision]()},
+			summary: "Store AI decision records", record: reflect.TypeFor[models.AIDecision]()},
 		{path: "/api/v1/audit/executions", table: models.TableExecution, kind: entry.KindExecution, name: "ExecutionRecord", operation: "postExecution",
-			summary: "What was done to the target", record: reflect.TypeFor[models.Execution]()},
+			summary: "Store workflow execution records", record: reflect.TypeFor[models.Execution]()},
 		{path: "/api/v1/audit/notifications", table: models.TableNotification, kind: entry.KindNotification, name: "NotificationRecord", operation: "postNotification",
-			summary: "Who was told what, and how it arrived", record: reflect.TypeFor[models.Notification]()},
+			summary: "Store notification records", record: reflect.TypeFor[models.Notification]()},
 	}
 	for _, e := range all {
 		e.schema = recordSchema(e.record)
@@ -190,9 +190,9 @@ func expected(s *huma.Schema) string {
 	case s.Format == "uuid":
 		return "a UUID, as in 019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6a7b"
 	case s.Pattern == hashPattern:
-		return "64 hex digits in lower case"
+		return "64 lower-case hex digits"
 	case s.Pattern == eventPattern:
-		return "a word in CamelCase of at most 64 letters and digits"
+		return "a CamelCase word of at most 64 letters and digits"
 	case s.Pattern == traceparentPattern:
 		return "a W3C traceparent of version 00"
 	case s.MaxLength != nil && s.MinLength != nil:

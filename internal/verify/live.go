@@ -99,7 +99,7 @@ type cluster struct {
 func Cluster(config *rest.Config, resources Resources) (Live, error) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client of the cluster: %w", err)
+		return nil, fmt.Errorf("create a cluster client: %w", err)
 	}
 	return &cluster{client: client, resources: resources, absent: map[string]bool{}}, nil
 }
@@ -123,7 +123,7 @@ func (c *cluster) List(ctx context.Context) (map[string]*Resource, []string, err
 		switch {
 		case apierrors.IsNotFound(err):
 			c.absent[kind] = true
-			notes = append(notes, fmt.Sprintf("the cluster does not serve %s; resources with entries of kind %s were not looked at", gvr.GroupResource(), kind))
+			notes = append(notes, fmt.Sprintf("the cluster does not serve %s; resources with entries of kind %s were not checked", gvr.GroupResource(), kind))
 		case err != nil:
 			return nil, nil, fmt.Errorf("%s: %w", gvr.GroupResource(), err)
 		}

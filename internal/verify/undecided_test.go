@@ -183,7 +183,7 @@ func TestAChildWhoseWholeLifeIsMissing(t *testing.T) {
 			}
 			_, found := check(t, db, nil, "")
 			g.Expect(brief(found)).To(ContainElement("missing cart-1 2"))
-			g.Expect(found[0].Detail).To(ContainSubstring("invoked " + gone + ", but no entry"))
+			g.Expect(found[0].Detail).To(ContainSubstring("invoked " + gone + ", but its trail has no row"))
 		})
 	}
 	t.Run("one that may still come is not missing", func(t *testing.T) {
