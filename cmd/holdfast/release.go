@@ -100,7 +100,7 @@ func (f *releaseFlags) run(ctx context.Context, names []string, from io.Reader, 
 	if err := printTerminating(to, terminating); err != nil || f.dryRun {
 		return err
 	}
-	fmt.Fprintf(to, "The export has %s, in %s. ", contents(file.Header()), f.file)
+	fmt.Fprintf(to, "%s will be exported to %s. ", contents(file.Header()), f.file)
 	if !f.yes && !confirmed(from, to, len(terminating)) {
 		return errors.New("canceled: the answer was not yes, so nothing was written or released; --yes skips the question")
 	}
