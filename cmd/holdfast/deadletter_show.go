@@ -83,7 +83,7 @@ func next(d models.DeadLetter) string {
 	case reason != "":
 		return "It cannot become a row: " + reason + ". Find out who can update the status of the resource. Keep the dead letter as evidence."
 	case strings.HasPrefix(d.Error, postgres.PlaceTaken):
-		return "It cannot become a row: another entry has its sequence, and rows are never overwritten. This is normal after a restore of etcd. Keep the dead letter as the record of the second history."
+		return "It cannot become a row: another entry has its sequence, and rows are never overwritten. This happens after a restore of etcd. Keep the dead letter as the record of the second history."
 	case d.SQLState == "":
 		return "The record does not fit its table. Run `holdfast dead-letter redrive " + d.ID + "` with a release that supports the record."
 	}

@@ -25,7 +25,7 @@ func TestAResourceHangsInTerminating(t *testing.T) {
 	f.Expect(f.gone(hangs)()).To(BeFalse(), "nobody drains it")
 
 	file := f.in("cart.jsonl")
-	f.Expect(f.holdfast("release", "notificationrequest/cart", "-n", f.namespace, "--file", file, "--dry-run").Stdout).To(MatchRegexp(`cart +2 +the end of its record`))
+	f.Expect(f.holdfast("release", "notificationrequest/cart", "-n", f.namespace, "--file", file, "--dry-run").Stdout).To(MatchRegexp(`cart +2 +last state`))
 	f.Expect(f.holdfast("release", "notificationrequest/cart", "-n", f.namespace, "--file", file, "--yes").Status).To(BeZero())
 	f.Expect(f.gone(hangs)()).To(BeTrue())
 	f.Expect(f.gone(other)()).To(BeFalse())
