@@ -22,7 +22,7 @@ var (
 	ErrOlder = errors.New("the database schema is older than this release")
 	// ErrDevelopment says that the tables are of a version before the first release, which no migration leads away from.
 	ErrDevelopment = errors.New("the database schema is from a development version")
-	// ErrNewer says that a newer release has migrated the database.
+	// ErrNewer means that a newer release has migrated the database.
 	ErrNewer = errors.New("the database schema is newer than this release")
 )
 
@@ -38,7 +38,7 @@ const (
 	Unknown State = "unknown"
 )
 
-// Version is one migration and what became of it.
+// Version is one migration and its state.
 type Version struct {
 	Version int64  `json:"version"`
 	Name    string `json:"name"`
@@ -47,7 +47,7 @@ type Version struct {
 	AppliedAt *time.Time `json:"appliedAt,omitempty"`
 }
 
-// Status lists the migrations that this release knows and those that the database has, by version. It only reads: a reader's login is enough.
+// Status lists the migrations of this release and of the database, by version. It only reads: a login in holdfast_reader is sufficient.
 func Status(ctx context.Context, url string) ([]Version, error) {
 	db, err := open(url)
 	if err != nil {
@@ -61,8 +61,8 @@ func Status(ctx context.Context, url string) ([]Version, error) {
 	return merge(known(files), found), nil
 }
 
-// Check reports whether the database has the schema of this release. Otherwise the error says exactly what is wrong and what to run, and wraps ErrMissing, ErrOlder,
-// ErrDevelopment or ErrNewer; or it is an error of the connection. It only reads.
+// Check returns nil if the database has the schema of this release. Otherwise the error says what is wrong and what to run, and wraps ErrMissing, ErrOlder,
+// ErrDevelopment or ErrNewer; or it is a connection error. It only reads.
 func Check(ctx context.Context, db *sql.DB) error {
 	if err := check(ctx, db, files); err != nil {
 		return fmt.Errorf("check the database schema: %w", explain(err))

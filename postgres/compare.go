@@ -17,7 +17,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// Difference is a column that does not say what its entry says. Want and Have are JSON.
+// Difference is a column that differs from its entry. Want and Have are JSON.
 type Difference struct {
 	Column, Want, Have string
 }

@@ -67,7 +67,7 @@ func lastResort(d models.DeadLetter) models.DeadLetter {
 		Error: "the database refused the text of this dead letter; the entry is in entry_bytes"}
 }
 
-// Letters selects dead letters. The zero value selects those that wait.
+// Letters selects dead letters. The zero value selects those that are not redriven yet.
 type Letters struct {
 	// IDs limits them to these entries; an id may have several, with different hashes.
 	IDs []string
@@ -75,7 +75,7 @@ type Letters struct {
 	Redriven bool
 }
 
-// DeadLetters hands the selected dead letters to visit, by id. It holds a page of them in memory.
+// DeadLetters calls visit for the selected dead letters, by id. It keeps one page of them in memory.
 func (s *Store) DeadLetters(ctx context.Context, which Letters, visit func(models.DeadLetter) error) error {
 	ids := make([]string, len(which.IDs))
 	for i, id := range which.IDs {
@@ -112,8 +112,8 @@ func (s *Store) DeadLetters(ctx context.Context, which Letters, visit func(model
 	}
 }
 
-// Redrive tries again to make the row of a dead letter, with its id, sequence and hash. On Stored and Present the dead letter is marked in the same transaction
-// and stays; else the outcome says what is still wrong, and the dead letter counts the attempt. A dry run tells what would happen.
+// Redrive stores a dead letter as a row, with its id, sequence and hash. On Stored and Present the dead letter is marked in the same transaction
+// and stays. Otherwise the outcome has the error, and the dead letter counts the attempt. A dry run only reports what would happen.
 func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (relay.Outcome, error) {
 	item, reason := itemOf(d)
 	if reason != "" {
@@ -139,7 +139,7 @@ func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (
 	return outcome, nil
 }
 
-// Unstorable says why a dead letter can never become a row, whatever is fixed; empty if it may.
+// Unstorable returns why a dead letter can never become a row; empty if it can.
 func Unstorable(d models.DeadLetter) (reason string) {
 	_, reason = itemOf(d)
 	return reason

@@ -14,7 +14,7 @@ import (
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
-// RowOf projects an entry, with its text, onto the row of its table. It is pure. Errors name the field that does not fit.
+// RowOf returns the row of an entry and its text. It is pure. An error names the field that does not fit.
 func RowOf(cluster string, e *entry.Entry, text []byte) (models.Row, error) {
 	for name, id := range map[string]string{"id": e.ID, "source.uid": string(e.Source.UID)} {
 		if canonical, err := models.UUID(id); err != nil || canonical != id { // the text is hashed: it stays as it is

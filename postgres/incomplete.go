@@ -12,7 +12,7 @@ const (
 	ServiceNotification      = "Notification"
 )
 
-// Incomplete is a remediation, by its newest row, whose trail lacks what the row says.
+// Incomplete is a remediation whose trail lacks something that its newest row mentions.
 type Incomplete struct {
 	ID              string `bun:"id"`
 	RemediationID   string `bun:"remediation_id"`

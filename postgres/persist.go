@@ -47,7 +47,7 @@ func (s *Store) Persist(ctx context.Context, items []relay.Item) ([]relay.Outcom
 	return outcomes, err
 }
 
-// PersistIn is Persist, and names the server that has the batch by its system identifier and the moment at which it started. See relay.Identified.
+// PersistIn is Persist, and also identifies the server by its system identifier and start time. See relay.Identified.
 func (s *Store) PersistIn(ctx context.Context, items []relay.Item) ([]relay.Outcome, string, error) {
 	if len(items) == 0 {
 		server, err := s.ask(ctx)
@@ -243,7 +243,7 @@ func (s *Store) conclude(ctx context.Context, tx *transaction, b *batch, w writt
 	return s.resolve(ctx, tx, b, w.table, left)
 }
 
-// PlaceTaken begins the error of a dead letter whose place in the table another entry holds.
+// PlaceTaken is the beginning of the error of a dead letter whose id or sequence another entry has.
 const PlaceTaken = "another entry"
 
 // resolve finds what was in the way of rows that were not inserted: themselves, sent before, or other entries. An id that is not there means that the row's

@@ -102,7 +102,7 @@ func (s *Store) confirm(ctx context.Context) error {
 	return err
 }
 
-// Writable reports whether the database takes writes: nil, or why it does not. It writes nothing.
+// Writable returns nil if the database accepts writes, and otherwise why not. It writes nothing.
 func (s *Store) Writable(ctx context.Context) error {
 	if _, err := s.ask(ctx); err != nil {
 		return fmt.Errorf("reach the store: %w", explain(err))

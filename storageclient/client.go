@@ -20,7 +20,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/credential"
 )
 
-// Options of a Client. The zero value calls without a token, and trusts the certificates that the system trusts.
+// Options of a Client. The zero value sends no token, and trusts the certificate authorities of the system.
 type Options struct {
 	// TokenFile has the bearer token, and is read for each call, since a projected ServiceAccount token changes; Token is one that does not change. One of them.
 	TokenFile, Token string
@@ -28,7 +28,7 @@ type Options struct {
 	CAFile string
 	// SkipVerify takes any certificate; for an address of loopback only.
 	SkipVerify bool
-	// UserAgent of the calls.
+	// UserAgent of the requests.
 	UserAgent string
 }
 
@@ -40,11 +40,11 @@ type Client struct {
 	token func() (string, error)
 }
 
-// answerBytes bounds what is read of an answer.
+// answerBytes is the maximum number of bytes read from a response.
 const answerBytes = 16 << 20
 
-// New makes a client of the service at an address, as in https://storage.example.com. It does not connect. Blanks and newlines around address and token are taken
-// off. Its errors, and those of calls, have no part of a token, and none of an address but the host.
+// New returns a client of the service at a URL, such as https://storage.example.com. It does not connect. Blanks and newlines around URL and token are
+// removed. Its errors, and those of calls, contain no part of a token, and only the host of the URL.
 func New(address string, o Options) (*Client, error) {
 	base, err := credential.ServiceURL(address)
 	switch {
@@ -103,13 +103,13 @@ func loopback(u *url.URL) bool {
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Fault is one thing that is wrong with a request's body. Pointer is a JSON pointer (RFC 6901); "" is the whole body.
+// Fault is one error in a request body. Pointer is a JSON pointer (RFC 6901); "" is the whole body.
 type Fault struct {
 	Pointer string `json:"pointer"`
 	Detail  string `json:"detail"`
 }
 
-// Error is an answer that is no success.
+// Error is a response that is not a success.
 type Error struct {
 	// Status of HTTP, and its words.
 	Status int    `json:"status"`
@@ -134,7 +134,7 @@ func (e *Error) Error() string {
 	return text
 }
 
-// RetryAfter implements relay.Retry: how long the service asks to be left alone, 0 if it says nothing of it.
+// RetryAfter implements relay.Retry: the delay that the service asks for, or 0.
 func (e *Error) RetryAfter() time.Duration { return e.after }
 
 // post sends a body, which is JSON, and reads the answer into another. Errors are *Error, or those of the connection, after which nobody knows whether the service took it.

@@ -150,8 +150,8 @@ func newDeadLetterRedriveCommand() *cobra.Command {
 		Short: "Store dead letters as rows, after the cause is fixed",
 		Long: `Store dead letters as rows. Fix the cause first, in the database or with a newer release. Each row
 gets the original ID, sequence and hash of its entry. The dead letter stays and is marked as
-redriven; nothing is deleted. A dead letter that still fails does not change. The command can be
-repeated. The database login must be a member of holdfast_writer.
+redriven; nothing is deleted. If the row fails again, only the number of attempts changes. The command
+can be repeated. The database login must be a member of holdfast_writer.
 
 Exit status: 0 all dead letters became rows, 1 some did not, 2 the command failed.`,
 		Example: `  # Show what would happen
