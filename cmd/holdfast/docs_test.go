@@ -45,7 +45,7 @@ func TestTheFlagsOfTheManagerAreDocumented(t *testing.T) {
 		fmt.Fprintf(&want, "| `--%s` | `%s` | %s | %s |\n", f.Name, variable(f.Name), value, f.Usage)
 	})
 	if *update {
-		g.Expect(os.WriteFile(operationsPage, []byte(before+begin+want.String()+end+after), 0o644)).To(Succeed()) //nolint:gosec // a page of the repository
+		g.Expect(os.WriteFile(operationsPage, []byte(before+begin+want.String()+end+after), 0o644)).To(Succeed())
 		return
 	}
 	g.Expect(strings.Split(have, "\n")).To(Equal(strings.Split(want.String(), "\n")), "run this test with -update")
