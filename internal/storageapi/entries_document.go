@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -29,13 +30,13 @@ func entriesOperation(l Limits) *huma.Operation {
 	})
 	source.Description = "The resource."
 	sent := object([]string{"source", "resource", "sequence", "hash", "entry"}, map[string]*huma.Schema{"source": source, "resource": text("The Kubernetes kind."),
-		"sequence":    {Type: huma.TypeInteger, Minimum: new(0.0), Maximum: new(float64(1<<53 - 1)), Description: "Follows from the entry's position in the outbox, from 1."},
+		"sequence":    {Type: huma.TypeInteger, Minimum: ptr.To(0.0), Maximum: ptr.To(float64(1<<53 - 1)), Description: "Follows from the entry's position in the outbox, from 1."},
 		"hash":        text("What the text should have: the previousHash of the entry after it, of the last the outbox's headHash; 64 hex digits."),
 		"entry":       text("The entry: its text, as it is in the resource's outbox. docs/entry.md specifies it."),
 		"askPrevious": {Type: huma.TypeBoolean, Description: "Ask whether the entry before has a row or a dead letter, for the first entry of a resource that a relay sends."}})
 	body := object([]string{"entries"}, map[string]*huma.Schema{
-		"cluster": {Type: huma.TypeString, MaxLength: new(maxCluster), Description: "The cluster's name (source_cluster)."},
-		"entries": {Type: huma.TypeArray, Items: sent, MaxItems: new(l.Entries), Description: "The entries. None is allowed too: the answer says whether the caller may send some, whether the database takes writes, and which database it is."},
+		"cluster": {Type: huma.TypeString, MaxLength: ptr.To(maxCluster), Description: "The cluster's name (source_cluster)."},
+		"entries": {Type: huma.TypeArray, Items: sent, MaxItems: ptr.To(l.Entries), Description: "The entries. None is allowed too: the answer says whether the caller may send some, whether the database takes writes, and which database it is."},
 	})
 	outcome := object([]string{"result"}, map[string]*huma.Schema{
 		"result": {Type: huma.TypeString, Enum: []any{"stored", "present", "dead-lettered", "conflicting", "unsupported"},
