@@ -11,7 +11,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 GO      ?= go
 
 # Tools are named by their version, so that another version is another file.
-tool_version   = $(shell cd hack && $(GO) list -m -f '{{.Version}}' $(1))
+tool_version   = $(shell cd hack && GOWORK=off $(GO) list -m -f '{{.Version}}' $(1))
 CONTROLLER_GEN = bin/controller-gen-$(call tool_version,sigs.k8s.io/controller-tools)
 GOLANGCI_LINT  = bin/golangci-lint-$(call tool_version,github.com/golangci/golangci-lint/v2)-$(call tool_version,sigs.k8s.io/kube-api-linter)
 GOVULNCHECK    = bin/govulncheck-$(call tool_version,golang.org/x/vuln)
@@ -72,8 +72,12 @@ STORE ?= both
 chaos: ## Break things while it works, and ask an independent oracle what was lost: SEED=7 RUNS=200 STORE=database|api|shards|both|all FAULT=name (SEED=0: from the time; FAULT: only faults with this in their names); writes chaos.json
 	$(GO) run ./test/chaos -seed $(SEED) -runs $(RUNS) -store $(STORE) -fault "$(FAULT)"
 
+.PHONY: test-matrix
+test-matrix: ## Run the libraries' tests with the oldest versions that they support and with the newest, and build an operator that embeds them
+	@GO='$(GO)' RACE='$(RACE)' hack/test-matrix
+
 .PHONY: verify
-verify: $(CONTROLLER_GEN) ## Check that generated files are current, modules tidy and sources formatted; prints the difference
+verify: $(CONTROLLER_GEN) ## Check generated files, modules, formatting, and the libraries at their oldest versions
 	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' GO='$(GO)' hack/verify
 
 .PHONY: lint
@@ -120,13 +124,13 @@ help: ## Show this
 
 $(CONTROLLER_GEN):
 	@mkdir -p bin
-	cd hack && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
 
 $(GOLANGCI_LINT):
 	@mkdir -p bin
 	@echo 'building golangci-lint, which takes two minutes the first time'
-	cd hack && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
 
 $(GOVULNCHECK):
 	@mkdir -p bin
-	cd hack && CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/vuln/cmd/govulncheck
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/vuln/cmd/govulncheck
