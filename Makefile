@@ -14,6 +14,7 @@ GO      ?= go
 tool_version   = $(shell cd hack && GOWORK=off $(GO) list -m -f '{{.Version}}' $(1))
 CONTROLLER_GEN = bin/controller-gen-$(call tool_version,sigs.k8s.io/controller-tools)
 GOLANGCI_LINT  = bin/golangci-lint-$(call tool_version,github.com/golangci/golangci-lint/v2)-$(call tool_version,sigs.k8s.io/kube-api-linter)
+APIDIFF        = bin/apidiff-$(call tool_version,golang.org/x/exp)
 GOVULNCHECK    = bin/govulncheck-$(call tool_version,golang.org/x/vuln)
 
 # The race detector needs cgo and a C compiler.
@@ -77,8 +78,8 @@ test-matrix: ## Run the libraries' tests with the oldest versions that they supp
 	@GO='$(GO)' RACE='$(RACE)' hack/test-matrix
 
 .PHONY: verify
-verify: $(CONTROLLER_GEN) ## Check generated files, modules, formatting, and the libraries at their oldest versions
-	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' GO='$(GO)' hack/verify
+verify: $(CONTROLLER_GEN) $(APIDIFF) ## Check generated files, modules, formatting, the libraries at their oldest versions, and their API against the last tag
+	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' APIDIFF='$(CURDIR)/$(APIDIFF)' GO='$(GO)' hack/verify
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, kube-api-linter among them
@@ -130,6 +131,10 @@ $(GOLANGCI_LINT):
 	@mkdir -p bin
 	@echo 'building golangci-lint, which takes two minutes the first time'
 	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+
+$(APIDIFF):
+	@mkdir -p bin
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/exp/cmd/apidiff
 
 $(GOVULNCHECK):
 	@mkdir -p bin
