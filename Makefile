@@ -11,9 +11,10 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 GO      ?= go
 
 # Tools are named by their version, so that another version is another file.
-tool_version   = $(shell cd hack && $(GO) list -m -f '{{.Version}}' $(1))
+tool_version   = $(shell cd hack && GOWORK=off $(GO) list -m -f '{{.Version}}' $(1))
 CONTROLLER_GEN = bin/controller-gen-$(call tool_version,sigs.k8s.io/controller-tools)
 GOLANGCI_LINT  = bin/golangci-lint-$(call tool_version,github.com/golangci/golangci-lint/v2)-$(call tool_version,sigs.k8s.io/kube-api-linter)
+APIDIFF        = bin/apidiff-$(call tool_version,golang.org/x/exp)
 GOVULNCHECK    = bin/govulncheck-$(call tool_version,golang.org/x/vuln)
 
 # The race detector needs cgo and a C compiler.
@@ -72,9 +73,13 @@ STORE ?= both
 chaos: ## Inject faults, and check with an independent oracle that no entry is lost; SEED=0 (random) RUNS=200 STORE=database|api|shards|both|all FAULT=name; writes chaos.json
 	$(GO) run ./test/chaos -seed $(SEED) -runs $(RUNS) -store $(STORE) -fault "$(FAULT)"
 
+.PHONY: test-matrix
+test-matrix: ## Run the libraries' tests with the oldest versions that they support and with the newest, and build an operator that embeds them
+	@GO='$(GO)' RACE='$(RACE)' hack/test-matrix
+
 .PHONY: verify
-verify: $(CONTROLLER_GEN) ## Check that generated files, modules and formatting are up to date; prints differences
-	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' GO='$(GO)' hack/verify
+verify: $(CONTROLLER_GEN) $(APIDIFF) ## Check that generated files, modules and formatting are up to date, that the libraries compile at their oldest versions, and their API against the last tag
+	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' APIDIFF='$(CURDIR)/$(APIDIFF)' GO='$(GO)' hack/verify
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, including kube-api-linter
@@ -120,13 +125,17 @@ help: ## Show this help
 
 $(CONTROLLER_GEN):
 	@mkdir -p bin
-	cd hack && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
 
 $(GOLANGCI_LINT):
 	@mkdir -p bin
 	@echo 'building golangci-lint, which takes about two minutes the first time'
-	cd hack && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+
+$(APIDIFF):
+	@mkdir -p bin
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/exp/cmd/apidiff
 
 $(GOVULNCHECK):
 	@mkdir -p bin
-	cd hack && CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/vuln/cmd/govulncheck
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/vuln/cmd/govulncheck

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
@@ -92,7 +92,7 @@ func (s *Store) DeadLetters(ctx context.Context, which Letters, visit func(model
 			query.Where("(id, entry_hash) > (?, ?)", after.ID, after.EntryHash)
 		}
 		if len(ids) > 0 {
-			query.Where("id IN (?)", bun.List(ids))
+			query.Where("id = ANY (?)", pgdialect.Array(ids))
 		}
 		if !which.Redriven {
 			query.Where("redriven_at IS NULL")

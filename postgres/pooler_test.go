@@ -152,7 +152,7 @@ func pooler(t *testing.T, database string) string {
 	config := write("pgbouncer.ini", fmt.Sprintf("[databases]\n* = host=%s port=%s\n[pgbouncer]\nlisten_addr = %s\nlisten_port = %s\nunix_socket_dir =\nauth_type = md5\nauth_file = %s\npool_mode = transaction\n",
 		u.Hostname(), u.Port(), at.Hostname(), at.Port(), users))
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, config)
-	cmd.Stderr = t.Output()
+	cmd.Stderr = os.Stderr
 	if os.Getuid() == 0 { // it refuses root
 		nobody, err := user.Lookup("nobody")
 		g.Expect(err).NotTo(HaveOccurred())

@@ -59,7 +59,9 @@ func counted(t *testing.T, direct string) (*turns, string) {
 		_ = listener.Close()
 		running.Wait()
 	})
-	running.Go(func() {
+	running.Add(1)
+	go func() {
+		defer running.Done()
 		for {
 			client, err := listener.Accept()
 			if err != nil {
@@ -70,10 +72,11 @@ func counted(t *testing.T, direct string) (*turns, string) {
 				_ = client.Close()
 				continue
 			}
-			running.Go(func() { c.pump(client, upstream, true) })
-			running.Go(func() { c.pump(upstream, client, false) })
+			running.Add(2)
+			go func() { defer running.Done(); c.pump(client, upstream, true) }()
+			go func() { defer running.Done(); c.pump(upstream, client, false) }()
 		}
-	})
+	}()
 	return c, u.String()
 }
 

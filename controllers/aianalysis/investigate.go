@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
@@ -164,7 +165,7 @@ func (s *scope) keep(f investigator.Finding, a answer) {
 	}
 	i := status.Investigation
 	i.DeadlineTime, i.CompletedTime = nil, outboxapi.NewTimePointer(a.ended)
-	i.ResponseTimeMilliseconds = new(a.ended.Sub(a.started).Milliseconds())
+	i.ResponseTimeMilliseconds = ptr.To(a.ended.Sub(a.started).Milliseconds())
 	i.Model, i.PromptTokens, i.CompletionTokens = f.Model, f.PromptTokens, f.CompletionTokens
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -91,10 +92,10 @@ func (r *Reconciler) record(ctx context.Context, s *scope, a *v1alpha1.DeliveryA
 func (r *Reconciler) apply(s *scope, a *v1alpha1.DeliveryAttempt, o outcome) {
 	a.State, a.Error, a.Permanent = o.state, o.reason, o.permanent
 	if !o.finished.IsZero() {
-		a.DurationMilliseconds = new(max(0, o.finished.Sub(a.StartedTime.Time).Milliseconds()))
+		a.DurationMilliseconds = ptr.To(max(0, o.finished.Sub(a.StartedTime.Time).Milliseconds()))
 	}
 	if o.code != 0 {
-		a.StatusCode = new(o.code)
+		a.StatusCode = ptr.To(o.code)
 	}
 	if o.state == v1alpha1.AttemptFailed && !o.permanent && a.Attempt < s.policy.maxAttempts {
 		a.RetryTime = outboxapi.NewTimePointer(o.finished.Add(s.policy.backoff(a.Attempt, o.retryAfter, r.random)))

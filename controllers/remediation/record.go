@@ -9,6 +9,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/redact"
@@ -55,7 +56,7 @@ func Record(rr *v1alpha1.RemediationRequest) models.Orchestration {
 func policyOf(spec *v1alpha1.RemediationRequestSpec) *models.Policy {
 	p := &models.Policy{ServiceAccountName: spec.ServiceAccountName, ApprovalMode: string(spec.Approval.Mode), TimeoutSeconds: map[string]int64{}}
 	if above := spec.Approval.AutoApproveAbove; above != nil {
-		p.AutoApproveAbove = new(int64(*above))
+		p.AutoApproveAbove = ptr.To(int64(*above))
 	}
 	for _, c := range spec.Notification.Channels {
 		p.Channels = append(p.Channels, string(c.Type))
@@ -67,7 +68,7 @@ func policyOf(spec *v1alpha1.RemediationRequestSpec) *models.Policy {
 		}
 	}
 	if ttl := spec.TTLAfterFinished; ttl != nil {
-		p.TTLAfterFinishedSeconds = new(int64(ttl.Duration / time.Second))
+		p.TTLAfterFinishedSeconds = ptr.To(int64(ttl.Duration / time.Second))
 	}
 	return p
 }

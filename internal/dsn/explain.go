@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -43,7 +44,7 @@ func Advice(err error) string {
 		}
 		return ""
 	}
-	if errors.Is(err, pgconn.ErrReadOnlyConnection) { // the driver's, of target_session_attrs
+	if err != nil && strings.Contains(err.Error(), "read only connection") { // the driver's, of target_session_attrs; pgx 5.7 has no variable for it
 		return readOnly
 	}
 	var dns *net.DNSError

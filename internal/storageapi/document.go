@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
+	"k8s.io/utils/ptr"
 )
 
 // apiVersion is that of the interface, not of the program.
@@ -45,7 +46,7 @@ var refusals = []refusal{
 }
 
 var headers = map[string]*huma.Param{
-	"Retry-After":      {Description: "Seconds to wait.", Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: new(1.0)}},
+	"Retry-After":      {Description: "Seconds to wait.", Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: ptr.To(1.0)}},
 	"WWW-Authenticate": {Description: "Bearer.", Schema: &huma.Schema{Type: huma.TypeString}},
 }
 
@@ -91,7 +92,7 @@ func answer(description, contentType string, schema *huma.Schema, header string)
 func (e *endpoint) operationOf(l Limits) *huma.Operation {
 	record, receipt := &huma.Schema{Ref: schemaPrefix + e.name}, &huma.Schema{Ref: schemaPrefix + "Receipt"}
 	oneOrMore := func(s *huma.Schema) *huma.Schema {
-		return &huma.Schema{OneOf: []*huma.Schema{s, {Type: huma.TypeArray, Items: s, MinItems: new(1), MaxItems: new(l.Records)}}}
+		return &huma.Schema{OneOf: []*huma.Schema{s, {Type: huma.TypeArray, Items: s, MinItems: ptr.To(1), MaxItems: ptr.To(l.Records)}}}
 	}
 	examples := map[string]*huma.Example{}
 	for _, x := range e.examples {
@@ -140,7 +141,7 @@ func receiptSchema() *huma.Schema {
 	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"id", "status"}, Properties: map[string]*huma.Schema{
 		"id":     {Type: huma.TypeString, Format: "uuid", Description: "ID of the row: the given id, or a new one."},
 		"status": {Type: huma.TypeString, Enum: []any{statusStored, statusPresent}, Description: "stored: the row is new. present: the same record was already stored under this id."},
-		"repaired": {Type: huma.TypeInteger, Minimum: new(1.0),
+		"repaired": {Type: huma.TypeInteger, Minimum: ptr.To(1.0),
 			Description: "Number of places in the record with text that a database cannot store (NUL, lone surrogates, invalid UTF-8). Each is replaced by U+FFFD. Omitted if zero."},
 	}}
 }
@@ -155,7 +156,7 @@ func problemSchema() *huma.Schema {
 		"status": {Type: huma.TypeInteger, Description: "The HTTP status."},
 		"detail": {Type: huma.TypeString, Description: "What happened, and what to do."},
 		"errors": {Type: huma.TypeArray, Items: fault, Description: "All invalid fields."},
-		"more":   {Type: huma.TypeInteger, Minimum: new(1.0), Description: "Number of further invalid fields that are not listed."},
+		"more":   {Type: huma.TypeInteger, Minimum: ptr.To(1.0), Description: "Number of further invalid fields that are not listed."},
 	}}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -29,13 +30,13 @@ func entriesOperation(l Limits) *huma.Operation {
 	})
 	source.Description = "Resource that the entry comes from."
 	sent := object([]string{"source", "resource", "sequence", "hash", "entry"}, map[string]*huma.Schema{"source": source, "resource": text("Kubernetes kind of the resource."),
-		"sequence":    {Type: huma.TypeInteger, Minimum: new(0.0), Maximum: new(float64(1<<53 - 1)), Description: "Sequence of the entry, from 1, by its position in the outbox."},
+		"sequence":    {Type: huma.TypeInteger, Minimum: ptr.To(0.0), Maximum: ptr.To(float64(1<<53 - 1)), Description: "Sequence of the entry, from 1, by its position in the outbox."},
 		"hash":        text("Expected SHA-256 of the entry text, 64 hex digits: previousHash of the next entry, or headHash of the outbox for the newest."),
 		"entry":       text("Text of the entry, exactly as in the outbox. See docs/entry.md."),
 		"askPrevious": {Type: huma.TypeBoolean, Description: "Report whether the previous entry has a row or a dead letter. A relay sets it on the first entry that it sends of a resource."}})
 	body := object([]string{"entries"}, map[string]*huma.Schema{
-		"cluster": {Type: huma.TypeString, MaxLength: new(maxCluster), Description: "Name of the cluster (source_cluster)."},
-		"entries": {Type: huma.TypeArray, Items: sent, MaxItems: new(l.Entries), Description: "Entries to store. An empty array checks that the caller may send entries and that the database accepts writes, and returns the identity of the database."},
+		"cluster": {Type: huma.TypeString, MaxLength: ptr.To(maxCluster), Description: "Name of the cluster (source_cluster)."},
+		"entries": {Type: huma.TypeArray, Items: sent, MaxItems: ptr.To(l.Entries), Description: "Entries to store. An empty array checks that the caller may send entries and that the database accepts writes, and returns the identity of the database."},
 	})
 	outcome := object([]string{"result"}, map[string]*huma.Schema{
 		"result": {Type: huma.TypeString, Enum: []any{"stored", "present", "dead-lettered", "conflicting", "unsupported"},

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -82,7 +83,7 @@ func recordSchema(t reflect.Type) *huma.Schema {
 		if strings.HasSuffix(options, ",notnull") {
 			s.Required = append(s.Required, name)
 			if p.Type == huma.TypeString && p.Format == "" {
-				p.MinLength = new(1)
+				p.MinLength = ptr.To(1)
 			}
 		} else {
 			p.Nullable = true
@@ -117,13 +118,13 @@ func typeSchema(t reflect.Type) *huma.Schema {
 	case reflect.Bool:
 		return &huma.Schema{Type: huma.TypeBoolean}
 	case reflect.Int, reflect.Int32, reflect.Int64: // durations and counts, of columns of four bytes
-		return &huma.Schema{Type: huma.TypeInteger, Minimum: new(0.0), Maximum: new(float64(math.MaxInt32))}
+		return &huma.Schema{Type: huma.TypeInteger, Minimum: ptr.To(0.0), Maximum: ptr.To(float64(math.MaxInt32))}
 	case reflect.Float64: // percentages
-		return &huma.Schema{Type: huma.TypeNumber, Minimum: new(0.0), Maximum: new(100.0)}
+		return &huma.Schema{Type: huma.TypeNumber, Minimum: ptr.To(0.0), Maximum: ptr.To(100.0)}
 	case reflect.Slice:
-		return &huma.Schema{Type: huma.TypeArray, Items: typeSchema(t.Elem()), MaxItems: new(maxItems)}
+		return &huma.Schema{Type: huma.TypeArray, Items: typeSchema(t.Elem()), MaxItems: ptr.To(maxItems)}
 	case reflect.Map:
-		return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: typeSchema(t.Elem()), MaxProperties: new(maxLabels)}
+		return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: typeSchema(t.Elem()), MaxProperties: ptr.To(maxLabels)}
 	case reflect.Struct:
 		return structSchema(t)
 	}
@@ -134,12 +135,12 @@ func typeSchema(t reflect.Type) *huma.Schema {
 func envelopeSchemas() map[string]*huma.Schema {
 	return nameless(map[string]*huma.Schema{
 		"id":             {Type: huma.TypeString, Format: "uuid"},
-		"event":          {Type: huma.TypeString, Pattern: eventPattern, MaxLength: new(64)},
-		"phase":          {Type: huma.TypeString, MaxLength: new(50)},
+		"event":          {Type: huma.TypeString, Pattern: eventPattern, MaxLength: ptr.To(64)},
+		"phase":          {Type: huma.TypeString, MaxLength: ptr.To(50)},
 		"final":          {Type: huma.TypeBoolean},
 		"recorded_at":    {Type: huma.TypeString, Format: "date-time"},
 		"traceparent":    {Type: huma.TypeString, Pattern: traceparentPattern},
-		"schema_version": {Type: huma.TypeInteger, Minimum: new(float64(entry.SchemaVersion)), Maximum: new(float64(entry.SchemaVersion))},
+		"schema_version": {Type: huma.TypeInteger, Minimum: ptr.To(float64(entry.SchemaVersion)), Maximum: ptr.To(float64(entry.SchemaVersion))},
 	})
 }
 
@@ -149,11 +150,11 @@ var claims = slices.Sorted(maps.Keys(claimSchemas()))
 // claimSchemas are the fields that claim an origin.
 func claimSchemas() map[string]*huma.Schema {
 	return nameless(map[string]*huma.Schema{
-		"source_cluster":   {Type: huma.TypeString, MaxLength: new(255)},
-		"source_namespace": {Type: huma.TypeString, MaxLength: new(255)},
-		"source_name":      {Type: huma.TypeString, MaxLength: new(255)},
+		"source_cluster":   {Type: huma.TypeString, MaxLength: ptr.To(255)},
+		"source_namespace": {Type: huma.TypeString, MaxLength: ptr.To(255)},
+		"source_name":      {Type: huma.TypeString, MaxLength: ptr.To(255)},
 		"source_uid":       {Type: huma.TypeString, Format: "uuid"},
-		"sequence":         {Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(float64(1 << 53))},
+		"sequence":         {Type: huma.TypeInteger, Minimum: ptr.To(1.0), Maximum: ptr.To(float64(1 << 53))},
 		"previous_hash":    {Type: huma.TypeString, Pattern: hashPattern},
 		"entry_hash":       {Type: huma.TypeString, Pattern: hashPattern},
 		"entry":            {Type: huma.TypeString},
