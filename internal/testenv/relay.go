@@ -51,6 +51,11 @@ func (e *Env) StartManagerWith(c relay.Config, setup func(ctrl.Manager, *outbox.
 	if err != nil {
 		return nil, err
 	}
+	if c.Recorder == nil {
+		if c.Recorder, err = Recorder(mgr, "holdfast-relay"); err != nil {
+			return nil, err
+		}
+	}
 	r, err := relay.Add(mgr, s, c, Kinds()...)
 	if err != nil {
 		return nil, err
