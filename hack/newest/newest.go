@@ -5,6 +5,7 @@ package newest
 import (
 	_ "github.com/Shopify/toxiproxy/v2"
 	_ "github.com/danielgtaylor/huma/v2"
+	_ "github.com/evanphx/json-patch/v5"
 	_ "github.com/fergusstrange/embedded-postgres"
 	_ "github.com/go-json-experiment/json"
 	_ "github.com/go-logr/logr"
