@@ -93,7 +93,7 @@ func TestARelayThatAcknowledgesOnDemand(t *testing.T) {
 		g.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(obj), obj)).To(Succeed())
 		return result
 	}
-	for once().IsZero() {
+	for once() == (ctrl.Result{}) {
 	}
 	full := len(obj.Status.Outbox.Entries)
 	g.Expect(full).To(BeNumerically(">", 1))
