@@ -51,7 +51,7 @@ func AsReconciler[T Object](w *Writer, r Reconciler[T]) reconcile.Reconciler {
 		panic(fmt.Sprintf("outbox.AsReconciler: %v", err))
 	}
 	if r.Reconcile == nil {
-		panic(fmt.Sprintf("outbox.AsReconciler: Reconcile of %T is nil", r))
+		panic(fmt.Sprintf("outbox.AsReconciler: Reconcile of %T is nil", prototype))
 	}
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 		obj := reflect.New(reflect.TypeFor[T]().Elem()).Interface().(T)

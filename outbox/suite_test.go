@@ -7,10 +7,13 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
@@ -52,3 +55,8 @@ var ctx = context.Background()
 
 // now is when stores acknowledge, and when entries are made that no Writer makes.
 var now = time.Date(2026, 11, 23, 4, 6, 6, 123456789, time.UTC)
+
+// elsewhere is a kind whose outbox is not where it should be.
+type elsewhere struct{ v1alpha1.NotificationRequest }
+
+func (*elsewhere) OutboxStatus() (*outboxapi.Status, *[]metav1.Condition) { return nil, nil }

@@ -13,6 +13,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -227,6 +228,7 @@ func (d *Draft) append(ctx context.Context, change Change) error {
 		logf.FromContext(ctx).Info("Replaced characters that cannot be stored by U+FFFD", "event", change.Event, "sequence", next.LastSequence, "places", repaired)
 	}
 	outboxapi.Set(d.obj, next)
+	d.setBlocked(metav1.ConditionFalse, "RoomLeft", "")
 	return nil
 }
 

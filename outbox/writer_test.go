@@ -29,8 +29,8 @@ type fixture struct {
 	client client.WithWatch
 	acks   *acknowledged
 	writer *outbox.Writer
-	// before and after run around each PUT of the status.
-	before, after func() error
+	// before and after run around each PUT of the status, between before each apply of it.
+	before, after, between func() error
 }
 
 func setup(t *testing.T) (*fixture, *v1alpha1.NotificationRequest) {
@@ -59,6 +59,14 @@ func setupWith(g *WithT, namespace string, acks *acknowledged) (*fixture, *v1alp
 				return err
 			}
 			return run(&f.after)
+		},
+		SubResourcePatch: func(ctx context.Context, c client.Client, sub string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
+			if o := (&client.SubResourcePatchOptions{}).ApplyOptions(opts); len(o.DryRun) == 0 {
+				if err := run(&f.between); err != nil {
+					return err
+				}
+			}
+			return c.SubResource(sub).Patch(ctx, obj, patch, opts...)
 		},
 	})
 	f.writer = outbox.NewWriter(f.client, env.Client, f.acks)

@@ -59,6 +59,7 @@ func (p *pair) leaveBehind() { p.Expect(p.standby.Stop(ctx)).To(Succeed()) }
 func (p *pair) runIdentified(c relay.Config) *relay.Relay {
 	mgr, err := env.NewManager()
 	p.Expect(err).NotTo(HaveOccurred())
+	c.Recorder = mgr.GetEventRecorder("holdfast-relay")
 	r, err := relay.Add(mgr, p.store, c, testenv.Kinds()...)
 	p.Expect(err).NotTo(HaveOccurred())
 	stop, err := testenv.Run(mgr)

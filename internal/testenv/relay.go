@@ -51,6 +51,9 @@ func (e *Env) StartManagerWith(c relay.Config, setup func(ctrl.Manager, *outbox.
 	if err != nil {
 		return nil, err
 	}
+	if c.Recorder == nil {
+		c.Recorder = mgr.GetEventRecorder("holdfast-relay")
+	}
 	r, err := relay.Add(mgr, s, c, Kinds()...)
 	if err != nil {
 		return nil, err
