@@ -31,6 +31,9 @@ import (
 //     requests more than an apply without an entry. The field manager then owns status.outbox, too, so all of its applies must go through this client.
 //   - A dry run goes to the API server as it is.
 //
+// A resource that is being deleted: a write that changes nothing is described, too, and saved if the change is Final. That closes the record, once. Without the outbox's finalizer there can
+// be no entry any more: a status is written without one, so that a controller with a finalizer of its own can finish.
+//
 // The object of the call is changed on success only, so that a loop such as retry.RetryOnConflict may try again. Errors are those of Draft.Save. A write that leaves no room is refused
 // with ErrFull after the controller has acted: where that matters, use a Draft and Reserve.
 //
@@ -253,14 +256,22 @@ func (a *auditor) save(ctx context.Context, before, after, obj Object, write fun
 	return nil
 }
 
-// change is what the caller says of a write: nothing of one that changes nothing, such as one that is repeated. The outbox is nobody's to change: after it is as before.
+// change is what the caller says of a write. The outbox is nobody's to change: after it is as before. A write that changes nothing, such as one that is repeated, has no entry, but for the one
+// that ends the record of a resource that is being deleted. A resource that was released can have none.
 func (a *auditor) change(before, after Object) (*Change, error) {
 	outboxapi.Set(after, outboxapi.Get(before).DeepCopy())
 	same, err := sameBut(before, after)
-	if err != nil || same {
+	switch {
+	case err != nil:
 		return nil, err
+	case released(before), same && (before.GetDeletionTimestamp() == nil || ended(before)):
+		return nil, nil
 	}
-	return a.describe(before.DeepCopyObject().(Object), after.DeepCopyObject().(Object)), nil
+	change := a.describe(before.DeepCopyObject().(Object), after.DeepCopyObject().(Object))
+	if same && change != nil && !change.Final {
+		return nil, nil
+	}
+	return change, nil
 }
 
 func newLike(o Object) Object { return reflect.New(reflect.TypeOf(o).Elem()).Interface().(Object) }

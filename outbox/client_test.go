@@ -1,6 +1,7 @@
 package outbox_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -304,4 +305,46 @@ func TestAClientWritesNothingForAResourceThatIsGone(t *testing.T) {
 	f.Expect(c.Status().Update(ctx, got)).To(Satisfy(apierrors.IsNotFound))
 	f.Expect(c.Status().Patch(ctx, got, client.RawPatch(types.MergePatchType, []byte(`{"status":{"failureReason":"x"}}`)))).To(Satisfy(apierrors.IsNotFound))
 	f.Expect(c.Status().Patch(ctx, got, client.RawPatch(types.ApplyPatchType, []byte(`{"status":{"failureReason":"x"}}`)), client.FieldOwner("me"))).To(Satisfy(apierrors.IsNotFound))
+}
+
+// An operator without a finalizer of its own writes the status of what is being deleted, changed or not. The change that ends the record is saved once.
+func TestADeletionEndsTheRecordOnce(t *testing.T) {
+	f, obj := setup(t)
+	asked := 0
+	c := f.writer.Client(func(before, after outbox.Object) *outbox.Change {
+		asked++
+		if after.GetDeletionTimestamp() != nil {
+			return &outbox.Change{Kind: entry.KindNotification, Event: "Deleted", Final: true}
+		}
+		return describeFailure(before, after)
+	})
+	f.Expect(failWith(c, client.ObjectKeyFromObject(obj), "one")).To(Succeed())
+	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
+	asked = 0
+	for range 3 {
+		f.Expect(c.Status().Update(ctx, f.live(obj))).To(Succeed())
+		f.Expect(c.Status().Patch(ctx, f.live(obj), client.RawPatch(types.MergePatchType, []byte(`{}`)))).To(Succeed())
+	}
+	f.Expect(asked).To(Equal(1), "nobody is asked of a record that is closed")
+	entries := outboxtest.Entries(t, f.live(obj).Status.Outbox)
+	f.Expect(entries).To(HaveLen(2))
+	f.Expect(f.live(obj).Status.Outbox.Closed).To(BeTrue())
+	var record struct {
+		Spec   v1alpha1.NotificationRequestSpec
+		Status map[string]any
+	}
+	f.Expect(json.Unmarshal(entries[1].Record, &record)).To(Succeed(), "without a record of its own the entry has the resource's spec and status")
+	f.Expect(record.Spec).To(Equal(obj.Spec))
+	f.Expect(record.Status).To(Equal(map[string]any{"failureReason": "one"}))
+	f.Expect(failWith(c, client.ObjectKeyFromObject(obj), "two")).To(MatchError(outbox.ErrClosed))
+}
+
+func TestAReleasedResourceIsWrittenWithoutAnEntry(t *testing.T) {
+	f, obj := setup(t)
+	obj.Finalizers = []string{"example.com/mine"}
+	f.Expect(env.Client.Update(ctx, obj)).To(Succeed())
+	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
+	f.Expect(failWith(f.writer.Client(describeFailure), client.ObjectKeyFromObject(obj), "clean-up failed")).To(Succeed())
+	f.Expect(f.live(obj).Status.FailureReason).To(Equal("clean-up failed"))
+	f.Expect(f.live(obj).Status.Outbox.IsZero()).To(BeTrue())
 }

@@ -9,7 +9,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/holdfast-dev/holdfast/internal/kindcheck"
@@ -88,7 +87,7 @@ func ended(obj Object) bool {
 	if o := outboxapi.Get(obj); o != nil && o.Closed {
 		return true
 	}
-	return obj.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(obj, Finalizer)
+	return released(obj)
 }
 
 // conclude ends a reconcile. ofDraft is true if the draft failed.

@@ -25,7 +25,8 @@ const ConditionBlocked = "OutboxBlocked"
 //	}
 type Object interface {
 	client.Object
-	// OutboxStatus points at the embedded status, and at the conditions beside it: nil for a kind that has none. Both must be in the object itself.
+	// OutboxStatus points at the embedded status, and at the conditions beside it: nil for a kind that has none, or some of another type. Both must be in the object itself. A kind whose
+	// status is a pointer makes an empty one if that is nil; the CRD's default {} sees to it that objects of the API server have one.
 	OutboxStatus() (*outboxapi.Status, *[]metav1.Condition)
 }
 

@@ -178,7 +178,7 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 		if err != nil || same {
 			return err
 		}
-	} else if d.released() {
+	} else if released(d.base) {
 		return fmt.Errorf("%w: %s", ErrReleased, entry.SourceOf(d.obj))
 	}
 	if err := d.auditable(ctx); err != nil {
@@ -217,6 +217,13 @@ func (d *Draft) append(ctx context.Context, change Change) error {
 	if tp := d.obj.GetAnnotations()[TraceparentAnnotation]; change.Traceparent == "" && entry.ValidTraceparent(tp) {
 		change.Traceparent = tp
 	}
+	if change.Record == nil {
+		content, err := bare(d.obj)
+		if err != nil {
+			return err
+		}
+		change.Record = content
+	}
 	next, repaired, err := entry.Append(outboxapi.Get(d.obj), entry.SourceOf(d.obj), change, d.writer.clock.Now(), newSalt(), d.writer.limits)
 	if err != nil {
 		if errors.Is(err, ErrFull) {
@@ -232,9 +239,9 @@ func (d *Draft) append(ctx context.Context, change Change) error {
 	return nil
 }
 
-// released reports whether the resource is on its way out without us.
-func (d *Draft) released() bool {
-	return d.base.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(d.base, Finalizer)
+// released reports whether a resource is on its way out without us.
+func released(o Object) bool {
+	return o.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(o, Finalizer)
 }
 
 // catchUp takes over what the caller wrote to the resource itself since the draft began, with the same object: a label, a finalizer of its own. What obj says of its metadata

@@ -31,6 +31,8 @@ type Config struct {
 	MaxOrphaned int
 	// Workers is the number of concurrent reconciles of a kind. Default 4.
 	Workers int
+	// Namespaces to watch, of a relay that New makes; none: all. A relay that Add makes watches what its manager does.
+	Namespaces []string
 	// Recorder makes the Events of this relay, such as a manager's GetEventRecorder("holdfast-relay"); nil: no Events.
 	Recorder events.EventRecorder
 	// EventTarget is the object that the Event about an unreachable store regards, such as the manager's own Pod; nil: no Event.

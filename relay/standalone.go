@@ -10,6 +10,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -17,7 +18,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// New makes a relay for a program that has no controller-runtime manager; Run runs it. It watches the kinds in all namespaces with informers of its own. The kinds
+// New makes a relay for a program that has no controller-runtime manager; Run runs it. It watches the kinds with informers of its own, in Config.Namespaces. The kinds
 // must be in the scheme. The store need not be reachable yet.
 func New(config *rest.Config, scheme *runtime.Scheme, store Store, c Config, kinds ...outbox.Object) (*Relay, error) {
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
@@ -25,6 +26,7 @@ func New(config *rest.Config, scheme *runtime.Scheme, store Store, c Config, kin
 		Logger:                 klog.Background(), // what client-go logs to
 		Metrics:                metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress: "0",
+		Cache:                  cacheOf(c.Namespaces),
 		Controller:             ctrlconfig.Controller{SkipNameValidation: ptr.To(true)},
 	})
 	if err != nil {
@@ -36,6 +38,16 @@ func New(config *rest.Config, scheme *runtime.Scheme, store Store, c Config, kin
 	}
 	r.run = mgr.Start
 	return r, nil
+}
+
+func cacheOf(namespaces []string) (o cache.Options) {
+	for _, ns := range namespaces {
+		if o.DefaultNamespaces == nil {
+			o.DefaultNamespaces = map[string]cache.Config{}
+		}
+		o.DefaultNamespaces[ns] = cache.Config{}
+	}
+	return o
 }
 
 // Run runs a relay that New made until ctx ends and it has drained (see Config.DrainTimeout). Its metrics are in controller-runtime's registry.

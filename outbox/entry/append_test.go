@@ -16,7 +16,6 @@ import (
 	. "github.com/onsi/gomega"
 	"pgregory.net/rapid"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
@@ -338,25 +337,6 @@ func TestAboveTrustsOnlyAMatchingHash(t *testing.T) {
 	g.Expect(all.Above(entry.Watermark{Sequence: 9, Hash: "of another history"}).Len()).To(Equal(3))
 	g.Expect(all.First(2).Texts()).To(Equal(o.Entries[:2]))
 	g.Expect(all.First(2).Hash(1)).To(Equal(all.Hash(1)))
-}
-
-func TestBoundNamesWhatItCut(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		text, limit := rapid.String().Draw(t, "text"), rapid.IntRange(0, 300).Draw(t, "limit")
-		got := outbox.Bound(text, limit)
-		if len(text) <= limit && got != text {
-			t.Fatalf("changed a text that fits: %q", got)
-		}
-		if len(got) > limit {
-			t.Fatalf("%d bytes, limit %d", len(got), limit)
-		}
-		if len(text) > limit && limit > 120 && !strings.Contains(got, entry.Hash([]byte(text))) {
-			t.Fatalf("no digest in %q", got)
-		}
-		if limit > 120 && !utf8.ValidString(got) {
-			t.Fatalf("cut within a rune: %q", got)
-		}
-	})
 }
 
 func TestKnownKinds(t *testing.T) {

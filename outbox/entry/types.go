@@ -36,7 +36,7 @@ type Change struct {
 	Event string
 	// Phase after the change, at most 50 bytes.
 	Phase string
-	// Record is anything that encodes to a JSON object. Every NUL, lone surrogate and invalid byte in its texts becomes U+FFFD.
+	// Record is anything that encodes to a JSON object. In package outbox, nil stands for the resource's own spec and status. Every NUL, lone surrogate and invalid byte in its texts becomes U+FFFD.
 	// Integers that a double cannot hold (beyond ±2^53) are refused, since not every JSON reader keeps them.
 	Record any
 	// Final closes the outbox with this entry. Nothing can be appended after it.

@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
+	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
 )
 
 // Clock stands still until it is moved.
@@ -41,17 +42,7 @@ func Entries(obj outbox.Object) []entry.Entry {
 }
 
 // Trail is the entries in a resource's outbox, each as event/phase, or event/phase/final.
-func Trail(obj outbox.Object) []string {
-	var trail []string
-	for _, e := range Entries(obj) {
-		text := e.Event + "/" + e.Phase
-		if e.Final {
-			text += "/final"
-		}
-		trail = append(trail, text)
-	}
-	return trail
-}
+func Trail(obj outbox.Object) []string { return outboxtest.Trail(Entries(obj)) }
 
 // HaveTrail succeeds for a resource whose entries are these, as Trail writes them.
 func HaveTrail(entries ...string) types.GomegaMatcher {
