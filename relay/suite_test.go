@@ -136,7 +136,8 @@ func (f *fixture) run(h *hooks, c relay.Config) (*relay.Relay, func()) {
 	}
 	mgr, err := env.NewManager(func(o *ctrl.Options) { o.NewClient = h.newClient })
 	f.Expect(err).NotTo(HaveOccurred())
-	c.Recorder = mgr.GetEventRecorder("holdfast-relay")
+	c.Recorder, err = testenv.Recorder(mgr, "holdfast-relay")
+	f.Expect(err).NotTo(HaveOccurred())
 	r, err := relay.Add(mgr, h, c, testenv.Kinds()...)
 	f.Expect(err).NotTo(HaveOccurred())
 	stop, err := testenv.Run(mgr)

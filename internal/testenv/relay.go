@@ -52,7 +52,9 @@ func (e *Env) StartManagerWith(c relay.Config, setup func(ctrl.Manager, *outbox.
 		return nil, err
 	}
 	if c.Recorder == nil {
-		c.Recorder = mgr.GetEventRecorder("holdfast-relay")
+		if c.Recorder, err = Recorder(mgr, "holdfast-relay"); err != nil {
+			return nil, err
+		}
 	}
 	r, err := relay.Add(mgr, s, c, Kinds()...)
 	if err != nil {
