@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -177,6 +178,20 @@ func configuration(obj client.Object, reason string, more map[string]any) *unstr
 	return u
 }
 
+// hasStatusApply is true from controller-runtime 0.23 on.
+var _, hasStatusApply = reflect.TypeFor[client.SubResourceWriter]().MethodByName("Apply")
+
+// applyStatus is c.Status().Apply, which the oldest controller-runtime that is supported does not have.
+func applyStatus(c client.Client, u *unstructured.Unstructured, opts ...any) error {
+	method := reflect.ValueOf(c.Status()).MethodByName("Apply")
+	list := reflect.MakeSlice(method.Type().In(2), 0, len(opts))
+	for _, o := range opts {
+		list = reflect.Append(list, reflect.ValueOf(o))
+	}
+	err, _ := method.CallSlice([]reflect.Value{reflect.ValueOf(ctx), reflect.ValueOf(client.ApplyConfigurationFromUnstructured(u)), list})[0].Interface().(error)
+	return err
+}
+
 func TestAnApplyHasItsEntryAndItsOwners(t *testing.T) {
 	type applier func(f *fixture, u *unstructured.Unstructured, owner string, force bool) error
 	for name, apply := range map[string]applier{
@@ -191,12 +206,11 @@ func TestAnApplyHasItsEntryAndItsOwners(t *testing.T) {
 			return f.writer.Client(describeFailure).Status().Patch(ctx, o, client.RawPatch(types.ApplyPatchType, text), opts...)
 		},
 		"as an apply": func(f *fixture, u *unstructured.Unstructured, owner string, force bool) error {
-			opts := []client.SubResourceApplyOption{client.FieldOwner(owner)}
+			opts := []any{client.FieldOwner(owner)}
 			if force {
 				opts = append(opts, client.ForceOwnership)
 			}
-			configuration := client.ApplyConfigurationFromUnstructured(u)
-			err := f.writer.Client(describeFailure).Status().Apply(ctx, configuration, opts...)
+			err := applyStatus(f.writer.Client(describeFailure), u, opts...)
 			if err == nil {
 				f.Expect(u.GetResourceVersion()).To(Equal(f.live(u).ResourceVersion), "the configuration is what was saved")
 			}
@@ -204,6 +218,9 @@ func TestAnApplyHasItsEntryAndItsOwners(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name == "as an apply" && !hasStatusApply {
+				t.Skip("this controller-runtime has no apply of a status")
+			}
 			f, obj := setup(t)
 			f.Expect(apply(f, configuration(obj, "one", map[string]any{"deliveryStatus": "mine"}), "mine", false)).To(Succeed())
 			f.Expect(apply(f, configuration(obj, "two", map[string]any{"deliveryStatus": "mine"}), "mine", false)).To(Succeed(), "who owns a field changes it without force")
@@ -252,7 +269,11 @@ func TestWhatIsNotAuditedPassesThrough(t *testing.T) {
 	f.Expect(c.Status().Update(ctx, d)).To(Succeed())
 	f.Expect(c.Status().Patch(ctx, d, client.RawPatch(types.MergePatchType, []byte(`{"status":{"collisionCount":3}}`)))).To(Succeed())
 	applied := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"namespace": d.Namespace, "name": d.Name}, "status": map[string]any{"replicas": int64(2)}}}
-	f.Expect(c.Status().Apply(ctx, client.ApplyConfigurationFromUnstructured(applied), client.FieldOwner("me"))).To(Succeed())
+	if hasStatusApply {
+		f.Expect(applyStatus(c, applied, client.FieldOwner("me"))).To(Succeed())
+	} else {
+		f.Expect(c.Status().Patch(ctx, applied, client.Apply, client.FieldOwner("me"))).To(Succeed()) //nolint:staticcheck // the only one of this controller-runtime
+	}
 	scaled := &autoscalingv1.Scale{Spec: autoscalingv1.ScaleSpec{Replicas: 3}}
 	f.Expect(c.SubResource("scale").Update(ctx, d, client.WithSubResourceBody(scaled))).To(Succeed())
 	f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(d), d)).To(Succeed())
