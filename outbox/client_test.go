@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -168,9 +169,7 @@ func configuration(obj client.Object, reason string, more map[string]any) *unstr
 	if reason != "" {
 		status["failureReason"] = reason
 	}
-	for k, v := range more {
-		status[k] = v
-	}
+	maps.Copy(status, more)
 	u := &unstructured.Unstructured{Object: map[string]any{"status": status}}
 	u.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("NotificationRequest"))
 	u.SetNamespace(obj.GetNamespace())

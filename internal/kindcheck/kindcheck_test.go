@@ -15,7 +15,7 @@ import (
 // kind is what all of them have.
 type kind struct {
 	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata,omitempty"`
+	metav1.ObjectMeta `json:"metadata"`
 }
 
 type status struct {
@@ -30,7 +30,7 @@ func (s *status) deepCopy() status {
 
 type good struct {
 	kind
-	Status status `json:"status,omitempty"`
+	Status status `json:"status"`
 }
 
 func (g *good) OutboxStatus() (*outboxapi.Status, *[]metav1.Condition) {
@@ -59,7 +59,7 @@ func (s *strangers) OutboxStatus() (*outboxapi.Status, *[]metav1.Condition) {
 
 type shallow struct {
 	kind
-	Status status `json:"status,omitempty"`
+	Status status `json:"status"`
 }
 
 func (s *shallow) OutboxStatus() (*outboxapi.Status, *[]metav1.Condition) {

@@ -17,7 +17,7 @@ type BackupStatus struct {
 }
 
 type Backup struct {
-	Status BackupStatus `json:"status,omitempty"`
+	Status BackupStatus `json:"status"`
 }
 
 // OutboxStatus is the one method that the kind needs.

@@ -61,7 +61,7 @@ func (o *Outbox) IsZero() bool {
 
 // SetEntries replaces the entries, and counts them.
 func (o *Outbox) SetEntries(entries []Entry) {
-	pending := int32(len(entries)) //nolint:gosec // at most 1,000
+	pending := int32(len(entries))
 	o.Entries, o.Pending = entries, &pending
 }
 
