@@ -1,0 +1,203 @@
+package rar
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/models"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+)
+
+// Phases of a remediation, as orchestration records name them in bottleneck_phase, and the intake before them, which their total does not include.
+const (
+	phaseIntake       = "intake"
+	phaseAnalysis     = "ai_analysis"
+	phaseApproval     = "approval_wait"
+	phaseWorkflow     = "workflow_execution"
+	phaseNotification = "notification"
+	phaseQueueing     = "queueing"
+)
+
+// phaseNames are how people read them.
+var phaseNames = map[string]string{
+	phaseIntake: "Intake", phaseAnalysis: "AI analysis", phaseApproval: "Wait for approval", phaseWorkflow: "Workflow", phaseNotification: "Notification", phaseQueueing: "Hand-overs",
+}
+
+func phaseName(phase string) string { return cmp.Or(phaseNames[phase], phase) }
+
+// phase is a part of the remediation's time. end is zero while it is open.
+type phase struct {
+	name       string
+	start, end outboxapi.Time
+	refs       []string
+}
+
+// findPhases cuts the time from signal to completion into parts that do not overlap: what two phases claim belongs to the one that began first, and what none claims is queueing.
+func (b *builder) findPhases() []phase {
+	if b.request == nil {
+		return nil
+	}
+	claimed := b.claimedPhases()
+	slices.SortStableFunc(claimed, func(x, y phase) int { return x.start.Compare(y.start.Time) })
+	var cut []phase
+	at := b.received.Time
+	for _, p := range claimed {
+		p.start = outboxapi.NewTime(within(p.start.Time, at, b.completed.Time))
+		if p.start.After(at) && len(cut) > 0 {
+			cut = append(cut, phase{name: phaseQueueing, start: outboxapi.NewTime(at), end: p.start, refs: join(cut[len(cut)-1].refs, p.refs)})
+		}
+		if p.end.IsZero() {
+			cut = append(cut, p)
+			break // what comes after an open phase is not known to come after it
+		}
+		p.end = outboxapi.NewTime(within(p.end.Time, p.start.Time, b.completed.Time))
+		cut = append(cut, p)
+		at = p.end.Time
+	}
+	if n := len(cut); n > 0 && !cut[n-1].end.IsZero() && b.completed.After(at) {
+		cut = append(cut, phase{name: phaseQueueing, start: outboxapi.NewTime(at), end: b.completed, refs: join(cut[n-1].refs, b.requestRefs())})
+	}
+	return cut
+}
+
+// claimedPhases are as the rows say.
+func (b *builder) claimedPhases() []phase {
+	var all []phase
+	claim := func(name string, start, end *outboxapi.Time, t *trail, refs []string) {
+		if start == nil || start.IsZero() {
+			return
+		}
+		p := phase{name: name, start: *start, refs: refs}
+		switch {
+		case end != nil && !end.IsZero():
+			p.end = *end
+		case t != nil && t.closed():
+			p.end = t.rows[len(t.rows)-1].Head().RecordedAt // as where an analysis is cancelled while its approval is awaited
+		}
+		all = append(all, p)
+	}
+	r := b.request
+	claim(phaseIntake, &r.SignalReceivedAt, &r.RemediationCreatedAt, nil, b.requestRefs())
+	if a := b.analysis; a != nil {
+		// Until an investigator was asked, the start is the creation time.
+		claim(phaseAnalysis, &a.InvestigationStartedAt, cmp.Or(a.InvestigationCompletedAt, a.ApprovalRequestedAt), b.analysisTrail, b.analysisRefs())
+		claim(phaseApproval, a.ApprovalRequestedAt, a.ApprovalTime, b.analysisTrail, b.analysisRefs())
+	} else {
+		claim(phaseAnalysis, r.AIAnalysisStartedAt, cmp.Or(r.WorkflowStartedAt, r.NotificationSentAt, r.CompletedAt), nil, b.requestRefs())
+	}
+	if e := b.execution; e != nil {
+		claim(phaseWorkflow, &e.ExecutionStartedAt, e.ExecutionCompletedAt, b.executionTrail, b.executionRefs())
+	} else {
+		claim(phaseWorkflow, r.WorkflowStartedAt, cmp.Or(r.NotificationSentAt, r.CompletedAt), nil, b.requestRefs())
+	}
+	for _, t := range b.trails {
+		// One that asks for an approval lies within the wait for it.
+		if n, ok := lastOf[*models.NotificationRow](t); ok && (n.Purpose == purposeOutcome || n.Purpose == "") {
+			claim(phaseNotification, &n.NotificationRequestedAt, cmp.Or(n.DeliveryConfirmedAt, n.NotificationSentAt), t, b.refs(n))
+		}
+	}
+	return all
+}
+
+// within moves a time into bounds; an end that is zero bounds nothing.
+func within(t, from, to time.Time) time.Time {
+	if !to.IsZero() && t.After(to) {
+		t = to
+	}
+	if t.Before(from) {
+		t = from
+	}
+	return t
+}
+
+// parts adds up the phases by name, in the order in which they first come. It is nil while the remediation is open.
+func (b *builder) parts() []Part {
+	whole := b.totalMicros()
+	if whole <= 0 {
+		return nil
+	}
+	var parts []Part
+	var lengths []int64
+	for _, p := range b.phases {
+		if p.end.IsZero() {
+			continue
+		}
+		i := slices.IndexFunc(parts, func(q Part) bool { return q.Phase == p.name })
+		if i < 0 {
+			i, parts, lengths = len(parts), append(parts, Part{Phase: p.name, Name: phaseName(p.name)}), append(lengths, 0)
+		}
+		lengths[i] += micros(p.start.Time, p.end.Time)
+		parts[i].Refs = join(parts[i].Refs, p.refs)
+	}
+	for i := range parts {
+		parts[i].Seconds, parts[i].Share = rounded(float64(lengths[i])/1e6, 3), share(lengths[i], whole)
+	}
+	return parts
+}
+
+// bottleneck is the part that took the longest.
+func (b *builder) bottleneck() *Bottleneck {
+	parts := b.parts()
+	if len(parts) == 0 {
+		return nil
+	}
+	longest := parts[0]
+	for _, p := range parts {
+		if p.Seconds > longest.Seconds {
+			longest = p
+		}
+	}
+	n := &Bottleneck{Phase: longest.Phase, Name: longest.Name, Seconds: longest.Seconds, Share: longest.Share, Breakdown: parts, Refs: longest.Refs}
+	if c := b.in.Cohort; c != nil && c.N > 0 {
+		n.Baseline = &Baseline{N: c.N, Mean: c.Mean, P50: c.P50, P90: c.P90, Refs: b.cohortRefs()}
+		if c.Mean != nil {
+			n.ExcessSeconds = new(rounded(*b.total()-*c.Mean, 3))
+		}
+	}
+	return n
+}
+
+// spans are the phases, then the steps and the deliveries within them.
+func (b *builder) spans() []Span {
+	spans := []Span{}
+	whole := b.totalMicros()
+	for _, p := range b.phases {
+		s := Span{Lane: phaseName(p.name), Name: phaseName(p.name), Start: p.start, Refs: p.refs}
+		if !p.end.IsZero() {
+			s.End, s.Seconds = &p.end, new(seconds(p.start.Time, p.end.Time))
+			if whole > 0 {
+				s.Share = new(share(micros(p.start.Time, p.end.Time), whole))
+			}
+		}
+		spans = append(spans, s)
+	}
+	if b.execution != nil {
+		for _, step := range b.execution.StepsExecuted {
+			spans = appendSpan(spans, "Steps", step.Name, step.StartedAt, step.CompletedAt, step.Status, b.executionRefs())
+		}
+	}
+	for _, t := range b.trails {
+		n, ok := lastOf[*models.NotificationRow](t)
+		if !ok {
+			continue
+		}
+		for _, a := range n.DeliveryAttempts {
+			spans = appendSpan(spans, "Deliveries", a.Channel, a.StartedAt, attemptEnd(a), a.Status, b.refs(n))
+		}
+	}
+	return spans
+}
+
+// appendSpan adds a detail of a phase. One that ends before it begins has no length: clock_skew says so.
+func appendSpan(spans []Span, lane, name string, start, end *outboxapi.Time, status string, refs []string) []Span {
+	if start == nil || start.IsZero() {
+		return spans
+	}
+	s := Span{Lane: lane, Name: name, Start: *start, Status: status, Refs: refs}
+	if end != nil && !end.IsZero() {
+		e := outboxapi.NewTime(within(end.Time, start.Time, time.Time{}))
+		s.End, s.Seconds = &e, new(seconds(start.Time, e.Time))
+	}
+	return append(spans, s)
+}
