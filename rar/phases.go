@@ -26,6 +26,12 @@ var phaseNames = map[string]string{
 
 func phaseName(phase string) string { return cmp.Or(phaseNames[phase], phase) }
 
+// Lanes of the spans that lie within phases.
+const (
+	laneSteps      = "Steps"
+	laneDeliveries = "Deliveries"
+)
+
 // phase is a part of the remediation's time. end is zero while it is open.
 type phase struct {
 	name       string
@@ -174,7 +180,7 @@ func (b *builder) spans() []Span {
 	}
 	if b.execution != nil {
 		for _, step := range b.execution.StepsExecuted {
-			spans = appendSpan(spans, "Steps", step.Name, step.StartedAt, step.CompletedAt, step.Status, b.executionRefs())
+			spans = appendSpan(spans, laneSteps, step.Name, step.StartedAt, step.CompletedAt, step.Status, b.executionRefs())
 		}
 	}
 	for _, t := range b.trails {
@@ -183,7 +189,7 @@ func (b *builder) spans() []Span {
 			continue
 		}
 		for _, a := range n.DeliveryAttempts {
-			spans = appendSpan(spans, "Deliveries", a.Channel, a.StartedAt, attemptEnd(a), a.Status, b.refs(n))
+			spans = appendSpan(spans, laneDeliveries, a.Channel, a.StartedAt, attemptEnd(a), a.Status, b.refs(n))
 		}
 	}
 	return spans

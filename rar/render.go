@@ -23,6 +23,12 @@ func Render(w io.Writer, r *Report, format string) error {
 	switch format {
 	case FormatJSON:
 		return r.writeJSON(w)
+	case FormatMarkdown:
+		return r.writeMarkdown(w)
+	case FormatHTML:
+		return r.writeHTML(w)
+	case FormatSVG:
+		return r.writeSVG(w)
 	}
 	return fmt.Errorf("format is %.40q, expected one of %q", format, Formats())
 }
