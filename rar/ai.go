@@ -56,9 +56,7 @@ func (b *builder) ai() *AI {
 	if a.InvestigationCompletedAt != nil {
 		s.Seconds = new(max(0, seconds(a.InvestigationStartedAt.Time, a.InvestigationCompletedAt.Time)))
 	}
-	var refs []string
-	s.Verdict, s.VerdictReason, refs = b.verdict()
-	s.Refs = join(s.Refs, refs)
+	s.Verdict, s.VerdictReason, s.VerdictRefs = b.verdict()
 	s.Calibration = b.calibration()
 	s.Alternatives = []Alternative{}
 	for _, alt := range a.AlternativesConsidered {

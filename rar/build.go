@@ -28,11 +28,13 @@ type builder struct {
 	phases []phase
 	// recurrences are those that count: of the same place, after the end, oldest first.
 	recurrences []RecurrenceReported
+	// faulty are the refs of entries that do not agree with their hash, their text or their place.
+	faulty map[string]bool
 }
 
 // Build makes the report.
 func Build(in *Input) *Report {
-	b := &builder{in: in, subject: findSubject(in), ledger: newLedger()}
+	b := &builder{in: in, subject: findSubject(in), ledger: newLedger(), faulty: map[string]bool{}}
 	b.report = &Report{RemediationID: in.RemediationID, AsOf: outboxapi.NewTime(in.AsOf), Template: Template, OtherRows: b.other}
 	b.gather()
 	r := b.report

@@ -35,6 +35,11 @@ type text struct {
 	} `json:"source"`
 }
 
+// damaged reports whether one of the rows has a fault: what it says may not be what was recorded.
+func (b *builder) damaged(refs []string) bool {
+	return slices.ContainsFunc(refs, func(ref string) bool { return b.faulty[ref] })
+}
+
 // link is an entry in a chain: a row, or a dead letter.
 type link struct {
 	sequence int64
@@ -60,6 +65,7 @@ func (b *builder) chain() Chain {
 					refs = join([]string{before.ref}, refs)
 				}
 				c.Faults = append(c.Faults, Statement{fmt.Sprintf("Entry %d of %s %s", l.sequence, t.title(), fault), refs})
+				b.faulty[l.ref] = true
 			}
 			before = &l
 		}

@@ -41,7 +41,7 @@ func (b *builder) complete() Complete {
 		because(StatePartial, f.Text, f.Refs)
 	}
 	for _, t := range b.trails {
-		if !t.posted && !t.closed() && len(t.rows) > 0 {
+		if !t.posted && !t.closed() && len(t.rows) > 0 && !t.lastIsLetter() {
 			because(StateOpen, fmt.Sprintf("The record of %s is open: more may follow.", t.title()), b.refs(t.rows[len(t.rows)-1]))
 		}
 	}

@@ -11,6 +11,9 @@ func (b *builder) compliance() []Question {
 	all := []Question{}
 	ask := func(id, question string, answer func() (string, []string)) {
 		text, refs := answer()
+		if id != "chain" && b.damaged(refs) {
+			text = "A row behind this answer was changed or moved. As it stands: " + text
+		}
 		all = append(all, Question{ID: id, Question: question, Answer: text, Evidence: notEmpty(refs)})
 	}
 	ask("who-asked", "Who asked for the remediation?", b.whoAsked)

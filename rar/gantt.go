@@ -83,38 +83,55 @@ func latest(end, start outboxapi.Time, other *outboxapi.Time) outboxapi.Time {
 	return end
 }
 
-// fill makes a row for each phase, step and channel, in the order in which they first come. Hand-overs come last of the phases: they are what is left.
+// fill makes a row for each phase, and below it for each of its steps or channels, in the order in which they first come. Hand-overs come last: they are what is left.
 func (c *gantt) fill(spans []Span) {
-	var phases, details []ganttRow
-	steps, deliveries := 0, 0
+	var phases []ganttRow
+	details := map[string][]ganttRow{} // by the label of their phase
 	for _, s := range spans {
-		switch s.Lane {
-		case laneSteps:
-			if steps++; steps <= maxStepRows {
-				details = append(details, c.detail(line(s.Name, 60), &s))
-			}
-		case laneDeliveries:
-			label := "to " + line(s.Name, 60)
-			i := slices.IndexFunc(details, func(row ganttRow) bool { return row.label == label })
-			if i >= 0 {
-				details[i].bars = append(details[i].bars, c.bar(&s))
-				details[i].note = noteOfSpan(&s)
-			} else if deliveries++; deliveries <= maxDeliveryRows {
-				details = append(details, c.detail(label, &s))
-			}
+		within := laneWithin[s.Lane]
+		list, label, most := &phases, s.Lane, len(spans)
+		if within.phase != "" {
+			rows := details[within.phase]
+			list, label, most = &rows, within.prefix+line(s.Name, 60), within.rows
+		}
+		i := slices.IndexFunc(*list, func(row ganttRow) bool { return row.label == label && s.Lane != laneSteps })
+		switch {
+		case i >= 0:
+			(*list)[i].bars = append((*list)[i].bars, c.bar(&s))
+		case len(*list) < most:
+			*list = append(*list, ganttRow{label: label, detail: within.phase != "", bars: []ganttBar{c.bar(&s)}})
+			i = len(*list) - 1
 		default:
-			i := slices.IndexFunc(phases, func(row ganttRow) bool { return row.label == s.Lane })
-			if i < 0 {
-				i, phases = len(phases), append(phases, ganttRow{label: s.Lane})
-			}
-			phases[i].bars = append(phases[i].bars, c.bar(&s))
+			continue
+		}
+		(*list)[i].note = noteOfSpan(&s)
+		if n := len((*list)[i].bars); n > 1 {
+			(*list)[i].note = plural(int64(n), "attempt", "attempts")
+		}
+		if within.phase != "" {
+			details[within.phase] = *list
 		}
 	}
 	for i := range phases {
 		phases[i].note = noteOfPhase(phases[i].label, spans)
 	}
 	slices.SortStableFunc(phases, func(x, y ganttRow) int { return cmp.Compare(afterOthers(x), afterOthers(y)) })
-	c.rows = append(phases, details...)
+	for _, row := range phases {
+		c.rows = append(append(c.rows, row), details[row.label]...)
+		delete(details, row.label)
+	}
+	for _, phase := range []string{phaseWorkflow, phaseNotification} { // those whose phase no row tells
+		c.rows = append(c.rows, details[phaseNames[phase]]...)
+	}
+}
+
+// laneWithin are the lanes whose spans lie within a phase, and how many rows of the chart they have.
+var laneWithin = map[string]struct {
+	phase, prefix string
+	rows          int
+}{
+	laneSteps:      {phaseNames[phaseWorkflow], "", maxStepRows},
+	laneDeliveries: {phaseNames[phaseNotification], "to ", maxDeliveryRows},
 }
 
 func afterOthers(row ganttRow) int {
@@ -122,10 +139,6 @@ func afterOthers(row ganttRow) int {
 		return 1
 	}
 	return 0
-}
-
-func (c *gantt) detail(label string, s *Span) ganttRow {
-	return ganttRow{label: label, note: noteOfSpan(s), detail: true, bars: []ganttBar{c.bar(s)}}
 }
 
 func (c *gantt) bar(s *Span) ganttBar {

@@ -17,12 +17,12 @@ func (r *Report) writeMarkdown(w io.Writer) error {
 	m.head(r)
 	m.story(r)
 	m.time(r)
+	m.recommendations(r)
 	m.ai(r)
 	m.approval(r)
 	m.execution(r)
 	m.effect(r)
 	m.history(r)
-	m.recommendations(r)
 	m.compliance(r)
 	m.timeline(r)
 	m.evidence(r)
@@ -31,7 +31,7 @@ func (r *Report) writeMarkdown(w io.Writer) error {
 }
 
 // special are the characters that mean something within a line.
-const special = "\\`*_{}[]<>#|~&!$@"
+const special = "\\`*_{}[]<>#|~&!$"
 
 // md escapes a text for within a line.
 func md(text string) string {
@@ -45,6 +45,7 @@ func md(text string) string {
 			r == ':' && (strings.HasSuffix(strings.ToLower(text[:i]), "mailto") || strings.HasSuffix(strings.ToLower(text[:i]), "xmpp")),
 			r == '.' && strings.HasSuffix(strings.ToLower(text[:i]), "www"),
 			i == 0 && strings.ContainsRune("-+=", r),
+			r == '@' && (i == 0 || strings.ContainsAny(text[i-1:i], " (:,;/")), // a mention
 			r == '.' && digits(text[:i]), r == ')' && digits(text[:i]):
 			b.WriteByte('\\')
 		}
@@ -259,7 +260,7 @@ func (m *markdown) ai(r *Report) {
 		return
 	}
 	m.section("The AI's recommendation")
-	m.line("**Verdict: %s.** %s%s", a.Verdict, md(a.VerdictReason), cite(a.Refs))
+	m.line("**Verdict: %s.** %s%s", verdictWords[a.Verdict], md(a.VerdictReason), cite(a.VerdictRefs))
 	if a.RootCause != "" {
 		m.line("\nRoot cause%s:", confidence(a.RootCauseConfidence))
 		m.prose(a.RootCause)

@@ -76,8 +76,8 @@ func (f *factList) decision(r *Report) {
 		if a.ActionConfidence != nil {
 			f.add("confidence", number(*a.ActionConfidence)+" %", "percent", a.Refs)
 		}
-		f.add("verdict", a.Verdict, "word", a.Refs)
-		f.add("verdict_reason", a.VerdictReason, "text", a.Refs)
+		f.add("verdict", a.Verdict, "word", a.VerdictRefs)
+		f.add("verdict_reason", a.VerdictReason, "text", a.VerdictRefs)
 		f.add("no_action_reason", a.NoActionReason, "text", a.Refs)
 		f.add("analysis_failure", a.FailureReason, "text", a.Refs)
 	}
@@ -158,6 +158,9 @@ func (b *builder) narrative() Narrative {
 			continue
 		}
 		if c, ok := s.claim(facts); ok {
+			if b.damaged(c.Refs) {
+				c.Text += " (A row that says so was changed or moved.)"
+			}
 			n.Claims = append(n.Claims, c)
 		}
 	}
@@ -218,8 +221,8 @@ var sentences = []sentence{
 	{"approval", claimObservation, "The decision is awaited ({{approval}}).", approvalIs(approvalPending)},
 	{"execution", claimObservation, "Workflow {{workflow}} ran for {{execution_time}}: {{steps_succeeded}} of {{steps}} steps succeeded, with {{retries}} retries and {{rollbacks}} rollbacks.", nil},
 	{"execution", claimObservation, "It failed: {{execution_failure}}.", nil},
-	{"notifications", claimObservation, "Told by {{told}}.", nil},
-	{"notifications", claimObservation, "Not told by {{not_told}}.", nil},
+	{"notifications", claimObservation, "The outcome was told through {{told}}.", nil},
+	{"notifications", claimObservation, "Nothing was delivered through {{not_told}}.", nil},
 	{"effectiveness", claimObservation, "The alert stayed away for {{held_window}}.", heldIs(HeldYes)},
 	{"effectiveness", claimObservation, "The alert came back after {{came_back_after}}.", heldIs(HeldNo)},
 	{"effectiveness", claimObservation, "Whether it holds is not known yet ({{held}}).", heldIs(HeldTooEarly)},

@@ -32,44 +32,47 @@ const (
 	laneDeliveries = "Deliveries"
 )
 
-// phase is a part of the remediation's time. end is zero while it is open.
+// phase is a part of the remediation's time. Its times are as the rows say, end is zero while it is open. length is what it counts for in microseconds.
 type phase struct {
 	name       string
 	start, end outboxapi.Time
+	length     int64
 	refs       []string
 }
 
-// findPhases cuts the time from signal to completion into parts that do not overlap: what two phases claim belongs to the one that began first, and what none claims is queueing.
+// findPhases lays the phases one after the other, from signal to completion, in the order in which one causes the next. Each counts for as long as its own clock says, and none beyond the
+// completion, so they add up to the total at most. One that bears an earlier time than the end of the one before it is taken to follow it: its clock was behind, and clock_skew says so.
+// What lies between two phases is queueing.
 func (b *builder) findPhases() []phase {
 	if b.request == nil {
 		return nil
 	}
-	claimed := b.claimedPhases()
-	slices.SortStableFunc(claimed, func(x, y phase) int { return x.start.Compare(y.start.Time) })
-	var cut []phase
+	var all []phase
 	at := b.received.Time
-	for _, p := range claimed {
-		p.start = outboxapi.NewTime(within(p.start.Time, at, b.completed.Time))
-		if p.start.After(at) && len(cut) > 0 {
-			cut = append(cut, phase{name: phaseQueueing, start: outboxapi.NewTime(at), end: p.start, refs: join(cut[len(cut)-1].refs, p.refs)})
+	for _, p := range b.claimedPhases() {
+		start := within(p.start.Time, at, b.completed.Time)
+		if len(all) > 0 && start.After(at) {
+			all = append(all, phase{phaseQueueing, outboxapi.NewTime(at), outboxapi.NewTime(start), micros(at, start), join(all[len(all)-1].refs, p.refs)})
 		}
 		if p.end.IsZero() {
-			cut = append(cut, p)
-			break // what comes after an open phase is not known to come after it
+			return append(all, p) // what comes after an open phase is not known to come after it
 		}
-		p.end = outboxapi.NewTime(within(p.end.Time, p.start.Time, b.completed.Time))
-		cut = append(cut, p)
-		at = p.end.Time
+		p.end = outboxapi.NewTime(within(p.end.Time, p.start.Time, time.Time{}))
+		end := within(start.Add(p.end.Sub(&p.start)), start, b.completed.Time)
+		p.length = micros(start, end)
+		all = append(all, p)
+		at = end
 	}
-	if n := len(cut); n > 0 && !cut[n-1].end.IsZero() && b.completed.After(at) {
-		cut = append(cut, phase{name: phaseQueueing, start: outboxapi.NewTime(at), end: b.completed, refs: join(cut[n-1].refs, b.requestRefs())})
+	if n := len(all); n > 0 && b.completed.After(at) {
+		all = append(all, phase{phaseQueueing, outboxapi.NewTime(at), b.completed, micros(at, b.completed.Time), join(all[n-1].refs, b.requestRefs())})
 	}
-	return cut
+	return all
 }
 
-// claimedPhases are as the rows say.
+// claimedPhases are as the rows say, in the order of causes.
 func (b *builder) claimedPhases() []phase {
 	var all []phase
+	told := false
 	claim := func(name string, start, end *outboxapi.Time, t *trail, refs []string) {
 		if start == nil || start.IsZero() {
 			return
@@ -99,7 +102,8 @@ func (b *builder) claimedPhases() []phase {
 	}
 	for _, t := range b.trails {
 		// One that asks for an approval lies within the wait for it.
-		if n, ok := lastOf[*models.NotificationRow](t); ok && (n.Purpose == purposeOutcome || n.Purpose == "") {
+		if n, ok := lastOf[*models.NotificationRow](t); ok && !told && (n.Purpose == purposeOutcome || n.Purpose == "") {
+			told = true
 			claim(phaseNotification, &n.NotificationRequestedAt, cmp.Or(n.DeliveryConfirmedAt, n.NotificationSentAt), t, b.refs(n))
 		}
 	}
@@ -133,7 +137,7 @@ func (b *builder) parts() []Part {
 		if i < 0 {
 			i, parts, lengths = len(parts), append(parts, Part{Phase: p.name, Name: phaseName(p.name)}), append(lengths, 0)
 		}
-		lengths[i] += micros(p.start.Time, p.end.Time)
+		lengths[i] += p.length
 		parts[i].Refs = join(parts[i].Refs, p.refs)
 	}
 	for i := range parts {
@@ -173,7 +177,7 @@ func (b *builder) spans() []Span {
 		if !p.end.IsZero() {
 			s.End, s.Seconds = &p.end, new(seconds(p.start.Time, p.end.Time))
 			if whole > 0 {
-				s.Share = new(share(micros(p.start.Time, p.end.Time), whole))
+				s.Share = new(share(p.length, whole))
 			}
 		}
 		spans = append(spans, s)

@@ -13,6 +13,8 @@ const (
 	maxRecommendations = 5
 	// minComparable is how many comparable remediations a recommendation needs.
 	minComparable = 10
+	// minRetried is how many executions with retries show that these do not help.
+	minRetried = 3
 	// originRule marks a recommendation of the rules below.
 	originRule = "rule"
 )
@@ -117,9 +119,12 @@ func (b *builder) doesNotHold() *Recommendation {
 	if back < 2 && len(b.recurrences) == 0 || 4*back < n { // a quarter, and not a single one long ago
 		return nil
 	}
+	text := fmt.Sprintf("Look for the cause of the alert: after %s it came back within 7 days in %d of %d cases, this one included.", b.execution.WorkflowID, back, n)
+	if n == 1 {
+		text = fmt.Sprintf("Look for the cause of the alert: it came back %s after %s.", duration(b.recurrences[0].AfterSeconds), b.execution.WorkflowID)
+	}
 	return &Recommendation{
-		Rule: "repair-does-not-hold", Text: fmt.Sprintf("Look for the cause of the alert: after %s it comes back within 7 days in %d of %d cases, this one included.", b.execution.WorkflowID, back, n),
-		Basis: "The same fingerprint and target was received again after a success.", SavingSeconds: b.total(), Refs: join(refs, b.refsOf(came, models.TableOrchestration, func(c *Case) Row { return c.Row })),
+		Rule: "repair-does-not-hold", Text: text, Basis: "The same fingerprint and target was received again after a success. Each return costs another remediation: the saving is the time of this one.", SavingSeconds: b.total(), Refs: join(refs, b.refsOf(came, models.TableOrchestration, func(c *Case) Row { return c.Row })),
 	}
 }
 
@@ -130,7 +135,7 @@ func (b *builder) retryInVain() *Recommendation {
 		return nil
 	}
 	before := b.earlier(func(c *Case) bool { return c.WorkflowID == e.WorkflowID && value(c.RetriesPerformed) > 0 })
-	if slices.ContainsFunc(before, func(c Case) bool { return c.ExecutionOutcome == executionSuccess }) {
+	if len(before) < minRetried || slices.ContainsFunc(before, func(c Case) bool { return c.ExecutionOutcome == executionSuccess }) {
 		return nil
 	}
 	lost := 0.0
@@ -269,7 +274,7 @@ func (b *builder) failingChannel() *Recommendation {
 				failed++
 			}
 		}
-		if failed == 0 {
+		if failed == 0 || n.DeliveredAt == nil && b.report.Complete.State != StateFinal { // the end of the record may say otherwise
 			continue
 		}
 		r := &Recommendation{Rule: "failing-channel", Text: fmt.Sprintf("Look at channel %s: it took nothing after %s.", n.Channel, plural(int64(len(n.Attempts)), "attempt", "attempts")), Refs: n.Refs}

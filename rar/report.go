@@ -215,6 +215,7 @@ type AI struct {
 	Seconds             *float64            `json:"seconds"`
 	Verdict             string              `json:"verdict"`
 	VerdictReason       string              `json:"verdict_reason"`
+	VerdictRefs         []string            `json:"verdict_refs"`
 	Calibration         *Calibration        `json:"calibration"`
 	Alternatives        []Alternative       `json:"alternatives"`
 	Refs                []string            `json:"refs"`

@@ -30,7 +30,7 @@ func (r *Report) keyFigures() []figure {
 		all = append(all, figure{"Recommendation", verdictWords[a.Verdict], strings.TrimSpace(line(a.Action, 60) + confidence(a.ActionConfidence))})
 	}
 	if p := r.Approval; p != nil && p.Status != "" {
-		f := figure{"Approval", line(p.Status, 40), ""}
+		f := figure{"Approval", cmp.Or(approvalWords[p.Status], line(p.Status, 40)), ""}
 		if p.RequestedAt != nil && p.WaitSeconds != nil {
 			f.Note = "after " + duration(*p.WaitSeconds)
 		}
@@ -65,6 +65,10 @@ func moreOrLess(excess float64) string {
 
 var verdictWords = map[string]string{VerdictCorrect: "Correct", VerdictIncorrect: "Incorrect", VerdictUnproven: "Unproven", VerdictNotExecuted: "Not executed"}
 
+var approvalWords = map[string]string{
+	approvalApproved: "Approved", approvalRejected: "Rejected", approvalAutoApproved: "Automatic", approvalExpired: "Expired", approvalPending: "Awaited",
+}
+
 var heldWord = map[string]string{HeldYes: "Yes, so far", HeldNo: "No", HeldTooEarly: "Too early to say"}
 
 func heldText(held string) string {
@@ -90,7 +94,7 @@ func stateTitle(c *Complete) string {
 	case c.State == StatePartial:
 		return "This record is not complete. Figures below cover what is there."
 	case c.State == StateOpen:
-		return "This remediation is still open. Figures below are as of now and will change."
+		return "This remediation is still open. Figures below will change."
 	}
 	return ""
 }
@@ -189,4 +193,21 @@ func (o *OtherRows) who() string {
 		name = strings.TrimSpace(name + " " + o.SourceUID)
 	}
 	return cmp.Or(o.RecordedBy, name, "an unknown caller")
+}
+
+// headline is the summary in few words, without what the title says.
+func (r *Report) headline() string {
+	var parts []string
+	if s := r.Summary.TotalSeconds; s != nil {
+		parts = append(parts, duration(*s)+" in all")
+	}
+	if n := r.Bottleneck; n != nil {
+		parts = append(parts, "most of it "+inSentence[n.Phase]+" ("+duration(n.Seconds)+", "+percent(n.Share)+")")
+	}
+	if held, window := "", ""; r.Effectiveness != nil {
+		if held, window = heldFor(r.Effectiveness); held != "" {
+			parts = append(parts, map[string]string{HeldYes: "held for " + windowWords[window], HeldNo: "did not hold", HeldTooEarly: "too early to say whether it holds"}[held])
+		}
+	}
+	return strings.Join(parts, "; ")
 }

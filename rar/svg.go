@@ -66,7 +66,7 @@ func (r *Report) writeSVG(w io.Writer) error {
 	d.add("<style>%s</style>", chartCSS)
 	d.add(`<rect class="paper" width="%s" height="%s"/>`, number(l.width), number(height))
 	d.text(16, 32, "heading", "start", fmt.Sprintf("%s: %s on %s", outcomeTitle(r.Summary.Outcome), r.Summary.Alert, r.Summary.Target), 720)
-	d.text(16, 56, "label", "start", r.Summary.OneLine, 900)
+	d.text(16, 56, "label", "start", r.headline(), 900)
 	if warning != "" {
 		d.add(`<rect class="warning" x="16" y="70" width="928" height="28" rx="4"/>`)
 		d.text(28, 89, "warningtext", "start", "⚠ "+warning, 900)

@@ -45,7 +45,7 @@ func duration(seconds float64) string {
 		if parts++; n > 0 {
 			text += strconv.FormatInt(n, 10) + u.name
 		}
-		if parts == 2 && u.name != "m" || parts == 3 { // days with hours, hours with minutes, minutes with seconds
+		if parts == 2 { // days with hours, hours with minutes, minutes with seconds
 			break
 		}
 	}
