@@ -192,11 +192,14 @@ func (m *markdown) head(r *Report) {
 	m.line("**%s**\n", md(s.OneLine))
 	m.table("", "")
 	for _, f := range r.keyFigures() {
-		m.row(f.Name, md(f.Value)+noteOf(f.Note))
+		m.row(md(f.Name), md(f.Value)+noteOf(f.Note))
 	}
 	m.row("Remediation", code(r.RemediationID))
 	m.row("As of", moment(r.AsOf))
 	m.row("Record", md(recordLine(&r.Complete)))
+	for _, k := range slices.Sorted(maps.Keys(s.Annotations)) {
+		m.row(md(k), md(s.Annotations[k]))
+	}
 	for _, skew := range r.Complete.ClockSkew[:min(len(r.Complete.ClockSkew), maxReasons)] {
 		m.row("Clocks disagree", fmt.Sprintf("%s By %s.%s", md(skew.Text), duration(skew.Seconds), cite(skew.Refs)))
 	}
@@ -229,7 +232,7 @@ func (m *markdown) time(r *Report) {
 	if n := r.Bottleneck; n != nil {
 		m.table("Phase", "Time", "Share", "Rows")
 		for _, p := range n.Breakdown {
-			name := p.Name
+			name := md(p.Name)
 			if p.Phase == n.Phase {
 				name = "**" + name + "**"
 			}
@@ -316,7 +319,7 @@ func (m *markdown) approval(r *Report) {
 	m.section("Approval")
 	m.table("", "")
 	for _, f := range p.fields() {
-		m.row(f.Name, md(f.Value))
+		m.row(md(f.Name), md(f.Value))
 	}
 	m.row("Rows", strings.TrimSpace(cite(p.Refs)))
 }
@@ -416,7 +419,7 @@ func (m *markdown) compliance(r *Report) {
 	m.line("What the rows are evidence for. Whether that complies with a rule is for an auditor to say.\n")
 	m.table("Question", "What the record shows", "Rows")
 	for _, q := range r.Compliance {
-		m.row(q.Question, md(q.Answer), strings.TrimSpace(cite(q.Evidence)))
+		m.row(md(q.Question), md(q.Answer), strings.TrimSpace(cite(q.Evidence)))
 	}
 }
 
@@ -438,7 +441,7 @@ func (m *markdown) evidence(r *Report) {
 	if len(r.Evidence) > 0 {
 		m.table("Ref", "Table", "Resource or query", "Entry", "SHA-256 of the entry")
 		for _, e := range r.Evidence[:min(len(r.Evidence), maxList)] {
-			m.row(e.Ref, e.Table, code(cmp.Or(e.Query, e.SourceUID, e.ID)), md(e.what()), code(e.EntryHash))
+			m.row(md(e.Ref), md(e.Table), code(cmp.Or(e.Query, e.SourceUID, e.ID)), md(e.what()), code(e.EntryHash))
 		}
 		m.more(len(r.Evidence))
 	}
@@ -446,7 +449,7 @@ func (m *markdown) evidence(r *Report) {
 		m.line("\n### Other rows under this id\n\nNothing above rests on them.\n")
 		m.table("Table", "Resource or caller", "Rows", "Why not")
 		for _, o := range r.OtherRows[:min(len(r.OtherRows), maxList)] {
-			m.row(o.Table, md(o.who()), fmt.Sprint(o.Rows), md(o.Why))
+			m.row(md(o.Table), md(o.who()), fmt.Sprint(o.Rows), md(o.Why))
 		}
 		m.more(len(r.OtherRows))
 	}

@@ -61,7 +61,7 @@ func (f *factList) summary(r *Report) {
 	}
 	f.seconds("total", s.TotalSeconds, s.Refs)
 	if n := r.Bottleneck; n != nil {
-		f.add("bottleneck", inSentence[n.Phase], "phase", n.Refs)
+		f.add("bottleneck", phaseInSentence(n.Phase), "phase", n.Refs)
 		f.seconds("bottleneck_time", &n.Seconds, n.Refs)
 		f.percent("bottleneck_share", &n.Share, n.Refs)
 	}

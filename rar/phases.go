@@ -58,7 +58,7 @@ func (b *builder) findPhases() []phase {
 			return append(all, p) // what comes after an open phase is not known to come after it
 		}
 		p.end = outboxapi.NewTime(within(p.end.Time, p.start.Time, time.Time{}))
-		end := within(start.Add(p.end.Sub(&p.start)), start, b.completed.Time)
+		end := within(time.UnixMicro(start.UnixMicro()+micros(p.start.Time, p.end.Time)), start, b.completed.Time)
 		p.length = micros(start, end)
 		all = append(all, p)
 		at = end
@@ -146,19 +146,28 @@ func (b *builder) parts() []Part {
 	return parts
 }
 
-// bottleneck is the part that took the longest.
+// bottleneck is the part that took the longest. Where a part has no end although the remediation has one, or only the request has rows, it is what the request recorded: the parts that are
+// known may be the short ones.
 func (b *builder) bottleneck() *Bottleneck {
 	parts := b.parts()
-	if len(parts) == 0 {
-		return nil
-	}
-	longest := parts[0]
+	longest := Part{}
 	for _, p := range parts {
 		if p.Seconds > longest.Seconds {
 			longest = p
 		}
 	}
-	n := &Bottleneck{Phase: longest.Phase, Name: longest.Name, Seconds: longest.Seconds, Share: longest.Share, Breakdown: parts, Refs: longest.Refs}
+	if unknown := slices.ContainsFunc(b.phases, func(p phase) bool { return p.end.IsZero() }); unknown || b.analysis == nil && b.execution == nil {
+		recorded, known := b.recordedBottleneck()
+		if known {
+			longest = recorded
+		} else if unknown {
+			return nil
+		}
+	}
+	if longest.Phase == "" {
+		return nil
+	}
+	n := &Bottleneck{Phase: longest.Phase, Name: longest.Name, Seconds: longest.Seconds, Share: longest.Share, Breakdown: notEmpty(parts), Refs: longest.Refs}
 	if c := b.in.Cohort; c != nil && c.N > 0 {
 		n.Baseline = &Baseline{N: c.N, Mean: c.Mean, P50: c.P50, P90: c.P90, Refs: b.cohortRefs()}
 		if c.Mean != nil {
@@ -166,6 +175,19 @@ func (b *builder) bottleneck() *Bottleneck {
 		}
 	}
 	return n
+}
+
+// recordedBottleneck is what the request's row says of it; known is false if that is nothing, or more than the total.
+func (b *builder) recordedBottleneck() (_ Part, known bool) {
+	if b.request == nil {
+		return Part{}, false
+	}
+	n, whole := value(b.request.BottleneckDurationSeconds), b.totalMicros()
+	if b.request.BottleneckPhase == "" || n <= 0 || whole <= 0 || n > whole/1e6 {
+		return Part{}, false
+	}
+	p := b.request.BottleneckPhase
+	return Part{Phase: p, Name: phaseName(p), Seconds: float64(n), Share: share(n*1e6, whole), Refs: b.requestRefs()}, true
 }
 
 // spans are the phases, then the steps and the deliveries within them.

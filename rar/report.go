@@ -170,7 +170,7 @@ type Bottleneck struct {
 	Refs          []string `json:"refs"`
 }
 
-// Part is a phase of the breakdown. The parts add up to the total.
+// Part is a phase of the breakdown. The parts add up to the total, or to less where the end of a phase is not known.
 type Part struct {
 	Phase   string   `json:"phase"`
 	Name    string   `json:"name"`

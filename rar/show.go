@@ -202,7 +202,7 @@ func (r *Report) headline() string {
 		parts = append(parts, duration(*s)+" in all")
 	}
 	if n := r.Bottleneck; n != nil {
-		parts = append(parts, "most of it "+inSentence[n.Phase]+" ("+duration(n.Seconds)+", "+percent(n.Share)+")")
+		parts = append(parts, "most of it "+phaseInSentence(n.Phase)+" ("+duration(n.Seconds)+", "+percent(n.Share)+")")
 	}
 	if held, window := "", ""; r.Effectiveness != nil {
 		if held, window = heldFor(r.Effectiveness); held != "" {

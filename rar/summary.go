@@ -91,7 +91,7 @@ func (b *builder) oneLine(s *Summary) string {
 	}
 	fmt.Fprintf(&line, ": %s on %s.", cmp.Or(s.Alert, "an alert without a name"), cmp.Or(s.Target.String(), "an unknown target"))
 	if n := b.report.Bottleneck; n != nil {
-		fmt.Fprintf(&line, " Most of the time went to %s: %s, %s.", inSentence[n.Phase], duration(n.Seconds), percent(n.Share))
+		fmt.Fprintf(&line, " Most of the time went to %s: %s, %s.", phaseInSentence(n.Phase), duration(n.Seconds), percent(n.Share))
 	}
 	if e := b.report.Effectiveness; e != nil {
 		switch held, window := heldFor(e); held {
@@ -113,6 +113,9 @@ var inSentence = map[string]string{
 	phaseIntake: "the intake of the signal", phaseAnalysis: "the AI analysis", phaseApproval: "the wait for approval", phaseWorkflow: "the workflow", phaseNotification: "the notification",
 	phaseQueueing: "hand-overs between the services",
 }
+
+// phaseInSentence is a phase within a sentence. Rows that are posted may name others.
+func phaseInSentence(phase string) string { return cmp.Or(inSentence[phase], phase) }
 
 // maxCases is how many comparable remediations the report lists.
 const maxCases = 15
