@@ -236,7 +236,7 @@ func (m *markdown) time(r *Report) {
 			if p.Phase == n.Phase {
 				name = "**" + name + "**"
 			}
-			m.row(name, duration(p.Seconds), percent(p.Share), strings.TrimSpace(cite(p.Refs)))
+			m.row(name, duration(p.Seconds), md(percent(p.Share)), strings.TrimSpace(cite(p.Refs)))
 		}
 		if n.Baseline != nil && n.ExcessSeconds != nil {
 			m.line("\nThe mean of %d comparable remediations is %s: this one took %s.", n.Baseline.N, optional(n.Baseline.Mean), moreOrLess(*n.ExcessSeconds))

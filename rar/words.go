@@ -54,6 +54,9 @@ func duration(seconds float64) string {
 
 // percent writes a share of 0 to 1 in whole percent, cut.
 func percent(share float64) string {
+	if share > 0 && share < 0.01 {
+		return "<1 %"
+	}
 	return strconv.FormatFloat(math.Floor(share*100+1e-9), 'f', 0, 64) + " %"
 }
 
