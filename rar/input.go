@@ -1,0 +1,119 @@
+package rar
+
+import (
+	"time"
+
+	"github.com/holdfast-dev/holdfast/models"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+)
+
+// Windows of the questions that reach beyond one remediation. The SQL in postgres/queries takes the instants that follow from them as parameters.
+const (
+	// CohortWindow before the signal is what a remediation is compared with.
+	CohortWindow = 30 * 24 * time.Hour
+	// RecurrenceWindow after the end of a remediation is how long its alert is looked for.
+	RecurrenceWindow = 7 * 24 * time.Hour
+	// CalibrationWindow before the day of the investigation is what its confidence is compared with.
+	CalibrationWindow = 30 * 24 * time.Hour
+	// MaxCases is how many comparable remediations are read one by one, on each side of this one.
+	MaxCases = 100
+)
+
+// Input is all that a report is made of. Everything in it is what the reader may see, as of AsOf. The order of its lists does not matter.
+type Input struct {
+	// RemediationID is the id that was asked for.
+	RemediationID string
+	// AsOf is the instant that the report is of: rows recorded later are not in the Input, windows that end later are not over.
+	AsOf time.Time
+	// Rows are the rows of the four tables under RemediationID (report_rows.sql). A row without a sequence was posted over REST.
+	Rows []models.Row
+	// Resources are the rows of resource_audit, DeadLetters the entries that could not become rows, of the same resources and of the children that they name (report_beside.sql).
+	Resources   []*models.ResourceRow
+	DeadLetters []models.DeadLetter
+	// Recurrences are later requests of the same fingerprint and target, received from the end of this one on for RecurrenceWindow (recurrence.sql).
+	Recurrences []Recurrence
+	// Cohort counts what ended in the CohortWindow before the signal, of the same alert and kind of target (cohort.sql); nil if it was not read.
+	Cohort *Cohort
+	// Earlier are the newest MaxCases of that cohort. Later are those that were received after this one ended, up to AsOf and at most CohortWindow later (both cohort_cases.sql).
+	Earlier, Later []Case
+	// Calibration is how confident investigators were and how often they were right, in the CalibrationWindow before the UTC day on which the investigation began (trends_ai.sql with as_of
+	// at that day's start). Rows of other investigators may be among them.
+	Calibration []CalibrationBin
+	// Checkpoint is the newest signed checkpoint that covers the rows; nil if there is none.
+	Checkpoint *Checkpoint
+	// Narrative replaces the narrative of the rules; nil for that.
+	Narrative *Narrative
+}
+
+// Recurrence is one row of recurrence.sql.
+type Recurrence struct {
+	ID               string
+	RemediationID    string
+	SourceCluster    string
+	SourceNamespace  string
+	SourceUID        string
+	Sequence         int64
+	EntryHash        []byte
+	SignalReceivedAt outboxapi.Time
+}
+
+// Cohort is the row of cohort.sql. Times are in seconds, from signal to completion. Mean, P50 and P90 are nil if N is 0.
+type Cohort struct {
+	N, Success     int64
+	Mean, P50, P90 *float64
+	// NotSlower is how many took at most as long as this remediation.
+	NotSlower int64
+}
+
+// Case is one row of cohort_cases.sql: a comparable remediation that has ended, and what its analysis and its execution say. Fields of an analysis or an execution that is not
+// there are zero; pointers are nil where the column is null.
+type Case struct {
+	Row
+	RemediationID    string
+	Outcome          string
+	SignalReceivedAt outboxapi.Time
+	CompletedAt      outboxapi.Time
+	// CameBackAt is when the same fingerprint and target was received again, within RecurrenceWindow of the end; nil if it was not.
+	CameBackAt *outboxapi.Time
+
+	// Analysis is the last row of the analysis.
+	Analysis                Row
+	Investigator            string
+	RecommendedAction       string
+	ActionConfidence        *float64
+	InvestigationSeconds    *float64
+	ApprovalStatus          string
+	ApprovalRequestedAt     *outboxapi.Time // nil if no person was asked
+	ApprovalDurationSeconds *int64
+
+	// Execution is the last row of the execution.
+	Execution            Row
+	WorkflowID           string
+	ExecutionOutcome     string
+	ExecutionSeconds     *int64
+	RetriesPerformed     *int64
+	PostConditionsPassed *bool
+}
+
+// Row is where a row is: what evidence needs of it. SourceUID, Sequence and EntryHash are empty where they are null.
+type Row struct {
+	ID        string
+	SourceUID string
+	Sequence  int64
+	EntryHash []byte
+}
+
+// CalibrationBin is one row of trends_ai.sql: of N decisions whose confidence lies in [10·Bin, 10·Bin+10), Labelled have a verdict and Success of them succeeded. The last bin includes 100.
+type CalibrationBin struct {
+	Investigator, Model string
+	Bin                 int
+	N                   int64
+	Labelled, Success   int64
+}
+
+// Checkpoint is a signed statement about the trail, made outside the database.
+type Checkpoint struct {
+	Name string         `json:"name"`
+	Size int64          `json:"size"`
+	Time outboxapi.Time `json:"time"`
+}
