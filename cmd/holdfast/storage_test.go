@@ -9,28 +9,28 @@ import (
 // What would leave the service open to others is refused, with what to do instead.
 func TestStorageRefusesToBeOpen(t *testing.T) {
 	for name, test := range map[string]struct {
-		flags storageFlags
+		flags serviceFlags
 		want  string
 	}{
-		"no database":              {storageFlags{}, "--database-url"},
-		"plain, everywhere":        {storageFlags{databaseURL: "x", plain: true}, "--insecure-http works on a loopback address only"},
-		"no authentication":        {storageFlags{databaseURL: "x", noAuth: true, certFile: "c", keyFile: "k"}, "--insecure-no-auth works on a loopback address only"},
-		"self-signed, everywhere":  {storageFlags{databaseURL: "x"}, "a self-signed certificate works on a loopback address only"},
-		"plain with a certificate": {storageFlags{databaseURL: "x", plain: true, certFile: "c"}, "expected one of the two"},
+		"no database":              {serviceFlags{}, "--database-url"},
+		"plain, everywhere":        {serviceFlags{databaseURL: "x", plain: true}, "--insecure-http works on a loopback address only"},
+		"no authentication":        {serviceFlags{databaseURL: "x", noAuth: true, certFile: "c", keyFile: "k"}, "--insecure-no-auth works on a loopback address only"},
+		"self-signed, everywhere":  {serviceFlags{databaseURL: "x"}, "a self-signed certificate works on a loopback address only"},
+		"plain with a certificate": {serviceFlags{databaseURL: "x", plain: true, certFile: "c"}, "expected one of the two"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test.flags.config.Address = ":8443"
+			test.flags.address = ":8443"
 			NewWithT(t).Expect(test.flags.validate()).To(MatchError(ContainSubstring(test.want)))
 		})
 	}
 	g := NewWithT(t)
-	open := storageFlags{databaseURL: "x", plain: true, noAuth: true}
-	open.config.Address = "127.0.0.1:8080"
+	open := serviceFlags{databaseURL: "x", plain: true, noAuth: true}
+	open.address = "127.0.0.1:8080"
 	g.Expect(open.validate()).To(Succeed())
-	open.config.MetricsAddress = ":9090"
+	open.metricsAddress = ":9090"
 	g.Expect(open.validate()).To(MatchError(ContainSubstring("--metrics-bind-address")))
-	closed := storageFlags{databaseURL: "x", certFile: "c", keyFile: "k"}
-	closed.config.Address = "0.0.0.0:8443"
+	closed := serviceFlags{databaseURL: "x", certFile: "c", keyFile: "k"}
+	closed.address = "0.0.0.0:8443"
 	g.Expect(closed.validate()).To(Succeed())
 }
 

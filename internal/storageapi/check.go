@@ -11,17 +11,20 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
-	"github.com/holdfast-dev/holdfast/storageclient"
 )
 
 // maxFaults bounds an answer; what goes beyond is counted.
 const maxFaults = 1000
 
+// Problem is a refusal.
+type Problem = httpapi.Problem
+
 // Fault is one thing that is wrong with a request's body.
-type Fault = storageclient.Fault
+type Fault = httpapi.Fault
 
 // checker holds a body against schemas, token by token, and finds all that is wrong with it. It keeps nothing of what it reads: a body costs the memory of its
 // bytes, whatever is in it.

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/relay"
@@ -17,17 +18,17 @@ import (
 
 // relayed answers a relay: its batch is persisted as the store does it for a relay of its own, and each entry's outcome is told. A relay sends one batch at a time and
 // has a backoff of its own, so the callers' rate is not for it; the gates are.
-func (s *Server) relayed(x *exchange, r *http.Request) {
+func (s *Server) relayed(x *httpapi.Exchange, r *http.Request) {
 	x.Header().Set("Cache-Control", "no-store")
 	answer, refused := s.takeEntries(x, r)
 	if refused != nil {
-		refused.write(x)
+		refused.Write(x)
 		return
 	}
-	writeJSON(x, http.StatusOK, "application/json", answer)
+	httpapi.WriteJSON(x, http.StatusOK, "application/json", answer)
 }
 
-func (s *Server) takeEntries(x *exchange, r *http.Request) (answer storageclient.Outcomes, refused *Problem) {
+func (s *Server) takeEntries(x *httpapi.Exchange, r *http.Request) (answer storageclient.Outcomes, refused *Problem) {
 	call, refused := s.admit(x, r, mayRelay)
 	if refused != nil {
 		return answer, refused
@@ -37,7 +38,7 @@ func (s *Server) takeEntries(x *exchange, r *http.Request) (answer storageclient
 	if refused := s.decode(r, func() *Problem { return b.read(call.body, s.config.Limits.Entries) }); refused != nil {
 		return answer, refused
 	}
-	x.records = len(b.items)
+	x.Noted = []any{"records", len(b.items)}
 	var outcomes []relay.Outcome
 	refused, err := s.write(r, func(ctx context.Context) (err error) {
 		outcomes, answer.Database, err = s.config.Store.ForCluster(b.cluster).PersistIn(ctx, b.items)
@@ -61,7 +62,7 @@ func mayRelay(c Caller) *Problem {
 	if c.MayRelay {
 		return nil
 	}
-	return problem(http.StatusForbidden, "%s may not send outbox entries; that requires the permission to relay auditrecords.holdfast.dev", c.Name)
+	return httpapi.NewProblem(http.StatusForbidden, "%s may not send outbox entries; that requires the permission to relay auditrecords.holdfast.dev", c.Name)
 }
 
 // entryBatch is a body that was found to be good, sorted as the store wants it. places are the positions of its items in the body.
@@ -79,20 +80,20 @@ func (b *entryBatch) read(body []byte, most int) *Problem {
 	if err := decoder.Decode(&sent); err != nil {
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return problem(http.StatusBadRequest, "the body is not JSON: %s", outbox.Bound(err.Error(), 500))
+			return httpapi.NewProblem(http.StatusBadRequest, "the body is not JSON: %s", outbox.Bound(err.Error(), 500))
 		}
-		return problem(http.StatusUnprocessableEntity, "the body is invalid: %s; nothing was stored", outbox.Bound(err.Error(), 500))
+		return httpapi.NewProblem(http.StatusUnprocessableEntity, "the body is invalid: %s; nothing was stored", outbox.Bound(err.Error(), 500))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return problem(http.StatusBadRequest, "the body is not JSON: data follows the object")
+		return httpapi.NewProblem(http.StatusBadRequest, "the body is not JSON: data follows the object")
 	}
 	switch {
 	case sent.Entries == nil:
-		return problem(http.StatusUnprocessableEntity, "entries is missing, expected an array")
+		return httpapi.NewProblem(http.StatusUnprocessableEntity, "entries is missing, expected an array")
 	case len(sent.Entries) > most:
-		return problem(http.StatusRequestEntityTooLarge, "the body has %d entries, expected at most %d; send fewer entries per request", len(sent.Entries), most)
+		return httpapi.NewProblem(http.StatusRequestEntityTooLarge, "the body has %d entries, expected at most %d; send fewer entries per request", len(sent.Entries), most)
 	case len(sent.Cluster) > maxCluster:
-		return problem(http.StatusUnprocessableEntity, "cluster has %d bytes, expected at most %d; nothing was stored", len(sent.Cluster), maxCluster)
+		return httpapi.NewProblem(http.StatusUnprocessableEntity, "cluster has %d bytes, expected at most %d; nothing was stored", len(sent.Cluster), maxCluster)
 	}
 	*b = entryBatch{cluster: sent.Cluster, items: make([]relay.Item, len(sent.Entries)), places: make([]int, len(sent.Entries))}
 	all := make([]relay.Item, len(sent.Entries))

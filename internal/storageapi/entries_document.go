@@ -8,6 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"k8s.io/utils/ptr"
 
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
@@ -47,10 +48,10 @@ func entriesOperation(l Limits) *huma.Operation {
 	})
 	answered := object([]string{"outcomes"}, map[string]*huma.Schema{"outcomes": {Type: huma.TypeArray, Items: outcome, Description: "Result of each entry, in the order of the request."},
 		"database": text("Opaque identity of the database. It changes after a failover, a restore or a restart; entries that were acknowledged before may then be lost.")})
-	responses := map[string]*huma.Response{"200": answer("Committed. The answer has the result of each entry.", "application/json", answered, "")}
+	responses := map[string]*huma.Response{"200": httpapi.Answer("Committed. The answer has the result of each entry.", "application/json", answered, "")}
 	for _, r := range refusals {
-		if r.status != http.StatusConflict && r.status != http.StatusTooManyRequests { // conflicts are outcomes, and relays are not paced
-			responses[status(r)] = &huma.Response{Ref: responsePrefix + status(r)}
+		if r.Status != http.StatusConflict && r.Status != http.StatusTooManyRequests { // conflicts are outcomes, and relays are not paced
+			httpapi.Refuse(responses, r)
 		}
 	}
 	return &huma.Operation{

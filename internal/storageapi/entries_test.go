@@ -16,6 +16,7 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/types"
 
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
@@ -152,7 +153,7 @@ func TestARelayNeedsTheRight(t *testing.T) {
 			g.Expect(err).NotTo(MatchError(relay.ErrSchema), "it passes")
 			var asked relay.Retry
 			g.Expect(errors.As(err, &asked)).To(BeTrue())
-			g.Expect(asked.RetryAfter()).To(Equal(databaseAway))
+			g.Expect(asked.RetryAfter()).To(Equal(httpapi.DatabaseAway))
 			continue
 		}
 		g.Expect(err).To(MatchError(relay.ErrSchema))

@@ -13,8 +13,8 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/internal/serving"
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
-	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/postgres"
@@ -22,12 +22,12 @@ import (
 )
 
 // post answers a POST to an endpoint.
-func (s *Server) post(e *endpoint) func(*exchange, *http.Request) {
-	return func(x *exchange, r *http.Request) {
+func (s *Server) post(e *endpoint) func(*httpapi.Exchange, *http.Request) {
+	return func(x *httpapi.Exchange, r *http.Request) {
 		x.Header().Set("Cache-Control", "no-store")
 		p, refused := s.take(e, x, r)
 		if refused != nil {
-			refused.write(x)
+			refused.Write(x)
 			return
 		}
 		status := http.StatusOK
@@ -38,21 +38,21 @@ func (s *Server) post(e *endpoint) func(*exchange, *http.Request) {
 			}
 		}
 		if p.single {
-			writeJSON(x, status, "application/json", p.receipts[0])
+			httpapi.WriteJSON(x, status, "application/json", p.receipts[0])
 		} else {
-			writeJSON(x, status, "application/json", p.receipts)
+			httpapi.WriteJSON(x, status, "application/json", p.receipts)
 		}
 	}
 }
 
 // take does a post, step by step as the package describes.
-func (s *Server) take(e *endpoint, x *exchange, r *http.Request) (*posting, *Problem) {
+func (s *Server) take(e *endpoint, x *httpapi.Exchange, r *http.Request) (*posting, *Problem) {
 	call, refused := s.admit(x, r, s.paced)
 	if refused != nil {
 		return nil, refused
 	}
 	defer call.done()
-	from := arrival{caller: call.caller, at: outboxapi.NewTime(time.Now()), traceparent: traceparentOf(r)}
+	from := arrival{caller: call.caller, at: outboxapi.NewTime(time.Now()), traceparent: httpapi.Traceparent(r)}
 	var p *posting
 	if refused := s.decode(r, func() (refused *Problem) {
 		p, refused = e.read(call.body, from, s.config.Limits.Records)
@@ -60,13 +60,13 @@ func (s *Server) take(e *endpoint, x *exchange, r *http.Request) (*posting, *Pro
 	}); refused != nil {
 		return nil, refused
 	}
-	x.records = len(p.rows)
+	x.Noted = []any{"records", len(p.rows)}
 	return p, s.commit(p, r)
 }
 
 // paced refuses callers that come too often.
 func (s *Server) paced(c Caller) *Problem {
-	refused := s.rates.take(c.Name, time.Now())
+	refused := s.rates.Take(c.Name, time.Now())
 	if refused != nil {
 		s.metrics.shed.WithLabelValues(shedRate).Inc()
 	}
@@ -81,7 +81,7 @@ type call struct {
 }
 
 // admit lets a post in and reads its body. may refuses callers that were authenticated.
-func (s *Server) admit(x *exchange, r *http.Request, may func(Caller) *Problem) (admitted *call, refused *Problem) {
+func (s *Server) admit(x *httpapi.Exchange, r *http.Request, may func(Caller) *Problem) (admitted *call, refused *Problem) {
 	if !s.gates.requests.TryAcquire(1) {
 		return nil, s.shed(shedRequests, "the service is at its limit of concurrent requests")
 	}
@@ -101,7 +101,7 @@ func (s *Server) admit(x *exchange, r *http.Request, may func(Caller) *Problem) 
 	if refused != nil {
 		return nil, refused
 	}
-	x.caller = caller.Name
+	x.Caller = caller.Name
 	if refused := may(caller); refused != nil {
 		return nil, refused
 	}
@@ -122,7 +122,7 @@ func (s *Server) admit(x *exchange, r *http.Request, may func(Caller) *Problem) 
 
 func (s *Server) shed(reason, detail string) *Problem {
 	s.metrics.shed.WithLabelValues(reason).Inc()
-	return problem(http.StatusServiceUnavailable, "%s; nothing was stored", detail).later(overload)
+	return httpapi.NewProblem(http.StatusServiceUnavailable, "%s; nothing was stored", detail).Later(httpapi.Overload)
 }
 
 func (s *Server) authorize(r *http.Request) (Caller, *Problem) {
@@ -131,24 +131,24 @@ func (s *Server) authorize(r *http.Request) (Caller, *Problem) {
 	case err == nil:
 		return caller, nil
 	case errors.Is(err, ErrUnauthenticated):
-		return caller, problem(http.StatusUnauthorized, "%s", err).with("WWW-Authenticate", "Bearer")
+		return caller, httpapi.NewProblem(http.StatusUnauthorized, "%s", err).With("WWW-Authenticate", "Bearer")
 	case errors.Is(err, ErrForbidden):
-		return caller, problem(http.StatusForbidden, "%s", err)
+		return caller, httpapi.NewProblem(http.StatusForbidden, "%s", err)
 	}
 	if r.Context().Err() == nil {
 		s.log.Error(err, "Authentication failed: API server did not answer the review")
 	}
-	return caller, problem(http.StatusServiceUnavailable, "%s", ErrUnavailable).later(databaseAway)
+	return caller, httpapi.NewProblem(http.StatusServiceUnavailable, "%s", ErrUnavailable).Later(httpapi.DatabaseAway)
 }
 
 // acceptable looks at the header. It returns the bytes to set aside for the body.
 func (s *Server) acceptable(r *http.Request) (int64, *Problem) {
 	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if charset := parameters["charset"]; err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return 0, problem(http.StatusUnsupportedMediaType, "Content-Type is %q, expected application/json", outbox.Bound(r.Header.Get("Content-Type"), 80)).with("Accept-Post", "application/json")
+		return 0, httpapi.NewProblem(http.StatusUnsupportedMediaType, "Content-Type is %q, expected application/json", outbox.Bound(r.Header.Get("Content-Type"), 80)).With("Accept-Post", "application/json")
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return 0, problem(http.StatusUnsupportedMediaType, "Content-Encoding is %q, expected none", outbox.Bound(encoding, 80)).with("Accept-Encoding", "identity")
+		return 0, httpapi.NewProblem(http.StatusUnsupportedMediaType, "Content-Encoding is %q, expected none", outbox.Bound(encoding, 80)).With("Accept-Encoding", "identity")
 	}
 	switch {
 	case r.ContentLength > s.config.Limits.BodyBytes:
@@ -160,10 +160,10 @@ func (s *Server) acceptable(r *http.Request) (int64, *Problem) {
 }
 
 func (s *Server) tooLarge() *Problem {
-	return problem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes; send fewer records per request", s.config.Limits.BodyBytes).with("Connection", "close")
+	return httpapi.NewProblem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes; send fewer records per request", s.config.Limits.BodyBytes).With("Connection", "close")
 }
 
-func (s *Server) body(x *exchange, r *http.Request) ([]byte, *Problem) {
+func (s *Server) body(x *httpapi.Exchange, r *http.Request) ([]byte, *Problem) {
 	// An answer of an HTTP/1 connection that does not have this is not one of net/http's: the server's own ReadTimeout holds then.
 	_ = http.NewResponseController(x).SetReadDeadline(time.Now().Add(s.config.Limits.ReadTimeout))
 	var b bytes.Buffer
@@ -172,17 +172,17 @@ func (s *Server) body(x *exchange, r *http.Request) ([]byte, *Problem) {
 	var large *http.MaxBytesError
 	switch {
 	case err == nil && b.Len() == 0:
-		return nil, problem(http.StatusBadRequest, "the body is empty, expected a JSON object (one record) or an array of objects")
+		return nil, httpapi.NewProblem(http.StatusBadRequest, "the body is empty, expected a JSON object (one record) or an array of objects")
 	case err == nil:
 		return b.Bytes(), nil
 	case errors.As(err, &large):
 		return nil, s.tooLarge()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return nil, problem(http.StatusRequestTimeout, "the body did not arrive within %s", s.config.Limits.ReadTimeout).with("Connection", "close")
+		return nil, httpapi.NewProblem(http.StatusRequestTimeout, "the body did not arrive within %s", s.config.Limits.ReadTimeout).With("Connection", "close")
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, problem(http.StatusBadRequest, "the body is incomplete: the connection ended early").with("Connection", "close")
+		return nil, httpapi.NewProblem(http.StatusBadRequest, "the body is incomplete: the connection ended early").With("Connection", "close")
 	}
-	return nil, problem(http.StatusBadRequest, "the body could not be read").with("Connection", "close")
+	return nil, httpapi.NewProblem(http.StatusBadRequest, "the body could not be read").With("Connection", "close")
 }
 
 // decode reads a body when it is its turn.
@@ -237,11 +237,11 @@ func (s *Server) notStored(p *posting, err error) *Problem {
 	var bad *postgres.NotPostedError
 	switch {
 	case errors.As(err, &bad) && len(bad.Refused) > 0:
-		refused := problem(http.StatusUnprocessableEntity, "the database refused records; nothing was stored")
+		refused := httpapi.NewProblem(http.StatusUnprocessableEntity, "the database refused records; nothing was stored")
 		refused.Errors = p.faults(bad.Refused, "")
 		return refused
 	case errors.As(err, &bad):
-		refused := problem(http.StatusConflict, "a different record with the same id is already stored; nothing was stored")
+		refused := httpapi.NewProblem(http.StatusConflict, "a different record with the same id is already stored; nothing was stored")
 		refused.Errors = p.faults(bad.Conflicts, "/id")
 		return refused
 	}
@@ -252,10 +252,10 @@ func (s *Server) notStored(p *posting, err error) *Problem {
 func (s *Server) away(err error, records int) *Problem {
 	if errors.Is(err, relay.ErrSchema) {
 		s.log.Error(err, "Database refuses rows until its schema or rights are fixed")
-		return problem(http.StatusServiceUnavailable, "the audit store is not usable; nothing was stored").later(needsPerson)
+		return httpapi.NewProblem(http.StatusServiceUnavailable, "the audit store is not usable; nothing was stored").Later(httpapi.NeedsPerson)
 	}
 	s.log.Error(err, "Storing records failed", "records", records)
-	return problem(http.StatusServiceUnavailable, "the audit store does not answer, and the record may or may not be stored; send it again with the same id").later(databaseAway)
+	return httpapi.NewProblem(http.StatusServiceUnavailable, "the audit store does not answer, and the record may or may not be stored; send it again with the same id").Later(httpapi.DatabaseAway)
 }
 
 func (p *posting) faults(misfits []postgres.Misfit, field string) []Fault {
@@ -268,12 +268,4 @@ func (p *posting) faults(misfits []postgres.Misfit, field string) []Fault {
 		faults = append(faults, Fault{Pointer: pointer, Detail: m.Reason})
 	}
 	return faults
-}
-
-// traceparentOf is the request's trace context, if it has one that is well-formed.
-func traceparentOf(r *http.Request) string {
-	if t := r.Header.Values("traceparent"); len(t) == 1 && entry.ValidTraceparent(t[0]) {
-		return t[0]
-	}
-	return ""
 }

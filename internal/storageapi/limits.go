@@ -3,12 +3,9 @@ package storageapi
 import (
 	"errors"
 	"fmt"
-	"net/http"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/semaphore"
-	"golang.org/x/time/rate"
 )
 
 // Limits keep the service up whatever comes. What is zero has the default.
@@ -82,59 +79,5 @@ func newGates(l Limits, processors int) *gates {
 		// A body takes several times its bytes while it is decoded. That is the processors' work: more at once would take memory, and save no time.
 		decoding: semaphore.NewWeighted(int64(processors)),
 		writes:   semaphore.NewWeighted(int64(l.Writes)),
-	}
-}
-
-const (
-	overload     = time.Second      // how long one should wait when there was too much
-	databaseAway = 5 * time.Second  // when the database did not answer
-	needsPerson  = 30 * time.Second // when somebody has to fix it
-)
-
-// rates are the callers' rates of requests.
-type rates struct {
-	mu     sync.Mutex
-	each   rate.Limit
-	burst  int
-	byName map[string]*rate.Limiter
-}
-
-// maxCallers bounds the memory for rates. Callers are authenticated, so this many is unusual.
-const maxCallers = 10_000
-
-func newRates(l Limits) *rates {
-	return &rates{each: rate.Limit(l.RequestsPerSecond), burst: l.Burst, byName: map[string]*rate.Limiter{}}
-}
-
-// take counts a request, or refuses it.
-func (r *rates) take(caller string, now time.Time) *Problem {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	limiter, ok := r.byName[caller]
-	if !ok {
-		if len(r.byName) >= maxCallers {
-			r.dropIdle(now)
-		}
-		limiter = rate.NewLimiter(r.each, r.burst)
-		r.byName[caller] = limiter
-	}
-	reservation := limiter.ReserveN(now, 1)
-	wait := reservation.DelayFrom(now)
-	if wait == 0 {
-		return nil
-	}
-	reservation.CancelAt(now)
-	return problem(http.StatusTooManyRequests, "%s sent more than %g requests per second; send several records per request", caller, float64(r.each)).later(wait)
-}
-
-// dropIdle drops the callers whose bucket is full again: they are owed their whole burst, as somebody new is. If nobody has, it begins anew with everybody.
-func (r *rates) dropIdle(now time.Time) {
-	for name, limiter := range r.byName {
-		if limiter.TokensAt(now) >= float64(r.burst) {
-			delete(r.byName, name)
-		}
-	}
-	if len(r.byName) >= maxCallers {
-		clear(r.byName)
 	}
 }

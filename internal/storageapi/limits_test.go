@@ -3,7 +3,6 @@ package storageapi
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,6 +15,8 @@ import (
 	"github.com/jackc/pgx/v5"
 	. "github.com/onsi/gomega"
 
+	"github.com/holdfast-dev/holdfast/internal/serving"
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
@@ -47,18 +48,6 @@ func TestEachCallerHasARate(t *testing.T) {
 	g.Expect(over.header.Get("Retry-After")).To(MatchRegexp(`^(9\d|100)$`))
 	g.Expect(s.do(http.MethodPost, notifications, "poster2", strings.NewReader(note())).status).To(Equal(http.StatusCreated), "somebody else")
 	g.Expect(s.do(http.MethodGet, "/metrics", "", nil).body).To(ContainSubstring(`holdfast_storage_shed_total{reason="rate"} 1`))
-}
-
-func TestRatesDropIdleCallers(t *testing.T) {
-	g := NewWithT(t)
-	r := newRates(Limits{RequestsPerSecond: 1, Burst: 1})
-	now := time.Now()
-	for i := range maxCallers {
-		g.Expect(r.take(fmt.Sprint(i), now)).To(BeNil())
-	}
-	g.Expect(r.take("busy", now.Add(2*time.Second))).To(BeNil())
-	g.Expect(r.byName).To(HaveLen(1))
-	g.Expect(r.take("busy", now.Add(2*time.Second)).Status).To(Equal(http.StatusTooManyRequests))
 }
 
 // blocked holds the table so that posts wait in the database until release.
@@ -149,9 +138,9 @@ func TestWithoutTheTables(t *testing.T) {
 func TestStoppingFinishesWhatWasTaken(t *testing.T) {
 	g := NewWithT(t)
 	s := start(t)
-	config, _, err := ServerTLS("", "")
+	config, _, err := serving.TLS("", "")
 	g.Expect(err).NotTo(HaveOccurred())
-	server, err := New(Config{Store: s.store, Authorizer: byToken{}, TLS: config, HealthAddress: "127.0.0.1:0", MetricsAddress: "127.0.0.1:0"})
+	server, err := New(Config{Store: s.store, Authorizer: byToken{}, Endpoint: httpapi.Endpoint{TLS: config, HealthAddress: "127.0.0.1:0", MetricsAddress: "127.0.0.1:0"}})
 	g.Expect(err).NotTo(HaveOccurred())
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -212,7 +201,7 @@ func TestConfigsThatCannotWork(t *testing.T) {
 	g.Expect(err).To(MatchError(ContainSubstring("expected at least the max body bytes")))
 	_, err = New(Config{Store: s, Authorizer: NoAuth{}, Limits: Limits{Writes: -1}})
 	g.Expect(err).To(MatchError(ContainSubstring("negative")))
-	server, err := New(Config{Store: s, Authorizer: NoAuth{}, Address: "256.0.0.1:1"})
+	server, err := New(Config{Store: s, Authorizer: NoAuth{}, Endpoint: httpapi.Endpoint{Address: "256.0.0.1:1"}})
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(server.Run(t.Context())).To(MatchError(ContainSubstring("256.0.0.1")))
 }

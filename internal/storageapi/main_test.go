@@ -100,7 +100,7 @@ func start(t *testing.T, adapt ...func(*Config)) *service {
 	server, err := New(c)
 	g.Expect(err).NotTo(HaveOccurred())
 	listening := httptest.NewUnstartedServer(server.Handler())
-	listening.Config = server.newServer(server.Handler(), nil)
+	listening.Config = server.HTTPServer(server.Handler(), nil)
 	listening.Start()
 	t.Cleanup(listening.Close)
 	return &service{t: t, url: listening.URL, store: c.Store, server: server}
@@ -124,11 +124,14 @@ type reply struct {
 	body   string
 }
 
-func (r reply) problem(t *testing.T) Problem {
+// told is a problem that was read.
+type told struct{ Problem }
+
+func (r reply) problem(t *testing.T) told {
 	t.Helper()
 	g := NewWithT(t)
 	g.Expect(r.header.Get("Content-Type")).To(Equal("application/problem+json"), r.body)
-	var p Problem
+	var p told
 	g.Expect(json.Unmarshal([]byte(r.body), &p)).To(Succeed())
 	g.Expect(p.Status).To(Equal(r.status))
 	return p
@@ -146,7 +149,7 @@ func (r reply) receipts(t *testing.T) []Receipt {
 	return all
 }
 
-func (p Problem) pointers() []string {
+func (p told) pointers() []string {
 	var all []string
 	for _, f := range p.Errors {
 		all = append(all, f.Pointer)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -73,7 +74,7 @@ func (e *endpoint) read(body []byte, from arrival, records int) (*posting, *Prob
 		c.record(text, e.schema)
 	}
 	if len(c.claims) > 0 && !from.caller.MayRelay {
-		p := problem(http.StatusForbidden, "%s may not claim an origin; that requires the permission to relay auditrecords.holdfast.dev", from.caller.Name)
+		p := httpapi.NewProblem(http.StatusForbidden, "%s may not claim an origin; that requires the permission to relay auditrecords.holdfast.dev", from.caller.Name)
 		for _, pointer := range c.claims {
 			p.Errors = append(p.Errors, Fault{Pointer: pointer, Detail: "claims an origin"})
 		}
@@ -89,7 +90,7 @@ func (e *endpoint) read(body []byte, from arrival, records int) (*posting, *Prob
 		}
 	}
 	if len(c.faults) > 0 {
-		refusal := problem(http.StatusUnprocessableEntity, "%d fields are invalid; nothing was stored", len(c.faults)+c.more)
+		refusal := httpapi.NewProblem(http.StatusUnprocessableEntity, "%d fields are invalid; nothing was stored", len(c.faults)+c.more)
 		refusal.Errors, refusal.More = c.faults, c.more
 		return nil, refusal
 	}
@@ -102,13 +103,13 @@ func split(body []byte, records int) (texts []json.RawMessage, single bool, _ *P
 		err := json.Unmarshal(body, &json.RawMessage{})
 		var syntax *json.SyntaxError
 		if errors.As(err, &syntax) {
-			return nil, false, problem(http.StatusBadRequest, "the body is not JSON: byte %d: %s", syntax.Offset, syntax.Error())
+			return nil, false, httpapi.NewProblem(http.StatusBadRequest, "the body is not JSON: byte %d: %s", syntax.Offset, syntax.Error())
 		}
-		return nil, false, problem(http.StatusBadRequest, "the body is not JSON")
+		return nil, false, httpapi.NewProblem(http.StatusBadRequest, "the body is not JSON")
 	}
 	body = bytes.TrimLeft(body, " \t\r\n")
 	whole := func(detail string) *Problem {
-		p := problem(http.StatusUnprocessableEntity, "%s", "the body "+detail)
+		p := httpapi.NewProblem(http.StatusUnprocessableEntity, "%s", "the body "+detail)
 		p.Errors = []Fault{{Pointer: "", Detail: detail}}
 		return p
 	}
@@ -127,7 +128,7 @@ func split(body []byte, records int) (texts []json.RawMessage, single bool, _ *P
 		}
 		var text json.RawMessage
 		if err := elements.Decode(&text); err != nil {
-			return nil, false, problem(http.StatusBadRequest, "the body is not JSON: %s", err)
+			return nil, false, httpapi.NewProblem(http.StatusBadRequest, "the body is not JSON: %s", err)
 		}
 		texts = append(texts, text)
 	}

@@ -1,4 +1,4 @@
-package storageapi
+package httpapi
 
 import (
 	"bytes"
@@ -13,8 +13,8 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 )
 
-// page is the document for people: one file that loads nothing.
-var page = template.Must(template.New("page").Parse(`<!DOCTYPE html>
+// pageTemplate is the document for people: one file that loads nothing.
+var pageTemplate = template.Must(template.New("page").Parse(`<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>{{.Title}}</title><style>
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2733;background:#fff}
 h1{font-size:1.6rem}h2{margin-top:2.5rem;border-top:1px solid #d5dce3;padding-top:1.5rem}code,pre{font:13px/1.45 ui-monospace,monospace}h2 code{font-size:1.05rem;overflow-wrap:anywhere}
@@ -31,6 +31,9 @@ td,th{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-bott
 <h2 id="{{.ID}}"><code><span class="m">{{.Method}}</span>{{.Path}}</code></h2>
 <p>{{.Summary}}. {{.Description}}</p>
 {{with .Call}}<pre>{{.}}</pre>{{end}}
+{{with .Parameters}}<div class="t"><table><tr><th>parameter</th><th>type</th><th></th></tr>
+{{range .}}<tr><td class="n"><code>{{.Name}}</code>{{if .Required}} <span class="r">required</span>{{end}}</td><td>{{.Type}}</td><td>{{.Description}}</td></tr>{{end}}
+</table></div>{{end}}
 {{with .Fields}}<details open><summary>Fields</summary><div class="t"><table><tr><th>name</th><th>type</th><th></th></tr>
 {{range .}}<tr><td class="n"><code>{{.Name}}</code>{{if .Required}} <span class="r">required</span>{{end}}</td><td>{{.Type}}</td><td>{{.Description}}</td></tr>{{end}}
 </table></div></details>{{end}}
@@ -39,12 +42,9 @@ td,th{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-bott
 {{end}}</body></html>
 `))
 
-const callFormat = `curl "$HOLDFAST_STORAGE_URL%s" --header "Authorization: Bearer $HOLDFAST_STORAGE_TOKEN" \
-  --header 'Content-Type: application/json' --data-binary @record.json`
-
 type pageOperation struct {
 	ID, Method, Path, Summary, Description, Call string
-	Fields                                       []pageField
+	Parameters, Fields                           []pageField
 	Examples                                     []pageExample
 	Answers                                      []pageAnswer
 }
@@ -59,7 +59,15 @@ type (
 	pageAnswer  struct{ Status, Description string }
 )
 
-func pageOf(o *huma.OpenAPI) ([]byte, error) {
+// pageWriter makes the page of a document.
+type pageWriter struct {
+	document *huma.OpenAPI
+	call     func(*huma.Operation) string
+	expected func(*huma.Schema) string
+}
+
+func (w *pageWriter) page() ([]byte, error) {
+	o := w.document
 	data := struct {
 		Title, Version string
 		Introduction   []string
@@ -67,30 +75,37 @@ func pageOf(o *huma.OpenAPI) ([]byte, error) {
 	}{o.Info.Title, o.Info.Version, strings.Split(o.Info.Description, "\n\n"), nil}
 	for _, path := range slices.Sorted(maps.Keys(o.Paths)) {
 		item := o.Paths[path]
-		if item.Post != nil {
-			data.Operations = append(data.Operations, describeOperation(o, item.Post))
-		}
-		if item.Get != nil {
-			data.Operations = append(data.Operations, describeOperation(o, item.Get))
+		for _, op := range []*huma.Operation{item.Post, item.Get} {
+			if op != nil {
+				data.Operations = append(data.Operations, w.operation(op))
+			}
 		}
 	}
 	var text bytes.Buffer
-	if err := page.Execute(&text, data); err != nil {
+	if err := pageTemplate.Execute(&text, data); err != nil {
 		return nil, fmt.Errorf("write the page: %w", err)
 	}
 	return text.Bytes(), nil
 }
 
-func describeOperation(o *huma.OpenAPI, op *huma.Operation) pageOperation {
-	p := pageOperation{ID: op.OperationID, Method: op.Method, Path: op.Path, Summary: op.Summary, Description: op.Description}
+func (w *pageWriter) operation(op *huma.Operation) pageOperation {
+	o := w.document
+	p := pageOperation{ID: op.OperationID, Method: op.Method, Path: op.Path, Summary: op.Summary, Description: op.Description, Call: w.call(op)}
+	for _, param := range op.Parameters {
+		if param.In != "header" {
+			p.Parameters = append(p.Parameters, pageField{Name: param.Name, Type: w.expected(param.Schema), Description: param.Description, Required: param.Required})
+		}
+	}
 	if op.Method == http.MethodPost {
-		p.Call = fmt.Sprintf(callFormat, op.Path)
 		media := op.RequestBody.Content["application/json"]
 		body := media.Schema
 		if len(body.OneOf) > 0 { // a record, or an array of them
 			body = o.Components.Schemas.SchemaFromRef(body.OneOf[0].Ref)
 		}
-		p.Fields = describeFields("", body)
+		if body.Ref != "" {
+			body = o.Components.Schemas.SchemaFromRef(body.Ref)
+		}
+		p.Fields = w.fields("", body)
 		for _, name := range slices.Sorted(maps.Keys(media.Examples)) {
 			var text bytes.Buffer
 			_ = json.Indent(&text, media.Examples[name].Value.(json.RawMessage), "", "  ") // valid: the tests send it
@@ -107,8 +122,8 @@ func describeOperation(o *huma.OpenAPI, op *huma.Operation) pageOperation {
 	return p
 }
 
-// describeFields lists an object's fields and, indented by their full names, those within. Required ones come first.
-func describeFields(prefix string, s *huma.Schema) []pageField {
+// fields lists an object's fields and, indented by their full names, those within. Required ones come first.
+func (w *pageWriter) fields(prefix string, s *huma.Schema) []pageField {
 	names := slices.Sorted(maps.Keys(s.Properties))
 	slices.SortStableFunc(names, func(a, b string) int {
 		return rank(slices.Contains(s.Required, a)) - rank(slices.Contains(s.Required, b))
@@ -116,12 +131,12 @@ func describeFields(prefix string, s *huma.Schema) []pageField {
 	var all []pageField
 	for _, name := range names {
 		f := s.Properties[name]
-		all = append(all, pageField{Name: prefix + name, Type: expected(f), Description: f.Description, Required: slices.Contains(s.Required, name)})
+		all = append(all, pageField{Name: prefix + name, Type: w.expected(f), Description: f.Description, Required: slices.Contains(s.Required, name)})
 		switch {
 		case f.Type == huma.TypeObject:
-			all = append(all, describeFields(prefix+name+".", f)...)
+			all = append(all, w.fields(prefix+name+".", f)...)
 		case f.Type == huma.TypeArray && f.Items.Type == huma.TypeObject:
-			all = append(all, describeFields(prefix+name+"[].", f.Items)...)
+			all = append(all, w.fields(prefix+name+"[].", f.Items)...)
 		}
 	}
 	return all

@@ -1,4 +1,4 @@
-package storageapi
+package httpapi
 
 import (
 	"context"
@@ -33,41 +33,47 @@ func (r *readiness) ask() error {
 	return r.err
 }
 
-// healthz says that the process serves. Whether the database is there does not matter: restarting would not bring it back.
-func (s *Server) healthz(x *exchange, _ *http.Request) { fine(x) }
+// probes and exposed are the routes that every service has, and that may have listeners of their own.
+func (s *Server) probes() map[string]Route {
+	return map[string]Route{"/healthz": {Get: s.healthz, unlogged: true}, "/readyz": {Get: s.readyz, unlogged: true}}
+}
 
-// readyz says whether records can be stored.
-func (s *Server) readyz(x *exchange, _ *http.Request) {
+func (s *Server) exposed() map[string]Route {
+	return map[string]Route{"/metrics": {Get: func(x *Exchange, r *http.Request) { s.exposition.ServeHTTP(x, r) }, unlogged: true}}
+}
+
+// healthz says that the process serves. Whether the database is there does not matter: restarting would not bring it back.
+func (s *Server) healthz(x *Exchange, _ *http.Request) { fine(x) }
+
+// readyz says whether the service can do its work.
+func (s *Server) readyz(x *Exchange, _ *http.Request) {
 	if s.stopping.Load() {
-		problem(http.StatusServiceUnavailable, "stopping").write(x)
+		NewProblem(http.StatusServiceUnavailable, "stopping").Write(x)
 		return
 	}
 	if err := s.ready.ask(); err != nil { //nolint:contextcheck // the answer is for others, too
-		s.log.V(1).Info("Not ready", "reason", err.Error())
-		problem(http.StatusServiceUnavailable, "the database does not accept rows").later(databaseAway).write(x)
+		s.config.Log.V(1).Info("Not ready", "reason", err.Error())
+		NewProblem(http.StatusServiceUnavailable, "%s", s.config.NotReady).Later(DatabaseAway).Write(x)
 		return
 	}
 	fine(x)
 }
 
-func fine(x *exchange) {
+func fine(x *Exchange) {
 	x.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	x.Header().Set("Cache-Control", "no-store")
 	_, _ = x.Write([]byte("ok\n")) // whoever is gone needs no answer
 }
 
-// metricsOnly and healthOnly are for listeners of their own.
-func (s *Server) metricsOnly() http.Handler {
-	return s.only(map[string]route{"/metrics": {get: func(x *exchange, r *http.Request) { s.exposition.ServeHTTP(x, r) }}})
-}
-
-func (s *Server) healthOnly() http.Handler {
-	return s.only(map[string]route{"/healthz": {get: s.healthz}, "/readyz": {get: s.readyz}})
-}
-
-func (s *Server) only(routes map[string]route) http.Handler {
+// only is for a listener of its own.
+func (s *Server) only(routes map[string]Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		x := &Exchange{ResponseWriter: w}
 		known, found := routes[r.URL.Path]
-		s.dispatch(&exchange{ResponseWriter: w}, r, known, found)
+		if !found {
+			s.dispatch(x, r, nil)
+			return
+		}
+		s.dispatch(x, r, &known)
 	})
 }
