@@ -45,8 +45,9 @@ func (r Right) String() string {
 type Options struct {
 	// Audience that tokens must have been made for. "" takes the API server's own, as every ordinary service account token has it.
 	Audience string
-	// Needs is the right that a caller must have.
-	Needs Right
+	// Needs is the right that a caller must have. With Anybody there is none: whoever has a token is let in, and what they may do is asked with May.
+	Needs   Right
+	Anybody bool
 	// Asks are further rights. A verdict says which of them the caller has.
 	Asks []Right
 
@@ -86,7 +87,11 @@ func (o *Options) validate() error {
 	if o.AllowedFor < 0 || o.RefusedFor < 0 || o.Timeout < 0 || o.Remembered < 0 || o.Concurrent < 0 {
 		return errors.New("token reviews: durations and sizes must not be negative")
 	}
-	for _, right := range append([]Right{o.Needs}, o.Asks...) {
+	asked := o.Asks
+	if !o.Anybody {
+		asked = append([]Right{o.Needs}, asked...)
+	}
+	for _, right := range asked {
 		if (right.Resource == nil) == (right.Path == nil) {
 			return errors.New("token reviews: a right has either a resource or a path, expected exactly one")
 		}
@@ -102,13 +107,21 @@ type Verdict struct {
 	May []bool
 }
 
+// reviewed is a Verdict, and on whom.
+type reviewed struct {
+	Verdict
+	user *authenticationv1.UserInfo
+	key  tokenKey
+}
+
 // Reviewer reviews tokens. Its methods may be called from several goroutines.
 type Reviewer struct {
 	options  Options
 	client   kubernetes.Interface
 	hash     tokenHash
-	allowed  *cache.LRUExpireCache // tokenKey → Verdict
+	allowed  *cache.LRUExpireCache // tokenKey → reviewed
 	refused  *cache.LRUExpireCache // tokenKey → error
+	rights   *cache.LRUExpireCache // rightKey → bool
 	inFlight singleflight.Group
 	turns    chan struct{}
 }
@@ -130,14 +143,20 @@ func NewReviewer(cfg *rest.Config, o Options) (*Reviewer, error) {
 		options: o, client: client, hash: newTokenHash(), turns: make(chan struct{}, o.Concurrent),
 		allowed: cache.NewLRUExpireCacheWithClock(o.Remembered, o.Clock),
 		refused: cache.NewLRUExpireCacheWithClock(o.Remembered, o.Clock),
+		rights:  cache.NewLRUExpireCacheWithClock(o.Remembered*rightsPerToken, o.Clock),
 	}, nil
 }
 
 // Review says who has the token and what they may do: a remembered answer, else the API server's. Its error is one of ErrUnauthenticated,
 // ErrForbidden and ErrUnavailable, with the reason; when ctx ends first it is the last.
 func (r *Reviewer) Review(ctx context.Context, token string) (Verdict, error) {
+	v, err := r.review(ctx, token)
+	return v.Verdict, err
+}
+
+func (r *Reviewer) review(ctx context.Context, token string) (reviewed, error) {
 	if token == "" || len(token) > longestToken {
-		return Verdict{}, r.unauthenticated()
+		return reviewed{}, r.unauthenticated()
 	}
 	key := r.hash.of(token)
 	if v, err, ok := r.remembered(key); ok {
@@ -151,29 +170,32 @@ func (r *Reviewer) Review(ctx context.Context, token string) (Verdict, error) {
 		defer cancel()
 		begin := r.options.Clock.Now() // rights may change while they are asked for
 		v, err := r.ask(ctx, token)
+		if err == nil {
+			v.key = key
+		}
 		r.remember(key, token, begin, v, err)
 		return v, err
 	})
 	select {
 	case result := <-answer:
-		v, _ := result.Val.(Verdict)
+		v, _ := result.Val.(reviewed)
 		return v, result.Err
 	case <-ctx.Done():
-		return Verdict{}, fmt.Errorf("%w: the request ended before the API server answered: %w", ErrUnavailable, ctx.Err())
+		return reviewed{}, fmt.Errorf("%w: the request ended before the API server answered: %w", ErrUnavailable, ctx.Err())
 	}
 }
 
-func (r *Reviewer) remembered(key tokenKey) (Verdict, error, bool) { //nolint:revive // ok comes last, as in a map's read
+func (r *Reviewer) remembered(key tokenKey) (reviewed, error, bool) { //nolint:revive // ok comes last, as in a map's read
 	if v, ok := r.allowed.Get(key); ok {
-		return v.(Verdict), nil, true
+		return v.(reviewed), nil, true
 	}
 	if err, ok := r.refused.Get(key); ok {
-		return Verdict{}, err.(error), true
+		return reviewed{}, err.(error), true
 	}
-	return Verdict{}, nil, false
+	return reviewed{}, nil, false
 }
 
-func (r *Reviewer) remember(key tokenKey, token string, begin time.Time, v Verdict, err error) {
+func (r *Reviewer) remember(key tokenKey, token string, begin time.Time, v reviewed, err error) {
 	now := r.options.Clock.Now()
 	switch {
 	case err == nil:
@@ -192,28 +214,30 @@ func (r *Reviewer) remember(key tokenKey, token string, begin time.Time, v Verdi
 }
 
 // ask asks the API server: whose token, then what they may do.
-func (r *Reviewer) ask(ctx context.Context, token string) (Verdict, error) {
+func (r *Reviewer) ask(ctx context.Context, token string) (reviewed, error) {
 	select {
 	case r.turns <- struct{}{}:
 		defer func() { <-r.turns }()
 	case <-ctx.Done():
-		return Verdict{}, fmt.Errorf("%w: too many token reviews are in progress", ErrUnavailable)
+		return reviewed{}, fmt.Errorf("%w: too many token reviews are in progress", ErrUnavailable)
 	}
 	user, err := r.authenticate(ctx, token)
 	if err != nil {
-		return Verdict{}, err
+		return reviewed{}, err
 	}
-	may, err := r.may(ctx, user, r.options.Needs)
-	if err != nil {
-		return Verdict{}, err
+	if needs := r.options.Needs; !r.options.Anybody {
+		may, err := r.may(ctx, user, needs)
+		if err != nil {
+			return reviewed{}, err
+		}
+		if !may {
+			return reviewed{}, fmt.Errorf("%w: %s does not have permission to %s", ErrForbidden, user.Username, needs)
+		}
 	}
-	if !may {
-		return Verdict{}, fmt.Errorf("%w: %s does not have permission to %s", ErrForbidden, user.Username, r.options.Needs)
-	}
-	v := Verdict{User: user.Username, May: make([]bool, len(r.options.Asks))}
+	v := reviewed{Verdict: Verdict{User: user.Username, May: make([]bool, len(r.options.Asks))}, user: user}
 	for i, right := range r.options.Asks {
 		if v.May[i], err = r.may(ctx, user, right); err != nil {
-			return Verdict{}, err
+			return reviewed{}, err
 		}
 	}
 	return v, nil
