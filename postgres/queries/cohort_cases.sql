@@ -1,4 +1,5 @@
 -- The newest remediations of an alert and kind of target that were received and ended in a window, with the last rows of their analysis and execution, and when their alert came back.
+-- Analyses and executions count in the request's own namespace only: strangers may post some under its id.
 -- A report asks twice: for the 30 days before its signal, and for what was received after its end.
 -- $1: the alert's name. $2: the target's kind. $3, $4: the window, half-open. $5: how many. $6: the namespaces that the caller may read. $7: as_of.
 SELECT f.id, f.remediation_id, f.source_uid, f.sequence, f.entry_hash, f.outcome, f.signal_received_at, f.completed_at, b.came_back_at,
@@ -13,10 +14,12 @@ FROM (
     ORDER BY f.completed_at DESC, f.id DESC LIMIT $5
 ) AS f
 LEFT JOIN LATERAL (
-    SELECT a.* FROM ai_analysis_audit AS a WHERE a.remediation_id = f.remediation_id AND (a.final OR a.sequence IS NULL) AND a.source_namespace = ANY($6::text[]) AND a.recorded_at <= $7
+    SELECT a.* FROM ai_analysis_audit AS a WHERE a.remediation_id = f.remediation_id AND (a.final OR a.sequence IS NULL) AND a.source_namespace = ANY($6::text[])
+        AND a.source_namespace IS NOT DISTINCT FROM f.source_namespace AND a.source_cluster IS NOT DISTINCT FROM f.source_cluster AND (a.sequence IS NULL) = (f.sequence IS NULL) AND a.recorded_at <= $7
     ORDER BY a.recorded_at DESC, a.id DESC LIMIT 1) AS a ON true
 LEFT JOIN LATERAL (
-    SELECT w.* FROM workflow_execution_audit AS w WHERE w.remediation_id = f.remediation_id AND (w.final OR w.sequence IS NULL) AND w.source_namespace = ANY($6::text[]) AND w.recorded_at <= $7
+    SELECT w.* FROM workflow_execution_audit AS w WHERE w.remediation_id = f.remediation_id AND (w.final OR w.sequence IS NULL) AND w.source_namespace = ANY($6::text[])
+        AND w.source_namespace IS NOT DISTINCT FROM f.source_namespace AND w.source_cluster IS NOT DISTINCT FROM f.source_cluster AND (w.sequence IS NULL) = (f.sequence IS NULL) AND w.recorded_at <= $7
     ORDER BY w.recorded_at DESC, w.id DESC LIMIT 1) AS w ON true
 LEFT JOIN LATERAL (
     SELECT r.signal_received_at AS came_back_at FROM orchestration_audit AS r

@@ -1,0 +1,138 @@
+package postgres
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+
+	"k8s.io/utils/ptr"
+
+	"github.com/holdfast-dev/holdfast/models"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
+)
+
+func look(t *testing.T, s *Store, readable Readable, fn func(context.Context, *Snapshot) error) {
+	t.Helper()
+	NewWithT(t).Expect(s.Snapshot(t.Context(), readable, fn)).To(Succeed())
+}
+
+// orchestration is a record with everything that lists and cohorts read.
+func orchestration(id, fingerprint, alert, outcome string, received time.Time) models.Orchestration {
+	done := outboxapi.NewTime(received.Add(time.Minute))
+	return models.Orchestration{
+		RemediationID: id, SignalFingerprint: fingerprint, SignalReceivedAt: outboxapi.NewTime(received), RemediationCreatedAt: outboxapi.NewTime(received.Add(time.Second)), CompletedAt: &done,
+		TotalDurationSeconds: ptr.To(int64(60)), Outcome: outcome, SignalContext: &models.SignalContext{Name: alert, Severity: "critical"}, Target: &models.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: "cart"},
+	}
+}
+
+// What columns give back is what was persisted, of every table.
+func TestASnapshotReadsRowsAsTheyWereWritten(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	source := newSource()
+	id := string(source.UID)
+	persist(t, s, history(t, source, entry.KindOrchestration, 2, func(int) any { return orchestration(id, "f", "PodCrash", "remediated", start) }))
+	look(t, s, Readable{Everything: true}, func(ctx context.Context, q *Snapshot) error {
+		rows, err := q.ReportRows(ctx, id, start.Add(time.Hour))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(rows).To(HaveLen(2))
+		var want models.OrchestrationRow
+		g.Expect(s.db.NewSelect().Model(&want).Where("sequence = 2").Scan(ctx)).To(Succeed())
+		g.Expect(rows).To(ContainElement(&want))
+
+		before, err := q.ReportRows(ctx, id, start.Add(-time.Hour))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(before).To(BeEmpty(), "what was recorded later")
+
+		list, err := q.List(ctx, List{Start: start.Add(-time.Hour), End: start.Add(time.Hour), Limit: 10})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(list).To(HaveLen(1))
+		g.Expect(list[0]).To(And(HaveField("RemediationID", id), HaveField("Outcome", "remediated"), HaveField("Severity", "critical"), HaveField("SourceCluster", "test")))
+
+		again, err := q.Recurrences(ctx, "f", []byte(`{"apiVersion":"apps/v1","kind":"Deployment","name":"cart"}`), start.Add(-time.Hour), start)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(again).To(HaveLen(1))
+
+		cohort, err := q.Cohort(ctx, "PodCrash", "Deployment", start.Add(time.Hour), 60)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(cohort).To(Equal(Cohort{N: 1, Success: 1, Mean: ptr.To(60.0), Quantiles: []float64{60, 60}, NotSlower: 1}))
+
+		entries, err := q.Entries(ctx, id, nil, 10)
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(entries).To(HaveLen(2))
+		g.Expect(entries[1].Entry).To(Equal(want.Entry))
+
+		uids, err := q.Resources(ctx, "", "shop", "cart")
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(uids).To(ConsistOf(And(HaveField("UID", id), HaveField("Kind", "orchestration"), HaveField("Final", true))))
+		return err
+	})
+}
+
+// A reader of one namespace sees its rows that are not older than it, of its cluster, and nothing else, whatever is asked.
+func TestASnapshotShowsWhatIsReadable(t *testing.T) {
+	s := open(t, database(t))
+	source := newSource()
+	id := string(source.UID)
+	persist(t, s, history(t, source, entry.KindOrchestration, 2, func(int) any { return orchestration(id, "f", "PodCrash", "remediated", start) }))
+	for name, test := range map[string]struct {
+		readable Readable
+		seen     int
+	}{
+		"everything":                {Readable{Everything: true}, 1},
+		"its namespace":             {Readable{Cluster: "test", Since: map[string]time.Time{"shop": start.Add(-time.Hour), "other": {}}}, 1},
+		"of another cluster":        {Readable{Cluster: "west", Since: map[string]time.Time{"shop": start.Add(-time.Hour)}}, 0},
+		"another namespace":         {Readable{Cluster: "test", Since: map[string]time.Time{"other": start.Add(-time.Hour)}}, 0},
+		"a namespace made again":    {Readable{Cluster: "test", Since: map[string]time.Time{"shop": start.Add(time.Hour)}}, 0},
+		"made after the row's time": {Readable{Cluster: "test", Since: map[string]time.Time{"shop": time.Now().Add(time.Hour)}}, 0},
+		"nothing":                   {Readable{Cluster: "test"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			look(t, s, test.readable, func(ctx context.Context, q *Snapshot) error {
+				rows, err := q.ReportRows(ctx, id, start.Add(time.Hour))
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(rows).To(HaveLen(2 * test.seen))
+				for _, completed := range []bool{false, true} {
+					for _, l := range []List{{}, {Outcome: "remediated"}, {Alert: "PodCrash"}, {Prefix: "car"}, {Prefix: id[:8]}, {Namespaces: []string{"shop"}}} {
+						l.Start, l.End, l.Limit, l.Completed = start.Add(-time.Hour), start.Add(time.Hour), 10, completed
+						list, err := q.List(ctx, l)
+						g.Expect(err).NotTo(HaveOccurred(), "%+v", l)
+						g.Expect(list).To(HaveLen(test.seen), "%+v", l)
+					}
+				}
+				again, err := q.Recurrences(ctx, "f", []byte(`{"apiVersion":"apps/v1","kind":"Deployment","name":"cart"}`), start.Add(-time.Hour), start)
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(again).To(HaveLen(test.seen))
+				cohort, err := q.Cohort(ctx, "PodCrash", "Deployment", start.Add(time.Hour), 60)
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(cohort.N).To(BeEquivalentTo(test.seen))
+				entries, err := q.Entries(ctx, id, nil, 10)
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(entries).To(HaveLen(2 * test.seen))
+				uids, err := q.Resources(ctx, "", "shop", "cart")
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(uids).To(HaveLen(test.seen))
+				return err
+			})
+		})
+	}
+}
+
+// A snapshot has the rights of a reader whoever logs in, and one moment.
+func TestASnapshotOnlyReads(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	look(t, s, Readable{}, func(ctx context.Context, q *Snapshot) error {
+		var user, isolation, only string
+		g.Expect(q.conn.QueryRow(ctx, "SELECT current_user, current_setting('transaction_isolation'), current_setting('transaction_read_only')").Scan(&user, &isolation, &only)).To(Succeed())
+		g.Expect([]string{user, isolation, only}).To(Equal([]string{"holdfast_reader", "repeatable read", "on"}))
+		return nil
+	})
+	g.Expect(s.Readable(t.Context())).To(Succeed())
+	execute(t, s, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	g.Expect(s.Readable(t.Context())).To(Succeed(), "on a new session")
+}
