@@ -15,7 +15,7 @@ import (
 )
 
 //go:embed crd/bases/*.yaml admission/approval.yaml admission/finalizer.yaml admission/identity.yaml admission/impersonation.yaml admission/metadata.yaml admission/orchestration.yaml
-//go:embed rbac/approver.yaml rbac/metrics-reader.yaml rbac/requester.yaml rbac/viewer.yaml storage/callers.yaml
+//go:embed rbac/approver.yaml rbac/metrics-reader.yaml rbac/requester.yaml rbac/viewer.yaml storage/callers.yaml reports/viewer.yaml
 var manifests embed.FS
 
 // CRDs returns the CustomResourceDefinitions of the four kinds, sorted by name.
@@ -40,12 +40,15 @@ func Policies() ([]*unstructured.Unstructured, error) { return read("admission/*
 
 // Roles returns the ClusterRoles that people and callers are bound to. The manager's own is not among them.
 func Roles() ([]*unstructured.Unstructured, error) {
-	people, err := read("rbac/*.yaml")
-	if err != nil {
-		return nil, err
+	var all []*unstructured.Unstructured
+	for _, folder := range []string{"rbac", "storage", "reports"} {
+		some, err := read(folder + "/*.yaml")
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
 	}
-	callers, err := read("storage/*.yaml")
-	return append(people, callers...), err
+	return all, nil
 }
 
 // read decodes the objects of the embedded files, in the order of their names.

@@ -26,6 +26,7 @@ ClusterRole holdfast-requester: installed
 ClusterRole holdfast-viewer: installed
 ClusterRole holdfast-recorder: installed
 ClusterRole holdfast-relay: installed
+ClusterRole holdfast-report-viewer: installed
 policy holdfast-approval: enforced on aianalyses
 policy holdfast-finalizer: enforced on remediationrequests
 policy holdfast-finalizer: enforced on aianalyses

@@ -53,7 +53,7 @@ func folders(t *testing.T) []string {
 	for i := range found {
 		found[i] = filepath.Dir(found[i])
 	}
-	NewWithT(t).Expect(found).To(ContainElements("admission", "crd", "default", "manager", "prometheus", "rbac", "samples", "storage"))
+	NewWithT(t).Expect(found).To(ContainElements("admission", "crd", "default", "manager", "prometheus", "rbac", "reports", "samples", "storage"))
 	return append(found, "storage/samples")
 }
 
@@ -100,7 +100,7 @@ func TestTheDefaultHasWhatInstallApplies(t *testing.T) {
 	g.Expect(policies).To(HaveLen(2 * 7))
 	roles, err := config.Roles()
 	g.Expect(err).NotTo(HaveOccurred())
-	for _, o := range build(t, "storage") {
+	for _, o := range append(build(t, "storage"), build(t, "reports")...) {
 		names[o.GetKind()+" "+o.GetName()] = true
 	}
 	for _, role := range roles {

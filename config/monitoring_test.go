@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	_ "github.com/holdfast-dev/holdfast/internal/operator" // registers its metrics, and those of outbox and relay
+	"github.com/holdfast-dev/holdfast/internal/reportsapi"
 	"github.com/holdfast-dev/holdfast/internal/storageapi"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
@@ -103,7 +104,7 @@ func TestAlerts(t *testing.T) {
 
 func TestThePodMonitorsFindTheServices(t *testing.T) {
 	objects := build(t, "prometheus")
-	for _, component := range []string{"manager", "storage"} {
+	for _, component := range []string{"manager", "storage", "reports"} {
 		t.Run(component, func(t *testing.T) {
 			g := NewWithT(t)
 			name := "holdfast-" + component
@@ -133,7 +134,7 @@ func TestThePodMonitorsFindTheServices(t *testing.T) {
 	}
 }
 
-// metricsOfTheServices are the metrics that the manager and the storage service have, with the names of their labels.
+// metricsOfTheServices are the metrics that the manager and the REST services have, with the names of their labels.
 func metricsOfTheServices(t *testing.T) map[string][]string {
 	t.Helper()
 	g := NewWithT(t)
@@ -151,31 +152,40 @@ func metricsOfTheServices(t *testing.T) map[string][]string {
 		}
 	}
 	g.Expect(known).To(HaveKey("holdfast_relay_breaker_open"))
-	maps.Copy(known, storageMetrics(t))
+	maps.Copy(known, serviceMetrics(t))
 	return known
 }
 
-// storageMetrics are what the service says of itself when it was asked something before. It needs no database for that.
-func storageMetrics(t *testing.T) map[string][]string {
+// serviceMetrics are what the REST services say of themselves when they were asked something before. They need no database for that.
+func serviceMetrics(t *testing.T) map[string][]string {
 	t.Helper()
 	g := NewWithT(t)
 	nowhere, err := postgres.Open(t.Context(), "postgres://nobody@127.0.0.1:1/none", postgres.Options{})
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(nowhere.Close)
-	server, err := storageapi.New(storageapi.Config{Store: nowhere, Authorizer: storageapi.NoAuth{}})
+	storage, err := storageapi.New(storageapi.Config{Store: nowhere, Authorizer: storageapi.NoAuth{}})
 	g.Expect(err).NotTo(HaveOccurred())
-	var answer *httptest.ResponseRecorder
-	for _, path := range []string{"/readyz", "/metrics"} {
-		answer = httptest.NewRecorder()
-		server.Handler().ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
-	}
-	known, series, label := map[string][]string{}, regexp.MustCompile(`(?m)^(holdfast_storage_\w+?)(?:_bucket)?(?:\{(.*)\})? `), regexp.MustCompile(`(\w+)="`)
-	for _, found := range series.FindAllStringSubmatch(answer.Body.String(), -1) {
-		for _, l := range label.FindAllStringSubmatch(found[2], -1) {
-			known[found[1]] = append(known[found[1]], l[1])
+	reports, err := reportsapi.New(reportsapi.Config{Store: nowhere, Authorizer: reportsapi.NoAuth{}})
+	g.Expect(err).NotTo(HaveOccurred())
+	known, series, label := map[string][]string{}, regexp.MustCompile(`(?m)^(holdfast_(?:storage|reports)_\w+?)(?:_bucket)?(?:\{(.*)\})? `), regexp.MustCompile(`(\w+)="`)
+	for _, server := range []http.Handler{storage.Handler(), reports.Handler()} {
+		var answer *httptest.ResponseRecorder
+		for _, path := range []string{"/readyz", "/metrics"} {
+			answer = httptest.NewRecorder()
+			server.ServeHTTP(answer, httptest.NewRequest(http.MethodGet, path, nil))
 		}
+		for _, found := range series.FindAllStringSubmatch(answer.Body.String(), -1) {
+			for _, l := range label.FindAllStringSubmatch(found[2], -1) {
+				known[found[1]] = append(known[found[1]], l[1])
+			}
+			if _, ok := known[found[1]]; !ok {
+				known[found[1]] = nil
+			}
+		}
+		g.Expect(answer.Body.String()).To(ContainSubstring(`{code="503",method="GET",path="/readyz"} 1`), "the alert counts these")
 	}
-	g.Expect(known).To(HaveKeyWithValue("holdfast_storage_requests_total", ConsistOf("path", "method", "code")))
-	g.Expect(answer.Body.String()).To(ContainSubstring(`{code="503",method="GET",path="/readyz"} 1`), "the alert counts these")
+	for _, service := range []string{"storage", "reports"} {
+		g.Expect(known).To(HaveKeyWithValue("holdfast_"+service+"_requests_total", ConsistOf("path", "method", "code")))
+	}
 	return known
 }

@@ -110,10 +110,17 @@ func TestTheStorageAccountMayAskAboutItsCallers(t *testing.T) {
 	g.Expect(review.Status.Allowed).To(BeTrue())
 }
 
-func TestTheStorageManifestsFitTogether(t *testing.T) {
+func TestTheManifestsOfAServiceFitTogether(t *testing.T) {
+	for _, component := range []string{"storage", "reports"} {
+		t.Run(component, func(t *testing.T) { fitsTogether(t, component) })
+	}
+}
+
+func fitsTogether(t *testing.T, component string) {
+	t.Helper()
 	g := NewWithT(t)
-	objects := build(t, "storage")
-	deployment := deploymentOf(t, "storage")
+	objects := build(t, component)
+	deployment := deploymentOf(t, component)
 	pod := deployment.Spec.Template
 	container := pod.Spec.Containers[0]
 

@@ -35,7 +35,7 @@ An independent witness counts every audit entry. At the end the tables must hold
 once.
 
 The demo takes about a minute. The first run takes up to ten minutes more to get the servers. It
-leaves nothing running. It ignores KUBECONFIG and HOLDFAST_* variables.
+leaves nothing running, but leaves one report as a page and prints its path. It ignores KUBECONFIG and HOLDFAST_* variables.
 
 Exit status: 0 no entry was lost or stored twice, 1 an entry was lost or stored twice or a step
 failed, 130 interrupted.`,

@@ -88,6 +88,8 @@ is KUBECONFIG. A flag overrides its variable.`,
 	root.AddCommand(
 		newManagerCommand(),
 		newStorageCommand(),
+		newReportsCommand(),
+		newRARCommand(),
 		newMigrateCommand(),
 		newVerifyCommand(),
 		newDeadLetterCommand(),

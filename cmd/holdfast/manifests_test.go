@@ -15,7 +15,7 @@ import (
 
 // A flag that the program does not know would stop every Pod of a roll-out.
 func TestTheManifestsUseFlagsThatExist(t *testing.T) {
-	for component, content := range map[string]func(*testing.T) []byte{"manager": manifest("manager"), "storage": manifest("storage"), "manager, sharded": shardedManifest} {
+	for component, content := range map[string]func(*testing.T) []byte{"manager": manifest("manager"), "storage": manifest("storage"), "reports": manifest("reports"), "manager, sharded": shardedManifest} {
 		t.Run(component, func(t *testing.T) {
 			g := NewWithT(t)
 			// A Deployment, or the StatefulSet that it becomes: what is looked at has the same place in both.

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holdfast-dev/holdfast/internal/reportsclient"
+)
+
+func newRARBatchCommand() *cobra.Command {
+	f, w := &rarFlags{}, &windowFlags{}
+	var as *form
+	var quiet bool
+	cmd := &cobra.Command{
+		Use:   "batch [ID...]",
+		Short: "Read many reports: of some ids, or of a window",
+		Long: `Read the reports of the remediations that are named, at most 500, or else of a window as 'holdfast rar list' has it. With -o json, one JSON object a line comes out: {id, status, report} or
+{id, status, problem}. How far it has come goes to stderr.
+
+Exit status: 0 every report was read, 1 some are not there or failed, 2 it could not be done, or not to its end.`,
+		Example: `  holdfast rar batch --since 24h -o json > reports.ndjson
+  holdfast rar batch 4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11 5a1b0c7d-0000-4be0-9f0e-3c1d8a4b2c11`,
+		Args:              cobra.ArbitraryArgs,
+		ValidArgsFunction: f.complete,
+		RunE: func(cmd *cobra.Command, ids []string) error {
+			c, err := f.client()
+			if err != nil {
+				return err
+			}
+			body := map[string]any{"remediation_ids": ids}
+			if len(ids) == 0 {
+				parameters, err := w.parameters(time.Now())
+				if err != nil {
+					return err
+				}
+				body = map[string]any{}
+				for name, value := range parameters {
+					body[name] = value
+				}
+			}
+			p := &batchPrinter{to: cmd.OutOrStdout(), progress: cmd.ErrOrStderr(), json: as.value == "json", of: len(ids)}
+			if quiet {
+				p.progress = io.Discard
+			}
+			counts, err := c.Batch(cmd.Context(), f.question(), body, p.line)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(p.progress, "%s read, %d not there, %d failed\n", counted(counts.OK, "report"), counts.NotFound, counts.Failed)
+			if counts.OK != counts.Total {
+				return &exitError{code: 1, err: errors.New("some reports are not there, or failed")}
+			}
+			return nil
+		},
+	}
+	flags := cmd.Flags()
+	f.add(flags)
+	w.add(flags)
+	as = formFlag(flags, "table", "json")
+	flags.BoolVar(&quiet, "quiet", false, "no progress on stderr")
+	return notDone(cmd)
+}
+
+// batchPrinter prints the lines of a batch as they come.
+type batchPrinter struct {
+	to, progress io.Writer
+	json         bool
+	of, done     int
+}
+
+const everyReports = 50
+
+func (p *batchPrinter) line(text []byte, line *reportsclient.Line) error {
+	p.done++
+	if p.done%everyReports == 0 {
+		if p.of > 0 {
+			fmt.Fprintf(p.progress, "%d of %d\n", p.done, p.of)
+		} else {
+			fmt.Fprintf(p.progress, "%d\n", p.done)
+		}
+	}
+	if p.json {
+		_, err := p.to.Write(append(reportsclient.PrintableJSON(text), '\n'))
+		return err
+	}
+	var says string
+	if line.Problem != nil {
+		says = line.Problem.Title + ": " + line.Problem.Detail
+	} else {
+		var report struct {
+			Summary struct {
+				OneLine string `json:"one_line"`
+			} `json:"summary"`
+		}
+		if err := json.Unmarshal(line.Report, &report); err != nil {
+			return errors.New("the report service's answer is no report")
+		}
+		says = report.Summary.OneLine
+	}
+	_, err := fmt.Fprintf(p.to, "%s  %s\n", plain(line.ID), plain(says))
+	return err
+}

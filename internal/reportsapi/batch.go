@@ -1,0 +1,179 @@
+package reportsapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
+	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/rar"
+)
+
+const (
+	maxBatch = 500
+	// maxBody holds 500 ids of 255 characters, escaped.
+	maxBody = 1 << 20
+)
+
+// batchLine is a line of a batch's answer.
+type batchLine struct {
+	ID      string           `json:"id"`
+	Status  int              `json:"status"`
+	Report  *rar.Report      `json:"report,omitempty"`
+	Problem *httpapi.Problem `json:"problem,omitempty"`
+}
+
+// asked is the body of a batch.
+type asked struct {
+	IDs       *[]string `json:"remediation_ids"`
+	Start     string    `json:"start"`
+	End       string    `json:"end"`
+	Time      string    `json:"time"`
+	Outcome   string    `json:"outcome"`
+	Alert     string    `json:"alert"`
+	Workflow  string    `json:"workflow"`
+	Q         string    `json:"q"`
+	Narrative string    `json:"narrative"`
+	AsOf      string    `json:"as_of"`
+}
+
+// batch answers with the reports of some ids, or of a window, a line each.
+func (s *Server) batch(x *httpapi.Exchange, r *request) *httpapi.Problem {
+	if refused := r.refused(); refused != nil {
+		return refused
+	}
+	a, refused := s.asked(x, r)
+	if refused != nil {
+		return refused
+	}
+	if a.IDs == nil {
+		l, refused := s.listed(r)
+		if refused != nil {
+			return inBody(refused)
+		}
+		return s.streamed(x, func(out *lines) *httpapi.Problem {
+			return s.pages(r, l, func(id string, item any, refused *httpapi.Problem) *httpapi.Problem {
+				report, _ := item.(*rar.Report)
+				return out.batched(r, id, report, refused)
+			})
+		})
+	}
+	w := s.wanted(r.params)
+	if refused := r.refused(); refused != nil {
+		return inBody(refused)
+	}
+	return s.streamed(x, func(out *lines) *httpapi.Problem {
+		for _, id := range *a.IDs {
+			report, refused := s.build(r, id, w)
+			if refused := out.batched(r, id, report, refused); refused != nil {
+				return refused
+			}
+		}
+		return nil
+	})
+}
+
+// batched writes the line of one id. That a report cannot be read ends no batch, unless the caller is gone.
+func (l *lines) batched(r *request, id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+	if r.Context().Err() != nil {
+		return ended()
+	}
+	l.counts.Total++
+	line := batchLine{ID: id, Status: http.StatusOK, Report: report, Problem: refused}
+	switch {
+	case refused == nil:
+		l.counts.OK++
+	case refused.Status == http.StatusNotFound:
+		l.counts.NotFound++
+	default:
+		l.counts.Failed++
+	}
+	if refused != nil {
+		line.Status, line.Report = refused.Status, nil
+	}
+	return l.line(line)
+}
+
+// asked reads the body. What a range says becomes the parameters of a list, which are checked there.
+func (s *Server) asked(x *httpapi.Exchange, r *request) (*asked, *httpapi.Problem) {
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, httpapi.NewProblem(http.StatusUnsupportedMediaType, "the body's type is %s, expected application/json", quoted(r.Header.Get("Content-Type"))).With("Accept-Post", "application/json")
+	}
+	_ = http.NewResponseController(x).SetReadDeadline(time.Now().Add(s.config.Limits.ReadTimeout)) // a test's recorder has none
+	text, err := io.ReadAll(http.MaxBytesReader(x, r.Body, maxBody))
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &large):
+		return nil, httpapi.NewProblem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes", maxBody).With("Connection", "close")
+	case err != nil:
+		return nil, httpapi.NewProblem(http.StatusBadRequest, "the body could not be read").With("Connection", "close")
+	}
+	a := &asked{}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(a); err != nil || d.More() {
+		if err == nil {
+			err = errors.New("something follows the JSON object")
+		}
+		return nil, httpapi.NewProblem(http.StatusBadRequest, `the body cannot be read: %s; expected {"remediation_ids": [...]} or {"start": ..., "end": ...}`, outbox.Bound(err.Error(), 300))
+	}
+	refused := a.check(r.params)
+	return a, refused
+}
+
+// check holds what was asked against what can be, and puts a range into the parameters.
+func (a *asked) check(p *params) *httpapi.Problem {
+	ranged := map[string]string{"start": a.Start, "end": a.End, "time": a.Time, "outcome": a.Outcome, "alert": a.Alert, "workflow": a.Workflow, "q": a.Q}
+	if a.IDs != nil {
+		for name, value := range ranged {
+			if value != "" {
+				p.fault(name, "is of a window, and remediation_ids is given; expected one of the two")
+			}
+		}
+		if n := len(*a.IDs); n == 0 || n > maxBatch {
+			p.fault("remediation_ids", "has %d ids, expected 1 to %d; ask for the others in another batch", n, maxBatch)
+		}
+		seen := map[string]bool{}
+		for i, id := range *a.IDs {
+			if seen[id] {
+				p.fault("remediation_ids", "has %s twice (item %d)", quoted(id), i)
+				break
+			}
+			seen[id] = true
+		}
+		ranged = nil
+	}
+	if len(p.faults) > 0 {
+		return inBody(p.refused())
+	}
+	p.values = map[string][]string{}
+	for name, value := range ranged {
+		if value != "" {
+			p.values.Set(name, value)
+		}
+	}
+	for name, value := range map[string]string{"narrative": a.Narrative, "as_of": a.AsOf} {
+		if value != "" {
+			p.values.Set(name, value)
+		}
+	}
+	return nil
+}
+
+// inBody makes of a problem with parameters one with the fields of the body that they came from.
+func inBody(p *httpapi.Problem) *httpapi.Problem {
+	if p == nil || len(p.Parameters) == 0 {
+		return p
+	}
+	for _, bad := range p.Parameters {
+		p.Errors = append(p.Errors, httpapi.Fault{Pointer: "/" + bad.Name, Detail: bad.Detail})
+	}
+	p.Parameters, p.Detail = nil, "field "+strings.TrimPrefix(p.Detail, "parameter ")
+	return p
+}

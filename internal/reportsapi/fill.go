@@ -1,0 +1,158 @@
+package reportsapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/postgres"
+	"github.com/holdfast-dev/holdfast/rar"
+)
+
+// fill reads all that a report is made of.
+func fill(ctx context.Context, q *postgres.Snapshot, in *rar.Input) (err error) {
+	if in.Rows, err = q.ReportRows(ctx, in.RemediationID, in.AsOf); err != nil || len(in.Rows) == 0 {
+		return err
+	}
+	if in.Resources, in.DeadLetters, err = q.ReportBeside(ctx, resourcesOf(in), in.AsOf); err != nil {
+		return err
+	}
+	request := rar.Request(in)
+	if request == nil {
+		return nil
+	}
+	if err := fillRecurrences(ctx, q, in, request); err != nil {
+		return err
+	}
+	return fillHistory(ctx, q, in, request)
+}
+
+// resourcesOf are the uids of the resources that the rows are of or name.
+func resourcesOf(in *rar.Input) []string {
+	uids := []string{}
+	add := func(text string) {
+		if uid, err := models.UUID(text); err == nil {
+			uids = append(uids, uid)
+		}
+	}
+	add(in.RemediationID)
+	for _, row := range in.Rows {
+		add(row.Head().SourceUID)
+		if o, ok := row.(*models.OrchestrationRow); ok {
+			for _, child := range o.Children {
+				add(child.UID)
+			}
+		}
+	}
+	slices.Sort(uids)
+	return slices.Compact(uids)
+}
+
+// fillRecurrences looks for the same alert on the same target, in the request's own namespace, after its end.
+func fillRecurrences(ctx context.Context, q *postgres.Snapshot, in *rar.Input, request *models.OrchestrationRow) error {
+	if request.CompletedAt == nil || request.Target == nil {
+		return nil
+	}
+	target, err := json.Marshal(request.Target)
+	if err != nil {
+		return err
+	}
+	found, err := q.Recurrences(ctx, request.SignalFingerprint, target, request.CompletedAt.Time, earlier(request.CompletedAt.Add(rar.RecurrenceWindow), in.AsOf))
+	for _, r := range found {
+		if r.SourceNamespace == request.SourceNamespace && r.SourceCluster == request.SourceCluster {
+			in.Recurrences = append(in.Recurrences, rar.Recurrence(r))
+		}
+	}
+	return err
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// fillHistory compares the request with those of the same alert and kind of target, before its signal and after its end.
+func fillHistory(ctx context.Context, q *postgres.Snapshot, in *rar.Input, request *models.OrchestrationRow) error {
+	if request.SignalContext == nil || request.Target == nil {
+		return nil
+	}
+	received := request.SignalReceivedAt.Time
+	var seconds float64
+	if request.CompletedAt != nil {
+		seconds = request.CompletedAt.Time.Sub(received).Seconds()
+	}
+	alert, kind := request.SignalContext.Name, request.Target.Kind
+	cohort, err := q.Cohort(ctx, alert, kind, received, seconds)
+	if err != nil {
+		return err
+	}
+	in.Cohort = &rar.Cohort{N: cohort.N, Success: cohort.Success, Mean: cohort.Mean, NotSlower: cohort.NotSlower}
+	if len(cohort.Quantiles) == 2 {
+		in.Cohort.P50, in.Cohort.P90 = &cohort.Quantiles[0], &cohort.Quantiles[1]
+	}
+	cases := func(start, end time.Time) (all []rar.Case, err error) {
+		if !start.Before(end) {
+			return nil, nil
+		}
+		found, err := q.Cases(ctx, alert, kind, start, end, rar.MaxCases, in.AsOf)
+		for i := range found {
+			all = append(all, caseOf(&found[i]))
+		}
+		return all, err
+	}
+	if in.Earlier, err = cases(received.Add(-rar.CohortWindow), received); err != nil || request.CompletedAt == nil {
+		return err
+	}
+	in.Later, err = cases(request.CompletedAt.Time, earlier(request.CompletedAt.Add(rar.CohortWindow), in.AsOf))
+	return err
+}
+
+func caseOf(c *postgres.Case) rar.Case {
+	return rar.Case{
+		Row:           rar.Row{ID: c.ID, SourceUID: c.SourceUID, Sequence: c.Sequence, EntryHash: c.EntryHash},
+		RemediationID: c.RemediationID, Outcome: c.Outcome, SignalReceivedAt: c.SignalReceivedAt, CompletedAt: c.CompletedAt, CameBackAt: c.CameBackAt,
+		Analysis:     rar.Row{ID: c.AnalysisID, SourceUID: c.AnalysisSourceUID, Sequence: c.AnalysisSequence, EntryHash: c.AnalysisEntryHash},
+		Investigator: c.Investigator, RecommendedAction: c.RecommendedAction, ActionConfidence: c.ActionConfidence, InvestigationSeconds: c.InvestigationSeconds,
+		ApprovalStatus: c.ApprovalStatus, ApprovalRequestedAt: c.ApprovalRequestedAt, ApprovalDurationSeconds: c.ApprovalDurationSeconds,
+		Execution:  rar.Row{ID: c.ExecutionID, SourceUID: c.ExecutionSourceUID, Sequence: c.ExecutionSequence, EntryHash: c.ExecutionEntryHash},
+		WorkflowID: c.WorkflowID, ExecutionOutcome: c.ExecutionOutcome, ExecutionSeconds: c.ExecutionSeconds, RetriesPerformed: c.RetriesPerformed, PostConditionsPassed: c.PostConditionsPassed,
+	}
+}
+
+// rowHashes name every row of an input, in an order of their own.
+func rowHashes(in *rar.Input) []string {
+	var all []string
+	add := func(table, id string, hash []byte) {
+		all = append(all, fmt.Sprintf("%s %s %s", table, id, hex.EncodeToString(hash)))
+	}
+	for _, row := range in.Rows {
+		h := row.Head()
+		hash := h.EntryHash
+		if hash == nil { // posted: its text is what there is
+			sum := sha256.Sum256([]byte(h.Entry))
+			hash = sum[:]
+		}
+		add(row.Table(), h.ID, hash)
+	}
+	for _, row := range in.Resources {
+		add(row.Table(), row.ID, row.EntryHash)
+	}
+	for _, d := range in.DeadLetters {
+		add(models.TableDeadLetter, d.ID, d.EntryHash)
+	}
+	for _, c := range slices.Concat(in.Earlier, in.Later) {
+		add(models.TableOrchestration, c.ID, c.EntryHash)
+	}
+	for _, r := range in.Recurrences {
+		add(models.TableOrchestration, r.ID, r.EntryHash)
+	}
+	slices.Sort(all)
+	return all
+}

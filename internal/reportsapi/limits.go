@@ -1,0 +1,60 @@
+package reportsapi
+
+import (
+	"errors"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+)
+
+// Limits keep the service up whatever comes. What is zero has the default.
+type Limits struct {
+	// RequestsPerSecond of one caller, 50, with a Burst of 100.
+	RequestsPerSecond float64
+	Burst             int
+	// Requests under way at once, 64, of which Streams, 8, may be streams and batches. Those beyond are refused at once.
+	Requests, Streams int
+	// Reads are reports, or pages of a list, that are read at once, 8. Those beyond wait, up to Wait, 1 s.
+	Reads int
+	Wait  time.Duration
+	// ReadTimeout bounds the reading of one report or page, 10 s; WriteTimeout each piece of an answer that a caller takes, 30 s.
+	ReadTimeout, WriteTimeout time.Duration
+}
+
+// DefaultLimits are those that hold where nothing else is said.
+func DefaultLimits() Limits {
+	return Limits{RequestsPerSecond: 50, Burst: 100, Requests: 64, Streams: 8, Reads: 8, Wait: time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second}
+}
+
+func (l *Limits) setDefaults() {
+	d := DefaultLimits()
+	orDefault(&l.RequestsPerSecond, d.RequestsPerSecond)
+	orDefault(&l.Burst, d.Burst)
+	orDefault(&l.Requests, d.Requests)
+	orDefault(&l.Streams, d.Streams)
+	orDefault(&l.Reads, d.Reads)
+	orDefault(&l.Wait, d.Wait)
+	orDefault(&l.ReadTimeout, d.ReadTimeout)
+	orDefault(&l.WriteTimeout, d.WriteTimeout)
+}
+
+func orDefault[T comparable](v *T, value T) {
+	var zero T
+	if *v == zero {
+		*v = value
+	}
+}
+
+func (l *Limits) validate() error {
+	if l.RequestsPerSecond < 0 || l.Burst < 0 || l.Requests < 0 || l.Streams < 0 || l.Reads < 0 || l.Wait < 0 || l.ReadTimeout < 0 || l.WriteTimeout < 0 {
+		return errors.New("limits: none can be negative")
+	}
+	return nil
+}
+
+// gates count what is under way.
+type gates struct{ requests, streams, reads *semaphore.Weighted }
+
+func newGates(l Limits) *gates {
+	return &gates{semaphore.NewWeighted(int64(l.Requests)), semaphore.NewWeighted(int64(l.Streams)), semaphore.NewWeighted(int64(l.Reads))}
+}

@@ -1,0 +1,197 @@
+package reportsapi
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
+	"github.com/holdfast-dev/holdfast/models"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/postgres"
+	"github.com/holdfast-dev/holdfast/rar"
+)
+
+// Views of a list, and how many are on a page by default and at most.
+const (
+	viewFull    = "full"
+	viewSummary = "summary"
+
+	fullPage, fullMost       = 20, 100
+	summaryPage, summaryMost = 100, 500
+	// streamPage is a page of a stream.
+	streamPage = 100
+)
+
+// Item is a remediation in a list, as JSON. Its names are those of a report's summary.
+type Item struct {
+	RemediationID string          `json:"remediation_id"`
+	Cluster       string          `json:"cluster,omitempty"`
+	Namespace     string          `json:"namespace,omitempty"`
+	Name          string          `json:"name,omitempty"`
+	UID           string          `json:"uid,omitempty"`
+	Alert         string          `json:"alert"`
+	Severity      string          `json:"severity"`
+	Target        *models.Target  `json:"target"`
+	ReceivedAt    outboxapi.Time  `json:"received_at"`
+	Phase         string          `json:"phase"`
+	Outcome       string          `json:"outcome"`
+	CompletedAt   *outboxapi.Time `json:"completed_at"`
+	TotalSeconds  *int64          `json:"total_seconds"`
+	Bottleneck    string          `json:"bottleneck"`
+}
+
+func itemOf(s *postgres.Summary) Item {
+	one := Item{
+		RemediationID: s.RemediationID, Cluster: s.SourceCluster, Namespace: s.SourceNamespace, Name: s.SourceName, UID: s.SourceUID, Alert: s.AlertName, Severity: s.Severity,
+		ReceivedAt: s.SignalReceivedAt, Phase: s.Phase, Outcome: s.Outcome, CompletedAt: s.CompletedAt, TotalSeconds: s.TotalDurationSeconds, Bottleneck: s.BottleneckPhase,
+	}
+	if json.Unmarshal(s.Target, &one.Target) != nil {
+		one.Target = nil // what is no target of ours is shown by the report
+	}
+	return one
+}
+
+// listed is what a list is asked for.
+type listed struct {
+	wanted
+	list   postgres.List
+	full   bool
+	stream bool
+}
+
+func (s *Server) listed(r *request) (*listed, *httpapi.Problem) {
+	l := &listed{stream: streams(r.Request)}
+	l.list.Start, l.list.End = r.window()
+	l.list.Completed = r.choice("time", "received", "completed") == "completed"
+	l.list.Namespaces = r.namespaces
+	l.list.Outcome, l.list.Alert, l.list.Workflow, l.list.Prefix = r.text("outcome"), r.text("alert"), r.text("workflow"), r.text("q")
+	l.full = r.choice("view", viewFull, viewSummary) == viewFull
+	standard, most := fullPage, fullMost
+	if !l.full {
+		standard, most = summaryPage, summaryMost
+	}
+	l.list.Limit = r.number("limit", standard, 1, most)
+	l.wanted = s.wanted(r.params)
+	l.list.After = placeOf[postgres.ListPlace](r.params, l.question())
+	if at := l.list.After; at != nil {
+		if _, err := models.UUID(at.ID); err != nil || at.At.Year() < 1 || at.At.Year() > 9998 {
+			r.fault("next", "is no cursor of this list")
+		}
+	}
+	if l.stream && r.values.Has("limit") {
+		r.fault("limit", "is for pages; a stream has all of the window")
+	}
+	return l, r.refused()
+}
+
+// question is all of a list's parameters but the place: a cursor is of one question.
+func (l *listed) question() any {
+	question := l.list
+	question.After, question.Limit = nil, 0
+	return []any{question, l.full}
+}
+
+// list answers with a page, or with a stream of all pages.
+func (s *Server) list(x *httpapi.Exchange, r *request) *httpapi.Problem {
+	l, refused := s.listed(r)
+	if refused != nil {
+		return refused
+	}
+	if l.stream {
+		return s.streamed(x, func(out *lines) *httpapi.Problem {
+			return s.pages(r, l, func(_ string, item any, refused *httpapi.Problem) *httpapi.Problem {
+				if refused != nil {
+					return refused
+				}
+				return out.item(item)
+			})
+		})
+	}
+	page, refused := s.page(r, l)
+	if refused != nil {
+		return refused
+	}
+	return s.writePage(x, page.next, func(add func(any) *httpapi.Problem) *httpapi.Problem {
+		return s.items(r, l, page.rows, func(_ string, item any, refused *httpapi.Problem) *httpapi.Problem {
+			if refused != nil {
+				return refused
+			}
+			return add(item)
+		})
+	})
+}
+
+// listPage is one page, and the cursor of the next, "" at the end.
+type listPage struct {
+	rows []postgres.Summary
+	next string
+}
+
+func (s *Server) page(r *request, l *listed) (*listPage, *httpapi.Problem) {
+	p := &listPage{}
+	asked := l.list
+	asked.Limit++ // whether there is another page
+	refused := s.read(r, func(ctx context.Context, q *postgres.Snapshot) (err error) {
+		p.rows, err = q.List(ctx, asked)
+		return err
+	})
+	if len(p.rows) > l.list.Limit {
+		p.rows = p.rows[:l.list.Limit]
+		p.next = cursorOf(p.rows[len(p.rows)-1].Place(l.list.Completed), l.question())
+	}
+	return p, refused
+}
+
+// items hands what a page shows to visit: summaries, or reports that are read one by one. What was posted in several rows is one report.
+func (s *Server) items(r *request, l *listed, rows []postgres.Summary, visit func(id string, item any, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
+	known := map[string]bool{}
+	for i := range rows {
+		id := rows[i].RemediationID
+		if !l.full {
+			if refused := visit(id, itemOf(&rows[i]), nil); refused != nil {
+				return refused
+			}
+			continue
+		}
+		if known[id] {
+			continue
+		}
+		known[id] = true
+		report, refused := s.build(r, id, l.wanted)
+		if refused != nil && refused.Status == http.StatusNotFound {
+			continue // as of then it had no rows
+		}
+		if refused := visit(id, report, refused); refused != nil {
+			return refused
+		}
+	}
+	return nil
+}
+
+// build reads and builds one report.
+func (s *Server) build(r *request, id string, w wanted) (*rar.Report, *httpapi.Problem) {
+	in, refused := s.input(r, id, w)
+	if refused != nil {
+		return nil, refused
+	}
+	report := rar.Build(in)
+	s.metrics.reports.WithLabelValues(report.Complete.State).Inc()
+	return report, nil
+}
+
+// pages hands what all pages show to visit, from a place on.
+func (s *Server) pages(r *request, l *listed, visit func(id string, item any, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
+	l.list.Limit = streamPage
+	for {
+		page, refused := s.page(r, l)
+		if refused != nil {
+			return refused
+		}
+		if refused := s.items(r, l, page.rows, visit); refused != nil || page.next == "" {
+			return refused
+		}
+		place := page.rows[len(page.rows)-1].Place(l.list.Completed)
+		l.list.After = &place
+	}
+}

@@ -1,0 +1,152 @@
+package reportsapi
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/postgres"
+	"github.com/holdfast-dev/holdfast/rar"
+)
+
+// wanted is how a report is asked for, beside its id.
+type wanted struct {
+	asOf      time.Time
+	narrative string
+}
+
+// Values of the parameter narrative.
+const (
+	narrativeCached   = "cached"
+	narrativeNone     = "none"
+	narrativeGenerate = "generate"
+)
+
+func (s *Server) wanted(p *params) wanted {
+	now := s.now()
+	w := wanted{asOf: p.time("as_of"), narrative: p.choice("narrative", narrativeCached, narrativeNone, narrativeGenerate)}
+	switch {
+	case w.asOf.IsZero():
+		w.asOf = now
+	case w.asOf.After(now):
+		p.fault("as_of", "is %s, expected a time that is over (now is %s)", w.asOf.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	if w.narrative == narrativeGenerate {
+		p.fault("narrative", "is generate, and no narrator is configured; expected none or cached")
+	}
+	return w
+}
+
+// report answers with one report.
+func (s *Server) report(x *httpapi.Exchange, r *request) *httpapi.Problem {
+	w := s.wanted(r.params)
+	f, refused := formatOf(r)
+	if bad := r.refused(); bad != nil {
+		return bad
+	}
+	if refused != nil {
+		return refused
+	}
+	in, refused := s.input(r, x.Param("remediation_id"), w)
+	if refused != nil {
+		return refused
+	}
+	report := rar.Build(in)
+	s.metrics.reports.WithLabelValues(report.Complete.State).Inc()
+	tag, err := tagOf(in, report, f.name)
+	if err != nil {
+		return s.failed(err)
+	}
+	x.Header().Set("ETag", tag)
+	if matches(r.Header.Get("If-None-Match"), tag) {
+		x.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	var text bytes.Buffer
+	if err := rar.Render(&text, report, f.name); err != nil {
+		return s.failed(err)
+	}
+	x.Header().Set("Content-Type", f.contentType)
+	x.Header().Set("Content-Length", strconv.Itoa(text.Len()))
+	s.extend(x)
+	_, _ = x.Write(text.Bytes()) // whoever is gone needs no answer
+	return nil
+}
+
+func (s *Server) failed(err error) *httpapi.Problem {
+	s.log.Error(err, "A report could not be written")
+	return httpapi.NewProblem(http.StatusInternalServerError, "the report could not be written; the service's log has the cause")
+}
+
+// extend gives a caller time for the next piece of an answer.
+func (s *Server) extend(x *httpapi.Exchange) {
+	// An answer of a test's recorder has no deadline.
+	_ = http.NewResponseController(x).SetWriteDeadline(time.Now().Add(s.config.Limits.WriteTimeout))
+}
+
+// notFound says that there is no such report, or none that the caller may see: nobody learns which.
+func notFound(what string) *httpapi.Problem {
+	return httpapi.NewProblem(http.StatusNotFound, "there is no %s that you may read; it takes the right to get remediationreports.holdfast.dev in its namespace", what)
+}
+
+// input reads what a report is made of, in one snapshot.
+func (s *Server) input(r *request, id string, w wanted) (*rar.Input, *httpapi.Problem) {
+	const what = "remediation of this id"
+	known, err := models.RemediationID(id)
+	if err != nil || known == "" || !utf8.ValidString(known) || utf8.RuneCountInString(known) > maxText || strings.ContainsRune(known, 0) {
+		return nil, notFound(what) // no column holds such an id
+	}
+	in := &rar.Input{RemediationID: known, AsOf: w.asOf}
+	if w.narrative == narrativeNone {
+		in.Narrative = &rar.Narrative{Status: rar.NarrativeNone, Claims: []rar.Claim{}}
+	}
+	refused := s.read(r, func(ctx context.Context, q *postgres.Snapshot) error {
+		err := fill(ctx, q, in)
+		if err == nil && len(in.Rows) == 0 {
+			return &refusal{notFound(what)}
+		}
+		return err
+	})
+	if refused != nil {
+		return nil, refused
+	}
+	return in, s.calibrate(r, in)
+}
+
+// tagOf names the content of a report: it changes with a visible row, with a window that is over, with the template and the format, and not with the instant.
+func tagOf(in *rar.Input, report *rar.Report, format string) (string, error) {
+	timeless := *report
+	timeless.AsOf.Time = time.Time{}
+	text, err := json.Marshal(&timeless)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	fmt.Fprintf(sum, "%s\n%s\n", rar.Template, format)
+	sum.Write(text)
+	for _, h := range rowHashes(in) {
+		fmt.Fprintln(sum, h)
+	}
+	return `W/"` + hex.EncodeToString(sum.Sum(nil)[:16]) + `"`, nil
+}
+
+// matches reports whether If-None-Match names the tag: it compares weakly (RFC 9110, section 13.1.2).
+func matches(header, tag string) bool {
+	for one := range strings.SplitSeq(header, ",") {
+		one = strings.TrimSpace(one)
+		if one == "*" || one != "" && strings.TrimPrefix(one, "W/") == strings.TrimPrefix(tag, "W/") {
+			return true
+		}
+	}
+	return false
+}

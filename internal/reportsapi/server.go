@@ -1,0 +1,222 @@
+package reportsapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/holdfast-dev/holdfast/internal/serving"
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
+	"github.com/holdfast-dev/holdfast/postgres"
+)
+
+// Config of a Server. Store and Authorizer are needed.
+type Config struct {
+	Store      *postgres.Store
+	Authorizer Authorizer
+	Limits     Limits
+
+	httpapi.Endpoint
+
+	// Check says whether the database can be read; by default whether a snapshot can be opened.
+	Check func(context.Context) error
+	Log   logr.Logger
+	// Now is the time that as_of is if nobody says; time.Now by default.
+	Now func() time.Time
+}
+
+// Server is the Report API.
+type Server struct {
+	*httpapi.Server
+	config  Config
+	log     logr.Logger
+	metrics *metrics
+	gates   *gates
+	rates   *httpapi.Rates
+	now     func() time.Time
+
+	calibrations *calibrations
+}
+
+// New makes a server that is ready to Run.
+func New(c Config) (*Server, error) {
+	if c.Store == nil || c.Authorizer == nil {
+		return nil, errors.New("reports: a store and an authorizer are needed")
+	}
+	c.Limits.setDefaults()
+	if err := c.Limits.validate(); err != nil {
+		return nil, fmt.Errorf("reports: %w", err)
+	}
+	if c.Check == nil {
+		c.Check = c.Store.Readable
+	}
+	if c.Log.GetSink() == nil {
+		c.Log = logr.Discard()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	l := c.Limits
+	s := &Server{config: c, log: c.Log, now: c.Now, calibrations: newCalibrations(), gates: newGates(l), rates: httpapi.NewRates(l.RequestsPerSecond, l.Burst, "ask for several reports in one request")}
+	registry := prometheus.NewRegistry()
+	var err error
+	if s.metrics, err = newMetrics(registry); err != nil {
+		return nil, fmt.Errorf("reports: %w", err)
+	}
+	routes, err := s.routes()
+	if err != nil {
+		return nil, fmt.Errorf("reports: %w", err)
+	}
+	s.Server, err = httpapi.New(httpapi.Config{
+		Endpoint: c.Endpoint, Service: "reports", Registry: registry,
+		Check: c.Check, NotReady: "the database cannot be read", AfterFailure: "; the audit trail is not changed, and the log of the service has the cause",
+		ReadTimeout: 10 * time.Second, WriteTimeout: l.ReadTimeout + l.WriteTimeout + l.Wait + 5*time.Second, Log: c.Log,
+	}, routes)
+	return s, err
+}
+
+func (s *Server) routes() (map[string]httpapi.Route, error) {
+	routes, err := httpapi.DocumentRoutes(newDocument(), commandLine, expected)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(routes, map[string]httpapi.Route{
+		pathReports:   {Get: s.guarded(verbList, s.list)},
+		pathReport:    {Get: s.guarded(verbGet, s.report)},
+		pathBatch:     {Post: s.guarded(verbList, s.batch), PostOnly: "this path accepts POST only"},
+		pathEntries:   {Get: s.guarded(verbGet, s.entries)},
+		pathResources: {Get: s.guarded(verbList, s.resources)},
+	})
+	return routes, nil
+}
+
+// Paths of the endpoints.
+const (
+	pathReports   = "/api/v2/rar"
+	pathReport    = "/api/v2/rar/{remediation_id}"
+	pathBatch     = "/api/v2/rar/batch"
+	pathResources = "/api/v2/resources"
+	pathEntries   = "/api/v2/resources/{uid}/entries"
+)
+
+// request is one that was let in.
+type request struct {
+	*http.Request
+	*params
+	caller Caller
+	// namespaces are those that the caller named; nil without any.
+	namespaces []string
+}
+
+// guarded lets a request in and answers it. An error of answer is written as long as nothing else was; after that the connection is cut, so that nobody takes a part for the whole.
+func (s *Server) guarded(verb string, answer func(*httpapi.Exchange, *request) *httpapi.Problem) func(*httpapi.Exchange, *http.Request) {
+	return func(x *httpapi.Exchange, r *http.Request) {
+		x.Header().Set("Cache-Control", "private, no-cache")
+		x.Header().Set("Vary", "Accept, Authorization")
+		if !s.gates.requests.TryAcquire(1) {
+			s.shed(shedRequests, "the service is at its limit of concurrent requests").Write(x)
+			return
+		}
+		defer s.gates.requests.Release(1)
+		s.metrics.inFlight.Inc()
+		defer s.metrics.inFlight.Dec()
+		let, refused := s.admit(x, r, verb)
+		if refused == nil {
+			refused = answer(x, let)
+		}
+		switch {
+		case refused == nil:
+		case x.Begun():
+			panic(http.ErrAbortHandler)
+		default:
+			refused.Write(x)
+		}
+	}
+}
+
+func (s *Server) shed(reason, detail string) *httpapi.Problem {
+	s.metrics.shed.WithLabelValues(reason).Inc()
+	return httpapi.NewProblem(http.StatusServiceUnavailable, "%s", detail).Later(httpapi.Overload)
+}
+
+// admit authenticates and finds what the caller may see.
+func (s *Server) admit(x *httpapi.Exchange, r *http.Request, verb string) (*request, *httpapi.Problem) {
+	p, refused := paramsOf(r)
+	if refused != nil {
+		return nil, refused
+	}
+	let := &request{Request: r, params: p, namespaces: p.all("namespace")}
+	var err error
+	let.caller, err = s.config.Authorizer.Authorize(r.Context(), serving.Bearer(r), verb, let.namespaces)
+	x.Caller = let.caller.Name
+	switch {
+	case errors.Is(err, serving.ErrUnauthenticated):
+		return nil, httpapi.NewProblem(http.StatusUnauthorized, "%s", err).With("WWW-Authenticate", "Bearer")
+	case errors.Is(err, ErrManyNamespaces):
+		return nil, refusedFor("namespace", "is required for a caller who may not read reports in all namespaces: %s", err)
+	case err != nil:
+		if r.Context().Err() == nil {
+			s.log.Error(err, "Caller authentication failed")
+		}
+		return nil, httpapi.NewProblem(http.StatusServiceUnavailable, "%s", serving.ErrUnavailable).Later(httpapi.DatabaseAway)
+	}
+	if refused := s.rates.Take(let.caller.Name, time.Now()); refused != nil {
+		s.metrics.shed.WithLabelValues(shedRate).Inc()
+		return nil, refused
+	}
+	return let, nil
+}
+
+// read runs a snapshot when it is its turn.
+func (s *Server) read(r *request, fn func(context.Context, *postgres.Snapshot) error) *httpapi.Problem {
+	wait, cancelWait := context.WithTimeout(r.Context(), s.config.Limits.Wait)
+	defer cancelWait()
+	if err := s.gates.reads.Acquire(wait, 1); err != nil {
+		return s.shed(shedReads, "the service is at its limit of concurrent reads")
+	}
+	defer s.gates.reads.Release(1)
+	ctx, cancel := context.WithTimeout(r.Context(), s.config.Limits.ReadTimeout)
+	defer cancel()
+	begin := time.Now()
+	err := s.config.Store.Snapshot(ctx, r.caller.Readable, func(ctx context.Context, q *postgres.Snapshot) error {
+		defer func() { s.metrics.queries.Add(float64(q.Asked())) }()
+		return fn(ctx, q)
+	})
+	s.metrics.reads.Observe(time.Since(begin).Seconds())
+	return s.unread(r, err)
+}
+
+// unread is the answer when the database could not be read.
+func (s *Server) unread(r *request, err error) *httpapi.Problem {
+	var refused *refusal
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return refused.problem
+	case errors.Is(err, postgres.ErrTooLarge):
+		return httpapi.NewProblem(http.StatusUnprocessableEntity, "%s; read the resources one by one under %s", err, pathEntries)
+	case r.Context().Err() != nil: // nobody waits for the answer
+		return httpapi.NewProblem(http.StatusServiceUnavailable, "the request ended").Later(httpapi.Overload)
+	case postgres.TookTooLong(err):
+		s.log.Info("Query timed out", "path", r.URL.Path)
+		return httpapi.NewProblem(http.StatusServiceUnavailable, "the query timed out; ask for a shorter window or with fewer filters").Later(httpapi.DatabaseAway)
+	}
+	s.log.Error(err, "Reading the audit trail failed")
+	after := httpapi.DatabaseAway
+	if postgres.NeedsPerson(err) {
+		after = httpapi.NeedsPerson
+	}
+	return httpapi.NewProblem(http.StatusServiceUnavailable, "the audit trail cannot be read now; try again later").Later(after)
+}
+
+// refusal is a problem as an error, for what is found out within a snapshot.
+type refusal struct{ problem *httpapi.Problem }
+
+func (r *refusal) Error() string { return r.problem.Detail }
