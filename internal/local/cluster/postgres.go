@@ -199,6 +199,25 @@ func (p *Postgres) CreateDatabase(ctx context.Context, name string) (string, err
 	return p.url(name), nil
 }
 
+// CreateLogin makes a login that is a member of a role, and returns the URL of the main database for it.
+func (p *Postgres) CreateLogin(ctx context.Context, name, role string) (string, error) {
+	connection, err := pgx.Connect(ctx, p.URL())
+	if err != nil {
+		return "", fmt.Errorf("create login %q: connect: %w", name, err)
+	}
+	defer connection.Close(context.WithoutCancel(ctx))
+	password := rand.Text() // letters and digits
+	if _, err := connection.Exec(ctx, "CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" LOGIN PASSWORD '"+password+"' IN ROLE "+pgx.Identifier{role}.Sanitize()); err != nil {
+		return "", fmt.Errorf("create login %q: %w", name, err)
+	}
+	u, err := url.Parse(p.URL())
+	if err != nil {
+		return "", fmt.Errorf("create login %q: %w", name, err)
+	}
+	u.User = url.UserPassword(name, password)
+	return u.String(), nil
+}
+
 // Start starts the server again after Stop or Kill, on the same port and data, and returns when it answers, recovery
 // included. It fails when the server runs.
 func (p *Postgres) Start(ctx context.Context) error {

@@ -56,6 +56,8 @@ type demo struct {
 	ledger  ledger
 	admin   client.Client
 	summary Summary
+	// reportDir gets the report as a page.
+	reportDir string
 }
 
 // Run performs the demo. The Summary is there when the play came to its verdict, also when the error is ErrNotClean; else it is nil.
@@ -65,7 +67,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{narrator: n, program: o.Program}
+	d := &demo{narrator: n, program: o.Program, reportDir: reportDirOf(o.StateDir)}
 	err = d.perform(ctx, dev.Options{Dir: dir.path, Program: o.Program, Progress: n.lines()})
 	if stopped := d.strike(); stopped != nil {
 		err = errors.Join(err, fmt.Errorf("stop the servers: %w", stopped))
@@ -110,7 +112,7 @@ func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 		return err
 	}
 	for _, step := range []func(context.Context) error{
-		d.failingWorkloads, d.alertsArrive, d.databaseStops, d.managerIsKilled, d.endings, d.deletionIsHeld, d.trail, d.outside, d.selfCheck, d.verdict,
+		d.failingWorkloads, d.alertsArrive, d.databaseStops, d.managerIsKilled, d.endings, d.deletionIsHeld, d.trail, d.outside, d.selfCheck, d.verdict, d.report,
 	} {
 		if err := step(ctx); err != nil {
 			return err

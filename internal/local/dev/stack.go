@@ -49,9 +49,13 @@ type Stack struct {
 	storage *localcluster.Running
 	// StorageURL is the Data Storage API, and StorageToken that of somebody who may post records to it.
 	StorageURL, StorageToken string
+
+	reports *localcluster.Running
+	// ReportsURL is the Report API, and ReportsToken that of somebody who may read every report.
+	ReportsURL, ReportsToken string
 }
 
-// Start brings everything up and returns when it is ready: the policies are enforced, the schema is there, manager and storage service are ready. On failure nothing is left.
+// Start brings everything up and returns when it is ready: the policies are enforced, the schema is there, manager, storage and report service are ready. On failure nothing is left.
 func Start(ctx context.Context, o Options) (*Stack, error) {
 	if o.Progress == nil {
 		o.Progress = io.Discard
@@ -83,11 +87,10 @@ func (s *Stack) bringUp(ctx context.Context) (err error) {
 		return err
 	}
 	if !s.options.InfraOnly {
-		if err := s.StartManager(ctx); err != nil {
-			return err
-		}
-		if err := s.StartStorage(ctx); err != nil {
-			return err
+		for _, start := range []func(context.Context) error{s.StartManager, s.StartStorage, s.StartReports} {
+			if err := start(ctx); err != nil {
+				return err
+			}
 		}
 	}
 	return s.writeEnv()
@@ -116,6 +119,9 @@ func (s *Stack) Env() []string {
 	env := []string{"KUBECONFIG=" + s.Cluster.Kubeconfig(), "HOLDFAST_DATABASE_URL=" + s.Postgres.URL()}
 	if s.StorageURL != "" {
 		env = append(env, "HOLDFAST_STORAGE_URL="+s.StorageURL, "HOLDFAST_STORAGE_TOKEN="+s.StorageToken)
+	}
+	if s.ReportsURL != "" {
+		env = append(env, "HOLDFAST_REPORTS_URL="+s.ReportsURL, "HOLDFAST_REPORTS_TOKEN="+s.ReportsToken)
 	}
 	return env
 }
@@ -171,7 +177,7 @@ func (s *Stack) KillManager() error {
 
 // Wait returns when ctx ends (nil) or one of our services ends by itself (why).
 func (s *Stack) Wait(ctx context.Context) error {
-	if s.manager == nil || s.storage == nil {
+	if s.manager == nil || s.storage == nil || s.reports == nil {
 		<-ctx.Done()
 		return nil
 	}
@@ -182,6 +188,8 @@ func (s *Stack) Wait(ctx context.Context) error {
 		return s.manager.Failure()
 	case <-s.storage.Done():
 		return s.storage.Failure()
+	case <-s.reports.Done():
+		return s.reports.Failure()
 	}
 }
 
@@ -206,10 +214,10 @@ func (s *Stack) Stop() error {
 	return errors.Join(errs...)
 }
 
-// stopServices stops ours, both at once.
+// stopServices stops ours, all at once.
 func (s *Stack) stopServices() error {
 	var together errgroup.Group
-	for _, service := range []*localcluster.Running{s.manager, s.storage} {
+	for _, service := range []*localcluster.Running{s.manager, s.storage, s.reports} {
 		if service != nil {
 			together.Go(func() error { return service.Stop(serviceGrace) })
 		}

@@ -23,8 +23,8 @@ import (
 
 // poster is the ServiceAccount whose token HOLDFAST_STORAGE_TOKEN is, and the name of its role.
 const (
-	poster          = "holdfast-dev-poster"
-	posterNamespace = "default"
+	poster           = "holdfast-dev-poster"
+	callersNamespace = "default"
 	// tokenLife is longer than anybody keeps a dev running: the cluster that knows the token ends with it.
 	tokenLife = 365 * 24 * time.Hour
 )
@@ -85,24 +85,29 @@ func (s *Stack) mayPost(ctx context.Context, url string) error {
 
 // makePoster makes somebody who may post records, and relay entries, so that a manager can drain into the service as well. It returns their token.
 func (s *Stack) makePoster(ctx context.Context) (string, error) {
+	return s.makeCaller(ctx, poster, "holdfast-relay", storageapi.DefaultAudience)
+}
+
+// makeCaller makes a ServiceAccount with a ClusterRole, and returns a token of it for an audience.
+func (s *Stack) makeCaller(ctx context.Context, name, role, audience string) (string, error) {
 	client, err := kubernetes.NewForConfig(s.Cluster.RESTConfig())
 	if err != nil {
 		return "", err
 	}
-	meta := metav1.ObjectMeta{Name: poster}
-	if _, err := client.CoreV1().ServiceAccounts(posterNamespace).Create(ctx, &corev1.ServiceAccount{ObjectMeta: meta}, metav1.CreateOptions{}); err != nil {
+	meta := metav1.ObjectMeta{Name: name}
+	if _, err := client.CoreV1().ServiceAccounts(callersNamespace).Create(ctx, &corev1.ServiceAccount{ObjectMeta: meta}, metav1.CreateOptions{}); err != nil {
 		return "", err
 	}
 	if _, err := client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
 		ObjectMeta: meta,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "holdfast-relay"},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: poster, Namespace: posterNamespace}},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: name, Namespace: callersNamespace}},
 	}, metav1.CreateOptions{}); err != nil {
 		return "", err
 	}
 	seconds := int64(tokenLife.Seconds())
-	answer, err := client.CoreV1().ServiceAccounts(posterNamespace).CreateToken(ctx, poster, &authenticationv1.TokenRequest{
-		Spec: authenticationv1.TokenRequestSpec{Audiences: []string{storageapi.DefaultAudience}, ExpirationSeconds: &seconds},
+	answer, err := client.CoreV1().ServiceAccounts(callersNamespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{
+		Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}, ExpirationSeconds: &seconds},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return "", err
