@@ -26,7 +26,7 @@ func (c *controller) addAdapter(p *project, k *kind) error {
 	if err != nil {
 		return err
 	}
-	if err := c.addEnd(k); err != nil {
+	if err := c.addEnd(); err != nil {
 		return err
 	}
 	if err := c.addImports(`"` + modulePath + `/outbox"`); err != nil {
@@ -79,7 +79,7 @@ func ready%[1]s(conditions []metav1.Condition) string {
 }
 
 // addEnd lets Reconcile end the record of a resource that is being deleted. A controller with a finalizer of its own does that after its clean-up, which is its author's to say.
-func (c *controller) addEnd(k *kind) error {
+func (c *controller) addEnd() error {
 	if c.ownDeletion() {
 		c.notes = append(c.notes, fmt.Sprintf("%s does something when a resource is deleted: end the record there, where a finalizer of yours is not there any more, see %s#deletion", c.file.name, docs))
 		return nil
@@ -102,7 +102,7 @@ func (c *controller) addEnd(k *kind) error {
 		}
 		return c.refuse(fn.Pos(), "deletion", fmt.Sprintf("if err := %s.Get(ctx, req.NamespacedName, obj); err != nil {…} in it, after which the record of a deleted resource ends", receiver), "Reconcile does not read its resource")
 	}
-	return &Refusal{File: c.file.name, Found: "no method Reconcile of " + c.name, Expected: "it in the file of its type", Section: "deletion"}
+	return &RefusalError{File: c.file.name, Found: "no method Reconcile of " + c.name, Expected: "it in the file of its type", Section: "deletion"}
 }
 
 // read is the object that a statement reads, if it is `if err := r.Get(ctx, req.NamespacedName, object); …`.

@@ -9,6 +9,6 @@
 //
 // # How it fails
 //
-// What does not have this shape is refused with a Refusal, which names the place, what was expected there, and the part of docs/embedding.md that says how to do it by hand. Nothing is
+// What does not have this shape is refused with a RefusalError, which names the place, what was expected there, and the part of docs/embedding.md that says how to do it by hand. Nothing is
 // written unless every piece could be worked out and every changed file can still be parsed.
 package scaffold

@@ -17,11 +17,11 @@ import (
 	"github.com/pmezard/go-difflib/difflib"
 )
 
-// docs is where a Refusal sends its reader.
+// docs is where a RefusalError sends its reader.
 const docs = "docs/embedding.md"
 
-// Refusal says why a project cannot be changed, and what to do instead.
-type Refusal struct {
+// RefusalError says why a project cannot be changed, and what to do instead.
+type RefusalError struct {
 	// File, and Line in it; 0 if there is none.
 	File string
 	Line int
@@ -31,7 +31,7 @@ type Refusal struct {
 	Section string
 }
 
-func (r *Refusal) Error() string {
+func (r *RefusalError) Error() string {
 	place := r.File
 	if r.Line > 0 {
 		place += ":" + strconv.Itoa(r.Line)
@@ -74,8 +74,8 @@ func parse(root, path string) (*file, error) {
 
 func (f *file) offset(p token.Pos) int { return f.set.Position(p).Offset }
 
-func (f *file) refuse(at token.Pos, section, expected, found string, args ...any) *Refusal {
-	r := &Refusal{File: f.name, Found: fmt.Sprintf(found, args...), Expected: expected, Section: section}
+func (f *file) refuse(at token.Pos, section, expected, found string, args ...any) *RefusalError {
+	r := &RefusalError{File: f.name, Found: fmt.Sprintf(found, args...), Expected: expected, Section: section}
 	if at.IsValid() {
 		r.Line = f.set.Position(at).Line
 	}

@@ -26,7 +26,7 @@ type project struct {
 // open parses what belongs to the module in a folder: no tests, nothing generated, no nested modules.
 func open(root string) (*project, error) {
 	if _, err := os.Stat(filepath.Join(root, "go.mod")); err != nil {
-		return nil, &Refusal{File: filepath.Join(root, "go.mod"), Found: "there is none", Expected: "the folder of a Go module, as --dir", Section: "do-you-qualify"}
+		return nil, &RefusalError{File: filepath.Join(root, "go.mod"), Found: "there is none", Expected: "the folder of a Go module, as --dir", Section: "do-you-qualify"}
 	}
 	p := &project{root: root}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -146,7 +146,7 @@ func (p *project) kind(name, api string) (*kind, error) {
 		return nil, p.broken[0]
 	}
 	if len(found) == 0 {
-		return nil, &Refusal{File: p.root, Found: fmt.Sprintf("no type %s", name),
+		return nil, &RefusalError{File: p.root, Found: fmt.Sprintf("no type %s", name),
 			Expected: fmt.Sprintf("a struct type %s with metav1.TypeMeta and metav1.ObjectMeta in this module", name), Section: "do-you-qualify"}
 	}
 	if len(found) > 1 {
@@ -154,11 +154,14 @@ func (p *project) kind(name, api string) (*kind, error) {
 		for _, s := range found {
 			dirs = append(dirs, filepath.ToSlash(filepath.Dir(s.file.name)))
 		}
-		return nil, &Refusal{File: found[1].file.name, Line: found[1].set.Position(found[1].decl.Pos()).Line, Found: fmt.Sprintf("another type %s, of %s", name, strings.Join(dirs, " and ")),
+		return nil, &RefusalError{File: found[1].file.name, Line: found[1].set.Position(found[1].decl.Pos()).Line, Found: fmt.Sprintf("another type %s, of %s", name, strings.Join(dirs, " and ")),
 			Expected: "one, or --api with the folder of the version that is stored", Section: "several-versions"}
 	}
 	k := &kind{structType: found[0]}
-	return k, k.check(p)
+	if err := k.check(p); err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 var groupName = regexp.MustCompile(`(?m)^// \+groupName=(\S+)$`)

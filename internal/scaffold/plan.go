@@ -38,7 +38,7 @@ type File struct {
 	Was, Is []byte
 }
 
-// Make works out the plan. It reads the project and changes nothing. Its errors are a *Refusal, or those of reading the project.
+// Make works out the plan. It reads the project and changes nothing. Its errors are a *RefusalError, or those of reading the project.
 func Make(o Options) (*Plan, error) {
 	root, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -68,7 +68,10 @@ func Make(o Options) (*Plan, error) {
 		return nil, err
 	}
 	plan := &Plan{root: root, Adapter: c.file.name, Notes: c.notes}
-	return plan, plan.collect(k.file, k.status.file, c.file, w.file)
+	if err := plan.collect(k.file, k.status.file, c.file, w.file); err != nil {
+		return nil, err
+	}
+	return plan, nil
 }
 
 // collect takes each of the files that has edits, once.

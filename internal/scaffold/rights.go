@@ -56,7 +56,7 @@ func (p *project) controller(k *kind) (*controller, error) {
 	case len(found) == 0 && len(p.broken) > 0:
 		return nil, p.broken[0]
 	case len(found) == 0:
-		return nil, &Refusal{File: p.root, Found: "no type " + name, Expected: "the struct of kubebuilder's scaffold, with client.Client embedded", Section: "the-reconciler"}
+		return nil, &RefusalError{File: p.root, Found: "no type " + name, Expected: "the struct of kubebuilder's scaffold, with client.Client embedded", Section: "the-reconciler"}
 	case len(found) > 1:
 		return nil, found[1].refuse(found[1].decl.Pos(), "the-reconciler", "one", "another type %s", name)
 	}

@@ -225,7 +225,7 @@ func TestAStatusInAFileOfItsOwn(t *testing.T) {
 func TestAFolderThatIsNoModule(t *testing.T) {
 	g := NewWithT(t)
 	_, err := scaffold.Make(scaffold.Options{Kind: "Release", Dir: t.TempDir()})
-	var refusal *scaffold.Refusal
+	var refusal *scaffold.RefusalError
 	g.Expect(errors.As(err, &refusal)).To(BeTrue())
 	g.Expect(refusal.Expected).To(ContainSubstring("--dir"))
 }

@@ -47,7 +47,7 @@ func (p *project) wiring(k *kind, c *controller) (*wiring, error) {
 		return nil, p.broken[0]
 	}
 	if len(found) == 0 {
-		return nil, &Refusal{File: p.root, Found: fmt.Sprintf("no %s{…} in a function of package main", c.name),
+		return nil, &RefusalError{File: p.root, Found: fmt.Sprintf("no %s{…} in a function of package main", c.name),
 			Expected: fmt.Sprintf("&controller.%s{Client: mgr.GetClient(), …} as kubebuilder writes it", c.name), Section: "the-wiring"}
 	}
 	w := found[0]

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	snippet = regexp.MustCompile("(?m)^<!-- from (\\S+) -->\n```go\n((?s:.*?))^```$")
+	snippet = regexp.MustCompile("(?m)^<!-- from (\\S+) -->\n```go\n((?s:.*?\n))```$")
 	heading = regexp.MustCompile(`(?m)^#+ (.+)$`)
 	section = regexp.MustCompile(`"((?:[a-z]+-)*[a-z]+)"`)
 )
