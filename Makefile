@@ -59,7 +59,7 @@ endif
 
 # Packages whose tests start no server, and link little.
 SHORT := ./controllers/aianalysis/holmesgpt ./controllers/aianalysis/investigator ./controllers/workflowexecution/condition ./internal/catalogue \
-  ./internal/credential ./internal/local/demo ./internal/operator ./internal/quantity ./internal/redact ./models ./outbox/api ./storageclient ./test/fuzz
+  ./internal/credential ./internal/local/demo ./internal/operator ./internal/quantity ./internal/redact ./internal/scaffold ./models ./outbox/api ./storageclient ./test/fuzz
 
 .PHONY: test-short
 test-short: ## Run the tests that need no server, without the race detector

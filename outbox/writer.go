@@ -289,7 +289,11 @@ func (d *Draft) put(ctx context.Context, head string, withEntry bool) error {
 		wanted := d.obj.DeepCopyObject().(Object)
 		err := d.write(ctx, wanted)
 		if err == nil {
-			return d.adopt(wanted)
+			first := withEntry && outboxapi.Get(d.base) == nil
+			if err := d.adopt(wanted); err != nil || !first {
+				return err
+			}
+			return d.kept(ctx)
 		}
 		if !apierrors.IsConflict(err) {
 			return fmt.Errorf("save status: %w", explainSchema(err))
@@ -311,6 +315,17 @@ func (d *Draft) put(ctx context.Context, head string, withEntry bool) error {
 		d.rebase(live, withEntry)
 	}
 	return apierrors.NewConflict(groupResource(d.obj), d.obj.GetName(), errors.New("others keep changing it"))
+}
+
+// kept reports whether the API server has the outbox that it was sent. One whose CustomResourceDefinition lacks the field drops it without an error, and the answer to the write does not show
+// that: what it leaves out stays in the object. With the field and its default, a resource shows an outbox before its first entry, so that only the first entry of few resources is asked for.
+func (d *Draft) kept(ctx context.Context) error {
+	live, err := d.readLive(ctx)
+	if err == nil && live.GetUID() == d.obj.GetUID() && outboxapi.Get(live) == nil {
+		return fmt.Errorf("save status of %s: the API server has dropped status.outbox, and saved the state without its entry; apply the CustomResourceDefinition of %s that has the field, before the operator runs",
+			entry.SourceOf(d.obj), d.kind)
+	}
+	return client.IgnoreNotFound(err)
 }
 
 // explainSchema names a CustomResourceDefinition that is not of this release: entries were objects in development versions.

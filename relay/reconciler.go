@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -45,38 +44,38 @@ type kindReconciler struct {
 const recompute = time.Second
 
 // Reconcile hands over what is pending, and acknowledges what is durable.
-func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (ctrl.Result, error) {
+func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 	generation := k.tracker.generation()
 	obj := k.newObject()
 	// It shares memory with the cache, and is only read: most reconciles hand over an entry, and write nothing.
 	if err := k.client.Get(ctx, req.NamespacedName, obj, client.UnsafeDisableDeepCopy); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
+		return reconcile.Result{}, client.IgnoreNotFound(err)
 	}
 	switch {
 	case outboxapi.Get(obj).IsZero():
-		return ctrl.Result{}, nil
+		return reconcile.Result{}, nil
 	case k.tracker.stale(obj):
 		// The event of our own write brings the newer version. After a restored etcd there is none.
-		return ctrl.Result{RequeueAfter: staleFor}, nil
+		return reconcile.Result{RequeueAfter: staleFor}, nil
 	case !k.tracker.observe(k, obj, generation):
-		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
+		return reconcile.Result{RequeueAfter: time.Millisecond}, nil
 	}
 	plan := decide(obj, k.tracker.watermark(obj.GetUID()), k.config, k.config.Clock.Now())
 	if plan.restore {
 		if after := k.tracker.mayRestore(obj, k.config.Clock.Now()); after > 0 {
-			return ctrl.Result{RequeueAfter: after}, nil
+			return reconcile.Result{RequeueAfter: after}, nil
 		}
 		return k.restore(ctx, obj.DeepCopyObject().(outbox.Object), plan.watermark)
 	}
 	if plan.trim || plan.release {
 		if again, err := k.acknowledge(ctx, obj, plan); again || err != nil {
-			return ctrl.Result{RequeueAfter: recompute}, err // with an error the queue's backoff counts instead
+			return reconcile.Result{RequeueAfter: recompute}, err // with an error the queue's backoff counts instead
 		}
 	}
 	if again := k.tracker.retryParked(obj); again > 0 && (plan.after == 0 || again < plan.after) {
 		plan.after = again
 	}
-	return ctrl.Result{RequeueAfter: plan.after}, nil
+	return reconcile.Result{RequeueAfter: plan.after}, nil
 }
 
 // acknowledge releases and trims, once the store has confirmed what that rests on. again is true when what is due must be worked out anew, a moment later. A trim that somebody refuses
@@ -162,18 +161,18 @@ func (p *plan) trimOnceIdle(period time.Duration, now time.Time) {
 }
 
 // restore puts the finalizer back that somebody took away while entries wait or the record is open, and says so: whoever replaces resources as a whole should know what they drop.
-func (k *kindReconciler) restore(ctx context.Context, obj outbox.Object, w entry.Watermark) (ctrl.Result, error) {
+func (k *kindReconciler) restore(ctx context.Context, obj outbox.Object, w entry.Watermark) (reconcile.Result, error) {
 	before := obj.GetResourceVersion()
 	again, err := k.patch(ctx, obj, "restore", w)
 	switch {
 	case err != nil:
-		return ctrl.Result{}, err
+		return reconcile.Result{}, err
 	case again:
-		return ctrl.Result{RequeueAfter: recompute}, nil
+		return reconcile.Result{RequeueAfter: recompute}, nil
 	case obj.GetResourceVersion() == before: // it is gone by now
-		return ctrl.Result{}, nil
+		return reconcile.Result{}, nil
 	case !controllerutil.ContainsFinalizer(obj, outbox.Finalizer):
-		return ctrl.Result{}, fmt.Errorf("restore %s: the API server took the request, and the finalizer %s is not there; look for an admission webhook or policy that removes it", entry.SourceOf(obj), outbox.Finalizer)
+		return reconcile.Result{}, fmt.Errorf("restore %s: the API server took the request, and the finalizer %s is not there; look for an admission webhook or policy that removes it", entry.SourceOf(obj), outbox.Finalizer)
 	}
 	note := "The finalizer " + outbox.Finalizer + " was removed although the audit record is open. It is there again. Look for what replaces this resource as a whole, or patches its finalizers"
 	if outboxapi.Get(obj).Closed {
@@ -181,7 +180,7 @@ func (k *kindReconciler) restore(ctx context.Context, obj outbox.Object, w entry
 	}
 	k.recorder.Eventf(obj, nil, corev1.EventTypeWarning, "FinalizerRestored", "Restore", "%s", note)
 	logf.FromContext(ctx).Info("Restored the finalizer of a record that is not drained", "closed", outboxapi.Get(obj).Closed)
-	return ctrl.Result{}, nil
+	return reconcile.Result{}, nil
 }
 
 // patch applies one JSON patch. again is true when its tests failed: somebody changed the resource, so what is due must be worked out anew.

@@ -10,9 +10,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
@@ -36,7 +36,7 @@ var _ outbox.Relay = (*Relay)(nil)
 // in the manager's scheme. The store need not be reachable yet.
 //
 // A kind that does not keep its outbox at status.outbox is an error.
-func Add(mgr ctrl.Manager, store Store, config Config, kinds ...outbox.Object) (*Relay, error) {
+func Add(mgr manager.Manager, store Store, config Config, kinds ...outbox.Object) (*Relay, error) {
 	config.setDefaults()
 	if err := config.validate(); err != nil {
 		return nil, err
@@ -54,7 +54,7 @@ func Add(mgr ctrl.Manager, store Store, config Config, kinds ...outbox.Object) (
 	return r, nil
 }
 
-func (r *Relay) addKind(mgr ctrl.Manager, prototype outbox.Object) error {
+func (r *Relay) addKind(mgr manager.Manager, prototype outbox.Object) error {
 	if err := kindcheck.Check(prototype); err != nil {
 		return fmt.Errorf("relay: %w", err)
 	}

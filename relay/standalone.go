@@ -9,10 +9,10 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	"k8s.io/utils/ptr"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -21,7 +21,7 @@ import (
 // New makes a relay for a program that has no controller-runtime manager; Run runs it. It watches the kinds with informers of its own, in Config.Namespaces. The kinds
 // must be in the scheme. The store need not be reachable yet.
 func New(config *rest.Config, scheme *runtime.Scheme, store Store, c Config, kinds ...outbox.Object) (*Relay, error) {
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
+	mgr, err := manager.New(config, manager.Options{
 		Scheme:                 scheme,
 		Logger:                 klog.Background(), // what client-go logs to
 		Metrics:                metricsserver.Options{BindAddress: "0"},

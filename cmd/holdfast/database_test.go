@@ -226,7 +226,8 @@ func TestVerifyWithAcknowledgedFindings(t *testing.T) {
 	g.Expect(report).To(And(HaveField("Verdict", "acknowledged"), HaveField("Findings", BeEmpty()), HaveField("Acknowledged", ConsistOf(HaveField("Acknowledged.By", "jane")))))
 
 	forge("forged again")
-	g.Expect(holdfast(t, "verify", "--acknowledged", file)).To(has(1, And(ContainSubstring(`subject is "forged again"`), ContainSubstring("Acknowledgements without a finding:"), ContainSubstring("changed after the acknowledgement")), ContainSubstring("1 finding")))
+	g.Expect(holdfast(t, "verify", "--acknowledged", file)).To(has(1, And(
+		ContainSubstring(`subject is "forged again"`), ContainSubstring("Acknowledgements without a finding:"), ContainSubstring("changed after the acknowledgement")), ContainSubstring("1 finding")))
 	forge(honest)
 	g.Expect(holdfast(t, "verify", "--acknowledged", file)).To(has(1, ContainSubstring("the finding no longer exists"), ContainSubstring("1 acknowledgement in "+file)))
 	g.Expect(holdfast(t, "verify", "--acknowledged", file+"-missing")).To(has(2, BeEmpty(), ContainSubstring("no such file")))

@@ -15,6 +15,7 @@ import (
 	_ "github.com/jackc/pgx/v5"
 	_ "github.com/onsi/ginkgo/v2"
 	_ "github.com/onsi/gomega"
+	_ "github.com/pmezard/go-difflib/difflib"
 	_ "github.com/pressly/goose/v3"
 	_ "github.com/prometheus/client_golang/prometheus"
 	_ "github.com/rs/zerolog"

@@ -23,6 +23,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/config"
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
+	"github.com/holdfast-dev/holdfast/internal/testenv/leaks"
 )
 
 // Named timeouts, for Eventually. They bound a failure; nothing is asserted about time.
@@ -88,7 +89,7 @@ func (e *Env) Stop() error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return goleak.Find(e.before)
+	return leaks.Find(e.before)
 }
 
 // LogTo takes what managers log; a suite points it at GinkgoWriter.

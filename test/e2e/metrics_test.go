@@ -92,5 +92,5 @@ func TestOpenMetricsAreRefused(t *testing.T) {
 	c.Env = []string{"KUBECONFIG=" + stack.Cluster.Kubeconfig(), "HOLDFAST_DATABASE_URL=" + stack.Postgres.URL()}
 	output, err := c.CombinedOutput()
 	f.Expect(err).To(HaveOccurred())
-	f.Expect(string(output)).To(ContainSubstring(`metrics on ":0" would be open to whoever reaches it: serve them with --metrics-secure, or on a loopback address`))
+	f.Expect(string(output)).To(ContainSubstring(`--metrics-bind-address is ":0" without --metrics-secure, so anyone could read the metrics; set --metrics-secure, or a loopback address`))
 }

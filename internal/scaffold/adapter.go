@@ -1,0 +1,140 @@
+package scaffold
+
+import (
+	"fmt"
+	"go/ast"
+	"go/token"
+	"slices"
+	"strings"
+)
+
+// addAdapter adds the function that says what the trail keeps, and the end of the record.
+func (c *controller) addAdapter(p *project, k *kind) error {
+	name := "Audit" + k.name
+	for _, f := range p.files {
+		for _, d := range f.syntax.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && fn.Recv == nil && fn.Name.Name == name {
+				return nil
+			}
+		}
+	}
+	api, err := c.packageName(p, k.structType)
+	if err != nil {
+		return err
+	}
+	phase, helper, err := k.phase(c)
+	if err != nil {
+		return err
+	}
+	if err := c.addEnd(); err != nil {
+		return err
+	}
+	if err := c.addImports(`"` + modulePath + `/outbox"`); err != nil {
+		return err
+	}
+	c.insert(len(c.source), fmt.Sprintf(`
+// %[1]s says what the audit trail keeps of a change of the status; nil keeps nothing.
+func %[1]s(before, after outbox.Object) *outbox.Change {
+	was, is := before.(*%[2]s.%[3]s), after.(*%[2]s.%[3]s)
+	if %[7]s == %[6]s && is.DeletionTimestamp.IsZero() {
+		return nil
+	}
+	is.Status.Outbox = nil // is is a copy, and a record has no outbox in it
+	return &outbox.Change{Kind: "%[4]s.%[5]s", Event: "StatusChanged", Phase: %[6]s, Final: !is.DeletionTimestamp.IsZero(),
+		Record: map[string]any{"spec": is.Spec, "status": is.Status}}
+}
+%[8]s`, name, api, k.name, c.resource, k.group, phase, strings.ReplaceAll(phase, "is.", "was."), helper))
+	return nil
+}
+
+// phase is an expression for the phase of is, and the function that it needs, if any.
+func (k *kind) phase(c *controller) (expression, helper string, err error) {
+	for _, name := range []string{"Phase", "State"} {
+		f := k.status.field(name)
+		if f == nil {
+			continue
+		}
+		if t, ok := f.Type.(*ast.Ident); ok {
+			if t.Name == "string" {
+				return "is.Status." + name, "", nil
+			}
+			return "string(is.Status." + name + ")", "", nil
+		}
+	}
+	if !k.hasConditions() {
+		return "", "", k.status.refuse(k.status.decl.Pos(), "the-adapter", "one of these, from which the trail takes the phase", "status %s has no field Phase or State, and no conditions", k.status.name)
+	}
+	if err := c.addImports(`metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"`, `"k8s.io/apimachinery/pkg/api/meta"`); err != nil {
+		return "", "", err
+	}
+	return "ready" + k.name + "(is.Status.Conditions)", fmt.Sprintf(`
+// ready%[1]s is the phase of a %[1]s, which has conditions only.
+func ready%[1]s(conditions []metav1.Condition) string {
+	if ready := meta.FindStatusCondition(conditions, "Ready"); ready != nil {
+		return ready.Reason
+	}
+	return ""
+}
+`, k.name), nil
+}
+
+// addEnd lets Reconcile end the record of a resource that is being deleted. A controller with a finalizer of its own does that after its clean-up, which is its author's to say.
+func (c *controller) addEnd() error {
+	if c.ownDeletion() {
+		c.notes = append(c.notes, fmt.Sprintf("%s does something when a resource is deleted: end the record there, where a finalizer of yours is not there any more, see %s#deletion", c.file.name, docs))
+		return nil
+	}
+	for _, d := range c.syntax.Decls {
+		fn, ok := d.(*ast.FuncDecl)
+		if !ok || fn.Name.Name != "Reconcile" || fn.Recv == nil || len(fn.Recv.List) != 1 || embedded(fn.Recv.List[0].Type) != c.name || len(fn.Recv.List[0].Names) != 1 {
+			continue
+		}
+		receiver := fn.Recv.List[0].Names[0].Name
+		for _, s := range fn.Body.List {
+			if object := c.read(s, receiver); object != nil {
+				text := c.text(object)
+				c.insert(c.after(s.End()), fmt.Sprintf(`	if !%s.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, %s.IgnoreNotFound(%s.Status().Update(ctx, %s))
+	}
+`, strings.TrimPrefix(text, "&"), c.client, receiver, text))
+				return nil
+			}
+		}
+		return c.refuse(fn.Pos(), "deletion", fmt.Sprintf("if err := %s.Get(ctx, req.NamespacedName, obj); err != nil {…} in it, after which the record of a deleted resource ends", receiver), "Reconcile does not read its resource")
+	}
+	return &RefusalError{File: c.file.name, Found: "no method Reconcile of " + c.name, Expected: "it in the file of its type", Section: "deletion"}
+}
+
+// read is the object that a statement reads, if it is `if err := r.Get(ctx, req.NamespacedName, object); …`.
+func (c *controller) read(s ast.Stmt, receiver string) (object ast.Expr) {
+	condition, ok := s.(*ast.IfStmt)
+	if !ok || condition.Init == nil {
+		return nil
+	}
+	ast.Inspect(condition.Init, func(n ast.Node) bool {
+		call, ok := n.(*ast.CallExpr)
+		if ok && (c.text(call.Fun) == receiver+".Get" || c.text(call.Fun) == receiver+".Client.Get") && len(call.Args) == 3 && strings.HasSuffix(c.text(call.Args[1]), ".NamespacedName") {
+			switch o := call.Args[2].(type) {
+			case *ast.Ident:
+				object = o
+			case *ast.UnaryExpr:
+				if _, ok := o.X.(*ast.Ident); ok && o.Op == token.AND {
+					object = o
+				}
+			}
+		}
+		return object == nil
+	})
+	return object
+}
+
+// ownDeletion reports whether the controller's file adds a finalizer, or looks whether a resource is being deleted.
+func (c *controller) ownDeletion() (found bool) {
+	ast.Inspect(c.syntax, func(n ast.Node) bool {
+		if s, ok := n.(*ast.SelectorExpr); ok && slices.Contains([]string{"AddFinalizer", "SetFinalizers", "DeletionTimestamp", "GetDeletionTimestamp"}, s.Sel.Name) {
+			found = true
+		}
+		return !found
+	})
+	return found
+}

@@ -1,0 +1,114 @@
+package scaffold
+
+import (
+	"fmt"
+	"go/ast"
+	"go/token"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// controller is where the reconciler of a kind is, and the rights that its markers give.
+type controller struct {
+	*structType
+	// resource is the name of the kind's resource, as in releases.
+	resource string
+	// client is the name by which the file knows the package of client.Client.
+	client  string
+	markers []marker
+	// last is the end of the last marker.
+	last token.Pos
+	// notes say what is left to do by hand.
+	notes []string
+}
+
+// marker is an RBAC marker.
+type marker struct{ groups, resources, verbs []string }
+
+var rbacMarker = regexp.MustCompile(`^//\s*\+kubebuilder:rbac:(.+)$`)
+
+func parseMarker(text string) (m marker, ok bool) {
+	found := rbacMarker.FindStringSubmatch(strings.TrimSpace(text))
+	if found == nil {
+		return m, false
+	}
+	for part := range strings.SplitSeq(found[1], ",") {
+		name, value, _ := strings.Cut(part, "=")
+		values := strings.Split(strings.Trim(value, `"{}`), ";")
+		switch name {
+		case "groups":
+			m.groups = values
+		case "resources":
+			m.resources = values
+		case "verbs":
+			m.verbs = values
+		}
+	}
+	return m, true
+}
+
+// controller finds the reconciler of a kind.
+func (p *project) controller(k *kind) (*controller, error) {
+	name := k.name + "Reconciler"
+	found := p.structs(name)
+	switch {
+	case len(found) == 0 && len(p.broken) > 0:
+		return nil, p.broken[0]
+	case len(found) == 0:
+		return nil, &RefusalError{File: p.root, Found: "no type " + name, Expected: "the struct of kubebuilder's scaffold, with client.Client embedded", Section: "the-reconciler"}
+	case len(found) > 1:
+		return nil, found[1].refuse(found[1].decl.Pos(), "the-reconciler", "one", "another type %s", name)
+	}
+	c := &controller{structType: found[0]}
+	if f := c.field("Client"); f != nil && len(f.Names) == 0 {
+		if t, ok := f.Type.(*ast.SelectorExpr); ok {
+			c.client = c.text(t.X)
+		}
+	}
+	if c.client == "" {
+		return nil, c.refuse(c.decl.Pos(), "the-reconciler", "the embedded field client.Client, by which it saves the status", "%s has none", name)
+	}
+	for _, g := range c.syntax.Comments {
+		for _, line := range g.List {
+			if m, ok := parseMarker(line.Text); ok {
+				c.markers = append(c.markers, m)
+				c.last = line.End()
+			}
+		}
+	}
+	for _, m := range c.markers {
+		for _, r := range m.resources {
+			if slices.Contains(m.groups, k.group) && !strings.Contains(r, "/") && strings.HasPrefix(r, strings.ToLower(k.name)[:len(k.name)-1]) {
+				c.resource = r
+			}
+		}
+	}
+	if c.resource == "" {
+		return nil, c.refuse(c.decl.Pos(), "rights", fmt.Sprintf("a marker // +kubebuilder:rbac:groups=%s,resources=…,verbs=… in this file", k.group), "the rights on the resources of kind %s are not there", k.name)
+	}
+	return c, nil
+}
+
+func (c *controller) may(group, resource, verb string) bool {
+	return slices.ContainsFunc(c.markers, func(m marker) bool {
+		has := func(all []string, one string) bool { return slices.Contains(all, one) || slices.Contains(all, "*") }
+		return has(m.groups, group) && has(m.resources, resource) && has(m.verbs, verb)
+	})
+}
+
+// addRights adds the markers that the Writer and the relay need beside what is there.
+func (c *controller) addRights(k *kind) {
+	for _, want := range []struct {
+		group, resource string
+		verbs           []string
+	}{
+		{k.group, c.resource, []string{"get", "list", "watch", "patch"}},      // informer; the finalizer
+		{k.group, c.resource + "/status", []string{"get", "update", "patch"}}, // state and entry; trims
+	} {
+		verbs := slices.DeleteFunc(want.verbs, func(v string) bool { return c.may(want.group, want.resource, v) })
+		if len(verbs) > 0 {
+			c.insert(c.after(c.last), fmt.Sprintf("// +kubebuilder:rbac:groups=%s,resources=%s,verbs=%s\n", want.group, want.resource, strings.Join(verbs, ";")))
+		}
+	}
+}
