@@ -20,24 +20,24 @@ import (
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// Client is for a controller with many places that write a status: each write of the status of an audited kind becomes the save of a draft. describe gets copies of the
-// resource before and after a write that changes something, and returns the change that it is, or nil for one without an entry. All other calls, and those for other kinds, go to the
-// Writer's own client as they are.
+// Client is for a controller that writes a status in many places. Each status write of an audited kind becomes the save of a draft. describe gets copies of the
+// resource before and after a write that changes something. It returns the change for the entry, or nil for a write without an entry. All other calls, and calls for other kinds, go
+// unchanged to the client of the Writer.
 //
-//   - Update saves if the resource version is that of the object in the cache or in the API server. Otherwise the answer is a conflict, as from the API server.
-//   - A merge patch or a JSON patch is applied to the resource as the API server has it, and tried again if that changes meanwhile. It names no version, so there is no conflict, unless
+//   - Update saves if the resource version is that of the object in the cache or in the API server. Otherwise it returns a conflict, as the API server does.
+//   - A merge patch or a JSON patch is applied to the current resource in the API server, and again if the resource changes meanwhile. There is no conflict, unless
 //     the patch has metadata.resourceVersion.
-//   - An apply asks the API server with a dry run what it would change, and writes that together with the entry. Conflicts with other field managers are answered as ever. It costs two
-//     requests more than an apply without an entry. The field manager then owns status.outbox, too, so all of its applies must go through this client.
-//   - A dry run goes to the API server as it is.
+//   - An apply first makes a dry run to find out what it would change, and then writes that with the entry. Conflicts with other field managers are returned as usual. It needs two
+//     requests more than an apply without an entry. The field manager then also owns status.outbox, so all of its applies must go through this client.
+//   - A dry run goes unchanged to the API server.
 //
-// A resource that is being deleted: a write that changes nothing is described, too, and saved if the change is Final. That closes the record, once. Without the outbox's finalizer there can
-// be no entry any more: a status is written without one, so that a controller with a finalizer of its own can finish.
+// For a resource in deletion, describe is also called for a write that changes nothing. The change is saved if it is Final, which closes the record, once. Without the outbox's finalizer no entry
+// can be added: the status is then written without one, so that a controller with its own finalizer can finish.
 //
-// The object of the call is changed on success only, so that a loop such as retry.RetryOnConflict may try again. Errors are those of Draft.Save. A write that leaves no room is refused
-// with ErrFull after the controller has acted: where that matters, use a Draft and Reserve.
+// The object of the call changes only on success, so that retry.RetryOnConflict works. Errors are those of Draft.Save. If the outbox has no room, the write fails
+// with ErrFull, after the controller has acted. If that matters, use a Draft and Reserve.
 //
-// What goes around it is not audited: an audited kind as an unstructured object is refused.
+// Writes that bypass this client are not audited. An audited kind as an unstructured object is refused.
 func (w *Writer) Client(describe func(before, after Object) *Change) client.Client {
 	a := &auditor{writer: w, describe: describe}
 	funcs := interceptor.Funcs{SubResourceUpdate: a.update, SubResourcePatch: a.patch}
@@ -45,15 +45,15 @@ func (w *Writer) Client(describe func(before, after Object) *Change) client.Clie
 	return interceptor.NewClient(unwatched{w.client}, funcs)
 }
 
-// unwatched lets the interceptor take a client that cannot watch.
+// unwatched adapts a client that cannot watch for the interceptor.
 type unwatched struct{ client.Client }
 
-// Watch is of no client that a manager has.
+// Watch is not supported.
 func (unwatched) Watch(context.Context, client.ObjectList, ...client.ListOption) (watch.Interface, error) {
 	return nil, errors.New("this client cannot watch; use the manager's cache")
 }
 
-// auditor turns writes of a status into saves of drafts.
+// auditor turns status writes into saves of drafts.
 type auditor struct {
 	writer   *Writer
 	describe func(before, after Object) *Change
@@ -72,12 +72,12 @@ func (a *auditor) audited(subresource string, obj client.Object) (Object, error)
 		return nil, nil //nolint:nilerr // the client says so itself
 	}
 	if a.prototype(gvk) != nil {
-		return nil, fmt.Errorf("write the status of %s %s/%s: its kind is audited and the object is a %T; use the type that the scheme has for it", gvk.Kind, obj.GetNamespace(), obj.GetName(), obj)
+		return nil, fmt.Errorf("write the status of %s %s/%s: the kind is audited, but the object is a %T; use the type that is registered in the scheme", gvk.Kind, obj.GetNamespace(), obj.GetName(), obj)
 	}
 	return nil, nil
 }
 
-// prototype is a new object of a kind; nil if it is not audited.
+// prototype returns a new object of a kind, or nil if the kind is not audited.
 func (a *auditor) prototype(gvk schema.GroupVersionKind) Object {
 	o, err := a.writer.client.Scheme().New(gvk)
 	if err != nil {
@@ -87,7 +87,7 @@ func (a *auditor) prototype(gvk schema.GroupVersionKind) Object {
 	return audited
 }
 
-var errSubResourceBody = errors.New("the status of an audited kind cannot be written with a body of its own; change the object's status")
+var errSubResourceBody = errors.New("a subresource body is not supported for the status of an audited kind; change the status of the object instead")
 
 func (a *auditor) update(ctx context.Context, c client.Client, subresource string, obj client.Object, opts ...client.SubResourceUpdateOption) error {
 	o, err := a.audited(subresource, obj)
@@ -146,7 +146,7 @@ func (a *auditor) patch(ctx context.Context, c client.Client, subresource string
 	}
 	data, err := patch.Data(o)
 	if err != nil {
-		return fmt.Errorf("make the patch: %w", err)
+		return fmt.Errorf("compute the patch: %w", err)
 	}
 	if patch.Type() == types.ApplyPatchType {
 		return a.applyPatch(ctx, c, o, data, opts)
@@ -229,7 +229,7 @@ type preconditionError struct{ error }
 
 func (e preconditionError) Unwrap() error { return e.error }
 
-// retry goes on while the resource changes between the read and the write, as the API server does with a patch.
+// retry repeats while the resource changes between the read and the write, as the API server does for a patch.
 func (a *auditor) retry(try func() error) error {
 	var err error
 	for range rebases {

@@ -72,7 +72,7 @@ func (a *auditor) applied(ctx context.Context, c client.Client, o Object, config
 		}
 		text, err := merged.MarshalJSON()
 		if err != nil {
-			return fmt.Errorf("read the answer to the dry run: %w", err)
+			return fmt.Errorf("read the response to the dry run: %w", err)
 		}
 		if saved, err = withStatus(before, text); err != nil {
 			return err
@@ -102,7 +102,7 @@ func (a *auditor) applied(ctx context.Context, c client.Client, o Object, config
 	unblocked := a.writer.Draft(saved)
 	unblocked.setBlocked(metav1.ConditionFalse, "RoomLeft", "")
 	if err := unblocked.Save(ctx, nil); err != nil && !apierrors.IsConflict(err) {
-		return nil, fmt.Errorf("the apply is saved; end the condition %s: %w", ConditionBlocked, err)
+		return nil, fmt.Errorf("the apply succeeded, but the condition %s could not be cleared: %w", ConditionBlocked, err)
 	}
 	return saved, nil
 }
@@ -118,7 +118,7 @@ func setOutbox(configuration *unstructured.Unstructured, o *outboxapi.Outbox) er
 		return fmt.Errorf("apply the outbox: %w", err)
 	}
 	if err := unstructured.SetNestedMap(configuration.Object, value, "status", "outbox"); err != nil {
-		return fmt.Errorf("apply the outbox: the status of the configuration is no object: %w", err)
+		return fmt.Errorf("apply the outbox: the status of the configuration is not an object: %w", err)
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func setOutbox(configuration *unstructured.Unstructured, o *outboxapi.Outbox) er
 func fromUnstructured(answer *unstructured.Unstructured, o Object) error {
 	fresh := newLike(o)
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(answer.Object, fresh); err != nil {
-		return fmt.Errorf("read the answer to the apply: %w", err)
+		return fmt.Errorf("read the response to the apply: %w", err)
 	}
 	reflect.ValueOf(o).Elem().Set(reflect.ValueOf(fresh).Elem())
 	return nil

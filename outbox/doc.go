@@ -3,10 +3,10 @@
 //
 // # Model
 //
-// The resource is the buffer. Its status holds an outbox: a bounded list of entries, numbered gaplessly from 1 and chained by hash.
-// A controller changes the status, names the change and saves both with one PUT of the status, guarded by the resource version: neither
-// exists without the other. A relay (package relay) makes the entries durable elsewhere and acknowledges them. A finalizer
-// holds the resource until its outbox is closed and every entry is durable. Controllers never wait for the store.
+// The resource is the buffer. Its status has an outbox: a bounded list of entries, numbered from 1 without gaps and chained by hash.
+// A controller changes the status and saves it with the entry in one PUT of the status, guarded by the resource version: neither
+// exists without the other. A relay (package relay) copies the entries to a store and acknowledges them. A finalizer
+// keeps the resource until its outbox is closed and every entry is durable. Controllers never wait for the store.
 //
 // # Use
 //
@@ -28,16 +28,16 @@
 //
 // # Invariants
 //
-//   - An entry's id depends on (uid, sequence) alone, its hash on everything that the entry says and on the hash before it.
+//   - An entry's id depends only on the resource and the sequence. Its hash depends on the whole entry and on the previous hash.
 //   - Entries leave the outbox only when a watermark of the relay, sequence and hash, covers them.
-//   - Closed is final: after the entry that ends the record nothing can be appended. The CRD's rule holds this too.
-//   - A Save that meets a conflict puts the same entry again only if nobody changed uid, spec, head or status in between (the relay trimmed,
-//     somebody set a label). Any other conflict goes to the caller, who starts over from what is there.
+//   - Closed is final: after the final entry nothing can be appended. A rule of the CRD enforces this too.
+//   - After a conflict, Save writes the same entry again only if uid, spec, head and status are unchanged (the relay trimmed, or
+//     somebody set a label). Any other conflict is returned, and the caller starts over from the current version.
 //   - A resource that is being deleted and lacks the finalizer gets no entries.
 //
 // # How it fails
 //
-// Save returns a conflict, ErrReleased, ErrOversized, an error of a change that cannot be appended (ErrInvalid, ErrTooLarge, ErrClosed, ErrFull), or an error of the API server, after
-// which nothing is known: the write may have happened. So save what you are about to do before you do it. After any error the draft is spent (ErrSpent). AsReconciler turns each
-// error into what a workqueue should do.
+// Save returns a conflict, ErrReleased, ErrOversized, an error for a change that cannot be appended (ErrInvalid, ErrTooLarge, ErrClosed, ErrFull), or an error of the API server. After
+// the last one the write may have happened. So save an intent before you act on it. After any error the draft cannot be used (ErrSpent). AsReconciler turns each
+// error into a result for the workqueue.
 package outbox

@@ -12,11 +12,11 @@ var (
 	}, []string{"kind"})
 	full = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "holdfast_outbox_full_total",
-		Help: "Times a change was held back because the resource's outbox was full, by the resource's kind.",
+		Help: "Changes paused because the resource's outbox was full, by the resource's kind.",
 	}, []string{"kind"})
 	refused = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "holdfast_outbox_oversized_total",
-		Help: "Times a resource was refused because it is too large to audit, by the resource's kind.",
+		Help: "Resources refused because they are too large to audit, by the resource's kind.",
 	}, []string{"kind"})
 )
 

@@ -20,18 +20,18 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
-// ErrOversized says that a resource without entries leaves no room for an outbox in one request to etcd. It is not audited and not held: the Writer adds no finalizer, and
-// takes off one that was there from the beginning. Retrying cannot help until somebody makes the resource smaller.
+// ErrOversized means that a resource without entries leaves no room for an outbox in one request to etcd. It is not audited: the Writer adds no finalizer, and
+// removes one that the resource had from its creation. Retrying does not help until somebody makes the resource smaller.
 var ErrOversized = errors.New("resource too large to audit")
 
-// OversizedManager is the field manager of the request that takes the finalizer off a resource that is too large to audit. An admission policy that keeps the
-// finalizer in place knows the request by it. A mark in the resource would need bytes that may not be there.
+// OversizedManager is the field manager of the request that removes the finalizer from a resource that is too large to audit. An admission policy that protects the
+// finalizer recognises the request by it. A mark in the resource could make it exceed the size limit.
 const OversizedManager = "holdfast-oversized"
 
 // reasonOversized is the reason of the condition and of the Event.
 const reasonOversized = "ResourceTooLarge"
 
-// WithRecorder makes the Writer announce, by an Event, a resource that is too large to audit.
+// WithRecorder makes the Writer emit an Event for a resource that is too large to audit.
 func WithRecorder(r events.EventRecorder) Option { return func(w *Writer) { w.recorder = r } }
 
 // measureLive is the size from which on a resource is measured as the API server has it, since caches may leave managed fields out. Smaller ones have managed fields to match.
@@ -67,10 +67,10 @@ func (d *Draft) auditable(ctx context.Context) error {
 	return nil
 }
 
-// refuseOversized lets go of a resource and says so. The finalizer goes first: removing it shrinks the resource, so that works at every size; the condition may not fit.
+// refuseOversized removes the finalizer from a resource and reports it. The finalizer goes first: removing it shrinks the resource, so that works at every size; the condition may not fit.
 func (d *Draft) refuseOversized(ctx context.Context, live Object, size, most int) error {
-	why := fmt.Sprintf("it has %d bytes as JSON, expected at most %d beside its outbox", size, most)
-	refusal := fmt.Errorf("%w: %s: %s; no entry is written and nothing holds it: shorten its annotations, labels or spec, or make a smaller one instead", ErrOversized, entry.SourceOf(live), why)
+	why := fmt.Sprintf("it has %d bytes as JSON, expected at most %d without its outbox", size, most)
+	refusal := fmt.Errorf("%w: %s: %s; no entry is written and no finalizer is set; shorten its annotations, labels or spec, or create a smaller resource", ErrOversized, entry.SourceOf(live), why)
 	held := controllerutil.ContainsFinalizer(live, Finalizer)
 	if held {
 		before := live.DeepCopyObject().(Object)
@@ -80,7 +80,7 @@ func (d *Draft) refuseOversized(ctx context.Context, live Object, size, most int
 			return fmt.Errorf("release %s, which is too large to audit: %w", entry.SourceOf(live), err)
 		}
 		if controllerutil.ContainsFinalizer(live, Finalizer) {
-			return fmt.Errorf("release %s, which is too large to audit: the API server took the request, and the finalizer %s is still there; look for an admission webhook or policy that puts it back",
+			return fmt.Errorf("release %s, which is too large to audit: the API server accepted the request, but the finalizer %s is still set; check for an admission webhook or policy that restores it",
 				entry.SourceOf(live), Finalizer)
 		}
 	}
@@ -90,7 +90,7 @@ func (d *Draft) refuseOversized(ctx context.Context, live Object, size, most int
 	refused.WithLabelValues(d.kind).Inc()
 	logf.FromContext(ctx).Info("Refused a resource that is too large to audit", "reason", why, "released", held)
 	if d.writer.recorder != nil {
-		d.writer.recorder.Eventf(live, nil, corev1.EventTypeWarning, reasonOversized, "Refuse", "%s", Bound("Not audited: "+why+". Nothing holds it. Shorten its annotations, labels or spec, or make a smaller one instead.", 1000))
+		d.writer.recorder.Eventf(live, nil, corev1.EventTypeWarning, reasonOversized, "Refuse", "%s", Bound("Not audited: "+why+". It has no outbox finalizer. Shorten its annotations, labels or spec, or create a smaller resource.", 1000))
 	}
 	if gone := live.GetDeletionTimestamp() != nil && len(live.GetFinalizers()) == 0; gone {
 		return refusal
@@ -103,7 +103,7 @@ func (d *Draft) refuseOversized(ctx context.Context, live Object, size, most int
 	return refusal
 }
 
-// putUnless writes the status and takes some errors for success.
+// putUnless writes the status and treats the expected errors as success.
 func (d *Draft) putUnless(ctx context.Context, expected func(error) bool) error {
 	if same, err := sameBut(d.base, d.obj); err != nil || same {
 		return err
@@ -115,7 +115,7 @@ func (d *Draft) putUnless(ctx context.Context, expected func(error) bool) error 
 }
 
 // explainTooLarge handles a write that was too large for the API server, since others made the resource grow. (It has tried without managed fields by then.) Without an entry
-// the resource is let go. A record that has begun waits, as for room in its outbox, until somebody makes the resource smaller.
+// the finalizer is removed. A record that has begun waits, as for room in its outbox, until somebody makes the resource smaller.
 func (d *Draft) explainTooLarge(ctx context.Context, err error) error {
 	if !apiserver.TooLarge(err) {
 		return err
@@ -131,16 +131,16 @@ func (d *Draft) explainTooLarge(ctx context.Context, err error) error {
 	if most := d.writer.limits.ResourceBytes(); outboxapi.Get(live).IsZero() && size > most {
 		return d.refuseOversized(ctx, live, size, most)
 	} else if outboxapi.Get(live).IsZero() {
-		return fmt.Errorf("%w; the resource itself has %d bytes as JSON: its status was to become too large", err, size)
+		return fmt.Errorf("%w; the resource has %d bytes as JSON, so its new status is too large", err, size)
 	}
 	full.WithLabelValues(d.kind).Inc()
 	blocked := d.writer.Draft(live)
-	blocked.setBlocked(metav1.ConditionTrue, reasonOversized, "Holding back the next change: the resource is too large for another entry. Shorten its annotations or labels.")
-	return errors.Join(fmt.Errorf("%w: the resource has %d bytes as JSON, and another entry is more than the API server takes; shorten its annotations or labels: %w", ErrFull, size, err),
+	blocked.setBlocked(metav1.ConditionTrue, reasonOversized, "Changes are paused: the resource is too large for another entry. Shorten its annotations or labels.")
+	return errors.Join(fmt.Errorf("%w: the resource has %d bytes as JSON, and another entry exceeds the limit of the API server; shorten its annotations or labels: %w", ErrFull, size, err),
 		blocked.putUnless(ctx, apiserver.TooLarge))
 }
 
-// Oversized reports whether a resource was refused as too large to audit. Nothing is done for it until somebody makes it smaller.
+// Oversized reports whether a resource was refused as too large to audit. The Writer ignores it until somebody makes it smaller.
 func Oversized(o Object) bool { return outboxapi.Get(o).IsZero() && oversized(o) }
 
 func oversized(o Object) bool {

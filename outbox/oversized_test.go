@@ -167,7 +167,7 @@ func TestAResourceThatIsTooLargeIsNotHeld(t *testing.T) {
 					},
 				} {
 					cached := l.read(o)
-					l.Expect(save(l.writer.Draft(cached), cached)).To(And(MatchError(outbox.ErrOversized), MatchError(MatchRegexp(`it has \d+ bytes as JSON, expected at most %d beside its outbox`, most))))
+					l.Expect(save(l.writer.Draft(cached), cached)).To(And(MatchError(outbox.ErrOversized), MatchError(MatchRegexp(`it has \d+ bytes as JSON, expected at most %d without its outbox`, most))))
 				}
 				got := l.live(o)
 				l.Expect(got.Finalizers).NotTo(ContainElement(outbox.Finalizer))
@@ -199,7 +199,7 @@ func TestAStatusThatIsTooLargeIsNotTheResourcesFault(t *testing.T) {
 		o.Status.Validations = append(o.Status.Validations, v1alpha1.ValidationResult{Name: fmt.Sprint(i), Stage: v1alpha1.StagePre, Message: strings.Repeat("<", 8000), Time: outboxapi.NewTime(now)})
 	}
 	err := draft.Save(ctx, execution("Started", 10, false))
-	l.Expect(err).To(MatchError(And(ContainSubstring("etcdserver: request is too large"), ContainSubstring("its status was to become too large"))))
+	l.Expect(err).To(MatchError(And(ContainSubstring("etcdserver: request is too large"), ContainSubstring("its new status is too large"))))
 	l.Expect(err).NotTo(Or(MatchError(outbox.ErrOversized), MatchError(outbox.ErrFull)))
 	l.Expect(l.recorder.Events).To(BeEmpty())
 	l.Expect(env.Vanish(ctx, o)).To(Succeed())

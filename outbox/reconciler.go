@@ -22,28 +22,28 @@ const (
 	conflictRetry = time.Second
 )
 
-// Reconciler is what a controller does with the resources of an audited kind.
+// Reconciler has the functions of a controller for the resources of an audited kind.
 type Reconciler[T Object] struct {
-	// Reconcile moves a resource forward: it changes the status of obj and saves it with the draft. It is called while the resource can have entries.
+	// Reconcile changes the status of obj and saves it with the draft. It is called while the resource can have entries.
 	Reconcile func(ctx context.Context, obj T, draft *Draft) (reconcile.Result, error)
-	// Closed is called instead once the resource can have none any more: its record is closed, or it is being deleted without the outbox's finalizer. A controller with a finalizer
-	// of its own removes it here. Optional.
+	// Closed is called instead when the resource can have no more entries: its record is closed, or it is in deletion without the outbox's finalizer. A controller with its own finalizer
+	// removes it here. Optional.
 	Closed func(ctx context.Context, obj T) (reconcile.Result, error)
-	// Gone is called when the resource does not exist any more. Optional.
+	// Gone is called when the resource no longer exists. Optional.
 	Gone func(ctx context.Context, key client.ObjectKey) error
 }
 
-// AsReconciler makes a reconciler for a manager or a workqueue. It reads the resource with the Writer's client, waits while the cache is behind the Writer's own last write, and
-// begins a draft. The errors that r's functions return end as follows:
+// AsReconciler returns a reconciler for a manager or a workqueue. It reads the resource with the Writer's client, waits while the cache is older than the Writer's own last write, and
+// creates a draft. It handles errors of r's functions as follows:
 //
-//   - A conflict of the draft is silent: the event of the newer version starts the reconciler again. Any other conflict is tried again after a second.
-//   - ErrFull is tried again after ten seconds, or as soon as the relay has trimmed.
-//   - ErrReleased and ErrOversized are silent: only a change of the resource helps.
-//   - All others are returned, and tried again with the queue's backoff.
+//   - A conflict of the draft is not reported: the event of the newer version starts the reconciler again. Any other conflict is retried after a second.
+//   - ErrFull is retried after ten seconds, or when the relay has trimmed.
+//   - ErrReleased and ErrOversized are not reported: only a change of the resource helps.
+//   - All other errors are returned, and retried with the queue's backoff.
 //
-// An error of the draft counts even if Reconcile returned nil: what it meant to save was not saved.
+// An error of the draft counts even if Reconcile returned nil, because the status was not saved.
 //
-// AsReconciler panics if r has no Reconcile, or if T does not keep its outbox at status.outbox: a program that does so cannot work.
+// AsReconciler panics if r has no Reconcile function, or if T does not keep its outbox at status.outbox.
 func AsReconciler[T Object](w *Writer, r Reconciler[T]) reconcile.Reconciler {
 	var prototype T
 	if err := kindcheck.Check(prototype); err != nil {

@@ -15,11 +15,11 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
-// Reserve makes sure, before the controller acts, that the entries its action will bring (at most n, each of any size up to the entry limit) and the
-// closing one fit. When they do not, the error is ErrFull: Reserve has set the condition OutboxBlocked and saved that alone, and the draft is spent. Keep the state and act later.
-// The relay's next trim starts the reconciler again. What the object was changed before is not saved.
+// Reserve checks, before the controller acts, that n more entries (each of any size up to the entry limit) and the closing
+// entry fit. If they do not, it sets the condition OutboxBlocked, saves only that, and returns ErrFull. The draft is then spent. Keep the state and act later:
+// the relay's next trim starts the reconciler again. Earlier changes of the object are not saved.
 //
-// n entries that no outbox could hold are ErrTooLarge. A resource that leaves no room for an outbox is ErrOversized.
+// It returns ErrTooLarge if n entries do not fit an empty outbox, and ErrOversized if the resource leaves no room for an outbox.
 func (d *Draft) Reserve(ctx context.Context, n int) error {
 	if d.failed != nil {
 		return d.spent("reserve room in")
@@ -60,9 +60,9 @@ func (d *Draft) explainFull(ctx context.Context, err error) error {
 	return errors.Join(err, blocked.Save(ctx, nil))
 }
 
-const blockedMessage = "Holding back the next change until the store has taken pending entries."
+const blockedMessage = "Changes are paused until the audit store accepts pending entries."
 
-// setBlocked touches the condition only when it has something to say: a resource that was never blocked does not carry it.
+// setBlocked sets the condition. A resource that was never blocked does not get a False condition.
 func (d *Draft) setBlocked(status metav1.ConditionStatus, reason, message string) {
 	_, conditions := d.obj.OutboxStatus()
 	if conditions == nil || status == metav1.ConditionFalse && meta.FindStatusCondition(*conditions, ConditionBlocked) == nil {

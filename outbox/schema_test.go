@@ -46,7 +46,7 @@ func TestACRDOfADevelopmentVersionIsNamed(t *testing.T) {
 	install(older)
 	defer install(released)
 	f.Eventually(func() error { return f.save(f.live(obj), v1alpha1.NotificationSending, "Begun") }, testenv.Timeout, testenv.Interval).
-		Should(MatchError(And(ContainSubstring("must be of type object"), ContainSubstring("the CustomResourceDefinition is of a development version, whose entries are objects: apply the one of this release"))))
+		Should(MatchError(And(ContainSubstring("must be of type object"), ContainSubstring("the CustomResourceDefinition is from a development version; apply the one of this release"))))
 
 	install(released)
 	f.Eventually(func() error { return f.save(f.live(obj), v1alpha1.NotificationSending, "Begun") }, testenv.Timeout, testenv.Interval).Should(Succeed())

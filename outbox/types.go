@@ -9,28 +9,28 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
-// Finalizer holds a resource until its outbox is closed and every entry is durable. The Writer adds it, the relay releases it.
+// Finalizer keeps a resource until its outbox is closed and every entry is durable. The Writer adds it, the relay removes it.
 const Finalizer = "holdfast.dev/outbox"
 
-// TraceparentAnnotation carries the W3C trace context in which a resource was made; its entries repeat it.
+// TraceparentAnnotation has the W3C trace context in which a resource was created. Its entries repeat it.
 const TraceparentAnnotation = "holdfast.dev/traceparent"
 
 // ConditionBlocked is the condition of a resource whose next change waits for room in its outbox, or that is too large to audit.
 const ConditionBlocked = "OutboxBlocked"
 
-// Object is a resource with an outbox in its status. A kind becomes one by embedding outboxapi.Status in its status, and by one method:
+// Object is a resource with an outbox in its status. A kind embeds outboxapi.Status in its status and has one method:
 //
 //	func (b *Backup) OutboxStatus() (*outboxapi.Status, *[]metav1.Condition) {
 //		return &b.Status.Status, &b.Status.Conditions
 //	}
 type Object interface {
 	client.Object
-	// OutboxStatus points at the embedded status, and at the conditions beside it: nil for a kind that has none, or some of another type. Both must be in the object itself. A kind whose
-	// status is a pointer makes an empty one if that is nil; the CRD's default {} sees to it that objects of the API server have one.
+	// OutboxStatus returns pointers to the embedded status and to the conditions. The conditions are nil for a kind that has none, or has conditions of another type. Both must point into the
+	// object itself. A kind whose status is a pointer creates an empty status if it is nil; with the CRD's default {}, objects from the API server always have one.
 	OutboxStatus() (*outboxapi.Status, *[]metav1.Condition)
 }
 
-// Change is what a save says to the audit trail: the event, and the record as it is after the change.
+// Change describes an entry: the event, and the record after the change.
 type Change = entry.Change
 
 // Limits bound an outbox. relay.Config has them; the Writer takes them from its Relay.
@@ -41,21 +41,21 @@ func DefaultLimits() Limits { return entry.DefaultLimits() }
 
 // Errors of a change that cannot be appended. docs/embedding.md says what to do about each.
 var (
-	// ErrInvalid says that a change breaks a rule of entries or records. Retrying cannot help.
+	// ErrInvalid means that a change breaks a rule of entries or records. Retrying cannot help.
 	ErrInvalid = entry.ErrInvalid
-	// ErrTooLarge says that one entry exceeds the entry limit. Retrying cannot help.
+	// ErrTooLarge means that one entry exceeds the entry limit. Retrying cannot help.
 	ErrTooLarge = entry.ErrTooLarge
-	// ErrClosed says that the record has ended.
+	// ErrClosed means that the record has ended.
 	ErrClosed = entry.ErrClosed
-	// ErrFull says that pending entries leave no room. Keep the state, do nothing, and reconcile again in 10 s: AsReconciler does so. The relay's next trim starts the
+	// ErrFull means that pending entries leave no room. Keep the state, do nothing, and reconcile again in 10 s: AsReconciler does so. The relay's next trim starts the
 	// reconciler, too.
 	ErrFull = entry.ErrFull
 )
 
-// Relay is what a Writer needs to know of the relay; a relay.Relay is one. It answers from memory, without waiting.
+// Relay is what a Writer needs from the relay; relay.Relay implements it. It answers from memory, without waiting.
 type Relay interface {
-	// Watermark is how far the store has a resource's entries.
+	// Watermark returns up to which entry of a resource the store has all entries.
 	Watermark(uid types.UID) entry.Watermark
-	// Limits are those of the outboxes, for both.
+	// Limits returns the limits of the outboxes.
 	Limits() Limits
 }

@@ -28,17 +28,17 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
-// ErrReleased says that the resource is being deleted and does not have the finalizer: it gets no entries, and its controller should do nothing more.
+// ErrReleased means that the resource is in deletion without the finalizer. It gets no entries, and its controller should do nothing more.
 var ErrReleased = errors.New("resource is being deleted without the outbox finalizer")
 
-// ErrSpent says that a Draft was used again after one of its calls had failed. What its object says may not be what was written, so nothing is written any more: read the
-// resource again, and begin with a new Draft.
-var ErrSpent = errors.New("the draft is spent by an earlier error; read the resource again and begin with a new draft")
+// ErrSpent means that a Draft was used after one of its calls had failed. Its object may differ from what was written, so the Draft writes nothing more. Read the
+// resource again and create a new Draft.
+var ErrSpent = errors.New("the draft is unusable after an earlier error; read the resource again and create a new draft")
 
 // rebases bounds how often one Save follows a resource that others keep touching.
 const rebases = 10
 
-// Writer is how controllers save status. One serves all controllers of a process.
+// Writer saves the status of resources with their entries. All controllers of a process share one.
 type Writer struct {
 	client   client.Client
 	live     client.Reader
@@ -69,10 +69,10 @@ type Option func(*Writer)
 // WithClock replaces the system's clock.
 func WithClock(c clock.PassiveClock) Option { return func(w *Writer) { w.clock = c } }
 
-// NewWriter makes a Writer. c may read from a cache; live reads from the API server (a manager's GetAPIReader). The limits are those of the relay. Without a relay in this
-// process it is nil: the limits are DefaultLimits, and the relay elsewhere trims what is durable.
+// NewWriter returns a Writer. c may read from a cache; live reads from the API server (a manager's GetAPIReader). The Writer uses the limits of the relay. If the relay runs in another
+// process, pass nil: the limits are then DefaultLimits, and that relay trims durable entries.
 //
-// It panics if a Relay of your own has limits that cannot work. relay.Add returns an error for those instead.
+// It panics if a custom Relay has invalid limits. relay.Add returns an error for them instead.
 func NewWriter(c client.Client, live client.Reader, relay Relay, options ...Option) *Writer {
 	w := &Writer{client: c, live: live, relay: relay, limits: DefaultLimits(), clock: clock.RealClock{}, written: map[client.ObjectKey]version{}}
 	if relay != nil {
@@ -96,8 +96,8 @@ func (w *Writer) watermark(uid types.UID) entry.Watermark {
 	return w.relay.Watermark(uid)
 }
 
-// Stale is how long to wait before obj, read from a cache, may be reconciled; zero: now. It is positive while obj is older than this Writer's own last write to it. Then return and
-// wait for the event that is under way, with RequeueAfter this long: after a restored etcd there is no event.
+// Stale returns how long to wait before obj, read from a cache, may be reconciled; zero means now. It is positive while obj is older than this Writer's own last write to it. In that case, return
+// with this RequeueAfter. Usually an event comes earlier; after a restore of etcd there is none.
 func (w *Writer) Stale(obj Object) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -123,7 +123,7 @@ func keyOf(obj Object) client.ObjectKey {
 	return client.ObjectKey{Namespace: reflect.TypeOf(obj).Elem().String() + "|" + obj.GetNamespace(), Name: obj.GetName()}
 }
 
-// Draft is one reconcile's working copy of a resource: the caller changes obj, and Save writes what it changed.
+// Draft is the working copy of a resource for one reconcile. The caller changes obj, and Save writes the changes.
 type Draft struct {
 	writer *Writer
 	obj    Object
@@ -135,7 +135,7 @@ type Draft struct {
 	failed error
 }
 
-// Draft begins with obj as it was read. The caller owns obj (a client's Get gives a copy) and changes its status freely, but never its outbox.
+// Draft returns a draft of obj as it was read. The caller owns obj (a client's Get returns a copy) and may change its status, but not its outbox.
 func (w *Writer) Draft(obj Object) *Draft {
 	return w.draft(obj, obj.DeepCopyObject().(Object))
 }
@@ -149,11 +149,11 @@ func (w *Writer) draft(obj, base Object) *Draft {
 	return &Draft{writer: w, obj: obj, base: base, kind: kind, write: write}
 }
 
-// Base is a copy of the resource as it was read, or as the last Save left it: what the caller's changes are changes of.
+// Base returns a copy of the resource as it was read, or after the last Save.
 func (d *Draft) Base() Object { return d.base.DeepCopyObject().(Object) }
 
 // Save writes the status, and with it an entry if a change is given, in one PUT. Without a change it writes only if the status differs from what was
-// read. On success obj is what the API server holds now, and the draft goes on from there. After an error the draft is spent, and every further call is ErrSpent.
+// read. On success obj is what the API server has now, and the draft can be used again. After an error the draft is spent, and every further call returns ErrSpent.
 //
 // Errors: a conflict (see the package's rebase rule), ErrReleased, ErrOversized, ErrSpent, those of Append, those of the API server.
 func (d *Draft) Save(ctx context.Context, change *Change) error {
@@ -232,7 +232,7 @@ func (d *Draft) append(ctx context.Context, change Change) error {
 		return err
 	}
 	if repaired > 0 {
-		logf.FromContext(ctx).Info("Replaced characters that cannot be stored by U+FFFD", "event", change.Event, "sequence", next.LastSequence, "places", repaired)
+		logf.FromContext(ctx).Info("Replaced characters that cannot be stored with U+FFFD", "event", change.Event, "sequence", next.LastSequence, "places", repaired)
 	}
 	outboxapi.Set(d.obj, next)
 	d.setBlocked(metav1.ConditionFalse, "RoomLeft", "")
@@ -314,7 +314,7 @@ func (d *Draft) put(ctx context.Context, head string, withEntry bool) error {
 		}
 		d.rebase(live, withEntry)
 	}
-	return apierrors.NewConflict(groupResource(d.obj), d.obj.GetName(), errors.New("others keep changing it"))
+	return apierrors.NewConflict(groupResource(d.obj), d.obj.GetName(), errors.New("too many concurrent changes by others"))
 }
 
 // kept reports whether the API server has the outbox that it was sent. One whose CustomResourceDefinition lacks the field drops it without an error, and the answer to the write does not show
@@ -336,7 +336,7 @@ func explainSchema(err error) error {
 	}
 	for _, cause := range status.Status().Details.Causes {
 		if strings.HasPrefix(cause.Field, "status.outbox.entries[") && strings.Contains(cause.Message, "must be of type object") {
-			return fmt.Errorf("%w; the CustomResourceDefinition is of a development version, whose entries are objects: apply the one of this release", err)
+			return fmt.Errorf("%w; the CustomResourceDefinition is from a development version; apply the one of this release", err)
 		}
 	}
 	return err

@@ -37,12 +37,12 @@ func TestATextThatIsNoEntryOfTheResourceStopsNothing(t *testing.T) {
 		text func(*v1alpha1.NotificationRequest) string
 		says string
 	}{
-		"no-json":        {func(*v1alpha1.NotificationRequest) string { return "half an entry" }, "no JSON"},
+		"no-json":        {func(*v1alpha1.NotificationRequest) string { return "half an entry" }, "invalid JSON"},
 		"foreign":        {func(*v1alpha1.NotificationRequest) string { return string(foreign[0]) }, "sequence is 1, expected 2, from its position in the outbox"},
-		"foreign-second": {func(*v1alpha1.NotificationRequest) string { return string(foreign[1]) }, "of another resource"},
+		"foreign-second": {func(*v1alpha1.NotificationRequest) string { return string(foreign[1]) }, "belongs to another resource"},
 		"foreign-in-turn": {func(obj *v1alpha1.NotificationRequest) string {
 			return good(obj, func(e *entry.Entry) { e.Source.UID = other.UID })
-		}, "of another resource"},
+		}, "belongs to another resource"},
 		"sequence": {func(obj *v1alpha1.NotificationRequest) string {
 			return good(obj, func(e *entry.Entry) { e.Sequence = 7 })
 		}, "sequence is 7"},
@@ -118,7 +118,7 @@ func TestADeadLetterMakesOneEventOnItsResource(t *testing.T) {
 		return nil
 	}}, slow)
 	notes := testenv.Notes(ctx, env.Client, obj, "EntryDeadLettered")
-	f.Eventually(notes).Should(ConsistOf(And(ContainSubstring("Audit entry 2 ("), ContainSubstring("no JSON"), ContainSubstring("holdfast dead-letter show "+entry.ID(obj.UID, obj.CreationTimestamp.Time, 2)))))
+	f.Eventually(notes).Should(ConsistOf(And(ContainSubstring("Audit entry 2 ("), ContainSubstring("invalid JSON"), ContainSubstring("holdfast dead-letter show "+entry.ID(obj.UID, obj.CreationTimestamp.Time, 2)))))
 	f.append(f.live(obj), 1, false)
 	f.Eventually(f.sequences(obj.UID)).Should(Equal([]int64{1, 3}))
 	stop()

@@ -23,19 +23,19 @@ type Config struct {
 	BatchBytes int
 	// FlushTimeout bounds one transaction, its retries within the store included. Default 15 s.
 	FlushTimeout time.Duration
-	// DrainTimeout bounds how long a stopping relay goes on flushing. Default 8 s.
+	// DrainTimeout bounds how long a stopping relay continues to flush. Default 8 s.
 	DrainTimeout time.Duration
-	// MaxBackoff between two probes while the store is away, unless the store itself asks to wait longer (Retry). Default 15 s.
+	// MaxBackoff is the longest wait between two probes while the store is away, unless the store asks for a longer one (Retry). Default 15 s.
 	MaxBackoff time.Duration
-	// MaxOrphaned bounds the undrained entries that are kept in memory for resources that vanished. Default 100,000.
+	// MaxOrphaned bounds the undrained entries of vanished resources in memory. Default 100,000.
 	MaxOrphaned int
 	// Workers is the number of concurrent reconciles of a kind. Default 4.
 	Workers int
-	// Namespaces to watch, of a relay that New makes; none: all. A relay that Add makes watches what its manager does.
+	// Namespaces are watched by a relay from New; none means all. A relay from Add watches the namespaces of its manager.
 	Namespaces []string
-	// Recorder makes the Events of this relay, such as a manager's GetEventRecorder("holdfast-relay"); nil: no Events.
+	// Recorder emits the Events of this relay, for example a manager's GetEventRecorder("holdfast-relay"); nil means no Events.
 	Recorder events.EventRecorder
-	// EventTarget is the object that the Event about an unreachable store regards, such as the manager's own Pod; nil: no Event.
+	// EventTarget is the object of Events about the store, for example the manager's own Pod; nil means no such Events.
 	EventTarget runtime.Object
 	// Clock is the system's by default.
 	Clock clock.Clock

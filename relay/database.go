@@ -17,7 +17,7 @@ const (
 )
 
 // errMoved says that another database has taken the place of the one that acknowledged the watermarks.
-var errMoved = errors.New("the store's database is another one than before, or was restarted: what it acknowledged may be lost")
+var errMoved = errors.New("the database was replaced or restarted: acknowledged entries may be lost")
 
 // identity is which database acknowledged the watermarks.
 type identity struct {
@@ -130,13 +130,13 @@ func (f *flusher) checkIdle(ctx context.Context) {
 	}
 	if resources, _ := f.tracker.left(); err == nil && resources == 0 && f.breaker.reset() {
 		f.tracker.endOutage()
-		f.announce(ctx, corev1.EventTypeNormal, "StoreReachable", "The audit store takes entries again.")
+		f.announce(ctx, corev1.EventTypeNormal, "StoreReachable", "The audit store accepts entries again.")
 	}
 }
 
 // announceMoved tells people. A restart looks the same, and costs nothing but sending again.
 func (f *flusher) announceMoved(ctx context.Context) {
-	const note = "The audit store's database is another one than before, or was restarted. What still is in resources is sent again; what they no longer hold may be lost. If it failed over, run `holdfast verify`."
+	const note = "The audit database was replaced or restarted. Entries that are still in resources are sent again; trimmed entries may be lost. After a failover, run `holdfast verify`."
 	logf.FromContext(ctx).Info(note)
 	if f.config.EventTarget != nil {
 		f.recorder.Eventf(f.config.EventTarget, nil, corev1.EventTypeWarning, "StoreReplaced", "Relay", "%s", note)

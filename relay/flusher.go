@@ -67,7 +67,7 @@ func (f *flusher) Start(ctx context.Context) error {
 	}
 	if orphaned > 0 {
 		orphanedEntries.WithLabelValues("dropped").Add(float64(orphaned))
-		logf.FromContext(ctx).Error(nil, "Stopping with entries of resources that vanished: these are lost, unless they were durable before the store went away. `holdfast verify` will report the records", "entries", orphaned)
+		logf.FromContext(ctx).Error(nil, "Stopping with undrained entries of resources that vanished; entries that the store does not have are lost. `holdfast verify` will report the records", "entries", orphaned)
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (f *flusher) runOnce(ctx context.Context) (rows int, _ error) {
 		f.announceMoved(ctx)
 	}
 	if f.breaker.reset() {
-		f.announce(ctx, corev1.EventTypeNormal, "StoreReachable", "The audit store takes entries again; draining everything that is pending.")
+		f.announce(ctx, corev1.EventTypeNormal, "StoreReachable", "The audit store accepts entries again; draining all pending entries.")
 	}
 	unsupported := f.tracker.commit(batch, outcomes)
 	f.observe(ctx, batch.items, outcomes, unsupported)
@@ -150,12 +150,12 @@ func (f *flusher) report(ctx context.Context, err error) time.Duration {
 	}
 	log := logf.FromContext(ctx)
 	if schema {
-		log.Error(err, "The audit store refuses everything; entries stay in their resources until it is fixed")
+		log.Error(err, "The audit store rejects all entries; they stay in their resources until its schema or rights are fixed")
 	} else {
-		log.Error(err, "The audit store takes no entries; they stay in their resources until it does", "retryIn", delay.String())
+		log.Error(err, "The audit store accepts no entries; they stay in their resources until it does", "retryIn", delay.String())
 	}
 	if first {
-		f.announce(ctx, corev1.EventTypeWarning, "StoreUnavailable", "The audit store takes no entries; they stay in their resources: "+err.Error())
+		f.announce(ctx, corev1.EventTypeWarning, "StoreUnavailable", "The audit store accepts no entries; they stay in their resources: "+err.Error())
 	}
 	return delay
 }
@@ -177,7 +177,7 @@ func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome,
 		if o.PreviousMissing {
 			gap = item
 			gaps.WithLabelValues(item.ResourceKind).Inc()
-			log.Error(nil, "The store has lost entries before this one, as after a restore of the database to an older state. Run `holdfast verify`", "kind", item.ResourceKind,
+			log.Error(nil, "The audit store does not have the previous entry; was the database restored to an older state? Run `holdfast verify`", "kind", item.ResourceKind,
 				"resource", item.Source.String(), "sequence", item.Sequence)
 		}
 		if o.Result == Conflicting {
@@ -196,20 +196,20 @@ func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome,
 		}
 	}
 	if conflict != nil {
-		f.announce(ctx, corev1.EventTypeWarning, "HistoryForked", fmt.Sprintf("The audit store has other entries than %s %s appends: was etcd restored? Nothing was overwritten; see `holdfast verify`.", conflict.ResourceKind, conflict.Source))
+		f.announce(ctx, corev1.EventTypeWarning, "HistoryForked", fmt.Sprintf("The audit store has different entries of %s %s; was etcd restored? Nothing was overwritten. Run `holdfast verify`.", conflict.ResourceKind, conflict.Source))
 	}
 	if gap != nil {
-		f.announce(ctx, corev1.EventTypeWarning, "EntriesMissing", fmt.Sprintf("The audit store has lost entries of %s %s: was the database restored? See `holdfast verify`.", gap.ResourceKind, gap.Source))
+		f.announce(ctx, corev1.EventTypeWarning, "EntriesMissing", fmt.Sprintf("The audit store does not have earlier entries of %s %s; was the database restored? Run `holdfast verify`.", gap.ResourceKind, gap.Source))
 	}
 	for _, s := range unsupported {
-		log.Info("An entry's schema version is unknown to this release; it stays pending, and those behind it. Run a newer release", "resource", s.String())
+		log.Info("An entry has a schema version that this release does not support; it and later entries stay pending. Run a newer release", "resource", s.String())
 	}
 }
 
 func (f *flusher) alarm(log logr.Logger, item *Item, o Outcome) {
-	message := "An entry could not become a row; see `holdfast dead-letter list`"
+	message := "An entry could not be stored as a row and is a dead letter; run `holdfast dead-letter list`"
 	if o.Result == Conflicting {
-		message = "Another entry has this id or sequence in the store, as after a restored etcd; nothing was overwritten. See `holdfast dead-letter list`"
+		message = "The audit store has another entry with this ID or sequence; was etcd restored? Nothing was overwritten. Run `holdfast dead-letter list`"
 	}
 	log.Error(errors.New(strings.ToValidUTF8(o.Error, "\uFFFD")), message, "kind", item.ResourceKind, "resource", item.Source.String(),
 		"sequence", item.Sequence, "event", item.Entry.Event, "sqlstate", o.SQLState)

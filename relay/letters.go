@@ -30,7 +30,7 @@ func (f *flusher) announceLetter(item *Item, o Outcome) {
 		return
 	}
 	at := &corev1.ObjectReference{APIVersion: kind.apiVersion, Kind: kind.kind, Namespace: item.Source.Namespace, Name: item.Source.Name, UID: item.Source.UID}
-	note := fmt.Sprintf("Audit entry %d (%s) is a dead letter, no row: %s. See `holdfast dead-letter show %s`.", item.Sequence, item.ID, outbox.Bound(strings.ToValidUTF8(o.Error, "\uFFFD"), 500), item.ID)
+	note := fmt.Sprintf("Audit entry %d (%s) could not be stored as a row and is a dead letter: %s. Run `holdfast dead-letter show %s`.", item.Sequence, item.ID, outbox.Bound(strings.ToValidUTF8(o.Error, "\uFFFD"), 500), item.ID)
 	kind.recorder.Eventf(at, nil, corev1.EventTypeWarning, "EntryDeadLettered", "Relay", "%s", outbox.Bound(note, 1000))
 }
 

@@ -32,7 +32,7 @@ func (t *tracker) orphan(ctx context.Context, k *kindReconciler, obj outbox.Obje
 		delete(t.resources, obj.GetUID())
 	case t.orphaned+n > t.config.MaxOrphaned:
 		orphanedEntries.WithLabelValues("dropped").Add(float64(n))
-		log.Error(nil, "Lost the undrained entries of a resource that vanished: too many such entries are in memory already. `holdfast verify` will report the record", "limit", t.config.MaxOrphaned)
+		log.Error(nil, "Dropped the undrained entries of a resource that vanished: too many such entries in memory. `holdfast verify` will report the record", "limit", t.config.MaxOrphaned)
 		delete(t.resources, obj.GetUID())
 	default:
 		r.orphaned = true

@@ -109,7 +109,7 @@ func (k *kindReconciler) stillDurable(ctx context.Context, uid types.UID, w entr
 		return true
 	}
 	if err := k.confirm(ctx); err != nil {
-		logf.FromContext(ctx).V(1).Info("Nothing is trimmed or released: the store does not confirm what it acknowledged", "reason", err.Error())
+		logf.FromContext(ctx).V(1).Info("Skipped trim and release: the store does not confirm the acknowledged entries", "reason", err.Error())
 		return false
 	}
 	return k.tracker.watermark(uid) == w
@@ -172,11 +172,11 @@ func (k *kindReconciler) restore(ctx context.Context, obj outbox.Object, w entry
 	case obj.GetResourceVersion() == before: // it is gone by now
 		return reconcile.Result{}, nil
 	case !controllerutil.ContainsFinalizer(obj, outbox.Finalizer):
-		return reconcile.Result{}, fmt.Errorf("restore %s: the API server took the request, and the finalizer %s is not there; look for an admission webhook or policy that removes it", entry.SourceOf(obj), outbox.Finalizer)
+		return reconcile.Result{}, fmt.Errorf("restore %s: the API server accepted the request, but the finalizer %s is missing; check for an admission webhook or policy that removes it", entry.SourceOf(obj), outbox.Finalizer)
 	}
-	note := "The finalizer " + outbox.Finalizer + " was removed although the audit record is open. It is there again. Look for what replaces this resource as a whole, or patches its finalizers"
+	note := "The finalizer " + outbox.Finalizer + " was removed while the audit record was open, and is restored. Find out what replaces this resource or patches its finalizers"
 	if outboxapi.Get(obj).Closed {
-		note = "The finalizer " + outbox.Finalizer + " is there again: the audit record has entries that the store has not confirmed. It goes when the store has them"
+		note = "The finalizer " + outbox.Finalizer + " is restored: the audit store has not confirmed all entries of the record. It is removed when the store has them"
 	}
 	k.recorder.Eventf(obj, nil, corev1.EventTypeWarning, "FinalizerRestored", "Restore", "%s", note)
 	logf.FromContext(ctx).Info("Restored the finalizer of a record that is not drained", "closed", outboxapi.Get(obj).Closed)

@@ -21,7 +21,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
-// Relay drains outboxes into one store. It answers watermarks from memory, so that an outbox.Writer acknowledges with its next write.
+// Relay drains outboxes into one store. It returns watermarks from memory, so that an outbox.Writer drops durable entries with its next write.
 type Relay struct {
 	config  Config
 	tracker *tracker
@@ -95,12 +95,12 @@ func (r *Relay) addKind(mgr manager.Manager, prototype outbox.Object) error {
 	return nil
 }
 
-// Watermark is how far the store has a resource's entries, as far as this process knows: nothing, unless the store (Identified) confirmed it a moment ago.
+// Watermark returns up to which entry of a resource the store has all entries, as far as this process knows. It is zero for an Identified store that has not confirmed it recently.
 func (r *Relay) Watermark(uid types.UID) entry.Watermark { return r.tracker.confirmedWatermark(uid) }
 
-// Limits are those of the outboxes: the Writer's too.
+// Limits returns the limits of the outboxes, for the Writer too.
 func (r *Relay) Limits() outbox.Limits { return r.config.Limits }
 
-// Healthy returns nil while the store takes entries, and the reason why it does not otherwise. It answers from memory: what the last batch met, or, of a store that is Identified, the
+// Healthy returns nil while the store accepts entries, and the reason otherwise. It answers from memory: the result of the last batch or, for an Identified store, of the
 // last question, which is asked every second while resources have entries that the store acknowledged, and while it is away.
 func (r *Relay) Healthy() error { return r.flusher.breaker.reason() }

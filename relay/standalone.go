@@ -18,7 +18,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// New makes a relay for a program that has no controller-runtime manager; Run runs it. It watches the kinds with informers of its own, in Config.Namespaces. The kinds
+// New returns a relay for a program without a controller-runtime manager; Run runs it. It watches the kinds with its own informers, in Config.Namespaces. The kinds
 // must be in the scheme. The store need not be reachable yet.
 func New(config *rest.Config, scheme *runtime.Scheme, store Store, c Config, kinds ...outbox.Object) (*Relay, error) {
 	mgr, err := manager.New(config, manager.Options{
@@ -50,10 +50,10 @@ func cacheOf(namespaces []string) (o cache.Options) {
 	return o
 }
 
-// Run runs a relay that New made until ctx ends and it has drained (see Config.DrainTimeout). Its metrics are in controller-runtime's registry.
+// Run runs a relay from New until ctx ends and it has drained (see Config.DrainTimeout). Its metrics are in controller-runtime's registry.
 func (r *Relay) Run(ctx context.Context) error {
 	if r.run == nil {
-		return errors.New("relay: Run is for a relay that New made; the manager that was given to Add runs this one")
+		return errors.New("relay: Run needs a relay from New; a relay from Add is run by its manager")
 	}
 	if err := r.run(logf.IntoContext(ctx, klog.FromContext(ctx))); err != nil {
 		return fmt.Errorf("relay: %w", err)

@@ -132,7 +132,7 @@ func TestSetUpRefusesWhatCannotRun(t *testing.T) {
 	f.Expect(err).NotTo(HaveOccurred())
 	managed, err := relay.Add(mgr, f.store, relay.Config{}, &v1alpha1.NotificationRequest{})
 	f.Expect(err).NotTo(HaveOccurred())
-	f.Expect(managed.Run(ctx)).To(MatchError(ContainSubstring("the manager that was given to Add runs this one")))
+	f.Expect(managed.Run(ctx)).To(MatchError(ContainSubstring("a relay from Add is run by its manager")))
 
 	_, err = relay.Add(mgr, f.store, relay.Config{}, &elsewhere{})
 	f.Expect(err).To(MatchError(And(ContainSubstring("elsewhere cannot be audited"), ContainSubstring("OutboxStatus returned no status"))))

@@ -12,34 +12,34 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
-// Store keeps entries as rows. It is what the relay drains into.
+// Store keeps entries as rows. The relay drains into it.
 type Store interface {
-	// Persist makes the whole batch durable, in as few transactions as it can, and returns, by index, what became of each item. The batch is sorted by id.
+	// Persist makes the whole batch durable, in as few transactions as it can, and returns the outcome of each item, by index. The batch is sorted by id.
 	//
-	// A nil error means that each COMMIT was acknowledged. With an error nothing is known (the commit may have happened and its reply been lost): the
-	// relay sends the same items again later, so Persist is idempotent. An error that needs a person, such
-	// as a schema that does not fit, wraps ErrSchema.
+	// A nil error means that each COMMIT was acknowledged. After an error the result is unknown: the COMMIT may have happened and its reply been lost. The
+	// relay sends the same items again later, so Persist must be idempotent. An error that needs manual action, for example
+	// a wrong schema, wraps ErrSchema.
 	Persist(ctx context.Context, batch []Item) ([]Outcome, error)
 }
 
-// Identified is what a Store may be, too, where another database can take the place of the one behind it: a standby that was promoted, a backup. A relay believes what it knows
-// of such a store only while the database is the same, and asks before it acts on it.
+// Identified is an optional interface of a Store whose database can be replaced, by a promoted standby or a restored backup. The relay trusts watermarks
+// of such a store only while the database is the same, and asks before it acts on them.
 type Identified interface {
 	// PersistIn is Persist, and names the database that has the batch. The name is opaque, the same as long as the database cannot have lost anything that it acknowledged, and
 	// "" where the store cannot tell. An empty batch only asks: a nil error means that the database takes writes.
 	PersistIn(ctx context.Context, batch []Item) (outcomes []Outcome, database string, err error)
 }
 
-// ErrSchema says that the store refuses everything, not one bad entry: missing tables, another schema version, missing rights.
+// ErrSchema means that the store refuses all entries, not one bad entry: missing tables, another schema version, missing rights.
 var ErrSchema = errors.New("the store's schema does not fit")
 
-// Retry is what an error of a store may be, if the store said when to ask again. The relay waits at least for so long, but never longer than a minute.
+// Retry is an optional interface of a store's errors: the store says when to try again. The relay waits at least that long, but at most a minute.
 type Retry interface {
 	error
 	RetryAfter() time.Duration
 }
 
-// Item is one entry on its way to the store; NewItems makes it.
+// Item is one entry for the store. NewItems creates it.
 type Item struct {
 	// Source is the resource; its Kubernetes kind is ResourceKind.
 	Source       entry.Source
@@ -59,7 +59,7 @@ type Item struct {
 	AskPrevious bool
 }
 
-// NewItems makes the items of pending entries, and checks them.
+// NewItems returns the items of pending entries, checked.
 func NewItems(s entry.Source, resourceKind string, p entry.Pending) []Item {
 	items := make([]Item, p.Len())
 	for i := range items {
@@ -83,7 +83,7 @@ func (i *Item) Check() {
 	case e.Sequence != i.Sequence:
 		i.Refused = fmt.Sprintf("the entry's sequence is %d, expected %d, from its position in the outbox", e.Sequence, i.Sequence)
 	case e.Source.UID != i.Source.UID || e.Source.Name != i.Source.Name || e.Source.Namespace != i.Source.Namespace:
-		i.Refused = fmt.Sprintf("the entry is of another resource: its source is %.400q, expected %q", e.Source, i.Source)
+		i.Refused = fmt.Sprintf("the entry belongs to another resource: its source is %.400q, expected %q", e.Source, i.Source)
 	case e.ID != i.ID:
 		i.Refused = fmt.Sprintf("the entry's id is %.80q, expected %s, which follows from uid and sequence", e.ID, i.ID)
 	}
@@ -96,17 +96,17 @@ func ByID(a, b Item) int { return strings.Compare(a.ID, b.ID) }
 type Result int
 
 const (
-	// Unknown is the zero value: nobody said what became of the entry. It stays pending, and is sent again.
+	// Unknown is the zero value: the store reported no result. The entry stays pending and is sent again.
 	Unknown Result = iota
 	// Stored: the row is new.
 	Stored
 	// Present: the same row (id and hash) was there before.
 	Present
-	// DeadLettered: the entry could not become a row; it is a dead letter, with its error.
+	// DeadLettered: the entry could not be stored as a row. It is a dead letter, with its error.
 	DeadLettered
 	// Conflicting: another entry has this id or (uid, sequence), as after a restored etcd. Dead-lettered, never overwritten; an alarm is due.
 	Conflicting
-	// Unsupported: this release does not know the record's schema version. The entry stays pending.
+	// Unsupported: this release does not support the record's schema version. The entry stays pending.
 	Unsupported
 )
 
@@ -122,7 +122,7 @@ func (r Result) MarshalText() ([]byte, error) {
 	return []byte(name), nil
 }
 
-// UnmarshalText implements encoding.TextUnmarshaler. An outcome that is not known is an error: the entry may not count as durable.
+// UnmarshalText implements encoding.TextUnmarshaler. An unknown result is an error, because the entry must not count as durable.
 func (r *Result) UnmarshalText(text []byte) error {
 	for result, name := range results {
 		if name == string(text) {
@@ -135,16 +135,16 @@ func (r *Result) UnmarshalText(text []byte) error {
 
 func names() string { return strings.Join(slices.Sorted(maps.Values(results)), ", ") }
 
-// Outcome is what became of one item. Error and SQLState are set for DeadLettered and Conflicting; SQLState is empty where no database refused it.
+// Outcome is the result of one item. Error and SQLState are set for DeadLettered and Conflicting; SQLState is empty if no database refused it.
 type Outcome struct {
 	Result   Result `json:"result"`
 	Error    string `json:"error,omitempty"`
 	SQLState string `json:"sqlstate,omitempty"`
-	// PreviousMissing answers Item.AskPrevious: the entry before has neither row nor dead letter, as in a database that was restored to an older state.
+	// PreviousMissing answers Item.AskPrevious: the previous entry has neither a row nor a dead letter, for example in a database that was restored to an older state.
 	PreviousMissing bool `json:"previousMissing,omitempty"`
 }
 
-// Durable reports whether the entry may leave its resource: only for the results that say so.
+// Durable reports whether the entry may leave its resource.
 func (o Outcome) Durable() bool {
 	switch o.Result {
 	case Stored, Present, DeadLettered, Conflicting:
@@ -153,7 +153,7 @@ func (o Outcome) Durable() bool {
 	return false
 }
 
-// Complete refuses an answer that does not say of every entry what became of it: nothing of it counts then.
+// Complete returns an error for an answer without an outcome for every entry. Such an answer is ignored as a whole.
 func Complete(outcomes []Outcome, entries int) error {
 	if len(outcomes) != entries {
 		return fmt.Errorf("the store answered %d outcomes for %d entries", len(outcomes), entries)

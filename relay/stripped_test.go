@@ -39,7 +39,7 @@ func TestAFinalizerThatWasTakenAwayIsPutBack(t *testing.T) {
 	f.Eventually(f.sequences(open.UID)).Should(HaveLen(2))
 	f.Expect(env.Client.Patch(ctx, f.live(open), withoutFinalizers)).To(Succeed())
 	f.Eventually(f.finalizers(open)).Should(ConsistOf("example.com/other", outbox.Finalizer), "drained, but not closed")
-	f.Eventually(f.restored(open)).Should(ConsistOf(ContainSubstring("audit record is open")))
+	f.Eventually(f.restored(open)).Should(ConsistOf(ContainSubstring("audit record was open")))
 
 	// With it, a deletion waits for the end of the record.
 	f.Expect(env.Client.Delete(ctx, open)).To(Succeed())
@@ -71,7 +71,7 @@ func TestTheFinalizerOfAClosedRecordIsNotRestoredUnlessTheStoreIsAway(t *testing
 			f.run(&hooks{}, slow)
 			if away {
 				f.Eventually(f.finalizers(obj)).Should(ContainElement(outbox.Finalizer), "nobody knows whether its entries are durable")
-				f.Eventually(f.restored(obj)).Should(ConsistOf(ContainSubstring("the store has not confirmed")))
+				f.Eventually(f.restored(obj)).Should(ConsistOf(ContainSubstring("the audit store has not confirmed")))
 				f.Expect(env.Postgres.Start(ctx)).To(Succeed())
 			}
 			f.Eventually(f.sequences(obj.GetUID())).Should(HaveLen(2))

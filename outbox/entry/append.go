@@ -10,13 +10,13 @@ import (
 )
 
 var (
-	// ErrInvalid says that a change breaks a rule of the envelope or of records. Retrying cannot help.
+	// ErrInvalid means that a change breaks a rule of the envelope or of records. Retrying cannot help.
 	ErrInvalid = errors.New("invalid audit entry")
-	// ErrTooLarge says that one entry exceeds the entry limit. Retrying cannot help.
+	// ErrTooLarge means that one entry exceeds the entry limit. Retrying cannot help.
 	ErrTooLarge = errors.New("audit entry too large")
-	// ErrClosed says that the record has ended.
+	// ErrClosed means that the record has ended.
 	ErrClosed = errors.New("outbox is closed")
-	// ErrFull says that the pending entries leave no room; wait until the relay has trimmed.
+	// ErrFull means that the pending entries leave no room; wait until the relay has trimmed.
 	ErrFull = errors.New("outbox is full")
 )
 
@@ -47,11 +47,11 @@ func KnownKind(kind string) bool {
 // ValidTraceparent reports whether s is a W3C traceparent of version 00.
 func ValidTraceparent(s string) bool { return traceparent.MatchString(s) }
 
-// Append returns the outbox with one entry more; o, which may be nil, stays as it is. It is pure: the same arguments give the same text.
+// Append returns the outbox with one more entry. It does not change o, which may be nil. It is pure: the same arguments give the same text.
 // repaired counts the places in the record's texts that became U+FFFD (see Change.Record). Errors: ErrInvalid, ErrTooLarge, ErrClosed, ErrFull.
 func Append(o *outboxapi.Outbox, s Source, c Change, now time.Time, salt Salt, l Limits) (_ *outboxapi.Outbox, repaired int, _ error) {
 	if s.UID == "" || s.Name == "" {
-		return nil, 0, fmt.Errorf("%w: source is %q/%q with uid %q, expected a resource that the API server has created", ErrInvalid, s.Namespace, s.Name, s.UID)
+		return nil, 0, fmt.Errorf("%w: source is %q/%q with uid %q, expected a resource that exists in the API server", ErrInvalid, s.Namespace, s.Name, s.UID)
 	}
 	next := o.DeepCopy()
 	if next == nil {

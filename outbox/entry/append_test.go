@@ -210,7 +210,7 @@ func TestAppendRefuses(t *testing.T) {
 		"an event in prose":      {nil, source, with(func(c *entry.Change) { c.Event = "step done" }), entry.ErrInvalid, `event is "step done", expected CamelCase`},
 		"a long phase":           {nil, source, with(func(c *entry.Change) { c.Phase = strings.Repeat("x", 51) }), entry.ErrInvalid, "at most 50"},
 		"a broken traceparent":   {nil, source, with(func(c *entry.Change) { c.Traceparent = "00-1" }), entry.ErrInvalid, `traceparent is "00-1"`},
-		"no uid":                 {nil, entry.Source{Name: "x"}, change(map[string]any{}), entry.ErrInvalid, "that the API server has created"},
+		"no uid":                 {nil, entry.Source{Name: "x"}, change(map[string]any{}), entry.ErrInvalid, "that exists in the API server"},
 		"a record of no object":  {nil, source, change([]int{1}), entry.ErrInvalid, "record is [1], expected a JSON object"},
 		"an integer above 2^53":  {nil, source, change(map[string]any{"n": int64(1<<53 + 1)}), entry.ErrInvalid, "number 9007199254740993"},
 		"the same with a point":  {nil, source, change(json.RawMessage(`{"n":9007199254740993.0}`)), entry.ErrInvalid, "number 9007199254740993.0"},
@@ -219,7 +219,7 @@ func TestAppendRefuses(t *testing.T) {
 		"a head that is missing": {&outboxapi.Outbox{LastSequence: 1}, source, change(map[string]any{}), entry.ErrInvalid, `is "" at entry 1`},
 		"the last sequence":      {&outboxapi.Outbox{LastSequence: 1<<53 - 1, HeadHash: strings.Repeat("0", 64)}, source, change(map[string]any{}), entry.ErrInvalid, "lastSequence of shop/cart-crash (uid 6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d) is 9007199254740991, expected 0 to 9007199254740990"},
 		"a number without bound": {nil, source, change(json.RawMessage(`{"n":1e999}`)), entry.ErrInvalid, "number 1e999"},
-		"what is not JSON":       {nil, source, change(func() {}), entry.ErrInvalid, "does not encode to JSON"},
+		"what is not JSON":       {nil, source, change(func() {}), entry.ErrInvalid, "cannot be encoded as JSON"},
 		"a duplicate key":        {nil, source, change(json.RawMessage(`{"a":1,"a":2}`)), entry.ErrInvalid, "canonical"},
 		"64 KiB":                 {nil, source, change(map[string]any{"text": strings.Repeat("x", 64<<10)}), entry.ErrTooLarge, "expected at most 65536"},
 	} {

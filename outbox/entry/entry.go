@@ -295,7 +295,7 @@ func decode(text []byte) (e Entry, unknown string, err error) {
 		return e, unknown, err
 	}
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return e, unknown, errors.New("something follows the JSON object")
+		return e, unknown, errors.New("unexpected data after the JSON object")
 	}
 	return e, unknown, nil
 }
@@ -305,7 +305,7 @@ func (e *Entry) readMembers(d *jsontext.Decoder, path string, members []member) 
 	start, err := d.ReadToken()
 	switch {
 	case err != nil:
-		return "", fmt.Errorf("%sno JSON: %w", path, err)
+		return "", fmt.Errorf("%sinvalid JSON: %w", path, err)
 	case start.Kind() != '{':
 		return "", fmt.Errorf("%sexpected a JSON object, found %.40s", path, start)
 	}
@@ -313,7 +313,7 @@ func (e *Entry) readMembers(d *jsontext.Decoder, path string, members []member) 
 	for d.PeekKind() == '"' {
 		token, err := d.ReadToken()
 		if err != nil {
-			return "", fmt.Errorf("%sno JSON: %w", path, err)
+			return "", fmt.Errorf("%sinvalid JSON: %w", path, err)
 		}
 		name := token.String()
 		i := slices.IndexFunc(members, func(m member) bool { return m.name == name })
@@ -342,7 +342,7 @@ func (e *Entry) readMembers(d *jsontext.Decoder, path string, members []member) 
 		}
 	}
 	if _, err := d.ReadToken(); err != nil {
-		return "", fmt.Errorf("%sno JSON: %w", path, err)
+		return "", fmt.Errorf("%sinvalid JSON: %w", path, err)
 	}
 	for i, m := range members {
 		if given&(1<<i) == 0 && !m.optional {

@@ -78,10 +78,10 @@ func TestDecodeRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for says, bad := range map[string]string{
-		"no JSON":                            "half an entry",
+		"invalid JSON":                       "half an entry",
 		"expected a JSON object":             `["an array"]`,
 		"EOF":                                swap(`"uid":"6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d"}}`, ""),
-		"something follows":                  text(func(*Entry) {}) + "{}",
+		"unexpected data":                    text(func(*Entry) {}) + "{}",
 		"member salt is missing":             swap(`"salt":"AAAAAAAAAAAAAAAAAAAAAA",`, ""),
 		`salt is "c2hvcnQ"`:                  text(func(e *Entry) { e.Salt = "c2hvcnQ" }),
 		`salt is "AAAAAAAAAAAAAAAAAAAAAB"`:   text(func(e *Entry) { e.Salt = "AAAAAAAAAAAAAAAAAAAAAB" }),

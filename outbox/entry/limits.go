@@ -6,7 +6,7 @@ import (
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// Limits bound an outbox, since the whole resource must fit into one request to etcd (1.5 MiB by default). An entry's size is that of its text; the others are of the JSON in the request.
+// Limits bound an outbox, because the whole resource must fit into one request to etcd (1.5 MiB by default). EntryBytes counts bytes of the text; the other sizes count JSON in the request.
 type Limits struct {
 	// EntryBytes is the largest entry.
 	EntryBytes int
@@ -29,7 +29,7 @@ const etcdRequest = 1536 << 10
 // maxEntryBytes is what the CustomResourceDefinitions allow an entry: they count characters, of which there are no more than bytes.
 const maxEntryBytes = 64 << 10
 
-// Validate names the first setting that cannot work.
+// Validate returns an error for the first invalid setting.
 func (l Limits) Validate() error {
 	switch {
 	case l.EntryBytes < 4<<10 || l.EntryBytes > maxEntryBytes:
@@ -52,23 +52,23 @@ const statusBytes = 128 << 10
 // ResourceBytes is the largest resource, as JSON and without its outbox, that gets one: with a full outbox it still fits into a request to etcd.
 func (l Limits) ResourceBytes() int { return etcdRequest - l.HardBytes - statusBytes }
 
-// AboveSoft reports whether the relay should trim at once: the bytes are above the soft limit, or half of the entry count is used.
+// AboveSoft reports whether the relay should trim immediately: the bytes are above the soft limit, or half of the entry count is used.
 func (l Limits) AboveSoft(entries []outboxapi.Entry) bool {
 	return Size(entries) > l.SoftBytes || 2*len(entries) > l.HardEntries
 }
 
-// Room reports whether n entries of unknown size fit behind those that are pending, and the one that closes the record after them. It is ErrTooLarge when they
-// would not even fit into an empty outbox.
+// Room returns ErrFull if n more entries of unknown size and the closing entry do not fit after the pending ones, and ErrTooLarge if they
+// do not even fit an empty outbox.
 func (l Limits) Room(pending []outboxapi.Entry, n int) error {
 	if (n+1)*l.EntryBytes > l.HardBytes || n+1 > l.HardEntries {
-		return fmt.Errorf("%w: room for %d entries of up to %d bytes and the closing one is more than an empty outbox has (%d bytes, %d entries); reserve less at a time",
+		return fmt.Errorf("%w: %d entries of up to %d bytes and the closing entry do not fit an empty outbox (%d bytes, %d entries); reserve fewer entries at a time",
 			ErrTooLarge, n, l.EntryBytes, l.HardBytes, l.HardEntries)
 	}
 	if have := Size(pending); have+(n+1)*l.EntryBytes > l.HardBytes {
-		return fmt.Errorf("%w: %d bytes are pending, %d entries of up to %d bytes and the closing one do not fit into %d", ErrFull, have, n, l.EntryBytes, l.HardBytes)
+		return fmt.Errorf("%w: %d bytes are pending; %d entries of up to %d bytes and the closing entry exceed the limit of %d bytes", ErrFull, have, n, l.EntryBytes, l.HardBytes)
 	}
 	if len(pending)+n+1 > l.HardEntries {
-		return fmt.Errorf("%w: %d entries are pending, %d more and the closing one exceed %d", ErrFull, len(pending), n, l.HardEntries)
+		return fmt.Errorf("%w: %d entries are pending; %d more and the closing entry exceed the limit of %d entries", ErrFull, len(pending), n, l.HardEntries)
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (l Limits) Room(pending []outboxapi.Entry, n int) error {
 // fits reports whether this entry may be appended: within the entry limit, and leaving room for the closing one unless it is that.
 func (l Limits) fits(pending []outboxapi.Entry, e *Entry, text []byte) error {
 	if len(text) > l.EntryBytes {
-		return fmt.Errorf("%w: entry %d (%s) has %d bytes, expected at most %d; bound its texts where they come in (outbox.Bound)", ErrTooLarge, e.Sequence, e.Event, len(text), l.EntryBytes)
+		return fmt.Errorf("%w: entry %d (%s) has %d bytes, expected at most %d; shorten its texts with outbox.Bound", ErrTooLarge, e.Sequence, e.Event, len(text), l.EntryBytes)
 	}
 	maxBytes, maxEntries := l.HardBytes, l.HardEntries
 	need := len(text) // the closing entry fits whatever is in it
@@ -84,12 +84,12 @@ func (l Limits) fits(pending []outboxapi.Entry, e *Entry, text []byte) error {
 		maxBytes, maxEntries, need = maxBytes-l.EntryBytes, maxEntries-1, jsonSize(text)
 	}
 	if have := Size(pending); have+need > maxBytes || len(pending)+1 > maxEntries {
-		return fmt.Errorf("%w: %d entries of %d bytes are pending; entry %d (%s) has to wait until the store has taken some", ErrFull, len(pending), have, e.Sequence, e.Event)
+		return fmt.Errorf("%w: %d entries of %d bytes are pending; entry %d (%s) must wait until the store accepts some", ErrFull, len(pending), have, e.Sequence, e.Event)
 	}
 	return nil
 }
 
-// Size is what the entries need in a request to the API server, and in etcd, in bytes of JSON.
+// Size returns the size of the entries in a request to the API server, and in etcd, in bytes of JSON.
 func Size(entries []outboxapi.Entry) int {
 	total := 0
 	for _, text := range entries {

@@ -48,7 +48,7 @@ func findOutbox(path string, tree any) string {
 // refuseNested is the error for a record that holds an outbox.
 func refuseNested(record []byte) error {
 	if path := nestedOutbox(record); path != "" {
-		return fmt.Errorf("%w: %s holds an outbox (%s); leave it out of the record: it would hold every entry before it, and double with each", ErrInvalid, path, strings.Join(outboxMembers, ", "))
+		return fmt.Errorf("%w: %s holds an outbox (%s); leave it out of the record, because it contains all earlier entries and doubles the size each time", ErrInvalid, path, strings.Join(outboxMembers, ", "))
 	}
 	return nil
 }

@@ -27,7 +27,7 @@ func CanonicalRecord(text []byte) (canonical []byte, repaired int, err error) {
 func canonicalRecord(record any) (text []byte, repaired int, err error) {
 	raw, err := json.Marshal(record)
 	if err != nil {
-		return nil, 0, fmt.Errorf("%w: record does not encode to JSON: %w", ErrInvalid, err)
+		return nil, 0, fmt.Errorf("%w: record cannot be encoded as JSON: %w", ErrInvalid, err)
 	}
 	clean, repaired, err := repair(raw)
 	if err != nil {
@@ -174,7 +174,7 @@ func checkNumber(s string) error {
 	}
 	digits, exponent := decimal(s)
 	if held, at := decimal(strconv.FormatFloat(f, 'e', -1, 64)); held != digits || at != exponent {
-		return fmt.Errorf("%w: number %.80s is beyond ±2^53 and would not survive every JSON reader; write it as a string", ErrInvalid, s)
+		return fmt.Errorf("%w: number %.80s is beyond ±2^53 and loses precision in some JSON readers; write it as a string", ErrInvalid, s)
 	}
 	return nil
 }

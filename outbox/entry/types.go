@@ -11,7 +11,7 @@ import (
 // SchemaVersion is the version of the records that this release writes.
 const SchemaVersion = 1
 
-// Source names the resource of an entry. It is part of what is hashed.
+// Source identifies the resource of an entry. The hash covers it.
 type Source struct {
 	Namespace string
 	Name      string
@@ -28,7 +28,7 @@ func SourceOf(o metav1.Object) Source {
 // String is namespace/name and the uid, for messages.
 func (s Source) String() string { return fmt.Sprintf("%s/%s (uid %s)", s.Namespace, s.Name, s.UID) }
 
-// Change is what changed, and the record as it is now: what Append makes an entry of.
+// Change describes the entry to append: the event, and the record after the change.
 type Change struct {
 	// Kind of the record. A kind of your own has a group: backups.example.com.
 	Kind string

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
-// Relay is a relay's memory without the relay, for tests of a controller alone. Its zero value has the default limits, and nothing is durable until Acknowledge.
+// Relay implements outbox.Relay for tests of a controller alone. Its zero value has the default limits, and no entry is durable until Acknowledge.
 type Relay struct {
 	mu     sync.Mutex
 	marks  map[types.UID]entry.Watermark
@@ -20,7 +20,7 @@ type Relay struct {
 
 var _ outbox.Relay = (*Relay)(nil)
 
-// NewRelay makes a relay with limits of its own.
+// NewRelay returns a Relay with these limits.
 func NewRelay(l outbox.Limits) *Relay { return &Relay{limits: l} }
 
 // Watermark implements outbox.Relay.
@@ -38,7 +38,7 @@ func (r *Relay) Limits() outbox.Limits {
 	return r.limits
 }
 
-// Acknowledge makes all entries of a resource durable: the controller's next status write drops them.
+// Acknowledge marks all entries of a resource as durable. The controller's next status write drops them.
 func (r *Relay) Acknowledge(obj outbox.Object) {
 	o := outboxapi.Get(obj)
 	if o == nil {

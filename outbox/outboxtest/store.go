@@ -10,7 +10,7 @@ import (
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
-// Store is a relay.Store in memory, which a test can hold and make fail. The zero value takes everything.
+// Store is a relay.Store in memory that a test can pause and make fail. The zero value accepts everything.
 type Store struct {
 	mu          sync.Mutex
 	rows        map[string]relay.Item // by id
@@ -23,7 +23,7 @@ type Store struct {
 
 var _ relay.Store = (*Store)(nil)
 
-// Hold makes every transaction from now on wait until Release, as a database does that hangs.
+// Hold makes every following transaction wait until Release, like a database that hangs.
 func (s *Store) Hold() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -42,14 +42,14 @@ func (s *Store) Release() {
 	}
 }
 
-// Fail makes every transaction from now on fail with an error, as a database does that is away; nil ends that.
+// Fail makes every following transaction fail with an error, like a database that is away; nil ends that.
 func (s *Store) Fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.failure = err
 }
 
-// Refuse makes a dead letter of each entry for which why returns a reason, as a database does with bad data; nil ends that.
+// Refuse makes a dead letter of each entry for which why returns a reason, like a database that refuses the data; nil ends that.
 func (s *Store) Refuse(why func(relay.Item) (reason string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -104,7 +104,7 @@ func (s *Store) persistLocked(item relay.Item) relay.Outcome {
 	return relay.Outcome{Result: relay.Stored}
 }
 
-// Entries are the rows of a resource, in the order in which they came.
+// Entries returns the rows of a resource, in the order of arrival.
 func (s *Store) Entries(uid types.UID) []entry.Entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -117,7 +117,7 @@ func (s *Store) Entries(uid types.UID) []entry.Entry {
 	return of
 }
 
-// DeadLetters are the entries of a resource that could not become rows.
+// DeadLetters returns the entries of a resource that could not be stored as rows.
 func (s *Store) DeadLetters(uid types.UID) []relay.Item {
 	s.mu.Lock()
 	defer s.mu.Unlock()
