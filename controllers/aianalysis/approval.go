@@ -25,7 +25,7 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (ctrl.Result, error) 
 	rec := status.Recommendation
 	switch {
 	case rec == nil:
-		return r.finish(ctx, s, v1alpha1.AnalysisCompleted, eventCompleted, "Nothing is to be done: "+status.NoActionReason, "")
+		return r.finish(ctx, s, v1alpha1.AnalysisCompleted, eventCompleted, "No action needed: "+status.NoActionReason, "")
 	case s.analysis.Spec.Decision != nil:
 		// A person has decided already. That decision counts even where the policy would approve.
 		status.Approval = &v1alpha1.Approval{Required: true, RequestedTime: outboxapi.NewTimePointer(s.now)}
@@ -55,10 +55,10 @@ func approvedByPolicy(p v1alpha1.ApprovalPolicy, confidence int32) bool {
 
 func (r *Reconciler) autoApprove(ctx context.Context, s *scope) (ctrl.Result, error) {
 	status := &s.analysis.Status
-	why := fmt.Sprintf("The confidence of %d %% is at or above the threshold of %d %%.", status.Recommendation.Confidence, *s.analysis.Spec.Approval.AutoApproveAbove)
+	why := fmt.Sprintf("The confidence is %d %%, and the threshold for automatic approval is %d %%.", status.Recommendation.Confidence, *s.analysis.Spec.Approval.AutoApproveAbove)
 	status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: DecidedByPolicy, Justification: why,
 		DecidedTime: outboxapi.NewTimePointer(s.now), DurationSeconds: ptr.To[int64](0)}
-	return r.finish(ctx, s, v1alpha1.AnalysisCompleted, eventAutoApproved, fmt.Sprintf("Recommends %s, approved by the policy: %s", status.Recommendation.WorkflowID, why), "")
+	return r.finish(ctx, s, v1alpha1.AnalysisCompleted, eventAutoApproved, fmt.Sprintf("Recommends %s; approved automatically: %s", status.Recommendation.WorkflowID, why), "")
 }
 
 // awaitDecision waits for a person, but not for ever.
@@ -116,9 +116,9 @@ const (
 func (r *Reconciler) expire(ctx context.Context, s *scope) (ctrl.Result, error) {
 	s.close(s.analysis.Status.Approval)
 	s.analysis.Status.Approval.Status = v1alpha1.ApprovalExpired
-	reason := fmt.Sprintf("nobody decided within spec.approvalTimeout of %s", lifecycle.ApprovalTimeout(s.analysis))
+	reason := fmt.Sprintf("no decision within spec.approvalTimeout of %s", lifecycle.ApprovalTimeout(s.analysis))
 	if s.analysis.Spec.Decision != nil {
-		reason = fmt.Sprintf("no decision counted within spec.approvalTimeout of %s", lifecycle.ApprovalTimeout(s.analysis))
+		reason = fmt.Sprintf("no valid decision within spec.approvalTimeout of %s", lifecycle.ApprovalTimeout(s.analysis))
 	}
 	return r.finish(ctx, s, v1alpha1.AnalysisTimedOut, eventExpired, reason, reason)
 }
@@ -147,7 +147,7 @@ func (s *scope) refuseLateDecision(phase v1alpha1.AnalysisPhase) {
 	if a.Spec.Decision == nil || accepted || meta.IsStatusConditionTrue(a.Status.Conditions, v1alpha1.ConditionDecisionRefused) {
 		return
 	}
-	setRefused(a, reasonTooLate, fmt.Sprintf("The decision does not count: the analysis ended as %s without it", phase))
+	setRefused(a, reasonTooLate, fmt.Sprintf("The decision is ignored: the analysis ended as %s without it", phase))
 }
 
 // setRefused says that the decision does not count, for good.

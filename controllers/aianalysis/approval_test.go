@@ -57,7 +57,7 @@ var _ = Describe("an approval", func() {
 		now := p.investigated(a)
 		ready := meta.FindStatusCondition(now.Status.Conditions, v1alpha1.ConditionReady)
 		Expect(ready.Status).To(Equal(metav1.ConditionUnknown))
-		Expect(ready.Message).To(HavePrefix("AIAnalysis %s recommends rollout-undo (75 %% sure, toRevision=4). Approve or reject it before %s: kubectl -n %s patch", a.Name,
+		Expect(ready.Message).To(HavePrefix("AIAnalysis %s recommends rollout-undo (confidence 75 %%, toRevision=4). Approve or reject it before %s: kubectl -n %s patch", a.Name,
 			f.clock.Now().Add(time.Hour).UTC().Format(time.RFC3339), a.Namespace))
 
 		_, command, _ := strings.Cut(ready.Message, "Z: ")
@@ -185,7 +185,7 @@ var _ = Describe("without the admission policy", Serial, func() {
 			c := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionDecisionRefused)
 			Expect(c).To(And(HaveField("Status", metav1.ConditionTrue), HaveField("Reason", "PolicyNotInForce"),
 				HaveField("Message", And(ContainSubstring("ValidatingAdmissionPolicy holdfast-approval is not installed"), ContainSubstring("Install config/admission")))))
-			Expect(meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady).Message).To(And(ContainSubstring("cancel the request and make it again"), Not(ContainSubstring("kubectl"))),
+			Expect(meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady).Message).To(And(ContainSubstring("Cancel the request and create it again"), Not(ContainSubstring("kubectl"))),
 				"a decision is made once, so the command would not work")
 			p.reconcile(a)
 			Expect(f.get(a).ResourceVersion).To(Equal(before.ResourceVersion), "it is written once")
@@ -212,7 +212,7 @@ var _ = Describe("without the admission policy", Serial, func() {
 		p.reconcile(a)
 		now := f.get(a)
 		Expect(now.Status.Phase).To(Equal(v1alpha1.AnalysisTimedOut))
-		Expect(now.Status.FailureReason).To(ContainSubstring("no decision counted"))
+		Expect(now.Status.FailureReason).To(ContainSubstring("no valid decision"))
 	})
 
 	It("the policy still approves what needs no person", func() {
@@ -265,7 +265,7 @@ var _ = Describe("the look at the admission policy", func() {
 		}, "matchResources"),
 		Entry("some objects are matched", func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
 			p.Spec.MatchConstraints.ObjectSelector = &metav1.LabelSelector{MatchLabels: map[string]string{"audited": "yes"}}
-		}, "leaves some resources out"),
+		}, "excludes some resources"),
 		Entry("it does not look at the caller", func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
 			p.Spec.Validations = []admissionv1.Validation{{Expression: "true"}}
 		}, "request.userInfo.username"),
@@ -288,7 +288,7 @@ var _ = Describe("the look at the admission policy", func() {
 		p.live = gives(apierrors.NewForbidden(schema.GroupResource{Resource: "validatingadmissionpolicies"}, GuardPolicy, nil))
 		problem, err := p.unguarded(f.ctx)
 		Expect(err).NotTo(HaveOccurred())
-		Expect(problem).To(ContainSubstring("may not get ValidatingAdmissionPolicy"))
+		Expect(problem).To(ContainSubstring("not allowed to get ValidatingAdmissionPolicy"))
 		p.live = gives(controllertest.ErrAway)
 		_, err = p.unguarded(f.ctx)
 		Expect(err).To(MatchError(controllertest.ErrAway))
@@ -316,6 +316,6 @@ var _ = Describe("a justification", func() {
 		Expect(r.ApprovalJustification).To(Equal(justification))
 		Expect(r.RootCause).To(ContainSubstring("[cut: 2097152 bytes, sha256 "))
 		Expect(now.Status.Evidence).To(HaveLen(investigator.MaxEvidence))
-		Expect(r.Evidence).To(HaveExactElements(HaveField("Purpose", "20 things were looked at; the other texts leave no room for them")))
+		Expect(r.Evidence).To(HaveExactElements(HaveField("Purpose", "20 evidence items are omitted; the other texts leave no room")))
 	})
 })

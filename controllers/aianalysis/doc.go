@@ -14,20 +14,20 @@
 //
 //   - The attempt's number is saved before the investigator is asked. A process that finds an attempt which it does not run itself waits for the attempt's deadline, because another
 //     manager may run it. Then the attempt counts as failed, and the process asks again with the next number. An investigation only reads, so repeating it is safe; the trail shows both.
-//   - What an investigator says is kept only as investigator.Check returns it.
-//   - A person's decision counts only while the admission policy holdfast-approval, which makes sure that decidedBy is the caller and may approve, is in force (guard.go).
-//     The controller acts on a decision when there is a recommendation, and not after approvalTimeout. A decision that exists before the recommendation counts even where the policy
-//     would have approved.
+//   - An investigator's answer is stored only as investigator.Check returns it.
+//   - A person's decision counts only while the admission policy holdfast-approval, which verifies that decidedBy is the caller and may approve, is in force (guard.go).
+//     The controller acts on a decision when there is a recommendation, and not after approvalTimeout. A decision that exists before the recommendation counts even if spec.approval
+//     would approve automatically.
 //   - The time of a decision is when the controller accepted it.
 //   - Cancellation and deletion stop an investigation at once, by its context.
 //
 // # Entries
 //
-// Created (only if it has to wait for a slot), InvestigationStarted, InvestigationAttemptFailed, then InvestigationCompleted with everything that was found; it closes the record when
-// nothing is to be done, and else comes with the request for approval. Approved, Rejected, AutoApproved (which also has what was found), ApprovalExpired, InvestigationFailed,
+// Created (only if it has to wait for a slot), InvestigationStarted, InvestigationAttemptFailed, then InvestigationCompleted with the whole finding. It closes the record if
+// no action is needed; otherwise it also requests the approval. Approved, Rejected, AutoApproved (which also has the finding), ApprovalExpired, InvestigationFailed,
 // InvestigationTimedOut and Cancelled close the record.
 //
 // # How it fails
 //
-// An attempt that fails is repeated a few times with a growing pause, within spec.timeout. Then the analysis is Failed, or TimedOut. An outbox without room keeps the state as it is.
+// A failed attempt is repeated a few times with increasing backoff, within spec.timeout. Then the analysis is Failed, or TimedOut. While the outbox has no room, the state does not change.
 package aianalysis

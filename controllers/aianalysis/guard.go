@@ -13,7 +13,7 @@ import (
 const GuardPolicy = "holdfast-approval"
 
 var decisions = guard.Policy{Name: GuardPolicy, Resource: "aianalyses", Texts: []string{"request.userInfo.username", "decidedBy", "approve"},
-	Lacks: "does not compare decidedBy with request.userInfo.username or does not ask for the verb approve"}
+	Lacks: "does not compare decidedBy with request.userInfo.username or does not check the verb approve"}
 
 // unguarded says why nobody makes sure that a decision was made by whom it names, "" if the policy is in force.
 func (r *Reconciler) unguarded(ctx context.Context) (string, error) {
@@ -25,7 +25,7 @@ func advice(problem string) string {
 	if problem == "" {
 		return ""
 	}
-	return "The decision does not count, because nothing made sure who wrote it: " + problem + ". Install config/admission, cancel this request, and make it again."
+	return "The decision is ignored, because nothing verified who made it: " + problem + ". Install config/admission, then cancel the request and create it again."
 }
 
 // weakness says how a decision can pass that nobody has checked, "" if policy and binding are in force.

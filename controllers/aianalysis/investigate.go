@@ -25,24 +25,24 @@ const (
 )
 
 // errInterrupted is the error of an attempt that another process began and did not finish.
-var errInterrupted = errors.New("the controller that asked stopped before it had the answer")
+var errInterrupted = errors.New("the controller stopped before it received the answer")
 
 // begin asks for the first time.
 func (r *Reconciler) begin(ctx context.Context, s *scope) (ctrl.Result, error) {
 	a := s.analysis
 	if left(a, s.now) == 0 {
-		return r.timeOut(ctx, s, "no investigation could begin in time")
+		return r.timeOut(ctx, s, "the investigation could not start in time")
 	}
 	return r.ask(ctx, s, 2, func() error {
 		a.Status.Investigation = &v1alpha1.Investigation{Investigator: investigator.Clean(r.investigator.Name(), 100), Attempt: 1, StartedTime: outboxapi.NewTime(s.now)}
 		a.Status.Investigation.ModelConfig = r.modelConfig()
 		a.Status.Investigation.DeadlineTime = outboxapi.NewTimePointer(s.now.Add(r.attemptTimeout(s)))
-		return r.save(ctx, s, v1alpha1.AnalysisInvestigating, eventStarted, "Asking "+r.investigator.Name()+" what is wrong.")
+		return r.save(ctx, s, v1alpha1.AnalysisInvestigating, eventStarted, "Investigating with "+r.investigator.Name()+".")
 	}, func() error {
 		if a.Status.Phase != "" {
 			return nil
 		}
-		return r.save(ctx, s, v1alpha1.AnalysisPending, eventCreated, "Waiting until another investigation has ended.")
+		return r.save(ctx, s, v1alpha1.AnalysisPending, eventCreated, "Waiting for a free investigation slot.")
 	})
 }
 
@@ -173,7 +173,7 @@ func (s *scope) keep(f investigator.Finding, a answer) {
 func (r *Reconciler) pause(ctx context.Context, s *scope) (ctrl.Result, error) {
 	i := s.analysis.Status.Investigation
 	if left(s.analysis, s.now) == 0 {
-		return r.timeOut(ctx, s, "the last error was: "+i.LastError)
+		return r.timeOut(ctx, s, "last error: "+i.LastError)
 	}
 	if wait := i.NextAttemptTime.Time.Sub(s.now); wait > 0 {
 		return ctrl.Result{RequeueAfter: wait}, nil
@@ -188,9 +188,9 @@ func (r *Reconciler) attemptFailed(ctx context.Context, s *scope, cause error, b
 	backoff = min(backoff, maxBackoff)
 	switch {
 	case left(s.analysis, s.now) <= backoff:
-		return r.timeOut(ctx, s, fmt.Sprintf("attempt %d failed and no time is left for another: %s", i.Attempt, i.LastError))
+		return r.timeOut(ctx, s, fmt.Sprintf("attempt %d failed, and no time is left to retry: %s", i.Attempt, i.LastError))
 	case i.Attempt >= r.settings.attempts:
-		reason := fmt.Sprintf("%s gave no usable answer in %d attempts, the last error was: %s", i.Investigator, i.Attempt, i.LastError)
+		reason := fmt.Sprintf("%s gave no usable answer in %d attempts; last error: %s", i.Investigator, i.Attempt, i.LastError)
 		return r.finish(ctx, s, v1alpha1.AnalysisFailed, eventFailed, reason, reason)
 	}
 	i.NextAttemptTime, i.DeadlineTime = outboxapi.NewTimePointer(s.now.Add(backoff)), nil
@@ -202,7 +202,7 @@ func (r *Reconciler) attemptFailed(ctx context.Context, s *scope, cause error, b
 }
 
 func (r *Reconciler) timeOut(ctx context.Context, s *scope, why string) (ctrl.Result, error) {
-	reason := fmt.Sprintf("no finding within spec.timeout of %s: %s", s.analysis.Spec.Timeout.Duration, why)
+	reason := fmt.Sprintf("no result within spec.timeout of %s: %s", s.analysis.Spec.Timeout.Duration, why)
 	return r.finish(ctx, s, v1alpha1.AnalysisTimedOut, eventTimedOut, reason, reason)
 }
 

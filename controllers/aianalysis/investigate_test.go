@@ -48,7 +48,7 @@ var _ = Describe("an investigation", func() {
 			ModelConfig:            &models.ModelConfig{Version: "7", PromptSHA256: strings.Repeat("ab", 32), CatalogueSHA256: p.catalogue.SHA256()},
 			ApprovalMode:           "Auto", ApprovalThreshold: ptr.To(80.0),
 			ApprovalRequired: ptr.To(false), ApprovalStatus: "auto-approved", ApprovalTime: r.ApprovalTime, ApprovalDurationSeconds: ptr.To[int64](0),
-			ApprovedBy: "policy", ApprovalJustification: "The confidence of 80 % is at or above the threshold of 80 %.",
+			ApprovedBy: "policy", ApprovalJustification: "The confidence is 80 %, and the threshold for automatic approval is 80 %.",
 		}))
 		Expect(now.Status.Recommendation).To(HaveField("Action", "Undo the newest rollout"))
 		Expect(meta.IsStatusConditionTrue(now.Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue())
@@ -134,7 +134,7 @@ var _ = Describe("an investigation", func() {
 		f.pass(time.Second)
 		now := p.investigated(a)
 		Expect(controllertest.Trail(now)).To(HaveExactElements(HavePrefix("InvestigationStarted"), HavePrefix("InvestigationAttemptFailed"), Equal("InvestigationFailed/Failed/final")))
-		Expect(now.Status.FailureReason).To(Equal("expert gave no usable answer in 2 attempts, the last error was: the model is away"))
+		Expect(now.Status.FailureReason).To(Equal("expert gave no usable answer in 2 attempts; last error: the model is away"))
 		Expect(lastRecord(now)).To(And(HaveField("FailureReason", now.Status.FailureReason), HaveField("ActionRationale", "")))
 		Expect(meta.IsStatusConditionFalse(now.Status.Conditions, v1alpha1.ConditionReady)).To(BeTrue())
 	})

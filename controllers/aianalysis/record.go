@@ -30,7 +30,7 @@ func recordOf(a *v1alpha1.AIAnalysis) models.AIDecision {
 			return d
 		}
 	}
-	d.Evidence = []models.Evidence{{Tool: "holdfast", Purpose: fmt.Sprintf("%d things were looked at; the other texts leave no room for them", len(a.Status.Evidence))}}
+	d.Evidence = []models.Evidence{{Tool: "holdfast", Purpose: fmt.Sprintf("%d evidence items are omitted; the other texts leave no room", len(a.Status.Evidence))}}
 	return d
 }
 

@@ -73,7 +73,7 @@ func (r *Reconciler) cancel(ctx context.Context, s *scope) (ctrl.Result, error) 
 	r.attempts.DropAll(s.key)
 	reason := "cancelled by spec.cancel"
 	if s.analysis.DeletionTimestamp != nil {
-		reason = "deleted before it was over"
+		reason = "deleted before it ended"
 	}
 	return r.finish(ctx, s, v1alpha1.AnalysisCancelled, eventCancelled, "The analysis was "+reason+".", reason)
 }

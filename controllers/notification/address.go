@@ -14,7 +14,7 @@ type addressPolicy struct{ loopback bool }
 type refusedError struct{ what string }
 
 func (e refusedError) Error() string {
-	return fmt.Sprintf("the URL leads to %s address, where the manager does not send", e.what)
+	return fmt.Sprintf("the URL leads to %s address, which the manager does not allow", e.what)
 }
 
 func (a addressPolicy) check(address string) error {

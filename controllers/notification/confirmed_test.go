@@ -20,7 +20,7 @@ var _ = Describe("what counts as sent", func() {
 		reason string
 	}
 	const page = "<!DOCTYPE html><html><body>Log in to reach " + hookPath + "</body></html>"
-	const unconfirmed = "answered 200 OK, but not with the ok that confirms it: "
+	const unconfirmed = "answered 200 OK, but without the expected ok in the response: "
 
 	DescribeTable("on Slack", func(c reply) {
 		f := newFixture()
@@ -47,17 +47,17 @@ var _ = Describe("what counts as sent", func() {
 		Entry("ok", reply{200, "text/html", "ok", ""}),
 		Entry("ok and a newline", reply{200, "text/plain", "ok\n", ""}),
 		Entry("ok in JSON, as Slack's other endpoints answer", reply{200, "application/json", `{"ok":true}`, ""}),
-		Entry("an HTML page", reply{200, "text/html", page, unconfirmed + "the answer is an HTML page"}),
-		Entry("an HTML page that is called text", reply{200, "text/plain", page, unconfirmed + "the answer is an HTML page"}),
+		Entry("an HTML page", reply{200, "text/html", page, unconfirmed + "the response is an HTML page"}),
+		Entry("an HTML page that is called text", reply{200, "text/plain", page, unconfirmed + "the response is an HTML page"}),
 		Entry("a refusal in JSON", reply{200, "application/json", `{"ok":false,"error":"invalid_auth"}`, unconfirmed + "invalid_auth"}),
-		Entry("a refusal in JSON without a code", reply{200, "application/json", `{"ok":false}`, unconfirmed + "the answer is other JSON"}),
-		Entry("a refusal with the URL as code", reply{200, "application/json", `{"ok":false,"error":"very_secret_services"}`, unconfirmed + "the answer is other JSON"}),
-		Entry("ok as text in JSON", reply{200, "application/json", `{"ok":"true"}`, unconfirmed + "the answer is other JSON"}),
+		Entry("a refusal in JSON without a code", reply{200, "application/json", `{"ok":false}`, unconfirmed + "the response is other JSON"}),
+		Entry("a refusal with the URL as code", reply{200, "application/json", `{"ok":false,"error":"very_secret_services"}`, unconfirmed + "the response is other JSON"}),
+		Entry("ok as text in JSON", reply{200, "application/json", `{"ok":"true"}`, unconfirmed + "the response is other JSON"}),
 		Entry("a refusal as a text", reply{200, "text/plain", "no_team", unconfirmed + "no_team"}),
-		Entry("another word that begins with it", reply{200, "text/plain", "ok, but not now", unconfirmed + "the answer is another text"}),
-		Entry("nothing", reply{200, "text/plain", "", unconfirmed + "the answer is empty"}),
-		Entry("no content", reply{204, "text/plain", "", "answered 204 No Content, but not with the ok that confirms it: the answer is empty"}),
-		Entry("much", reply{200, "text/plain", strings.Repeat("ok", 1<<20), unconfirmed + "the answer is another text"}),
+		Entry("another word that begins with it", reply{200, "text/plain", "ok, but not now", unconfirmed + "the response is other text"}),
+		Entry("nothing", reply{200, "text/plain", "", unconfirmed + "the response is empty"}),
+		Entry("no content", reply{204, "text/plain", "", "answered 204 No Content, but without the expected ok in the response: the response is empty"}),
+		Entry("much", reply{200, "text/plain", strings.Repeat("ok", 1<<20), unconfirmed + "the response is other text"}),
 		Entry("a server's failure in JSON", reply{503, "application/json", `{"ok":false,"error":"service_unavailable"}`, "answered 503 Service Unavailable: service_unavailable"}),
 	)
 
@@ -72,7 +72,7 @@ var _ = Describe("what counts as sent", func() {
 		}, answer(http.StatusOK))
 		nr := f.request([]v1alpha1.Channel{f.slack(hook.hook())})
 		p.drive(nr)
-		Expect(f.get(nr).Status.Attempts[0].Error).To(Equal(unconfirmed + "the answer broke off"))
+		Expect(f.get(nr).Status.Attempts[0].Error).To(Equal(unconfirmed + "the response ended early"))
 	})
 
 	It("is any 2xx of another webhook, whatever its body", func() {

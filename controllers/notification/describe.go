@@ -37,19 +37,19 @@ func describe(err error, timeout time.Duration) string {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return fmt.Sprintf("no answer within %s", timeout)
 	case errors.As(err, &dns) && dns.IsNotFound:
-		return "the host's name does not resolve"
+		return "the host name does not resolve"
 	case errors.As(err, &dns):
-		return "the host's name can't be looked up"
+		return "the host name cannot be looked up"
 	case errors.As(err, &errno):
 		return errno.Error()
 	case errors.Is(err, http.ErrSchemeMismatch):
-		return "the receiver speaks HTTP, the URL says https"
+		return "the receiver speaks HTTP, but the URL has https"
 	case isTLS(err):
 		return describeTLS(err)
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "the connection was closed before an answer"
+		return "the connection was closed before a response"
 	}
-	return "the receiver did not answer in HTTP"
+	return "the response is not HTTP"
 }
 
 func isTLS(err error) bool {
@@ -71,7 +71,7 @@ func describeTLS(err error) string {
 	case errors.As(err, &host):
 		return "the receiver's certificate is for another host"
 	case errors.As(err, &unknown):
-		return "the receiver's certificate is of an unknown authority"
+		return "the receiver's certificate is signed by an unknown authority"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return "the receiver's certificate has expired or is not valid yet"
 	}

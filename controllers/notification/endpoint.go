@@ -18,13 +18,13 @@ import (
 // endpoint reads the URL from the Secret. Its errors name the Secret and the key, never the value; another attempt may find them fixed.
 func (p *poster) endpoint(ctx context.Context, namespace string, ref *v1alpha1.SecretKeyRef) (*url.URL, error) {
 	if ref == nil {
-		return nil, errors.New("the channel has no secretRef, expected the Secret and the key that hold its URL")
+		return nil, errors.New("the channel has no secretRef, expected the Secret and the key with its URL")
 	}
 	secret := &corev1.Secret{}
 	if err := p.live.Get(ctx, client.ObjectKey{Namespace: namespace, Name: ref.Name}, secret); apierrors.IsNotFound(err) {
 		return nil, fmt.Errorf("the Secret %q does not exist", ref.Name)
 	} else if err != nil {
-		return nil, fmt.Errorf("the Secret %q can't be read: %s", ref.Name, reasonOf(err))
+		return nil, fmt.Errorf("the Secret %q cannot be read: %s", ref.Name, reasonOf(err))
 	}
 	value, ok := secret.Data[ref.Key]
 	if !ok {
@@ -59,5 +59,5 @@ func reasonOf(err error) string {
 	if errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
 		return "no answer in time"
 	}
-	return "the API server can't be reached"
+	return "the API server cannot be reached"
 }

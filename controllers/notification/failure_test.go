@@ -86,7 +86,7 @@ var _ = Describe("what receivers do", func() {
 		p.drive(nr)
 		f.pass(time.Minute)
 		p.drive(nr)
-		Expect(f.get(nr).Status.Attempts[1].Error).To(Equal("the connection was closed before an answer"))
+		Expect(f.get(nr).Status.Attempts[1].Error).To(Equal("the connection was closed before a response"))
 		Expect(hook.requests()).To(HaveLen(2))
 	})
 
@@ -185,7 +185,7 @@ var _ = Describe("what receivers do", func() {
 	It("does not trust a certificate of nobody it knows", func() {
 		s := httptest.NewTLSServer(answer(http.StatusOK))
 		DeferCleanup(s.Close)
-		Expect(first(s.URL + hookPath).Error).To(Equal("the receiver's certificate is of an unknown authority"))
+		Expect(first(s.URL + hookPath).Error).To(Equal("the receiver's certificate is signed by an unknown authority"))
 	})
 
 	It("does not send to the metadata of a cloud", func() {

@@ -61,7 +61,7 @@ func (r *Reconciler) outcomeOf(s *scope, a *v1alpha1.DeliveryAttempt) (outcome, 
 	case s.stopping == "" && now.Before(handover(a, s.policy)):
 		return outcome{}, false
 	}
-	return outcome{state: v1alpha1.AttemptUnknown, reason: "the manager restarted before the outcome was written down; it may have been delivered"}, true
+	return outcome{state: v1alpha1.AttemptUnknown, reason: "the manager restarted before the outcome was saved; the message may have been delivered"}, true
 }
 
 // record saves an outcome with its entry, and with it the end of the record if nothing is left to do.
@@ -151,7 +151,7 @@ func noteOf(nr *v1alpha1.NotificationRequest) string {
 	if nr.Status.FailureReason != "" {
 		return nr.Status.FailureReason
 	}
-	return fmt.Sprintf("%s: delivers %q.", strings.Join(labels, ", "), nr.Spec.Subject)
+	return fmt.Sprintf("%s: delivering %q.", strings.Join(labels, ", "), nr.Spec.Subject)
 }
 
 func readyReason(nr *v1alpha1.NotificationRequest) string {

@@ -70,11 +70,11 @@ func (p *poster) post(ctx context.Context, m message, timeout time.Duration, bod
 	}
 	text, err := json.Marshal(body)
 	if err != nil {
-		return failed("the message does not encode to JSON").forGood()
+		return failed("the message cannot be encoded as JSON").forGood()
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(text))
 	if err != nil {
-		return failed("the URL makes no request")
+		return failed("cannot build a request from the URL")
 	}
 	maps.Copy(req.Header, header)
 	req.Header.Set("Content-Type", "application/json")
@@ -92,7 +92,7 @@ func (p *poster) post(ctx context.Context, m message, timeout time.Duration, bod
 	}
 	o := p.judge(answer, code)
 	if o.state == v1alpha1.AttemptSucceeded && confirms != nil && (broken != nil || !confirms(said)) {
-		o = failed(fmt.Sprintf("%s, but not with the ok that confirms it: %s", status(answer.StatusCode), inOurWords(said, code, broken)))
+		o = failed(fmt.Sprintf("%s, but without the expected ok in the response: %s", status(answer.StatusCode), inOurWords(said, code, broken)))
 		o.code = int32(answer.StatusCode)
 	}
 	return o
@@ -116,17 +116,17 @@ func codeIn(said []byte) string {
 func inOurWords(said []byte, code string, broken error) string {
 	switch {
 	case broken != nil:
-		return "the answer broke off"
+		return "the response ended early"
 	case code != "":
 		return code
 	case len(said) == 0:
-		return "the answer is empty"
+		return "the response is empty"
 	case strings.HasPrefix(http.DetectContentType(said), "text/html"):
-		return "the answer is an HTML page"
+		return "the response is an HTML page"
 	case json.Valid(said):
-		return "the answer is other JSON"
+		return "the response is other JSON"
 	}
-	return "the answer is another text"
+	return "the response is other text"
 }
 
 // status is as in "answered 200 OK".

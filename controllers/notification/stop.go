@@ -23,7 +23,7 @@ func (r *Reconciler) stop(ctx context.Context, s *scope) error {
 	p := planOf(s.nr, s.policy, r.clock.Now())
 	for _, at := range p.sending {
 		a := &s.nr.Status.Attempts[at]
-		a.State, a.Error = v1alpha1.AttemptUnknown, s.stopping+" while the attempt was under way; it may have been delivered"
+		a.State, a.Error = v1alpha1.AttemptUnknown, s.stopping+" during the attempt; the message may have been delivered"
 	}
 	delivery := v1alpha1.DeliveryFailed
 	if len(p.reached) > 0 {

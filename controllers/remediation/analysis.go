@@ -87,7 +87,7 @@ func (r *Reconciler) refused(ctx context.Context, s *scope, l *slot, err error) 
 func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result, error) {
 	a := s.analysis()
 	if a == nil {
-		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The analysis was deleted before its end was seen, or is too large to audit"})
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The AIAnalysis was deleted before it ended, or is too large to audit"})
 	}
 	reason, next := overdue(s.rr, s.now)
 	if reason != "" && !lifecycle.Closed(a) {
@@ -96,7 +96,7 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 	}
 	v := judgeAnalysis(a)
 	if due := lifecycle.Closed(a) && v.outcome == ""; !due && s.workflowSlot.unadopted() {
-		if err := r.notDue(ctx, s, s.workflowSlot, "no workflow is due, since nothing was approved"); err != nil {
+		if err := r.notDue(ctx, s, s.workflowSlot, "no workflow is due, because nothing was approved"); err != nil {
 			return ctrl.Result{}, err
 		}
 	}

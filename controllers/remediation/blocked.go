@@ -51,7 +51,7 @@ func blockedBy(err error) string {
 
 // wait keeps the request as it is while a child can't be made, and says what is missing: in a condition, and in an Event when that begins.
 func (r *Reconciler) wait(ctx context.Context, s *scope, l *slot, blocked *blockedError) (ctrl.Result, error) {
-	message := outbox.Bound("It is tried again until the time for it is over: "+redact.Text(blocked.Error()), 1024)
+	message := outbox.Bound("Retrying until the timeout: "+redact.Text(blocked.Error()), 1024)
 	before := s.blockedCondition(l)
 	begins := before == nil
 	// Each write starts the reconciler again at once. A text that is another each time, as with the port of a connection or the use of a quota, would keep it busy for ever.
@@ -101,7 +101,7 @@ func (s *scope) explain(reason string, l *slot) string {
 		return reason
 	}
 	_, why, _ := strings.Cut(condition.Message, ": ")
-	return fmt.Sprintf("%s: the %s could not be made: %s", reason, l.part, why)
+	return fmt.Sprintf("%s: the %s could not be created: %s", reason, l.part, why)
 }
 
 // unblock turns the conditions off when the request goes on.

@@ -129,11 +129,11 @@ func TestWhatStaysBlockedEndsWithTheReasonWhenItsTimeIsOver(t *testing.T) {
 		condition string
 		reason    string
 	}{
-		"the analysis": {"aianalyses", func(*fixture) {}, v1alpha1.ConditionAnalysisBlocked, "Phase Pending exceeded its time of 10m0s: the analysis could not be made: make cart-"},
+		"the analysis": {"aianalyses", func(*fixture) {}, v1alpha1.ConditionAnalysisBlocked, "Phase Pending exceeded its timeout of 10m0s: the analysis could not be created: create cart-"},
 		"the workflow": {"workflowexecutions", func(f *fixture) {
 			f.reconcile()
 			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
-		}, v1alpha1.ConditionWorkflowBlocked, "Phase Analyzing exceeded its time of 10m0s: the workflow could not be made: make cart-"},
+		}, v1alpha1.ConditionWorkflowBlocked, "Phase Analyzing exceeded its timeout of 10m0s: the workflow could not be created: create cart-"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -171,7 +171,7 @@ func TestANotificationThatStaysBlockedDoesNotHoldUpTheEnd(t *testing.T) {
 	f.pass(2 * time.Minute)
 	f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationTimedOut))
-	f.Expect(f.get().Status.FailureReason).To(And(ContainSubstring("the analysis could not be made"), ContainSubstring("(nobody was told: make cart-"), ContainSubstring("exceeded quota: team")))
+	f.Expect(f.get().Status.FailureReason).To(And(ContainSubstring("the analysis could not be created"), ContainSubstring("(notification not sent: create cart-"), ContainSubstring("exceeded quota: team")))
 	f.Expect(f.announced()).To(ContainElement(And(HavePrefix("Warning TimedOut"), ContainSubstring("exceeded quota"))))
 	f.Expect(f.events()).To(Equal([]string{"Received", "TimedOut"}))
 }

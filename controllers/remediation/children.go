@@ -96,11 +96,11 @@ func (r *Reconciler) create(ctx context.Context, rr *v1alpha1.RemediationRequest
 		l.found = child
 		return false, nil
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
-		return false, fmt.Errorf("%w: make %s: the namespace is terminating", errRefused, name)
+		return false, fmt.Errorf("%w: create %s: the namespace is terminating", errRefused, name)
 	case err != nil && blockedBy(err) != "":
 		return false, &blockedError{blockedBy(err), fmt.Errorf("make %s: %w", name, err)}
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):
-		return false, fmt.Errorf("%w: make %s: %w", errRefused, name, err)
+		return false, fmt.Errorf("%w: create %s: %w", errRefused, name, err)
 	case err != nil:
 		return false, fmt.Errorf("make %s: %w", name, err)
 	}

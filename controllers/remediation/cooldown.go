@@ -66,7 +66,7 @@ func changedNothing(w *v1alpha1.WorkflowExecution) bool {
 // noteHarmless puts into the conditions that a workflow changed nothing, for acted.
 func (s *scope) noteHarmless(w *v1alpha1.WorkflowExecution) {
 	if changedNothing(w) {
-		s.setCondition(metav1.Condition{Type: v1alpha1.ConditionCoolingDown, Status: metav1.ConditionFalse, Reason: "NothingChanged", Message: "The workflow left the target as it was, so no other request is held back"})
+		s.setCondition(metav1.Condition{Type: v1alpha1.ConditionCoolingDown, Status: metav1.ConditionFalse, Reason: "NothingChanged", Message: "The workflow did not change the target, so there is no cool-down"})
 	}
 }
 
@@ -88,7 +88,7 @@ func (r *Reconciler) heldBack(ctx context.Context, s *scope) (string, error) {
 	}
 	last, err := r.lastRepair(ctx, s)
 	if err != nil {
-		return "", fmt.Errorf("look for earlier requests of this alert: %w", err)
+		return "", fmt.Errorf("list earlier requests of this alert: %w", err)
 	}
 	return r.coolDown.why(last, s.now), nil
 }
@@ -128,13 +128,13 @@ func (c *coolDown) why(last *v1alpha1.RemediationRequest, now time.Time) string 
 	if last == nil {
 		return ""
 	}
-	return fmt.Sprintf("Held back: RemediationRequest %s (uid %s) acted on this target for the same alert and ended at %s with the outcome %s. The cool-down of %s is over at %s; to begin earlier, delete that request and make a new one",
+	return fmt.Sprintf("Not started: RemediationRequest %s (uid %s) acted on this target for the same alert and ended at %s with the outcome %s. The cool-down of %s ends at %s. To start earlier, delete that request and create a new one",
 		last.Name, last.UID, last.Status.CompletedTime.UTC().Format(time.RFC3339), last.Status.Outcome, c.duration, now.Add(c.remaining(last, now)).UTC().Format(time.RFC3339))
 }
 
 // keep says why a request that acted is not deleted although its TTL is over.
 func (r *Reconciler) keep(ctx context.Context, s *scope, left time.Duration) error {
-	why := fmt.Sprintf("This request acted, so it is not deleted, and others of its alert and target are held back, until the cool-down of %s is over at %s", r.coolDown.duration, s.now.Add(left).UTC().Format(time.RFC3339))
+	why := fmt.Sprintf("This request acted on the target. Until the cool-down of %s ends at %s, it is not deleted, and other requests for the same alert and target are not started", r.coolDown.duration, s.now.Add(left).UTC().Format(time.RFC3339))
 	begins := meta.FindStatusCondition(s.rr.Status.Conditions, v1alpha1.ConditionCoolingDown) == nil
 	s.setCondition(metav1.Condition{Type: v1alpha1.ConditionCoolingDown, Status: metav1.ConditionTrue, Reason: "Repaired", Message: why})
 	switch err := s.draft.Save(ctx, nil); {

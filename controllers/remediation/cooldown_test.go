@@ -62,11 +62,11 @@ func TestARequestIsHeldBackWhileItsTargetCoolsDown(t *testing.T) {
 	f.announced()
 	f.reconcile()
 	until := first.get().Status.CompletedTime.Add(time.Hour).UTC().Format(time.RFC3339)
-	why := And(ContainSubstring("RemediationRequest %s (uid %s)", first.rr.Name, first.rr.UID), ContainSubstring("the outcome remediated"), ContainSubstring("over at "+until), ContainSubstring("delete that request"))
+	why := And(ContainSubstring("RemediationRequest %s (uid %s)", first.rr.Name, first.rr.UID), ContainSubstring("the outcome remediated"), ContainSubstring("ends at "+until), ContainSubstring("delete that request"))
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationNotifying))
 	f.Expect(f.condition(v1alpha1.ConditionCoolingDown)).To(HaveValue(And(HaveField("Status", metav1.ConditionTrue), HaveField("Message", why))))
 	f.Expect(f.announced()).To(ContainElement(And(HavePrefix("Warning CoolingDown"), why)))
-	f.Expect(f.notification().Spec.Subject).To(HavePrefix("Held back after an earlier remediation: KubePodCrashLooping on Deployment"))
+	f.Expect(f.notification().Spec.Subject).To(HavePrefix("Not started after an earlier remediation: KubePodCrashLooping on Deployment"))
 	f.Expect(f.notification().Spec.Body).To(why)
 	f.Expect(f.get().Status.Analysis).To(BeEmpty(), "nothing was begun")
 	f.endNotification(v1alpha1.NotificationSent)
@@ -201,7 +201,7 @@ func TestTheTTLWaitsForTheCoolDown(t *testing.T) {
 	}
 	f.Expect(f.get().DeletionTimestamp).To(BeNil())
 	until := f.get().Status.CompletedTime.Add(time.Hour).UTC().Format(time.RFC3339)
-	f.Expect(f.condition(v1alpha1.ConditionCoolingDown)).To(HaveValue(And(HaveField("Reason", "Repaired"), HaveField("Message", ContainSubstring("over at "+until)))))
+	f.Expect(f.condition(v1alpha1.ConditionCoolingDown)).To(HaveValue(And(HaveField("Reason", "Repaired"), HaveField("Message", ContainSubstring("ends at "+until)))))
 	f.Expect(f.announced()).To(ConsistOf(ContainSubstring("is not deleted")), "it is said once")
 
 	held := f.again(shortLived)
@@ -233,7 +233,7 @@ func TestARequestThatIsHeldBackStaysHeldBack(t *testing.T) {
 	f.pass(2 * time.Minute)
 	f.reconcile()
 	f.Expect(f.events()).To(Equal([]string{"Received", "Completed"}))
-	f.Expect(f.get().Status.FailureReason).To(And(HavePrefix("Held back: "), ContainSubstring("nobody was told")))
+	f.Expect(f.get().Status.FailureReason).To(And(HavePrefix("Not started: "), ContainSubstring("notification not sent")))
 }
 
 // A manager asks its cache, which finds the few requests of an alert among thousands.

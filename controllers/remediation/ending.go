@@ -55,7 +55,7 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 	}
 	st.Outcome, st.FailureReason = v.outcome, outbox.Bound(v.reason, 4096)
 	if errors.Is(err, errRefused) || isBlocked(err) != nil { // as in a namespace that is terminating, or whose quota stays full: nobody can be told
-		st.FailureReason = outbox.Bound(strings.TrimSpace(st.FailureReason+" (nobody was told: "+redact.Text(err.Error())+")"), 4096)
+		st.FailureReason = outbox.Bound(strings.TrimSpace(st.FailureReason+" (notification not sent: "+redact.Text(err.Error())+")"), 4096)
 		return ctrl.Result{}, r.enter(ctx, s, endPhase(v.outcome), string(endPhase(v.outcome)))
 	}
 	if err != nil {

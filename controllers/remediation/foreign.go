@@ -90,7 +90,7 @@ func (r *Reconciler) whyForeign(ctx context.Context, s *scope, l *slot, want out
 	err = r.client.Patch(ctx, same, client.RawPatch(types.JSONPatchType, patch), client.DryRunAll)
 	switch {
 	case apierrors.IsInvalid(err) && !apiserver.FailedTest(err):
-		return "it differs from what this request would make: " + causes(err), nil
+		return "it differs from the child that this request would create: " + causes(err), nil
 	case apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) || apierrors.IsMethodNotSupported(err): // a webhook that does not support dry runs, a right that is missing
 		return "", fmt.Errorf("%w: compare %s: %w", errRefused, l.found.GetName(), err)
 	case err != nil:
@@ -101,7 +101,7 @@ func (r *Reconciler) whyForeign(ctx context.Context, s *scope, l *slot, want out
 	case err != nil:
 		return "", err
 	case len(fields) > 0:
-		return "it differs from what this request would make: " + strings.Join(fields, ", "), nil
+		return "it differs from the child that this request would create: " + strings.Join(fields, ", "), nil
 	}
 	return "", nil
 }
@@ -216,7 +216,7 @@ func (r *Reconciler) report(ctx context.Context, s *scope, l *slot, why string) 
 	if err != nil {
 		return fmt.Errorf("name the foreign child %s: %w", l.found.GetName(), err)
 	}
-	note := outbox.Bound(fmt.Sprintf("%s %s (uid %s) has the name of %s but was not made by it: %s. It does not count; see who may create %s in this namespace",
+	note := outbox.Bound(fmt.Sprintf("%s %s (uid %s) has the name of %s but was not created by it: %s. It is ignored. Check who may create %s in this namespace",
 		gvk.Kind, l.found.GetName(), l.found.GetUID(), l.ofPart(), why, gvk.GroupKind()), 2048)
 	meta.SetStatusCondition(&s.rr.Status.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionForeignChild, Status: metav1.ConditionTrue, Reason: "NotMadeByThisRequest", Message: outbox.Bound(note, 1024), ObservedGeneration: s.rr.Generation})

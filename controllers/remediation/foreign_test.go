@@ -53,7 +53,7 @@ func (f *fixture) theAnalysis(change func(*v1alpha1.AIAnalysis)) *v1alpha1.AIAna
 // expectForeign: an entry and a condition say that a foreign child was found, and why it does not count.
 func (f *fixture) expectForeign(entry int, why string) {
 	f.Expect(f.events()[entry]).To(Equal("ForeignChild"))
-	f.Expect(f.record(entry).FailureReason).To(And(ContainSubstring("was not made by it"), ContainSubstring(why)))
+	f.Expect(f.record(entry).FailureReason).To(And(ContainSubstring("was not created by it"), ContainSubstring(why)))
 	condition := meta.FindStatusCondition(f.get().Status.Conditions, v1alpha1.ConditionForeignChild)
 	f.Expect(condition).NotTo(BeNil())
 	f.Expect(condition.Status).To(Equal(metav1.ConditionTrue))
@@ -215,7 +215,7 @@ func TestWithoutAnApprovalNoWorkflowRuns(t *testing.T) {
 	f.end(a, entry.KindAIDecision, func() { a.Status.Phase, a.Status.Recommendation = v1alpha1.AnalysisCompleted, undo })
 	f.reconcile()
 	f.Expect(f.get().Status.Outcome).To(Equal("failed"))
-	f.Expect(f.get().Status.FailureReason).To(ContainSubstring("without an approval"))
+	f.Expect(f.get().Status.FailureReason).To(ContainSubstring("was not approved"))
 	f.Expect(f.get().Status.Workflow).To(BeEmpty())
 }
 
@@ -255,7 +255,7 @@ func TestAChildIsKnownByItsUID(t *testing.T) {
 			again.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalApproved, DecidedBy: "jane@example.com"}
 		})
 		f.reconcile()
-		f.Expect(f.get().Status.FailureReason).To(ContainSubstring("was deleted before its end"))
+		f.Expect(f.get().Status.FailureReason).To(ContainSubstring("was deleted before it ended"))
 		f.Expect(f.get().Status.Workflow).To(BeEmpty())
 	})
 }
@@ -344,7 +344,7 @@ func TestAnAnalysisThatWasWrittenIntoTheStatusDoesNotCount(t *testing.T) {
 	f.reconcile()
 	f.Expect(f.get().Status.Workflow).To(BeEmpty())
 	f.Expect(f.get().Status.Outcome).To(Equal("failed"))
-	f.Expect(f.get().Status.FailureReason).To(ContainSubstring("is not the one that this request makes: it differs in spec.approval"))
+	f.Expect(f.get().Status.FailureReason).To(ContainSubstring("is not the one that this request would create: it differs in spec.approval"))
 }
 
 // A foreign child that comes back while no workflow is due is recorded once, however often it comes.

@@ -20,7 +20,7 @@ func TestAnAlertsTextsHaveNoLineOfTheirOwn(t *testing.T) {
 	})
 	f.full("aianalyses")
 	f.reconcile()
-	f.Expect(f.condition(v1alpha1.ConditionReady).Message).To(Equal("Alert Down Approve: kubectl delete ns shop (critical) from here there asks to repair Deployment cart."))
+	f.Expect(f.condition(v1alpha1.ConditionReady).Message).To(Equal("Alert Down Approve: kubectl delete ns shop (critical) from here there requests a repair of Deployment cart."))
 	f.pass(11 * time.Minute)
 	f.reconcile()
 	f.Expect(f.notification().Spec.Subject).To(And(ContainSubstring("Down Approve: kubectl"), Not(ContainSubstring("\n"))))

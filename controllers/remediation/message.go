@@ -17,19 +17,19 @@ func noteOf(s *scope) string {
 	on := spec.Target.Kind + " " + spec.Target.Name
 	switch st.Phase {
 	case v1alpha1.RemediationPending:
-		return fmt.Sprintf("Alert %s (%s) from %s asks to repair %s.", oneLine(spec.Signal.Name), spec.Signal.Severity, oneLine(spec.Signal.Source), on)
+		return fmt.Sprintf("Alert %s (%s) from %s requests a repair of %s.", oneLine(spec.Signal.Name), spec.Signal.Severity, oneLine(spec.Signal.Source), on)
 	case v1alpha1.RemediationAnalyzing:
-		return fmt.Sprintf("AIAnalysis %s looks for what is wrong with %s.", st.Analysis, on)
+		return fmt.Sprintf("AIAnalysis %s investigates %s.", st.Analysis, on)
 	case v1alpha1.RemediationAwaitingApproval:
 		a := s.analysis()
 		if p := a.Status.Approval; p == nil || p.RequestedTime == nil || a.Status.Recommendation == nil { // another hand wrote its status
-			return fmt.Sprintf("AIAnalysis %s awaits a decision.", st.Analysis)
+			return fmt.Sprintf("AIAnalysis %s waits for a decision.", st.Analysis)
 		}
 		return lifecycle.DecisionWanted(a, s.decisionDeadline())
 	case v1alpha1.RemediationExecuting:
 		return fmt.Sprintf("WorkflowExecution %s runs %s on %s.", st.Workflow, s.analysis().Status.Recommendation.WorkflowID, on)
 	case v1alpha1.RemediationNotifying:
-		return fmt.Sprintf("NotificationRequest %s tells people. %s", st.Notification, outcomeOf(s))
+		return fmt.Sprintf("NotificationRequest %s sends the outcome. %s", st.Notification, outcomeOf(s))
 	}
 	return outcomeOf(s)
 }
@@ -75,7 +75,7 @@ func subject(s *scope) string {
 		v1alpha1.OutcomeTimedOut:   "Remediation timed out",
 	}[s.rr.Status.Outcome]
 	if meta.IsStatusConditionTrue(s.rr.Status.Conditions, v1alpha1.ConditionCoolingDown) {
-		what = "Held back after an earlier remediation"
+		what = "Not started after an earlier remediation"
 	}
 	return fmt.Sprintf("%s: %s on %s %s/%s", what, oneLine(spec.Signal.Name), spec.Target.Kind, s.rr.Namespace, spec.Target.Name)
 }
@@ -94,7 +94,7 @@ func body(s *scope) string {
 	if a := s.analysis(); a != nil {
 		line("Root cause", a.Status.RootCause)
 		if r := a.Status.Recommendation; r != nil {
-			line("Recommended", fmt.Sprintf("%s (%d %% sure): %s", r.WorkflowID, r.Confidence, r.Rationale))
+			line("Recommended", fmt.Sprintf("%s (confidence %d %%): %s", r.WorkflowID, r.Confidence, r.Rationale))
 		}
 		if p := a.Status.Approval; p != nil {
 			line("Approval", strings.TrimSpace(p.Status+" "+p.DecidedBy))

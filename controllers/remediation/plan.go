@@ -26,7 +26,7 @@ func judgeAnalysis(a *v1alpha1.AIAnalysis) verdict {
 			return verdict{v1alpha1.OutcomeNoAction, ""}
 		}
 		if !approved(st.Approval) {
-			return verdict{v1alpha1.OutcomeFailed, "The analysis ended without an approval of its recommendation"}
+			return verdict{v1alpha1.OutcomeFailed, "The analysis ended, but its recommendation was not approved"}
 		}
 		return verdict{}
 	case v1alpha1.AnalysisRejected:
@@ -94,7 +94,7 @@ func overdue(rr *v1alpha1.RemediationRequest, now time.Time) (reason string, nex
 	t := &rr.Spec.Timeouts
 	next, limited := lifecycle.Remaining(rr.CreationTimestamp.Time, t.Total, now)
 	if limited && next == 0 {
-		return fmt.Sprintf("The total time of %s is over", t.Total.Duration), 0
+		return fmt.Sprintf("The request exceeded its total timeout of %s", t.Total.Duration), 0
 	}
 	limit := t.Analysis
 	switch rr.Status.Phase {
@@ -111,7 +111,7 @@ func overdue(rr *v1alpha1.RemediationRequest, now time.Time) (reason string, nex
 	}
 	left, _ := lifecycle.Remaining(begun.Add(grace), limit, now)
 	if left == 0 {
-		return fmt.Sprintf("Phase %s exceeded its time of %s", rr.Status.Phase, limit.Duration), 0
+		return fmt.Sprintf("Phase %s exceeded its timeout of %s", rr.Status.Phase, limit.Duration), 0
 	}
 	if !limited || left < next {
 		next = left

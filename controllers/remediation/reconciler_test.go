@@ -112,7 +112,7 @@ func TestEveryEndingHasItsOutcomeAndReason(t *testing.T) {
 		"analysis deleted by somebody": {func(f *fixture) {
 			a := f.analysis()
 			f.Expect(env.Vanish(ctx, a)).To(Succeed())
-		}, "failed", v1alpha1.RemediationFailed, "was deleted before its end"},
+		}, "failed", v1alpha1.RemediationFailed, "was deleted before it ended"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
@@ -166,14 +166,14 @@ func TestAnAwaitedDecisionIsOnTheRequest(t *testing.T) {
 			f.reconcile()
 			ready := meta.FindStatusCondition(f.get().Status.Conditions, v1alpha1.ConditionReady)
 			f.Expect(ready.Message).To(And(
-				HavePrefix("AIAnalysis "+a.Name+" recommends increase-memory (75 % sure, container=app, memoryLimit=512Mi). "),
+				HavePrefix("AIAnalysis "+a.Name+" recommends increase-memory (confidence 75 %, container=app, memoryLimit=512Mi). "),
 				ContainSubstring("before "+f.rr.CreationTimestamp.Add(c.left).UTC().Format(time.RFC3339)+": kubectl -n "+a.Namespace+" patch aianalysis "+a.Name+" --type=merge -p '{")))
 
 			meta.SetStatusCondition(&a.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionDecisionRefused, Status: metav1.ConditionTrue, Reason: "PolicyNotInForce", Message: "Nobody checked it"})
 			f.Expect(draft.Save(ctx, nil)).To(Succeed())
 			f.reconcile()
 			ready = meta.FindStatusCondition(f.get().Status.Conditions, v1alpha1.ConditionReady)
-			f.Expect(ready.Message).To(And(ContainSubstring("does not count"), Not(ContainSubstring("kubectl"))), "a decision is made once")
+			f.Expect(ready.Message).To(And(ContainSubstring("is ignored"), Not(ContainSubstring("kubectl"))), "a decision is made once")
 			before := f.get().ResourceVersion
 			f.reconcile()
 			f.Expect(f.get().ResourceVersion).To(Equal(before), "it is written once")
@@ -205,7 +205,7 @@ func TestTotalTimeEndsTheRunningChildAndIsTold(t *testing.T) {
 	f.endNotification(v1alpha1.NotificationSent)
 	f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationTimedOut))
-	f.Expect(f.get().Status.FailureReason).To(Equal("The total time of 1m0s is over"))
+	f.Expect(f.get().Status.FailureReason).To(Equal("The request exceeded its total timeout of 1m0s"))
 }
 
 func TestAnOverdueNotificationIsCancelledAndTheRequestEnds(t *testing.T) {

@@ -100,9 +100,9 @@ func TestOverdueNamesTheLimit(t *testing.T) {
 	g.Expect(reason).To(BeEmpty())
 	g.Expect(next).To(Equal(80*time.Second), "a minute and the grace, from the phase's begin")
 	reason, _ = overdue(rr, at(101))
-	g.Expect(reason).To(Equal("Phase Analyzing exceeded its time of 1m0s"))
+	g.Expect(reason).To(Equal("Phase Analyzing exceeded its timeout of 1m0s"))
 	reason, _ = overdue(rr, at(3600))
-	g.Expect(reason).To(Equal("The total time of 1h0m0s is over"))
+	g.Expect(reason).To(Equal("The request exceeded its total timeout of 1h0m0s"))
 }
 
 func TestChildNamesFitAndDiffer(t *testing.T) {

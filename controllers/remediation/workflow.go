@@ -22,7 +22,7 @@ func (r *Reconciler) startWorkflow(ctx context.Context, s *scope) (ctrl.Result, 
 		return ctrl.Result{}, err
 	}
 	if len(fields) > 0 {
-		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, fmt.Sprintf("The analysis %s is not the one that this request makes: it differs in %s", s.analysis().Name, strings.Join(fields, ", "))})
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, fmt.Sprintf("AIAnalysis %s is not the one that this request would create: it differs in %s", s.analysis().Name, strings.Join(fields, ", "))})
 	}
 	execution, err := r.render(s)
 	if err != nil {
@@ -64,7 +64,7 @@ func (r *Reconciler) render(s *scope) (*v1alpha1.WorkflowExecution, error) {
 func (r *Reconciler) followWorkflow(ctx context.Context, s *scope) (ctrl.Result, error) {
 	w := s.workflow()
 	if w == nil {
-		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The workflow was deleted before its end was seen, or is too large to audit"})
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The WorkflowExecution was deleted before it ended, or is too large to audit"})
 	}
 	reason, next := overdue(s.rr, s.now)
 	switch {

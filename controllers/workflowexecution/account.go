@@ -43,7 +43,7 @@ func (a *accounts) client(namespace, name string) (client.Client, error) {
 	config.Wrap(withoutRetryAfter)
 	c, err := client.New(config, client.Options{Scheme: a.own.Scheme(), Mapper: a.own.RESTMapper()})
 	if err != nil {
-		return nil, fmt.Errorf("make a client that acts as %s: %w", user, err)
+		return nil, fmt.Errorf("create a client that impersonates %s: %w", user, err)
 	}
 	a.cached.Add(user, c)
 	return c, nil
@@ -90,7 +90,7 @@ func (r *Reconciler) checkAccount(ctx context.Context, wfe *v1alpha1.WorkflowExe
 	err := r.live.Get(ctx, client.ObjectKey{Namespace: wfe.Namespace, Name: wfe.Spec.ServiceAccountName}, account)
 	switch {
 	case apierrors.IsNotFound(err):
-		return fmt.Errorf("service account %q does not exist in namespace %s: make it, or name another in spec.serviceAccountName", wfe.Spec.ServiceAccountName, wfe.Namespace)
+		return fmt.Errorf("service account %q does not exist in namespace %s; create it, or set another in spec.serviceAccountName", wfe.Spec.ServiceAccountName, wfe.Namespace)
 	case err != nil:
 		return fmt.Errorf("read service account %q of namespace %s: %w", wfe.Spec.ServiceAccountName, wfe.Namespace, err)
 	}
@@ -101,17 +101,17 @@ func (r *Reconciler) checkAccount(ctx context.Context, wfe *v1alpha1.WorkflowExe
 func (r *Reconciler) targetKind(target v1alpha1.Target) (schema.GroupVersionKind, error) {
 	gv, err := schema.ParseGroupVersion(target.APIVersion)
 	if err != nil {
-		return schema.GroupVersionKind{}, fmt.Errorf("%w: target.apiVersion is %q, expected one as in apps/v1", action.ErrParameter, target.APIVersion)
+		return schema.GroupVersionKind{}, fmt.Errorf("%w: target.apiVersion is %q, expected for example apps/v1", action.ErrParameter, target.APIVersion)
 	}
 	gvk := gv.WithKind(target.Kind)
 	mapping, err := r.accounts.own.RESTMapper().RESTMapping(gvk.GroupKind(), gvk.Version)
 	switch {
 	case meta.IsNoMatchError(err):
-		return gvk, fmt.Errorf("%w: target is a %s of %s, which this cluster does not have", action.ErrParameter, target.Kind, target.APIVersion)
+		return gvk, fmt.Errorf("%w: target is a %s of %s, which does not exist in this cluster", action.ErrParameter, target.Kind, target.APIVersion)
 	case err != nil:
 		return gvk, fmt.Errorf("look up the target's kind: %w", err)
 	case mapping.Scope.Name() != meta.RESTScopeNameNamespace:
-		return gvk, fmt.Errorf("%w: target is a %s, expected a kind that lives in a namespace", action.ErrParameter, target.Kind)
+		return gvk, fmt.Errorf("%w: target is a %s, expected a namespaced kind", action.ErrParameter, target.Kind)
 	}
 	return gvk, nil
 }

@@ -36,7 +36,7 @@ var _ = Describe("An action", func() {
 			Expect(f.wire.effects).To(BeEmpty())
 		},
 		Entry("unknown action", "Reboot", nil, `action is "Reboot", expected RestartPods, RolloutRestart`),
-		Entry("unknown parameter", "Scale", parameters{"replicas": "2", "replica": "3"}, `parameter "replica" of Scale is not known, expected replicas`),
+		Entry("unknown parameter", "Scale", parameters{"replicas": "2", "replica": "3"}, `parameter "replica" of Scale is unknown, expected replicas`),
 		Entry("missing", "Scale", nil, `parameter "replicas" of Scale is missing, expected a whole number`),
 		Entry("negative", "Scale", parameters{"replicas": "-1"}, `parameter "replicas" of Scale is "-1", expected a whole number from 0`),
 		Entry("not a number", "RolloutUndo", parameters{"toRevision": "last"}, `parameter "toRevision" of RolloutUndo is "last"`),
@@ -78,7 +78,7 @@ var _ = Describe("An action", func() {
 		It("leaves a target that is as wanted", func() {
 			live := p.run(f.workflow(f.deployment(template("web:2")), steps(step("Scale", parameters{"replicas": "3"}))))
 			Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowCompleted))
-			Expect(live.Status.Adjustments).To(ConsistOf(HaveField("Adjustment", "left the target as it is")))
+			Expect(live.Status.Adjustments).To(ConsistOf(HaveField("Adjustment", "left the target unchanged")))
 			Expect(lastRecord(live).AdaptiveAdjustments).To(HaveLen(1))
 			Expect(f.wire.effects).To(BeEmpty())
 		})
@@ -143,10 +143,10 @@ var _ = Describe("An action", func() {
 			Expect(live.Status.Steps[0].Attempt).To(BeEquivalentTo(1))
 			Expect(f.wire.effects).To(BeEmpty())
 		},
-			Entry("less", limited("512Mi", "256Mi").Spec.Containers[0].Resources, parameters{"memoryLimit": "256Mi"}, `parameter "memoryLimit" of SetResources is "256Mi", expected more than the present 512Mi`),
-			Entry("the same", limited("1Gi", "256Mi").Spec.Containers[0].Resources, parameters{"memoryLimit": "1024Mi"}, `is "1Gi", expected more than the present 1Gi`),
-			Entry("a first limit", corev1.ResourceRequirements{}, parameters{"memoryLimit": "1Gi"}, `is "1Gi", expected a container that has a limit to increase`),
-			Entry("a lower request", limited("512Mi", "256Mi").Spec.Containers[0].Resources, parameters{"cpuRequest": "50m"}, `parameter "cpuRequest" of SetResources is "50m", expected more than the present 100m`),
+			Entry("less", limited("512Mi", "256Mi").Spec.Containers[0].Resources, parameters{"memoryLimit": "256Mi"}, `parameter "memoryLimit" of SetResources is "256Mi", expected more than the current 512Mi`),
+			Entry("the same", limited("1Gi", "256Mi").Spec.Containers[0].Resources, parameters{"memoryLimit": "1024Mi"}, `is "1Gi", expected more than the current 1Gi`),
+			Entry("a first limit", corev1.ResourceRequirements{}, parameters{"memoryLimit": "1Gi"}, `is "1Gi", but the container has no limit`),
+			Entry("a lower request", limited("512Mi", "256Mi").Spec.Containers[0].Resources, parameters{"cpuRequest": "50m"}, `parameter "cpuRequest" of SetResources is "50m", expected more than the current 100m`),
 		)
 
 		It("that may only increase does", func() {
@@ -242,7 +242,7 @@ var _ = Describe("An action", func() {
 			f.replicaSet(f.live(d), 3, "web:2")
 			live := p.run(f.workflow(d, steps(step("RolloutUndo"))))
 			Expect(image(d)).To(Equal("web:1"))
-			Expect(live.Status.Adjustments).To(ConsistOf(HaveField("Adjustment", "passed over revision 2")))
+			Expect(live.Status.Adjustments).To(ConsistOf(HaveField("Adjustment", "skipped revision 2")))
 		})
 
 		It("can be undone after a restart", func() {
@@ -403,7 +403,7 @@ var _ = Describe("An action", func() {
 			f.deployment(template("web:2"))
 		})
 		live := p.run(f.workflow(d, steps(step("Scale", parameters{"replicas": "5"}, retries(3)))))
-		Expect(live.Status.FailureReason).To(ContainSubstring("it was deleted and made again"))
+		Expect(live.Status.FailureReason).To(ContainSubstring("it was deleted and created again"))
 		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
 	})
 })

@@ -75,7 +75,7 @@ var _ = Describe("RestartPods and a disruption budget", func() {
 		live := f.get(wfe)
 		Expect(f.pods()).To(ConsistOf("a", "b", "c", "quarantined"))
 		Expect(live.Status.Steps[0].Intent["pods"]).To(And(ContainSubstring("a/"), ContainSubstring("b/"), ContainSubstring("c/"), Not(ContainSubstring("quarantined"))), "written before anything is done")
-		Expect(live.Status.Steps[0].Message).To(HavePrefix("evicted 0 of 3 pods; pod a has to stay for now: Cannot evict pod as it would violate the pod's disruption budget. " +
+		Expect(live.Status.Steps[0].Message).To(HavePrefix("evicted 0 of 3 pods; pod a cannot be evicted now: Cannot evict pod as it would violate the pod's disruption budget. " +
 			"The disruption budget web needs 1 healthy pods and has 1 currently"))
 		for left := 2; left >= 0; left-- {
 			f.permit(pdb, 1)
@@ -98,14 +98,14 @@ var _ = Describe("RestartPods and a disruption budget", func() {
 		live := p.run(restart(within(30 * time.Second)))
 		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 		Expect(live.Status.Steps[0].Attempt).To(BeEquivalentTo(2))
-		Expect(live.Status.FailureReason).To(MatchRegexp(`timed out after 30s: evicted 0 of 3 pods; pod [abc] has to stay for now: Cannot evict pod as it would violate the pod's disruption budget`))
+		Expect(live.Status.FailureReason).To(MatchRegexp(`timed out after 30s: evicted 0 of 3 pods; pod [abc] cannot be evicted now: Cannot evict pod as it would violate the pod's disruption budget`))
 		Expect(f.pods()).To(HaveLen(4))
 	})
 
 	It("gives up when no pod has gone for as long as a rollout may stand still", func() {
 		f.permit(pdb, 1)
 		live := p.run(restart(within(24 * time.Hour)))
-		Expect(live.Status.FailureReason).To(MatchRegexp(`no progress for 10m0s: evicted 1 of 3 pods; pod [abc] has to stay`))
+		Expect(live.Status.FailureReason).To(MatchRegexp(`no progress for 10m0s: evicted 1 of 3 pods; pod [abc] cannot be evicted now`))
 		Expect(f.pods()).To(HaveLen(3))
 	})
 
@@ -113,7 +113,7 @@ var _ = Describe("RestartPods and a disruption budget", func() {
 		second := f.budget("web-too")
 		wfe := restart()
 		p.drive(wfe)
-		Expect(f.get(wfe).Status.Steps[0].Message).To(ContainSubstring("has to stay for now: This pod has more than one PodDisruptionBudget"))
+		Expect(f.get(wfe).Status.Steps[0].Message).To(ContainSubstring("cannot be evicted now: This pod has more than one PodDisruptionBudget"))
 		Expect(env.Client.Delete(f.ctx, second)).To(Succeed())
 		f.permit(pdb, 3)
 		Eventually(func() v1alpha1.WorkflowPhase { // the API server reads budgets from a cache of its own

@@ -21,7 +21,7 @@ func (r *Reconciler) execute(ctx context.Context, s *scope) (ctrl.Result, error)
 	}
 	step, st := s.step()
 	if step == nil {
-		return ctrl.Result{}, fmt.Errorf("the workflow has no step left and is still in phase %s", s.status.Phase)
+		return ctrl.Result{}, fmt.Errorf("the workflow has no steps left but is still in phase %s", s.status.Phase)
 	}
 	if s.timedOut() {
 		return r.timeOut(ctx, s)
@@ -77,7 +77,7 @@ func (r *Reconciler) begin(ctx context.Context, s *scope, a action.Action, w act
 		s.openAttempt(step)
 	}
 	if err := s.draft.Save(ctx, nil); err != nil {
-		return ctrl.Result{}, fmt.Errorf("write down what step %s will do: %w", step.Name, err)
+		return ctrl.Result{}, fmt.Errorf("save the intent of step %s: %w", step.Name, err)
 	}
 	return r.resume(ctx, s, a, w)
 }
@@ -126,7 +126,7 @@ func (r *Reconciler) goOn(ctx context.Context, s *scope, st *v1alpha1.StepStatus
 	if message := bound(progress.Message); further || message != st.Message {
 		st.Message = message
 		if err := s.draft.Save(ctx, nil); err != nil {
-			return ctrl.Result{}, fmt.Errorf("write down how far step %s is: %w", st.Name, err)
+			return ctrl.Result{}, fmt.Errorf("save the progress of step %s: %w", st.Name, err)
 		}
 	}
 	return again, nil

@@ -99,7 +99,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error
 // advance moves one workflow one step forward.
 func (r *Reconciler) advance(ctx context.Context, wfe *v1alpha1.WorkflowExecution, draft *outbox.Draft) (ctrl.Result, error) {
 	if r.accounts == nil {
-		return ctrl.Result{}, reconcile.TerminalError(errors.New("the reconciler has no REST config: call SetupWithManager, or give WithRESTConfig"))
+		return ctrl.Result{}, reconcile.TerminalError(errors.New("the reconciler has no REST config; call SetupWithManager, or use WithRESTConfig"))
 	}
 	s := &scope{wfe: wfe, status: &wfe.Status, draft: draft, now: r.clock.Now()}
 	s.dropStrangeSteps()

@@ -89,7 +89,7 @@ var _ = Describe("The account of a workflow", func() {
 
 	It("may not read beyond its namespace: a target lives in one", func() {
 		wfe := f.workflow(namespaceOf(f), steps(step("Wait", parameters{"for": "true"})))
-		Expect(p.run(wfe).Status.FailureReason).To(ContainSubstring("expected a kind that lives in a namespace"))
+		Expect(p.run(wfe).Status.FailureReason).To(ContainSubstring("expected a namespaced kind"))
 	})
 
 	It("is all that the controller acts with: it needs the verb impersonate on it, and no rights of its own on the target", func() {

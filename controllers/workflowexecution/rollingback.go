@@ -60,7 +60,7 @@ func (s *scope) openRollback(ctx context.Context, st *v1alpha1.StepStatus) error
 	st.Rollback.Attempt++
 	st.Rollback.NextAttemptTime = nil
 	if err := s.draft.Save(ctx, nil); err != nil {
-		return fmt.Errorf("write down that step %s will be undone: %w", st.Name, err)
+		return fmt.Errorf("save the rollback of step %s: %w", st.Name, err)
 	}
 	return nil
 }
@@ -91,7 +91,7 @@ func (r *Reconciler) finishRollback(ctx context.Context, s *scope, st *v1alpha1.
 	if !action.Permanent(err) && !errors.Is(err, action.ErrChanged) && rb.Attempt < rollbackAttempts {
 		rb.NextAttemptTime = outboxapi.NewTimePointer(s.now.Add(retryDelay(rb.Attempt)))
 		if err := s.draft.Save(ctx, nil); err != nil {
-			return ctrl.Result{}, fmt.Errorf("write down that undoing step %s failed: %w", st.Name, err)
+			return ctrl.Result{}, fmt.Errorf("save the failed rollback of step %s: %w", st.Name, err)
 		}
 		return ctrl.Result{RequeueAfter: retryDelay(rb.Attempt)}, nil
 	}
@@ -106,7 +106,7 @@ func (r *Reconciler) finishRollback(ctx context.Context, s *scope, st *v1alpha1.
 // endRollback ends the workflow in the phase that was chosen when the rollback began. A cancellation that came meanwhile has waited for the rollback.
 func (r *Reconciler) endRollback(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if stop := s.stopReason(); stop != "" {
-		return r.end(ctx, s, v1alpha1.WorkflowCancelled, stop+" while it was rolled back, because "+s.status.FailureReason)
+		return r.end(ctx, s, v1alpha1.WorkflowCancelled, stop+" during the rollback; cause of the rollback: "+s.status.FailureReason)
 	}
 	return r.end(ctx, s, s.status.Ending, s.status.FailureReason)
 }

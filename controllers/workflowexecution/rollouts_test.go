@@ -67,7 +67,7 @@ var _ = Describe("WaitForRollout", func() {
 			f.reportCounts(d, counts{"replicas": 3, "updatedReplicas": 3, "readyReplicas": 3, "availableReplicas": 3})
 			wfe := f.workflow(d, steps(image, wait()))
 			Expect(p.drive(wfe).RequeueAfter).To(Equal(pollInterval))
-			Expect(last(wfe).Message).To(ContainSubstring("its controller has not seen generation 2 yet, only 1"))
+			Expect(last(wfe).Message).To(ContainSubstring("its controller has not observed generation 2 yet, only 1"))
 			f.reportCounts(d, counts{"replicas": 4, "updatedReplicas": 1, "readyReplicas": 3, "availableReplicas": 3})
 			p.drive(wfe)
 			Expect(last(wfe).Message).To(Equal("1 of 3 pods updated, 3 available, 3 old left; pod web-hash2-x: ImagePullBackOff in container app"))
@@ -122,7 +122,7 @@ var _ = Describe("WaitForRollout", func() {
 			Expect(live.Status.FailureReason).To(Equal("step WaitForRollout failed: timed out after 20m0s: 0 of 3 pods updated, 0 available, 3 old left"))
 			live = p.run(f.workflow(d, steps(wait()), func(s *v1alpha1.WorkflowExecutionSpec) { s.Timeout = &metav1.Duration{Duration: 15 * time.Minute} }))
 			Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowTimedOut))
-			Expect(live.Status.FailureReason).To(Equal("the workflow's timeout of 15m0s was over at step WaitForRollout: 0 of 3 pods updated, 0 available, 3 old left"))
+			Expect(live.Status.FailureReason).To(Equal("the workflow timed out after 15m0s at step WaitForRollout: 0 of 3 pods updated, 0 available, 3 old left"))
 		})
 
 		It("needs no right to list pods", func() {
@@ -130,7 +130,7 @@ var _ = Describe("WaitForRollout", func() {
 			f.reportCounts(d, counts{"replicas": 3, "updatedReplicas": 3, "readyReplicas": 1, "availableReplicas": 1})
 			wfe := f.workflow(d, steps(wait()), as("nearsighted"))
 			p.drive(wfe)
-			Expect(last(wfe).Message).To(Equal("3 of 3 pods updated, 1 available; pods not read: its account may not list pods"))
+			Expect(last(wfe).Message).To(Equal("3 of 3 pods updated, 1 available; pods not read: the service account may not list pods"))
 			f.report(d, 3)
 			Expect(p.run(wfe).Status.Outcome).To(Equal("success"))
 		})
@@ -145,7 +145,7 @@ var _ = Describe("WaitForRollout", func() {
 			f.pause(d)
 			f.reportCounts(d, counts{"replicas": 3, "updatedReplicas": 0})
 			live := p.run(f.workflow(d, steps(wait(retries(3)))))
-			Expect(live.Status.FailureReason).To(ContainSubstring("a person is needed: Deployment " + f.namespace + "/web is paused: somebody has to resume it (kubectl rollout resume)"))
+			Expect(live.Status.FailureReason).To(ContainSubstring("manual action is needed: Deployment " + f.namespace + "/web is paused; resume it (kubectl rollout resume)"))
 			Expect(live.Status.Steps[0].Attempt).To(BeEquivalentTo(1))
 		})
 
@@ -187,7 +187,7 @@ var _ = Describe("WaitForRollout", func() {
 			p.drive(wfe)
 			live := f.get(wfe)
 			Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
-			Expect(live.Status.Steps[1].Message).To(Equal("a person is needed: the partition of StatefulSet " + f.namespace + "/web is 2: 2 of its pods keep the old template until somebody lowers " +
+			Expect(live.Status.Steps[1].Message).To(Equal("manual action is needed: the partition of StatefulSet " + f.namespace + "/web is 2: 2 of its pods keep the old template until somebody lowers " +
 				"spec.updateStrategy.rollingUpdate.partition; 0 of 3 pods updated, 2 available, 3 old left"))
 			Expect(live.Status.RollbacksPerformed).To(BeEquivalentTo(1))
 		})
@@ -213,7 +213,7 @@ var _ = Describe("WaitForRollout", func() {
 			p.drive(wfe)
 			f.reportCounts(s, status)
 			p.drive(wfe)
-			Expect(f.get(wfe).Status.Steps[1].Message).To(ContainSubstring("a person is needed: the update strategy of StatefulSet " + f.namespace + "/web is OnDelete: 1 of its pods keep the old template until somebody deletes them"))
+			Expect(f.get(wfe).Status.Steps[1].Message).To(ContainSubstring("manual action is needed: the update strategy of StatefulSet " + f.namespace + "/web is OnDelete: 1 of its pods keep the old template until somebody deletes them"))
 
 			wfe = f.workflow(s, steps(image, step("RestartPods"), wait()))
 			p.drive(wfe)

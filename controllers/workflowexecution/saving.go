@@ -60,7 +60,7 @@ func (r *Reconciler) endWith(ctx context.Context, s *scope, phase v1alpha1.Workf
 	}
 	note := reason
 	if note == "" {
-		note = fmt.Sprintf("All %d steps succeeded and %d post-conditions hold; the effectiveness is %d %%.", len(s.status.Steps), len(s.wfe.Spec.PostConditions), score)
+		note = fmt.Sprintf("All %d steps succeeded and %d post-conditions hold; effectiveness %d %%.", len(s.status.Steps), len(s.wfe.Spec.PostConditions), score)
 	}
 	lifecycle.SetReady(s.wfe, phase, v1alpha1.WorkflowCompleted, note)
 	change := &outbox.Change{Kind: entry.KindExecution, Event: event, Phase: string(phase), Record: recordOf(s.wfe), Final: true}

@@ -72,7 +72,7 @@ func (s *scope) timedOut() bool {
 }
 
 func (s *scope) timeoutReason() string {
-	return fmt.Sprintf("the workflow's timeout of %s was over", s.wfe.Spec.Timeout.Duration)
+	return fmt.Sprintf("the workflow timed out after %s", s.wfe.Spec.Timeout.Duration)
 }
 
 // step is the current or the next step. Its status is nil if it was not begun; both are nil after the last step.

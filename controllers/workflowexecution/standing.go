@@ -19,11 +19,11 @@ func (r *Reconciler) complete(ctx context.Context, s *scope) (ctrl.Result, error
 	case err != nil && transient(err) && !s.timedOut():
 		return ctrl.Result{}, err
 	case err != nil && transient(err):
-		return r.end(ctx, s, v1alpha1.WorkflowTimedOut, s.timeoutReason()+" before it was known whether what the steps changed is still there: "+err.Error())
+		return r.end(ctx, s, v1alpha1.WorkflowTimedOut, s.timeoutReason()+" before the changes of its steps could be verified: "+err.Error())
 	case err != nil:
-		return r.end(ctx, s, v1alpha1.WorkflowFailed, "whether what the steps changed is still there could not be looked at: "+err.Error())
+		return r.end(ctx, s, v1alpha1.WorkflowFailed, "the changes of the steps could not be verified: "+err.Error())
 	case overwritten != "":
-		return r.end(ctx, s, v1alpha1.WorkflowFailed, "how the target is now is not this workflow's doing: "+overwritten)
+		return r.end(ctx, s, v1alpha1.WorkflowFailed, "somebody else has changed the target: "+overwritten)
 	}
 	return r.completeAll(ctx, s)
 }
@@ -63,7 +63,7 @@ func (r *Reconciler) markOverwritten(ctx context.Context, s *scope) (string, err
 		}
 		st := of[i]
 		st.State, st.Failed, st.Previous, st.Intent = v1alpha1.StepFailed, true, nil, nil
-		st.Message = bound(fmt.Sprintf("%s; somebody else has changed it since: %s", st.Message, found))
+		st.Message = bound(fmt.Sprintf("%s; changed by somebody else since: %s", st.Message, found))
 		texts = append(texts, "step "+st.Name+": "+st.Message)
 	}
 	return strings.Join(texts, "; "), nil

@@ -42,8 +42,8 @@ var _ = Describe("A workflow whose target somebody else has changed since", func
 		ended = p.run(first)
 		Expect(ended.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 		Expect(ended.Status.Outcome).To(Equal("failure"), "nothing of it remains")
-		Expect(ended.Status.FailureReason).To(And(HavePrefix("how the target is now is not this workflow's doing: step SetResources: "),
-			HaveSuffix("somebody else has changed it since: limits.memory 2Gi of app")))
+		Expect(ended.Status.FailureReason).To(And(HavePrefix("somebody else has changed the target: step SetResources: "),
+			HaveSuffix("changed by somebody else since: limits.memory 2Gi of app")))
 		Expect(ended).To(controllertest.EndWithTrail("StepCompleted/Verifying", "Failed/Failed/final"))
 		r := lastRecord(ended)
 		Expect(r.PostConditionsPassed).To(HaveValue(BeTrue()), "as they were found")
@@ -62,7 +62,7 @@ var _ = Describe("A workflow whose target somebody else has changed since", func
 		live := p.run(wfe)
 		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowFailed))
 		Expect(live.Status.Steps[0].Failed).To(BeTrue())
-		Expect(live.Status.Steps[0].Message).To(ContainSubstring("; somebody else has changed it since: " + instead))
+		Expect(live.Status.Steps[0].Message).To(ContainSubstring("; changed by somebody else since: " + instead))
 		Expect(f.wire.effects).To(HaveLen(1))
 	},
 		Entry("Scale", step("Scale", parameters{"replicas": "5"}), `{"spec":{"replicas":3}}`, "3 replicas"),
@@ -106,7 +106,7 @@ var _ = Describe("A workflow whose target somebody else has changed since", func
 		f.deployment(template("web:2"))
 		live := p.run(wfe)
 		Expect(live.Status.Outcome).To(Equal("failure"))
-		Expect(live.Status.FailureReason).To(ContainSubstring("it was deleted and made again"))
+		Expect(live.Status.FailureReason).To(ContainSubstring("it was deleted and created again"))
 	})
 
 	It("is undone by no rollback", func() {

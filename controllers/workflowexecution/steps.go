@@ -150,7 +150,7 @@ func (r *Reconciler) interrupt(ctx context.Context, s *scope, st *v1alpha1.StepS
 	applied, err := r.lookApplied(ctx, s, st)
 	switch {
 	case err != nil:
-		s.closeAttempt(st, v1alpha1.StepFailed, reason+"; whether it took effect is not known: "+err.Error())
+		s.closeAttempt(st, v1alpha1.StepFailed, reason+"; unknown whether it took effect: "+err.Error())
 	case applied:
 		s.closeAttempt(st, v1alpha1.StepSucceeded, st.Message)
 	default:

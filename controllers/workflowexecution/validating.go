@@ -40,14 +40,14 @@ func (r *Reconciler) version(wfe *v1alpha1.WorkflowExecution) string {
 
 func (r *Reconciler) beginValidation(ctx context.Context, s *scope) (ctrl.Result, error) {
 	s.status.Phase = v1alpha1.WorkflowValidating
-	return r.record(ctx, s, eventValidationStarted, lifecycle.Normal, fmt.Sprintf("Checks the service account and %d pre-conditions.", len(s.wfe.Spec.PreConditions)))
+	return r.record(ctx, s, eventValidationStarted, lifecycle.Normal, fmt.Sprintf("Checking the service account and %d pre-conditions.", len(s.wfe.Spec.PreConditions)))
 }
 
 // validate checks what can be checked before anything is changed: the account, the expressions, the pre-conditions. Pre-conditions are checked once, not awaited.
 func (r *Reconciler) validate(ctx context.Context, s *scope) (ctrl.Result, error) {
 	spec := &s.wfe.Spec
 	if spec.ServiceAccountName == "" {
-		return r.end(ctx, s, v1alpha1.WorkflowFailed, "spec.serviceAccountName is empty, expected the name of a service account of this namespace: steps act with its rights, and without one none is run")
+		return r.end(ctx, s, v1alpha1.WorkflowFailed, "spec.serviceAccountName is empty, expected a service account of this namespace; steps run with its permissions")
 	}
 	if ending, err := lifecycle.NamespaceEnding(ctx, r.live, s.wfe.Namespace); err != nil {
 		return ctrl.Result{}, fmt.Errorf("read namespace %s: %w", s.wfe.Namespace, err)
@@ -61,14 +61,14 @@ func (r *Reconciler) validate(ctx context.Context, s *scope) (ctrl.Result, error
 		results, err := r.look(ctx, s, v1alpha1.StagePre, spec.PreConditions)
 		if err != nil && transient(err) {
 			if s.timedOut() {
-				return r.end(ctx, s, v1alpha1.WorkflowTimedOut, s.timeoutReason()+" before the pre-conditions could be looked at: "+err.Error())
+				return r.end(ctx, s, v1alpha1.WorkflowTimedOut, s.timeoutReason()+" before the pre-conditions could be evaluated: "+err.Error())
 			}
 			return ctrl.Result{}, err
 		}
 		s.status.Validations = append(s.status.Validations, results...)
 		if err != nil {
 			s.failFirstStep(err)
-			return r.end(ctx, s, v1alpha1.WorkflowFailed, "the pre-conditions could not be looked at: "+err.Error())
+			return r.end(ctx, s, v1alpha1.WorkflowFailed, "the pre-conditions could not be evaluated: "+err.Error())
 		}
 		if failed := failures(results); failed != "" {
 			return r.end(ctx, s, v1alpha1.WorkflowFailed, "pre-conditions did not hold: "+failed)
@@ -76,7 +76,7 @@ func (r *Reconciler) validate(ctx context.Context, s *scope) (ctrl.Result, error
 	}
 	s.status.Phase = v1alpha1.WorkflowExecuting
 	s.status.StartedTime = outboxapi.NewTimePointer(s.now)
-	return r.record(ctx, s, eventValidationPassed, lifecycle.Normal, fmt.Sprintf("Begins step %s, as service account %s.", spec.Steps[0].Name, spec.ServiceAccountName))
+	return r.record(ctx, s, eventValidationPassed, lifecycle.Normal, fmt.Sprintf("Starting step %s as service account %s.", spec.Steps[0].Name, spec.ServiceAccountName))
 }
 
 // compile records the conditions that do not compile, and says which.

@@ -31,7 +31,7 @@ func (r *Reconciler) verify(ctx context.Context, s *scope) (ctrl.Result, error) 
 	} else { // another hand wrote the phase: the window must begin at some time, or it never ends
 		s.status.VerifyingTime = outboxapi.NewTimePointer(s.now)
 		if err := s.draft.Save(ctx, nil); err != nil {
-			return ctrl.Result{}, fmt.Errorf("write down when the conditions were first looked at: %w", err)
+			return ctrl.Result{}, fmt.Errorf("save the start of the verification: %w", err)
 		}
 	}
 	// A pod that becomes ready a moment late is available only when it has been ready for so long.

@@ -97,7 +97,7 @@ var _ = Describe("A workflow", func() {
 		Expect(lastRecord(live).ValidationResults).NotTo(BeEmpty())
 	},
 		Entry("pre", pre("target.spec.replicas >="), "pre-condition ready: expression does not compile"),
-		Entry("post", post("1 + 1"), "post-condition helped: expression gives int"),
+		Entry("post", post("1 + 1"), "post-condition helped: expression returns int"),
 	)
 
 	It("rolls back, newest first, when the post-conditions do not hold in time", func() {
@@ -131,7 +131,7 @@ var _ = Describe("A workflow", func() {
 		f.report(d, 9)
 		wfe := f.workflow(d, steps(scaleTo("5"), step("Wait", parameters{"for": "target.status.availableReplicas >= target.spec.replicas"}, within(10*time.Second))))
 		live := p.run(wfe)
-		Expect(live.Status.FailureReason).To(ContainSubstring("has not seen generation 2 yet"))
+		Expect(live.Status.FailureReason).To(ContainSubstring("has not observed generation 2 yet"))
 	})
 
 	It("does not restore what somebody else has changed since", func() {
@@ -146,7 +146,7 @@ var _ = Describe("A workflow", func() {
 		Expect(live).To(controllertest.EndWithTrail("VerificationFailed/RollingBack", "StepRollbackFailed/RollingBack", "StepRolledBack/RollingBack", "Failed/Failed/final"))
 		r := lastRecord(live)
 		Expect(r.Outcome).To(Equal("partial"))
-		Expect(r.StepsExecuted[1].Message).To(ContainSubstring("somebody else has changed it"))
+		Expect(r.StepsExecuted[1].Message).To(ContainSubstring("somebody else changed the target"))
 	})
 
 	Describe("whose step fails", func() {

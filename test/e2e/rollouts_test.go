@@ -66,7 +66,7 @@ func TestRolloutsOfEveryKindAreWaitedForAsTheirStrategySays(t *testing.T) {
 	person := func(target client.Object, reason string) {
 		t.Helper()
 		ended := f.run(target, image("v9"), wait)
-		f.Expect(ended.Status.FailureReason).To(And(ContainSubstring("step wait failed: a person is needed"), ContainSubstring(reason)))
+		f.Expect(ended.Status.FailureReason).To(And(ContainSubstring("step wait failed: manual action is needed"), ContainSubstring(reason)))
 		f.Expect(ended.Status.RollbacksPerformed).To(BeEquivalentTo(1))
 	}
 	for _, target := range []client.Object{set, daemons} {
@@ -119,7 +119,7 @@ func TestPodsAreRestartedAsTheirDisruptionBudgetPermits(t *testing.T) {
 			return ""
 		}
 		return ended.Status.Steps[0].Message
-	}).Should(MatchRegexp(`evicted 1 of 3 pods; pod cart-.* has to stay for now: Cannot evict pod as it would violate`))
+	}).Should(MatchRegexp(`evicted 1 of 3 pods; pod cart-.* cannot be evicted now: Cannot evict pod as it would violate`))
 	f.Eventually(func() bool { f.read(ended); return ended.Status.Phase.Final() }).Should(BeTrue())
 	f.Expect(ended.Status.Outcome).To(Equal("success"), ended.Status.FailureReason)
 	f.Expect(ended.Status.Steps[0].Message).To(Equal("restarted 3 pods"))

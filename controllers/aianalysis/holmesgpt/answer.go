@@ -21,7 +21,7 @@ type chatResponse struct {
 func read(body []byte) (investigator.Finding, error) {
 	var outer chatResponse
 	if err := strictjson.Unmarshal(bytes.TrimPrefix(body, bom), &outer, anyUTF8); err != nil {
-		return investigator.Finding{}, unusable("the body is not what /api/chat returns: "+because(err), body)
+		return investigator.Finding{}, unusable("unexpected response body of /api/chat: "+because(err), body)
 	}
 	if outer.Analysis == nil {
 		return investigator.Finding{}, fmt.Errorf("%w: the body has no analysis", investigator.ErrAnswer)
@@ -32,11 +32,11 @@ func read(body []byte) (investigator.Finding, error) {
 	analysis := []byte(*outer.Analysis)
 	s, err := findAnswer(analysis)
 	if err != nil {
-		return investigator.Finding{}, unusable("the analysis is not JSON of the schema: "+because(err), analysis)
+		return investigator.Finding{}, unusable("the analysis does not match the JSON schema: "+because(err), analysis)
 	}
 	f, err := s.finding()
 	if err != nil {
-		return investigator.Finding{}, unusable("the analysis is not JSON of the schema: "+because(err), analysis)
+		return investigator.Finding{}, unusable("the analysis does not match the JSON schema: "+because(err), analysis)
 	}
 	metadata := part(outer.Metadata)
 	usage := part(metadata["usage"])

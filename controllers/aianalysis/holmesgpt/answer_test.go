@@ -118,8 +118,8 @@ func TestAmbiguousAnswersAreUnusable(t *testing.T) {
 		"a confidence in other case":             {answerWith(`"action_confidence"`, `"Action_Confidence"`), "action_confidence is missing"},
 		"no workflow":                            {answerWith(`"workflow":"rollout-undo",`, ``), `expected the name of one, or "none"`},
 		"a workflow that is no text":             {answerWith(`"rollout-undo"`, `["rollout-undo"]`), `expected the name of one, or "none"`},
-		"a parameter twice":                      {answerWith(listed, `[{"name":"toRevision","value":"4"},{"name":"toRevision","value":"3"}]`), `parameters: 1/name is "toRevision", which is there twice`},
-		"a parameter twice, the same value":      {answerWith(listed, `[{"name":"toRevision","value":"4"},{"name":"toRevision","value":"4"}]`), "which is there twice"},
+		"a parameter twice":                      {answerWith(listed, `[{"name":"toRevision","value":"4"},{"name":"toRevision","value":"3"}]`), `parameters: 1/name is "toRevision", which is given twice`},
+		"a parameter twice, the same value":      {answerWith(listed, `[{"name":"toRevision","value":"4"},{"name":"toRevision","value":"4"}]`), "which is given twice"},
 		"a parameter twice in an object":         {answerWith(listed, `{"toRevision":"4","toRevision":"3"}`), `duplicate object member name "toRevision"`},
 		"a parameter twice, once escaped":        {answerWith(listed, `{"toRevision":"4","toR\u0065vision":"3"}`), "duplicate object member name"},
 		"a parameter's value twice":              {answerWith(listed, `[{"name":"toRevision","value":"4","value":"3"}]`), `duplicate object member name "value"`},
@@ -134,12 +134,12 @@ func TestAmbiguousAnswersAreUnusable(t *testing.T) {
 		"an answer in a quoted log, and another": {"The log says `" + answerWith("rollout-undo", "restart-pods") + "`. So:\n" + good, "it has two different answers, expected one"},
 		"an answer behind a tag from a log":      {good + "\nThe log says </think>" + answerWith("rollout-undo", "restart-pods"), "it has two different answers, expected one"},
 		"a tag from a log before the answer":     {"The log says <think>. " + good + "\nand </think>" + answerWith("rollout-undo", "restart-pods"), "it has two different answers, expected one"},
-		"an answer that quotes another, cut off": {`{"root_cause":"the log says "` + good + `","root_cause_confidence":92`, "not JSON of the schema"},
-		"one that is cut off":                    {good[:len(good)-30], "not JSON of the schema: "},
-		"reasoning that does not end":            {"<think>" + good, "it begins with <think> and has no </think>"},
+		"an answer that quotes another, cut off": {`{"root_cause":"the log says "` + good + `","root_cause_confidence":92`, "does not match the JSON schema"},
+		"one that is cut off":                    {good[:len(good)-30], "does not match the JSON schema: "},
+		"reasoning that does not end":            {"<think>" + good, "it starts with <think> and has no </think>"},
 		"an answer in another object":            {`{"answer":` + good + `}`, "it has no JSON object with the members root_cause and workflow"},
 		"no object":                              {`["rollout-undo"]`, "it has no JSON object"},
-		"comments":                               {answerWith(`"workflow"`, "// that is it\n\"workflow\""), "not JSON of the schema: "},
+		"comments":                               {answerWith(`"workflow"`, "// that is it\n\"workflow\""), "does not match the JSON schema: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

@@ -64,7 +64,7 @@ func WithTransport(t http.RoundTripper) Option { return func(c *Client) { c.http
 func New(address string, cat *catalogue.Catalogue, options ...Option) (*Client, error) {
 	base, err := credential.ServiceURL(address)
 	if err != nil {
-		return nil, fmt.Errorf("address of HolmesGPT (--investigator-url): %w, as in http://holmes.monitoring:5050", err)
+		return nil, fmt.Errorf("URL of HolmesGPT (--investigator-url): %w, for example http://holmes.monitoring:5050", err)
 	}
 	c := &Client{
 		base:      base,
@@ -81,7 +81,7 @@ func New(address string, cat *catalogue.Catalogue, options ...Option) (*Client, 
 		}
 	}
 	if c.timeout <= 0 {
-		return nil, fmt.Errorf("timeout of HolmesGPT (--investigator-timeout) is %s, expected more than nothing", c.timeout)
+		return nil, fmt.Errorf("timeout of HolmesGPT (--investigator-timeout) is %s, expected a positive duration", c.timeout)
 	}
 	return c, nil
 }
@@ -110,14 +110,14 @@ func (c *Client) Investigate(ctx context.Context, q investigator.Request) (inves
 	}
 	body, err := c.post(ctx, q, token)
 	if err != nil {
-		return investigator.Finding{}, fmt.Errorf("ask HolmesGPT: %w", err)
+		return investigator.Finding{}, fmt.Errorf("call HolmesGPT: %w", err)
 	}
 	finding, err := read(body)
 	if err != nil && credential.Repeats(err.Error(), token) {
 		err = fmt.Errorf("%w: %s", investigator.ErrAnswer, credential.LeftOut)
 	}
 	if err != nil {
-		return investigator.Finding{}, fmt.Errorf("read the answer of HolmesGPT: %w", err)
+		return investigator.Finding{}, fmt.Errorf("read the response of HolmesGPT: %w", err)
 	}
 	if finding.Model == "" {
 		finding.Model = c.model
@@ -151,7 +151,7 @@ func (c *Client) post(ctx context.Context, q investigator.Request, token string)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath("api", "chat").String(), bytes.NewReader(text))
 	if err != nil {
-		return nil, fmt.Errorf("its address at %s makes no URL", c.base.Host)
+		return nil, fmt.Errorf("cannot build a request URL for the host %s", c.base.Host)
 	}
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "application/json")
@@ -168,7 +168,7 @@ func (c *Client) post(ctx context.Context, q investigator.Request, token string)
 	case resp.StatusCode != http.StatusOK:
 		return nil, fmt.Errorf("status is %d, expected 200: %s", resp.StatusCode, credential.Quote(investigator.Clean(string(body), maxQuoted), token))
 	case err != nil:
-		return nil, fmt.Errorf("read its answer: %w", credential.Cause(err))
+		return nil, fmt.Errorf("read its response: %w", credential.Cause(err))
 	case len(body) > maxBody:
 		return nil, fmt.Errorf("%w: it is longer than %d bytes", investigator.ErrAnswer, maxBody)
 	}

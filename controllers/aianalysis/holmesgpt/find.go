@@ -49,7 +49,7 @@ func findAnswer(text []byte) (*structured, error) {
 			return nil, err // an answer that is cut off, say; what is in it is not one of its own
 		case err != nil:
 			if budget -= read + tryBytes; budget < 0 {
-				return nil, errors.New("it has too many braces that begin no JSON object")
+				return nil, errors.New("it has too many opening braces that do not start a JSON object")
 			}
 			rest = rest[1:]
 			continue
@@ -83,7 +83,7 @@ func skipReasoning(text []byte) ([]byte, error) {
 		}
 		_, after, closed := bytes.Cut(text, []byte("</"+reasoning[tag]+">"))
 		if !closed {
-			return nil, fmt.Errorf("it begins with <%s> and has no </%[1]s>", reasoning[tag])
+			return nil, fmt.Errorf("it starts with <%s> and has no </%[1]s>", reasoning[tag])
 		}
 		text = after
 	}

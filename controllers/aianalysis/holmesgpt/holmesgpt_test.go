@@ -203,15 +203,15 @@ func TestUnusableAnswersAreErrors(t *testing.T) {
 		answer   http.HandlerFunc
 		expected string
 	}{
-		"HTML":                      {body("<html>bad gateway</html>"), "is not what /api/chat returns"},
-		"nothing":                   {body(""), "is not what /api/chat returns"},
-		"cut off":                   {body(`{"analysis": "{\"root`), "is not what /api/chat returns"},
+		"HTML":                      {body("<html>bad gateway</html>"), "unexpected response body of /api/chat"},
+		"nothing":                   {body(""), "unexpected response body of /api/chat"},
+		"cut off":                   {body(`{"analysis": "{\"root`), "unexpected response body of /api/chat"},
 		"no analysis":               {body(`{"conversation_history": []}`), "has no analysis"},
-		"analysis of another type":  {body(`{"analysis": {"root_cause": "x"}}`), "is not what /api/chat returns"},
-		"prose":                     {chat("I think that the pod is unhappy."), "not JSON of the schema"},
+		"analysis of another type":  {body(`{"analysis": {"root_cause": "x"}}`), "unexpected response body of /api/chat"},
+		"prose":                     {chat("I think that the pod is unhappy."), "does not match the JSON schema"},
 		"2 MiB of prose":            {chat(strings.Repeat("words ", 350_000)), "[cut: "},
 		"5 MiB of prose":            {chat(strings.Repeat("words ", 900_000)), "the analysis has 5400000 bytes, expected at most 4194304"},
-		"deep":                      {chat(strings.Repeat("[", 100_000)), "not JSON of the schema"},
+		"deep":                      {chat(strings.Repeat("[", 100_000)), "does not match the JSON schema"},
 		"confidence beyond":         {chat(strings.Replace(good, "92", "900", 1)), "confidence is 900"},
 		"confidence below":          {chat(strings.Replace(good, "92", "-1", 1)), "confidence is -1"},
 		"confidence in words":       {chat(strings.Replace(good, "92", `"high"`, 1)), `confidence is "high"`},
@@ -338,7 +338,7 @@ func TestAServerThatIsNotThere(t *testing.T) {
 	s := serve(t, chat(good))
 	s.Close()
 	_, err := ask(t, s)
-	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("ask HolmesGPT: ")))
+	NewWithT(t).Expect(err).To(MatchError(ContainSubstring("call HolmesGPT: ")))
 }
 
 func TestTheEvidenceIsWhatTheToolsReturned(t *testing.T) {

@@ -123,7 +123,7 @@ func (p *parameters) UnmarshalJSON(b []byte) error {
 	}
 	for i, parameter := range list {
 		if _, repeated := (*p)[parameter.Name]; repeated {
-			return fmt.Errorf("%d/name is %.64q, which is there twice, expected each parameter once", i, parameter.Name)
+			return fmt.Errorf("%d/name is %.64q, which is given twice, expected each parameter once", i, parameter.Name)
 		}
 		(*p)[parameter.Name] = string(parameter.Value)
 	}

@@ -125,7 +125,7 @@ func Check(c *catalogue.Catalogue, kind string, f Finding) (Finding, error) {
 	f.NoActionReason = Clean(f.NoActionReason, MaxProse)
 	f.Model = Clean(f.Model, maxModel)
 	if f.RootCause == "" {
-		return Finding{}, fmt.Errorf("%w: root cause is empty, expected prose", ErrAnswer)
+		return Finding{}, fmt.Errorf("%w: root cause is empty, expected text", ErrAnswer)
 	}
 	if err := percentage("confidence in the root cause", f.RootCauseConfidence); err != nil {
 		return Finding{}, err
@@ -138,7 +138,7 @@ func Check(c *catalogue.Catalogue, kind string, f Finding) (Finding, error) {
 	f.Alternatives = alternatives
 	if f.Recommendation == nil {
 		if f.NoActionReason == "" {
-			f.NoActionReason = "The investigator recommends nothing and does not say why."
+			f.NoActionReason = "The investigator recommends no action and gives no reason."
 		}
 		return f, nil
 	}
@@ -170,7 +170,7 @@ func reject(c *catalogue.Catalogue, f Finding, problem string) Finding {
 	rejected.WorkflowID = workflowID(c, rejected.Action)
 	f.Alternatives = slices.Insert(slices.Clone(f.Alternatives), 0, rejected)
 	f.Alternatives = f.Alternatives[:min(len(f.Alternatives), MaxAlternatives)]
-	f.NoActionReason = Clean("What the investigator recommended cannot be run: "+problem, MaxProse)
+	f.NoActionReason = Clean("The recommended workflow cannot be run: "+problem, MaxProse)
 	f.Recommendation = nil
 	return f
 }
@@ -195,7 +195,7 @@ func checkEvidence(all []Evidence) []Evidence {
 	var kept []Evidence
 	for _, e := range all[:min(len(all), MaxEvidence)] {
 		if len(kept) == MaxEvidence-1 && len(all) > MaxEvidence {
-			return append(kept, Evidence{Tool: "holdfast", Purpose: fmt.Sprintf("%d more things were looked at and are left out", len(all)-len(kept))})
+			return append(kept, Evidence{Tool: "holdfast", Purpose: fmt.Sprintf("%d more evidence items are omitted", len(all)-len(kept))})
 		}
 		e.Tool, e.Purpose, e.Excerpt = Clean(e.Tool, MaxTool), Quote(e.Purpose, MaxPurpose), Quote(e.Excerpt, MaxExcerpt)
 		if e.Tool == "" {

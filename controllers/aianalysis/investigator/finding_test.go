@@ -62,7 +62,7 @@ func TestWhatWasLookedAtIsBounded(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(got.Evidence).To(HaveLen(investigator.MaxEvidence))
 	g.Expect(got.Evidence[18].Excerpt).To(And(HavePrefix(`"""`), Satisfy(func(s string) bool { return len(s) <= investigator.MaxExcerpt })))
-	g.Expect(got.Evidence[19]).To(Equal(investigator.Evidence{Tool: "holdfast", Purpose: "14 more things were looked at and are left out"}))
+	g.Expect(got.Evidence[19]).To(Equal(investigator.Evidence{Tool: "holdfast", Purpose: "14 more evidence items are omitted"}))
 }
 
 func TestWhatCannotBeRunIsNotRecommended(t *testing.T) {

@@ -11,16 +11,16 @@
 // (scheduling.go), pods that do not get ready (readiness.go). docs/verdicts.md has every situation with its verdict; TestVerdicts makes them all and compares the page.
 // A change to a rule is a change to that page, and raises Version.
 //
-// Out of memory comes first, since such a container is also in CrashLoopBackOff. What a rollout has to do with a failure is blame.go. A shortage of nodes is 70 sure
-// only, so that at the usual threshold a person decides on fewer replicas.
+// Out of memory comes first, since such a container is also in CrashLoopBackOff. blame.go decides whether a rollout caused a failure. A shortage of nodes has only confidence 70,
+// so that with the usual threshold a person decides on fewer replicas.
 //
 // # Invariants
 //
-//   - The root cause, the recommendation and the evidence speak of the same container, and of the pods in which that one fails.
+//   - The root cause, the recommendation and the evidence are about the same container, and the pods in which it fails.
 //   - A recommendation can change what it blames: the container is in the target's template with the limit that the pod reached, and no update strategy waits for a person.
-//   - Pods, containers, ReplicaSets, events and messages are bounded before anything is computed from them, since strangers make them.
+//   - Pods, containers, ReplicaSets, events and messages are untrusted, so they are bounded before any computation.
 //
 // # How it fails
 //
-// What the API server does not answer is an error: ask again. What it answers is always a finding; a target that does not exist is one too.
+// A failed read from the API server is an error; retry. Otherwise there is always a finding, even if the target does not exist.
 package rules

@@ -1,4 +1,4 @@
-// Package controllertest has what the suites of the four controllers share: a clock that stands still, how they read a trail, and how they make writes of a status fail. Only
+// Package controllertest has the code that the test suites of the four controllers share: a fake clock, reading a trail, and failing status writes. Only
 // tests import it.
 //
 // The suites have one vocabulary. A fixture is one spec's namespace and clock. A process is one life of a manager, driven by hand: fixture.start begins one, with options;

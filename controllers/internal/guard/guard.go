@@ -38,11 +38,11 @@ func (g Policy) Problem(ctx context.Context, live client.Reader, since time.Time
 		case apierrors.IsNotFound(err):
 			return fmt.Sprintf("%s %s is not installed", what, g.Name), nil
 		case apierrors.IsForbidden(err):
-			return fmt.Sprintf("the controller may not get %s %s", what, g.Name), nil
+			return fmt.Sprintf("the controller is not allowed to get %s %s", what, g.Name), nil
 		case err != nil:
 			return "", fmt.Errorf("read %s %s: %w", what, g.Name, err)
 		case !since.IsZero() && obj.GetCreationTimestamp().After(since):
-			return fmt.Sprintf("%s %s is younger than what it should have checked", what, g.Name), nil
+			return fmt.Sprintf("%s %s was created after the resource that it must check", what, g.Name), nil
 		}
 	}
 	return g.Weakness(policy, binding), nil
@@ -77,7 +77,7 @@ func (g Policy) policyWeakness(p *admissionv1.ValidatingAdmissionPolicy) string 
 	case match == nil || !g.covers(match.ResourceRules, admissionv1.Create) || !g.covers(match.ResourceRules, admissionv1.Update):
 		return name + " does not match CREATE and UPDATE of " + g.Resource + ".holdfast.dev"
 	case narrowed(match):
-		return name + " leaves some resources out (namespaceSelector, objectSelector or excludeResourceRules)"
+		return name + " excludes some resources (namespaceSelector, objectSelector or excludeResourceRules)"
 	case slices.ContainsFunc(g.Texts, func(text string) bool { return !strings.Contains(all, text) }):
 		return name + " " + g.Lacks
 	}
@@ -97,7 +97,7 @@ func (g Policy) bindingWeakness(b *admissionv1.ValidatingAdmissionPolicyBinding)
 	case b.Spec.ParamRef != nil:
 		return name + " has a paramRef, expected none"
 	case match != nil && (narrowed(match) || len(match.ResourceRules) > 0 && (!g.covers(match.ResourceRules, admissionv1.Create) || !g.covers(match.ResourceRules, admissionv1.Update))):
-		return name + " leaves some resources out (matchResources)"
+		return name + " excludes some resources (matchResources)"
 	}
 	return ""
 }

@@ -36,10 +36,10 @@ const decisionBytes = 1000
 // nothing to decide.
 func DecisionWanted(a *v1alpha1.AIAnalysis, deadline time.Time) string {
 	if refused := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionDecisionRefused); refused != nil {
-		return fmt.Sprintf("The decision on AIAnalysis %s does not count, and no other can be made; cancel the request and make it again. %s", a.Name, refused.Message)
+		return fmt.Sprintf("The decision on AIAnalysis %s is ignored and cannot be repeated. Cancel the request and create it again. %s", a.Name, refused.Message)
 	}
 	rec := a.Status.Recommendation
-	before := fmt.Sprintf("AIAnalysis %s recommends %s (%d %% sure", a.Name, rec.WorkflowID, rec.Confidence)
+	before := fmt.Sprintf("AIAnalysis %s recommends %s (confidence %d %%", a.Name, rec.WorkflowID, rec.Confidence)
 	after := fmt.Sprintf("). Approve or reject it before %s: kubectl -n %s patch aianalysis %s --type=merge -p "+
 		`'{"spec":{"decision":{"verdict":"Approved","method":"console","decidedBy":"'"$(kubectl auth whoami -o jsonpath='{.status.userInfo.username}')"'"}}}'`,
 		deadline.UTC().Format(time.RFC3339), a.Namespace, a.Name)

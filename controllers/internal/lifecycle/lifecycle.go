@@ -27,7 +27,7 @@ const BlockedRetry = 10 * time.Second
 // UnknownPhase ends the reconcile of a resource whose phase this release does not know: a newer release wrote it, and will go on with it. So the reconciler changes nothing,
 // ends nothing and does not retry; the log has an error. Cancellation and deletion come before phases: they end such a resource as they end any other.
 func UnknownPhase(ctx context.Context, phase string) (ctrl.Result, error) {
-	logf.FromContext(ctx).Error(nil, "Unknown phase, the resource stays as it is: run the release that wrote it", "phase", phase)
+	logf.FromContext(ctx).Error(nil, "Unknown phase; the resource is left unchanged. Run the release that wrote it", "phase", phase)
 	return ctrl.Result{}, nil
 }
 

@@ -35,14 +35,14 @@ func ForeignRemediation(ctx context.Context, cached, live client.Reader, obj out
 		case err == nil && rr.UID == ref.UID:
 			return "", nil
 		case err != nil && !apierrors.IsNotFound(err):
-			return "", fmt.Errorf("read the request that remediationRef names: %w", err)
+			return "", fmt.Errorf("read the RemediationRequest in spec.remediationRef: %w", err)
 		}
 	}
 	switch {
 	case rr.UID != "":
 		return fmt.Sprintf("spec.remediationRef.uid is %.64q, expected %q, the uid of RemediationRequest %s", ref.UID, rr.UID, ref.Name), nil
 	case uuid.Validate(string(ref.UID)) == nil:
-		return fmt.Sprintf("spec.remediationRef names RemediationRequest %.253q (uid %.64q), which is not in this namespace; expected a live request, or for work by hand an id that is no UUID",
+		return fmt.Sprintf("spec.remediationRef names RemediationRequest %.253q (uid %.64q), which does not exist in this namespace; expected an existing request, or for work by hand a uid that is not a UUID",
 			ref.Name, ref.UID), nil
 	}
 	return "", nil

@@ -1,4 +1,4 @@
-// Package pool runs work that takes longer than a reconcile may: an investigation, a delivery.
+// Package pool runs work that is too slow for a reconcile: an investigation, a delivery.
 //
 // # Model
 //
@@ -11,12 +11,12 @@
 // # Invariants
 //
 //   - At most Slots attempts run at once, and at most SlotsPerNamespace of one namespace, so that no namespace can use all of them.
-//   - A resource that found no slot is woken when one is free, in the order of asking. It holds no claim on that slot, and may have to ask again.
+//   - A resource that got no slot is woken when one is free, in order of request. The slot is not reserved for it, so it may have to ask again.
 //   - A result stays in memory until its resource drops it. A conflict while it is saved costs no second attempt.
 //   - An attempt holds its slot until its function returns, also after it was cancelled.
 //
 // # How it fails
 //
-// The pool keeps nothing that survives the process. Close cancels all attempts, waits for them and discards their results: what an interrupted attempt achieved is not
-// known, so the next process finds it unfinished and decides what that means.
+// The pool keeps nothing that survives the process. Close cancels all attempts, waits for them and discards their results: the effect of an interrupted attempt is not
+// known. The next process finds the attempt unfinished and decides what to do.
 package pool

@@ -11,15 +11,15 @@ import (
 
 var (
 	// ErrParameter says that the step names an unknown action, or a parameter is missing, unknown or wrong, or the target's kind cannot do it. Retrying cannot help.
-	ErrParameter = errors.New("the step cannot be done as it is written")
+	ErrParameter = errors.New("the step is invalid")
 	// ErrGone says that the target does not exist, or is another one under the same name. Retrying cannot help.
 	ErrGone = errors.New("the target is gone")
 	// ErrNoEffect says that certainly nothing was changed, and that the intent is of no more use: a retry plans again.
 	ErrNoEffect = errors.New("nothing was changed")
 	// ErrChanged is an ErrNoEffect: somebody else changed meanwhile what the action wanted to change.
-	ErrChanged = fmt.Errorf("%w, since somebody else has changed it in between", ErrNoEffect)
+	ErrChanged = fmt.Errorf("%w, because somebody else changed the target in between", ErrNoEffect)
 	// ErrPerson says that what is waited for does not come until a person does something. Retrying cannot help.
-	ErrPerson = errors.New("a person is needed")
+	ErrPerson = errors.New("manual action is needed")
 )
 
 // Permanent reports whether a retry cannot help.

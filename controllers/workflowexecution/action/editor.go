@@ -60,8 +60,8 @@ func (e editor) Plan(ctx context.Context, w Workload, now time.Time) (Plan, erro
 		return Plan{}, err
 	}
 	if already {
-		why := e.describe(from, to) + ": it is so already"
-		return Plan{Nothing: true, Message: why, Adjustments: append(adjustments, v1alpha1.Adjustment{Adjustment: "left the target as it is", Reason: why})}, nil
+		why := e.describe(from, to) + ": already so"
+		return Plan{Nothing: true, Message: why, Adjustments: append(adjustments, v1alpha1.Adjustment{Adjustment: "left the target unchanged", Reason: why})}, nil
 	}
 	intent := map[string]string{uidKey: string(t.GetUID())}
 	for k, v := range from {
@@ -133,7 +133,7 @@ func (e editor) move(ctx context.Context, w Workload, uid string, from, to state
 			return false, fmt.Errorf("patch %s: %w", w, err)
 		}
 	}
-	return false, fmt.Errorf("%w: patch %s: others keep changing it", ErrNoEffect, w)
+	return false, fmt.Errorf("%w: patch %s: too many concurrent changes by others", ErrNoEffect, w)
 }
 
 func states(intent map[string]string) (from, to state) {

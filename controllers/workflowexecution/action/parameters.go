@@ -57,7 +57,7 @@ func (p *parameters) finish() error {
 		if len(known) > 0 {
 			expected = strings.Join(known, ", ")
 		}
-		return fmt.Errorf("%w: parameter %q of %s is not known, expected %s", ErrParameter, outbox.Bound(name, quoted), p.action, expected)
+		return fmt.Errorf("%w: parameter %q of %s is unknown, expected %s", ErrParameter, outbox.Bound(name, quoted), p.action, expected)
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func (p *parameters) text(name string) string { return string(p.values[name]) }
 func (p *parameters) image(name string) string {
 	value := p.text(name)
 	if value == "" || strings.ContainsFunc(value, func(r rune) bool { return r <= ' ' || r == 0x7f }) {
-		p.fail(name, "an image reference as in registry.example.com/app:1.2")
+		p.fail(name, "an image reference, for example registry.example.com/app:1.2")
 	}
 	return value
 }
@@ -87,7 +87,7 @@ func (p *parameters) integer(name string, least, limit, otherwise int64) int64 {
 func (p *parameters) selector(name string) labels.Selector {
 	selector, err := labels.Parse(p.text(name))
 	if err != nil {
-		p.fail(name, "a label selector as in app=web,tier!=cache")
+		p.fail(name, "a label selector, for example app=web,tier!=cache")
 		return labels.Everything()
 	}
 	return selector

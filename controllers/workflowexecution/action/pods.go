@@ -127,7 +127,7 @@ func (a *restartPods) Apply(ctx context.Context, w Workload, intent map[string]s
 			return Progress{}, fmt.Errorf("evict pod %s: %w", pod.Name, err)
 		default:
 			if refusals++; why == "" {
-				why = "pod " + pod.Name + " has to stay for now: " + bounded(explain(err))
+				why = "pod " + pod.Name + " cannot be evicted now: " + bounded(explain(err))
 			}
 		}
 		if refusals == maxRefusals {
@@ -193,7 +193,7 @@ func (a *restartPods) left(ctx context.Context, w Workload, intent map[string]st
 }
 
 func (a *restartPods) Undo(context.Context, Workload, map[string]string) (bool, string, error) {
-	return false, "restarted pods are not undone", nil
+	return false, "restarts of pods cannot be undone", nil
 }
 
 // overwritten looks whether the pods are of another template than that they were restarted with: then it is not the restart that has helped.

@@ -42,7 +42,7 @@ func podsSeen(ctx context.Context, w Workload, t *unstructured.Unstructured) see
 	err = w.Client.List(ctx, list, client.InNamespace(w.Key.Namespace), client.MatchingLabelsSelector{Selector: selector}, client.Limit(maxPodsSeen))
 	switch {
 	case apierrors.IsForbidden(err):
-		return seen{unlisted: "its account may not list pods"}
+		return seen{unlisted: "the service account may not list pods"}
 	case err != nil:
 		return seen{unlisted: err.Error()}
 	}

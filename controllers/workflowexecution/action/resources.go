@@ -86,9 +86,9 @@ func (a setResources) permits(want wanted, resources map[string]any) error {
 		case err != nil:
 			return err
 		case present == nil && v.field == "limits":
-			return fmt.Errorf("%w: parameter %q of SetResources is %q, expected a container that has a limit to increase: it has none, so any would be less", ErrParameter, v.name, v.wanted)
+			return fmt.Errorf("%w: parameter %q of SetResources is %q, but the container has no limit, so any limit is a decrease", ErrParameter, v.name, v.wanted)
 		case present != nil && v.wanted.Cmp(*present) <= 0:
-			return fmt.Errorf("%w: parameter %q of SetResources is %q, expected more than the present %s, since the step says only: increase", ErrParameter, v.name, v.wanted, present)
+			return fmt.Errorf("%w: parameter %q of SetResources is %q, expected more than the current %s, because parameter \"only\" is \"increase\"", ErrParameter, v.name, v.wanted, present)
 		}
 	}
 	return nil

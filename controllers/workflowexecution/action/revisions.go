@@ -74,7 +74,7 @@ func getRevision(ctx context.Context, w Workload, name string) (revision, error)
 	o.SetGroupVersionKind(historyKind(w))
 	err := w.Client.Get(ctx, client.ObjectKey{Namespace: w.Key.Namespace, Name: name}, o)
 	if apierrors.IsNotFound(err) {
-		return revision{}, fmt.Errorf("%w: %s %s, which holds the template, has left the history of %s", ErrNoEffect, historyKind(w).Kind, name, w)
+		return revision{}, fmt.Errorf("%w: %s %s, which has the template, is no longer in the history of %s", ErrNoEffect, historyKind(w).Kind, name, w)
 	}
 	if err != nil {
 		return revision{}, fmt.Errorf("read %s %s: %w", historyKind(w).Kind, name, err)

@@ -127,7 +127,7 @@ func (a rolloutUndo) choose(w Workload, history []revision, current *revision) (
 		if err != nil || !same {
 			return r, adjustments, err
 		}
-		adjustments = append(adjustments, v1alpha1.Adjustment{Adjustment: fmt.Sprintf("passed over revision %d", r.number), Reason: "it differs from the current one only by a restart"})
+		adjustments = append(adjustments, v1alpha1.Adjustment{Adjustment: fmt.Sprintf("skipped revision %d", r.number), Reason: "it differs from the current one only by a restart"})
 	}
 	return nil, nil, fmt.Errorf("%w: the history of %s has no earlier revision to go back to", ErrParameter, w)
 }
@@ -146,7 +146,7 @@ func revisionState(r *revision, t *unstructured.Unstructured) (state, error) {
 		return nil, fmt.Errorf("encode the template of %s: %w", t.GetName(), err)
 	}
 	if len(text) > templateBytes {
-		return nil, fmt.Errorf("%w: the current template of %s is not in its history yet and, with %d bytes, too large to be kept elsewhere; try again when its controller has seen it", ErrNoEffect, t.GetName(), len(text))
+		return nil, fmt.Errorf("%w: the current template of %s is not in its history yet and, with %d bytes, too large to save elsewhere; try again when its controller has observed it", ErrNoEffect, t.GetName(), len(text))
 	}
 	return state{"revision": "", "name": "", "template": string(text)}, nil
 }

@@ -42,7 +42,7 @@ func rolloutOf(w Workload, t *unstructured.Unstructured) rollout {
 	r := rollout{kind: w.Kind.Kind, name: w.String(), patience: patienceOf(t)}
 	generation, seen := t.GetGeneration(), counter(t, "observedGeneration")
 	r.observed = seen >= generation
-	r.behind = fmt.Sprintf("its controller has not seen generation %d yet, only %d", generation, seen)
+	r.behind = fmt.Sprintf("its controller has not observed generation %d yet, only %d", generation, seen)
 	r.paused, _, _ = unstructured.NestedBool(t.Object, "spec", "paused")
 	r.strategy, _, _ = unstructured.NestedString(t.Object, "spec", "updateStrategy", "type")
 	if r.kind == "DaemonSet" {
@@ -120,7 +120,7 @@ func (r rollout) kept(old int64) int64 {
 func (r rollout) person(kept int64) string {
 	switch {
 	case r.paused:
-		return r.name + " is paused: somebody has to resume it (kubectl rollout resume)"
+		return r.name + " is paused; resume it (kubectl rollout resume)"
 	case r.strategy == onDelete:
 		return fmt.Sprintf("the update strategy of %s is OnDelete: %d of its pods keep the old template until somebody deletes them", r.name, kept)
 	}

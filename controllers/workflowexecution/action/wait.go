@@ -37,7 +37,7 @@ func (a *wait) Apply(ctx context.Context, w Workload, _ map[string]string, attem
 	case errors.Is(err, condition.ErrCost): // to look again would take as much again
 		return Progress{}, fmt.Errorf("%w: parameter \"for\" of Wait is %q: %w", ErrParameter, bounded(a.expression), err)
 	case err != nil:
-		return Progress{}, fmt.Errorf("look whether %s holds: %w", bounded(a.expression), err)
+		return Progress{}, fmt.Errorf("evaluate %s: %w", bounded(a.expression), err)
 	case !holds && w.supports("", workloads...) == nil && strings.Contains(a.expression, "target.status"):
 		return Progress{Message: fmt.Sprintf("%s %s; %s", bounded(a.expression), bounded(why), rolloutOf(w, t))}, nil
 	case !holds:

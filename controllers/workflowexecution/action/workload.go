@@ -47,7 +47,7 @@ func (w Workload) get(ctx context.Context, uid string) (*unstructured.Unstructur
 		return nil, err
 	}
 	if string(target.GetUID()) != uid {
-		return nil, fmt.Errorf("%w: %s has uid %s, the step was planned for %s: it was deleted and made again", ErrGone, w, target.GetUID(), uid)
+		return nil, fmt.Errorf("%w: %s has uid %s, the step was planned for %s: it was deleted and created again", ErrGone, w, target.GetUID(), uid)
 	}
 	return target, nil
 }

@@ -51,14 +51,14 @@ func newBudget(done <-chan struct{}, available price, once uint64) *budget {
 func (b *budget) spend(p price) {
 	select {
 	case <-b.done:
-		panic(interpreter.EvalCancelledError{Cause: interpreter.ContextCancelled, Message: "evaluation was ended before its time"})
+		panic(interpreter.EvalCancelledError{Cause: interpreter.ContextCancelled, Message: "evaluation was cancelled"})
 	default:
 	}
 	if p.work > b.left.work {
-		tooMuch("it takes more work than %d units, or than other conditions have left of them", maxWork)
+		tooMuch("it needs more than %d units of work, or more than other conditions left", maxWork)
 	}
 	if p.memory > b.left.memory {
-		tooMuch("the values that it makes take more than %d MiB, or than other conditions have left of them", maxMemory>>20)
+		tooMuch("its values need more than %d MiB, or more than other conditions left", maxMemory>>20)
 	}
 	b.left.work -= p.work
 	b.left.memory -= p.memory

@@ -61,7 +61,7 @@ func (s *setting) compile(expression string) (*Condition, error) {
 		return nil, compileError(issues.Err())
 	}
 	if out := checked.OutputType(); !out.IsExactType(cel.BoolType) && !out.IsExactType(cel.DynType) {
-		return nil, fmt.Errorf("expression gives %s, expected true or false", outbox.Bound(out.String(), maxMessage))
+		return nil, fmt.Errorf("expression returns %s, expected true or false", outbox.Bound(out.String(), maxMessage))
 	}
 	if err := checkEstimate(s.env, checked); err != nil {
 		return nil, err

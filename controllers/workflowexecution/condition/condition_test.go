@@ -39,7 +39,7 @@ func TestHoldsEvaluatesOverTheTarget(t *testing.T) {
 		"a quantity":                      {"quantity(target.spec.template.spec.containers[0].resources.limits.memory).compareTo(quantity('128Mi')) > 0", none, true, ""},
 		"an optional field":               {"target.?status.?phase.orValue('none') == 'none'", none, true, ""},
 		"a value that is not true, false": {"target.spec.replicas", none, false, "expected true or false"},
-		"types that do not compare":       {"target.metadata.name > 3", none, false, "not to be evaluated"},
+		"types that do not compare":       {"target.metadata.name > 3", none, false, "cannot be evaluated"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)

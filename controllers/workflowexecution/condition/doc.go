@@ -2,34 +2,34 @@
 //
 // # Model
 //
-// An expression sees one variable, `target`: the whole resource as the API server gives it. Beside CEL's standard library there are the string
+// An expression has one variable, `target`: the whole resource as the API server returns it. In addition to CEL's standard library there are string
 // functions, optional types (`target.?status.?phase`), Kubernetes quantities (`quantity("1Gi")`) and comparisons of numbers across types.
 //
 // # Fields that are not there
 //
-// The API server omits counters that are zero, so `target.status.availableReplicas >= target.spec.replicas` meets a missing key just when it
-// matters. An expression is therefore evaluated twice at most: as the target is and, if a key was missing, once more with the well-known counters of Deployment,
-// StatefulSet, DaemonSet and ReplicaSet standing at zero. `!has(target.status.unavailableReplicas)` and `target.status.unavailableReplicas == 0`
-// then both do what they say. A key that is missing after that makes the condition false, with a message that names it.
+// The API server omits counters that are zero, so `target.status.availableReplicas >= target.spec.replicas` finds no key just when it
+// matters. So an expression is evaluated at most twice: first with the target as it is and, if a key was missing, again with the well-known counters of Deployment,
+// StatefulSet, DaemonSet and ReplicaSet set to zero. `!has(target.status.unavailableReplicas)` and `target.status.unavailableReplicas == 0`
+// then both work. A key that is still missing makes the condition false, with a message that names it.
 //
-// # What it may cost
+// # Cost limits
 //
-// Whoever may create a workflow writes expressions, and 200 characters can ask for gigabytes or for hours. So:
+// Anyone who may create a workflow writes expressions, and 200 characters can need gigabytes or hours. So:
 //
-//   - Compile refuses what is costly to compile (maxCharacters, maxConstructors, computed keys of maps), what cannot be parsed when it is used (regular
-//     expressions, quantities), and what Kubernetes' estimate finds too costly (maxEstimate), with assumed sizes for what hangs off the target.
-//   - A Look has a budget of work and of memory (maxWork, maxMemory) for all conditions that are evaluated in it. A call is paid for before it is made, by its
-//     arguments; a list, a map and a round of a loop too. So a text, a list or a tree is never made that the budget cannot pay for, and nothing that a call does on
-//     the inside takes long. A text has at most maxText bytes, a list maxItems items.
-//   - Every value that an expression makes is charged at what it is as a tree. What holds a value twice is charged twice, since comparing and printing walk it twice.
-//   - An evaluation asks at each step whether its context has ended. Whoever asks leaves at once in any case. At most maxTogether evaluations are under way in a
-//     process, those that nobody waits for included, and of one condition no other is started meanwhile.
+//   - Compile refuses expressions that are costly to compile (maxCharacters, maxConstructors, computed keys of maps), constants that cannot be parsed (regular
+//     expressions, quantities), and expressions whose cost by Kubernetes' estimate exceeds maxEstimate, with assumed sizes for the parts of the target.
+//   - A Look has a budget of work and of memory (maxWork, maxMemory) for all conditions that are evaluated in it. The price of a call depends on its arguments and is charged
+//     before the call; so is the price of a list, a map and a loop iteration. So no text, list or tree is created that exceeds the budget, and no call takes long
+//     internally. A text has at most maxText bytes, a list maxItems items.
+//   - Every value that an expression creates is charged by its size as a tree. A value that is contained twice is charged twice, because comparing and printing walk it twice.
+//   - An evaluation checks at each step whether its context has ended. Its caller returns immediately in any case. At most maxTogether evaluations run in a
+//     process, including those that nobody waits for. While such an evaluation of a condition runs, no other one of that condition starts.
 //
-// A function that is added to the environment needs a price (prices); a test says which has none.
+// A new function in the environment needs a price (prices); a test reports functions without one.
 //
 // # How it fails
 //
-// Compile fails on an expression that is wrong, not boolean or too costly. What cannot be evaluated (no such key, a wrong type) does not hold, and is no
-// error. ErrCost is one: an evaluation was ended because it took more than it may. It would again, so it is a permanent failure of whatever asked. ErrEnded is for
-// the moment only.
+// Compile fails on an expression that is wrong, not boolean or too costly. An expression that cannot be evaluated (no such key, a wrong type) does not hold; that is not an
+// error. ErrCost is an error: the evaluation exceeded its budget. It would do so again, so the failure is permanent. ErrEnded is temporary; a retry may
+// succeed.
 package condition

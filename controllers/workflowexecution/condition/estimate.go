@@ -109,5 +109,5 @@ func checkEstimate(env *cel.Env, checked *cel.Ast) error {
 	if cost.Max == math.MaxUint64 {
 		text = "more than can be counted"
 	}
-	return fmt.Errorf("expression may cost %s by Kubernetes' estimate, expected at most %d: nest fewer all, exists, map and filter, make shorter texts, or split it into several conditions", text, maxEstimate)
+	return fmt.Errorf("expression may cost %s by Kubernetes' estimate, expected at most %d: nest fewer all, exists, map and filter, use shorter texts, or split it into several conditions", text, maxEstimate)
 }

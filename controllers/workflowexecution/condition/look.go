@@ -34,7 +34,7 @@ func (l *Look) Holds(ctx context.Context, c *Condition) (holds bool, message str
 	case errors.Is(err, ErrCost), errors.Is(err, ErrEnded):
 		return false, err.Error(), err
 	case err != nil:
-		return false, "not to be evaluated: " + outbox.Bound(err.Error(), maxMessage), nil
+		return false, "cannot be evaluated: " + outbox.Bound(err.Error(), maxMessage), nil
 	case !holds:
 		return false, "is false", nil
 	}
@@ -47,7 +47,7 @@ func (l *Look) HoldsNow(ctx context.Context, c *Condition) (holds bool, message 
 	generation, _, _ := unstructured.NestedInt64(l.target, "metadata", "generation")
 	observed, reported, _ := unstructured.NestedInt64(l.target, "status", "observedGeneration")
 	if reported && observed < generation {
-		return false, fmt.Sprintf("not looked at: the status is of generation %d, the target's controller has not seen generation %d yet", observed, generation), nil
+		return false, fmt.Sprintf("not evaluated: the status is of generation %d, the target's controller has not observed generation %d yet", observed, generation), nil
 	}
 	return l.Holds(ctx, c)
 }

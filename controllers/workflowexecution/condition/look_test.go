@@ -23,7 +23,7 @@ func TestTheConditionsOfALookShareOneBudget(t *testing.T) {
 			break
 		}
 	}
-	g.Expect(err).To(And(MatchError(condition.ErrCost), MatchError(ContainSubstring("than other conditions have left"))))
+	g.Expect(err).To(And(MatchError(condition.ErrCost), MatchError(ContainSubstring("than other conditions left"))))
 	_, _, err = condition.NewLook(target).Holds(t.Context(), c)
 	g.Expect(err).NotTo(HaveOccurred(), "another look has a budget of its own")
 }

@@ -29,11 +29,11 @@ func compilePattern(text string) (*pattern, error) {
 	}
 	parsed, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
-		return nil, fmt.Errorf("regular expression is %.64q, expected one of RE2: %w", text, err)
+		return nil, fmt.Errorf("regular expression is %.64q, expected RE2 syntax: %w", text, err)
 	}
 	instructions := instructionsOf(parsed)
 	if instructions > maxInstructions {
-		return nil, fmt.Errorf("regular expression is %.64q and compiles to some %d instructions, expected at most %d: repeat less", text, instructions, maxInstructions)
+		return nil, fmt.Errorf("regular expression is %.64q and compiles to about %d instructions, expected at most %d; use fewer or smaller repetitions", text, instructions, maxInstructions)
 	}
 	compiled, err := regexp.Compile(text)
 	if err != nil {

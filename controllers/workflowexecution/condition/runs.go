@@ -24,7 +24,7 @@ const (
 
 // ErrEnded says that a condition was not evaluated to its end, for reasons outside of it: ctx ended, or an abandoned evaluation still runs. A retry may
 // succeed.
-var ErrEnded = errors.New("the condition was not evaluated to its end")
+var ErrEnded = errors.New("the evaluation of the condition did not finish")
 
 // together bounds the evaluations of many conditions.
 type together struct {
@@ -63,10 +63,10 @@ func (c *Condition) evaluate(ctx context.Context, target map[string]any, left *p
 	case c.runs.slow.Load() >= maxSlow:
 		return false, tooSlow(c.runs.limit)
 	case c.runs.abandoned.Load() > 0:
-		return false, fmt.Errorf("%w: an earlier evaluation is still under way", ErrEnded)
+		return false, fmt.Errorf("%w: an earlier evaluation still runs", ErrEnded)
 	}
 	if err := c.runs.slots.Acquire(ctx, 1); err != nil {
-		return false, fmt.Errorf("%w: no slot was free, %d evaluations were under way: %w", ErrEnded, c.runs.max, err)
+		return false, fmt.Errorf("%w: no slot was free, %d evaluations were running: %w", ErrEnded, c.runs.max, err)
 	}
 	limited, cancel := context.WithTimeout(ctx, c.runs.limit)
 	defer cancel()
@@ -98,13 +98,13 @@ func (c *Condition) evaluate(ctx context.Context, target map[string]any, left *p
 		return false, fmt.Errorf("%w: %w", ErrEnded, err)
 	}
 	if c.runs.slow.Add(1) < maxSlow {
-		return false, fmt.Errorf("%w: it took longer than %s, and may be tried once more", ErrEnded, c.runs.limit)
+		return false, fmt.Errorf("%w: it took longer than %s; it can be tried once more", ErrEnded, c.runs.limit)
 	}
 	return false, tooSlow(c.runs.limit)
 }
 
 func tooSlow(limit time.Duration) error {
-	return fmt.Errorf("%w: %d evaluations took longer than %s, so it is not evaluated again; look at less of the target", ErrCost, maxSlow, limit)
+	return fmt.Errorf("%w: %d evaluations took longer than %s, so it is not evaluated again; read less of the target", ErrCost, maxSlow, limit)
 }
 
 // run evaluates. Its error is ErrEnded, ErrCost or CEL's.
@@ -120,13 +120,13 @@ func (c *Condition) run(ctx context.Context, target map[string]any, available pr
 	var cancelled interpreter.EvalCancelledError
 	switch {
 	case errors.As(err, &cancelled) && cancelled.Cause == interpreter.CostLimitExceeded:
-		return outcome{err: fmt.Errorf("%w: %s; look at less of the target, or split it into several workflows", ErrCost, cancelled.Message)}
+		return outcome{err: fmt.Errorf("%w: %s; read less of the target, or split it into several workflows", ErrCost, cancelled.Message)}
 	case errors.As(err, &cancelled), errors.Is(err, interpreter.InterruptError{}):
 		return outcome{err: ErrEnded}
 	case err != nil:
 		return outcome{err: err}
 	case out.Type() != types.BoolType:
-		return outcome{err: fmt.Errorf("the expression gave a value of type %s, expected true or false", out.Type().TypeName())}
+		return outcome{err: fmt.Errorf("the expression returned a value of type %s, expected true or false", out.Type().TypeName())}
 	}
 	return outcome{holds: out == types.True}
 }

@@ -82,8 +82,8 @@ func TestHoldsReturnsWhenItsContextEnds(t *testing.T) {
 	g.Expect(c.runs.abandoned.Load()).To(BeEquivalentTo(1))
 
 	_, message, err := NewLook(nil).Holds(t.Context(), c)
-	g.Expect(err).To(And(MatchError(ErrEnded), MatchError(ContainSubstring("still under way"))))
-	g.Expect(message).To(ContainSubstring("not evaluated to its end"))
+	g.Expect(err).To(And(MatchError(ErrEnded), MatchError(ContainSubstring("still runs"))))
+	g.Expect(message).To(ContainSubstring("did not finish"))
 	g.Expect(s.started).To(BeEmpty(), "it was not started again")
 
 	close(s.release)
@@ -120,7 +120,7 @@ func TestWhatTakesTooLongTwiceIsNotStartedAgain(t *testing.T) {
 	c := s.condition(t, "block()", bounded)
 	close(s.release)
 	_, message, err := NewLook(nil).Holds(t.Context(), c)
-	g.Expect(err).To(And(MatchError(ErrEnded), MatchError(ContainSubstring("took longer than 1ns, and may be tried once more"))))
+	g.Expect(err).To(And(MatchError(ErrEnded), MatchError(ContainSubstring("took longer than 1ns; it can be tried once more"))))
 	g.Expect(message).To(Equal(err.Error()))
 	bounded.rest(t)
 	_, _, err = NewLook(nil).Holds(t.Context(), c)
