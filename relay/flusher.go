@@ -38,7 +38,7 @@ func newFlusher(s Store, t *tracker, c Config) *flusher {
 	return &flusher{store: s, tracker: t, config: c, breaker: newBreaker(c.MaxBackoff), recorder: c.Recorder, letters: rate.NewLimiter(1, letterBurst)}
 }
 
-// Start runs until ctx ends, and then goes on until everything pending is flushed, the store fails, or DrainTimeout is over.
+// Start runs until ctx ends. Then it continues until all pending entries are flushed, the store fails, or DrainTimeout is over.
 func (f *flusher) Start(ctx context.Context) error {
 	ctx = logf.IntoContext(ctx, logf.FromContext(ctx).WithName("relay"))
 	unregister := collect(f.tracker)

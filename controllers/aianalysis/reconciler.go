@@ -59,7 +59,7 @@ type settings struct {
 // Option changes a default.
 type Option func(*Reconciler)
 
-// WithInvestigator replaces the rules.
+// WithInvestigator replaces the built-in rules.
 func WithInvestigator(i Investigator) Option { return func(r *Reconciler) { r.investigator = i } }
 
 // withClock replaces the system's clock.
@@ -79,7 +79,7 @@ func withAttemptTimeout(d time.Duration) Option {
 	return func(r *Reconciler) { r.settings.attemptTimeout = d }
 }
 
-// New makes the controller. c reads from the cache, live from the API server. It fails if the embedded catalogue is wrong, which a test rules out.
+// New returns the controller. c reads from the cache, live from the API server. It fails if the embedded catalogue is wrong, which a test rules out.
 func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) (*Reconciler, error) {
 	workflows, err := catalogue.Default()
 	if err != nil {

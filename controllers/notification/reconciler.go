@@ -47,7 +47,7 @@ func withRandom(random func() float64) Option { return func(r *Reconciler) { r.r
 // WithoutLoopback refuses URLs on loopback addresses, where a manager in a cluster would meet only itself.
 func WithoutLoopback() Option { return func(r *Reconciler) { r.loopback = false } }
 
-// New makes a Reconciler. c reads own kinds, from a cache; live reads from the API server. The error is always nil: the constructors of the four controllers have one form.
+// New returns a Reconciler. c reads own kinds, from a cache; live reads from the API server. The error is always nil: the constructors of the four controllers have one form.
 func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) (*Reconciler, error) {
 	r := &Reconciler{client: c, live: live, recorder: recorder, clock: clock.RealClock{}, random: rand.Float64, loopback: true}
 	for _, o := range opts {

@@ -39,7 +39,7 @@ type Option func(*Reconciler)
 // withClock replaces the system's clock.
 func withClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clock = c } }
 
-// New makes a Reconciler. live reads from the API server, not from a cache.
+// New returns a Reconciler. live reads from the API server, not from a cache.
 func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, options ...Option) (*Reconciler, error) {
 	workflows, err := catalogue.Default()
 	if err != nil {

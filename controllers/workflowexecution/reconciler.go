@@ -47,7 +47,7 @@ type Reconciler struct {
 // Option changes a Reconciler's default.
 type Option func(*Reconciler)
 
-// WithRESTConfig says how to reach the API server, where workflows act by impersonation. SetupWithManager uses the manager's if none is given.
+// WithRESTConfig sets the config for the API server, where workflows act by impersonation. The default is the config of the manager, see SetupWithManager.
 func WithRESTConfig(config *rest.Config) Option {
 	return func(r *Reconciler) { r.accounts = newAccounts(config, r.client) }
 }
@@ -58,7 +58,7 @@ func withClock(c clock.PassiveClock) Option { return func(r *Reconciler) { r.clo
 // withVerifyWindow bounds how long post-conditions may take to become true after the last step; a minute by default. The last step's own timeout bounds it too.
 func withVerifyWindow(d time.Duration) Option { return func(r *Reconciler) { r.verifyWindow = d } }
 
-// New makes a Reconciler. c may read from a cache, live reads from the API server. It fails if the embedded catalogue is wrong, which a test rules out.
+// New returns a Reconciler. c may read from a cache, live reads from the API server. It fails if the embedded catalogue is wrong, which a test rules out.
 func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) (*Reconciler, error) {
 	workflows, err := catalogue.Default()
 	if err != nil {

@@ -186,7 +186,7 @@ func RecordedTime(text outboxapi.Entry) (_ outboxapi.Time, ok bool) {
 	return recorded, err == nil && !recorded.IsZero()
 }
 
-// ErrNoEntry says that a text is not an entry: it is no JSON, not in canonical form, or members are missing, unknown or of the wrong form.
+// ErrNoEntry means that a text is not an entry: it is not JSON, not in canonical form, or members are missing, unknown or of the wrong form.
 var ErrNoEntry = errors.New("not an audit entry")
 
 // maxSchemaVersion is what the column schema_version holds. No release will know a version beyond it, or below 1.

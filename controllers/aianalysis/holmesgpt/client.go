@@ -95,7 +95,7 @@ func (c *Client) Timeout() time.Duration { return c.timeout }
 // Version is that of what is asked and how the answer is read. The server does not say its own.
 const Version = "2"
 
-// Config says what is asked beside the case: the prompt without the alert, the target, and what depends on the target's kind.
+// Config returns the input that does not depend on the case: the prompt without the alert, the target, and what depends on the target's kind.
 func (c *Client) Config() investigator.Config {
 	return investigator.Config{Version: Version, PromptSHA256: entry.Hash([]byte(question(c.catalogue, investigator.Request{})))}
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
-// ErrAnswer says that an answer cannot be used. Asking again may help.
+// ErrAnswer means that an answer cannot be used. A retry may help.
 var ErrAnswer = errors.New("unusable answer")
 
-// Request is what an investigator is asked.
+// Request is the input of an investigation.
 type Request struct {
 	// Namespace of the target.
 	Namespace string
@@ -47,7 +47,7 @@ type Finding struct {
 	PromptTokens, CompletionTokens *int32
 }
 
-// Config is what an investigator is asked beside the case. Two investigations with the same Config were asked the same.
+// Config is the input of an investigator that does not depend on the case. Two investigations with the same Config differ only in the case.
 type Config struct {
 	// Version of the investigator.
 	Version string

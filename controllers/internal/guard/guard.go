@@ -28,8 +28,8 @@ type Policy struct {
 	Lacks string
 }
 
-// Problem says why the policy is not in force, "" if it is. Something that was written before the policy was there was not checked by it: so neither the policy nor its binding may be
-// younger than since, if that is not zero.
+// Problem returns why the policy is not in force, or "" if it is. A write before the policy existed was not checked. So if since is not zero, neither the policy nor its binding may be
+// newer than since.
 func (g Policy) Problem(ctx context.Context, live client.Reader, since time.Time) (string, error) {
 	policy, binding := &admissionv1.ValidatingAdmissionPolicy{}, &admissionv1.ValidatingAdmissionPolicyBinding{}
 	for _, obj := range []client.Object{policy, binding} {
@@ -48,7 +48,7 @@ func (g Policy) Problem(ctx context.Context, live client.Reader, since time.Time
 	return g.Weakness(policy, binding), nil
 }
 
-// Weakness says how something can pass that nobody has checked, "" if policy and binding are in force.
+// Weakness returns how an unchecked write can pass, or "" if policy and binding are in force.
 func (g Policy) Weakness(p *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding) string {
 	if problem := g.policyWeakness(p); problem != "" {
 		return problem

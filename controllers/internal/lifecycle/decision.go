@@ -20,7 +20,7 @@ func ApprovalTimeout(a *v1alpha1.AIAnalysis) time.Duration {
 	return a.Spec.ApprovalTimeout.Duration
 }
 
-// ApprovalDeadline is when an analysis that awaits a decision ends without one. If another hand wrote the status, and not when the decision was asked for, the time counts from the creation.
+// ApprovalDeadline is when an analysis ends if it gets no decision. If the status does not have the time of the approval request, because somebody else wrote it, the timeout counts from the creation.
 func ApprovalDeadline(a *v1alpha1.AIAnalysis) time.Time {
 	asked := a.CreationTimestamp.Time
 	if p := a.Status.Approval; p != nil && p.RequestedTime != nil {
@@ -32,8 +32,8 @@ func ApprovalDeadline(a *v1alpha1.AIAnalysis) time.Time {
 // decisionBytes bounds the text of DecisionWanted: it must fit an Event, command and all.
 const decisionBytes = 1000
 
-// DecisionWanted tells people what to decide, until when, and how. It is for an analysis with a recommendation. A decision is made once: after one that was refused there is
-// nothing to decide.
+// DecisionWanted returns a text with the recommendation, the deadline and the command for a decision. The analysis must have a recommendation. A decision can be made only once: after a refused one
+// the text says so.
 func DecisionWanted(a *v1alpha1.AIAnalysis, deadline time.Time) string {
 	if refused := meta.FindStatusCondition(a.Status.Conditions, v1alpha1.ConditionDecisionRefused); refused != nil {
 		return fmt.Sprintf("The decision on AIAnalysis %s is ignored and cannot be repeated. Cancel the request and create it again. %s", a.Name, refused.Message)

@@ -21,11 +21,11 @@ import (
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// BlockedRetry is how soon a controller looks again at what waits for somebody else, beside the event that may come.
+// BlockedRetry is the requeue delay of a resource that waits for somebody else. An event may start the reconciler earlier.
 const BlockedRetry = 10 * time.Second
 
-// UnknownPhase ends the reconcile of a resource whose phase this release does not know: a newer release wrote it, and will go on with it. So the reconciler changes nothing,
-// ends nothing and does not retry; the log has an error. Cancellation and deletion come before phases: they end such a resource as they end any other.
+// UnknownPhase ends the reconcile of a resource whose phase this release does not know. A newer release wrote the phase, and will continue the work. So the reconciler changes nothing
+// and does not retry; it logs an error. Cancellation and deletion are checked before the phase, so they work for such a resource too.
 func UnknownPhase(ctx context.Context, phase string) (ctrl.Result, error) {
 	logf.FromContext(ctx).Error(nil, "Unknown phase; the resource is left unchanged. Run the release that wrote it", "phase", phase)
 	return ctrl.Result{}, nil
@@ -37,7 +37,7 @@ func Closed(obj outbox.Object) bool {
 	return o != nil && o.Closed
 }
 
-// Released reports whether a resource is being deleted and has no finalizer of ours: it gets no entries any more.
+// Released reports whether a resource is in deletion without the outbox finalizer. It gets no more entries.
 func Released(obj outbox.Object) bool {
 	return obj.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
 }
@@ -79,7 +79,7 @@ var ourConditions = []string{
 	v1alpha1.ConditionAnalysisBlocked, v1alpha1.ConditionWorkflowBlocked, v1alpha1.ConditionNotificationBlocked, outbox.ConditionBlocked,
 }
 
-// Announce makes a Kubernetes Event for a transition that was saved. note says what the event's name does not.
+// Announce emits a Kubernetes Event for a transition that was saved. note has the details.
 func Announce(recorder events.EventRecorder, obj outbox.Object, eventType, event, note string) {
 	recorder.Eventf(obj, nil, eventType, event, event, "%s", outbox.Bound(note, 1000))
 }
@@ -100,7 +100,7 @@ func Remaining(start time.Time, limit *metav1.Duration, now time.Time) (left tim
 
 // +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
 
-// NamespaceEnding reports whether a namespace is being deleted, or gone: nothing new is begun there. live reads from the API server, not from a cache.
+// NamespaceEnding reports whether a namespace is being deleted, or gone. Nothing new starts there. live reads from the API server, not from a cache.
 func NamespaceEnding(ctx context.Context, live client.Reader, namespace string) (bool, error) {
 	ns := &corev1.Namespace{}
 	if err := live.Get(ctx, client.ObjectKey{Name: namespace}, ns); err != nil {

@@ -17,9 +17,9 @@ import (
 
 // +kubebuilder:rbac:groups=holdfast.dev,resources=remediationrequests,verbs=get;list;watch
 
-// ForeignRemediation says why a resource may not write into the trail of the remediation that it names, "" if it may.
+// ForeignRemediation returns why a resource may not write into the trail of the remediation that it names, or "" if it may.
 //
-// The key of that trail is a uid, and whoever makes the resource chooses it. So it must be the uid of the live request of that name in the resource's namespace. A workflow that
+// The key of that trail is a uid, which the creator of the resource chooses. So it must be the uid of the live request of that name in the resource's namespace. A workflow that
 // is made by hand, without a request, has an id that is no UUID: no request can ever have it. Only resources without an entry are checked, since the request may be gone
 // later. cached may be behind, so live decides.
 func ForeignRemediation(ctx context.Context, cached, live client.Reader, obj outbox.Object, ref v1alpha1.RemediationRef) (string, error) {
@@ -51,7 +51,7 @@ func ForeignRemediation(ctx context.Context, cached, live client.Reader, obj out
 // EventRefused is the event of the one entry of a resource that may not write into the trail that it names.
 const EventRefused = "RemediationRefused"
 
-// RefuseRemediation puts into the conditions that a resource may not write into the trail of the remediation that it names.
+// RefuseRemediation sets the condition that a resource may not write into the trail of the remediation that it names.
 func RefuseRemediation(obj outbox.Object, why string) {
 	_, conditions := obj.OutboxStatus()
 	meta.SetStatusCondition(conditions, metav1.Condition{Type: v1alpha1.ConditionRemediationRefused, Status: metav1.ConditionTrue, Reason: "NotTheLiveRequest",

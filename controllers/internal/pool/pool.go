@@ -25,7 +25,7 @@ type Key struct {
 	Attempt int32
 }
 
-// State is how far an attempt has come.
+// State is the state of an attempt.
 type State int
 
 const (
@@ -65,7 +65,7 @@ type attempt[R any] struct {
 	result R
 }
 
-// New makes a Pool that wakes nobody; see AddTo.
+// New returns a Pool that wakes no reconciler; see AddTo.
 func New[R any](c Config) *Pool[R] {
 	if c.SlotsPerNamespace <= 0 {
 		c.SlotsPerNamespace = c.Slots
@@ -112,7 +112,7 @@ func (p *Pool[R]) Close() {
 // Wait returns when no attempt runs.
 func (p *Pool[R]) Wait() { p.running.Wait() }
 
-// Len is the number of attempts that run, or whose results were not dropped.
+// Len returns the number of attempts that run or whose results were not dropped.
 func (p *Pool[R]) Len() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -123,7 +123,7 @@ func (p *Pool[R]) Len() int {
 	return n
 }
 
-// Acquire takes up to n slots for a resource, and says how many it got. The caller starts an attempt in each, or releases it. A resource that got none is woken when a
+// Acquire takes up to n slots for a resource, and returns how many it got. The caller starts an attempt in each, or releases it. A resource that got none is woken when a
 // slot is free.
 func (p *Pool[R]) Acquire(resource types.NamespacedName, n int) int {
 	p.mu.Lock()
@@ -249,7 +249,7 @@ func (p *Pool[R]) KeepOnly(key Key) {
 	}
 }
 
-// DropAll cancels what runs for a resource, and discards its results. The resource waits for no slot any more.
+// DropAll cancels all attempts of a resource, discards their results, and stops waiting for a slot.
 func (p *Pool[R]) DropAll(resource types.NamespacedName) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

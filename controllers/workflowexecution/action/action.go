@@ -10,15 +10,15 @@ import (
 )
 
 var (
-	// ErrParameter says that the step names an unknown action, or a parameter is missing, unknown or wrong, or the target's kind cannot do it. Retrying cannot help.
+	// ErrParameter means that the action is unknown, that a parameter is missing, unknown or wrong, or that the target's kind does not support the action. A retry does not help.
 	ErrParameter = errors.New("the step is invalid")
-	// ErrGone says that the target does not exist, or is another one under the same name. Retrying cannot help.
+	// ErrGone means that the target does not exist, or that another resource has its name. A retry does not help.
 	ErrGone = errors.New("the target is gone")
-	// ErrNoEffect says that certainly nothing was changed, and that the intent is of no more use: a retry plans again.
+	// ErrNoEffect means that certainly nothing was changed and that the intent is obsolete: a retry plans again.
 	ErrNoEffect = errors.New("nothing was changed")
 	// ErrChanged is an ErrNoEffect: somebody else changed meanwhile what the action wanted to change.
 	ErrChanged = fmt.Errorf("%w, because somebody else changed the target in between", ErrNoEffect)
-	// ErrPerson says that what is waited for does not come until a person does something. Retrying cannot help.
+	// ErrPerson means that the action waits for manual action. A retry does not help.
 	ErrPerson = errors.New("manual action is needed")
 )
 
@@ -37,23 +37,23 @@ type Plan struct {
 	Previous map[string]string
 	// Adjustments are what will be done differently from what the step says.
 	Adjustments []v1alpha1.Adjustment
-	// Message says what will be done, or why nothing.
+	// Message says what will be done, or why nothing will be done.
 	Message string
 }
 
-// Progress is how far Apply came.
+// Progress is the progress of Apply.
 type Progress struct {
 	// Done is false while the action waits for something; then apply again later.
 	Done bool
-	// Message says what was done, or what is waited for.
+	// Message says what was done, or what the action waits for.
 	Message string
-	// Patience is how long Reached may stay the same until it is no use to wait any longer; 0 leaves that to the step's timeout.
+	// Patience is how long Reached may stay the same before the attempt fails; with 0 only the step's timeout counts.
 	Patience time.Duration
-	// Reached grows while the action comes further. It has a meaning only if there is a Patience.
+	// Reached grows while the action makes progress. It has a meaning only with a Patience.
 	Reached int64
 }
 
-// Attempt is what Apply is told about the attempt that it is part of.
+// Attempt describes the current attempt for Apply.
 type Attempt struct {
 	// Began is when the attempt began.
 	Began time.Time
@@ -65,13 +65,13 @@ type Attempt struct {
 
 // Action is one parsed step.
 type Action interface {
-	// Plan reads what is there and decides what to do. It changes nothing.
+	// Plan reads the target and decides what to do. It changes nothing.
 	Plan(ctx context.Context, w Workload, now time.Time) (Plan, error)
-	// Apply does what of the intent is still missing.
+	// Apply does the missing part of the intent.
 	Apply(ctx context.Context, w Workload, intent map[string]string, attempt Attempt) (Progress, error)
 	// Applied only checks whether the intent has taken effect.
 	Applied(ctx context.Context, w Workload, intent map[string]string) (bool, error)
-	// Undo restores what Plan found. undone is false when there was nothing to restore. ErrChanged: the target is neither as Apply left it nor as Plan found it.
+	// Undo restores the values that Plan found. undone is false when there was nothing to restore. ErrChanged: the target is neither as Apply left it nor as Plan found it.
 	Undo(ctx context.Context, w Workload, intent map[string]string) (undone bool, message string, err error)
 }
 

@@ -19,7 +19,7 @@ const (
 	maxMessage = 1 << 10
 )
 
-// ErrCost says that an evaluation was ended because it took more than it may: work, memory or time. Over the same target it would again.
+// ErrCost means that an evaluation exceeded its limit of work, memory or time. With the same target it would do so again.
 var ErrCost = errors.New("the condition costs too much")
 
 var programs = lru.New(keptPrograms)

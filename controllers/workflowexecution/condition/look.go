@@ -24,7 +24,7 @@ func NewLook(target map[string]any) *Look {
 
 // Holds evaluates a condition. message says why it does not hold. It returns when ctx ends, and the evaluation then ends at its next step.
 //
-// An error says that whether the condition holds is not known: ErrCost when the evaluation took too much, else ErrEnded.
+// An error means that the result is unknown: ErrCost if the evaluation exceeded a limit, else ErrEnded.
 func (l *Look) Holds(ctx context.Context, c *Condition) (holds bool, message string, err error) {
 	holds, err = c.evaluate(ctx, l.target, &l.left)
 	if err != nil && strings.Contains(err.Error(), "no such key") {

@@ -22,7 +22,7 @@ const (
 	maxSlow = 2
 )
 
-// ErrEnded says that a condition was not evaluated to its end, for reasons outside of it: ctx ended, or an abandoned evaluation still runs. A retry may
+// ErrEnded means that an evaluation did not finish, for reasons outside of the condition: ctx ended, or an abandoned evaluation still runs. A retry may
 // succeed.
 var ErrEnded = errors.New("the evaluation of the condition did not finish")
 
