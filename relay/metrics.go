@@ -38,7 +38,7 @@ var (
 		Name: "holdfast_relay_gaps_total", Help: "Resources whose earlier entries the store has lost, as after a restore of the database, by kind. Counted when the relay sends the first entry after its start or an outage.",
 	}, []string{"kind"})
 	breakerOpen = prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "holdfast_relay_breaker_open", Help: "1 while the store takes no entries.",
+		Name: "holdfast_relay_breaker_open", Help: "1 while the store accepts no entries.",
 	})
 	orphanedEntries = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "holdfast_relay_departed_entries_total", Help: "Undrained entries of resources that vanished, by outcome (persisted, unsupported, dropped).",
