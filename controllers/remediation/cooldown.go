@@ -134,7 +134,8 @@ func (c *coolDown) why(last *v1alpha1.RemediationRequest, now time.Time) string 
 
 // keep says why a request that acted is not deleted although its TTL is over.
 func (r *Reconciler) keep(ctx context.Context, s *scope, left time.Duration) error {
-	why := fmt.Sprintf("This request acted on the target. Until the cool-down of %s ends at %s, it is not deleted, and other requests for the same alert and target are not started", r.coolDown.duration, s.now.Add(left).UTC().Format(time.RFC3339))
+	why := fmt.Sprintf("This request acted on the target. Until the cool-down of %s ends at %s, it is not deleted, and other requests for the same alert and target are not started",
+		r.coolDown.duration, s.now.Add(left).UTC().Format(time.RFC3339))
 	begins := meta.FindStatusCondition(s.rr.Status.Conditions, v1alpha1.ConditionCoolingDown) == nil
 	s.setCondition(metav1.Condition{Type: v1alpha1.ConditionCoolingDown, Status: metav1.ConditionTrue, Reason: "Repaired", Message: why})
 	switch err := s.draft.Save(ctx, nil); {
