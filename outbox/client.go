@@ -37,7 +37,7 @@ import (
 // The object of the call changes only on success, so that retry.RetryOnConflict works. Errors are those of Draft.Save. If the outbox has no room, the write fails
 // with ErrFull, after the controller has acted. If that matters, use a Draft and Reserve.
 //
-// Writes that bypass this client are not audited. An audited kind as an unstructured object is refused.
+// Writes that bypass this client are not audited. An audited kind as an unstructured object, or in a version whose type has no outbox, is refused.
 func (w *Writer) Client(describe func(before, after Object) *Change) client.Client {
 	a := &auditor{writer: w, describe: describe}
 	funcs := interceptor.Funcs{SubResourceUpdate: a.update, SubResourcePatch: a.patch}
@@ -71,10 +71,17 @@ func (a *auditor) audited(subresource string, obj client.Object) (Object, error)
 	if err != nil {
 		return nil, nil //nolint:nilerr // the client says so itself
 	}
-	if a.prototype(gvk) != nil {
-		return nil, fmt.Errorf("write the status of %s %s/%s: the kind is audited, but the object is a %T; use the type that is registered in the scheme", gvk.Kind, obj.GetNamespace(), obj.GetName(), obj)
+	return nil, a.refuseAudited(gvk, obj.GetNamespace(), obj.GetName(), obj)
+}
+
+// refuseAudited returns an error if the kind is audited in any version. A write of another version, or of an object without an outbox, would have no entry.
+func (a *auditor) refuseAudited(gvk schema.GroupVersionKind, namespace, name string, obj any) error {
+	for _, version := range a.writer.client.Scheme().VersionsForGroupKind(gvk.GroupKind()) {
+		if o := a.prototype(version.WithKind(gvk.Kind)); o != nil {
+			return fmt.Errorf("write the status of %s %s/%s in %s: the kind is audited, but the object is a %T; use a %T", gvk.Kind, namespace, name, gvk.GroupVersion(), obj, o)
+		}
 	}
-	return nil, nil
+	return nil
 }
 
 // prototype returns a new object of a kind, or nil if the kind is not audited.

@@ -166,7 +166,12 @@ func (a *auditor) apply(ctx context.Context, c client.Client, subresource string
 	}
 	o := a.prototype(u.GroupVersionKind())
 	switch {
-	case subresource != "status" || o == nil || given.dryRun:
+	case subresource != "status" || given.dryRun:
+		return through()
+	case o == nil:
+		if err := a.refuseAudited(u.GroupVersionKind(), u.GetNamespace(), u.GetName(), configuration); err != nil {
+			return err
+		}
 		return through()
 	case given.body:
 		return errSubResourceBody

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/retry"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -296,6 +297,30 @@ func TestWhatIsNotAuditedPassesThrough(t *testing.T) {
 	f.Expect(c.Status().Update(ctx, u)).To(MatchError(ContainSubstring("the kind is audited, but the object is a *unstructured.Unstructured")))
 	f.Expect(c.Status().Patch(ctx, u, client.RawPatch(types.MergePatchType, []byte(`{"status":{"failureReason":"x"}}`)))).To(MatchError(ContainSubstring("the kind is audited")))
 	f.Expect(c.Status().Patch(ctx, f.live(obj), client.RawPatch(types.StrategicMergePatchType, []byte(`{}`)))).To(MatchError(ContainSubstring("cannot be audited")))
+}
+
+// older is a version of an audited kind whose type has no outbox.
+type older struct{ corev1.ConfigMap }
+
+func (o *older) DeepCopyObject() runtime.Object { return &older{*o.DeepCopy()} }
+
+// A version without an outbox would save the state without its entry.
+func TestAnotherVersionOfAnAuditedKindIsRefused(t *testing.T) {
+	f, obj := setup(t)
+	scheme, gv := runtime.NewScheme(), schema.GroupVersion{Group: v1alpha1.GroupVersion.Group, Version: "v1alpha0"}
+	f.Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
+	scheme.AddKnownTypeWithName(gv.WithKind("NotificationRequest"), &older{})
+	live, err := client.New(env.Config, client.Options{Scheme: scheme})
+	f.Expect(err).NotTo(HaveOccurred())
+	c := outbox.NewWriter(live, live, nil).Client(describeFailure)
+	o := &older{corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: obj.Namespace, Name: obj.Name, ResourceVersion: obj.ResourceVersion}}}
+	says := MatchError(And(ContainSubstring("in holdfast.dev/v1alpha0: the kind is audited, but the object is a *outbox_test.older"), ContainSubstring("use a *v1alpha1.NotificationRequest")))
+	f.Expect(c.Status().Update(ctx, o)).To(says)
+	f.Expect(c.Status().Patch(ctx, o, client.RawPatch(types.MergePatchType, []byte(`{"status":{"failureReason":"x"}}`)))).To(says)
+	if u := configuration(obj, "x", nil); hasStatusApply {
+		u.SetGroupVersionKind(gv.WithKind("NotificationRequest"))
+		f.Expect(applyStatus(c, u, client.FieldOwner("me"))).To(MatchError(ContainSubstring("the kind is audited")))
+	}
 }
 
 func TestAWriteWithoutRoomIsRefusedUntilThereIsSome(t *testing.T) {

@@ -4,11 +4,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 
 	. "github.com/onsi/gomega"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -105,6 +107,42 @@ func TestNoEntryWithoutTheFinalizer(t *testing.T) {
 		f.Expect(draft.Save(ctx, changeOf("Two", "Retrying"))).To(Succeed())
 		f.Expect(f.live(obj).Status.Outbox).To(And(HaveField("LastSequence", BeEquivalentTo(2)), HaveField("Entries", HaveLen(2))))
 	})
+}
+
+// A status is all that a save writes of the object. What the caller sets beside it in memory, such as defaults of the spec, is not what the resource is.
+func TestAnEntryDescribesTheResourceThatIsStored(t *testing.T) {
+	f, obj := setup(t)
+	draft := f.writer.Draft(obj)
+	obj.Status.FailureReason = "as saved"
+	obj.Spec.Body, obj.CreationTimestamp = "in memory", metav1.Time{}
+	f.Expect(draft.Save(ctx, &outbox.Change{Kind: entry.KindNotification, Event: "Changed"})).To(Succeed())
+	got := f.live(obj)
+	first := outboxtest.Entries(t, got.Status.Outbox)[0]
+	f.Expect(first.ID).To(Equal(entry.ID(got.UID, got.CreationTimestamp.Time, 1)))
+	var record struct {
+		Spec   v1alpha1.NotificationRequestSpec
+		Status map[string]any
+	}
+	f.Expect(json.Unmarshal(first.Record, &record)).To(Succeed())
+	f.Expect(record.Spec).To(Equal(got.Spec))
+	f.Expect(record.Status).To(Equal(map[string]any{"failureReason": "as saved"}))
+}
+
+// What is done after Reserve must be able to have its entry.
+func TestNoRoomIsReservedWhereNoEntryCanBe(t *testing.T) {
+	f, closed := setup(t)
+	last := changeOf("Sent", "Sent")
+	last.Final = true
+	f.Expect(f.writer.Draft(closed).Save(ctx, last)).To(Succeed())
+	f.Expect(f.writer.Draft(closed).Reserve(ctx, 1)).To(MatchError(outbox.ErrClosed))
+
+	f, released := setup(t)
+	released.Finalizers = []string{"example.com/mine"}
+	f.Expect(env.Client.Update(ctx, released)).To(Succeed())
+	f.Expect(env.Client.Delete(ctx, released)).To(Succeed())
+	f.Expect(f.writer.Draft(f.live(released)).Reserve(ctx, 1)).To(MatchError(outbox.ErrReleased))
+
+	f.Expect(outbox.DefaultLimits().Room(nil, math.MaxInt)).To(MatchError(outbox.ErrTooLarge))
 }
 
 // A record that holds the status it was made from doubles with each entry.

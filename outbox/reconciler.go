@@ -18,7 +18,7 @@ import (
 const (
 	// blockedRetry is how soon a resource is reconciled again after its outbox had no room, beside the event that the relay's trim brings.
 	blockedRetry = 10 * time.Second
-	// conflictRetry is how soon a resource is reconciled again after a conflict of another write than its draft's, for which no event may come.
+	// conflictRetry is how soon a resource is reconciled again after a conflict. Its event starts it sooner, if there is one: a predicate such as GenerationChangedPredicate drops that of a status.
 	conflictRetry = time.Second
 )
 
@@ -36,7 +36,7 @@ type Reconciler[T Object] struct {
 // AsReconciler returns a reconciler for a manager or a workqueue. It reads the resource with the Writer's client, waits while the cache is older than the Writer's own last write, and
 // creates a draft. It handles errors of r's functions as follows:
 //
-//   - A conflict of the draft is not reported: the event of the newer version starts the reconciler again. Any other conflict is retried after a second.
+//   - A conflict is not reported, and retried after a second: a predicate may filter the event of the newer version.
 //   - ErrFull is retried after ten seconds, or when the relay has trimmed.
 //   - ErrReleased and ErrOversized are not reported: only a change of the resource helps.
 //   - All other errors are returned, and retried with the queue's backoff.
@@ -71,14 +71,14 @@ func AsReconciler[T Object](w *Writer, r Reconciler[T]) reconcile.Reconciler {
 				return reconcile.Result{}, nil
 			}
 			result, err := r.Closed(ctx, obj)
-			return conclude(result, err, false)
+			return conclude(result, err)
 		}
 		draft := w.Draft(obj)
 		result, err := r.Reconcile(ctx, obj, draft)
 		if err == nil {
 			err = draft.failed
 		}
-		return conclude(result, err, draft.failed != nil)
+		return conclude(result, err)
 	})
 }
 
@@ -90,10 +90,10 @@ func ended(obj Object) bool {
 	return released(obj)
 }
 
-// conclude ends a reconcile. ofDraft is true if the draft failed.
-func conclude(result reconcile.Result, err error, ofDraft bool) (reconcile.Result, error) {
+// conclude ends a reconcile.
+func conclude(result reconcile.Result, err error) (reconcile.Result, error) {
 	switch {
-	case err == nil, apierrors.IsConflict(err) && ofDraft:
+	case err == nil:
 		return result, nil
 	case errors.Is(err, ErrReleased), errors.Is(err, ErrOversized):
 		return reconcile.Result{}, nil

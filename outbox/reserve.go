@@ -19,7 +19,8 @@ import (
 // entry fit. If they do not, it sets the condition OutboxBlocked, saves only that, and returns ErrFull. The draft is then spent. Keep the state and act later:
 // the relay's next trim starts the reconciler again. Earlier changes of the object are not saved.
 //
-// It returns ErrTooLarge if n entries do not fit an empty outbox, and ErrOversized if the resource leaves no room for an outbox.
+// It returns ErrTooLarge if n entries do not fit an empty outbox, ErrOversized if the resource leaves no room for an outbox, ErrClosed if the record has ended, and ErrReleased if the
+// resource is in deletion without the finalizer.
 func (d *Draft) Reserve(ctx context.Context, n int) error {
 	if d.failed != nil {
 		return d.spent("reserve room in")
@@ -29,6 +30,12 @@ func (d *Draft) Reserve(ctx context.Context, n int) error {
 }
 
 func (d *Draft) reserve(ctx context.Context, n int) error {
+	if o := outboxapi.Get(d.base); o != nil && o.Closed {
+		return fmt.Errorf("%w: the record of %s ended with entry %d; room for more cannot be reserved", ErrClosed, entry.SourceOf(d.base), o.LastSequence)
+	}
+	if released(d.base) {
+		return fmt.Errorf("%w: %s", ErrReleased, entry.SourceOf(d.base))
+	}
 	if err := d.auditable(ctx); err != nil {
 		return err
 	}

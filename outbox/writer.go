@@ -218,13 +218,13 @@ func (d *Draft) append(ctx context.Context, change Change) error {
 		change.Traceparent = tp
 	}
 	if change.Record == nil {
-		content, err := bare(d.obj)
+		content, err := d.content()
 		if err != nil {
 			return err
 		}
 		change.Record = content
 	}
-	next, repaired, err := entry.Append(outboxapi.Get(d.obj), entry.SourceOf(d.obj), change, d.writer.clock.Now(), newSalt(), d.writer.limits)
+	next, repaired, err := entry.Append(outboxapi.Get(d.obj), entry.SourceOf(d.base), change, d.writer.clock.Now(), newSalt(), d.writer.limits)
 	if err != nil {
 		if errors.Is(err, ErrFull) {
 			full.WithLabelValues(d.kind).Inc()
@@ -237,6 +237,23 @@ func (d *Draft) append(ctx context.Context, change Change) error {
 	outboxapi.Set(d.obj, next)
 	d.setBlocked(metav1.ConditionFalse, "RoomLeft", "")
 	return nil
+}
+
+// content is the resource as the write leaves it: of obj, only the status is written.
+func (d *Draft) content() (map[string]any, error) {
+	content, err := bare(d.base)
+	if err != nil {
+		return nil, err
+	}
+	after, err := bare(d.obj)
+	if err != nil {
+		return nil, err
+	}
+	delete(content, "status")
+	if status, ok := after["status"]; ok {
+		content["status"] = status
+	}
+	return content, nil
 }
 
 // released reports whether a resource is on its way out without us.

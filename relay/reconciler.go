@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"sync/atomic"
 	"time"
 
@@ -237,14 +238,14 @@ func (w *watcher) Create(_ context.Context, e event.TypedCreateEvent[outbox.Obje
 // Update queues the resource. After a relist a resource that was deleted and made again under its name comes as one update with another uid.
 func (w *watcher) Update(ctx context.Context, e event.TypedUpdateEvent[outbox.Object], q queue) {
 	if e.ObjectOld.GetUID() != e.ObjectNew.GetUID() {
-		w.kind.tracker.orphan(ctx, w.kind, e.ObjectOld)
+		w.kind.tracker.orphan(ctx, w.kind, shallow(e.ObjectOld))
 	}
 	w.add(e.ObjectNew, q)
 }
 
 // Delete keeps what the resource had not drained.
 func (w *watcher) Delete(ctx context.Context, e event.TypedDeleteEvent[outbox.Object], _ queue) {
-	w.kind.tracker.orphan(ctx, w.kind, e.Object)
+	w.kind.tracker.orphan(ctx, w.kind, shallow(e.Object))
 }
 
 // Generic is not used.
@@ -253,7 +254,15 @@ func (w *watcher) Generic(_ context.Context, e event.TypedGenericEvent[outbox.Ob
 }
 
 func (w *watcher) add(obj outbox.Object, q queue) {
-	if !outboxapi.Get(obj).IsZero() {
+	if !outboxapi.Get(shallow(obj)).IsZero() {
 		q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
 	}
+}
+
+// shallow is a copy of an object of the cache, with which it shares what it points at. A kind whose status is a pointer makes an empty one when it is asked for its outbox: that must not be
+// written into the cache, which others read.
+func shallow(obj outbox.Object) outbox.Object {
+	c := reflect.New(reflect.TypeOf(obj).Elem())
+	c.Elem().Set(reflect.ValueOf(obj).Elem())
+	return c.Interface().(outbox.Object)
 }

@@ -128,7 +128,7 @@ var _ = Describe("a process that lives on", func() {
 		}}), answers(says(undo(80))))
 		p.reconcile(a)
 		p.answered()
-		Expect(p.reconcile(a)).To(BeZero(), "the conflict is silent")
+		Expect(p.reconcile(a).RequeueAfter).To(BeNumerically(">", 0), "the conflict is no error")
 		Expect(f.get(a).Status.Phase).To(Equal(v1alpha1.AnalysisInvestigating))
 		p.reconcile(a)
 		now := f.get(a)

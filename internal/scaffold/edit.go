@@ -157,10 +157,14 @@ func (f *file) importPlace(path string) (int, error) {
 // result is the file with its edits; an error if it cannot be parsed any more, which is a fault of this package.
 func (f *file) result() ([]byte, error) {
 	slices.SortStableFunc(f.edits, func(a, b edit) int { return cmp.Compare(a.from, b.from) })
+	windows := bytes.Contains(f.source, []byte("\r\n"))
 	var out bytes.Buffer
 	at := 0
 	for _, e := range f.edits {
 		out.Write(f.source[at:e.from])
+		if windows {
+			e.text = strings.ReplaceAll(e.text, "\n", "\r\n")
+		}
 		out.WriteString(e.text)
 		at = e.to
 	}
@@ -177,12 +181,8 @@ func (f *file) result() ([]byte, error) {
 
 // diff is the change to a file as `git apply` and `patch -p1` take it.
 func diff(name string, was, is []byte) (string, error) {
-	from := "a/" + name
-	if was == nil {
-		from = "/dev/null"
-	}
 	return difflib.GetUnifiedDiffString(difflib.UnifiedDiff{
-		A: lines(was), B: lines(is), FromFile: from, ToFile: "b/" + name, Context: 3,
+		A: lines(was), B: lines(is), FromFile: "a/" + name, ToFile: "b/" + name, Context: 3,
 	})
 }
 

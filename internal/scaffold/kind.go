@@ -3,6 +3,7 @@ package scaffold
 import (
 	"fmt"
 	"go/ast"
+	"go/build"
 	"go/token"
 	"io/fs"
 	"os"
@@ -23,7 +24,10 @@ type project struct {
 	broken []error
 }
 
-// open parses what belongs to the module in a folder: no tests, nothing generated, no nested modules.
+// maxSource is the largest file that is read. Nobody writes a larger one by hand.
+const maxSource = 4 << 20
+
+// open parses what belongs to the module in a folder and is built: no tests, no deep copies, no nested modules, nothing behind a link or a build constraint.
 func open(root string) (*project, error) {
 	if _, err := os.Stat(filepath.Join(root, "go.mod")); err != nil {
 		return nil, &RefusalError{File: filepath.Join(root, "go.mod"), Found: "there is none", Expected: "the folder of a Go module, as --dir", Section: "do-you-qualify"}
@@ -38,7 +42,10 @@ func open(root string) (*project, error) {
 		case d.IsDir() || !d.Type().IsRegular() || !strings.HasSuffix(d.Name(), ".go") || strings.HasSuffix(d.Name(), "_test.go") || strings.HasPrefix(d.Name(), "zz_generated"):
 			return nil
 		}
-		f, err := parse(root, path)
+		if built, err := build.Default.MatchFile(filepath.Dir(path), d.Name()); err == nil && !built {
+			return nil
+		}
+		f, err := parseSmall(root, path, d)
 		if err != nil {
 			p.broken = append(p.broken, err)
 			return nil
@@ -47,6 +54,17 @@ func open(root string) (*project, error) {
 		return nil
 	})
 	return p, err
+}
+
+func parseSmall(root, path string, d fs.DirEntry) (*file, error) {
+	info, err := d.Info()
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxSource {
+		return nil, fmt.Errorf("%s has %d bytes, expected at most %d in a Go file", path, info.Size(), maxSource)
+	}
+	return parse(root, path)
 }
 
 func isModule(dir string) bool {

@@ -3,6 +3,7 @@ package scaffold
 import (
 	"errors"
 	"fmt"
+	"go/ast"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,7 @@ type Options struct {
 
 // Plan is what changes in a project.
 type Plan struct {
-	// Files that change, or are new.
+	// Files that change.
 	Files []File
 	// Adapter is the file with the function that says what the trail keeps.
 	Adapter string
@@ -33,8 +34,7 @@ type Plan struct {
 // File is one that changes.
 type File struct {
 	// Name is its path below the project.
-	Name string
-	// Was is nil for a new file.
+	Name    string
 	Was, Is []byte
 }
 
@@ -42,6 +42,9 @@ type File struct {
 func Make(o Options) (*Plan, error) {
 	root, err := filepath.Abs(o.Dir)
 	if err != nil {
+		return nil, err
+	}
+	if root, err = filepath.EvalSymlinks(root); err != nil { // a walk follows no links, not even the first
 		return nil, err
 	}
 	p, err := open(root)
@@ -82,6 +85,9 @@ func (p *Plan) collect(files ...*file) error {
 			continue
 		}
 		seen[f.name] = true
+		if ast.IsGenerated(f.syntax) {
+			return f.refuse(f.syntax.Name.Pos(), "do-you-qualify", "a file that is written by hand: the next generation would undo the change", "the file is generated")
+		}
 		is, err := f.result()
 		if err != nil {
 			return err
@@ -95,38 +101,70 @@ func (p *Plan) collect(files ...*file) error {
 func (p *Plan) Patch() (string, error) {
 	var all strings.Builder
 	for _, f := range p.Files {
+		if strings.ContainsAny(f.Name, "\"\\\n\r\t") {
+			return "", fmt.Errorf("a patch cannot name the file %q, expected no quotes and control characters; use --write", f.Name)
+		}
 		text, err := diff(f.Name, f.Was, f.Is)
 		if err != nil {
 			return "", err
 		}
 		fmt.Fprintf(&all, "diff --git a/%s b/%s\n", f.Name, f.Name)
-		if f.Was == nil {
-			all.WriteString("new file mode 100644\n")
-		}
 		all.WriteString(text)
 	}
 	return all.String(), nil
 }
 
-// Write changes the files. Each is replaced as a whole or not at all.
+// Write changes all files or none: every new text is on the disk before the first file is replaced, and what was replaced is put back if a later file cannot be.
 func (p *Plan) Write() error {
-	for _, f := range p.Files {
-		path := filepath.Join(p.root, filepath.FromSlash(f.Name))
-		if err := replace(path, f.Is); err != nil {
-			return fmt.Errorf("write %s: %w", f.Name, err)
+	staged := make([]string, len(p.Files))
+	defer func() {
+		for _, temporary := range staged {
+			_ = os.Remove(temporary) // those that were renamed are not there
+		}
+	}()
+	var err error
+	for i, f := range p.Files {
+		if staged[i], err = stage(p.path(f), f.Is); err != nil {
+			return fmt.Errorf("write %s: %w; nothing was changed", f.Name, err)
+		}
+	}
+	for i, f := range p.Files {
+		if err := os.Rename(staged[i], p.path(f)); err != nil {
+			return errors.Join(fmt.Errorf("write %s: %w", f.Name, err), p.putBack(p.Files[:i]))
 		}
 	}
 	return nil
 }
 
-func replace(path string, text []byte) error {
-	mode := os.FileMode(0o644)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
+func (p *Plan) path(f File) string { return filepath.Join(p.root, filepath.FromSlash(f.Name)) }
+
+// putBack makes files what they were.
+func (p *Plan) putBack(files []File) (err error) {
+	for _, f := range files {
+		temporary, stageErr := stage(p.path(f), f.Was)
+		if stageErr == nil {
+			stageErr = os.Rename(temporary, p.path(f))
+		}
+		if stageErr != nil {
+			err = errors.Join(err, fmt.Errorf("put %s back: %w", f.Name, stageErr))
+		}
 	}
-	temporary := path + ".holdfast"
-	if err := os.WriteFile(temporary, text, mode); err != nil {
-		return errors.Join(err, os.Remove(temporary))
+	return err
+}
+
+// stage writes the text that replaces a file into a new one beside it. Its name is nobody's: under one that can be guessed, a project could have a link to a file elsewhere.
+func stage(path string, text []byte) (temporary string, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
 	}
-	return os.Rename(temporary, path)
+	f, err := os.CreateTemp(filepath.Dir(path), ".holdfast-*")
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(text)
+	if err = errors.Join(err, f.Chmod(info.Mode().Perm()), f.Close()); err != nil {
+		return "", errors.Join(err, os.Remove(f.Name()))
+	}
+	return f.Name(), nil
 }

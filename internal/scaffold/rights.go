@@ -7,6 +7,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // controller is where the reconciler of a kind is, and the rights that its markers give.
@@ -77,15 +82,19 @@ func (p *project) controller(k *kind) (*controller, error) {
 			}
 		}
 	}
+	plural, _ := meta.UnsafeGuessKindToResource(schema.GroupVersionKind{Kind: k.name})
 	for _, m := range c.markers {
 		for _, r := range m.resources {
-			if slices.Contains(m.groups, k.group) && !strings.Contains(r, "/") && strings.HasPrefix(r, strings.ToLower(k.name)[:len(k.name)-1]) {
+			if c.resource != plural.Resource && slices.Contains(m.groups, k.group) && !strings.Contains(r, "/") && strings.HasPrefix(r, strings.ToLower(k.name)[:len(k.name)-1]) {
 				c.resource = r
 			}
 		}
 	}
 	if c.resource == "" {
 		return nil, c.refuse(c.decl.Pos(), "rights", fmt.Sprintf("a marker // +kubebuilder:rbac:groups=%s,resources=…,verbs=… in this file", k.group), "the rights on the resources of kind %s are not there", k.name)
+	}
+	if entries := c.resource + "." + k.group; !entry.KnownKind(entries) {
+		return nil, c.refuse(c.decl.Pos(), "the-adapter", "a resource and a group of lower-case letters, digits and hyphens, with dots between", "the kind of the entries would be %q", entries)
 	}
 	return c, nil
 }

@@ -50,6 +50,11 @@ func (p *project) wiring(k *kind, c *controller) (*wiring, error) {
 		return nil, &RefusalError{File: p.root, Found: fmt.Sprintf("no %s{…} in a function of package main", c.name),
 			Expected: fmt.Sprintf("&controller.%s{Client: mgr.GetClient(), …} as kubebuilder writes it", c.name), Section: "the-wiring"}
 	}
+	for _, other := range found[1:] {
+		if !other.done || !found[0].done {
+			return nil, other.refuse(other.statement.Pos(), "the-wiring", fmt.Sprintf("one, as in %s: a program whose client is forgotten writes states without entries", found[0].name), "another %s{…}", c.name)
+		}
+	}
 	w := found[0]
 	if w.done {
 		return w, nil

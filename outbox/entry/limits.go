@@ -60,7 +60,8 @@ func (l Limits) AboveSoft(entries []outboxapi.Entry) bool {
 // Room returns ErrFull if n more entries of unknown size and the closing entry do not fit after the pending ones, and ErrTooLarge if they
 // do not even fit an empty outbox.
 func (l Limits) Room(pending []outboxapi.Entry, n int) error {
-	if (n+1)*l.EntryBytes > l.HardBytes || n+1 > l.HardEntries {
+	n = max(n, 0)
+	if n >= l.HardEntries || (n+1)*l.EntryBytes > l.HardBytes {
 		return fmt.Errorf("%w: %d entries of up to %d bytes and the closing entry do not fit an empty outbox (%d bytes, %d entries); reserve fewer entries at a time",
 			ErrTooLarge, n, l.EntryBytes, l.HardBytes, l.HardEntries)
 	}
