@@ -11,9 +11,10 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 GO      ?= go
 
 # Tools are named by their version, so that another version is another file.
-tool_version   = $(shell cd hack && $(GO) list -m -f '{{.Version}}' $(1))
+tool_version   = $(shell cd hack && GOWORK=off $(GO) list -m -f '{{.Version}}' $(1))
 CONTROLLER_GEN = bin/controller-gen-$(call tool_version,sigs.k8s.io/controller-tools)
 GOLANGCI_LINT  = bin/golangci-lint-$(call tool_version,github.com/golangci/golangci-lint/v2)-$(call tool_version,sigs.k8s.io/kube-api-linter)
+APIDIFF        = bin/apidiff-$(call tool_version,golang.org/x/exp)
 GOVULNCHECK    = bin/govulncheck-$(call tool_version,golang.org/x/vuln)
 
 # The race detector needs cgo and a C compiler.
@@ -32,7 +33,7 @@ build: ## Build bin/holdfast
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/holdfast ./cmd/holdfast
 
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Write the generated files anew: deep copies and CustomResourceDefinitions
+generate: $(CONTROLLER_GEN) ## Regenerate deep copies and CustomResourceDefinitions
 	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' hack/generate
 
 .PHONY: fmt
@@ -40,18 +41,18 @@ fmt: $(GOLANGCI_LINT) ## Format the sources
 	$(GOLANGCI_LINT) fmt
 
 .PHONY: clean
-clean: ## Remove what the build made
+clean: ## Remove build output and .dev
 	rm -rf bin coverage .dev
 
 ##@ Check
 
 .PHONY: test
-test: ## Run every test on real servers, with the race detector where there is a C compiler, and print the coverage
+test: ## Run all tests on real servers (race detector: needs a C compiler), and print the coverage
 ifeq ($(RACE),)
-	@echo 'no C compiler ($(shell $(GO) env CC)) found: the tests run without the race detector'
+	@echo 'no C compiler ($(shell $(GO) env CC)) found: tests run without the race detector'
 endif
-	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || echo 'no pgbouncer found: the tests behind a pooler are not tried (Debian: apt-get install pgbouncer)'
-	@command -v python3 >/dev/null || echo 'no python3 found: the test vectors of docs/entry.md are not checked by another program (Debian: apt-get install python3)'
+	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || echo 'pgbouncer not found: tests with a pooler are skipped (Debian: apt-get install pgbouncer)'
+	@command -v python3 >/dev/null || echo 'python3 not found: the check of docs/entry.md with another program is skipped (Debian: apt-get install python3)'
 	@mkdir -p coverage
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m -coverprofile coverage/cover.out ./...
 	@$(GO) tool cover -func coverage/cover.out | awk '$$1 == "total:" { print "statements covered: " $$3 }'
@@ -69,33 +70,37 @@ RUNS ?= 200
 STORE ?= both
 
 .PHONY: chaos
-chaos: ## Break things while it works, and ask an independent oracle what was lost: SEED=7 RUNS=200 STORE=database|api|shards|both|all FAULT=name (SEED=0: from the time; FAULT: only faults with this in their names); writes chaos.json
+chaos: ## Inject faults, and check with an independent oracle that no entry is lost; SEED=0 (random) RUNS=200 STORE=database|api|shards|both|all FAULT=name; writes chaos.json
 	$(GO) run ./test/chaos -seed $(SEED) -runs $(RUNS) -store $(STORE) -fault "$(FAULT)"
 
+.PHONY: test-matrix
+test-matrix: ## Run the libraries' tests with the oldest versions that they support and with the newest, and build an operator that embeds them
+	@GO='$(GO)' RACE='$(RACE)' hack/test-matrix
+
 .PHONY: verify
-verify: $(CONTROLLER_GEN) ## Check that generated files are current, modules tidy and sources formatted; prints the difference
-	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' GO='$(GO)' hack/verify
+verify: $(CONTROLLER_GEN) $(APIDIFF) ## Check that generated files, modules and formatting are up to date, that the libraries compile at their oldest versions, and their API against the last tag
+	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' APIDIFF='$(CURDIR)/$(APIDIFF)' GO='$(GO)' hack/verify
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Run the linters, kube-api-linter among them
+lint: $(GOLANGCI_LINT) ## Run the linters, including kube-api-linter
 	$(GOLANGCI_LINT) run ./...
 
 .PHONY: fuzz
-fuzz: ## Run every fuzz target for FUZZTIME (30s)
+fuzz: ## Run every fuzz target for FUZZTIME (default 30s)
 	@GO='$(GO)' FUZZTIME='$(or $(FUZZTIME),30s)' hack/fuzz
 
 .PHONY: backpressure
-backpressure: ## Let PostgreSQL return to 5,000 resources with something to say, and print figures
+backpressure: ## Drain 5,000 resources after an outage of PostgreSQL, and print figures
 	HOLDFAST_BACKPRESSURE=5000 $(GO) test -v -count=1 -timeout 30m ./test/backpressure
 
 .PHONY: vulncheck
-vulncheck: $(GOVULNCHECK) ## Look for known vulnerabilities in what is called; needs the network, so it is no part of verify
+vulncheck: $(GOVULNCHECK) ## Check called code for known vulnerabilities; needs the network
 	$(GOVULNCHECK) ./...
 
 ##@ Measure
 
 .PHONY: bench
-bench: build ## Measure on real servers what the audit trail costs; ONLY=overhead,latency picks measures, BENCH_FULL=1 takes longer
+bench: build ## Measure the cost of the audit trail on real servers; ONLY=overhead,latency selects measures, BENCH_FULL=1 takes longer
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -o bin/bench ./test/bench
 	bin/bench -only '$(ONLY)' -full=$(if $(BENCH_FULL),true,false) $(BENCH_FLAGS)
@@ -103,30 +108,34 @@ bench: build ## Measure on real servers what the audit trail costs; ONLY=overhea
 ##@ Run
 
 .PHONY: demo
-demo: build ## Send failing workloads and their alerts through a local cluster and PostgreSQL, and show each step
+demo: build ## Remediate failing workloads on a local cluster, and show each step
 	bin/holdfast demo
 
 .PHONY: dev
-dev: build ## Run the same servers until Ctrl-C; .dev/env says how to reach them
+dev: build ## Run the same servers until Ctrl-C; .dev/env has the variables to use them
 	bin/holdfast dev --state-dir .dev
 
 ##@ Help
 
 .PHONY: help
-help: ## Show this
+help: ## Show this help
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 	  /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(CONTROLLER_GEN):
 	@mkdir -p bin
-	cd hack && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/controller-tools/cmd/controller-gen
 
 $(GOLANGCI_LINT):
 	@mkdir -p bin
-	@echo 'building golangci-lint, which takes two minutes the first time'
-	cd hack && CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+	@echo 'building golangci-lint, which takes about two minutes the first time'
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/kube-api-linter/cmd/golangci-lint-kube-api-linter
+
+$(APIDIFF):
+	@mkdir -p bin
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/exp/cmd/apidiff
 
 $(GOVULNCHECK):
 	@mkdir -p bin
-	cd hack && CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/vuln/cmd/govulncheck
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/vuln/cmd/govulncheck

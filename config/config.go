@@ -52,7 +52,7 @@ func Roles() ([]*unstructured.Unstructured, error) {
 func read(pattern string) ([]*unstructured.Unstructured, error) {
 	files, err := fs.Glob(manifests, pattern)
 	if err != nil {
-		return nil, fmt.Errorf("find the manifests %s: %w", pattern, err)
+		return nil, fmt.Errorf("list manifests %s: %w", pattern, err)
 	}
 	slices.Sort(files)
 	var objects []*unstructured.Unstructured

@@ -137,7 +137,7 @@ func TestAPatchIsNoDeletion(t *testing.T) {
 					terminating := make(t, false)
 					g.Expect(as(t, "").Delete(t.Context(), terminating.DeepCopy())).To(Succeed())
 					g.Expect(as(t, "").Get(t.Context(), keyOf(terminating), terminating)).To(Succeed())
-					g.Expect(strip(as(t, patcher), terminating.DeepCopy())).To(deniedBy("holdfast-metadata", "holdfast.dev/outbox is missing, expected it to stay"))
+					g.Expect(strip(as(t, patcher), terminating.DeepCopy())).To(deniedBy("holdfast-metadata", "expected holdfast.dev/outbox to stay"))
 					g.Expect(client.IgnoreNotFound(strip(as(t, deleter), terminating.DeepCopy()))).To(Succeed(), "the way out when no manager is left")
 					g.Expect(as(t, "").Get(t.Context(), keyOf(terminating), terminating)).To(Satisfy(apierrors.IsNotFound))
 				})
@@ -147,7 +147,7 @@ func TestAPatchIsNoDeletion(t *testing.T) {
 				owned := o.DeepCopy()
 				owned.SetOwnerReferences([]metav1.OwnerReference{ghost})
 				g.Expect(as(t, patcher).Patch(t.Context(), owned.DeepCopy(), client.MergeFrom(o))).To(deniedBy("holdfast-metadata",
-					"metadata.ownerReferences: expected no change: the garbage collector deletes a resource whose owner is gone"))
+					"metadata.ownerReferences: expected no change, because the garbage collector deletes a resource whose owner is gone"))
 				g.Expect(as(t, deleter).Patch(t.Context(), owned.DeepCopy(), client.MergeFrom(o))).To(Succeed())
 				g.Expect(as(t, patcher).Patch(t.Context(), o.DeepCopy(), client.MergeFrom(owned))).To(deniedBy("holdfast-metadata", "metadata.ownerReferences"), "taking one away")
 			})
@@ -179,7 +179,7 @@ func TestAPatchIsNoDeletion(t *testing.T) {
 				without := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))
 				g.Expect(as(t, releaser).Patch(t.Context(), o, without)).To(Succeed())
 				again := client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":["holdfast.dev/outbox"]}}`))
-				g.Expect(as(t, patcher).Patch(t.Context(), o.DeepCopy(), again)).To(deniedBy("holdfast-metadata", "the record has closed"))
+				g.Expect(as(t, patcher).Patch(t.Context(), o.DeepCopy(), again)).To(deniedBy("holdfast-metadata", "the record is closed"))
 				g.Expect(as(t, deleter).Patch(t.Context(), o.DeepCopy(), again)).To(Succeed())
 			})
 			t.Run("labels are free", func(t *testing.T) {
@@ -213,7 +213,7 @@ func TestOrchestration(t *testing.T) {
 		}
 		t.Run(kind, func(t *testing.T) {
 			g := NewWithT(t)
-			refused := deniedBy("holdfast-orchestration", `RemediationRequest "`+rr.GetName()+`": expected a caller who holds the verb orchestrate on it; "`+maker+`" does not`)
+			refused := deniedBy("holdfast-orchestration", `RemediationRequest "`+rr.GetName()+`": expected a caller with the verb orchestrate on it; "`+maker+`" does not have it`)
 			weak := owner
 			weak.Controller = nil
 			another := owner
@@ -268,7 +268,7 @@ func TestADecisionThatComesTooLate(t *testing.T) {
 				return
 			}
 			g.Expect(err).To(MatchError(And(ContainSubstring("holdfast-approval"),
-				ContainSubstring(`spec.decision: "Approved" comes too late: expected an analysis that awaits a decision, but `+c.reason))))
+				ContainSubstring(`spec.decision: "Approved" is too late: expected an analysis that waits for a decision, but `+c.reason))))
 		})
 	}
 }

@@ -71,14 +71,14 @@ func TestWhoAskedAndWhoCancelled(t *testing.T) {
 	t.Run("who cancels gets the own name", func(t *testing.T) {
 		g := NewWithT(t)
 		o := made(t)
-		g.Expect(r.try(other, o, merge(`{"spec":{"cancelledBy":"`+stranger+`"}}`))).To(MatchError(ContainSubstring("expected no cancelledBy without cancel")))
+		g.Expect(r.try(other, o, merge(`{"spec":{"cancelledBy":"`+stranger+`"}}`))).To(MatchError(ContainSubstring("cancelledBy requires cancel to be true")))
 		g.Expect(r.try(other, o, merge(`{"spec":{"cancel":true,"cancelledBy":"`+me+`"}}`))).To(deniedBy("holdfast-identity",
 			`spec.cancelledBy: "`+me+`": expected the user name of the caller, "`+stranger+`"`))
 		g.Expect(r.try(other, o, merge(cancelIt))).To(Succeed())
 		g.Expect(by(t, o, "cancelledBy")).To(Equal(stranger))
 		g.Expect(by(t, o, "requestedBy")).To(Equal(me))
 
-		g.Expect(r.try(asker, o, merge(`{"spec":{"cancelledBy":"`+me+`"}}`))).To(MatchError(ContainSubstring("cancelledBy is set with cancel, and only once")))
+		g.Expect(r.try(asker, o, merge(`{"spec":{"cancelledBy":"`+me+`"}}`))).To(MatchError(ContainSubstring("cancelledBy is immutable once cancel is true")))
 		g.Expect(r.try(asker, o, merge(`{"spec":{"cancelledBy":null}}`))).To(Succeed())
 		g.Expect(by(t, o, "cancelledBy")).To(Equal(stranger), "it is put back")
 		g.Expect(r.try(asker, o, merge(cancelIt))).To(Succeed())

@@ -47,7 +47,7 @@ func Install(ctx context.Context, cfg *rest.Config, progress io.Writer) error {
 	}
 	client, err := dynamic.NewForConfig(cfg)
 	if err != nil {
-		return fmt.Errorf("install: make a client: %w", err)
+		return fmt.Errorf("install: create a client: %w", err)
 	}
 	if err := installCRDs(ctx, client, progress); err != nil {
 		return fmt.Errorf("install: %w", err)
@@ -75,7 +75,7 @@ func installCRDs(ctx context.Context, client dynamic.Interface, progress io.Writ
 		if err := waitEstablished(ctx, client, object.GetName()); err != nil {
 			return err
 		}
-		fmt.Fprintf(progress, "kind %s: served\n", object.GetName())
+		fmt.Fprintf(progress, "CRD %s: established\n", object.GetName())
 	}
 	return nil
 }
@@ -89,7 +89,7 @@ func installRoles(ctx context.Context, client dynamic.Interface, progress io.Wri
 		if err := apply(ctx, client.Resource(roleResource), object); err != nil {
 			return err
 		}
-		fmt.Fprintf(progress, "role %s: can be bound\n", object.GetName())
+		fmt.Fprintf(progress, "ClusterRole %s: installed\n", object.GetName())
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func waitEstablished(ctx context.Context, client dynamic.Interface, name string)
 				return nil
 			}
 		}
-		return fmt.Errorf("it is not established: its conditions are %v", crd.Status.Conditions)
+		return fmt.Errorf("the CRD is not established, its conditions are %v", crd.Status.Conditions)
 	})
 }
 

@@ -16,16 +16,16 @@ func TestInstallAgainChangesNothing(t *testing.T) {
 	var progress bytes.Buffer
 	g.Expect(config.Install(t.Context(), admin, &progress)).To(Succeed())
 	g.Expect(versions(t)).To(Equal(before))
-	g.Expect(progress.String()).To(Equal(`kind aianalyses.holdfast.dev: served
-kind notificationrequests.holdfast.dev: served
-kind remediationrequests.holdfast.dev: served
-kind workflowexecutions.holdfast.dev: served
-role holdfast-approver: can be bound
-role holdfast-metrics-reader: can be bound
-role holdfast-requester: can be bound
-role holdfast-viewer: can be bound
-role holdfast-recorder: can be bound
-role holdfast-relay: can be bound
+	g.Expect(progress.String()).To(Equal(`CRD aianalyses.holdfast.dev: established
+CRD notificationrequests.holdfast.dev: established
+CRD remediationrequests.holdfast.dev: established
+CRD workflowexecutions.holdfast.dev: established
+ClusterRole holdfast-approver: installed
+ClusterRole holdfast-metrics-reader: installed
+ClusterRole holdfast-requester: installed
+ClusterRole holdfast-viewer: installed
+ClusterRole holdfast-recorder: installed
+ClusterRole holdfast-relay: installed
 policy holdfast-approval: enforced on aianalyses
 policy holdfast-finalizer: enforced on remediationrequests
 policy holdfast-finalizer: enforced on aianalyses

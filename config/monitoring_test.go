@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -72,6 +73,8 @@ func TestAlerts(t *testing.T) {
 	rules := &prometheusRule{}
 	g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(found[0].Object, rules, true)).To(Succeed())
 	known := metricsOfTheServices(t)
+	runbooks, err := os.ReadFile("../docs/operations.md")
+	g.Expect(err).NotTo(HaveOccurred())
 	for _, group := range rules.Spec.Groups {
 		for _, a := range group.Rules {
 			t.Run(a.Alert, func(t *testing.T) {
@@ -79,6 +82,7 @@ func TestAlerts(t *testing.T) {
 				g.Expect(a.Alert).To(HavePrefix("Holdfast"))
 				g.Expect(a.Labels["severity"]).To(BeElementOf("critical", "warning"))
 				g.Expect(a.Annotations).To(HaveKeyWithValue("runbook", "docs/operations.md#"+strings.ToLower(a.Alert)))
+				g.Expect(string(runbooks)).To(ContainSubstring("\n### "+a.Alert+"\n"), "its runbook")
 				g.Expect(a.Annotations).To(And(HaveKey("summary"), HaveKey("description")))
 				used := regexp.MustCompile(`(holdfast_\w+)(?:\{([^}]*)\})?`).FindAllStringSubmatch(a.Expr, -1)
 				g.Expect(used).NotTo(BeEmpty())

@@ -63,7 +63,7 @@ func TestMetadataLeavesRoomForEntries(t *testing.T) {
 		}
 		return m
 	}
-	tooMany, tooLarge := MatchError(ContainSubstring("metadata.labels: expected at most 128")), MatchError(ContainSubstring("metadata.annotations: expected at most 128, of 131072 characters in all"))
+	tooMany, tooLarge := MatchError(ContainSubstring("metadata.labels: expected at most 128")), MatchError(ContainSubstring("metadata.annotations: expected at most 128 annotations with 131072 characters in total"))
 	for kind := range resources {
 		t.Run(kind, func(t *testing.T) {
 			g := NewWithT(t)

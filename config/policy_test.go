@@ -128,7 +128,7 @@ func TestApproval(t *testing.T) {
 	t.Run("without the verb approve is refused", func(t *testing.T) {
 		g, name := NewWithT(t), propose(t)
 		g.Expect(decide(t, ns, name, "editor", "editor")).To(deniedBy("holdfast-approval",
-			`spec.decision: "Approved" by "editor": expected a caller who holds the verb approve on aianalyses.holdfast.dev "`+name+`" in namespace "`+ns+`"`))
+			`spec.decision: "Approved" by "editor": expected a caller with the verb approve on aianalyses.holdfast.dev "`+name+`" in namespace "`+ns+`"`))
 	})
 	t.Run("with the verb, in one's own name, is taken", func(t *testing.T) {
 		g, name := NewWithT(t), propose(t)
@@ -137,13 +137,13 @@ func TestApproval(t *testing.T) {
 	t.Run("of one analysis by name gives no right on another", func(t *testing.T) {
 		g, mine, other := NewWithT(t), propose(t), propose(t)
 		grant(t, ns, "narrow", edits, named(rule("holdfast.dev", "aianalyses", "approve"), mine))
-		g.Expect(decide(t, ns, other, "narrow", "narrow")).To(deniedBy("holdfast-approval", "expected a caller who holds the verb approve"))
+		g.Expect(decide(t, ns, other, "narrow", "narrow")).To(deniedBy("holdfast-approval", "expected a caller with the verb approve"))
 		g.Expect(decide(t, ns, mine, "narrow", "narrow")).To(Succeed())
 	})
 	t.Run("in another namespace gives none here", func(t *testing.T) {
 		g, elsewhere := NewWithT(t), namespace(t)
 		grant(t, elsewhere, "editor", rule("holdfast.dev", "aianalyses", "approve"))
-		g.Expect(decide(t, ns, propose(t), "editor", "editor")).To(deniedBy("holdfast-approval", "expected a caller who holds the verb approve"))
+		g.Expect(decide(t, ns, propose(t), "editor", "editor")).To(deniedBy("holdfast-approval", "expected a caller with the verb approve"))
 	})
 	t.Run("with the creation is held to the same", func(t *testing.T) {
 		g := NewWithT(t)
@@ -154,7 +154,7 @@ func TestApproval(t *testing.T) {
 			return as(t, user).Create(t.Context(), a)
 		}
 		g.Expect(try(jane, "boss@example.com", "")).To(deniedBy("holdfast-approval", "expected the user name of the caller"))
-		g.Expect(try("editor", "editor", "")).To(deniedBy("holdfast-approval", "expected a caller who holds the verb approve"))
+		g.Expect(try("editor", "editor", "")).To(deniedBy("holdfast-approval", "expected a caller with the verb approve"))
 		g.Expect(try("editor", "editor", "with-a-name")).To(deniedBy("holdfast-approval", `aianalyses.holdfast.dev "with-a-name"`))
 		g.Expect(try(jane, jane, "")).To(Succeed())
 		g.Expect(try(jane, jane, "with-a-name")).To(Succeed())

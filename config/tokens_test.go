@@ -199,14 +199,14 @@ func TestWhatATokenOfEachRoleCanDo(t *testing.T) {
 		r.Eventually(func() error { return r.try(c, r.analysis, decisionBy("jane@example.com")) }, enforcement, poll).
 			Should(MatchError(ContainSubstring("decidedBy")), "in another's name")
 		r.Expect(r.try(c, r.analysis, decisionBy(r.user("approver")))).To(Succeed())
-		r.Expect(r.try(c, r.analysis, merge(`{"spec":{"decision":{"verdict":"Rejected"}}}`))).To(MatchError(ContainSubstring("a decision is made once")))
+		r.Expect(r.try(c, r.analysis, merge(`{"spec":{"decision":{"verdict":"Rejected"}}}`))).To(MatchError(ContainSubstring("decision is immutable once it is set")))
 		r.Expect(secrets(t, c, r.ns)).To(forbidden())
 
 		late := sampleOf(t, r.ns, "AIAnalysis")
 		r.Expect(as(t, "").Create(t.Context(), late)).To(Succeed())
 		remove(t, late)
 		r.Expect(r.try(c, late, merge(cancelIt))).To(Succeed(), "as good as a rejection")
-		r.Expect(r.try(c, late, decisionBy(r.user("approver")))).To(MatchError(ContainSubstring("comes too late")))
+		r.Expect(r.try(c, late, decisionBy(r.user("approver")))).To(MatchError(ContainSubstring("is too late")))
 	})
 	t.Run("whoever may create children", func(t *testing.T) {
 		r := newTrial(t)

@@ -1,15 +1,15 @@
-// Package migrations has the schema of the audit tables as numbered SQL, and what brings a database up to it.
+// Package migrations contains the schema of the audit tables as numbered SQL, and upgrades a database to it.
 //
 // # Model
 //
-// Each file of sql/ is one migration: one transaction, which also writes the migration's version into holdfast_migrations. PostgreSQL's DDL is transactional, so
-// whoever is killed half-way leaves whole migrations or none. A session lock lets one run at a time; the others wait, and find nothing left to do. Roles belong
-// to the whole server, which that lock does not cover: their migration takes "exists already" as success.
+// Each file in sql/ is one migration. It runs in one transaction, which also writes its version to holdfast_migrations. DDL in PostgreSQL is transactional, so an
+// interrupted run leaves only complete migrations. A session lock allows one run at a time; other runs wait, and then have nothing to do. Roles belong to the whole
+// server, which the lock does not cover, so their migration treats "already exists" as success.
 //
-// There is no way down: an audit trail is not dropped by its own program.
+// There is no downgrade: a program does not drop its own audit trail.
 //
 // # How it fails
 //
-// Check tells apart ErrMissing, ErrOlder, ErrDevelopment and ErrNewer, and each says which command to run. Up and Status return errors of the connection with what to do about
-// them; no error contains the password.
+// Check returns ErrMissing, ErrOlder, ErrDevelopment or ErrNewer, each with the command to run. Connection errors of Up and Status say what to do. No error contains
+// the password.
 package migrations

@@ -63,7 +63,7 @@ func connect(t *testing.T, url string) *sql.DB {
 func migrated(t *testing.T) (*sql.DB, string) {
 	t.Helper()
 	db, url := fresh(t, server)
-	NewWithT(t).Expect(Up(t.Context(), url, t.Output())).To(Succeed())
+	NewWithT(t).Expect(Up(t.Context(), url, os.Stderr)).To(Succeed())
 	return db, url
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
 	"github.com/pressly/goose/v3/lock"
 
 	"github.com/holdfast-dev/holdfast/internal/dsn"
@@ -28,12 +29,12 @@ const versionTable = "holdfast_migrations"
 const (
 	// lockID keeps the session lock apart from that of another program that uses goose on the same database. The digits are "holdfast" on a phone.
 	lockID = 46533278
-	// lockTries of a second each: how long one waits for another migration.
+	// lockTries, one per second, is how long a run waits for another one.
 	lockTries = 600
 )
 
-// Up applies what is missing, and says each step to progress (nil is silent). It may be started several times at once, and again after it was killed. url is a
-// database URL whose login may create tables in the first schema of its search path, and roles unless they exist.
+// Up applies the pending migrations, and reports each one to progress (nil: no output). Concurrent runs wait for each other, and an interrupted run can be repeated. url is
+// a database URL whose login may create tables in the first schema of its search path, and roles unless they exist.
 func Up(ctx context.Context, url string, progress io.Writer) error {
 	db, err := open(url)
 	if err != nil {
@@ -72,7 +73,7 @@ func up(ctx context.Context, db *sql.DB, from fs.FS, progress io.Writer) error {
 		fmt.Fprintf(progress, "applied %s in %s\n", path.Base(r.Source.Path), r.Duration.Round(time.Millisecond))
 	}
 	if partial != nil {
-		return fmt.Errorf("%s failed and left nothing behind: %w", path.Base(partial.Failed.Source.Path), partial.Err)
+		return fmt.Errorf("%s failed and was rolled back: %w", path.Base(partial.Failed.Source.Path), partial.Err)
 	}
 	if err != nil {
 		return err
@@ -81,8 +82,8 @@ func up(ctx context.Context, db *sql.DB, from fs.FS, progress io.Writer) error {
 	return nil
 }
 
-// ErrPooler says that a pooler is between here and the server. Its sessions end elsewhere than ours: the lock that keeps two migrations apart would stay on one of them.
-var ErrPooler = errors.New("a pooler is between here and the server, which would keep the migration's lock; name the server itself, for migrations only")
+// ErrPooler means that the URL leads to a connection pooler. The migration lock would stay on a session of the pooler after the migration has ended.
+var ErrPooler = errors.New("the database URL leads to a connection pooler, which would keep the migration lock; use the address of the server itself for migrations")
 
 func refusePooler(ctx context.Context, db *sql.DB) error {
 	conn, err := db.Conn(ctx)
@@ -124,7 +125,11 @@ func newProvider(db *sql.DB, from fs.FS) (*goose.Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	return goose.NewProvider(goose.DialectPostgres, db, sub, goose.WithTableName(versionTable), goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	store, err := database.NewStore(database.DialectPostgres, versionTable)
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider("", db, sub, goose.WithStore(store), goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
 }
 
 func open(url string) (*sql.DB, error) {

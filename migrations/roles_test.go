@@ -2,6 +2,7 @@ package migrations
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -158,7 +159,7 @@ func TestALoginWithoutRights(t *testing.T) {
 	g := NewWithT(t)
 	db, url := migrated(t)
 	stranger := connect(t, login(t, db, url, "stranger"))
-	g.Expect(Check(t.Context(), stranger)).To(MatchError(ContainSubstring("make the login a member of holdfast_writer or holdfast_reader")))
+	g.Expect(Check(t.Context(), stranger)).To(MatchError(ContainSubstring("make the database login a member of holdfast_writer or holdfast_reader")))
 }
 
 // On a server of its own, since the roles must not exist at first.
@@ -171,16 +172,16 @@ func TestMigratingWithoutCREATEROLE(t *testing.T) {
 	migrator := login(t, db, url, "migrator")
 	execute(t, db, "GRANT CREATE ON SCHEMA public TO migrator")
 
-	err = Up(t.Context(), migrator, t.Output())
+	err = Up(t.Context(), migrator, os.Stderr)
 	g.Expect(err).To(MatchError(And(ContainSubstring("role holdfast_owner does not exist, and migrator may not create it"), ContainSubstring("CREATE ROLE holdfast_owner NOLOGIN; "))))
 
 	execute(t, db, "CREATE ROLE holdfast_owner NOLOGIN; CREATE ROLE holdfast_writer NOLOGIN; CREATE ROLE holdfast_reader NOLOGIN")
-	err = Up(t.Context(), migrator, t.Output())
+	err = Up(t.Context(), migrator, os.Stderr)
 	g.Expect(err).To(MatchError(ContainSubstring("As a superuser run: GRANT holdfast_owner TO migrator;")))
 
 	execute(t, db, "GRANT holdfast_owner TO migrator; GRANT CREATE ON SCHEMA public TO holdfast_owner")
-	g.Expect(Up(t.Context(), migrator, t.Output())).To(Succeed())
-	g.Expect(Up(t.Context(), migrator, t.Output())).To(Succeed(), "again")
+	g.Expect(Up(t.Context(), migrator, os.Stderr)).To(Succeed())
+	g.Expect(Up(t.Context(), migrator, os.Stderr)).To(Succeed(), "again")
 	g.Expect(Check(t.Context(), connect(t, migrator))).To(Succeed())
 }
 

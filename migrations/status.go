@@ -21,8 +21,8 @@ var (
 	// ErrOlder says that migrations are pending.
 	ErrOlder = errors.New("the database schema is older than this release")
 	// ErrDevelopment says that the tables are of a version before the first release, which no migration leads away from.
-	ErrDevelopment = errors.New("the database schema is of a development version")
-	// ErrNewer says that a newer release has migrated the database.
+	ErrDevelopment = errors.New("the database schema is from a development version")
+	// ErrNewer means that a newer release has migrated the database.
 	ErrNewer = errors.New("the database schema is newer than this release")
 )
 
@@ -38,7 +38,7 @@ const (
 	Unknown State = "unknown"
 )
 
-// Version is one migration and what became of it.
+// Version is one migration and its state.
 type Version struct {
 	Version int64  `json:"version"`
 	Name    string `json:"name"`
@@ -47,7 +47,7 @@ type Version struct {
 	AppliedAt *time.Time `json:"appliedAt,omitempty"`
 }
 
-// Status lists the migrations that this release knows and those that the database has, by version. It only reads: a reader's login is enough.
+// Status lists the migrations of this release and of the database, by version. It only reads: a login in holdfast_reader is sufficient.
 func Status(ctx context.Context, url string) ([]Version, error) {
 	db, err := open(url)
 	if err != nil {
@@ -61,8 +61,8 @@ func Status(ctx context.Context, url string) ([]Version, error) {
 	return merge(known(files), found), nil
 }
 
-// Check reports whether the database has the schema of this release. Otherwise the error says exactly what is wrong and what to run, and wraps ErrMissing, ErrOlder,
-// ErrDevelopment or ErrNewer; or it is an error of the connection. It only reads.
+// Check returns nil if the database has the schema of this release. Otherwise the error says what is wrong and what to run, and wraps ErrMissing, ErrOlder,
+// ErrDevelopment or ErrNewer; or it is a connection error. It only reads.
 func Check(ctx context.Context, db *sql.DB) error {
 	if err := check(ctx, db, files); err != nil {
 		return fmt.Errorf("check the database schema: %w", explain(err))
@@ -77,14 +77,14 @@ func check(ctx context.Context, db *sql.DB, from fs.FS) error {
 	}
 	at, want := latest(found), newest(from)
 	if at == 0 {
-		return fmt.Errorf("%w: database %s has none; run `holdfast migrate up`", ErrMissing, databaseName(ctx, db))
+		return fmt.Errorf("%w in database %s; run `holdfast migrate up`", ErrMissing, databaseName(ctx, db))
 	}
 	if at > want {
 		return newer(at, want)
 	}
 	for _, v := range merge(known(from), found) {
 		if v.State == Pending {
-			return fmt.Errorf("%w: it is at version %d, and %s is pending; run `holdfast migrate up`", ErrOlder, at, v.Name)
+			return fmt.Errorf("%w: it is at version %d and %s is pending; run `holdfast migrate up`", ErrOlder, at, v.Name)
 		}
 	}
 	if err := tablesThere(ctx, db); err != nil {
@@ -94,7 +94,7 @@ func check(ctx context.Context, db *sql.DB, from fs.FS) error {
 }
 
 func newer(at, want int64) error {
-	return fmt.Errorf("%w: it is at version %d, this release knows %d; run a release of Holdfast that knows version %d", ErrNewer, at, want, at)
+	return fmt.Errorf("%w: it is at version %d, this release supports %d; run a release that supports version %d", ErrNewer, at, want, at)
 }
 
 // tablesThere finds tables that somebody dropped although the version says that they were made.
@@ -103,10 +103,10 @@ func tablesThere(ctx context.Context, db *sql.DB) error {
 	err := db.QueryRowContext(ctx, `SELECT string_agg(name, ', ' ORDER BY name) FROM unnest(ARRAY['orchestration_audit', 'ai_analysis_audit',
 		'workflow_execution_audit', 'notification_audit', 'resource_audit', 'audit_dead_letter']) AS name WHERE to_regclass(name) IS NULL`).Scan(&missing)
 	if err != nil {
-		return fmt.Errorf("look for the audit tables: %w", err)
+		return fmt.Errorf("look up the audit tables: %w", err)
 	}
 	if missing.Valid {
-		return fmt.Errorf("%w: database %s has lost %s although its schema version is current; restore them from a backup", ErrMissing, databaseName(ctx, db), missing.String)
+		return fmt.Errorf("%w: database %s lacks %s although its schema version is current; restore them from a backup", ErrMissing, databaseName(ctx, db), missing.String)
 	}
 	return nil
 }
@@ -118,10 +118,10 @@ func released(ctx context.Context, db *sql.DB) error {
 	err := db.QueryRowContext(ctx, `SELECT string_agg(name, ', ' ORDER BY name) FROM unnest($1::text[]) AS name, split_part(name, '.', 1) AS of, split_part(name, '.', 2) AS wanted
 		WHERE to_regclass(of) IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(of) AND attname = wanted AND NOT attisdropped)`, firstColumns()).Scan(&lacking)
 	if err != nil {
-		return fmt.Errorf("look for the columns of the audit tables: %w", err)
+		return fmt.Errorf("look up the columns of the audit tables: %w", err)
 	}
 	if lacking.Valid {
-		return fmt.Errorf("%w: in database %s there is no %s; no migration leads from there to a release: make a new database and run `holdfast migrate up` on it, and keep the old one for its rows",
+		return fmt.Errorf("%w: database %s has no %s, and cannot be migrated; create a new database, run `holdfast migrate up` on it, and keep the old one for its rows",
 			ErrDevelopment, databaseName(ctx, db), lacking.String)
 	}
 	return nil
@@ -159,7 +159,7 @@ func databaseName(ctx context.Context, db *sql.DB) string {
 func applied(ctx context.Context, db *sql.DB) ([]Version, error) {
 	var there bool
 	if err := db.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", versionTable).Scan(&there); err != nil {
-		return nil, fmt.Errorf("look for %s: %w", versionTable, err)
+		return nil, fmt.Errorf("look up %s: %w", versionTable, err)
 	}
 	if !there {
 		return nil, nil
@@ -189,7 +189,7 @@ func applied(ctx context.Context, db *sql.DB) ([]Version, error) {
 func readable(err error) error {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "42501" {
-		return fmt.Errorf("read %s: %w; make the login a member of holdfast_writer or holdfast_reader", versionTable, err)
+		return fmt.Errorf("read %s: %w; make the database login a member of holdfast_writer or holdfast_reader", versionTable, err)
 	}
 	return fmt.Errorf("read %s: %w", versionTable, err)
 }

@@ -21,8 +21,8 @@ const (
 	kindNotification  = "notification"
 )
 
-// NewRow returns an empty row for a kind of entry: orchestration, ai-decision, execution and notification have tables of their own, every other kind
-// goes to resource_audit.
+// NewRow returns an empty row for a kind of entry. orchestration, ai-decision, execution and notification have their own tables; every other kind
+// is stored in resource_audit.
 func NewRow(kind string) Row {
 	switch kind {
 	case kindOrchestration:
@@ -42,10 +42,10 @@ func NewRows() []Row {
 	return []Row{&OrchestrationRow{}, &AIDecisionRow{}, &ExecutionRow{}, &NotificationRow{}, &ResourceRow{}}
 }
 
-// Project makes the row of an entry: the envelope as given, and the record's JSON object spread over the columns. It is pure.
+// Project returns the row of an entry: the given envelope, and a column for each field of the record's JSON object. It is pure.
 //
-// A field of the wrong type, or a required one that is missing, is an error that names it. Fields without a column are no error: a later release
-// may write them, and they stay in Envelope.Entry.
+// A field of the wrong type, or a required one that is missing, is an error that names it. A field without a column is not an error: a later release
+// may write it, and it stays in Envelope.Entry.
 func Project(kind string, e Envelope, record []byte) (Row, error) {
 	row := NewRow(kind)
 	*row.Head() = e
@@ -63,7 +63,7 @@ func Project(kind string, e Envelope, record []byte) (Row, error) {
 }
 
 // DecodeRecord reads a record's JSON object into one of the record structs (a pointer), field by field so that every error names its field. JSON names match
-// exactly; null counts as absent; unknown fields are passed over.
+// exactly; null counts as absent; unknown fields are ignored.
 func DecodeRecord(record []byte, into any) error {
 	if !isObject(record) {
 		return fmt.Errorf("record is %.40s, expected a JSON object", record)
@@ -115,7 +115,7 @@ func membersOf(object []byte, index map[string]int) ([][]byte, error) {
 		return nil, err
 	}
 	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("something follows the JSON object")
+		return nil, errors.New("data follows the JSON object")
 	}
 	return values, nil
 }
@@ -165,7 +165,7 @@ func describe(t reflect.Type) string {
 	return "an object"
 }
 
-// ProjectPosted makes the row of a table from a record that was posted over REST. Only its record is set.
+// ProjectPosted returns the row of a table for a record that was posted over REST. Only the record is set.
 func ProjectPosted(table string, record []byte) (Row, error) {
 	for _, row := range NewRows() {
 		if row.Table() != table {

@@ -2,7 +2,7 @@ package models
 
 import outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 
-// Orchestration is the record of a RemediationRequest: the whole of a remediation, as far as it has come.
+// Orchestration is the record of a RemediationRequest: the state of the whole remediation.
 type Orchestration struct {
 	RemediationID             string              `json:"remediation_id" bun:"remediation_id,type:varchar(255),notnull"`
 	SignalFingerprint         string              `json:"signal_fingerprint" bun:"signal_fingerprint,type:varchar(255),notnull"`
@@ -27,7 +27,7 @@ type Orchestration struct {
 	CancelledBy               string              `json:"cancelled_by,omitempty" bun:"cancelled_by,type:varchar(255),nullzero"`
 }
 
-// Policy is what the request laid down: how long each phase may take, who is told, and as whom the workflow acts. Durations are whole seconds.
+// Policy is the policy of the request: timeouts, notification channels, approval, and the service account of the workflow. Durations are whole seconds.
 type Policy struct {
 	ServiceAccountName      string           `json:"service_account_name,omitempty"`
 	ApprovalMode            string           `json:"approval_mode,omitempty"`
@@ -37,36 +37,36 @@ type Policy struct {
 	TTLAfterFinishedSeconds *int64           `json:"ttl_after_finished_seconds,omitempty"`
 }
 
-// Child is a resource that the request's controller made, or found as it would have made it.
+// Child is a resource that the controller of the request created, or accepted because it is identical to the one that it would create.
 type Child struct {
 	Service string `json:"service"` // as in services_invoked
 	Name    string `json:"name"`
 	UID     string `json:"uid"`
 }
 
-// ServiceTransition is the hand-over from one service to the next; Duration is the time spent in From, as Go writes durations ("2m30s").
+// ServiceTransition is the transition from one service to the next. Duration is the time spent in From, in Go's format ("2m30s").
 type ServiceTransition struct {
 	From     string `json:"from"`
 	To       string `json:"to"`
 	Duration string `json:"duration"`
 }
 
-// SignalContext is what the alert said.
+// SignalContext is the content of the alert.
 type SignalContext struct {
 	Name     string            `json:"name"`
 	Severity string            `json:"severity"`
 	Source   string            `json:"source"`
 	Labels   map[string]string `json:"labels,omitempty"`
-	// Annotations are those of the alert: what it says to people.
+	// Annotations of the alert, for example its summary.
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
-// Target is the workload that the remediation is for.
+// Target is the workload to repair.
 type Target struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Name       string `json:"name"`
-	// UID is that of the live workload, once it was looked at.
+	// UID of the live workload, once the controller has read it.
 	UID string `json:"uid,omitempty"`
 }
 
@@ -111,23 +111,23 @@ type AIDecision struct {
 	ApprovalDeadline  *outboxapi.Time `json:"approval_deadline,omitempty" bun:"approval_deadline"`
 }
 
-// ModelConfig is the version that was asked, and what it was asked: enough to know whether two investigations were asked the same.
+// ModelConfig is the version of the investigator, and hashes of its input. It is equal for two investigations with the same version, prompt and catalogue.
 type ModelConfig struct {
 	// Version of the investigator.
 	Version string `json:"version,omitempty"`
-	// PromptSHA256 and CatalogueSHA256 are hashes, in hex, of the prompt without its case, and of the catalogue of workflows.
+	// PromptSHA256 and CatalogueSHA256 are hashes, in hex, of the prompt template without case data, and of the workflow catalogue.
 	PromptSHA256    string `json:"prompt_sha256,omitempty"`
 	CatalogueSHA256 string `json:"catalogue_sha256,omitempty"`
 }
 
-// Evidence is one thing that the investigator looked at: with which tool, what for, and an excerpt of what it showed.
+// Evidence is one item of information that the investigator used: the tool, its purpose, and an excerpt of its output.
 type Evidence struct {
 	Tool    string `json:"tool"`
 	Purpose string `json:"purpose,omitempty"`
 	Excerpt string `json:"excerpt,omitempty"`
 }
 
-// Alternative is an action that was weighed and why it was not recommended.
+// Alternative is an action that was considered, and the reason why it was rejected.
 type Alternative struct {
 	Action         string  `json:"action"`
 	Confidence     float64 `json:"confidence"`
@@ -156,7 +156,7 @@ type Execution struct {
 	RollbacksPerformed   *int64             `json:"rollbacks_performed,omitempty" bun:"rollbacks_performed"`
 	AdaptiveAdjustments  []Adjustment       `json:"adaptive_adjustments,omitempty" bun:"adaptive_adjustments,type:jsonb,nullzero"`
 	WorkflowVersion      string             `json:"workflow_version,omitempty" bun:"workflow_version,type:varchar(255),nullzero"`
-	// ActedAs is the account that the steps acted as, system:serviceaccount:NAMESPACE:NAME.
+	// ActedAs is the user name of the service account that the steps used, system:serviceaccount:NAMESPACE:NAME.
 	ActedAs       string `json:"acted_as,omitempty" bun:"acted_as,type:varchar(512),nullzero"`
 	FailureReason string `json:"failure_reason,omitempty" bun:"failure_reason,nullzero"`
 }
@@ -185,7 +185,7 @@ type ValidationResult struct {
 	Time    *outboxapi.Time `json:"time,omitempty"`
 }
 
-// Adjustment is one thing that was done differently from the plan, and why.
+// Adjustment is one deviation from the planned steps, and its reason.
 type Adjustment struct {
 	Step       string `json:"step,omitempty"`
 	Adjustment string `json:"adjustment"`

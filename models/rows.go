@@ -17,8 +17,8 @@ func Tables() []string {
 	return []string{TableOrchestration, TableAIAnalysis, TableExecution, TableNotification, TableResource}
 }
 
-// Envelope is what every row has beside its record: where and when, the hash chain, and the exact text that was hashed. The tags are bun's; an empty string, a
-// zero sequence and an empty hash are NULL where the column allows it.
+// Envelope has the fields that every row has in addition to its record: origin, time, the hash chain, and the exact text that was hashed. The tags are bun's. An empty
+// string, a zero sequence and an empty hash are NULL where the column allows it.
 type Envelope struct {
 	ID              string `bun:"id,pk,type:uuid"`
 	SourceCluster   string `bun:"source_cluster,type:varchar(255),nullzero"`
@@ -44,7 +44,7 @@ type Envelope struct {
 	Traceparent string `bun:"traceparent,type:varchar(64),nullzero"`
 	// Entry is the exact canonical text that was hashed. All other columns but id, source_cluster, recorded_by and created_at are its projection.
 	Entry string `bun:"entry,notnull"`
-	// CreatedAt is when the row was made. The database sets it.
+	// CreatedAt is when the row was inserted. The database sets it.
 	CreatedAt outboxapi.Time `bun:"created_at,nullzero,default:now()"`
 }
 
@@ -84,7 +84,7 @@ type NotificationRow struct {
 	Notification
 }
 
-// ResourceRow is a row of resource_audit, where the entries of embedding operators go. Its record is kept whole, as JSON.
+// ResourceRow is a row of resource_audit, the table for entries of other operators. Its record is one JSON column.
 type ResourceRow struct {
 	Envelope
 	// Kind of the entry, a name with a group (backups.example.com).
@@ -114,7 +114,7 @@ func (r *ExecutionRow) record() any     { return &r.Execution }
 func (r *NotificationRow) record() any  { return &r.Notification }
 func (r *ResourceRow) record() any      { return nil }
 
-// DeadLetter is a row of audit_dead_letter: an entry that could not become a row, and why. Nothing is lost in it: redriving makes the row from Entry.
+// DeadLetter is a row of audit_dead_letter: an entry that could not be stored as a row, and the error. It is complete: redriving creates the row from Entry.
 type DeadLetter struct {
 	// ID and EntryHash are the key. EntryHash is the hash that the entry claims.
 	ID        string `bun:"id,pk,type:uuid"`
@@ -137,11 +137,11 @@ type DeadLetter struct {
 	FirstAttempt    outboxapi.Time `bun:"first_attempt,notnull"`
 	LastAttempt     outboxapi.Time `bun:"last_attempt,notnull"`
 	Attempts        int64          `bun:"attempts,notnull"`
-	// RedrivenAt is when the entry became a row after all; the dead letter stays.
+	// RedrivenAt is when the entry was redriven to a row; the dead letter stays.
 	RedrivenAt *outboxapi.Time `bun:"redriven_at"`
 }
 
-// Text is the entry as it was, whichever column holds it.
+// Text returns the original text of the entry, from either column.
 func (d *DeadLetter) Text() []byte {
 	if d.EntryBytes != nil {
 		return d.EntryBytes

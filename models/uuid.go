@@ -6,11 +6,11 @@ import (
 	"github.com/google/uuid"
 )
 
-// errNoUUID says which form of a UUID is taken.
+// errNoUUID says which form of a UUID is accepted.
 var errNoUUID = errors.New("expected a UUID of 36 characters, as in 019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6a7b")
 
-// UUID reads a UUID and gives it as PostgreSQL and Kubernetes write it: in lower case. So one UUID is one text wherever texts are compared. It takes 36 characters with dashes, in
-// any case. The other forms that libraries read (in braces, after urn:uuid:, without dashes) are an error.
+// UUID parses a UUID and returns it in lower case, as PostgreSQL and Kubernetes write it, so that equal UUIDs are equal texts. It accepts 36 characters with dashes, in
+// any case. Other forms that libraries accept (in braces, after urn:uuid:, without dashes) are an error.
 func UUID(text string) (string, error) {
 	id, err := uuid.Parse(text)
 	if err != nil || len(text) != 36 {
@@ -19,7 +19,7 @@ func UUID(text string) (string, error) {
 	return id.String(), nil
 }
 
-// RemediationID reads the id of a remediation: a UUID, see there, or any text that is none in no form, as for work by hand.
+// RemediationID parses the id of a remediation: a UUID, as UUID does, or any text that is not a UUID in any form, for work by hand.
 func RemediationID(text string) (string, error) {
 	if uuid.Validate(text) != nil {
 		return text, nil //nolint:nilerr // a text that is no UUID is an id, too

@@ -15,6 +15,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
 )
 
@@ -25,31 +26,29 @@ func TestADraftIsSpentAfterAnError(t *testing.T) {
 	for name, fail := range map[string]func(f *fixture, d *outbox.Draft) error{
 		"the write fails": func(f *fixture, d *outbox.Draft) error {
 			f.before = func() error { return errRefused }
-			return d.Save(ctx, entry("Sent", "Sent"))
+			return d.Save(ctx, changeOf("Sent", "Sent"))
 		},
 		"the reply is lost": func(f *fixture, d *outbox.Draft) error {
 			f.after = func() error { return errRefused }
-			return d.Save(ctx, entry("Sent", "Sent"))
+			return d.Save(ctx, changeOf("Sent", "Sent"))
 		},
-		"the change is refused": func(_ *fixture, d *outbox.Draft) error { return d.Save(ctx, entry("not camel case", "Sent")) },
+		"the change is refused": func(_ *fixture, d *outbox.Draft) error { return d.Save(ctx, changeOf("not camel case", "Sent")) },
 		"the reservation fails": func(_ *fixture, d *outbox.Draft) error {
-			_, err := d.Reserve(ctx, 1_000_000)
-			return err
+			return d.Reserve(ctx, 1_000_000)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, obj := setup(t)
 			draft := f.writer.Draft(obj)
 			obj.Status.Phase = v1alpha1.NotificationSending
-			f.Expect(draft.Save(ctx, entry("Started", "Sending"))).To(Succeed())
+			f.Expect(draft.Save(ctx, changeOf("Started", "Sending"))).To(Succeed())
 			obj.Status.Phase = v1alpha1.NotificationSent
 			f.Expect(fail(f, draft)).To(HaveOccurred())
 			before := f.live(obj)
 
 			f.Expect(draft.Save(ctx, nil)).To(MatchError(outbox.ErrSpent), "the state without its entry")
-			f.Expect(draft.Save(ctx, entry("Again", "Sent"))).To(MatchError(outbox.ErrSpent), "the next entry")
-			_, err := draft.Reserve(ctx, 1)
-			f.Expect(err).To(MatchError(outbox.ErrSpent))
+			f.Expect(draft.Save(ctx, changeOf("Again", "Sent"))).To(MatchError(outbox.ErrSpent), "the next entry")
+			f.Expect(draft.Reserve(ctx, 1)).To(MatchError(outbox.ErrSpent))
 			f.Expect(f.live(obj)).To(Equal(before))
 		})
 	}
@@ -84,7 +83,7 @@ func TestNoEntryWithoutTheFinalizer(t *testing.T) {
 			c.between(f, obj)
 			obj.Status = *status
 			obj.Status.Phase = v1alpha1.NotificationSending
-			f.Expect(draft.Save(ctx, entry("Started", "Sending"))).To(Succeed())
+			f.Expect(draft.Save(ctx, changeOf("Started", "Sending"))).To(Succeed())
 			got := f.live(obj)
 			f.Expect(got.Finalizers).To(ConsistOf(append(slices.Clone(c.kept), outbox.Finalizer)))
 			f.Expect(got.Status.Outbox.LastSequence).To(BeEquivalentTo(1))
@@ -95,7 +94,7 @@ func TestNoEntryWithoutTheFinalizer(t *testing.T) {
 		draft := f.writer.Draft(obj)
 		obj.Status.Phase = v1alpha1.NotificationSending
 		f.Expect(env.Client.Status().Update(ctx, obj)).To(Succeed())
-		f.Expect(draft.Save(ctx, entry("Started", "Sending"))).To(Satisfy(apierrors.IsConflict))
+		f.Expect(draft.Save(ctx, changeOf("Started", "Sending"))).To(Satisfy(apierrors.IsConflict))
 	})
 	t.Run("an outbox that the caller changed is not written", func(t *testing.T) {
 		f, obj := setup(t)
@@ -103,7 +102,7 @@ func TestNoEntryWithoutTheFinalizer(t *testing.T) {
 		draft := f.writer.Draft(obj)
 		obj.Status.Outbox.Entries, obj.Status.Outbox.LastSequence = nil, 7
 		obj.Status.Phase = v1alpha1.NotificationRetrying
-		f.Expect(draft.Save(ctx, entry("Two", "Retrying"))).To(Succeed())
+		f.Expect(draft.Save(ctx, changeOf("Two", "Retrying"))).To(Succeed())
 		f.Expect(f.live(obj).Status.Outbox).To(And(HaveField("LastSequence", BeEquivalentTo(2)), HaveField("Entries", HaveLen(2))))
 	})
 }
@@ -120,13 +119,13 @@ func TestARecordThatHoldsAnOutboxIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			_, _, err := outbox.Append(nil, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "Two", Record: record}, now, outbox.Salt{}, outbox.DefaultLimits())
+			_, _, err := entry.Append(nil, entry.SourceOf(obj), outbox.Change{Kind: entry.KindNotification, Event: "Two", Record: record}, now, entry.Salt{}, outbox.DefaultLimits())
 			g.Expect(err).To(MatchError(outbox.ErrInvalid))
 			g.Expect(err).To(MatchError(And(ContainSubstring("record"), ContainSubstring("holds an outbox"))))
 		})
 	}
-	_, _, err := outbox.Append(nil, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "Two",
-		Record: map[string]any{"headHash": "x", "entries": 3, "text": `{"headHash":1,"entries":2,"lastSequence":3}`}}, now, outbox.Salt{}, outbox.DefaultLimits())
+	_, _, err := entry.Append(nil, entry.SourceOf(obj), outbox.Change{Kind: entry.KindNotification, Event: "Two",
+		Record: map[string]any{"headHash": "x", "entries": 3, "text": `{"headHash":1,"entries":2,"lastSequence":3}`}}, now, entry.Salt{}, outbox.DefaultLimits())
 	f.Expect(err).NotTo(HaveOccurred(), "neither names of its members nor a text that looks like one is an outbox")
 }
 
@@ -157,7 +156,7 @@ func (m *misuse) Save(t *rapid.T) {
 	}
 	m.n++
 	m.obj.Status.FailureReason = fmt.Sprint("state ", m.n)
-	_ = m.draft.Save(ctx, &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: map[string]any{"state": m.obj.Status.FailureReason}})
+	_ = m.draft.Save(ctx, &outbox.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Sending", Record: map[string]any{"state": m.obj.Status.FailureReason}})
 	m.f.before, m.f.after = nil, nil
 }
 
@@ -165,7 +164,7 @@ func (m *misuse) Save(t *rapid.T) {
 func (m *misuse) SaveNothing(*rapid.T) { _ = m.draft.Save(ctx, nil) }
 
 func (m *misuse) Reserve(t *rapid.T) {
-	_, _ = m.draft.Reserve(ctx, rapid.SampledFrom([]int{1, 1_000_000}).Draw(t, "entries"))
+	_ = m.draft.Reserve(ctx, rapid.SampledFrom([]int{1, 1_000_000}).Draw(t, "entries"))
 }
 
 // Metadata is written past the draft, with the same object.
@@ -201,7 +200,7 @@ func (m *misuse) Memory(t *rapid.T) {
 // Acknowledge is the relay's part.
 func (m *misuse) Acknowledge(*rapid.T) {
 	if o := m.f.live(m.obj).Status.Outbox; o != nil {
-		m.f.acks.set(m.obj.UID, outbox.Watermark{Sequence: o.LastSequence, Hash: o.HeadHash, Time: now})
+		m.f.acks.set(m.obj.UID, entry.Watermark{Sequence: o.LastSequence, Hash: o.HeadHash, Time: now})
 	}
 }
 
@@ -221,7 +220,7 @@ func (m *misuse) Check(t *rapid.T) {
 	g.Expect(got.Finalizers).To(ContainElement(outbox.Finalizer))
 	entries := outboxtest.Entries(t, o)
 	for i, e := range entries {
-		g.Expect(e.Sequence).To(Equal(outbox.PendingOf("", o).Sequence(i)))
+		g.Expect(e.Sequence).To(Equal(entry.PendingOf("", o).Sequence(i)))
 	}
 	g.Expect(o.LastSequence - int64(len(o.Entries))).To(Equal(o.PersistedSequence))
 	if len(o.Entries) > 0 {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,6 +14,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/holdfast-dev/holdfast/internal/apiserver"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // ErrOversized says that a resource without entries leaves no room for an outbox in one request to etcd. It is not audited and not held: the Writer adds no finalizer, and
@@ -34,15 +37,9 @@ func WithRecorder(r events.EventRecorder) Option { return func(w *Writer) { w.re
 // measureLive is the size from which on a resource is measured as the API server has it, since caches may leave managed fields out. Smaller ones have managed fields to match.
 const measureLive = 64 << 10
 
-// statusBytes is kept for what a controller writes into the status beside the outbox.
-const statusBytes = 128 << 10
-
-// ResourceBytes is the largest resource, as JSON and without its outbox, that gets one: with a full outbox it still fits into a request to etcd.
-func (l Limits) ResourceBytes() int { return etcdRequest - l.HardBytes - statusBytes }
-
 // auditable reports, before the first entry and before the finalizer, whether the resource leaves room for a full outbox. A record that has begun is never given up.
 func (d *Draft) auditable(ctx context.Context) error {
-	if !d.base.GetOutbox().IsZero() {
+	if !outboxapi.Get(d.base).IsZero() {
 		return nil
 	}
 	size, err := sizeOf(d.base)
@@ -54,7 +51,7 @@ func (d *Draft) auditable(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("measure the resource: %w", err)
 		}
-		if live.GetUID() != d.base.GetUID() || !live.GetOutbox().IsZero() {
+		if live.GetUID() != d.base.GetUID() || !outboxapi.Get(live).IsZero() {
 			return apierrors.NewConflict(groupResource(d.obj), d.obj.GetName(), errors.New("it has changed since it was read"))
 		}
 		if size, err = sizeOf(live); err != nil {
@@ -64,7 +61,7 @@ func (d *Draft) auditable(ctx context.Context) error {
 			return d.refuseOversized(ctx, live, size, most)
 		}
 	}
-	if conditioned, ok := d.obj.(ConditionedObject); ok && oversized(conditioned) {
+	if oversized(d.obj) {
 		d.setBlocked(metav1.ConditionFalse, "RoomLeft", "") // somebody made it smaller
 	}
 	return nil
@@ -73,22 +70,21 @@ func (d *Draft) auditable(ctx context.Context) error {
 // refuseOversized lets go of a resource and says so. The finalizer goes first: removing it shrinks the resource, so that works at every size; the condition may not fit.
 func (d *Draft) refuseOversized(ctx context.Context, live Object, size, most int) error {
 	why := fmt.Sprintf("it has %d bytes as JSON, expected at most %d beside its outbox", size, most)
-	refusal := fmt.Errorf("%w: %s: %s; no entry is written and nothing holds it: shorten its annotations, labels or spec, or make a smaller one instead", ErrOversized, SourceOf(live), why)
+	refusal := fmt.Errorf("%w: %s: %s; no entry is written and nothing holds it: shorten its annotations, labels or spec, or make a smaller one instead", ErrOversized, entry.SourceOf(live), why)
 	held := controllerutil.ContainsFinalizer(live, Finalizer)
 	if held {
 		before := live.DeepCopyObject().(Object)
 		controllerutil.RemoveFinalizer(live, Finalizer)
 		patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
 		if err := d.writer.client.Patch(ctx, live, patch, client.FieldOwner(OversizedManager)); err != nil {
-			return fmt.Errorf("release %s, which is too large to audit: %w", SourceOf(live), err)
+			return fmt.Errorf("release %s, which is too large to audit: %w", entry.SourceOf(live), err)
 		}
 		if controllerutil.ContainsFinalizer(live, Finalizer) {
 			return fmt.Errorf("release %s, which is too large to audit: the API server took the request, and the finalizer %s is still there; look for an admission webhook or policy that puts it back",
-				SourceOf(live), Finalizer)
+				entry.SourceOf(live), Finalizer)
 		}
 	}
-	conditioned, ok := live.(ConditionedObject)
-	if said := ok && oversized(conditioned); said && !held {
+	if oversized(live) && !held { // it was said before
 		return refusal
 	}
 	refused.WithLabelValues(d.kind).Inc()
@@ -101,7 +97,7 @@ func (d *Draft) refuseOversized(ctx context.Context, live Object, size, most int
 	}
 	marked := d.writer.Draft(live)
 	marked.setBlocked(metav1.ConditionTrue, reasonOversized, "Not audited: "+why+".")
-	if err := marked.putUnless(ctx, tooLarge); err != nil {
+	if err := marked.putUnless(ctx, apiserver.TooLarge); err != nil {
 		return err
 	}
 	return refusal
@@ -121,7 +117,7 @@ func (d *Draft) putUnless(ctx context.Context, expected func(error) bool) error 
 // explainTooLarge handles a write that was too large for the API server, since others made the resource grow. (It has tried without managed fields by then.) Without an entry
 // the resource is let go. A record that has begun waits, as for room in its outbox, until somebody makes the resource smaller.
 func (d *Draft) explainTooLarge(ctx context.Context, err error) error {
-	if !tooLarge(err) {
+	if !apiserver.TooLarge(err) {
 		return err
 	}
 	live, readErr := d.readLive(ctx)
@@ -132,36 +128,27 @@ func (d *Draft) explainTooLarge(ctx context.Context, err error) error {
 	if sizeErr != nil {
 		return errors.Join(err, sizeErr)
 	}
-	if most := d.writer.limits.ResourceBytes(); live.GetOutbox().IsZero() && size > most {
+	if most := d.writer.limits.ResourceBytes(); outboxapi.Get(live).IsZero() && size > most {
 		return d.refuseOversized(ctx, live, size, most)
-	} else if live.GetOutbox().IsZero() {
+	} else if outboxapi.Get(live).IsZero() {
 		return fmt.Errorf("%w; the resource itself has %d bytes as JSON: its status was to become too large", err, size)
 	}
 	full.WithLabelValues(d.kind).Inc()
 	blocked := d.writer.Draft(live)
 	blocked.setBlocked(metav1.ConditionTrue, reasonOversized, "Holding back the next change: the resource is too large for another entry. Shorten its annotations or labels.")
 	return errors.Join(fmt.Errorf("%w: the resource has %d bytes as JSON, and another entry is more than the API server takes; shorten its annotations or labels: %w", ErrFull, size, err),
-		blocked.putUnless(ctx, tooLarge))
-}
-
-// tooLarge recognises the errors with which etcd's limits, and the API server's own, come out of an API server.
-func tooLarge(err error) bool {
-	if apierrors.IsRequestEntityTooLargeError(err) {
-		return true
-	}
-	var status apierrors.APIStatus
-	return errors.As(err, &status) && (strings.Contains(status.Status().Message, "etcdserver: request is too large") ||
-		strings.Contains(status.Status().Message, "trying to send message larger than max"))
+		blocked.putUnless(ctx, apiserver.TooLarge))
 }
 
 // Oversized reports whether a resource was refused as too large to audit. Nothing is done for it until somebody makes it smaller.
-func Oversized(o Object) bool {
-	conditioned, ok := o.(ConditionedObject)
-	return ok && o.GetOutbox().IsZero() && oversized(conditioned)
-}
+func Oversized(o Object) bool { return outboxapi.Get(o).IsZero() && oversized(o) }
 
-func oversized(o ConditionedObject) bool {
-	c := meta.FindStatusCondition(o.GetConditions(), ConditionBlocked)
+func oversized(o Object) bool {
+	_, conditions := o.OutboxStatus()
+	if conditions == nil {
+		return false
+	}
+	c := meta.FindStatusCondition(*conditions, ConditionBlocked)
 	return c != nil && c.Status == metav1.ConditionTrue && c.Reason == reasonOversized
 }
 
@@ -169,7 +156,7 @@ func oversized(o ConditionedObject) bool {
 func sizeOf(o Object) (int, error) {
 	text, err := json.Marshal(o)
 	if err != nil {
-		return 0, fmt.Errorf("measure %s: %w", SourceOf(o), err)
+		return 0, fmt.Errorf("measure %s: %w", entry.SourceOf(o), err)
 	}
 	return len(text), nil
 }

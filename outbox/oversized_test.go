@@ -22,6 +22,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // large is a test with workflows of a size, and a writer whose Events it sees.
@@ -109,7 +110,7 @@ func (l *large) read(o *v1alpha1.WorkflowExecution) *v1alpha1.WorkflowExecution 
 }
 
 func execution(event string, bytes int, final bool) *outbox.Change {
-	return &outbox.Change{Kind: outbox.KindExecution, Event: event, Phase: "Executing", Final: final, Record: map[string]any{"text": strings.Repeat("x", bytes)}}
+	return &outbox.Change{Kind: entry.KindExecution, Event: event, Phase: "Executing", Final: final, Record: map[string]any{"text": strings.Repeat("x", bytes)}}
 }
 
 // entryBytes is nearly the largest record that an entry holds.
@@ -162,9 +163,7 @@ func TestAResourceThatIsTooLargeIsNotHeld(t *testing.T) {
 						return d.Save(ctx, nil)
 					},
 					func(d *outbox.Draft, _ *v1alpha1.WorkflowExecution) error {
-						ok, err := d.Reserve(ctx, 1)
-						l.Expect(ok).To(BeFalse())
-						return err
+						return d.Reserve(ctx, 1)
 					},
 				} {
 					cached := l.read(o)
@@ -296,7 +295,7 @@ func TestARequestFromBeforeKeysWereBoundedIsReleased(t *testing.T) {
 	l.Expect(env.Client.Delete(ctx, rr.DeepCopy())).To(MatchError(ContainSubstring("etcdserver: request is too large")))
 	draft := l.writer.Draft(rr)
 	rr.Status.Phase = v1alpha1.RemediationPending
-	l.Expect(draft.Save(ctx, &outbox.Change{Kind: outbox.KindOrchestration, Event: "Received", Phase: "Pending", Record: map[string]any{"remediation_id": "r"}})).To(MatchError(outbox.ErrOversized))
+	l.Expect(draft.Save(ctx, &outbox.Change{Kind: entry.KindOrchestration, Event: "Received", Phase: "Pending", Record: map[string]any{"remediation_id": "r"}})).To(MatchError(outbox.ErrOversized))
 	l.Expect(env.Client.Delete(ctx, rr)).To(Succeed())
 	l.gone(rr)
 }

@@ -10,45 +10,44 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
-// ConditionedObject is an Object with standard conditions, in which Reserve says that a change waits for room.
-type ConditionedObject interface {
-	Object
-	GetConditions() []metav1.Condition
-	SetConditions([]metav1.Condition)
-}
-
 // Reserve makes sure, before the controller acts, that the entries its action will bring (at most n, each of any size up to the entry limit) and the
-// closing one fit. When they don't, it sets the condition OutboxBlocked, saves that alone, and returns false: keep the
-// state, act later. The relay's next trim starts the reconciler again. What the draft's object was changed before is not saved; the draft is spent, as after an error.
+// closing one fit. When they do not, the error is ErrFull: Reserve has set the condition OutboxBlocked and saved that alone, and the draft is spent. Keep the state and act later.
+// The relay's next trim starts the reconciler again. What the object was changed before is not saved.
+//
 // n entries that no outbox could hold are ErrTooLarge. A resource that leaves no room for an outbox is ErrOversized.
-func (d *Draft) Reserve(ctx context.Context, n int) (bool, error) {
-	if d.spent {
-		return false, fmt.Errorf("reserve room in %s: %w", SourceOf(d.obj), ErrSpent)
+func (d *Draft) Reserve(ctx context.Context, n int) error {
+	if d.failed != nil {
+		return d.spent("reserve room in")
 	}
-	ok, err := d.reserve(ctx, n)
-	d.spent = !ok
-	return ok, err
+	d.failed = d.reserve(ctx, n)
+	return d.failed
 }
 
-func (d *Draft) reserve(ctx context.Context, n int) (bool, error) {
+func (d *Draft) reserve(ctx context.Context, n int) error {
 	if err := d.auditable(ctx); err != nil {
-		return false, err
+		return err
 	}
-	pending := PendingOf(d.obj.GetUID(), d.base.GetOutbox()).Above(d.writer.watermarks.Watermark(d.obj.GetUID()))
-	err := d.writer.limits.room(pending.Texts(), n)
+	pending := entry.PendingOf(d.obj.GetUID(), outboxapi.Get(d.base)).Above(d.writer.watermark(d.obj.GetUID()))
+	err := d.writer.limits.Room(pending.Texts(), n)
 	if err == nil {
 		d.setBlocked(metav1.ConditionFalse, "RoomLeft", "")
-		return true, nil
+		return nil
 	}
 	if !errors.Is(err, ErrFull) {
-		return false, err
+		return err
 	}
 	full.WithLabelValues(d.kind).Inc()
-	reflect.ValueOf(d.obj).Elem().Set(reflect.ValueOf(d.base.DeepCopyObject()).Elem()) // no state without its entry
+	reflect.ValueOf(d.obj).Elem().Set(reflect.ValueOf(d.Base()).Elem()) // no state without its entry
 	d.setBlocked(metav1.ConditionTrue, "OutboxFull", blockedMessage)
-	return false, d.save(ctx, nil)
+	if saveErr := d.save(ctx, nil); saveErr != nil {
+		return fmt.Errorf("%w; save the condition %s: %w", err, ConditionBlocked, saveErr)
+	}
+	return err
 }
 
 // explainFull sets the condition on the resource as it was read, when an entry that nobody had reserved room for did not fit: the change itself is not saved.
@@ -65,16 +64,11 @@ const blockedMessage = "Holding back the next change until the store has taken p
 
 // setBlocked touches the condition only when it has something to say: a resource that was never blocked does not carry it.
 func (d *Draft) setBlocked(status metav1.ConditionStatus, reason, message string) {
-	obj, ok := d.obj.(ConditionedObject)
-	if !ok {
+	_, conditions := d.obj.OutboxStatus()
+	if conditions == nil || status == metav1.ConditionFalse && meta.FindStatusCondition(*conditions, ConditionBlocked) == nil {
 		return
 	}
-	conditions := obj.GetConditions()
-	if status == metav1.ConditionFalse && meta.FindStatusCondition(conditions, ConditionBlocked) == nil {
-		return
-	}
-	meta.SetStatusCondition(&conditions, metav1.Condition{Type: ConditionBlocked, Status: status, Reason: reason, Message: message, ObservedGeneration: obj.GetGeneration()})
-	obj.SetConditions(conditions)
+	meta.SetStatusCondition(conditions, metav1.Condition{Type: ConditionBlocked, Status: status, Reason: reason, Message: message, ObservedGeneration: d.obj.GetGeneration()})
 }
 
 func groupResource(o client.Object) schema.GroupResource {

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"sync"
@@ -12,9 +13,9 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,7 +23,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
+	"github.com/holdfast-dev/holdfast/internal/apiserver"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // ErrReleased says that the resource is being deleted and does not have the finalizer: it gets no entries, and its controller should do nothing more.
@@ -30,22 +33,24 @@ var ErrReleased = errors.New("resource is being deleted without the outbox final
 
 // ErrSpent says that a Draft was used again after one of its calls had failed. What its object says may not be what was written, so nothing is written any more: read the
 // resource again, and begin with a new Draft.
-var ErrSpent = errors.New("the draft is spent by an earlier error")
+var ErrSpent = errors.New("the draft is spent by an earlier error; read the resource again and begin with a new draft")
 
 // rebases bounds how often one Save follows a resource that others keep touching.
 const rebases = 10
 
 // Writer is how controllers save status. One serves all controllers of a process.
 type Writer struct {
-	client     client.Client
-	live       client.Reader
-	watermarks Watermarks
-	limits     Limits
-	clock      clock.PassiveClock
-	recorder   events.EventRecorder
+	client   client.Client
+	live     client.Reader
+	relay    Relay
+	limits   Limits
+	clock    clock.PassiveClock
+	recorder events.EventRecorder
 
 	mu      sync.Mutex
 	written map[client.ObjectKey]version // by kind too, see keyOf
+	// swept is when the memory was last cleared of versions that Stale does not look at any more.
+	swept time.Time
 }
 
 // version is the newest write of ours to a resource.
@@ -55,25 +60,67 @@ type version struct {
 	at              time.Time
 }
 
-// StaleFor bounds how long Stale waits for a cache to reach our own write: after a restored etcd it never does, and no event says so. Look again after it.
-const StaleFor = 30 * time.Second
+// staleFor bounds how long Stale waits for a cache to reach our own write. After a restored etcd it never does, and no event says so.
+const staleFor = 30 * time.Second
 
 // Option changes a Writer's default.
 type Option func(*Writer)
 
-// WithLimits replaces DefaultLimits.
-func WithLimits(l Limits) Option { return func(w *Writer) { w.limits = l } }
-
 // WithClock replaces the system's clock.
 func WithClock(c clock.PassiveClock) Option { return func(w *Writer) { w.clock = c } }
 
-// NewWriter makes a Writer. live reads from the API server, not from a cache (a manager's GetAPIReader).
-func NewWriter(c client.Client, live client.Reader, watermarks Watermarks, options ...Option) *Writer {
-	w := &Writer{client: c, live: live, watermarks: watermarks, limits: DefaultLimits(), clock: clock.RealClock{}, written: map[client.ObjectKey]version{}}
+// NewWriter makes a Writer. c may read from a cache; live reads from the API server (a manager's GetAPIReader). The limits are those of the relay. Without a relay in this
+// process it is nil: the limits are DefaultLimits, and the relay elsewhere trims what is durable.
+//
+// It panics if a Relay of your own has limits that cannot work. relay.Add returns an error for those instead.
+func NewWriter(c client.Client, live client.Reader, relay Relay, options ...Option) *Writer {
+	w := &Writer{client: c, live: live, relay: relay, limits: DefaultLimits(), clock: clock.RealClock{}, written: map[client.ObjectKey]version{}}
+	if relay != nil {
+		w.limits = relay.Limits()
+	}
+	if err := w.limits.Validate(); err != nil {
+		panic(fmt.Sprintf("outbox.NewWriter: %v", err))
+	}
 	for _, o := range options {
 		o(w)
 	}
+	w.swept = w.clock.Now()
 	return w
+}
+
+// watermark is how far the store has a resource's entries, as far as this process knows.
+func (w *Writer) watermark(uid types.UID) entry.Watermark {
+	if w.relay == nil {
+		return entry.Watermark{}
+	}
+	return w.relay.Watermark(uid)
+}
+
+// Stale is how long to wait before obj, read from a cache, may be reconciled; zero: now. It is positive while obj is older than this Writer's own last write to it. Then return and
+// wait for the event that is under way, with RequeueAfter this long: after a restored etcd there is no event.
+func (w *Writer) Stale(obj Object) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	last, ok := w.written[keyOf(obj)]
+	if !ok || last.uid != obj.GetUID() || !apiserver.Older(obj.GetResourceVersion(), last.resourceVersion) {
+		return 0
+	}
+	return max(0, staleFor-w.clock.Since(last.at))
+}
+
+func (w *Writer) remember(obj Object) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.clock.Now()
+	if now.Sub(w.swept) > staleFor {
+		maps.DeleteFunc(w.written, func(_ client.ObjectKey, v version) bool { return now.Sub(v.at) > staleFor })
+		w.swept = now
+	}
+	w.written[keyOf(obj)] = version{uid: obj.GetUID(), resourceVersion: obj.GetResourceVersion(), at: now}
+}
+
+func keyOf(obj Object) client.ObjectKey {
+	return client.ObjectKey{Namespace: reflect.TypeOf(obj).Elem().String() + "|" + obj.GetNamespace(), Name: obj.GetName()}
 }
 
 // Draft is one reconcile's working copy of a resource: the caller changes obj, and Save writes what it changed.
@@ -82,81 +129,44 @@ type Draft struct {
 	obj    Object
 	base   Object
 	kind   string
-	// spent is true after an error: nothing may be saved from what the object says now.
-	spent bool
+	// write puts the status of an object.
+	write func(context.Context, Object) error
+	// failed is the error that spent the draft: nothing may be saved from what the object says now.
+	failed error
 }
 
 // Draft begins with obj as it was read. The caller owns obj (a client's Get gives a copy) and changes its status freely, but never its outbox.
 func (w *Writer) Draft(obj Object) *Draft {
+	return w.draft(obj, obj.DeepCopyObject().(Object))
+}
+
+func (w *Writer) draft(obj, base Object) *Draft {
 	kind := reflect.TypeOf(obj).Elem().Name()
 	if gvk, err := apiutil.GVKForObject(obj, w.client.Scheme()); err == nil {
 		kind = gvk.Kind
 	}
-	return &Draft{writer: w, obj: obj, base: obj.DeepCopyObject().(Object), kind: kind}
+	write := func(ctx context.Context, o Object) error { return w.client.Status().Update(ctx, o) }
+	return &Draft{writer: w, obj: obj, base: base, kind: kind, write: write}
 }
 
-// Stale reports whether obj, read from a cache, is older than this writer's own last write to it. Then return, and wait for the event that is under way: RequeueAfter StaleFor,
-// since after a restored etcd there is none.
-func (w *Writer) Stale(obj Object) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	last, ok := w.written[keyOf(obj)]
-	if !ok || last.uid != obj.GetUID() || w.clock.Since(last.at) > StaleFor {
-		return false
-	}
-	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), last.resourceVersion)
-	return err == nil && order < 0
-}
-
-// Forget drops what the writer remembers of a resource that is gone. obj needs its type, namespace and name only.
-func (w *Writer) Forget(obj Object, key client.ObjectKey) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.written, typedKey(obj, key))
-}
-
-func (w *Writer) remember(obj Object) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.written[keyOf(obj)] = version{uid: obj.GetUID(), resourceVersion: obj.GetResourceVersion(), at: w.clock.Now()}
-}
-
-func keyOf(obj Object) client.ObjectKey { return typedKey(obj, client.ObjectKeyFromObject(obj)) }
-
-func typedKey(obj Object, key client.ObjectKey) client.ObjectKey {
-	return client.ObjectKey{Namespace: reflect.TypeOf(obj).Elem().String() + "|" + key.Namespace, Name: key.Name}
-}
-
-// IgnoreConflict turns a conflict into silence: the cache was old, and the event that brings the newer version starts the reconciler again.
-func IgnoreConflict(err error) error {
-	if apierrors.IsConflict(err) {
-		return nil
-	}
-	return err
-}
-
-// FailedTest distinguishes a JSON patch whose test failed, since somebody changed the resource, from one whose result breaks a rule of the kind: both are 422, but the
-// latter names what is wrong, and is not fixed by working the patch out anew.
-func FailedTest(err error) bool {
-	var status apierrors.APIStatus
-	if !apierrors.IsInvalid(err) || !errors.As(err, &status) {
-		return false
-	}
-	details := status.Status().Details
-	return details == nil || len(details.Causes) == 0
-}
+// Base is a copy of the resource as it was read, or as the last Save left it: what the caller's changes are changes of.
+func (d *Draft) Base() Object { return d.base.DeepCopyObject().(Object) }
 
 // Save writes the status, and with it an entry if a change is given, in one PUT. Without a change it writes only if the status differs from what was
 // read. On success obj is what the API server holds now, and the draft goes on from there. After an error the draft is spent, and every further call is ErrSpent.
 //
 // Errors: a conflict (see the package's rebase rule), ErrReleased, ErrOversized, ErrSpent, those of Append, those of the API server.
 func (d *Draft) Save(ctx context.Context, change *Change) error {
-	if d.spent {
-		return fmt.Errorf("save %s: %w", SourceOf(d.obj), ErrSpent)
+	if d.failed != nil {
+		return d.spent("save")
 	}
-	err := d.save(ctx, change)
-	d.spent = err != nil
-	return err
+	d.failed = d.save(ctx, change)
+	return d.failed
+}
+
+// spent is the error of a call after one that failed. It wraps the first error, too.
+func (d *Draft) spent(what string) error {
+	return fmt.Errorf("%s %s: %w: %w", what, entry.SourceOf(d.obj), ErrSpent, d.failed)
 }
 
 func (d *Draft) save(ctx context.Context, change *Change) error {
@@ -168,18 +178,18 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 		if err != nil || same {
 			return err
 		}
-	} else if d.released() {
-		return fmt.Errorf("%w: %s", ErrReleased, SourceOf(d.obj))
+	} else if released(d.base) {
+		return fmt.Errorf("%w: %s", ErrReleased, entry.SourceOf(d.obj))
 	}
 	if err := d.auditable(ctx); err != nil {
 		return err
 	}
 	head := headOf(d.base)
-	o := d.base.GetOutbox().DeepCopy() // what was read: the outbox of obj is nobody's to change
+	o := outboxapi.Get(d.base).DeepCopy() // what was read: the outbox of obj is nobody's to change
 	if o != nil {
-		acknowledge(d.obj.GetUID(), o, d.writer.watermarks.Watermark(d.obj.GetUID()))
+		entry.Acknowledge(d.obj.GetUID(), o, d.writer.watermark(d.obj.GetUID()))
 	}
-	d.obj.SetOutbox(o)
+	outboxapi.Set(d.obj, o)
 	if change != nil {
 		if err := d.append(ctx, *change); err != nil {
 			return d.explainFull(ctx, err)
@@ -198,16 +208,23 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 	return nil
 }
 
-func newSalt() (s Salt) {
+func newSalt() (s entry.Salt) {
 	_, _ = rand.Read(s[:]) // never fails (package crypto/rand)
 	return s
 }
 
 func (d *Draft) append(ctx context.Context, change Change) error {
-	if tp := d.obj.GetAnnotations()[TraceparentAnnotation]; change.Traceparent == "" && ValidTraceparent(tp) {
+	if tp := d.obj.GetAnnotations()[TraceparentAnnotation]; change.Traceparent == "" && entry.ValidTraceparent(tp) {
 		change.Traceparent = tp
 	}
-	next, repaired, err := Append(d.obj.GetOutbox(), SourceOf(d.obj), change, d.writer.clock.Now(), newSalt(), d.writer.limits)
+	if change.Record == nil {
+		content, err := bare(d.obj)
+		if err != nil {
+			return err
+		}
+		change.Record = content
+	}
+	next, repaired, err := entry.Append(outboxapi.Get(d.obj), entry.SourceOf(d.obj), change, d.writer.clock.Now(), newSalt(), d.writer.limits)
 	if err != nil {
 		if errors.Is(err, ErrFull) {
 			full.WithLabelValues(d.kind).Inc()
@@ -217,13 +234,14 @@ func (d *Draft) append(ctx context.Context, change Change) error {
 	if repaired > 0 {
 		logf.FromContext(ctx).Info("Replaced characters that cannot be stored by U+FFFD", "event", change.Event, "sequence", next.LastSequence, "places", repaired)
 	}
-	d.obj.SetOutbox(next)
+	outboxapi.Set(d.obj, next)
+	d.setBlocked(metav1.ConditionFalse, "RoomLeft", "")
 	return nil
 }
 
-// released reports whether the resource is on its way out without us.
-func (d *Draft) released() bool {
-	return d.base.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(d.base, Finalizer)
+// released reports whether a resource is on its way out without us.
+func released(o Object) bool {
+	return o.GetDeletionTimestamp() != nil && !controllerutil.ContainsFinalizer(o, Finalizer)
 }
 
 // catchUp takes over what the caller wrote to the resource itself since the draft began, with the same object: a label, a finalizer of its own. What obj says of its metadata
@@ -266,10 +284,10 @@ func (d *Draft) ensureFinalizer(ctx context.Context) error {
 }
 
 // put writes the status once, and again after a conflict when only the relay or somebody's label came between.
-func (d *Draft) put(ctx context.Context, head string, entry bool) error {
+func (d *Draft) put(ctx context.Context, head string, withEntry bool) error {
 	for range rebases {
 		wanted := d.obj.DeepCopyObject().(Object)
-		err := d.writer.client.Status().Update(ctx, wanted)
+		err := d.write(ctx, wanted)
 		if err == nil {
 			return d.adopt(wanted)
 		}
@@ -280,17 +298,17 @@ func (d *Draft) put(ctx context.Context, head string, entry bool) error {
 		if getErr != nil {
 			return fmt.Errorf("read after a conflict: %w", getErr)
 		}
-		if entry && live.GetUID() == d.obj.GetUID() && headOf(live) == headOf(d.obj) {
+		if withEntry && live.GetUID() == d.obj.GetUID() && headOf(live) == headOf(d.obj) {
 			return d.adopt(live) // our own write, whose reply was lost
 		}
 		untouched, cmpErr := sameBut(d.base, live)
 		if cmpErr != nil {
 			return cmpErr
 		}
-		if !untouched || live.GetUID() != d.base.GetUID() || headOf(live) != head || entry && !controllerutil.ContainsFinalizer(live, Finalizer) {
+		if !untouched || live.GetUID() != d.base.GetUID() || headOf(live) != head || withEntry && !controllerutil.ContainsFinalizer(live, Finalizer) {
 			return err
 		}
-		d.rebase(live, entry)
+		d.rebase(live, withEntry)
 	}
 	return apierrors.NewConflict(groupResource(d.obj), d.obj.GetName(), errors.New("others keep changing it"))
 }
@@ -310,17 +328,17 @@ func explainSchema(err error) error {
 }
 
 // rebase takes the live version with its trimmed entries, and our status with the same entry, if any, again.
-func (d *Draft) rebase(live Object, entry bool) {
-	ours, merged := d.obj.GetOutbox(), live.GetOutbox().DeepCopy()
-	if entry {
+func (d *Draft) rebase(live Object, withEntry bool) {
+	ours, merged := outboxapi.Get(d.obj), outboxapi.Get(live).DeepCopy()
+	if withEntry {
 		if merged == nil {
 			merged = &outboxapi.Outbox{}
 		}
-		push(merged, ours.Entries[len(ours.Entries)-1], ours.HeadHash, ours.Closed)
+		entry.Repeat(merged, ours)
 	}
 	if merged != nil {
-		acknowledge(d.obj.GetUID(), merged, d.writer.watermarks.Watermark(d.obj.GetUID()))
-		d.obj.SetOutbox(merged)
+		entry.Acknowledge(d.obj.GetUID(), merged, d.writer.watermark(d.obj.GetUID()))
+		outboxapi.Set(d.obj, merged)
 	}
 	adoptMetadata(d.obj, live)
 }
@@ -341,7 +359,7 @@ func (d *Draft) readLive(ctx context.Context) (Object, error) {
 }
 
 func headOf(o Object) string {
-	if out := o.GetOutbox(); out != nil {
+	if out := outboxapi.Get(o); out != nil {
 		return out.HeadHash
 	}
 	return ""
@@ -376,7 +394,7 @@ func sameBut(a, b Object) (bool, error) {
 func bare(o Object) (map[string]any, error) {
 	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
-		return nil, fmt.Errorf("compare %s: %w", SourceOf(o), err)
+		return nil, fmt.Errorf("compare %s: %w", entry.SourceOf(o), err)
 	}
 	for _, k := range []string{"metadata", "apiVersion", "kind"} {
 		delete(content, k)

@@ -5,8 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -55,13 +55,13 @@ func benchItems(b *testing.B, n int) []relay.Item {
 	for len(all) < n {
 		s, o := newSource(), (*outboxapi.Outbox)(nil)
 		for range min(4, n-len(all)) {
-			next, _, err := outbox.Append(o, s, outbox.Change{Kind: outbox.KindNotification, Event: "Sent", Phase: "Sent", Record: notification()}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
+			next, _, err := entry.Append(o, s, entry.Change{Kind: entry.KindNotification, Event: "Sent", Phase: "Sent", Record: notification()}, time.Now(), entry.Salt{}, entry.DefaultLimits())
 			if err != nil {
 				b.Fatal(err)
 			}
 			o = next
 		}
-		all = append(all, relay.NewItems(s, "NotificationRequest", outbox.PendingOf(s.UID, o))...)
+		all = append(all, relay.NewItems(s, "NotificationRequest", entry.PendingOf(s.UID, o))...)
 	}
 	return sorted(all)
 }

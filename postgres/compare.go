@@ -17,13 +17,13 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// Difference is a column that does not say what its entry says. Want and Have are JSON.
+// Difference is a column that differs from its entry. Want and Have are JSON.
 type Difference struct {
 	Column, Want, Have string
 }
 
 func (d Difference) String() string {
-	return fmt.Sprintf("%s is %s, the entry says %s", d.Column, outbox.Bound(d.Have, 200), outbox.Bound(d.Want, 200))
+	return fmt.Sprintf("%s is %s, but the entry has %s", d.Column, outbox.Bound(d.Have, 200), outbox.Bound(d.Want, 200))
 }
 
 // Compare holds a row that was read (Stored.Columns) against the row that its entry makes. recordOnly leaves out the envelope, which the entry of a row that was
@@ -40,7 +40,7 @@ func (s *Store) Compare(want models.Row, columns string, recordOnly bool) ([]Dif
 		}
 		value, err := c.value(reflect.ValueOf(want).Elem())
 		if err != nil { // Persist would have made it a dead letter
-			found = append(found, Difference{Column: c.name, Want: "what fits no column: " + err.Error(), Have: string(have[c.name])})
+			found = append(found, Difference{Column: c.name, Want: "a value that does not fit the column: " + err.Error(), Have: string(have[c.name])})
 			continue
 		}
 		if same(c, value, have[c.name]) {

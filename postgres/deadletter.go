@@ -9,10 +9,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect/pgdialect"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -64,10 +64,10 @@ func insertOfLetter(d models.DeadLetter) statement {
 // lastResort is a dead letter without a text that came from elsewhere: a database that takes no text of the entry takes bytes. It must not fail for the reason that the entry did.
 func lastResort(d models.DeadLetter) models.DeadLetter {
 	return models.DeadLetter{ID: d.ID, EntryHash: d.EntryHash, Kind: "unknown", EntryBytes: d.Text(), SourceUID: d.SourceUID, Sequence: d.Sequence, PreviousHash: d.PreviousHash,
-		Error: "the database refused the texts of this dead letter; entry_bytes has the entry"}
+		Error: "the database refused the text of this dead letter; the entry is in entry_bytes"}
 }
 
-// Letters selects dead letters. The zero value selects those that wait.
+// Letters selects dead letters. The zero value selects those that are not redriven yet.
 type Letters struct {
 	// IDs limits them to these entries; an id may have several, with different hashes.
 	IDs []string
@@ -75,7 +75,7 @@ type Letters struct {
 	Redriven bool
 }
 
-// DeadLetters hands the selected dead letters to visit, by id. It holds a page of them in memory.
+// DeadLetters calls visit for the selected dead letters, by id. It keeps one page of them in memory.
 func (s *Store) DeadLetters(ctx context.Context, which Letters, visit func(models.DeadLetter) error) error {
 	ids := make([]string, len(which.IDs))
 	for i, id := range which.IDs {
@@ -92,7 +92,7 @@ func (s *Store) DeadLetters(ctx context.Context, which Letters, visit func(model
 			query.Where("(id, entry_hash) > (?, ?)", after.ID, after.EntryHash)
 		}
 		if len(ids) > 0 {
-			query.Where("id IN (?)", bun.List(ids))
+			query.Where("id = ANY (?)", pgdialect.Array(ids))
 		}
 		if !which.Redriven {
 			query.Where("redriven_at IS NULL")
@@ -112,8 +112,8 @@ func (s *Store) DeadLetters(ctx context.Context, which Letters, visit func(model
 	}
 }
 
-// Redrive tries again to make the row of a dead letter, with its id, sequence and hash. On Stored and Present the dead letter is marked in the same transaction
-// and stays; else the outcome says what is still wrong, and the dead letter counts the attempt. A dry run tells what would happen.
+// Redrive stores a dead letter as a row, with its id, sequence and hash. On Stored and Present the dead letter is marked in the same transaction
+// and stays. Otherwise the outcome has the error, and the dead letter counts the attempt. A dry run only reports what would happen.
 func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (relay.Outcome, error) {
 	item, reason := itemOf(d)
 	if reason != "" {
@@ -134,12 +134,12 @@ func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (
 	}
 	outcome := b.outcomes[0]
 	if outcome.Result == relay.Unsupported {
-		outcome.Error = fmt.Sprintf("its schema version is %d, this release knows %d; redrive it with a newer one", item.Entry.SchemaVersion, outbox.SchemaVersion)
+		outcome.Error = fmt.Sprintf("schema version is %d, this release supports %d; redrive it with a newer release", item.Entry.SchemaVersion, entry.SchemaVersion)
 	}
 	return outcome, nil
 }
 
-// Unstorable says why a dead letter can never become a row, whatever is fixed; empty if it may.
+// Unstorable returns why a dead letter can never become a row; empty if it can.
 func Unstorable(d models.DeadLetter) (reason string) {
 	_, reason = itemOf(d)
 	return reason
@@ -148,17 +148,17 @@ func Unstorable(d models.DeadLetter) (reason string) {
 // itemOf reads the entry back. What the relay refused, since hash, id or source do not agree with the text, never becomes a row: the chain would not hold.
 func itemOf(d models.DeadLetter) (_ relay.Item, reason string) {
 	text := d.Text()
-	entry, err := outbox.Decode(text)
-	hash := outbox.Hash(text)
+	e, err := entry.Decode(text)
+	hash := entry.Hash(text)
 	switch {
 	case hash != hex.EncodeToString(d.EntryHash):
-		return relay.Item{}, fmt.Sprintf("its text has the hash %s, expected %x: it was changed after it was appended", hash, d.EntryHash)
+		return relay.Item{}, fmt.Sprintf("the hash of its text is %s, expected %x; the text was altered after it was appended", hash, d.EntryHash)
 	case err != nil:
 		return relay.Item{}, fmt.Sprintf("its text cannot be read: %v", err)
-	case entry.ID != d.ID:
-		return relay.Item{}, fmt.Sprintf("its text claims the id %.80q, which does not follow from uid and sequence", entry.ID)
-	case entry.Sequence != d.Sequence || !strings.EqualFold(string(entry.Source.UID), d.SourceUID):
-		return relay.Item{}, fmt.Sprintf("its text is entry %d of %s, and it was entry %d of %s", entry.Sequence, entry.Source, d.Sequence, d.SourceUID)
+	case e.ID != d.ID:
+		return relay.Item{}, fmt.Sprintf("its text has id %.80q, which is not the id derived from uid and sequence", e.ID)
+	case e.Sequence != d.Sequence || !strings.EqualFold(string(e.Source.UID), d.SourceUID):
+		return relay.Item{}, fmt.Sprintf("its text is entry %d of %s, but it was appended as entry %d of %s", e.Sequence, e.Source, d.Sequence, d.SourceUID)
 	}
-	return relay.Item{Source: entry.Source, ResourceKind: entry.Kind, Sequence: entry.Sequence, Hash: hash, Text: text, ID: entry.ID, Entry: entry}, ""
+	return relay.Item{Source: e.Source, ResourceKind: e.Kind, Sequence: e.Sequence, Hash: hash, Text: text, ID: e.ID, Entry: e}, ""
 }

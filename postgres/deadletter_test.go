@@ -10,7 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -36,7 +36,7 @@ func narrowed(t *testing.T, s *Store, n int) []relay.Item {
 	t.Helper()
 	execute(t, s, "ALTER TABLE notification_audit ADD CONSTRAINT mistaken CHECK (subject IS NULL OR subject <> 'cart is back')")
 	good := notifications(t, n)
-	other := history(t, newSource(), outbox.KindNotification, 1, func(int) any {
+	other := history(t, newSource(), entry.KindNotification, 1, func(int) any {
 		r := notification()
 		r.Subject = "canaries may sing"
 		return r
@@ -112,15 +112,15 @@ func TestWhatCannotBeRedriven(t *testing.T) {
 	changed.Refused, changed.Text = "hash", []byte(strings.Replace(string(changed.Text), "cart is back", "forged", 1))
 	noJSON := notifications(t, 1)[0]
 	noJSON.Refused, noJSON.Text = "no JSON", []byte("\xff")
-	noJSON.Hash = outbox.Hash(noJSON.Text) // else it was changed, and nobody asks further
-	conflicting := forge(t, batch[0], func(e *outbox.Entry) { e.Event = "Diverged" })
-	otherID := forge(t, notifications(t, 1)[0], func(e *outbox.Entry) { e.ID = "019ab3c4-0000-8000-8000-000000000001" })
+	noJSON.Hash = entry.Hash(noJSON.Text) // else it was changed, and nobody asks further
+	conflicting := forge(t, batch[0], func(e *entry.Entry) { e.Event = "Diverged" })
+	otherID := forge(t, notifications(t, 1)[0], func(e *entry.Entry) { e.ID = "019ab3c4-0000-8000-8000-000000000001" })
 	otherID.Refused, otherID.ID = "id", notifications(t, 1)[0].ID
 	persist(t, s, sorted([]relay.Item{changed, noJSON, conflicting, otherID}))
 
 	reasons := map[string]string{
-		changed.ID: "it was changed after it was appended", noJSON.ID: "cannot be read",
-		conflicting.ID: "another entry has this id", otherID.ID: "does not follow from uid and sequence",
+		changed.ID: "altered after it was appended", noJSON.ID: "cannot be read",
+		conflicting.ID: "another entry has this id", otherID.ID: "is not the id derived from uid and sequence",
 	}
 	letters := selected(t, s, Letters{})
 	g.Expect(letters).To(HaveLen(len(reasons)))

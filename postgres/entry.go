@@ -10,11 +10,12 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
-// RowOf projects an entry, with its text, onto the row of its table. It is pure. Errors name the field that does not fit.
-func RowOf(cluster string, e *outbox.Entry, text []byte) (models.Row, error) {
+// RowOf returns the row of an entry and its text. It is pure. An error names the field that does not fit.
+func RowOf(cluster string, e *entry.Entry, text []byte) (models.Row, error) {
 	for name, id := range map[string]string{"id": e.ID, "source.uid": string(e.Source.UID)} {
 		if canonical, err := models.UUID(id); err != nil || canonical != id { // the text is hashed: it stays as it is
 			return nil, fmt.Errorf("%s is %q, expected a UUID in lower case", name, id)
@@ -23,7 +24,7 @@ func RowOf(cluster string, e *outbox.Entry, text []byte) (models.Row, error) {
 	hash := sha256.Sum256(text)
 	previous, ok := decodeHash(e.PreviousHash)
 	if !ok && e.PreviousHash != "" {
-		return nil, fmt.Errorf("previousHash is %q, expected 64 hex digits, or nothing on the first entry", e.PreviousHash)
+		return nil, fmt.Errorf("previousHash is %q, expected 64 hex digits, or nothing for the first entry", e.PreviousHash)
 	}
 	return models.Project(e.Kind, models.Envelope{
 		ID:              e.ID,
@@ -70,7 +71,7 @@ func deadLetterOf(cluster string, item *relay.Item, reason, sqlState string) mod
 	}
 	if d.Entry != string(item.Text) {
 		d.EntryBytes = item.Text
-		d.Error += fmt.Sprintf("; bytes of the entry that no text column holds became U+FFFD, entry_bytes has it as it was, with the SHA-256 %x", sum)
+		d.Error += fmt.Sprintf("; bytes that a text column cannot store were replaced by U+FFFD; entry_bytes has the original, with SHA-256 %x", sum)
 	}
 	if expected, ok := decodeHash(item.Hash); ok {
 		d.EntryHash = expected

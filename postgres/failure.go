@@ -76,7 +76,7 @@ func explain(err error) error {
 		return &schemaError{err: err, advice: "entries stay in their resources"}
 	}
 	if sqlState(err) == "42501" {
-		return &schemaError{err: err, advice: "the login lacks a right: make it a member of holdfast_writer to write, of holdfast_reader to read (GRANT holdfast_writer TO …)"}
+		return &schemaError{err: err, advice: "the database login lacks a right; make it a member of holdfast_writer to write, or holdfast_reader to read (GRANT holdfast_writer TO …)"}
 	}
-	return &schemaError{err: err, advice: "the tables do not fit this release: see `holdfast migrate status`, and run `holdfast migrate up`"}
+	return &schemaError{err: err, advice: "the tables do not match this release; check `holdfast migrate status`, and run `holdfast migrate up`"}
 }

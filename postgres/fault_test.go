@@ -117,8 +117,8 @@ func TestASchemaThatDoesNotFitIsNobodysPoison(t *testing.T) {
 		"no dead letters":           {"DROP TABLE audit_dead_letter", "`holdfast migrate up`"},
 		"no column":                 {"ALTER TABLE notification_audit DROP COLUMN subject", "`holdfast migrate up`"},
 		"a column of another type":  {"ALTER TABLE notification_audit ALTER COLUMN channels TYPE timestamptz USING now()", "`holdfast migrate up`"},
-		"a foreign column":          {"ALTER TABLE notification_audit ADD COLUMN foreign_key int NOT NULL", "refuses every row, a known good one too"},
-		"a foreign constraint":      {"ALTER TABLE notification_audit ADD CHECK (schema_version > 9)", "look for constraints or triggers that Holdfast did not make"},
+		"a foreign column":          {"ALTER TABLE notification_audit ADD COLUMN foreign_key int NOT NULL", "refuses every row, even a known good one"},
+		"a foreign constraint":      {"ALTER TABLE notification_audit ADD CHECK (schema_version > 9)", "look for constraints or triggers that are not part of the Holdfast schema"},
 		"a column that is narrower": {"ALTER TABLE notification_audit ALTER COLUMN event TYPE varchar(3)", "refuses every row"},
 		"a foreign trigger": {`CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '23514'; END $$;
 			CREATE TRIGGER no BEFORE INSERT ON notification_audit FOR EACH ROW EXECUTE FUNCTION no()`, "refuses every row"},

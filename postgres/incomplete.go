@@ -12,7 +12,7 @@ const (
 	ServiceNotification      = "Notification"
 )
 
-// Incomplete is a remediation, by its newest row, whose trail lacks what the row says.
+// Incomplete is a remediation whose trail lacks something that its newest row mentions.
 type Incomplete struct {
 	ID              string `bun:"id"`
 	RemediationID   string `bun:"remediation_id"`
@@ -68,7 +68,7 @@ ORDER BY source_uid, undecided, service`
 func (s *Store) Incomplete(ctx context.Context) ([]Incomplete, error) {
 	var found []Incomplete
 	if err := s.db.NewRaw(incomplete).Scan(ctx, &found); err != nil {
-		return nil, fmt.Errorf("look for remediations whose trail lacks something: %w", explain(err))
+		return nil, fmt.Errorf("find remediations with an incomplete trail: %w", explain(err))
 	}
 	return found, nil
 }

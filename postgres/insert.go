@@ -65,7 +65,7 @@ func (t *table) bisect(ctx context.Context, tx *transaction, rows []record) (ins
 	}
 	if err := t.probe(ctx, tx); err != nil {
 		if classify(err) == ofData {
-			err = &schemaError{err: fmt.Errorf("refuses every row, a known good one too: %w", err), advice: "no entry is dead-lettered for it; see `holdfast migrate status`, and look for constraints or triggers that Holdfast did not make"}
+			err = &schemaError{err: fmt.Errorf("the table refuses every row, even a known good one: %w", err), advice: "no entry is dead-lettered; check `holdfast migrate status`, and look for constraints or triggers that are not part of the Holdfast schema"}
 		}
 		return nil, nil, err
 	}

@@ -17,10 +17,10 @@ import (
 
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -84,8 +84,8 @@ func count(t *testing.T, s *Store, from string) int {
 
 var start = time.Date(2026, 11, 23, 4, 5, 6, 123456000, time.UTC)
 
-func newSource() outbox.Source {
-	return outbox.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: start}
+func newSource() entry.Source {
+	return entry.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: start}
 }
 
 // notification is a record that fits.
@@ -100,12 +100,12 @@ func notification() models.Notification {
 }
 
 // history appends n entries of one resource, and hands them over as a relay would that has read them from the API server.
-func history(t require, s outbox.Source, kind string, n int, record func(i int) any) []relay.Item {
+func history(t require, s entry.Source, kind string, n int, record func(i int) any) []relay.Item {
 	t.Helper()
 	g := NewWithT(t)
 	var o *outboxapi.Outbox
 	for i := range n {
-		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record(i), Final: i == n-1}, start.Add(time.Duration(i)*time.Millisecond), outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(o, s, entry.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record(i), Final: i == n-1}, start.Add(time.Duration(i)*time.Millisecond), entry.Salt{}, entry.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
@@ -119,14 +119,14 @@ type require interface {
 }
 
 // items takes an outbox through JSON, as etcd does.
-func items(t require, s outbox.Source, o *outboxapi.Outbox) []relay.Item {
+func items(t require, s entry.Source, o *outboxapi.Outbox) []relay.Item {
 	t.Helper()
 	g := NewWithT(t)
 	raw, err := json.Marshal(o)
 	g.Expect(err).NotTo(HaveOccurred())
 	var stored outboxapi.Outbox
 	g.Expect(json.Unmarshal(raw, &stored)).To(Succeed())
-	all := relay.NewItems(s, "NotificationRequest", outbox.PendingOf(s.UID, &stored))
+	all := relay.NewItems(s, "NotificationRequest", entry.PendingOf(s.UID, &stored))
 	g.Expect(all).To(HaveEach(HaveField("Refused", BeEmpty())))
 	return sorted(all)
 }
@@ -138,7 +138,7 @@ func sorted(all []relay.Item) []relay.Item {
 
 func notifications(t *testing.T, n int) []relay.Item {
 	t.Helper()
-	return history(t, newSource(), outbox.KindNotification, n, func(int) any { return notification() })
+	return history(t, newSource(), entry.KindNotification, n, func(int) any { return notification() })
 }
 
 func persist(t *testing.T, s *Store, batch []relay.Item) []relay.Outcome {

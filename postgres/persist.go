@@ -13,7 +13,7 @@ import (
 	"k8s.io/client-go/util/workqueue"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -47,12 +47,12 @@ func (s *Store) Persist(ctx context.Context, items []relay.Item) ([]relay.Outcom
 	return outcomes, err
 }
 
-// PersistIn is Persist, and names the server that has the batch by its system identifier and the moment at which it started. See relay.Identified.
+// PersistIn is Persist, and also identifies the server by its system identifier and start time. See relay.Identified.
 func (s *Store) PersistIn(ctx context.Context, items []relay.Item) ([]relay.Outcome, string, error) {
 	if len(items) == 0 {
 		server, err := s.ask(ctx)
 		if err != nil {
-			return nil, "", fmt.Errorf("ask the store: %w", explain(err))
+			return nil, "", fmt.Errorf("check the store: %w", explain(err))
 		}
 		return []relay.Outcome{}, server, nil
 	}
@@ -102,7 +102,7 @@ func (s *Store) plan(items []relay.Item) *batch {
 		switch {
 		case items[i].Refused != "":
 			b.dead(s, i, relay.DeadLettered, items[i].Refused, "")
-		case items[i].Entry.SchemaVersion != outbox.SchemaVersion:
+		case items[i].Entry.SchemaVersion != entry.SchemaVersion:
 			b.outcomes[i] = relay.Outcome{Result: relay.Unsupported}
 		case p.err != nil:
 			b.dead(s, i, relay.DeadLettered, p.err.Error(), "")
@@ -243,7 +243,7 @@ func (s *Store) conclude(ctx context.Context, tx *transaction, b *batch, w writt
 	return s.resolve(ctx, tx, b, w.table, left)
 }
 
-// PlaceTaken begins the error of a dead letter whose place in the table another entry holds.
+// PlaceTaken is the beginning of the error of a dead letter whose id or sequence another entry has.
 const PlaceTaken = "another entry"
 
 // resolve finds what was in the way of rows that were not inserted: themselves, sent before, or other entries. An id that is not there means that the row's
@@ -254,7 +254,7 @@ func (s *Store) resolve(ctx context.Context, tx *transaction, b *batch, t *table
 	}
 	there, err := hashes(ctx, tx, t.lookUp, left)
 	if err != nil {
-		return fmt.Errorf("look for entries that were there before: %w", err)
+		return fmt.Errorf("look up existing entries: %w", err)
 	}
 	for _, r := range left {
 		hash, ok := there[r.id]

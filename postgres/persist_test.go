@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -54,11 +54,11 @@ func everyKind(t *testing.T, n int) []relay.Item {
 	at := outboxapi.NewTime(start)
 	var all []relay.Item
 	for kind, record := range map[string]any{
-		outbox.KindOrchestration: models.Orchestration{RemediationID: "r", SignalFingerprint: "f", SignalReceivedAt: at, RemediationCreatedAt: at},
-		outbox.KindAIDecision:    models.AIDecision{RemediationID: "r", InvestigationStartedAt: at},
-		outbox.KindExecution:     models.Execution{RemediationID: "r", WorkflowID: "w", ExecutionStartedAt: at},
-		outbox.KindNotification:  notification(),
-		"backups.example.com":    map[string]any{"copied": 3},
+		entry.KindOrchestration: models.Orchestration{RemediationID: "r", SignalFingerprint: "f", SignalReceivedAt: at, RemediationCreatedAt: at},
+		entry.KindAIDecision:    models.AIDecision{RemediationID: "r", InvestigationStartedAt: at},
+		entry.KindExecution:     models.Execution{RemediationID: "r", WorkflowID: "w", ExecutionStartedAt: at},
+		entry.KindNotification:  notification(),
+		"backups.example.com":   map[string]any{"copied": 3},
 	} {
 		all = append(all, history(t, newSource(), kind, n, func(int) any { return record })...)
 	}
@@ -103,12 +103,12 @@ func TestTwoStoresWithTheSameRowsAtOnce(t *testing.T) {
 }
 
 // forge gives an entry another content, hash and all, as a restored etcd would: same id and sequence, another history.
-func forge(t *testing.T, item relay.Item, change func(*outbox.Entry)) relay.Item {
+func forge(t *testing.T, item relay.Item, change func(*entry.Entry)) relay.Item {
 	t.Helper()
 	change(&item.Entry)
 	text, err := item.Entry.Encode()
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	item.Text, item.Hash, item.ID = text, outbox.Hash(text), item.Entry.ID
+	item.Text, item.Hash, item.ID = text, entry.Hash(text), item.Entry.ID
 	return item
 }
 
@@ -117,8 +117,8 @@ func TestAnotherEntryInItsPlaceIsNeverOverwritten(t *testing.T) {
 	s := open(t, database(t))
 	batch := notifications(t, 3)
 	persist(t, s, batch)
-	otherContent := forge(t, batch[0], func(e *outbox.Entry) { e.Event = "Diverged" })
-	otherID := forge(t, batch[1], func(e *outbox.Entry) { e.ID = "019ab3c4-0000-8000-8000-000000000001" })
+	otherContent := forge(t, batch[0], func(e *entry.Entry) { e.Event = "Diverged" })
+	otherID := forge(t, batch[1], func(e *entry.Entry) { e.ID = "019ab3c4-0000-8000-8000-000000000001" })
 
 	again := sorted([]relay.Item{otherContent, otherID, batch[2]})
 	for range 2 {
@@ -156,7 +156,7 @@ func TestPoisonNeverBlocksTheOthers(t *testing.T) {
 			t.Run(fmt.Sprintf("%s at %d", name, at), func(t *testing.T) {
 				g := NewWithT(t)
 				s := open(t, database(t))
-				batch := history(t, newSource(), outbox.KindNotification, 15, func(i int) any {
+				batch := history(t, newSource(), entry.KindNotification, 15, func(i int) any {
 					n := notification()
 					if slices.Contains(at, i) {
 						poison.change(&n)
@@ -181,8 +181,8 @@ func TestPoisonNeverBlocksTheOthers(t *testing.T) {
 					g.Expect(d.Sequence).To(BeEquivalentTo(at[i] + 1))
 					g.Expect(d.Attempts).To(BeEquivalentTo(2))
 					g.Expect(d.SQLState).To(Equal(poison.sqlState))
-					g.Expect(d.Kind).To(Equal(outbox.KindNotification))
-					g.Expect(outbox.Hash([]byte(d.Entry))).To(Equal(fmt.Sprintf("%x", d.EntryHash)))
+					g.Expect(d.Kind).To(Equal(entry.KindNotification))
+					g.Expect(entry.Hash([]byte(d.Entry))).To(Equal(fmt.Sprintf("%x", d.EntryHash)))
 					g.Expect([]string{d.SourceCluster, d.SourceNamespace, d.SourceName, d.SourceUID}).To(Equal([]string{"test", "shop", "cart", string(batch[0].Source.UID)}))
 				}
 			})
@@ -194,32 +194,32 @@ func TestPoisonNeverBlocksTheOthers(t *testing.T) {
 func TestWhatDoesNotProjectIsDeadLettered(t *testing.T) {
 	s := open(t, database(t))
 	for name, c := range map[string]struct {
-		change   func(*outbox.Entry)
+		change   func(*entry.Entry)
 		sqlState string
 		says     string
 	}{
-		"wrong type": {func(e *outbox.Entry) {
+		"wrong type": {func(e *entry.Entry) {
 			e.Record = []byte(`{"remediation_id":7,"notification_requested_at":"2026-11-23T04:05:06Z"}`)
 		}, "", "record: remediation_id is 7, expected a string"},
-		"missing":       {func(e *outbox.Entry) { e.Record = []byte(`{"remediation_id":"r"}`) }, "", "notification_requested_at is missing"},
-		"no object":     {func(e *outbox.Entry) { e.Record = []byte(`[]`) }, "", "expected a JSON object"},
-		"previous hash": {func(e *outbox.Entry) { e.PreviousHash = "abc" }, "", `previousHash is "abc", expected 64 hex digits`},
-		"id":            {func(e *outbox.Entry) { e.ID = "seven" }, "", `id is "seven", expected a UUID`},
-		"year one": {func(e *outbox.Entry) {
+		"missing":       {func(e *entry.Entry) { e.Record = []byte(`{"remediation_id":"r"}`) }, "", "notification_requested_at is missing"},
+		"no object":     {func(e *entry.Entry) { e.Record = []byte(`[]`) }, "", "expected a JSON object"},
+		"previous hash": {func(e *entry.Entry) { e.PreviousHash = "abc" }, "", `previousHash is "abc", expected 64 hex digits`},
+		"id":            {func(e *entry.Entry) { e.ID = "seven" }, "", `id is "seven", expected a UUID`},
+		"year one": {func(e *entry.Entry) {
 			e.Record = []byte(`{"remediation_id":"r","notification_requested_at":"0001-01-01T00:00:00Z"}`)
 		}, "23502", "notification_requested_at"},
-		"integer out of range": {func(e *outbox.Entry) {
+		"integer out of range": {func(e *entry.Entry) {
 			e.Kind = "execution"
 			e.Record = []byte(`{"remediation_id":"r","workflow_id":"w","execution_started_at":"2026-11-23T04:05:06Z","total_steps":2147483648}`)
 		}, "22003", "integer out of range"},
-		"NUL in a text": {func(e *outbox.Entry) {
+		"NUL in a text": {func(e *entry.Entry) {
 			e.Record = []byte(`{"remediation_id":"a\u0000b","notification_requested_at":"2026-11-23T04:05:06Z"}`)
 		}, "22021", "0x00"},
-		"NUL in a jsonb": {func(e *outbox.Entry) {
+		"NUL in a jsonb": {func(e *entry.Entry) {
 			e.Record = []byte(`{"remediation_id":"r","notification_requested_at":"2026-11-23T04:05:06Z","channels":["\u0000"]}`)
 		}, "22P05", "unsupported Unicode escape sequence"},
-		"phase too long":          {func(e *outbox.Entry) { e.Phase = strings.Repeat("x", 51) }, "22001", "phase has 51 characters, expected at most 50"},
-		"resource, not an object": {func(e *outbox.Entry) { e.Kind = "backups.example.com"; e.Record = []byte(`"text"`) }, "", "expected a JSON object"},
+		"phase too long":          {func(e *entry.Entry) { e.Phase = strings.Repeat("x", 51) }, "22001", "phase has 51 characters, expected at most 50"},
+		"resource, not an object": {func(e *entry.Entry) { e.Kind = "backups.example.com"; e.Record = []byte(`"text"`) }, "", "expected a JSON object"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
@@ -252,7 +252,7 @@ func TestWhatTheRelayRefusedIsDeadLetteredWithoutTrying(t *testing.T) {
 			continue
 		}
 		g.Expect(d.Entry).To(Equal("a\uFFFDb\uFFFD"))
-		g.Expect(d.Error).To(And(HavePrefix("no JSON; "), ContainSubstring(outbox.Hash(broken.Text))))
+		g.Expect(d.Error).To(And(HavePrefix("no JSON; "), ContainSubstring(entry.Hash(broken.Text))))
 	}
 	g.Expect(count(t, s, "notification_audit")).To(BeZero())
 }
@@ -260,7 +260,7 @@ func TestWhatTheRelayRefusedIsDeadLetteredWithoutTrying(t *testing.T) {
 func TestAnUnknownSchemaVersionIsUnsupported(t *testing.T) {
 	g := NewWithT(t)
 	s := open(t, database(t))
-	newer := forge(t, notifications(t, 1)[0], func(e *outbox.Entry) { e.SchemaVersion = 2 })
+	newer := forge(t, notifications(t, 1)[0], func(e *entry.Entry) { e.SchemaVersion = 2 })
 	outcomes := persist(t, s, sorted([]relay.Item{newer, notifications(t, 1)[0]}))
 	g.Expect(results(outcomes)).To(ConsistOf(relay.Unsupported, relay.Stored))
 	g.Expect(results(persist(t, s, []relay.Item{newer}))).To(Equal([]relay.Result{relay.Unsupported}))
@@ -299,7 +299,7 @@ func TestUnsupportedEntriesNeedTheDatabaseToo(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	defer s.Close()
 	batch := notifications(t, 1)
-	batch[0].Entry.SchemaVersion = outbox.SchemaVersion + 1
+	batch[0].Entry.SchemaVersion = entry.SchemaVersion + 1
 	_, err = s.Persist(t.Context(), batch)
 	g.Expect(err).To(HaveOccurred())
 	g.Expect(s.Persist(t.Context(), nil)).To(BeEmpty(), "of nothing, nothing is asked")

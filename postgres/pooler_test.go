@@ -19,7 +19,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/dsn"
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 	"github.com/holdfast-dev/holdfast/migrations"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -152,7 +152,7 @@ func pooler(t *testing.T, database string) string {
 	config := write("pgbouncer.ini", fmt.Sprintf("[databases]\n* = host=%s port=%s\n[pgbouncer]\nlisten_addr = %s\nlisten_port = %s\nunix_socket_dir =\nauth_type = md5\nauth_file = %s\npool_mode = transaction\n",
 		u.Hostname(), u.Port(), at.Hostname(), at.Port(), users))
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, config)
-	cmd.Stderr = t.Output()
+	cmd.Stderr = os.Stderr
 	if os.Getuid() == 0 { // it refuses root
 		nobody, err := user.Lookup("nobody")
 		g.Expect(err).NotTo(HaveOccurred())
@@ -203,7 +203,7 @@ func TestBehindAPoolerInTransactionMode(t *testing.T) {
 // told is the only entry of a resource of its own.
 func told(t *testing.T, subject string) relay.Item {
 	t.Helper()
-	return history(t, newSource(), outbox.KindNotification, 1, func(int) any {
+	return history(t, newSource(), entry.KindNotification, 1, func(int) any {
 		record := notification()
 		record.Subject = subject
 		return record

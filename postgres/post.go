@@ -12,7 +12,7 @@ import (
 	"github.com/holdfast-dev/holdfast/models"
 )
 
-// PostOutcome is what became of one posted row.
+// PostOutcome is the result of one posted row.
 type PostOutcome int
 
 const (
@@ -24,13 +24,13 @@ const (
 	PostedBefore
 )
 
-// NotPostedError says which rows are in the way of storing any of them. Nothing was stored, and the same rows will not be stored later either.
+// NotPostedError lists the rows that prevent the others from being stored. Nothing was stored, and a retry with the same rows fails too.
 type NotPostedError struct {
-	// Conflicts are rows whose id is taken by another entry, or whose place (source_uid, sequence) is. Refused are rows that the database does not take.
+	// Conflicts are rows whose id or (source_uid, sequence) another entry has. Refused are rows that the database refuses.
 	Conflicts, Refused []Misfit
 }
 
-// Misfit is one row, by its index, and what is wrong.
+// Misfit is the index of a row, and what is wrong with it.
 type Misfit struct {
 	Index  int
 	Reason string
@@ -44,10 +44,10 @@ func (e *NotPostedError) Error() string {
 	return strings.Join(parts, "; ")
 }
 
-// Post makes rows of one table durable, in one transaction, all or none. A row whose id is there with the same entry counts as stored. A nil error means COMMIT was acknowledged.
+// Post stores rows of one table in one transaction, all or none. A row whose id exists with the same entry counts as stored. A nil error means that COMMIT was acknowledged.
 //
-// Errors: NotPostedError, when some rows are bad; one that wraps relay.ErrSchema, when a person must repair the database; every other may pass, and then nobody knows
-// whether the rows are there, which posting them again finds out.
+// Errors: NotPostedError if some rows are bad; an error that wraps relay.ErrSchema if a person must fix the database. After any other error, which may be temporary, the
+// rows may or may not be stored; post them again.
 func (s *Store) Post(ctx context.Context, rows []models.Row) ([]PostOutcome, error) {
 	if len(rows) == 0 {
 		return nil, nil
@@ -80,7 +80,7 @@ func (s *Store) Post(ctx context.Context, rows []models.Row) ([]PostOutcome, err
 func (s *Store) refuse(ctx context.Context, bad *NotPostedError) error {
 	if len(bad.Conflicts) > 0 {
 		if err := s.confirm(ctx); err != nil {
-			return fmt.Errorf("wait for the rows that are in the way: %w", explain(err))
+			return fmt.Errorf("wait for concurrent inserts of the same rows: %w", explain(err))
 		}
 	}
 	return bad
@@ -149,7 +149,7 @@ func (s *Store) refusals(ctx context.Context, tx *transaction, t *table, records
 		bad.Refused = append(bad.Refused, Misfit{Index: r.record.item, Reason: describeRefusal(t, r)})
 	}
 	if len(bad.Refused) == 0 {
-		return errors.New("the database refused rows, and then none of them")
+		return errors.New("the database refused a batch, but none of its rows when tried one by one")
 	}
 	slices.SortFunc(bad.Refused, func(a, b Misfit) int { return a.Index - b.Index })
 	return bad
@@ -172,7 +172,7 @@ func (t *table) samePosts(ctx context.Context, tx *transaction, rows []models.Ro
 		return err
 	}})
 	if err != nil {
-		return fmt.Errorf("look for rows that were there before: %w", err)
+		return fmt.Errorf("look up existing rows: %w", err)
 	}
 	bad := &NotPostedError{}
 	for i, r := range left {
@@ -181,7 +181,7 @@ func (t *table) samePosts(ctx context.Context, tx *transaction, rows []models.Ro
 		case is:
 			outcomes[r.item] = PostedBefore
 		case there:
-			bad.Conflicts = append(bad.Conflicts, Misfit{Index: r.item, Reason: "another record has this id"})
+			bad.Conflicts = append(bad.Conflicts, Misfit{Index: r.item, Reason: "a different record has this id"})
 		default:
 			head := rows[r.item].Head()
 			bad.Conflicts = append(bad.Conflicts, Misfit{Index: r.item, Reason: fmt.Sprintf("another entry, with another id, has sequence %d of %s", head.Sequence, head.SourceUID)})

@@ -54,8 +54,8 @@ func TestPostIsIdempotentAndAllOrNothing(t *testing.T) {
 
 	other := posting(t, rows[2].Head().ID, "another")
 	_, err := s.Post(t.Context(), []models.Row{more[1], other, rows[0]})
-	g.Expect(notPosted(err)).To(Equal(&NotPostedError{Conflicts: []Misfit{{Index: 1, Reason: "another record has this id"}}}))
-	g.Expect(err).To(MatchError("row 1: another record has this id"))
+	g.Expect(notPosted(err)).To(Equal(&NotPostedError{Conflicts: []Misfit{{Index: 1, Reason: "a different record has this id"}}}))
+	g.Expect(err).To(MatchError("row 1: a different record has this id"))
 	g.Expect(count(t, admin, "notification_audit")).To(Equal(4), "nothing of it")
 	g.Expect(s.Post(t.Context(), nil)).To(BeEmpty())
 }

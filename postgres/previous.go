@@ -7,7 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // askPrevious looks for the entries before those that ask (relay.Item.AskPrevious). One that has neither row nor dead letter was lost by the database: it had
@@ -19,7 +19,7 @@ func (s *Store) askPrevious(ctx context.Context, tx *transaction, b *batch) erro
 		if !item.AskPrevious {
 			continue
 		}
-		id, err := uuid.Parse(outbox.ID(item.Source.UID, item.Source.Created, item.Sequence-1))
+		id, err := uuid.Parse(entry.ID(item.Source.UID, item.Source.Created, item.Sequence-1))
 		if err != nil {
 			return err
 		}
@@ -32,7 +32,7 @@ func (s *Store) askPrevious(ctx context.Context, tx *transaction, b *batch) erro
 	for _, statement := range append(lookUps, deadLetterLookUp) {
 		var err error
 		if asked, err = absent(ctx, tx, statement, asked); err != nil {
-			return fmt.Errorf("look for the entries before: %w", err)
+			return fmt.Errorf("look up previous entries: %w", err)
 		}
 	}
 	for _, r := range asked {

@@ -11,7 +11,7 @@ import (
 	"github.com/holdfast-dev/holdfast/models"
 )
 
-// Stored is an entry as the database holds it: a row, or a dead letter.
+// Stored is an entry in the database: a row, or a dead letter.
 type Stored struct {
 	// Table is where it is; models.TableDeadLetter for a dead letter.
 	Table           string `bun:"-"`
@@ -32,19 +32,19 @@ type Stored struct {
 	// Kind, Error and Redriven are a dead letter's.
 	Kind  string `bun:"kind"`
 	Error string `bun:"error"`
-	// Redriven is whether the dead letter says that it became a row after all. When it did is not read: it can be any time that PostgreSQL knows.
+	// Redriven reports whether the dead letter is marked as redriven. The time is not read, because it can be any value of PostgreSQL.
 	Redriven bool `bun:"redriven"`
 }
 
-// DeadLetter reports whether it is one.
+// DeadLetter reports whether the entry is a dead letter.
 func (s *Stored) DeadLetter() bool { return s.Table == models.TableDeadLetter }
 
-// page is how many rows are in memory at a time, for each table.
+// page is the number of rows per table in memory.
 const page = 100
 
-// Read hands every entry to visit, as they were at one moment (one REPEATABLE READ transaction that only reads): first those that have a place in a chain, by
-// source_uid and sequence, over all tables and the dead letters; then the others. With a uid it reads that chain only. It holds a page of each table in memory.
-// visit must not keep the pointer. An error of visit ends it and comes back as it is; others say what to do.
+// Read calls visit for every entry of one snapshot (one read-only REPEATABLE READ transaction): first the entries of chains, by source_uid and sequence, over all
+// tables and the dead letters; then the others. With a uid it reads that chain only. It keeps one page per table in memory.
+// visit must not keep the pointer. An error of visit ends Read and is returned unchanged; other errors say what to do.
 func (s *Store) Read(ctx context.Context, uid string, visit func(*Stored) error) error {
 	if uid != "" {
 		var err error

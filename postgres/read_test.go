@@ -10,7 +10,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -46,7 +46,7 @@ func TestReadMergesTheTablesByPlace(t *testing.T) {
 	dead := 0
 	for _, e := range read(t, s, "") {
 		got = append(got, fmt.Sprintf("%s/%05d", e.SourceUID, e.Sequence))
-		g.Expect(outbox.Hash([]byte(e.Entry))).To(Equal(fmt.Sprintf("%x", e.EntryHash)))
+		g.Expect(entry.Hash([]byte(e.Entry))).To(Equal(fmt.Sprintf("%x", e.EntryHash)))
 		if e.DeadLetter() {
 			dead++
 			g.Expect(e.Columns).To(BeEmpty())

@@ -12,8 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -77,10 +77,10 @@ func draw(t *rapid.T, v reflect.Value, short bool) {
 func TestAnyRecordSurvives(t *testing.T) {
 	s := open(t, database(t))
 	for kind, record := range map[string]any{
-		outbox.KindOrchestration: models.Orchestration{},
-		outbox.KindAIDecision:    models.AIDecision{},
-		outbox.KindExecution:     models.Execution{},
-		outbox.KindNotification:  models.Notification{},
+		entry.KindOrchestration: models.Orchestration{},
+		entry.KindAIDecision:    models.AIDecision{},
+		entry.KindExecution:     models.Execution{},
+		entry.KindNotification:  models.Notification{},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			rapid.Check(t, func(rt *rapid.T) {
@@ -116,7 +116,7 @@ func survives(t *testing.T, rt *rapid.T, s *Store, kind string, record any) {
 
 	sum := sha256.Sum256([]byte(got.Head().Entry))
 	g.Expect(got.Head().EntryHash).To(Equal(sum[:]))
-	g.Expect(outbox.Hash([]byte(got.Head().Entry))).To(Equal(item.Hash))
+	g.Expect(entry.Hash([]byte(got.Head().Entry))).To(Equal(item.Hash))
 	g.Expect(got.Head().Entry).To(Equal(string(item.Text)))
 	if r, ok := got.(*models.ResourceRow); ok { // jsonb has its own order and spaces
 		g.Expect(r.Record).To(MatchJSON(want.(*models.ResourceRow).Record))
@@ -135,7 +135,7 @@ func TestProseOf60KiBSurvives(t *testing.T) {
 	g := NewWithT(t)
 	s := open(t, database(t))
 	prose := strings.Repeat(`It said: "C:\u0000 isn't \\u0000", ?0 and 🚀. `, 60<<10/58)
-	batch := history(t, newSource(), outbox.KindAIDecision, 1, func(int) any {
+	batch := history(t, newSource(), entry.KindAIDecision, 1, func(int) any {
 		return models.AIDecision{RemediationID: "r", InvestigationStartedAt: outboxapi.NewTime(start), RootCause: prose,
 			AlternativesConsidered: []models.Alternative{{Action: `\u0000`, RejectedReason: `\\u0000`}}}
 	})
@@ -144,5 +144,5 @@ func TestProseOf60KiBSurvives(t *testing.T) {
 	g.Expect(s.db.NewSelect().Model(&row).Scan(t.Context())).To(Succeed())
 	g.Expect(row.RootCause).To(Equal(prose))
 	g.Expect(row.AlternativesConsidered).To(Equal([]models.Alternative{{Action: `\u0000`, RejectedReason: `\\u0000`}}))
-	g.Expect(outbox.Hash([]byte(row.Entry))).To(Equal(batch[0].Hash))
+	g.Expect(entry.Hash([]byte(row.Entry))).To(Equal(batch[0].Hash))
 }

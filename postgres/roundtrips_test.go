@@ -11,7 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -59,7 +59,9 @@ func counted(t *testing.T, direct string) (*turns, string) {
 		_ = listener.Close()
 		running.Wait()
 	})
-	running.Go(func() {
+	running.Add(1)
+	go func() {
+		defer running.Done()
 		for {
 			client, err := listener.Accept()
 			if err != nil {
@@ -70,10 +72,11 @@ func counted(t *testing.T, direct string) (*turns, string) {
 				_ = client.Close()
 				continue
 			}
-			running.Go(func() { c.pump(client, upstream, true) })
-			running.Go(func() { c.pump(upstream, client, false) })
+			running.Add(2)
+			go func() { defer running.Done(); c.pump(client, upstream, true) }()
+			go func() { defer running.Done(); c.pump(upstream, client, false) }()
 		}
-	})
+	}()
 	return c, u.String()
 }
 
@@ -152,7 +155,7 @@ func stored(outcomes []relay.Outcome, err error) error {
 func unsupported(t *testing.T) []relay.Item {
 	t.Helper()
 	one := notifications(t, 1)
-	one[0].Entry.SchemaVersion = outbox.SchemaVersion + 1
+	one[0].Entry.SchemaVersion = entry.SchemaVersion + 1
 	return one
 }
 
@@ -162,7 +165,7 @@ func TestAFloodOfBadEntriesTakesFewRoundTrips(t *testing.T) {
 	c, through := counted(t, database(t))
 	s := open(t, through)
 	const n = 200
-	batch := history(t, newSource(), outbox.KindNotification, n, func(int) any {
+	batch := history(t, newSource(), entry.KindNotification, n, func(int) any {
 		r := notification()
 		r.DeliveryStatus = strings.Repeat("x", 51)
 		return r

@@ -42,7 +42,7 @@ var (
 	_ relay.Identified = (*Store)(nil)
 )
 
-// Open makes a Store. It does not connect: a database that is away is an error of what is done later, not of Open. Errors are those of the URL or the options
+// Open returns a Store. It does not connect: if the database is away, later calls fail, not Open. Its errors are about the URL or the options
 // (dsn.ErrInvalid), and never contain the password.
 func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	config, err := dsn.Parse(url)
@@ -84,17 +84,17 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 	return s, nil
 }
 
-// ForCluster is the same Store, for entries of another cluster: its connections are shared, and closed with s.
+// ForCluster returns a Store for entries of another cluster. It shares the connections of s, and is closed with s.
 func (s *Store) ForCluster(name string) *Store {
 	there := *s
 	there.options.Cluster = name
 	return &there
 }
 
-// DB is the database, for queries that this package does not have.
+// DB returns the database, for queries that this package does not have.
 func (s *Store) DB() *bun.DB { return s.db }
 
-// Close ends the connections. It waits for those in use.
+// Close closes the connections. It waits for those in use.
 func (s *Store) Close() {
 	_ = s.db.Close() // closes nothing by itself: the connections are the pool's
 	s.pool.Close()

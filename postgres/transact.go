@@ -91,7 +91,7 @@ func (s *Store) ask(ctx context.Context) (server string, err error) {
 // one it is answered at once, though what it saw may be on this server alone, since a COMMIT whose wait is given up is visible all the same.
 func ownRecord(ctx context.Context, tx *transaction) error {
 	if err := tx.send(ctx, statement{sql: "SELECT pg_logical_emit_message(true, 'holdfast', ''::text)"}); err != nil {
-		return fmt.Errorf("write to the log: %w", err)
+		return fmt.Errorf("write to the WAL: %w", err)
 	}
 	return nil
 }
@@ -102,7 +102,7 @@ func (s *Store) confirm(ctx context.Context) error {
 	return err
 }
 
-// Writable reports whether the database takes writes: nil, or why it does not. It writes nothing.
+// Writable returns nil if the database accepts writes, and otherwise why not. It writes nothing.
 func (s *Store) Writable(ctx context.Context) error {
 	if _, err := s.ask(ctx); err != nil {
 		return fmt.Errorf("reach the store: %w", explain(err))
@@ -132,7 +132,7 @@ func replicated(c *pgx.Conn) error {
 		return nil
 	}
 	delete(said, givenUp)
-	return fmt.Errorf("the server committed without waiting for its standby: %v", message)
+	return fmt.Errorf("the server committed without waiting for its synchronous standby: %v", message)
 }
 
 // ofSession reports whether an error says that the session is what is wrong: the next one, on a new connection, may be better off.

@@ -127,10 +127,11 @@ func (t *transaction) sendBatch(ctx context.Context, all []statement) (err error
 		if closed := answers.Close(); err == nil {
 			err = closed
 		}
+		_ = answers.Close() // before pgx 5.8 the first one leaves the connection busy where rows ended with an error; elsewhere the second does nothing
 	}()
 	if t.at < working {
 		if err := t.opened(answers); err != nil {
-			return fmt.Errorf("set up the transaction: %w", err)
+			return fmt.Errorf("begin the transaction: %w", err)
 		}
 	}
 	for _, s := range all {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/holdfast-dev/holdfast/models"
 )
 
@@ -54,7 +56,7 @@ func (b *builder) ai() *AI {
 		s.Tokens = &Tokens{Prompt: a.PromptTokens, Completion: a.CompletionTokens}
 	}
 	if a.InvestigationCompletedAt != nil {
-		s.Seconds = new(max(0, seconds(a.InvestigationStartedAt.Time, a.InvestigationCompletedAt.Time)))
+		s.Seconds = ptr.To(max(0, seconds(a.InvestigationStartedAt.Time, a.InvestigationCompletedAt.Time)))
 	}
 	s.Verdict, s.VerdictReason, s.VerdictRefs = b.verdict()
 	s.Calibration = b.calibration()

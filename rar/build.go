@@ -3,6 +3,8 @@ package rar
 import (
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
@@ -116,7 +118,7 @@ func (b *builder) total() *float64 {
 	if b.received.IsZero() || b.completed.IsZero() || b.completed.Before(b.received.Time) {
 		return nil
 	}
-	return new(seconds(b.received.Time, b.completed.Time))
+	return ptr.To(seconds(b.received.Time, b.completed.Time))
 }
 
 // totalMicros is the total in microseconds, 0 where there is none.

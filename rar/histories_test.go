@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/rar"
 )
 
@@ -40,17 +42,17 @@ func newStory(t testing.TB) *story {
 		RemediationID: uid(1), SignalFingerprint: strings.Repeat("5e", 32), SignalReceivedAt: *s.stamp(0), RemediationCreatedAt: *s.stamp(2),
 		SignalContext: &models.SignalContext{Name: "KubeImagePull", Severity: "warning", Source: "alertmanager", Labels: map[string]string{"team": "checkout"}},
 		Target:        &models.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: "cart", UID: uid(9)}, RequestedBy: "anna@example.com",
-		Policy: &models.Policy{ServiceAccountName: "remediator", ApprovalMode: "Auto", AutoApproveAbove: new(int64(80)), Channels: []string{"console", "slack"}, TimeoutSeconds: map[string]int64{"approval": 3600, "execution": 600}},
+		Policy: &models.Policy{ServiceAccountName: "remediator", ApprovalMode: "Auto", AutoApproveAbove: ptr.To(int64(80)), Channels: []string{"console", "slack"}, TimeoutSeconds: map[string]int64{"approval": 3600, "execution": 600}},
 	}
-	s.request = newResource(t, outbox.KindOrchestration, "cart-pull", 1, s.at(2))
-	s.analysis = newResource(t, outbox.KindAIDecision, "cart-pull-analysis", 2, s.at(3))
-	s.workflow = newResource(t, outbox.KindExecution, "cart-pull-workflow", 3, s.at(20))
-	s.notice = newResource(t, outbox.KindNotification, "cart-pull-notification", 4, s.at(40))
+	s.request = newResource(t, entry.KindOrchestration, "cart-pull", 1, s.at(2))
+	s.analysis = newResource(t, entry.KindAIDecision, "cart-pull-analysis", 2, s.at(3))
+	s.workflow = newResource(t, entry.KindExecution, "cart-pull-workflow", 3, s.at(20))
+	s.notice = newResource(t, entry.KindNotification, "cart-pull-notification", 4, s.at(40))
 	s.request.record(s.at(2.1), "Received", "Pending", s.o, false)
 	s.child("AIAnalysis", "cart-pull-analysis", 2)
 	s.o.AIAnalysisStartedAt = s.stamp(3)
 	s.request.record(s.at(3.1), "AnalysisStarted", "Analyzing", s.o, false)
-	s.a = models.AIDecision{RemediationID: uid(1), InvestigationStartedAt: *s.stamp(3), Investigator: "rules", Attempts: new(int64(1)), ApprovalMode: "Auto", ApprovalThreshold: new(80.0)}
+	s.a = models.AIDecision{RemediationID: uid(1), InvestigationStartedAt: *s.stamp(3), Investigator: "rules", Attempts: ptr.To(int64(1)), ApprovalMode: "Auto", ApprovalThreshold: ptr.To(80.0)}
 	s.analysis.record(s.at(3.2), "InvestigationStarted", "Investigating", s.a, false)
 	return s
 }
@@ -62,10 +64,10 @@ func (s *story) child(service, name string, n int) {
 
 // recommends ends the investigation with a recommendation.
 func (s *story) recommends(confidence float64) *story {
-	s.a.InvestigationCompletedAt, s.a.RootCause, s.a.RootCauseConfidence = s.stamp(12), "The image tag v2.3.9 does not exist in the registry.", new(90.0)
-	s.a.RecommendedAction, s.a.ActionConfidence, s.a.ActionRationale = "rollback-deployment", new(confidence), "The revision before pulled without an error."
+	s.a.InvestigationCompletedAt, s.a.RootCause, s.a.RootCauseConfidence = s.stamp(12), "The image tag v2.3.9 does not exist in the registry.", ptr.To(90.0)
+	s.a.RecommendedAction, s.a.ActionConfidence, s.a.ActionRationale = "rollback-deployment", ptr.To(confidence), "The revision before pulled without an error."
 	s.a.AlternativesConsidered = []models.Alternative{{Action: "restart-rollout", WorkflowID: "restart-rollout", Confidence: 20, RejectedReason: "a restart pulls the same image"}}
-	s.a.ApprovalRequired = new(confidence < 80)
+	s.a.ApprovalRequired = ptr.To(confidence < 80)
 	return s
 }
 
@@ -76,7 +78,7 @@ func (s *story) nothing() *story {
 }
 
 func (s *story) auto() *story {
-	s.a.ApprovalStatus, s.a.ApprovalTime, s.a.ApprovalDurationSeconds, s.a.ApprovedBy, s.a.ApprovalJustification = "auto-approved", s.stamp(12), new(int64(0)), "policy", "confidence 90 reaches 80"
+	s.a.ApprovalStatus, s.a.ApprovalTime, s.a.ApprovalDurationSeconds, s.a.ApprovedBy, s.a.ApprovalJustification = "auto-approved", s.stamp(12), ptr.To(int64(0)), "policy", "confidence 90 reaches 80"
 	s.analysis.record(s.at(12), "AutoApproved", "Completed", s.a, true)
 	return s
 }
@@ -89,7 +91,7 @@ func (s *story) asks() *story {
 }
 
 func (s *story) decides(seconds float64, status, by, why string) *story {
-	s.a.ApprovalStatus, s.a.ApprovalTime, s.a.ApprovalDurationSeconds = status, s.stamp(seconds), new(int64(seconds-12))
+	s.a.ApprovalStatus, s.a.ApprovalTime, s.a.ApprovalDurationSeconds = status, s.stamp(seconds), ptr.To(int64(seconds-12))
 	event, phase := "Approved", "Completed"
 	switch status {
 	case "approved":
@@ -109,20 +111,20 @@ func (s *story) runs(seconds float64) *story {
 	s.o.WorkflowStartedAt = s.stamp(seconds)
 	s.request.record(s.at(seconds+0.1), "WorkflowStarted", "Executing", s.o, false)
 	s.e = models.Execution{RemediationID: uid(1), WorkflowID: "rollback-deployment", WorkflowVersion: "sha256:" + strings.Repeat("9a", 32), ActedAs: "system:serviceaccount:production:remediator",
-		ExecutionStartedAt: *s.stamp(seconds), TotalSteps: new(int64(1)), StepsSucceeded: new(int64(0)), StepsFailed: new(int64(0)), RetriesPerformed: new(int64(0)), RollbacksPerformed: new(int64(0))}
+		ExecutionStartedAt: *s.stamp(seconds), TotalSteps: ptr.To(int64(1)), StepsSucceeded: ptr.To(int64(0)), StepsFailed: ptr.To(int64(0)), RetriesPerformed: ptr.To(int64(0)), RollbacksPerformed: ptr.To(int64(0))}
 	s.e.StepsExecuted = []models.Step{{Step: 1, Name: "roll-back", Action: "rollback-rollout", Status: "running", Attempts: 1, StartedAt: s.stamp(seconds + 1)}}
 	s.workflow.record(s.at(seconds+1), "ValidationPassed", "Executing", s.e, false)
 	s.e.StepsExecuted = []models.Step{{Step: 1, Name: "roll-back", Action: "rollback-rollout", Status: "success", Attempts: 1, Duration: 8, StartedAt: s.stamp(seconds + 1), CompletedAt: s.stamp(seconds + 9),
 		Parameters: map[string]string{"revision": "previous"}, Previous: map[string]string{"revision": "7"}}}
-	s.e.StepsSucceeded = new(int64(1))
+	s.e.StepsSucceeded = ptr.To(int64(1))
 	s.workflow.record(s.at(seconds+9), "StepCompleted", "Verifying", s.e, false)
 	return s
 }
 
 func (s *story) works(seconds float64) *story {
 	s.e.ValidationResults = []models.ValidationResult{{Name: "all replicas are available", Stage: "post", Passed: true, Message: "2 of 2", Time: s.stamp(seconds)}}
-	s.e.PostConditionsPassed, s.e.Outcome, s.e.EffectivenessScore = new(true), "success", new(100.0)
-	s.e.ExecutionCompletedAt, s.e.TotalDurationSeconds = s.stamp(seconds), new(int64(15))
+	s.e.PostConditionsPassed, s.e.Outcome, s.e.EffectivenessScore = ptr.To(true), "success", ptr.To(100.0)
+	s.e.ExecutionCompletedAt, s.e.TotalDurationSeconds = s.stamp(seconds), ptr.To(int64(15))
 	s.workflow.record(s.at(seconds), "Completed", "Completed", s.e, true)
 	return s
 }
@@ -130,16 +132,16 @@ func (s *story) works(seconds float64) *story {
 // fails: the post-conditions do not pass after three attempts, and the step is rolled back.
 func (s *story) fails(seconds float64) *story {
 	step := &s.e.StepsExecuted[0]
-	step.Attempts, s.e.RetriesPerformed = 3, new(int64(2))
+	step.Attempts, s.e.RetriesPerformed = 3, ptr.To(int64(2))
 	s.e.ValidationResults = []models.ValidationResult{{Name: "all replicas are available", Stage: "post", Passed: false, Message: "0 of 2", Time: s.stamp(seconds)}}
-	s.e.PostConditionsPassed = new(false)
+	s.e.PostConditionsPassed = ptr.To(false)
 	s.workflow.record(s.at(seconds), "VerificationFailed", "RollingBack", s.e, false)
 	s.e.StepsExecuted = []models.Step{*step}
 	s.e.StepsExecuted[0].Status, s.e.StepsExecuted[0].Message = "rolled-back", "revision 7 again"
-	s.e.RollbacksPerformed = new(int64(1))
+	s.e.RollbacksPerformed = ptr.To(int64(1))
 	s.workflow.record(s.at(seconds+4), "StepRolledBack", "RollingBack", s.e, false)
-	s.e.Outcome, s.e.EffectivenessScore, s.e.FailureReason = "failure", new(0.0), "Condition \"all replicas are available\" did not hold within 2m0s"
-	s.e.ExecutionCompletedAt, s.e.TotalDurationSeconds = s.stamp(seconds+5), new(int64(seconds-15))
+	s.e.Outcome, s.e.EffectivenessScore, s.e.FailureReason = "failure", ptr.To(0.0), "Condition \"all replicas are available\" did not hold within 2m0s"
+	s.e.ExecutionCompletedAt, s.e.TotalDurationSeconds = s.stamp(seconds+5), ptr.To(int64(seconds-15))
 	s.workflow.record(s.at(seconds+5), "Failed", "Failed", s.e, true)
 	return s
 }
@@ -152,11 +154,11 @@ func (s *story) tells(seconds float64, outcome, reason string) *story {
 	n := models.Notification{RemediationID: uid(1), NotificationRequestedAt: *s.stamp(seconds), Channels: []string{"console", "slack"}, Purpose: "Outcome", Subject: "KubeImagePull on cart: " + outcome}
 	n.DeliveryAttempts = []models.DeliveryAttempt{
 		{Channel: "console", Attempt: 1, Status: "success", Duration: 2, StartedAt: s.stamp(seconds + 0.2)},
-		{Channel: "slack", Attempt: 1, Status: "failed", Duration: 5000, StartedAt: s.stamp(seconds + 0.2), StatusCode: new(int32(503)), Error: "503 Service Unavailable"},
+		{Channel: "slack", Attempt: 1, Status: "failed", Duration: 5000, StartedAt: s.stamp(seconds + 0.2), StatusCode: ptr.To(int32(503)), Error: "503 Service Unavailable"},
 	}
 	n.NotificationSentAt = s.stamp(seconds + 0.202)
 	s.notice.record(s.at(seconds+5.2), "DeliveryFailed", "Retrying", n, false)
-	n.DeliveryAttempts = append(n.DeliveryAttempts, models.DeliveryAttempt{Channel: "slack", Attempt: 2, Status: "success", Duration: 300, StartedAt: s.stamp(seconds + 8), StatusCode: new(int32(200))})
+	n.DeliveryAttempts = append(n.DeliveryAttempts, models.DeliveryAttempt{Channel: "slack", Attempt: 2, Status: "success", Duration: 300, StartedAt: s.stamp(seconds + 8), StatusCode: ptr.To(int32(200))})
 	n.DeliveryConfirmedAt, n.DeliveryStatus = s.stamp(seconds+8.3), "success"
 	s.notice.record(s.at(seconds+8.3), "Sent", "Sent", n, true)
 	s.o.NotificationSentAt = s.stamp(seconds + 0.202)
@@ -164,7 +166,7 @@ func (s *story) tells(seconds float64, outcome, reason string) *story {
 }
 
 func (s *story) ends(seconds float64, outcome, reason string) *story {
-	s.o.Outcome, s.o.FailureReason, s.o.CompletedAt, s.o.TotalDurationSeconds = outcome, reason, s.stamp(seconds), new(int64(seconds-2))
+	s.o.Outcome, s.o.FailureReason, s.o.CompletedAt, s.o.TotalDurationSeconds = outcome, reason, s.stamp(seconds), ptr.To(int64(seconds-2))
 	phase := map[string]string{"remediated": "Completed", "no-action": "Completed", "rejected": "Rejected", "timed-out": "TimedOut", "cancelled": "Cancelled"}[outcome]
 	if phase == "" {
 		phase = "Failed"
@@ -192,7 +194,7 @@ var histories = map[string]func(testing.TB) *rar.Input{
 	"worked-example": func(t testing.TB) *rar.Input { return worked(t) },
 	"automatic": func(t testing.TB) *rar.Input {
 		in := newStory(t).recommends(90).auto().runs(13).works(28).tells(28, "remediated", "").input()
-		in.Cohort = &rar.Cohort{N: 48, Success: 41, Mean: new(95.5), P50: new(41.0), P90: new(260.25), NotSlower: 20}
+		in.Cohort = &rar.Cohort{N: 48, Success: 41, Mean: ptr.To(95.5), P50: ptr.To(41.0), P90: ptr.To(260.25), NotSlower: 20}
 		in.Calibration = []rar.CalibrationBin{{Investigator: "rules", Bin: 9, N: 60, Labelled: 44, Success: 40}, {Investigator: "rules", Bin: 8, N: 9, Labelled: 9, Success: 1}}
 		in.Recurrences = []rar.Recurrence{{ID: uid(700), RemediationID: uid(701), SourceNamespace: "production", SourceUID: uid(701), Sequence: 1, SignalReceivedAt: outboxapi.NewTime(at("14:00:00").Add(50 * time.Hour))}}
 		return in
@@ -217,7 +219,7 @@ var histories = map[string]func(testing.TB) *rar.Input{
 	},
 	"deleted": func(t testing.TB) *rar.Input {
 		s := newStory(t).recommends(90).auto().runs(13)
-		s.e.Outcome, s.e.FailureReason, s.e.ExecutionCompletedAt, s.e.TotalDurationSeconds = "partial", "Cancelled", s.stamp(24), new(int64(11))
+		s.e.Outcome, s.e.FailureReason, s.e.ExecutionCompletedAt, s.e.TotalDurationSeconds = "partial", "Cancelled", s.stamp(24), ptr.To(int64(11))
 		s.workflow.record(s.at(24), "Cancelled", "Cancelled", s.e, true)
 		return s.ends(24.4, "cancelled", "The request was deleted").input()
 	},
@@ -248,8 +250,8 @@ var histories = map[string]func(testing.TB) *rar.Input{
 	},
 	"strangers": func(t testing.TB) *rar.Input {
 		in := newStory(t).recommends(90).auto().runs(13).works(28).tells(28, "remediated", "").input()
-		other := newResource(t, outbox.KindExecution, "not-a-child", 50, at("14:00:00"))
-		other.record(at("14:00:30"), "Completed", "Completed", models.Execution{RemediationID: uid(1), WorkflowID: "delete-everything", ExecutionStartedAt: *stamp("14:00:10"), Outcome: "failure", RollbacksPerformed: new(int64(9))}, true)
+		other := newResource(t, entry.KindExecution, "not-a-child", 50, at("14:00:00"))
+		other.record(at("14:00:30"), "Completed", "Completed", models.Execution{RemediationID: uid(1), WorkflowID: "delete-everything", ExecutionStartedAt: *stamp("14:00:10"), Outcome: "failure", RollbacksPerformed: ptr.To(int64(9))}, true)
 		in.Rows = append(in.Rows, other.rows...)
 		in.Rows = append(in.Rows, post(60, "someone@example.com", &models.OrchestrationRow{Orchestration: models.Orchestration{RemediationID: uid(1), SignalFingerprint: "x", SignalReceivedAt: *stamp("13:00:00"), RemediationCreatedAt: *stamp("13:00:00"), Outcome: "failed", CompletedAt: stamp("23:00:00")}}, "14:10:00"),
 			post(61, "someone@example.com", &models.NotificationRow{Notification: models.Notification{RemediationID: uid(1), NotificationRequestedAt: *stamp("14:00:00"), Channels: []string{"pager"}}}, "14:10:01"))
@@ -307,7 +309,7 @@ func postedOnly(t testing.TB) *rar.Input {
 	const by = "system:serviceaccount:tools:runbook"
 	rows := []models.Row{
 		post(80, by, &models.OrchestrationRow{Orchestration: models.Orchestration{RemediationID: "by-hand-17", SignalFingerprint: "disk-7", SignalReceivedAt: *stamp("09:00:00"), RemediationCreatedAt: *stamp("09:01:00"),
-			CompletedAt: stamp("09:31:00"), TotalDurationSeconds: new(int64(1800)), SignalContext: &models.SignalContext{Name: "DiskFull", Severity: "warning"}, Target: &models.Target{APIVersion: "v1", Kind: "Node", Name: "worker-7"},
+			CompletedAt: stamp("09:31:00"), TotalDurationSeconds: ptr.To(int64(1800)), SignalContext: &models.SignalContext{Name: "DiskFull", Severity: "warning"}, Target: &models.Target{APIVersion: "v1", Kind: "Node", Name: "worker-7"},
 			Outcome: "remediated"}}, "09:40:00"),
 		post(81, by, &models.ExecutionRow{Execution: models.Execution{RemediationID: "by-hand-17", WorkflowID: "clean-disk", ExecutionStartedAt: *stamp("09:10:00"), ExecutionCompletedAt: stamp("09:30:00"), Outcome: "success",
 			StepsExecuted: []models.Step{{Step: 1, Name: "remove old images", Action: "crictl rmi --prune", Status: "success", Duration: 1200, StartedAt: stamp("09:10:00"), CompletedAt: stamp("09:30:00")}}}}, "09:40:01"),

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
@@ -171,7 +173,7 @@ func (b *builder) bottleneck() *Bottleneck {
 	if c := b.in.Cohort; c != nil && c.N > 0 {
 		n.Baseline = &Baseline{N: c.N, Mean: c.Mean, P50: c.P50, P90: c.P90, Refs: b.cohortRefs()}
 		if c.Mean != nil {
-			n.ExcessSeconds = new(rounded(*b.total()-*c.Mean, 3))
+			n.ExcessSeconds = ptr.To(rounded(*b.total()-*c.Mean, 3))
 		}
 	}
 	return n
@@ -197,9 +199,9 @@ func (b *builder) spans() []Span {
 	for _, p := range b.phases {
 		s := Span{Lane: phaseName(p.name), Name: phaseName(p.name), Start: p.start, Refs: p.refs}
 		if !p.end.IsZero() {
-			s.End, s.Seconds = &p.end, new(seconds(p.start.Time, p.end.Time))
+			s.End, s.Seconds = &p.end, ptr.To(seconds(p.start.Time, p.end.Time))
 			if whole > 0 {
-				s.Share = new(share(p.length, whole))
+				s.Share = ptr.To(share(p.length, whole))
 			}
 		}
 		spans = append(spans, s)
@@ -229,7 +231,7 @@ func appendSpan(spans []Span, lane, name string, start, end *outboxapi.Time, sta
 	s := Span{Lane: lane, Name: name, Start: *start, Status: status, Refs: refs}
 	if end != nil && !end.IsZero() {
 		e := outboxapi.NewTime(within(end.Time, start.Time, time.Time{}))
-		s.End, s.Seconds = &e, new(seconds(start.Time, e.Time))
+		s.End, s.Seconds = &e, ptr.To(seconds(start.Time, e.Time))
 	}
 	return append(spans, s)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/holdfast-dev/holdfast/models"
 )
 
@@ -147,7 +149,7 @@ func (b *builder) retryInVain() *Recommendation {
 	return &Recommendation{
 		Rule: "retry-never-helped", Text: fmt.Sprintf("Retry the steps of %s less: %s here ended in a failure all the same.", e.WorkflowID, plural(value(e.RetriesPerformed), "retry", "retries")),
 		Basis:         fmt.Sprintf("Of %s of the workflow with retries on this alert in the 30 days before, none succeeded. The saving takes each attempt of a step as equally long.", plural(int64(len(before)), "execution", "executions")),
-		SavingSeconds: new(rounded(lost, 3)), Refs: join(b.executionRefs(), b.refsOf(before, models.TableExecution, executionOf)),
+		SavingSeconds: ptr.To(rounded(lost, 3)), Refs: join(b.executionRefs(), b.refsOf(before, models.TableExecution, executionOf)),
 	}
 }
 
@@ -164,7 +166,7 @@ func (b *builder) limited() []limited {
 		if n == nil {
 			return nil
 		}
-		return new(float64(*n))
+		return ptr.To(float64(*n))
 	}
 	status := ""
 	if b.analysis != nil {
@@ -232,7 +234,7 @@ func (b *builder) timeoutTooLong() *Recommendation {
 		return &Recommendation{
 			Rule: "timeout-too-long", Text: fmt.Sprintf("Wait for %s no longer than %s, not %s: people would have known of it earlier.", l.words, duration(enough), duration(timeout)),
 			Basis:         fmt.Sprintf("Nine of ten of %d comparable ones took up to %s; three times that is the limit that is meant.", n, duration(p90)),
-			SavingSeconds: new(rounded(timeout-enough, 3)), Refs: refs,
+			SavingSeconds: ptr.To(rounded(timeout-enough, 3)), Refs: refs,
 		}
 	}
 	return nil
@@ -260,7 +262,7 @@ func (b *builder) slowInvestigator() *Recommendation {
 	return &Recommendation{
 		Rule:  "investigator-slower-than-repair",
 		Text:  fmt.Sprintf("Let rules recommend what %s keeps finding on this alert: it took %s to investigate, and %s to repair.", a.Investigator, duration(took), duration(*e.Seconds)),
-		Basis: fmt.Sprintf("In %d of %d comparable remediations the investigation took longer than the workflow. The saving is the investigation beyond the workflow's time.", slower, len(known)), SavingSeconds: new(rounded(took-*e.Seconds, 3)),
+		Basis: fmt.Sprintf("In %d of %d comparable remediations the investigation took longer than the workflow. The saving is the investigation beyond the workflow's time.", slower, len(known)), SavingSeconds: ptr.To(rounded(took-*e.Seconds, 3)),
 		Refs: join(b.analysisRefs(), b.executionRefs(), b.refsOf(known, models.TableAIAnalysis, analysisOf)),
 	}
 }

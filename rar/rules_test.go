@@ -7,6 +7,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	. "github.com/onsi/gomega/gstruct"
+	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -136,14 +137,14 @@ func TestRecommendationsNeedTheirFigures(t *testing.T) {
 	in.Earlier = comparable(12)
 	g.Expect(rules(in)).To(ContainElement("timeout-too-long"), "people take two minutes, not an hour")
 	for i := range in.Earlier {
-		in.Earlier[i].ApprovalDurationSeconds = new(int64(3500))
+		in.Earlier[i].ApprovalDurationSeconds = ptr.To(int64(3500))
 	}
 	g.Expect(rules(in)).To(ContainElement("timeout-too-short"))
 
 	in = histories["rolled-back"](t)
 	g.Expect(rules(in)).NotTo(ContainElement("retry-never-helped"))
 	for _, c := range comparable(3) {
-		c.WorkflowID, c.RetriesPerformed, c.ExecutionOutcome = "rollback-deployment", new(int64(1)), "failure"
+		c.WorkflowID, c.RetriesPerformed, c.ExecutionOutcome = "rollback-deployment", ptr.To(int64(1)), "failure"
 		in.Earlier = append(in.Earlier, c)
 	}
 	g.Expect(rules(in)).To(ContainElement("retry-never-helped"))

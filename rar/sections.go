@@ -5,6 +5,8 @@ import (
 	"slices"
 	"time"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
@@ -33,9 +35,9 @@ func (b *builder) approval() *Approval {
 	}
 	switch {
 	case a.ApprovalRequestedAt != nil && a.ApprovalTime != nil:
-		s.WaitSeconds = new(max(0, seconds(a.ApprovalRequestedAt.Time, a.ApprovalTime.Time)))
+		s.WaitSeconds = ptr.To(max(0, seconds(a.ApprovalRequestedAt.Time, a.ApprovalTime.Time)))
 	case a.ApprovalDurationSeconds != nil:
-		s.WaitSeconds = new(float64(max(0, *a.ApprovalDurationSeconds)))
+		s.WaitSeconds = ptr.To(float64(max(0, *a.ApprovalDurationSeconds)))
 	}
 	return s
 }
@@ -53,9 +55,9 @@ func (b *builder) executed() *Execution {
 	}
 	switch {
 	case e.ExecutionCompletedAt != nil:
-		s.Seconds = new(max(0, seconds(e.ExecutionStartedAt.Time, e.ExecutionCompletedAt.Time)))
+		s.Seconds = ptr.To(max(0, seconds(e.ExecutionStartedAt.Time, e.ExecutionCompletedAt.Time)))
 	case e.TotalDurationSeconds != nil:
-		s.Seconds = new(float64(max(0, *e.TotalDurationSeconds)))
+		s.Seconds = ptr.To(float64(max(0, *e.TotalDurationSeconds)))
 	}
 	return s
 }
@@ -171,7 +173,7 @@ func (b *builder) notification(n *models.NotificationRow, channel string) Notifi
 		}
 		if a.Status == "success" && s.DeliveredAt == nil {
 			if s.DeliveredAt = attemptEnd(a); s.DeliveredAt != nil {
-				s.Seconds = new(max(0, seconds(n.NotificationRequestedAt.Time, s.DeliveredAt.Time)))
+				s.Seconds = ptr.To(max(0, seconds(n.NotificationRequestedAt.Time, s.DeliveredAt.Time)))
 			}
 		}
 	}

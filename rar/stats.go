@@ -1,6 +1,10 @@
 package rar
 
-import "math"
+import (
+	"math"
+
+	"k8s.io/utils/ptr"
+)
 
 // z is the 97.5 % quantile of the normal distribution: intervals are of 95 %.
 const z = 1.959963984540054
@@ -27,7 +31,7 @@ func rate(success, n int64) *float64 {
 	if n <= 0 {
 		return nil
 	}
-	return new(share(success, n))
+	return ptr.To(share(success, n))
 }
 
 // share is part/whole, cut to four decimals, so that shares never add up to more than the whole. It is 0 if there is no whole.

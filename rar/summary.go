@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/holdfast-dev/holdfast/models"
 )
 
@@ -139,7 +141,7 @@ func (b *builder) history() *History {
 	if total := b.total(); total != nil && c.N > 0 {
 		h.Percentile = rate(c.NotSlower, c.N)
 		if c.Mean != nil && *c.Mean > 0 {
-			h.Longer = new(longer(*total, *c.Mean))
+			h.Longer = ptr.To(longer(*total, *c.Mean))
 		}
 	}
 	for _, x := range newestFirst(b.in.Earlier)[:min(len(b.in.Earlier), maxCases)] {

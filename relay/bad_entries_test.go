@@ -11,8 +11,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
 )
 
@@ -23,16 +23,16 @@ func TestATextThatIsNoEntryOfTheResourceStopsNothing(t *testing.T) {
 	other := f.create("other")
 	f.append(other, 2, false)
 	foreign := f.live(other).Status.Outbox.Entries
-	good := func(obj *v1alpha1.NotificationRequest, change func(*outbox.Entry)) string {
+	good := func(obj *v1alpha1.NotificationRequest, change func(*entry.Entry)) string {
 		o := f.live(obj).Status.Outbox
 		e := outboxtest.Entries(t, o)[0]
-		e.ID, e.Sequence, e.PreviousHash = outbox.ID(obj.UID, obj.CreationTimestamp.Time, 2), 2, o.HeadHash
+		e.ID, e.Sequence, e.PreviousHash = entry.ID(obj.UID, obj.CreationTimestamp.Time, 2), 2, o.HeadHash
 		change(&e)
 		text, err := e.Encode()
 		f.Expect(err).NotTo(HaveOccurred())
 		return string(text)
 	}
-	same := func(*outbox.Entry) {}
+	same := func(*entry.Entry) {}
 	cases := map[string]struct {
 		text func(*v1alpha1.NotificationRequest) string
 		says string
@@ -41,17 +41,17 @@ func TestATextThatIsNoEntryOfTheResourceStopsNothing(t *testing.T) {
 		"foreign":        {func(*v1alpha1.NotificationRequest) string { return string(foreign[0]) }, "sequence is 1, expected 2, from its position in the outbox"},
 		"foreign-second": {func(*v1alpha1.NotificationRequest) string { return string(foreign[1]) }, "of another resource"},
 		"foreign-in-turn": {func(obj *v1alpha1.NotificationRequest) string {
-			return good(obj, func(e *outbox.Entry) { e.Source.UID = other.UID })
+			return good(obj, func(e *entry.Entry) { e.Source.UID = other.UID })
 		}, "of another resource"},
 		"sequence": {func(obj *v1alpha1.NotificationRequest) string {
-			return good(obj, func(e *outbox.Entry) { e.Sequence = 7 })
+			return good(obj, func(e *entry.Entry) { e.Sequence = 7 })
 		}, "sequence is 7"},
-		"id": {func(obj *v1alpha1.NotificationRequest) string { return good(obj, func(e *outbox.Entry) { e.ID = "x" }) }, `id is "x"`},
+		"id": {func(obj *v1alpha1.NotificationRequest) string { return good(obj, func(e *entry.Entry) { e.ID = "x" }) }, `id is "x"`},
 		"unknown-member": {func(obj *v1alpha1.NotificationRequest) string {
 			return strings.Replace(good(obj, same), `"id":`, `"hash":"","id":`, 1)
 		}, `member "hash" is unknown`},
 		"no-salt": {func(obj *v1alpha1.NotificationRequest) string {
-			return good(obj, func(e *outbox.Entry) { e.Salt = "" })
+			return good(obj, func(e *entry.Entry) { e.Salt = "" })
 		}, "salt is"},
 		"salt-missing": {func(obj *v1alpha1.NotificationRequest) string {
 			return strings.Replace(good(obj, same), `"salt":`, `"pepper":`, 1)
@@ -60,10 +60,10 @@ func TestATextThatIsNoEntryOfTheResourceStopsNothing(t *testing.T) {
 			return strings.Replace(good(obj, same), `"record":{`, `"record":{ `, 1)
 		}, "not in canonical form"},
 		"version": {func(obj *v1alpha1.NotificationRequest) string {
-			return good(obj, func(e *outbox.Entry) { e.SchemaVersion = -1 })
+			return good(obj, func(e *entry.Entry) { e.SchemaVersion = -1 })
 		}, "schemaVersion is -1, expected 1 to"},
 		"bad-salt": {func(obj *v1alpha1.NotificationRequest) string {
-			return good(obj, func(e *outbox.Entry) { e.Salt = "c2hvcnQ" })
+			return good(obj, func(e *entry.Entry) { e.Salt = "c2hvcnQ" })
 		}, "salt is"},
 		"quotes": {func(*v1alpha1.NotificationRequest) string { return strings.Repeat(`"`, 64<<10) }, "not an audit entry"},
 		"object": {func(*v1alpha1.NotificationRequest) string { return `{"id":"x","sequence":2,"hash":"y","record":{}}` }, "missing"},
@@ -75,7 +75,7 @@ func TestATextThatIsNoEntryOfTheResourceStopsNothing(t *testing.T) {
 		bad := c.text(obj)
 		f.edit(obj, func(o *outboxapi.Outbox) {
 			o.SetEntries(append(o.Entries, outboxapi.Entry(bad)))
-			o.LastSequence, o.HeadHash = 2, outbox.Hash([]byte(bad))
+			o.LastSequence, o.HeadHash = 2, entry.Hash([]byte(bad))
 		})
 		f.append(f.live(obj), 1, true)
 		f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
@@ -107,7 +107,7 @@ func TestADeadLetterMakesOneEventOnItsResource(t *testing.T) {
 	f.append(obj, 1, false)
 	f.edit(obj, func(o *outboxapi.Outbox) {
 		o.SetEntries(append(o.Entries, "half an entry"))
-		o.LastSequence, o.HeadHash = 2, outbox.Hash([]byte("half an entry"))
+		o.LastSequence, o.HeadHash = 2, entry.Hash([]byte("half an entry"))
 	})
 	failing := true
 	_, stop := f.run(&hooks{committed: func(context.Context) error { // the reply is lost, and all of it is sent again
@@ -118,7 +118,7 @@ func TestADeadLetterMakesOneEventOnItsResource(t *testing.T) {
 		return nil
 	}}, slow)
 	notes := testenv.Notes(ctx, env.Client, obj, "EntryDeadLettered")
-	f.Eventually(notes).Should(ConsistOf(And(ContainSubstring("Audit entry 2 ("), ContainSubstring("no JSON"), ContainSubstring("holdfast dead-letter show "+outbox.ID(obj.UID, obj.CreationTimestamp.Time, 2)))))
+	f.Eventually(notes).Should(ConsistOf(And(ContainSubstring("Audit entry 2 ("), ContainSubstring("no JSON"), ContainSubstring("holdfast dead-letter show "+entry.ID(obj.UID, obj.CreationTimestamp.Time, 2)))))
 	f.append(f.live(obj), 1, false)
 	f.Eventually(f.sequences(obj.UID)).Should(Equal([]int64{1, 3}))
 	stop()

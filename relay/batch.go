@@ -9,7 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // batch is what one transaction carries. One is in flight at most.
@@ -68,7 +68,7 @@ func (t *tracker) next() batch {
 
 // commit moves the watermarks of a batch that was committed, and starts the reconcilers of its resources. It returns the resources with an entry that the store does
 // not support, if that is news.
-func (t *tracker) commit(b batch, outcomes []Outcome) (unsupported []outbox.Source) {
+func (t *tracker) commit(b batch, outcomes []Outcome) (unsupported []entry.Source) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.config.Clock.Now()
@@ -101,7 +101,7 @@ func (t *tracker) commit(b batch, outcomes []Outcome) (unsupported []outbox.Sour
 
 // ending is how far a batch brought one resource: the newest entry that is durable with all before it, and the first that is not.
 type ending struct {
-	watermark   outbox.Watermark
+	watermark   entry.Watermark
 	unsupported string // hash
 }
 
@@ -120,14 +120,14 @@ func endings(items []Item, outcomes []Outcome) map[types.UID]ending {
 		case !outcomes[i].Durable():
 			end.unsupported = item.Hash
 		default:
-			end.watermark = outbox.Watermark{Sequence: item.Sequence, Hash: item.Hash}
+			end.watermark = entry.Watermark{Sequence: item.Sequence, Hash: item.Hash}
 		}
 		ends[uid] = end
 	}
 	return ends
 }
 
-func (t *tracker) advanceLocked(uid types.UID, r *resource, w outbox.Watermark) {
+func (t *tracker) advanceLocked(uid types.UID, r *resource, w entry.Watermark) {
 	now := t.config.Clock.Now()
 	done := r.advance(w)
 	if r.sendable(now).Len() > 0 {

@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // BenchmarkBatch offers 250 resources with two entries each, and takes them as one batch: what the relay does for a transaction, beside the store.
@@ -17,9 +17,9 @@ func BenchmarkBatch(b *testing.B) {
 	for i := range 250 {
 		obj := &v1alpha1.NotificationRequest{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "n", UID: types.UID(fmt.Sprintf("u%d", i)), CreationTimestamp: metav1.NewTime(begin)}}
 		for range 2 {
-			next, _, err := outbox.Append(obj.Status.Outbox, outbox.SourceOf(obj), outbox.Change{
-				Kind: outbox.KindNotification, Event: "Sent", Phase: "Sent", Record: map[string]any{"subject": "cart is back", "channels": []string{"console"}, "delivery_status": "delivered"},
-			}, begin, outbox.Salt{}, outbox.DefaultLimits())
+			next, _, err := entry.Append(obj.Status.Outbox, entry.SourceOf(obj), entry.Change{
+				Kind: entry.KindNotification, Event: "Sent", Phase: "Sent", Record: map[string]any{"subject": "cart is back", "channels": []string{"console"}, "delivery_status": "delivered"},
+			}, begin, entry.Salt{}, entry.DefaultLimits())
 			if err != nil {
 				b.Fatal(err)
 			}

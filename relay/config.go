@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/tools/events"
 	"k8s.io/utils/clock"
 
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -13,7 +14,7 @@ import (
 
 // Config of a relay. The zero value of each field is its default.
 type Config struct {
-	// Limits of the outboxes; the same as the Writer's. Default outbox.DefaultLimits.
+	// Limits of the outboxes, the Writer's too. Default outbox.DefaultLimits.
 	Limits outbox.Limits
 	// IdleTrimDelay is the time from the newest entry's commit to the trim of an outbox that is drained and open. Default 10 s.
 	IdleTrimDelay time.Duration
@@ -30,6 +31,10 @@ type Config struct {
 	MaxOrphaned int
 	// Workers is the number of concurrent reconciles of a kind. Default 4.
 	Workers int
+	// Namespaces to watch, of a relay that New makes; none: all. A relay that Add makes watches what its manager does.
+	Namespaces []string
+	// Recorder makes the Events of this relay, such as a manager's GetEventRecorder("holdfast-relay"); nil: no Events.
+	Recorder events.EventRecorder
 	// EventTarget is the object that the Event about an unreachable store regards, such as the manager's own Pod; nil: no Event.
 	EventTarget runtime.Object
 	// Clock is the system's by default.
@@ -48,6 +53,9 @@ func (c *Config) setDefaults() {
 	c.BatchBytes = cmp.Or(c.BatchBytes, 8<<20)
 	c.MaxOrphaned = cmp.Or(c.MaxOrphaned, 100_000)
 	c.Workers = cmp.Or(c.Workers, 4)
+	if c.Recorder == nil {
+		c.Recorder = noEvents{}
+	}
 	if c.Clock == nil {
 		c.Clock = clock.RealClock{}
 	}
@@ -75,3 +83,8 @@ func (c *Config) validate() error {
 	}
 	return nil
 }
+
+// noEvents is the recorder of a relay that has none.
+type noEvents struct{}
+
+func (noEvents) Eventf(_, _ runtime.Object, _, _, _, _ string, _ ...any) {}

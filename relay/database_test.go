@@ -9,8 +9,8 @@ import (
 	. "github.com/onsi/gomega"
 	clocktesting "k8s.io/utils/clock/testing"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // replaceable is a store that stores everything, in a database that can be replaced.
@@ -36,7 +36,7 @@ func drained(t *testing.T, s *replaceable, options ...notificationOption) (*trac
 	t.Helper()
 	c := clocktesting.NewFakeClock(begin)
 	tr, k := tracking(Config{Clock: c})
-	f := newFlusher(s, tr, tr.config, nil)
+	f := newFlusher(s, tr, tr.config)
 	obj := withEntries(t, 2, options...)
 	tr.observe(k, obj, tr.generation())
 	_, err := f.runOnce(t.Context())
@@ -55,7 +55,7 @@ func TestAnotherDatabaseTakesAllWatermarksAway(t *testing.T) {
 	s.database = "two"
 	c.Step(time.Millisecond)
 	g.Expect(f.confirm(t.Context())).To(MatchError(errMoved))
-	g.Expect(tr.watermark("u")).To(Equal(outbox.Watermark{}))
+	g.Expect(tr.watermark("u")).To(Equal(entry.Watermark{}))
 	g.Expect(f.breaker.reason()).To(MatchError(errMoved))
 	tr.observe(k, obj, tr.generation())
 	g.Expect(f.runOnce(t.Context())).To(Equal(2), "they are sent again")
@@ -71,7 +71,7 @@ func TestABatchInAnotherDatabaseProvesOnlyWhatItCarriedWhole(t *testing.T) {
 	s.database = "two"
 	tr.observe(k, withEntries(t, 3), tr.generation()) // 1 and 2 are covered
 	g.Expect(f.runOnce(t.Context())).To(Equal(1))
-	g.Expect(tr.watermark("u")).To(Equal(outbox.Watermark{}))
+	g.Expect(tr.watermark("u")).To(Equal(entry.Watermark{}))
 	tr.observe(k, withEntries(t, 3), tr.generation())
 	g.Expect(tr.dequeue().sequences()).To(ConsistOf(int64(1), int64(2), int64(3)))
 }
@@ -83,7 +83,7 @@ func TestAWatermarkCountsForControllersOnlyWhileItIsConfirmed(t *testing.T) {
 	tr, k, f, obj, c := drained(t, s, isClosed, isTerminating)
 	g.Expect(tr.confirmedWatermark("u").Sequence).To(BeEquivalentTo(2))
 	c.Step(trustAnswerFor + time.Millisecond)
-	g.Expect(tr.confirmedWatermark("u")).To(Equal(outbox.Watermark{}))
+	g.Expect(tr.confirmedWatermark("u")).To(Equal(entry.Watermark{}))
 	f.checkIdle(t.Context())
 	g.Expect(tr.confirmedWatermark("u").Sequence).To(BeEquivalentTo(2))
 	g.Expect(s.asked).To(Equal(1))

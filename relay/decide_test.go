@@ -18,6 +18,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -44,8 +45,8 @@ func withEntries(t *testing.T, n int, options ...notificationOption) *v1alpha1.N
 		set(obj, &closed)
 	}
 	for i := range n {
-		next, _, err := outbox.Append(obj.Status.Outbox, outbox.SourceOf(obj), outbox.Change{
-			Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"i": i}, Final: closed && i == n-1}, begin, outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(obj.Status.Outbox, entry.SourceOf(obj), entry.Change{
+			Kind: entry.KindNotification, Event: "E", Record: map[string]int{"i": i}, Final: closed && i == n-1}, begin, entry.Salt{}, entry.DefaultLimits())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,34 +61,34 @@ func ahead(obj *v1alpha1.NotificationRequest) *v1alpha1.NotificationRequest {
 	newest := entriesOf(o)[len(o.Entries)-1].Entry
 	newest.RecordedTime = outboxapi.NewTime(begin.Add(24 * time.Hour))
 	text, _ := newest.Encode() // only texts that are not UTF-8 have no form
-	o.Entries[len(o.Entries)-1], o.HeadHash = outboxapi.Entry(text), outbox.Hash(text)
+	o.Entries[len(o.Entries)-1], o.HeadHash = outboxapi.Entry(text), entry.Hash(text)
 	return obj
 }
 
-// entry is a decoded entry with the hash of its text.
-type entry struct {
-	outbox.Entry
+// hashed is a decoded entry with the hash of its text.
+type hashed struct {
+	entry.Entry
 	hash string
 }
 
 // entriesOf are the entries of an outbox, which are good.
-func entriesOf(o *outboxapi.Outbox) []entry {
-	all := make([]entry, len(o.Entries))
+func entriesOf(o *outboxapi.Outbox) []hashed {
+	all := make([]hashed, len(o.Entries))
 	for i, text := range o.Entries {
-		e, err := outbox.Decode([]byte(text))
+		e, err := entry.Decode([]byte(text))
 		if err != nil {
 			panic(err)
 		}
-		all[i] = entry{Entry: e, hash: outbox.Hash([]byte(text))}
+		all[i] = hashed{Entry: e, hash: entry.Hash([]byte(text))}
 	}
 	return all
 }
 
-func upTo(obj outbox.Object, sequence int64) outbox.Watermark {
+func upTo(obj outbox.Object, sequence int64) entry.Watermark {
 	if sequence == 0 {
-		return outbox.Watermark{}
+		return entry.Watermark{}
 	}
-	return outbox.Watermark{Sequence: sequence, Hash: outbox.PendingOf(obj.GetUID(), obj.GetOutbox()).Hash(int(sequence - 1)), Time: begin}
+	return entry.Watermark{Sequence: sequence, Hash: entry.PendingOf(obj.GetUID(), outboxapi.Get(obj)).Hash(int(sequence - 1)), Time: begin}
 }
 
 func TestDecide(t *testing.T) {
@@ -129,7 +130,7 @@ func TestDecide(t *testing.T) {
 	}
 	t.Run("another history's watermark releases nothing", func(t *testing.T) {
 		g := NewWithT(t)
-		w := outbox.Watermark{Sequence: 2, Hash: "other"}
+		w := entry.Watermark{Sequence: 2, Hash: "other"}
 		g.Expect(decide(withEntries(t, 2, isClosed, isTerminating), w, config, begin)).To(Equal(plan{watermark: w}))
 	})
 	t.Run("closed before its first entry", func(t *testing.T) {
@@ -137,13 +138,13 @@ func TestDecide(t *testing.T) {
 		obj := withEntries(t, 0)
 		obj.Status.Outbox = &outboxapi.Outbox{Closed: true}
 		g.Expect(obj.Status.Outbox.IsZero()).To(BeFalse(), "or nobody would look at it, and its finalizer stayed")
-		g.Expect(decide(obj, outbox.Watermark{}, config, begin)).To(Equal(plan{release: true}))
+		g.Expect(decide(obj, entry.Watermark{}, config, begin)).To(Equal(plan{release: true}))
 	})
 	t.Run("closed, trimmed before a crash", func(t *testing.T) {
 		g := NewWithT(t)
 		obj := withEntries(t, 2, isClosed)
 		obj.Status.Outbox.Entries = []outboxapi.Entry{}
-		g.Expect(decide(obj, outbox.Watermark{}, config, begin)).To(Equal(plan{release: true}))
+		g.Expect(decide(obj, entry.Watermark{}, config, begin)).To(Equal(plan{release: true}))
 	})
 }
 
@@ -237,7 +238,7 @@ func TestStoppingCountsWhatHasNoResourceAnyMoreToStayIn(t *testing.T) {
 	before := testutil.ToFloat64(orphanedEntries.WithLabelValues("dropped"))
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
-	g.Expect(newFlusher(away{}, tr, tr.config, nil).Start(stopped)).To(Succeed())
+	g.Expect(newFlusher(away{}, tr, tr.config).Start(stopped)).To(Succeed())
 	g.Expect(testutil.ToFloat64(orphanedEntries.WithLabelValues("dropped"))).To(Equal(before + 2))
 }
 
@@ -270,7 +271,7 @@ func TestAStaleVersionIsLookedAtAgain(t *testing.T) {
 	tr.wrote(ours)
 	result, err := k.Reconcile(t.Context(), reconcile.Request{})
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(result.RequeueAfter).To(Equal(outbox.StaleFor))
+	g.Expect(result.RequeueAfter).To(Equal(staleFor))
 }
 
 func TestAParkedEntryBlocksNothingOnceAnotherRelaySentIt(t *testing.T) {
@@ -361,7 +362,7 @@ func TestAParkedEntryIsSentAgainLater(t *testing.T) {
 	g.Expect(again.items).To(HaveLen(2))
 	g.Expect(tr.commit(again, held)).To(BeEmpty(), "it is no news")
 
-	newFlusher(away{}, tr, tr.config, nil).report(t.Context(), errors.New("connection refused"))
+	newFlusher(away{}, tr, tr.config).report(t.Context(), errors.New("connection refused"))
 	tr.observe(k, obj, tr.generation())
 	g.Expect(tr.dequeue().items).To(HaveLen(2), "whatever comes back may be a newer release")
 }
@@ -383,7 +384,7 @@ func TestAParkedEntryReportsAGapOnce(t *testing.T) {
 	tr, k := tracking(Config{Clock: clock})
 	obj := withEntries(t, 3)
 	obj.Status.Outbox.Entries = obj.Status.Outbox.Entries[2:]
-	f, before := newFlusher(holding{}, tr, tr.config, nil), testutil.ToFloat64(gaps.WithLabelValues("NotificationRequest"))
+	f, before := newFlusher(holding{}, tr, tr.config), testutil.ToFloat64(gaps.WithLabelValues("NotificationRequest"))
 	for range 3 {
 		tr.observe(k, obj, tr.generation())
 		g.Expect(f.runOnce(t.Context())).To(Equal(1))

@@ -10,6 +10,8 @@
 //	r, err := relay.Add(mgr, store, relay.Config{}, &v1alpha1.Backup{})
 //	writer := outbox.NewWriter(mgr.GetClient(), mgr.GetAPIReader(), r) // status writes drop what r knows to be durable
 //
+// A program without a manager has New and Run.
+//
 // The parts: tracker.go is the memory, by uid; resource.go and watermarks.go are what it knows of one resource. batch.go moves entries from the queue to the store
 // and back. sizer.go, backlog.go, outage.go, orphans.go, letters.go and database.go each have one concern of it. flusher.go is the loop, reconciler.go and patch.go the writes
 // to the API server.
@@ -58,9 +60,4 @@
 // More than a batch waits, as after an outage: trims and releases wait too, for half a minute at most.
 //
 // Several relays may run at once: inserts are idempotent and patches are guarded. Leader election saves work; safety does not depend on it.
-//
-// # Simulation
-//
-// Beside the tests on real servers, simulation_test.go runs the Writer and this package against models of an API server and a store, which say only what the
-// protocol leans on, through tens of thousands of interleavings: what no real server does on demand.
 package relay

@@ -59,6 +59,8 @@ func (p *pair) leaveBehind() { p.Expect(p.standby.Stop(ctx)).To(Succeed()) }
 func (p *pair) runIdentified(c relay.Config) *relay.Relay {
 	mgr, err := env.NewManager()
 	p.Expect(err).NotTo(HaveOccurred())
+	c.Recorder, err = testenv.Recorder(mgr, "holdfast-relay")
+	p.Expect(err).NotTo(HaveOccurred())
 	r, err := relay.Add(mgr, p.store, c, testenv.Kinds()...)
 	p.Expect(err).NotTo(HaveOccurred())
 	stop, err := testenv.Run(mgr)

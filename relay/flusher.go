@@ -15,6 +15,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // flusher commits in groups. It is one loop: while a transaction runs, what arrives gathers for the next.
@@ -33,8 +34,8 @@ type flusher struct {
 	letters *rate.Limiter
 }
 
-func newFlusher(s Store, t *tracker, c Config, recorder events.EventRecorder) *flusher {
-	return &flusher{store: s, tracker: t, config: c, breaker: newBreaker(c.MaxBackoff), recorder: recorder, letters: rate.NewLimiter(1, letterBurst)}
+func newFlusher(s Store, t *tracker, c Config) *flusher {
+	return &flusher{store: s, tracker: t, config: c, breaker: newBreaker(c.MaxBackoff), recorder: c.Recorder, letters: rate.NewLimiter(1, letterBurst)}
 }
 
 // Start runs until ctx ends, and then goes on until everything pending is flushed, the store fails, or DrainTimeout is over.
@@ -168,7 +169,7 @@ func (f *flusher) announce(ctx context.Context, eventType, reason, note string) 
 	}
 }
 
-func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome, unsupported []outbox.Source) {
+func (f *flusher) observe(ctx context.Context, items []Item, outcomes []Outcome, unsupported []entry.Source) {
 	log, now := logf.FromContext(ctx), f.config.Clock.Now()
 	var conflict, gap *Item
 	for i, o := range outcomes {

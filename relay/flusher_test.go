@@ -25,7 +25,7 @@ func TestAnOutcomeThatNobodyGaveIsNotDurable(t *testing.T) {
 			g := NewWithT(t)
 			tr, k := tracking(Config{})
 			tr.observe(k, withEntries(t, 2, isClosed), tr.generation())
-			_, err := newFlusher(forgetful{outcomes}, tr, tr.config, nil).runOnce(t.Context())
+			_, err := newFlusher(forgetful{outcomes}, tr, tr.config).runOnce(t.Context())
 			g.Expect(err).To(MatchError(ContainSubstring("outcome")))
 			g.Expect(tr.watermark("u").Sequence).To(BeZero())
 			g.Expect(tr.dequeue().items).To(HaveLen(2), "they are sent again")

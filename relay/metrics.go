@@ -7,8 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 var (
@@ -110,7 +110,7 @@ type sum struct {
 // oldest is the age of the oldest entry; one that cannot be read has none.
 func (s *sum) oldest(now time.Time) (age time.Duration) {
 	for _, text := range s.first {
-		if recorded, ok := outbox.RecordedTime(text); ok {
+		if recorded, ok := entry.RecordedTime(text); ok {
 			age = max(age, now.Sub(recorded.Time))
 		}
 	}

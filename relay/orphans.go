@@ -7,6 +7,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // orphan keeps the undrained entries of a resource that is gone, up to a bound, and drops everything else of it.
@@ -14,7 +15,7 @@ func (t *tracker) orphan(ctx context.Context, k *kindReconciler, obj outbox.Obje
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.deletions++
-	if obj.GetOutbox().IsZero() {
+	if outboxapi.Get(obj).IsZero() {
 		delete(t.resources, obj.GetUID())
 		return
 	}

@@ -3,7 +3,7 @@ package relay
 import (
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // phase says whether what the store acknowledged still counts. doc.go has the picture.
@@ -52,7 +52,7 @@ func (t *tracker) discardLocked(b batch) {
 		}
 		r.inFlight = 0
 		if !r.whole && !r.orphaned {
-			r.pending = outbox.Pending{} // cut at the old watermark; the resource is observed again
+			r.pending = entry.Pending{} // cut at the old watermark; the resource is observed again
 		}
 		if r.sendable(t.config.Clock.Now()).Len() > 0 {
 			t.enqueueLocked(uid, r)
@@ -76,7 +76,7 @@ func (t *tracker) proveLocked(whole map[types.UID]bool) {
 		r.invalidate()
 		if !r.orphaned {
 			// They were cut at the old watermark. The next batch would carry them alone, and its watermark would cover the entries before them.
-			r.pending = outbox.Pending{}
+			r.pending = entry.Pending{}
 		}
 	}
 }

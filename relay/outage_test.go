@@ -8,8 +8,8 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // sequences of a batch's items.
@@ -33,7 +33,7 @@ func TestAfterAnOutageAWholeOutboxIsObservedBeforeAnythingIsSent(t *testing.T) {
 	g.Expect(second.sequences()).To(Equal([]int64{2}))
 	tr.beginOutage()
 	tr.commit(second, stored(1))
-	g.Expect(tr.watermark("u")).To(Equal(outbox.Watermark{}))
+	g.Expect(tr.watermark("u")).To(Equal(entry.Watermark{}))
 	g.Expect(tr.dequeue().items).To(BeEmpty(), "nothing of it is sent before it was looked at")
 	tr.observe(k, obj, tr.generation())
 	for _, want := range []int64{1, 2, 3} {
@@ -61,7 +61,7 @@ func TestAfterAnOutageWhatABatchCarriedWholeIsNotSentAgain(t *testing.T) {
 	g.Expect(second.sequences()).To(Equal([]int64{3}))
 	tr.beginOutage() // entries 1 and 2 may be lost by now
 	tr.commit(second, stored(1))
-	g.Expect(tr.watermark("u")).To(Equal(outbox.Watermark{}))
+	g.Expect(tr.watermark("u")).To(Equal(entry.Watermark{}))
 }
 
 // What was known to be durable is no reason to trim or release while the store is away.
@@ -73,7 +73,7 @@ func TestAnOutageInvalidatesWatermarks(t *testing.T) {
 	tr.commit(tr.dequeue(), stored(2))
 	later := begin.Add(time.Hour)
 	g.Expect(decide(obj, tr.watermark("u"), tr.config, later).release).To(BeTrue())
-	f := newFlusher(away{}, tr, tr.config, nil)
+	f := newFlusher(away{}, tr, tr.config)
 	f.report(t.Context(), errors.New("connection refused"))
 	plan := decide(obj, tr.watermark("u"), tr.config, later)
 	g.Expect([]bool{plan.trim, plan.release}).To(HaveEach(false))
@@ -101,7 +101,7 @@ func probeAfterOutage(t *testing.T, third func(*tracker, *kindReconciler)) batch
 	tr.observe(k, withEntries(t, 2), tr.generation())
 	tr.commit(tr.dequeue(), stored(2))
 	third(tr, k)
-	f := newFlusher(away{}, tr, tr.config, nil)
+	f := newFlusher(away{}, tr, tr.config)
 	_, err := f.runOnce(t.Context())
 	f.report(t.Context(), err)
 	probe := tr.dequeue()
@@ -126,7 +126,7 @@ func TestABreakerDoesNotStayOpenWithNothingToProbeWith(t *testing.T) {
 	tr, k := tracking(Config{})
 	obj := withEntries(t, 1)
 	tr.observe(k, obj, tr.generation())
-	f := newFlusher(away{}, tr, tr.config, nil)
+	f := newFlusher(away{}, tr, tr.config)
 	_, err := f.runOnce(t.Context())
 	g.Expect(err).To(HaveOccurred())
 	f.report(t.Context(), err)
@@ -169,7 +169,7 @@ func TestABatchFromBeforeAnOutageDoesNotEndIt(t *testing.T) {
 	before := tr.dequeue()
 	tr.beginOutage()
 	tr.commit(before, stored(2))
-	g.Expect(tr.watermark("u")).To(Equal(outbox.Watermark{}))
+	g.Expect(tr.watermark("u")).To(Equal(entry.Watermark{}))
 	g.Expect(tr.phase).To(Equal(outage))
 	again := tr.dequeue()
 	g.Expect(again.sequences()).To(Equal([]int64{1, 2}), "it is sent once more")
@@ -190,5 +190,5 @@ func TestAnOutageDoesNotEndWhileSomethingIsQueued(t *testing.T) {
 	probe := tr.dequeue()
 	g.Expect(probe.sequences()).To(Equal([]int64{3}))
 	tr.commit(probe, stored(1))
-	g.Expect(tr.watermark("u")).To(Equal(outbox.Watermark{}), "1 and 2 may be lost, and a watermark at 3 would have them trimmed")
+	g.Expect(tr.watermark("u")).To(Equal(entry.Watermark{}), "1 and 2 may be lost, and a watermark at 3 would have them trimmed")
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // operation is one of RFC 6902.
@@ -20,15 +21,15 @@ type operation struct {
 }
 
 // patchFor makes the JSON patch for "trim", "release" or "restore". A failed test makes the API server refuse all of it with 422.
-func patchFor(op string, obj outbox.Object, w outbox.Watermark) (client.Patch, error) {
-	o := obj.GetOutbox()
+func patchFor(op string, obj outbox.Object, w entry.Watermark) (client.Patch, error) {
+	o := outboxapi.Get(obj)
 	operations := []operation{
 		{"test", "/metadata/uid", obj.GetUID()},
 		{"test", "/status/outbox/headHash", o.HeadHash},
 	}
 	switch op {
 	case "trim":
-		kept := append([]outboxapi.Entry{}, outbox.PendingOf(obj.GetUID(), o).Above(w).Texts()...)
+		kept := append([]outboxapi.Entry{}, entry.PendingOf(obj.GetUID(), o).Above(w).Texts()...)
 		operations = append(operations,
 			// Another relay may have trimmed since: putting back what it dropped would be wrong.
 			operation{"test", "/status/outbox/persistedSequence", o.PersistedSequence},
@@ -57,7 +58,7 @@ func patchFor(op string, obj outbox.Object, w outbox.Watermark) (client.Patch, e
 	}
 	data, err := json.Marshal(operations)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s of %s: %w", op, outbox.SourceOf(obj), err)
+		return nil, fmt.Errorf("encode %s of %s: %w", op, entry.SourceOf(obj), err)
 	}
 	return client.RawPatch(types.JSONPatchType, data), nil
 }

@@ -19,7 +19,10 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/holdfast-dev/holdfast/internal/apiserver"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 type queue = workqueue.TypedRateLimitingInterface[reconcile.Request]
@@ -50,11 +53,11 @@ func (k *kindReconciler) Reconcile(ctx context.Context, req reconcile.Request) (
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	switch {
-	case obj.GetOutbox().IsZero():
+	case outboxapi.Get(obj).IsZero():
 		return ctrl.Result{}, nil
 	case k.tracker.stale(obj):
 		// The event of our own write brings the newer version. After a restored etcd there is none.
-		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
+		return ctrl.Result{RequeueAfter: staleFor}, nil
 	case !k.tracker.observe(k, obj, generation):
 		return ctrl.Result{RequeueAfter: time.Millisecond}, nil
 	}
@@ -102,7 +105,7 @@ func (k *kindReconciler) acknowledge(ctx context.Context, obj outbox.Object, p p
 
 // stillDurable asks the store before a patch rests on a watermark: the database may have been replaced since, with nothing to write that would have shown it. What a watermark
 // does not cover is no longer in the resource.
-func (k *kindReconciler) stillDurable(ctx context.Context, uid types.UID, w outbox.Watermark) bool {
+func (k *kindReconciler) stillDurable(ctx context.Context, uid types.UID, w entry.Watermark) bool {
 	if k.confirm == nil || w.Sequence == 0 {
 		return true
 	}
@@ -119,16 +122,16 @@ type plan struct {
 	release bool
 	// restore is true when the finalizer was taken away before its time: nothing else is done then.
 	restore   bool
-	watermark outbox.Watermark
+	watermark entry.Watermark
 	// after is when to look again, zero: when something happens.
 	after time.Duration
 }
 
 // decide works out what is due. Trims cost an API write each, so an open record is trimmed only when it is above the soft limit or idle; otherwise its
 // controller's next status write drops what is durable. A closed one is released at once, and trimmed a little later if it is still there.
-func decide(obj outbox.Object, w outbox.Watermark, c Config, now time.Time) plan {
-	o := obj.GetOutbox()
-	all := outbox.PendingOf(obj.GetUID(), o)
+func decide(obj outbox.Object, w entry.Watermark, c Config, now time.Time) plan {
+	o := outboxapi.Get(obj)
+	all := entry.PendingOf(obj.GetUID(), o)
 	above := all.Above(w)
 	p := plan{watermark: w}
 	drained, covered := above.Len() == 0, all.Len()-above.Len()
@@ -159,7 +162,7 @@ func (p *plan) trimOnceIdle(period time.Duration, now time.Time) {
 }
 
 // restore puts the finalizer back that somebody took away while entries wait or the record is open, and says so: whoever replaces resources as a whole should know what they drop.
-func (k *kindReconciler) restore(ctx context.Context, obj outbox.Object, w outbox.Watermark) (ctrl.Result, error) {
+func (k *kindReconciler) restore(ctx context.Context, obj outbox.Object, w entry.Watermark) (ctrl.Result, error) {
 	before := obj.GetResourceVersion()
 	again, err := k.patch(ctx, obj, "restore", w)
 	switch {
@@ -170,19 +173,19 @@ func (k *kindReconciler) restore(ctx context.Context, obj outbox.Object, w outbo
 	case obj.GetResourceVersion() == before: // it is gone by now
 		return ctrl.Result{}, nil
 	case !controllerutil.ContainsFinalizer(obj, outbox.Finalizer):
-		return ctrl.Result{}, fmt.Errorf("restore %s: the API server took the request, and the finalizer %s is not there; look for an admission webhook or policy that removes it", outbox.SourceOf(obj), outbox.Finalizer)
+		return ctrl.Result{}, fmt.Errorf("restore %s: the API server took the request, and the finalizer %s is not there; look for an admission webhook or policy that removes it", entry.SourceOf(obj), outbox.Finalizer)
 	}
 	note := "The finalizer " + outbox.Finalizer + " was removed although the audit record is open. It is there again. Look for what replaces this resource as a whole, or patches its finalizers"
-	if obj.GetOutbox().Closed {
+	if outboxapi.Get(obj).Closed {
 		note = "The finalizer " + outbox.Finalizer + " is there again: the audit record has entries that the store has not confirmed. It goes when the store has them"
 	}
 	k.recorder.Eventf(obj, nil, corev1.EventTypeWarning, "FinalizerRestored", "Restore", "%s", note)
-	logf.FromContext(ctx).Info("Restored the finalizer of a record that is not drained", "closed", obj.GetOutbox().Closed)
+	logf.FromContext(ctx).Info("Restored the finalizer of a record that is not drained", "closed", outboxapi.Get(obj).Closed)
 	return ctrl.Result{}, nil
 }
 
 // patch applies one JSON patch. again is true when its tests failed: somebody changed the resource, so what is due must be worked out anew.
-func (k *kindReconciler) patch(ctx context.Context, obj outbox.Object, op string, w outbox.Watermark) (again bool, _ error) {
+func (k *kindReconciler) patch(ctx context.Context, obj outbox.Object, op string, w entry.Watermark) (again bool, _ error) {
 	patch, err := patchFor(op, obj, w)
 	if err != nil {
 		return false, err
@@ -198,16 +201,16 @@ func (k *kindReconciler) patch(ctx context.Context, obj outbox.Object, op string
 	switch {
 	case apierrors.IsNotFound(err):
 		return false, nil
-	case outbox.FailedTest(err) || apierrors.IsConflict(err):
+	case apiserver.FailedTest(err) || apierrors.IsConflict(err):
 		logf.FromContext(ctx).V(1).Info("The resource changed before the patch", "op", op, "answer", err.Error())
 		return true, nil
 	case err != nil:
-		return false, fmt.Errorf("%s %s: %w", op, outbox.SourceOf(obj), err)
+		return false, fmt.Errorf("%s %s: %w", op, entry.SourceOf(obj), err)
 	}
 	apiWrites.WithLabelValues(op).Inc()
 	k.tracker.wrote(patched)
 	obj.SetResourceVersion(patched.GetResourceVersion())
-	obj.SetOutbox(patched.GetOutbox())
+	outboxapi.Set(obj, outboxapi.Get(patched))
 	obj.SetFinalizers(patched.GetFinalizers())
 	return false, nil
 }
@@ -251,7 +254,7 @@ func (w *watcher) Generic(_ context.Context, e event.TypedGenericEvent[outbox.Ob
 }
 
 func (w *watcher) add(obj outbox.Object, q queue) {
-	if !obj.GetOutbox().IsZero() {
+	if !outboxapi.Get(obj).IsZero() {
 		q.Add(reconcile.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
 	}
 }

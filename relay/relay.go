@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"context"
 	"fmt"
 	"reflect"
 	"strings"
@@ -15,7 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
+	"github.com/holdfast-dev/holdfast/internal/kindcheck"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // Relay drains outboxes into one store. It answers watermarks from memory, so that an outbox.Writer acknowledges with its next write.
@@ -23,22 +26,23 @@ type Relay struct {
 	config  Config
 	tracker *tracker
 	flusher *flusher
+	// run is what runs a relay without a manager of the caller's; nil with one.
+	run func(context.Context) error
 }
 
-// recorderName is the controller that Events name.
-const recorderName = "holdfast-relay"
-
-var _ outbox.Watermarks = (*Relay)(nil)
+var _ outbox.Relay = (*Relay)(nil)
 
 // Add registers kinds with a manager and a store: a reconciler for each and the flusher, all of which run while this manager leads. The kinds must be
 // in the manager's scheme. The store need not be reachable yet.
+//
+// A kind that does not keep its outbox at status.outbox is an error.
 func Add(mgr ctrl.Manager, store Store, config Config, kinds ...outbox.Object) (*Relay, error) {
 	config.setDefaults()
 	if err := config.validate(); err != nil {
 		return nil, err
 	}
 	t := newTracker(config)
-	r := &Relay{config: config, tracker: t, flusher: newFlusher(store, t, config, mgr.GetEventRecorder(recorderName))}
+	r := &Relay{config: config, tracker: t, flusher: newFlusher(store, t, config)}
 	for _, kind := range kinds {
 		if err := r.addKind(mgr, kind); err != nil {
 			return nil, err
@@ -51,6 +55,9 @@ func Add(mgr ctrl.Manager, store Store, config Config, kinds ...outbox.Object) (
 }
 
 func (r *Relay) addKind(mgr ctrl.Manager, prototype outbox.Object) error {
+	if err := kindcheck.Check(prototype); err != nil {
+		return fmt.Errorf("relay: %w", err)
+	}
 	gvk, err := apiutil.GVKForObject(prototype, mgr.GetScheme())
 	if err != nil {
 		return fmt.Errorf("relay for %T: %w; add the kind to the manager's scheme", prototype, err)
@@ -61,7 +68,7 @@ func (r *Relay) addKind(mgr ctrl.Manager, prototype outbox.Object) error {
 		tracker:    r.tracker,
 		config:     r.config,
 		confirm:    r.flusher.confirm,
-		recorder:   mgr.GetEventRecorder(recorderName),
+		recorder:   r.config.Recorder,
 		kind:       gvk.Kind,
 		apiVersion: gvk.GroupVersion().String(),
 		newObject: func() outbox.Object {
@@ -89,7 +96,10 @@ func (r *Relay) addKind(mgr ctrl.Manager, prototype outbox.Object) error {
 }
 
 // Watermark is how far the store has a resource's entries, as far as this process knows: nothing, unless the store (Identified) confirmed it a moment ago.
-func (r *Relay) Watermark(uid types.UID) outbox.Watermark { return r.tracker.confirmedWatermark(uid) }
+func (r *Relay) Watermark(uid types.UID) entry.Watermark { return r.tracker.confirmedWatermark(uid) }
+
+// Limits are those of the outboxes: the Writer's too.
+func (r *Relay) Limits() outbox.Limits { return r.config.Limits }
 
 // Healthy returns nil while the store takes entries, and the reason why it does not otherwise. It answers from memory: what the last batch met, or, of a store that is Identified, the
 // last question, which is asked every second while resources have entries that the store acknowledged, and while it is away.

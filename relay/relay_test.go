@@ -15,6 +15,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
 	"github.com/holdfast-dev/holdfast/relay"
 )
@@ -228,7 +229,7 @@ func TestPoisonInAnyPlaceBlocksNothing(t *testing.T) {
 			if i == place {
 				record["notification_requested_at"] = "yesterday"
 			}
-			c := &outbox.Change{Kind: outbox.KindNotification, Event: "Attempted", Phase: "Sending", Final: i == 2, Record: record}
+			c := &entry.Change{Kind: entry.KindNotification, Event: "Attempted", Phase: "Sending", Final: i == 2, Record: record}
 			f.Expect(f.writer.Draft(obj).Save(ctx, c)).To(Succeed())
 		}
 		f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
@@ -257,8 +258,8 @@ func TestAnotherHistoryIsNeverOverwritten(t *testing.T) {
 	f.edit(obj, func(o *outboxapi.Outbox) {
 		var again *outboxapi.Outbox
 		for range 2 { // with the sequence that is there already the API server would refuse it
-			next, _, err := outbox.Append(again, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "Otherwise", Phase: "Sending", Record: map[string]any{
-				"remediation_id": "r", "notification_requested_at": obj.CreationTimestamp.Time}}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
+			next, _, err := entry.Append(again, entry.SourceOf(obj), entry.Change{Kind: entry.KindNotification, Event: "Otherwise", Phase: "Sending", Record: map[string]any{
+				"remediation_id": "r", "notification_requested_at": obj.CreationTimestamp.Time}}, time.Now(), entry.Salt{}, entry.DefaultLimits())
 			f.Expect(err).NotTo(HaveOccurred())
 			again = next
 		}
@@ -280,11 +281,11 @@ func TestUnknownSchemaVersionStaysPending(t *testing.T) {
 	f.append(obj, 1, false)
 	f.edit(obj, func(o *outboxapi.Outbox) { // as a newer release would have written it
 		e := outboxtest.Entries(t, o)[0]
-		e.ID, e.Sequence, e.PreviousHash, e.SchemaVersion = outbox.ID(obj.UID, obj.CreationTimestamp.Time, 2), 2, o.HeadHash, 99
+		e.ID, e.Sequence, e.PreviousHash, e.SchemaVersion = entry.ID(obj.UID, obj.CreationTimestamp.Time, 2), 2, o.HeadHash, 99
 		text, err := e.Encode()
 		f.Expect(err).NotTo(HaveOccurred())
 		o.SetEntries(append(o.Entries, outboxapi.Entry(text)))
-		o.LastSequence, o.HeadHash = 2, outbox.Hash(text)
+		o.LastSequence, o.HeadHash = 2, entry.Hash(text)
 	})
 	f.run(&hooks{}, quick)
 	f.Eventually(f.sequences(obj.UID)).Should(Equal([]int64{1}))
@@ -298,7 +299,7 @@ func TestUnknownSchemaVersionStaysPending(t *testing.T) {
 func TestAboveTheSoftLimitTheRelayTrimsAtOnce(t *testing.T) {
 	f, h := setup(t), &hooks{}
 	config := slow
-	config.Limits = outbox.DefaultLimits()
+	config.Limits = entry.DefaultLimits()
 	config.Limits.SoftBytes = 1
 	f.run(h, config)
 	obj := f.create("soft")
@@ -341,13 +342,13 @@ func TestReadBackEqualsWhatWasAppended(t *testing.T) {
 	hostile := "NUL \x00, invalid \xff, \\u0000, ?0, 😀, \u2028, ' \" \\"
 	record := map[string]any{"remediation_id": "r", "notification_requested_at": obj.CreationTimestamp.Time, "subject": hostile,
 		"delivery_attempts": []map[string]any{{"channel": "slack", "attempt": 1, "status": "failed", "duration": 250, "error": hostile}}}
-	f.Expect(f.writer.Draft(obj).Save(ctx, &outbox.Change{Kind: outbox.KindNotification, Event: "Attempted", Phase: "Sending", Record: record})).To(Succeed())
+	f.Expect(f.writer.Draft(obj).Save(ctx, &entry.Change{Kind: entry.KindNotification, Event: "Attempted", Phase: "Sending", Record: record})).To(Succeed())
 	appended := f.live(obj).Status.Outbox
 	f.Eventually(f.sequences(obj.UID)).Should(HaveLen(1))
 	var text, subject, fault string
-	f.Expect(f.store.DB().NewRaw("SELECT entry, subject, delivery_attempts->0->>'error' FROM notification_audit WHERE id = ?", outbox.ID(obj.UID, obj.CreationTimestamp.Time, 1)).Scan(ctx, &text, &subject, &fault)).To(Succeed())
-	f.Expect(outbox.Hash([]byte(text))).To(Equal(appended.HeadHash))
-	read, err := outbox.Decode([]byte(text))
+	f.Expect(f.store.DB().NewRaw("SELECT entry, subject, delivery_attempts->0->>'error' FROM notification_audit WHERE id = ?", entry.ID(obj.UID, obj.CreationTimestamp.Time, 1)).Scan(ctx, &text, &subject, &fault)).To(Succeed())
+	f.Expect(entry.Hash([]byte(text))).To(Equal(appended.HeadHash))
+	read, err := entry.Decode([]byte(text))
 	f.Expect(err).NotTo(HaveOccurred())
 	f.Expect(read.Source.UID).To(Equal(obj.UID))
 	var back map[string]any

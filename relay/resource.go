@@ -3,17 +3,19 @@ package relay
 import (
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	"github.com/holdfast-dev/holdfast/internal/apiserver"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // resource is what the relay knows of one resource.
 type resource struct {
 	kind   *kindReconciler
-	source outbox.Source
+	source entry.Source
 	progress
 	parked parked
 	// queued is true while the uid is in the tracker's queue.
@@ -42,7 +44,7 @@ type parked struct {
 const retryParkedAfter = 5 * time.Minute
 
 // sendable are the pending entries before the first that is parked.
-func (r *resource) sendable(now time.Time) outbox.Pending {
+func (r *resource) sendable(now time.Time) entry.Pending {
 	if r.parked.hash == "" || !now.Before(r.parked.until) {
 		return r.pending
 	}
@@ -79,16 +81,18 @@ type ownPatch struct {
 	vanished bool
 }
 
+// staleFor bounds how long a cache may be behind our own patch. After a restored etcd it never gets there, and no event says so.
+const staleFor = 30 * time.Second
+
 // newerThan reports whether the patch came after the version of obj: deciding on obj would repeat that patch.
 func (p ownPatch) newerThan(obj outbox.Object, now time.Time) bool {
-	if p.version == "" || now.Sub(p.at) > outbox.StaleFor {
+	if p.version == "" || now.Sub(p.at) > staleFor {
 		return false
 	}
 	if p.vanished { // the API server answers with the version before the deletion, which the cache has until it hears of the deletion
 		return true
 	}
-	order, err := resourceversion.CompareResourceVersion(obj.GetResourceVersion(), p.version)
-	return err == nil && order < 0
+	return apiserver.Older(obj.GetResourceVersion(), p.version)
 }
 
 // finalizerLoss is when the finalizer was first found missing, and when one was last put back.
@@ -141,7 +145,7 @@ func (t *tracker) mayRestore(obj outbox.Object, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r := t.resources[obj.GetUID()]; r != nil {
-		return r.finalizer.wait(obj.GetOutbox().Closed, now)
+		return r.finalizer.wait(outboxapi.Get(obj).Closed, now)
 	}
 	return closedTrimDelay // gone by now
 }

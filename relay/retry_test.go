@@ -27,7 +27,7 @@ func TestTheStoreSaysWhenToComeBack(t *testing.T) {
 		"it does not say":   {errors.New("connection refused"), 0},
 		"sooner than we do": {busy(time.Nanosecond), 0},
 	} {
-		delay := newFlusher(away{}, tr, tr.config, nil).report(t.Context(), c.err)
+		delay := newFlusher(away{}, tr, tr.config).report(t.Context(), c.err)
 		if c.want == 0 {
 			g.Expect(delay).To(And(BeNumerically(">=", 100*time.Millisecond), BeNumerically("<", time.Second)), name)
 			continue

@@ -8,6 +8,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // saw holds each write to what is promised. obj is nil when the resource is gone.
@@ -54,7 +55,7 @@ func (s *simulation) saw(old, obj *notification, how string) {
 		s.violated("%s put back, or took out, entries in the middle of %s", how, obj.UID)
 	}
 	for _, e := range dropped {
-		if hash := outbox.Hash([]byte(e)); !s.store.durable[hash] {
+		if hash := entry.Hash([]byte(e)); !s.store.durable[hash] {
 			s.violated("G2: %s dropped an entry of %s, which is not durable", how, obj.UID)
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // process is a manager: the real Writer and the real relay, over a cache of its own that lags behind as it likes.
@@ -46,19 +47,21 @@ func (s *simulation) start() *process {
 	c := &modelClient{p: p}
 	p.kind = &kindReconciler{client: c, tracker: t, config: s.config, recorder: &events.FakeRecorder{}, kind: "NotificationRequest", newObject: func() outbox.Object { return &notification{} }}
 	p.watcher = &watcher{kind: p.kind}
-	p.flusher = newFlusher(modelStore{p: p}, t, s.config, nil)
-	p.writer = outbox.NewWriter(c, modelReader{p: p}, watermarks{p: p}, outbox.WithClock(s.clock), outbox.WithLimits(s.config.Limits))
+	p.flusher = newFlusher(modelStore{p: p}, t, s.config)
+	p.writer = outbox.NewWriter(c, modelReader{p: p}, watermarks{p: p}, outbox.WithClock(s.clock))
 	return p
 }
 
 // watermarks are the relay's. A mutant believes them for any entry of the same sequence.
 type watermarks struct{ p *process }
 
-func (w watermarks) Watermark(uid types.UID) outbox.Watermark {
+func (w watermarks) Watermark(uid types.UID) entry.Watermark {
 	return w.p.believed(w.p.kind.tracker.watermark(uid), uid)
 }
 
-func (p *process) believed(w outbox.Watermark, uid types.UID) outbox.Watermark {
+func (w watermarks) Limits() outbox.Limits { return w.p.sim.config.Limits }
+
+func (p *process) believed(w entry.Watermark, uid types.UID) entry.Watermark {
 	if !p.sim.mutant.bySequence {
 		return w
 	}
@@ -195,11 +198,10 @@ func (p *process) addFinalizer(obj client.Object, patch []byte) (*notification, 
 func (p *process) control(name string) {
 	obj := &notification{}
 	if p.kind.client.Get(p.sim.ctx, client.ObjectKey{Namespace: "shop", Name: name}, obj) != nil {
-		p.writer.Forget(obj, client.ObjectKey{Namespace: "shop", Name: name})
 		return
 	}
 	released := obj.DeletionTimestamp != nil && len(obj.Finalizers) == 0
-	if p.writer.Stale(obj) || released || obj.Status.Outbox != nil && obj.Status.Outbox.Closed {
+	if p.writer.Stale(obj) > 0 || released || obj.Status.Outbox != nil && obj.Status.Outbox.Closed {
 		return
 	}
 	draft := p.writer.Draft(obj)
@@ -228,7 +230,7 @@ func (p *process) save(draft *outbox.Draft, obj *notification) (final bool, _ er
 	} else {
 		obj.Status.FailureReason = token
 	}
-	change := &outbox.Change{Kind: outbox.KindNotification, Event: "E", Record: map[string]string{"token": token}, Final: final}
+	change := &entry.Change{Kind: entry.KindNotification, Event: "E", Record: map[string]string{"token": token}, Final: final}
 	err := draft.Save(s.ctx, change)
 	if s.mutant.retries && err != nil { // a retry loop around a closure that appends
 		fresh := &notification{}
@@ -332,7 +334,7 @@ func (r *rows) persist(s *simulation, batch []Item) []Outcome {
 		switch {
 		case item.Refused != "":
 			s.violated("entry %d of %s was refused: %s", item.Sequence, item.Source, item.Refused)
-		case strings.HasPrefix(outbox.Hash(item.Entry.Record), "0"): // poison, as the seed says: hashes of entries depend on their salt
+		case strings.HasPrefix(entry.Hash(item.Entry.Record), "0"): // poison, as the seed says: hashes of entries depend on their salt
 			outcomes[i].Result = DeadLettered
 		case !there:
 			r.byID[item.ID] = item.Hash
@@ -383,7 +385,7 @@ func (r *rows) holds(id, hash string) (n int) {
 	return n
 }
 
-func tokenOf(e *outbox.Entry) string {
+func tokenOf(e *entry.Entry) string {
 	_, rest, _ := strings.Cut(string(e.Record), `"token":"`)
 	token, _, _ := strings.Cut(rest, `"`)
 	return token

@@ -14,7 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // narrow is a store that takes up to so many rows at once, in five seconds, and more in no time.
@@ -53,7 +53,7 @@ func TestBehindASlowStoreEverythingArrives(t *testing.T) {
 			s.clock, s.has = testclock.NewFakeClock(begin), map[string]bool{}
 			tr, k := tracking(Config{BatchRows: 16, Clock: s.clock})
 			obj := withEntries(t, 12)
-			f := newFlusher(&s, tr, tr.config, nil)
+			f := newFlusher(&s, tr, tr.config)
 			for range 20 {
 				tr.observe(k, obj, tr.generation())
 				if _, err := f.runOnce(t.Context()); err != nil {
@@ -78,13 +78,13 @@ func TestABacklogBehindASlowStoreIsReleased(t *testing.T) {
 	for i := range 400 {
 		obj := withEntries(t, 0, isClosed, isTerminating)
 		obj.Name, obj.UID = fmt.Sprintf("n%d", i), types.UID(fmt.Sprintf("u%d", i))
-		next, _, err := outbox.Append(nil, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"i": i}, Final: true}, begin, outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(nil, entry.SourceOf(obj), entry.Change{Kind: entry.KindNotification, Event: "E", Record: map[string]int{"i": i}, Final: true}, begin, entry.Salt{}, entry.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		obj.Status.Outbox = next
 		live[obj.Name] = obj
 		tr.observe(k, obj, tr.generation())
 	}
-	f := newFlusher(s, tr, tr.config, nil)
+	f := newFlusher(s, tr, tr.config)
 	for flushes := 0; len(live) > 0; flushes++ {
 		g.Expect(flushes).To(BeNumerically("<", 200), "%d are still held", len(live))
 		if _, err := f.runOnce(t.Context()); err != nil {
@@ -138,7 +138,7 @@ func TestAStoreThatHangsGetsLargeBatchesAgain(t *testing.T) {
 			s := hangs{clock: testclock.NewFakeClock(begin), at: c.at}
 			tr, k := tracking(Config{Clock: s.clock, BatchRows: c.rows})
 			tr.sizer.committed = 3 // before it hung
-			f := newFlusher(s, tr, tr.config, nil)
+			f := newFlusher(s, tr, tr.config)
 			some := func(n int) {
 				for i := range n {
 					obj := withEntries(t, 1)

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // Store keeps entries as rows. It is what the relay drains into.
@@ -42,7 +42,7 @@ type Retry interface {
 // Item is one entry on its way to the store; NewItems makes it.
 type Item struct {
 	// Source is the resource; its Kubernetes kind is ResourceKind.
-	Source       outbox.Source
+	Source       entry.Source
 	ResourceKind string
 	// Sequence follows from the entry's position in the outbox, and Hash from the entry after it or from the outbox's head: not from what the text claims.
 	Sequence int64
@@ -52,7 +52,7 @@ type Item struct {
 	// ID follows from uid and sequence.
 	ID string
 	// Entry is what the text says, as far as it can be read.
-	Entry outbox.Entry
+	Entry entry.Entry
 	// Refused is the reason why the entry is bad: its text does not have the hash, or is no entry, or that of another place. The store dead-letters it without trying, under ID and Hash.
 	Refused string
 	// AskPrevious asks the store whether it still has the entry before, too: for the first entry of a resource that this relay sends.
@@ -60,7 +60,7 @@ type Item struct {
 }
 
 // NewItems makes the items of pending entries, and checks them.
-func NewItems(s outbox.Source, resourceKind string, p outbox.Pending) []Item {
+func NewItems(s entry.Source, resourceKind string, p entry.Pending) []Item {
 	items := make([]Item, p.Len())
 	for i := range items {
 		items[i] = Item{Source: s, ResourceKind: resourceKind, Sequence: p.Sequence(i), Hash: p.Hash(i), Text: []byte(p.Text(i))}
@@ -71,11 +71,11 @@ func NewItems(s outbox.Source, resourceKind string, p outbox.Pending) []Item {
 
 // Check sets ID, Entry and Refused from the other fields. An entry that was changed by hand, and the entry of another resource, are refused.
 func (i *Item) Check() {
-	i.ID = outbox.ID(i.Source.UID, i.Source.Created, i.Sequence)
+	i.ID = entry.ID(i.Source.UID, i.Source.Created, i.Sequence)
 	var err error
-	i.Entry, err = outbox.Decode(i.Text)
+	i.Entry, err = entry.Decode(i.Text)
 	e := &i.Entry
-	switch hash := outbox.Hash(i.Text); {
+	switch hash := entry.Hash(i.Text); {
 	case hash != i.Hash:
 		i.Refused = fmt.Sprintf("the entry's text has the hash %s, expected %.80q, which the chain has: the text was changed after it was appended", hash, i.Hash)
 	case err != nil:

@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
@@ -135,6 +136,8 @@ func (f *fixture) run(h *hooks, c relay.Config) (*relay.Relay, func()) {
 	}
 	mgr, err := env.NewManager(func(o *ctrl.Options) { o.NewClient = h.newClient })
 	f.Expect(err).NotTo(HaveOccurred())
+	c.Recorder, err = testenv.Recorder(mgr, "holdfast-relay")
+	f.Expect(err).NotTo(HaveOccurred())
 	r, err := relay.Add(mgr, h, c, testenv.Kinds()...)
 	f.Expect(err).NotTo(HaveOccurred())
 	stop, err := testenv.Run(mgr)
@@ -154,7 +157,7 @@ func (f *fixture) create(name string) *v1alpha1.NotificationRequest {
 // append saves n entries, and the closing one if final.
 func (f *fixture) append(obj *v1alpha1.NotificationRequest, n int, final bool) {
 	for i := range n {
-		c := &outbox.Change{Kind: outbox.KindNotification, Event: "Attempted", Phase: "Sending", Final: final && i == n-1, Record: map[string]any{
+		c := &entry.Change{Kind: entry.KindNotification, Event: "Attempted", Phase: "Sending", Final: final && i == n-1, Record: map[string]any{
 			"remediation_id": string(obj.UID), "notification_requested_at": obj.CreationTimestamp.Time, "subject": fmt.Sprintf("change %d", i),
 		}}
 		f.Expect(f.writer.Draft(obj).Save(ctx, c)).To(Succeed())

@@ -8,6 +8,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // tracker is the relay's memory, by uid. All of it can be lost. Its methods take the lock, but for those whose names end in Locked: their callers have it.
@@ -58,10 +60,10 @@ func (t *tracker) observe(k *kindReconciler, obj outbox.Object, generation int) 
 }
 
 func (t *tracker) observeLocked(k *kindReconciler, obj outbox.Object, now time.Time) *resource {
-	o := obj.GetOutbox()
+	o := outboxapi.Get(obj)
 	r := t.resources[obj.GetUID()]
 	if r == nil {
-		r = &resource{kind: k, source: outbox.SourceOf(obj)}
+		r = &resource{kind: k, source: entry.SourceOf(obj)}
 		t.resources[obj.GetUID()] = r
 	}
 	if r.orphaned { // an API server that lags behind showed it once more

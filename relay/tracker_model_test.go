@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // model is what the tracker is held against: resources that are appended to, trimmed, restored and deleted at random, and a store that remembers by hash what
@@ -76,8 +76,8 @@ func (m *model) Append(t *rapid.T) {
 	obj := m.pick(t)
 	m.trim(obj)
 	for range rapid.IntRange(1, 4).Draw(t, "entries") {
-		next, _, err := outbox.Append(obj.Status.Outbox, outbox.SourceOf(obj), outbox.Change{
-			Kind: outbox.KindNotification, Event: "E", Record: map[string]int{"n": rapid.Int().Draw(t, "n") % 1000}}, begin.Add(time.Duration(len(m.due))*time.Second), outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(obj.Status.Outbox, entry.SourceOf(obj), entry.Change{
+			Kind: entry.KindNotification, Event: "E", Record: map[string]int{"n": rapid.Int().Draw(t, "n") % 1000}}, begin.Add(time.Duration(len(m.due))*time.Second), entry.Salt{}, entry.DefaultLimits())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -93,7 +93,7 @@ func (m *model) Trim(t *rapid.T) { m.trim(m.pick(t)) }
 
 func (m *model) trim(obj *v1alpha1.NotificationRequest) {
 	if o := obj.Status.Outbox; o != nil {
-		o.Entries = slices.Clone(outbox.PendingOf(obj.UID, o).Above(m.tracker.watermark(obj.UID)).Texts())
+		o.Entries = slices.Clone(entry.PendingOf(obj.UID, o).Above(m.tracker.watermark(obj.UID)).Texts())
 	}
 }
 
@@ -140,7 +140,7 @@ func (m *model) Orphan(t *rapid.T) {
 		if m.tracker.orphaned != before {
 			t.Fatalf("%s is forgotten, and still counted", obj.UID)
 		}
-		m.excuse(obj, before+outbox.PendingOf(obj.UID, obj.Status.Outbox).Above(m.tracker.watermark(obj.UID)).Len() > m.tracker.config.MaxOrphaned)
+		m.excuse(obj, before+entry.PendingOf(obj.UID, obj.Status.Outbox).Above(m.tracker.watermark(obj.UID)).Len() > m.tracker.config.MaxOrphaned)
 	}
 }
 
@@ -259,10 +259,10 @@ func (m *model) Fail(t *rapid.T) {
 func (m *model) Upgrade(t *rapid.T) {
 	obj := m.pick(t)
 	o := obj.Status.Outbox
-	if o == nil || len(o.Entries) == 0 || !m.unknown[outbox.Hash([]byte(o.Entries[0]))] || slices.ContainsFunc(m.read, func(r reading) bool { return r.obj.UID == obj.UID }) {
+	if o == nil || len(o.Entries) == 0 || !m.unknown[entry.Hash([]byte(o.Entries[0]))] || slices.ContainsFunc(m.read, func(r reading) bool { return r.obj.UID == obj.UID }) {
 		t.Skip("nothing unknown in front")
 	}
-	delete(m.due, outbox.Hash([]byte(o.Entries[0])))
+	delete(m.due, entry.Hash([]byte(o.Entries[0])))
 	o.Entries = slices.Clone(o.Entries[1:])
 }
 
@@ -307,7 +307,7 @@ func (m *model) Check(t *rapid.T) {
 		if o == nil {
 			continue
 		}
-		for _, e := range entriesOf(o)[:len(o.Entries)-outbox.PendingOf(obj.UID, o).Above(tr.watermark(obj.UID)).Len()] {
+		for _, e := range entriesOf(o)[:len(o.Entries)-entry.PendingOf(obj.UID, o).Above(tr.watermark(obj.UID)).Len()] {
 			if !m.durable[e.hash] {
 				t.Fatalf("entry %d of %s may be trimmed, and is not durable", e.Sequence, obj.UID)
 			}

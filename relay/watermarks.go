@@ -3,15 +3,15 @@ package relay
 import (
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // progress is how far one resource is drained.
 type progress struct {
-	watermark outbox.Watermark
+	watermark entry.Watermark
 	// pending are the entries above the watermark in the newest version that was observed.
-	pending outbox.Pending
+	pending entry.Pending
 	// covered counts the entries in that version that the watermark covers.
 	covered int
 	// whole is true while pending is everything in that version: no watermark was subtracted.
@@ -22,13 +22,13 @@ type progress struct {
 
 // observe takes over a newer version of the outbox.
 func (p *progress) observe(uid types.UID, o *outboxapi.Outbox) {
-	all := outbox.PendingOf(uid, o)
+	all := entry.PendingOf(uid, o)
 	p.pending, p.whole = all.Above(p.watermark), p.watermark.Sequence == 0
 	p.covered = all.Len() - p.pending.Len()
 }
 
 // advance moves the watermark, and returns how many entries it covers more than before.
-func (p *progress) advance(w outbox.Watermark) (done int) {
+func (p *progress) advance(w entry.Watermark) (done int) {
 	if w.Sequence == 0 {
 		return 0
 	}
@@ -42,27 +42,27 @@ func (p *progress) advance(w outbox.Watermark) (done int) {
 
 // invalidate drops what the store acknowledged. The pending entries stay cut at the old watermark until the resource is observed again.
 func (p *progress) invalidate() {
-	p.watermark, p.checkedPrevious, p.covered = outbox.Watermark{}, false, 0
+	p.watermark, p.checkedPrevious, p.covered = entry.Watermark{}, false, 0
 }
 
 // watermark is how far the store has a resource's entries.
-func (t *tracker) watermark(uid types.UID) outbox.Watermark {
+func (t *tracker) watermark(uid types.UID) entry.Watermark {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r := t.resources[uid]; r != nil {
 		return r.watermark
 	}
-	return outbox.Watermark{}
+	return entry.Watermark{}
 }
 
 // confirmedWatermark is the watermark for those who drop entries without asking the store.
-func (t *tracker) confirmedWatermark(uid types.UID) outbox.Watermark {
+func (t *tracker) confirmedWatermark(uid types.UID) entry.Watermark {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if r := t.resources[uid]; r != nil && !t.database.outdated(t.config.Clock.Now()) {
 		return r.watermark
 	}
-	return outbox.Watermark{}
+	return entry.Watermark{}
 }
 
 // anyCovered reports whether some resource has entries that the store has acknowledged.

@@ -19,7 +19,7 @@ import (
 // Option changes a default of NewCache.
 type Option func(*view)
 
-// WithKey replaces the resource's own uid where a shard is ByUID. What it reads must not change while the resource lives.
+// WithKey sets the key of a resource if a shard is ByUID; the default is its uid. The key must not change during the life of the resource.
 func WithKey(k Key) Option {
 	return func(v *view) {
 		if v.shard.By != ByNamespace {
@@ -28,7 +28,7 @@ func WithKey(k Key) Option {
 	}
 }
 
-// NewCache makes caches that show of the given kinds what is in the shard, and of all others everything. It is for ctrl.Options.NewCache.
+// NewCache returns a function for ctrl.Options.NewCache. Its caches contain only the resources of the shard for the given kinds, and all resources of other kinds.
 func NewCache(s Shard, kinds []client.Object, options ...Option) cache.NewCacheFunc {
 	return func(config *rest.Config, o cache.Options) (cache.Cache, error) {
 		if err := s.Validate(); err != nil {

@@ -1,4 +1,4 @@
-// Package shard divides the resources of some kinds among several managers, each of which sees a part of them only.
+// Package shard divides the resources of some kinds among several managers. Each manager sees only the resources of its shard.
 //
 //	s := shard.Shard{Index: 0, Total: 2}
 //	mgr, err := ctrl.NewManager(config, ctrl.Options{
@@ -9,23 +9,24 @@
 //
 // # Model
 //
-// A resource has a key: its uid, its namespace, or what a function says. The first 64 bits of the key's SHA-256 fall into one of Total contiguous ranges of equal
-// size, and the range's index is the shard.
+// A resource has a key: its uid, its namespace, or the result of a function. The first 64 bits of the SHA-256 of the key fall into one of Total contiguous ranges of
+// equal size. The index of the range is the shard.
 //
-// The filter is the manager's cache. It answers reads, lists and events as if what belongs to other shards were not there, so that no controller and no relay
-// (package relay) needs to know of shards. Kinds that are not divided are left as they are.
+// The manager's cache is the filter. Its reads, lists and events do not contain resources of other shards, so controllers and the relay (package relay) need
+// not know about shards. Kinds that are not divided are not filtered.
 //
 // # Invariants
 //
 //   - Every key is in exactly one shard of a Total.
-//   - A resource whose name is made again belongs where its new uid says. The manager that had the old one sees that go, also where the watch tells it as an update.
-//   - Resources that read each other need the same key (WithKey): a parent's uid for its children, for instance. A key must not change while the resource lives.
+//   - A resource that is created again under the same name belongs to the shard of its new uid. The manager of the old uid gets a delete event, even if the watch
+//     reports an update.
+//   - Resources that read each other need the same key (WithKey), for example the uid of the parent. A key must not change during the life of a resource.
 //
 // # How it fails
 //
-// The watch itself is not divided: each manager receives the events of all shards and throws away what is not its own, but for the name. So memory and work are divided, the API
-// server's watch traffic is not.
+// The watch is not divided. Each manager receives the events of all shards and discards those of other shards, except the name. So memory and work are divided,
+// but the watch traffic of the API server is not.
 //
-// A shard without a manager waits: nothing happens to its resources, and those with a finalizer stay in deletion. While Total changes, managers with the old number
-// and with the new one may run at once, and take a resource for theirs both. Whether that does harm is up to the controllers; the outbox and the relay bear it.
+// A shard without a manager waits: its resources are not reconciled, and those with a finalizer stay in deletion. While Total changes, managers with the old and
+// the new number may run at once, and two of them may handle the same resource. The outbox and the relay tolerate that; other controllers must too.
 package shard

@@ -10,17 +10,17 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// By is what of a resource decides to which shard it belongs.
+// By is the property of a resource that determines its shard.
 type By string
 
 const (
 	// ByUID is the default: the uid, or what WithKey gives instead.
 	ByUID By = "uid"
-	// ByNamespace keeps a namespace's resources in one shard.
+	// ByNamespace keeps the resources of a namespace in one shard.
 	ByNamespace By = "namespace"
 )
 
-// Shard is one of Total parts, counted from 0. The zero value is the whole.
+// Shard is one of Total parts, with an index from 0. The zero value contains everything.
 type Shard struct {
 	Index, Total int
 	// By is ByUID if it is empty.
@@ -32,11 +32,11 @@ var (
 	ErrTotal = errors.New("expected at least 1 shard")
 	// ErrIndex says that there is no such shard.
 	ErrIndex = errors.New("no such shard")
-	// ErrBy says that resources cannot be divided by that.
+	// ErrBy means that the value of By is unknown.
 	ErrBy = fmt.Errorf("expected %s or %s", ByUID, ByNamespace)
 )
 
-// Validate returns nil for the zero value and for one of at least one shard; else ErrTotal, ErrIndex or ErrBy, wrapped with the value.
+// Validate returns nil for the zero value and for a valid shard. Otherwise it returns ErrTotal, ErrIndex or ErrBy, wrapped with the value.
 func (s Shard) Validate() error {
 	switch {
 	case s.By != "" && s.By != ByUID && s.By != ByNamespace:
@@ -49,10 +49,10 @@ func (s Shard) Validate() error {
 	return nil
 }
 
-// Whole reports whether everything is in the shard.
+// Whole reports whether the shard contains everything.
 func (s Shard) Whole() bool { return s.Total <= 1 }
 
-// String is as in "0-of-2".
+// String returns, for example, "0-of-2".
 func (s Shard) String() string { return fmt.Sprintf("%d-of-%d", s.Index, max(s.Total, 1)) }
 
 // Owns reports whether a key is in the shard.
@@ -66,11 +66,11 @@ func (s Shard) Owns(key string) bool {
 	return index == uint64(s.Index)
 }
 
-// Key is what is hashed.
+// Key returns the text that is hashed.
 type Key func(client.Object) string
 
-// UID is the resource's own.
+// UID returns the uid of the resource.
 func UID(o client.Object) string { return string(o.GetUID()) }
 
-// Namespace is the resource's.
+// Namespace returns the namespace of the resource.
 func Namespace(o client.Object) string { return o.GetNamespace() }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/uuid"
 	. "github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,6 +20,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
@@ -87,11 +89,11 @@ func (m *member) reconcile(ctx context.Context, w *outbox.Writer, r ctrl.Request
 		return nil
 	}
 	draft := w.Draft(n)
-	err := draft.Save(ctx, &outbox.Change{Kind: "shards.example.com", Event: "Seen", Phase: "Seen", Record: map[string]string{"name": n.Name}})
-	if errors.Is(err, outbox.ErrReleased) {
+	err := draft.Save(ctx, &entry.Change{Kind: "shards.example.com", Event: "Seen", Phase: "Seen", Record: map[string]string{"name": n.Name}})
+	if errors.Is(err, outbox.ErrReleased) || apierrors.IsConflict(err) {
 		return nil
 	}
-	return client.IgnoreNotFound(outbox.IgnoreConflict(err))
+	return client.IgnoreNotFound(err)
 }
 
 func (m *member) note(into *[]string, what string) {

@@ -20,7 +20,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/credential"
 )
 
-// Options of a Client. The zero value calls without a token, and trusts the certificates that the system trusts.
+// Options of a Client. The zero value sends no token, and trusts the certificate authorities of the system.
 type Options struct {
 	// TokenFile has the bearer token, and is read for each call, since a projected ServiceAccount token changes; Token is one that does not change. One of them.
 	TokenFile, Token string
@@ -28,7 +28,7 @@ type Options struct {
 	CAFile string
 	// SkipVerify takes any certificate; for an address of loopback only.
 	SkipVerify bool
-	// UserAgent of the calls.
+	// UserAgent of the requests.
 	UserAgent string
 }
 
@@ -40,22 +40,22 @@ type Client struct {
 	token func() (string, error)
 }
 
-// answerBytes bounds what is read of an answer.
+// answerBytes is the maximum number of bytes read from a response.
 const answerBytes = 16 << 20
 
-// New makes a client of the service at an address, as in https://storage.example.com. It does not connect. Blanks and newlines around address and token are taken
-// off. Its errors, and those of calls, have no part of a token, and none of an address but the host.
+// New returns a client of the service at a URL, such as https://storage.example.com. It does not connect. Blanks and newlines around URL and token are
+// removed. Its errors, and those of calls, contain no part of a token, and only the host of the URL.
 func New(address string, o Options) (*Client, error) {
 	base, err := credential.ServiceURL(address)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("address of the storage service (--store-url): %w, as in https://storage.example.com", err)
+		return nil, fmt.Errorf("URL of the storage service (--store-url): %w, as in https://storage.example.com", err)
 	case o.Token != "" && o.TokenFile != "":
-		return nil, errors.New("--store-token and --store-token-file are both given, expected one token of the storage service")
+		return nil, errors.New("--store-token and --store-token-file are both set, expected one; unset the other")
 	case base.Scheme == "http" && !loopback(base):
-		return nil, fmt.Errorf("address of the storage service (--store-url) is one of http at %s, expected https: over plain HTTP anybody on the way could read the token, and make rows of their own", base.Host)
+		return nil, fmt.Errorf("URL of the storage service (--store-url) uses http for %s, expected https: plain HTTP would expose the token", base.Host)
 	case o.SkipVerify && !loopback(base):
-		return nil, fmt.Errorf("the certificate of %s must be verified: any is taken on loopback only", base.Host)
+		return nil, fmt.Errorf("certificate verification is off (--store-insecure-skip-tls-verify) for %s, expected a loopback address; give --store-ca-file instead", base.Host)
 	}
 	c := &Client{base: base}
 	if c.token, err = tokenOf(o); err != nil {
@@ -63,7 +63,7 @@ func New(address string, o Options) (*Client, error) {
 	}
 	if o.CAFile != "" {
 		if err := credential.ReadableFile(o.CAFile); err != nil {
-			return nil, fmt.Errorf("certificates of the storage service (--store-ca-file): %w", err)
+			return nil, fmt.Errorf("CA bundle of the storage service (--store-ca-file): %w", err)
 		}
 	}
 	// client-go reads the certificates again as they change.
@@ -103,13 +103,13 @@ func loopback(u *url.URL) bool {
 	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// Fault is one thing that is wrong with a request's body. Pointer is a JSON pointer (RFC 6901); "" is the whole body.
+// Fault is one error in a request body. Pointer is a JSON pointer (RFC 6901); "" is the whole body.
 type Fault struct {
 	Pointer string `json:"pointer"`
 	Detail  string `json:"detail"`
 }
 
-// Error is an answer that is no success.
+// Error is a response that is not a success.
 type Error struct {
 	// Status of HTTP, and its words.
 	Status int    `json:"status"`
@@ -134,14 +134,14 @@ func (e *Error) Error() string {
 	return text
 }
 
-// RetryAfter implements relay.Retry: how long the service asks to be left alone, 0 if it says nothing of it.
+// RetryAfter implements relay.Retry: the delay that the service asks for, or 0.
 func (e *Error) RetryAfter() time.Duration { return e.after }
 
 // post sends a body, which is JSON, and reads the answer into another. Errors are *Error, or those of the connection, after which nobody knows whether the service took it.
 func (c *Client) post(ctx context.Context, path string, body []byte, answer any) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.base.JoinPath(path).String(), bytes.NewReader(body))
 	if err != nil {
-		return fmt.Errorf("call the storage service at %s: its address and %s make no URL", c.base.Host, path)
+		return fmt.Errorf("call the storage service at %s: its URL and the path %s do not form a valid URL", c.base.Host, path)
 	}
 	token, err := c.token()
 	if err != nil {
@@ -159,7 +159,7 @@ func (c *Client) post(ctx context.Context, path string, body []byte, answer any)
 	defer reply.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(reply.Body, answerBytes))
 	if err != nil {
-		return fmt.Errorf("read the storage service's answer: %w", credential.Cause(err))
+		return fmt.Errorf("read the response of the storage service: %w", credential.Cause(err))
 	}
 	if reply.StatusCode != http.StatusOK && reply.StatusCode != http.StatusCreated {
 		return refusal(reply, text, token)
@@ -169,7 +169,7 @@ func (c *Client) post(ctx context.Context, path string, body []byte, answer any)
 		err = errors.New(credential.LeftOut)
 	}
 	if err != nil {
-		return fmt.Errorf("read the storage service's answer: %w", err)
+		return fmt.Errorf("read the response of the storage service: %w", err)
 	}
 	return nil
 }

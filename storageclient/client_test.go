@@ -18,8 +18,8 @@ import (
 	. "github.com/onsi/gomega"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 	"github.com/holdfast-dev/holdfast/storageclient"
 )
@@ -48,10 +48,10 @@ func TestAddressesThatCannotWork(t *testing.T) {
 func item(t *testing.T) relay.Item {
 	t.Helper()
 	at := time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
-	source := outbox.Source{Namespace: "shop", Name: "cart", UID: "6f1d3a52-7c1f-4c0a-9a3e-5b2d8a4b2c11", Created: at}
-	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: "carts.example.com", Event: "Changed", Record: map[string]string{}}, at, outbox.Salt{}, outbox.DefaultLimits())
+	source := entry.Source{Namespace: "shop", Name: "cart", UID: "6f1d3a52-7c1f-4c0a-9a3e-5b2d8a4b2c11", Created: at}
+	o, _, err := entry.Append(nil, source, entry.Change{Kind: "carts.example.com", Event: "Changed", Record: map[string]string{}}, at, entry.Salt{}, entry.DefaultLimits())
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
-	return relay.NewItems(source, "Cart", outbox.PendingOf(source.UID, o))[0]
+	return relay.NewItems(source, "Cart", entry.PendingOf(source.UID, o))[0]
 }
 
 // Whatever an address answers that is not the service's word on each entry is an error: an entry may leave its resource only when it is durable.
@@ -162,7 +162,7 @@ func TestRecordsOfOneTypeAtATime(t *testing.T) {
 	g.Expect(path).To(Equal("/behind/a/proxy/api/v1/audit/notifications"))
 	g.Expect(body).To(MatchJSON(`[{"id":"0","final":true,"remediation_id":"r","notification_requested_at":"2026-11-23T04:05:06.000000Z"}]`))
 	_, err = c.Post(t.Context(), note, storageclient.Execution{})
-	g.Expect(err).To(MatchError(ContainSubstring("number 2 a storageclient.Execution")))
+	g.Expect(err).To(MatchError(ContainSubstring("number 2 is a storageclient.Execution")))
 	_, err = c.Post(t.Context())
 	g.Expect(err).To(HaveOccurred())
 }

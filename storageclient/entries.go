@@ -9,22 +9,22 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
-// EntriesPath is where relays send the entries of outboxes, of any kind. It takes the right to relay.
+// EntriesPath is the path to which relays send outbox entries of any kind. It requires the right to relay.
 const EntriesPath = "api/v1/audit/entries"
 
-// Entries is the body of such a call; its answer is Outcomes. It is one transaction: what cannot become a row becomes a dead letter in it.
+// Entries is the body of such a request; the response is Outcomes. One transaction stores all entries; those that cannot be rows become dead letters in it.
 type Entries struct {
-	// Cluster is the rows' source_cluster.
+	// Cluster is the source_cluster of the rows.
 	Cluster string      `json:"cluster,omitempty"`
 	Entries []SentEntry `json:"entries"`
 }
 
-// SentEntry is an entry as it is in its resource. The service reads the text for itself.
+// SentEntry is an entry exactly as in its resource. The service parses the text itself.
 type SentEntry struct {
 	Source Source `json:"source"`
 	// Resource is the Kubernetes kind.
@@ -34,11 +34,11 @@ type SentEntry struct {
 	Hash     string `json:"hash"`
 	// Entry is the text.
 	Entry outboxapi.Entry `json:"entry"`
-	// AskPrevious asks whether the entry before is there, see relay.Item.
+	// AskPrevious asks whether the previous entry is stored, see relay.Item.
 	AskPrevious bool `json:"askPrevious,omitempty"`
 }
 
-// Source is the resource. Created is its creation time, which ids are made of.
+// Source is the resource. Created is its creation time, which is part of the ids of its entries.
 type Source struct {
 	Namespace string         `json:"namespace,omitempty"`
 	Name      string         `json:"name"`
@@ -46,16 +46,16 @@ type Source struct {
 	Created   outboxapi.Time `json:"created"`
 }
 
-// Outcomes say what became of the entries, in their order. Database names the one that has them, see relay.Identified.
+// Outcomes are the results of the entries, in their order. Database identifies the database, see relay.Identified.
 type Outcomes struct {
 	Outcomes []relay.Outcome `json:"outcomes"`
 	Database string          `json:"database,omitempty"`
 }
 
-// Item is the entry as a store takes it.
+// Item is the entry in the form that a store accepts.
 func (e *SentEntry) Item() relay.Item {
 	item := relay.Item{
-		Source:       outbox.Source{Namespace: e.Source.Namespace, Name: e.Source.Name, UID: e.Source.UID, Created: e.Source.Created.Time},
+		Source:       entry.Source{Namespace: e.Source.Namespace, Name: e.Source.Name, UID: e.Source.UID, Created: e.Source.Created.Time},
 		ResourceKind: e.Resource, Sequence: e.Sequence, Hash: e.Hash, Text: []byte(e.Entry), AskPrevious: e.AskPrevious,
 	}
 	item.Check()
@@ -73,7 +73,7 @@ var (
 	_ relay.Identified = (*Store)(nil)
 )
 
-// Store makes a relay's store of the client. cluster names the Kubernetes cluster in rows (source_cluster); empty is NULL.
+// Store returns a store for a relay. cluster is the name of the Kubernetes cluster in rows (source_cluster); empty is NULL.
 func (c *Client) Store(cluster string) *Store { return &Store{client: c, cluster: cluster} }
 
 // Calls are of at most so many entries and bytes: half of what the service takes by default.
@@ -82,7 +82,7 @@ const (
 	callBytes   = 2 << 20
 )
 
-// Persist implements relay.Store. A batch of several calls is several transactions; after an error some of them may be done, which sending the batch again finds out.
+// Persist implements relay.Store. A batch of several requests is several transactions. After an error some may be committed; sending the batch again finds them.
 func (s *Store) Persist(ctx context.Context, batch []relay.Item) ([]relay.Outcome, error) {
 	if len(batch) == 0 {
 		return []relay.Outcome{}, nil
@@ -91,7 +91,7 @@ func (s *Store) Persist(ctx context.Context, batch []relay.Item) ([]relay.Outcom
 	return outcomes, err
 }
 
-// PersistIn implements relay.Identified. The database is "" where the service is older than that.
+// PersistIn implements relay.Identified. The database is "" if the service is too old to report it.
 func (s *Store) PersistIn(ctx context.Context, batch []relay.Item) ([]relay.Outcome, string, error) {
 	if len(batch) == 0 {
 		answer, err := s.call(ctx, nil)
@@ -119,12 +119,12 @@ func (s *Store) PersistIn(ctx context.Context, batch []relay.Item) ([]relay.Outc
 // and adds the answer to the next call of a batch. What a database that was replaced since acknowledged does not count.
 func (o Outcomes) and(next Outcomes) (Outcomes, error) {
 	if len(o.Outcomes) > 0 && o.Database != next.Database {
-		return Outcomes{}, errors.New("the storage service's database was replaced in the middle of the batch")
+		return Outcomes{}, errors.New("the database of the storage service changed during the batch")
 	}
 	return Outcomes{Outcomes: append(o.Outcomes, next.Outcomes...), Database: next.Database}, nil
 }
 
-// Check reports whether the service takes entries of ours, with a call that has none.
+// Check reports whether the service accepts our entries. It sends a request without entries.
 func (s *Store) Check(ctx context.Context) error {
 	_, err := s.call(ctx, nil)
 	return explain(err)
@@ -173,12 +173,12 @@ func (s *Store) call(ctx context.Context, batch []relay.Item) (Outcomes, error) 
 		return Outcomes{}, err
 	}
 	if len(answer.Outcomes) != len(batch) {
-		return Outcomes{}, fmt.Errorf("the storage service answered %d outcomes for %d entries", len(answer.Outcomes), len(batch))
+		return Outcomes{}, fmt.Errorf("the storage service returned %d outcomes for %d entries", len(answer.Outcomes), len(batch))
 	}
 	outcomes := make([]relay.Outcome, len(batch))
 	for i, o := range answer.Outcomes {
 		if o.Result == nil {
-			return Outcomes{}, fmt.Errorf("the storage service does not say what became of entry %s", batch[i].ID)
+			return Outcomes{}, fmt.Errorf("the storage service returned no outcome for entry %s", batch[i].ID)
 		}
 		outcomes[i] = o.Outcome
 		outcomes[i].Result = *o.Result
@@ -193,14 +193,14 @@ func explain(err error) error {
 	if !errors.As(err, &refused) || refused.Status >= 500 || refused.Status == http.StatusRequestTimeout || refused.Status == http.StatusTooManyRequests {
 		return err
 	}
-	advice := "it does not understand this relay: run releases that belong together"
+	advice := "service and manager do not match; run the same release of both"
 	switch refused.Status {
 	case http.StatusUnauthorized:
-		advice = "give --store-token-file a token that was made for its audience"
+		advice = "set --store-token-file to a token for the audience of the service"
 	case http.StatusForbidden:
-		advice = "bind the ClusterRole holdfast-relay to the token's account"
+		advice = "bind the ClusterRole holdfast-relay to the account of the token"
 	case http.StatusRequestEntityTooLarge:
-		advice = "raise its --max-body-bytes"
+		advice = "raise --max-body-bytes of the service"
 	case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusMovedPermanently, http.StatusFound, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
 		advice = "check --store-url"
 	}

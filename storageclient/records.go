@@ -10,7 +10,7 @@ import (
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// Envelope is what is said around a record. What is zero is left to the service.
+// Envelope has the fields around a record. The service sets those that are zero.
 type Envelope struct {
 	// ID makes the call idempotent: a UUID, but not of version 8.
 	ID string `json:"id,omitempty"`
@@ -48,7 +48,7 @@ type (
 	}
 )
 
-// Record is one of the four.
+// Record is one of the four record types.
 type Record interface{ path() string }
 
 func (Orchestration) path() string { return "api/v1/audit/orchestration" }
@@ -61,19 +61,19 @@ type Receipt struct {
 	ID string `json:"id"`
 	// Status is stored, or present if the same record was stored under this id before.
 	Status string `json:"status"`
-	// Repaired counts the places of the record's texts that no text column can hold (NUL, lone surrogates, bytes that are not UTF-8). Each became U+FFFD.
+	// Repaired counts the places in the record with text that a database cannot store (NUL, lone surrogates, invalid UTF-8). Each was replaced by U+FFFD.
 	Repaired int `json:"repaired,omitempty"`
 }
 
-// Post stores records of one type, all or nothing. After an error other than *Error nobody knows whether they are stored: post them again, with ids.
+// Post stores records of one type, all or nothing. After an error other than *Error the records may or may not be stored: post them again, with ids.
 func (c *Client) Post(ctx context.Context, records ...Record) ([]Receipt, error) {
 	if len(records) == 0 {
-		return nil, errors.New("post no records: give at least one")
+		return nil, errors.New("post records: none given, expected at least one")
 	}
 	path := records[0].path()
 	for i, r := range records {
 		if r.path() != path {
-			return nil, fmt.Errorf("post %d records: the first is a %T, number %d a %T; those of each type are a call of their own", len(records), records[0], i+1, r)
+			return nil, fmt.Errorf("post %d records: the first is a %T, number %d is a %T; post each type in its own call", len(records), records[0], i+1, r)
 		}
 	}
 	body, err := json.Marshal(records)

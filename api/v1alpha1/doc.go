@@ -1,10 +1,9 @@
-// Package v1alpha1 has the four kinds of the remediation platform, group holdfast.dev.
+// Package v1alpha1 defines the four kinds of the remediation platform, group holdfast.dev.
 //
-// A RemediationRequest asks for the remediation of an alert. Its orchestrator makes an AIAnalysis (what is wrong, what to do, who approved), a
-// WorkflowExecution (the steps on the target) and a NotificationRequest (who was told). Each carries an outbox in its status: what
-// changes there is audited in the same write.
+// A RemediationRequest requests the remediation of an alert. Its orchestrator creates an AIAnalysis (cause, recommendation and approval), a WorkflowExecution (steps on
+// the target) and a NotificationRequest (messages to people). Each has an outbox in its status: a change of the status and its audit entry are one write.
 //
-// Specs are immutable but for `cancel` and an analysis's one `decision`. Rules live here as CEL, so that the API server holds them against everybody.
+// Specs are immutable except `cancel` and the `decision` of an analysis. The rules are CEL, so the API server enforces them for every client.
 //
 // +kubebuilder:object:generate=true
 // +groupName=holdfast.dev

@@ -62,10 +62,10 @@ var _ = Describe("A spec", func() {
 
 			o["spec"].(object)["cancel"] = false
 			_, err = update(ctx, k, o)
-			Expect(err).To(beRefused("spec.cancel", "a cancellation can't be taken back"))
+			Expect(err).To(beRefused("spec.cancel", "cancel cannot be unset once it is true"))
 			delete(o["spec"].(object), "cancel")
 			_, err = update(ctx, k, o)
-			Expect(err).To(beRefused("spec.cancel", "a cancellation can't be taken back"))
+			Expect(err).To(beRefused("spec.cancel", "cancel cannot be unset once it is true"))
 		})
 
 		It("is there: "+k.name, func(ctx context.Context) {
@@ -88,11 +88,11 @@ var _ = Describe("A spec", func() {
 			changed := copyOf(o)
 			changed["spec"].(object)["decision"].(object)[field] = value
 			_, err = update(ctx, aiAnalysis, changed)
-			Expect(err).To(beRefused("spec.decision", "a decision is made once"), field)
+			Expect(err).To(beRefused("spec.decision", "decision is immutable once it is set"), field)
 		}
 		delete(o["spec"].(object), "decision")
 		_, err = update(ctx, aiAnalysis, o)
-		Expect(err).To(beRefused("spec.decision", "a decision is made once"))
+		Expect(err).To(beRefused("spec.decision", "decision is immutable once it is set"))
 	})
 })
 

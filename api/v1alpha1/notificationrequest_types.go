@@ -6,7 +6,7 @@ import (
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// NotificationPhase is where a notification stands.
+// NotificationPhase is the phase of a notification.
 // +kubebuilder:validation:Enum=Pending;Sending;Retrying;Sent;PartiallySent;Failed;Cancelled
 type NotificationPhase string
 
@@ -29,7 +29,7 @@ func (p NotificationPhase) Final() bool {
 	return false
 }
 
-// NotificationPurpose is what a notification is for.
+// NotificationPurpose is the purpose of a notification.
 // +kubebuilder:validation:Enum=ApprovalNeeded;ApprovalReminder;Outcome
 type NotificationPurpose string
 
@@ -51,36 +51,35 @@ const (
 
 // States of a delivery attempt.
 const (
-	// AttemptSending is written down, and not known to have ended.
+	// AttemptSending was recorded before sending; its result is not known yet.
 	AttemptSending = "Sending"
-	// AttemptSucceeded means that the receiver took it.
+	// AttemptSucceeded means that the receiver accepted the message.
 	AttemptSucceeded = "Succeeded"
-	// AttemptFailed means that the receiver did not take it, or could not be asked.
+	// AttemptFailed means that the receiver refused the message or could not be reached.
 	AttemptFailed = "Failed"
-	// AttemptUnknown means that it was begun, and nobody knows whether it was delivered.
+	// AttemptUnknown means that sending started, but it is not known whether the message was delivered.
 	AttemptUnknown = "Unknown"
 )
 
-// NotificationRequestSpec is what to tell, and by which channels. Its rule for retry compares durations, not their texts, since Go writes "5m" back as
-// "5m0s".
-// +kubebuilder:validation:XValidation:rule="self.remediationRef == oldSelf.remediationRef",fieldPath=".remediationRef",message="remediationRef is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="has(self.purpose) == has(oldSelf.purpose) && (!has(self.purpose) || self.purpose == oldSelf.purpose)",fieldPath=".purpose",message="purpose is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="self.subject == oldSelf.subject",fieldPath=".subject",message="subject is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="has(self.body) == has(oldSelf.body) && (!has(self.body) || self.body == oldSelf.body)",fieldPath=".body",message="body is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="self.channels == oldSelf.channels",fieldPath=".channels",message="channels is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="has(self.retry) == has(oldSelf.retry) && (!has(self.retry) || (self.retry.maxAttempts == oldSelf.retry.maxAttempts && duration(self.retry.initialBackoff) == duration(oldSelf.retry.initialBackoff) && duration(self.retry.maxBackoff) == duration(oldSelf.retry.maxBackoff) && duration(self.retry.timeout) == duration(oldSelf.retry.timeout)))",fieldPath=".retry",message="retry is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",fieldPath=".cancel",message="a cancellation can't be taken back"
+// NotificationRequestSpec defines the message and the channels. The rule for retry compares durations by value, because a Go client writes 5m as 5m0s.
+// +kubebuilder:validation:XValidation:rule="self.remediationRef == oldSelf.remediationRef",fieldPath=".remediationRef",message="remediationRef is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.purpose) == has(oldSelf.purpose) && (!has(self.purpose) || self.purpose == oldSelf.purpose)",fieldPath=".purpose",message="purpose is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="self.subject == oldSelf.subject",fieldPath=".subject",message="subject is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.body) == has(oldSelf.body) && (!has(self.body) || self.body == oldSelf.body)",fieldPath=".body",message="body is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="self.channels == oldSelf.channels",fieldPath=".channels",message="channels is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.retry) == has(oldSelf.retry) && (!has(self.retry) || (self.retry.maxAttempts == oldSelf.retry.maxAttempts && duration(self.retry.initialBackoff) == duration(oldSelf.retry.initialBackoff) && duration(self.retry.maxBackoff) == duration(oldSelf.retry.maxBackoff) && duration(self.retry.timeout) == duration(oldSelf.retry.timeout)))",fieldPath=".retry",message="retry is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",fieldPath=".cancel",message="cancel cannot be unset once it is true"
 type NotificationRequestSpec struct {
-	// remediationRef names the remediation that this notification belongs to.
+	// remediationRef names the RemediationRequest that this notification belongs to.
 	// +required
 	RemediationRef RemediationRef `json:"remediationRef"`
 
-	// purpose is what the notification is for: Outcome, ApprovalNeeded or ApprovalReminder.
+	// purpose of the notification: Outcome (how the remediation ended), ApprovalNeeded (a decision is requested) or ApprovalReminder.
 	// +optional
 	// +kubebuilder:default=Outcome
 	Purpose NotificationPurpose `json:"purpose,omitempty"`
 
-	// subject in one line.
+	// subject of the message, one line.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
@@ -91,47 +90,45 @@ type NotificationRequestSpec struct {
 	// +kubebuilder:validation:MaxLength=16384
 	Body string `json:"body,omitempty"`
 
-	// channels to deliver to; each on its own.
+	// channels to deliver to. Each channel is tried independently.
 	// +required
 	// +listType=atomic
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=10
 	Channels []Channel `json:"channels"`
 
-	// retry of failed deliveries, for each channel.
+	// retry policy for failed deliveries, per channel.
 	// +optional
 	// +kubebuilder:default={}
 	Retry RetryPolicy `json:"retry,omitzero"`
 
-	// cancel ends the work; it can be set at any time and not be taken back.
+	// cancel stops the work. It can be set at any time and cannot be unset.
 	// +optional
 	Cancel bool `json:"cancel,omitempty"`
 }
 
-// RetryPolicy is an exponential backoff with a cap; a server's Retry-After is honoured beyond it.
+// RetryPolicy is an exponential backoff with an upper limit. A longer Retry-After of the server is honoured.
 type RetryPolicy struct {
-	// maxAttempts for a channel, the first included.
+	// maxAttempts per channel, including the first.
 	// +optional
 	// +kubebuilder:default=5
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=20
 	MaxAttempts int32 `json:"maxAttempts,omitempty"`
 
-	// initialBackoff before the second attempt; it doubles with each. A random half of it is taken off.
+	// initialBackoff is the delay before the second attempt. It doubles with each attempt. Each delay is reduced at random by up to half.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('1h')",message="expected a duration from 100ms to 1h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('100ms') && duration(self) <= duration('1h')",message="expected a duration from 100ms to 1h, such as 1m30s"
 	// +kubebuilder:default="2s"
 	InitialBackoff *metav1.Duration `json:"initialBackoff,omitempty"`
 
-	// maxBackoff between two attempts.
+	// maxBackoff is the maximum delay between two attempts.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('24h')",message="expected a duration from 100ms to 24h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('100ms') && duration(self) <= duration('24h')",message="expected a duration from 100ms to 24h, such as 1m30s"
 	// +kubebuilder:default="5m"
 	MaxBackoff *metav1.Duration `json:"maxBackoff,omitempty"`
 
@@ -139,23 +136,22 @@ type RetryPolicy struct {
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('100ms') && duration(self) <= duration('5m')",message="expected a duration from 100ms to 5m"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('100ms') && duration(self) <= duration('5m')",message="expected a duration from 100ms to 5m, such as 1m30s"
 	// +kubebuilder:default="10s"
 	Timeout *metav1.Duration `json:"timeout,omitempty"`
 }
 
-// NotificationRequestStatus is what was delivered.
+// NotificationRequestStatus is the state of the delivery.
 type NotificationRequestStatus struct {
-	// phase is where the notification stands.
+	// phase of the notification.
 	// +optional
 	Phase NotificationPhase `json:"phase,omitempty"`
 
-	// sentTime is when the first channel took the message.
+	// sentTime is when the first channel accepted the message.
 	// +optional
 	SentTime *outboxapi.Time `json:"sentTime,omitempty"`
 
-	// confirmedTime is when every channel had confirmed it.
+	// confirmedTime is when the last channel confirmed delivery. It is absent unless all channels did.
 	// +optional
 	ConfirmedTime *outboxapi.Time `json:"confirmedTime,omitempty"`
 
@@ -168,18 +164,18 @@ type NotificationRequestStatus struct {
 	// +kubebuilder:validation:MaxLength=50
 	DeliveryStatus string `json:"deliveryStatus,omitempty"`
 
-	// failureReason says why not every channel was reached.
+	// failureReason is why some channels were not reached.
 	// +optional
 	// +kubebuilder:validation:MaxLength=8192
 	FailureReason string `json:"failureReason,omitempty"`
 
-	// attempts in the order in which they began. An attempt is written down before it is made.
+	// attempts in the order of their start. Each attempt is recorded before it is made.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=200
 	Attempts []DeliveryAttempt `json:"attempts,omitempty"`
 
-	// conditions of the resource: Ready, Finished once it has ended, and OutboxBlocked while a change is held back because the outbox is full.
+	// conditions of the resource. Ready: True if it ended successfully. Finished: True once it has ended. OutboxBlocked: True while a change waits because the outbox is full.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -187,10 +183,7 @@ type NotificationRequestStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() < 2900)",message="expected times in RFC 3339 from the years 1970 to 2899"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// outbox has the audit entries that are not yet durable in the store.
-	// +default={"lastSequence": 0, "persistedSequence": 0, "headHash": "", "closed": false, "entries": []}
-	// +optional
-	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
+	outboxapi.Status `json:",inline"`
 }
 
 // DeliveryAttempt is one attempt to deliver to one channel.
@@ -204,12 +197,11 @@ type DeliveryAttempt struct {
 	// +required
 	Type ChannelType `json:"type"`
 
-	// attempt counts from 1 for each channel.
+	// attempt is the number of the attempt on this channel, from 1.
 	// +required
 	Attempt int32 `json:"attempt"`
 
-	// state is Sending, Succeeded, Failed, or Unknown when nobody knows whether it was delivered: the manager restarted or the
-	// notification was cancelled in the middle.
+	// state is Sending, Succeeded, Failed or Unknown. Unknown means that the message may have been delivered: the manager restarted, or the notification was cancelled, during the attempt.
 	// +required
 	// +kubebuilder:validation:Enum=Sending;Succeeded;Failed;Unknown
 	State string `json:"state"`
@@ -218,20 +210,20 @@ type DeliveryAttempt struct {
 	// +required
 	StartedTime outboxapi.Time `json:"startedTime"`
 
-	// durationMilliseconds until the answer.
+	// durationMilliseconds is the time until the response, in milliseconds.
 	// +optional
 	DurationMilliseconds *int64 `json:"durationMilliseconds,omitempty"`
 
-	// statusCode of an HTTP answer.
+	// statusCode is the HTTP status of the response.
 	// +optional
 	StatusCode *int32 `json:"statusCode,omitempty"`
 
-	// error of a failed attempt, at most 200 bytes. It never holds the URL.
+	// error of a failed attempt, at most 200 bytes. It never contains the URL.
 	// +optional
 	// +kubebuilder:validation:MaxLength=1024
 	Error string `json:"error,omitempty"`
 
-	// permanent is true when another attempt cannot help.
+	// permanent is true if a retry cannot succeed.
 	// +optional
 	Permanent bool `json:"permanent,omitempty"`
 
@@ -240,7 +232,7 @@ type DeliveryAttempt struct {
 	RetryTime *outboxapi.Time `json:"retryTime,omitempty"`
 }
 
-// NotificationRequest tells people, by each channel that it names.
+// NotificationRequest delivers a message to the given channels.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -248,9 +240,9 @@ type DeliveryAttempt struct {
 // +kubebuilder:printcolumn:name="PHASE",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="SUBJECT",type=string,JSONPath=`.spec.subject`
 // +kubebuilder:printcolumn:name="DELIVERY",type=string,JSONPath=`.status.deliveryStatus`
-// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`,priority=1,description="Entries that the resource still carries. Durable ones stay until the next write or trim, some seconds later."
-// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1,description="Newest entry."
-// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1,description="Newest entry that the resource knows to be durable."
+// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`,priority=1,description="Number of entries in the resource. Durable entries stay until the next write or trim, seconds later."
+// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1,description="Sequence of the newest entry."
+// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1,description="Sequence of the newest entry that is recorded as durable."
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.name`
 // +kubebuilder:selectablefield:JSONPath=`.spec.remediationRef.uid`
@@ -260,11 +252,11 @@ type NotificationRequest struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what is asked for.
+	// spec is the desired state.
 	// +required
 	Spec NotificationRequestSpec `json:"spec"`
 
-	// status is what has happened.
+	// status is the observed state.
 	// +kubebuilder:default={}
 	// +optional
 	Status NotificationRequestStatus `json:"status,omitempty"`

@@ -7,7 +7,7 @@ import (
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// RemediationPhase is where a remediation stands.
+// RemediationPhase is the phase of a remediation.
 // +kubebuilder:validation:Enum=Pending;Analyzing;AwaitingApproval;Executing;Notifying;Completed;Failed;Rejected;TimedOut;Cancelled
 type RemediationPhase string
 
@@ -24,10 +24,10 @@ const (
 	RemediationCancelled        RemediationPhase = "Cancelled"
 )
 
-// ConditionForeignChild is True once a resource that the request did not make was found under the name of one of its children. It stays.
+// ConditionForeignChild is True once a resource that the request did not create was found with the name of one of its children. It stays.
 const ConditionForeignChild = "ForeignChild"
 
-// Conditions that are True while the API server does not take a child that is due, because of a full quota or the like.
+// Conditions that are True while the API server refuses a child that must be created, for example because a quota is full.
 const (
 	ConditionAnalysisBlocked     = "AnalysisBlocked"
 	ConditionWorkflowBlocked     = "WorkflowBlocked"
@@ -64,157 +64,151 @@ const (
 	ServiceNotification      = "Notification"
 )
 
-// RemediationRequestSpec is the alert, what to repair, and by which rules. Durations and times are compared as such: a Go client writes 5m back as 5m0s, and times with six digits.
-// +kubebuilder:validation:XValidation:rule="self.signal.fingerprint == oldSelf.signal.fingerprint && self.signal.name == oldSelf.signal.name && self.signal.severity == oldSelf.signal.severity && self.signal.source == oldSelf.signal.source && timestamp(self.signal.receivedTime) - timestamp(oldSelf.signal.receivedTime) < duration('1us') && timestamp(oldSelf.signal.receivedTime) - timestamp(self.signal.receivedTime) < duration('1us') && (has(self.signal.labels) && self.signal.labels.size() > 0) == (has(oldSelf.signal.labels) && oldSelf.signal.labels.size() > 0) && (!has(self.signal.labels) || !has(oldSelf.signal.labels) || self.signal.labels == oldSelf.signal.labels) && (has(self.signal.annotations) && self.signal.annotations.size() > 0) == (has(oldSelf.signal.annotations) && oldSelf.signal.annotations.size() > 0) && (!has(self.signal.annotations) || !has(oldSelf.signal.annotations) || self.signal.annotations == oldSelf.signal.annotations)",fieldPath=".signal",message="signal is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="self.target == oldSelf.target",fieldPath=".target",message="target is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="has(self.serviceAccountName) == has(oldSelf.serviceAccountName) && (!has(self.serviceAccountName) || self.serviceAccountName == oldSelf.serviceAccountName)",fieldPath=".serviceAccountName",message="serviceAccountName is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="has(self.approval) == has(oldSelf.approval) && (!has(self.approval) || self.approval == oldSelf.approval)",fieldPath=".approval",message="approval is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="has(self.notification) == has(oldSelf.notification) && (!has(self.notification) || self.notification == oldSelf.notification)",fieldPath=".notification",message="notification is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="has(self.timeouts) == has(oldSelf.timeouts) && (!has(self.timeouts) || (has(self.timeouts.analysis) == has(oldSelf.timeouts.analysis) && (!has(self.timeouts.analysis) || duration(self.timeouts.analysis) == duration(oldSelf.timeouts.analysis)) && has(self.timeouts.approval) == has(oldSelf.timeouts.approval) && (!has(self.timeouts.approval) || duration(self.timeouts.approval) == duration(oldSelf.timeouts.approval)) && has(self.timeouts.execution) == has(oldSelf.timeouts.execution) && (!has(self.timeouts.execution) || duration(self.timeouts.execution) == duration(oldSelf.timeouts.execution)) && has(self.timeouts.notification) == has(oldSelf.timeouts.notification) && (!has(self.timeouts.notification) || duration(self.timeouts.notification) == duration(oldSelf.timeouts.notification)) && has(self.timeouts.total) == has(oldSelf.timeouts.total) && (!has(self.timeouts.total) || duration(self.timeouts.total) == duration(oldSelf.timeouts.total))))",fieldPath=".timeouts",message="timeouts is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="has(self.ttlAfterFinished) == has(oldSelf.ttlAfterFinished) && (!has(self.ttlAfterFinished) || duration(self.ttlAfterFinished) == duration(oldSelf.ttlAfterFinished))",fieldPath=".ttlAfterFinished",message="ttlAfterFinished is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",fieldPath=".cancel",message="a cancellation can't be taken back"
-// +kubebuilder:validation:XValidation:rule="has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)",fieldPath=".requestedBy",message="requestedBy is immutable; make a new resource instead"
-// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancelledBy) == has(oldSelf.cancelledBy) && (!has(self.cancelledBy) || self.cancelledBy == oldSelf.cancelledBy))",fieldPath=".cancelledBy",message="cancelledBy is set with cancel, and only once"
-// +kubebuilder:validation:XValidation:rule="!has(self.cancelledBy) || (has(self.cancel) && self.cancel)",fieldPath=".cancelledBy",message="expected no cancelledBy without cancel"
+// RemediationRequestSpec defines the alert, the workload to repair and the policy. Rules compare durations and times by value, because a Go client writes 5m as 5m0s and times with six fractional digits.
+// +kubebuilder:validation:XValidation:rule="self.signal.fingerprint == oldSelf.signal.fingerprint && self.signal.name == oldSelf.signal.name && self.signal.severity == oldSelf.signal.severity && self.signal.source == oldSelf.signal.source && timestamp(self.signal.receivedTime) - timestamp(oldSelf.signal.receivedTime) < duration('1us') && timestamp(oldSelf.signal.receivedTime) - timestamp(self.signal.receivedTime) < duration('1us') && (has(self.signal.labels) && self.signal.labels.size() > 0) == (has(oldSelf.signal.labels) && oldSelf.signal.labels.size() > 0) && (!has(self.signal.labels) || !has(oldSelf.signal.labels) || self.signal.labels == oldSelf.signal.labels) && (has(self.signal.annotations) && self.signal.annotations.size() > 0) == (has(oldSelf.signal.annotations) && oldSelf.signal.annotations.size() > 0) && (!has(self.signal.annotations) || !has(oldSelf.signal.annotations) || self.signal.annotations == oldSelf.signal.annotations)",fieldPath=".signal",message="signal is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="self.target == oldSelf.target",fieldPath=".target",message="target is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.serviceAccountName) == has(oldSelf.serviceAccountName) && (!has(self.serviceAccountName) || self.serviceAccountName == oldSelf.serviceAccountName)",fieldPath=".serviceAccountName",message="serviceAccountName is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.approval) == has(oldSelf.approval) && (!has(self.approval) || self.approval == oldSelf.approval)",fieldPath=".approval",message="approval is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.notification) == has(oldSelf.notification) && (!has(self.notification) || self.notification == oldSelf.notification)",fieldPath=".notification",message="notification is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.timeouts) == has(oldSelf.timeouts) && (!has(self.timeouts) || (has(self.timeouts.analysis) == has(oldSelf.timeouts.analysis) && (!has(self.timeouts.analysis) || duration(self.timeouts.analysis) == duration(oldSelf.timeouts.analysis)) && has(self.timeouts.approval) == has(oldSelf.timeouts.approval) && (!has(self.timeouts.approval) || duration(self.timeouts.approval) == duration(oldSelf.timeouts.approval)) && has(self.timeouts.execution) == has(oldSelf.timeouts.execution) && (!has(self.timeouts.execution) || duration(self.timeouts.execution) == duration(oldSelf.timeouts.execution)) && has(self.timeouts.notification) == has(oldSelf.timeouts.notification) && (!has(self.timeouts.notification) || duration(self.timeouts.notification) == duration(oldSelf.timeouts.notification)) && has(self.timeouts.total) == has(oldSelf.timeouts.total) && (!has(self.timeouts.total) || duration(self.timeouts.total) == duration(oldSelf.timeouts.total))))",fieldPath=".timeouts",message="timeouts is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="has(self.ttlAfterFinished) == has(oldSelf.ttlAfterFinished) && (!has(self.ttlAfterFinished) || duration(self.ttlAfterFinished) == duration(oldSelf.ttlAfterFinished))",fieldPath=".ttlAfterFinished",message="ttlAfterFinished is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancel) && self.cancel)",fieldPath=".cancel",message="cancel cannot be unset once it is true"
+// +kubebuilder:validation:XValidation:rule="has(self.requestedBy) == has(oldSelf.requestedBy) && (!has(self.requestedBy) || self.requestedBy == oldSelf.requestedBy)",fieldPath=".requestedBy",message="requestedBy is immutable; create a new resource instead"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.cancel) || !oldSelf.cancel || (has(self.cancelledBy) == has(oldSelf.cancelledBy) && (!has(self.cancelledBy) || self.cancelledBy == oldSelf.cancelledBy))",fieldPath=".cancelledBy",message="cancelledBy is immutable once cancel is true"
+// +kubebuilder:validation:XValidation:rule="!has(self.cancelledBy) || (has(self.cancel) && self.cancel)",fieldPath=".cancelledBy",message="cancelledBy requires cancel to be true"
 type RemediationRequestSpec struct {
-	// signal is the alert.
+	// signal is the alert to remediate.
 	// +required
 	Signal Signal `json:"signal"`
 
-	// target is the workload to repair, in this namespace.
+	// target is the workload to repair, in the same namespace.
 	// +required
 	Target Target `json:"target"`
 
-	// serviceAccountName is the account of this namespace that workflow steps act as. Without one no step runs.
+	// serviceAccountName is the service account, in the same namespace, that the workflow steps use. Without it no step runs.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 
-	// approval says who approves the recommendation; a person does unless it says otherwise.
+	// approval defines who approves the recommendation. Default: a person (mode Manual).
 	// +optional
 	// +kubebuilder:default={mode: Manual}
 	Approval ApprovalPolicy `json:"approval,omitzero"`
 
-	// notification says who is told at the end.
+	// notification defines the channels to notify. Default: console.
 	// +optional
 	// +kubebuilder:default={channels: {{type: console}}}
 	Notification NotificationPolicy `json:"notification,omitzero"`
 
-	// timeouts of the phases and of the whole.
+	// timeouts of the phases and of the remediation as a whole.
 	// +optional
 	// +kubebuilder:default={}
 	Timeouts RemediationTimeouts `json:"timeouts,omitzero"`
 
-	// ttlAfterFinished is how long the finished request and its children stay before they are deleted.
+	// ttlAfterFinished is how long the request and its children are kept after the request ends. Then they are deleted.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="expected a duration from 0s to 8760h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('0s') && duration(self) <= duration('8760h')",message="expected a duration from 0s to 8760h, such as 1m30s"
 	// +kubebuilder:default="24h"
 	TTLAfterFinished *metav1.Duration `json:"ttlAfterFinished,omitempty"`
 
-	// cancel ends the work; it can be set at any time and not be taken back.
+	// cancel stops the work. It can be set at any time and cannot be unset.
 	// +optional
 	Cancel bool `json:"cancel,omitempty"`
 
-	// requestedBy is the user name of who made the request. The admission policy holdfast-identity sets it, and refuses another name.
+	// requestedBy is the name of the user who created the request. The admission policy holdfast-identity sets it and refuses any other value.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	RequestedBy string `json:"requestedBy,omitempty"`
 
-	// cancelledBy is the user name of who set cancel. The admission policy holdfast-identity sets it, and refuses another name.
+	// cancelledBy is the name of the user who set cancel. The admission policy holdfast-identity sets it and refuses any other value.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
 	CancelledBy string `json:"cancelledBy,omitempty"`
 }
 
-// NotificationPolicy names the channels.
+// NotificationPolicy defines the channels to notify.
 type NotificationPolicy struct {
-	// channels that are told at the end; none tells nobody.
+	// channels to notify. An empty list notifies nobody.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=10
 	Channels []Channel `json:"channels,omitempty"`
 }
 
-// RemediationTimeouts bound the phases of a remediation.
+// RemediationTimeouts are the timeouts of a remediation.
 type RemediationTimeouts struct {
-	// analysis bounds the investigation.
+	// analysis is the timeout of the investigation.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h, such as 1m30s"
 	// +kubebuilder:default="10m"
 	Analysis *metav1.Duration `json:"analysis,omitempty"`
 
-	// approval bounds the wait for a decision.
+	// approval is the timeout of the wait for a decision.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h, such as 1m30s"
 	// +kubebuilder:default="1h"
 	Approval *metav1.Duration `json:"approval,omitempty"`
 
-	// execution bounds the workflow.
+	// execution is the timeout of the workflow.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h, such as 1m30s"
 	// +kubebuilder:default="30m"
 	Execution *metav1.Duration `json:"execution,omitempty"`
 
-	// notification bounds the delivery of the notification.
+	// notification is the timeout of the delivery of the notification.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h, such as 1m30s"
 	// +kubebuilder:default="10m"
 	Notification *metav1.Duration `json:"notification,omitempty"`
 
-	// total bounds the whole, from the creation of the request.
+	// total is the timeout of the remediation as a whole, from the creation of the request.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
-	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`
-	// +kubebuilder:validation:XValidation:rule="duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') && duration(self) >= duration('1s') && duration(self) <= duration('720h')",message="expected a duration from 1s to 720h, such as 1m30s"
 	// +kubebuilder:default="2h"
 	Total *metav1.Duration `json:"total,omitempty"`
 }
 
-// RemediationRequestStatus is where a remediation stands, and its timeline.
+// RemediationRequestStatus is the state and the timeline of a remediation.
 type RemediationRequestStatus struct {
-	// phase is where the remediation stands.
+	// phase of the remediation.
 	// +optional
 	Phase RemediationPhase `json:"phase,omitempty"`
 
-	// outcome is empty until it is known: then remediated, no-action, rejected, failed, timed-out or cancelled.
+	// outcome is remediated, no-action, rejected, failed, timed-out or cancelled. It is empty until it is known.
 	// +optional
 	// +kubebuilder:validation:MaxLength=50
 	Outcome string `json:"outcome,omitempty"`
 
-	// failureReason says why the outcome is not a good one.
+	// failureReason is why the remediation was not successful.
 	// +optional
 	// +kubebuilder:validation:MaxLength=8192
 	FailureReason string `json:"failureReason,omitempty"`
 
-	// requestedBy is who made the request, once it was seen that the policy holdfast-identity had checked it.
+	// requestedBy is the user who created the request. It is set only if the policy holdfast-identity verified the name.
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	RequestedBy string `json:"requestedBy,omitempty"`
 
-	// cancelledBy is who cancelled the request, once it was seen that the policy holdfast-identity had checked it.
+	// cancelledBy is the user who cancelled the request. It is set only if the policy holdfast-identity verified the name.
 	// +optional
 	// +kubebuilder:validation:MaxLength=255
 	CancelledBy string `json:"cancelledBy,omitempty"`
 
-	// targetUID is the uid of the target when the request was taken up. It is empty if there was none, or if its kind is not a Deployment, StatefulSet or DaemonSet of apps/v1.
+	// targetUID is the uid of the target when the controller first processed the request. It is empty if the target did not exist, or is not a Deployment, StatefulSet or DaemonSet of apps/v1.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=128
@@ -225,7 +219,7 @@ type RemediationRequestStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	Analysis string `json:"analysis,omitempty"`
 
-	// analysisUID is the uid of the AIAnalysis. Another resource of that name does not count.
+	// analysisUID is the uid of the AIAnalysis. A resource with the same name and another uid is ignored.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=128
@@ -236,7 +230,7 @@ type RemediationRequestStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	Workflow string `json:"workflow,omitempty"`
 
-	// workflowUID is the uid of the WorkflowExecution. Another resource of that name does not count.
+	// workflowUID is the uid of the WorkflowExecution. A resource with the same name and another uid is ignored.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=128
@@ -247,29 +241,29 @@ type RemediationRequestStatus struct {
 	// +kubebuilder:validation:MaxLength=253
 	Notification string `json:"notification,omitempty"`
 
-	// notificationUID is the uid of the NotificationRequest. Another resource of that name does not count.
+	// notificationUID is the uid of the NotificationRequest. A resource with the same name and another uid is ignored.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=128
 	NotificationUID types.UID `json:"notificationUID,omitempty"`
 
-	// analysisStartedTime is when the investigation began.
+	// analysisStartedTime is when the investigation started.
 	// +optional
 	AnalysisStartedTime *outboxapi.Time `json:"analysisStartedTime,omitempty"`
 
-	// approvalRequestedTime is when a person was asked to approve.
+	// approvalRequestedTime is when the approval of a person was requested.
 	// +optional
 	ApprovalRequestedTime *outboxapi.Time `json:"approvalRequestedTime,omitempty"`
 
-	// approvalDecidedTime is when the decision was taken up.
+	// approvalDecidedTime is when the controller recorded the decision.
 	// +optional
 	ApprovalDecidedTime *outboxapi.Time `json:"approvalDecidedTime,omitempty"`
 
-	// workflowStartedTime is when the workflow began.
+	// workflowStartedTime is when the workflow started.
 	// +optional
 	WorkflowStartedTime *outboxapi.Time `json:"workflowStartedTime,omitempty"`
 
-	// notificationSentTime is when people were told.
+	// notificationSentTime is when the notification of the outcome was sent.
 	// +optional
 	NotificationSentTime *outboxapi.Time `json:"notificationSentTime,omitempty"`
 
@@ -277,23 +271,24 @@ type RemediationRequestStatus struct {
 	// +optional
 	CompletedTime *outboxapi.Time `json:"completedTime,omitempty"`
 
-	// transitions are the phases that it went through, with the time spent in the one before.
+	// transitions are the phase changes, each with the time spent in the previous phase.
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=100
 	Transitions []PhaseTransition `json:"transitions,omitempty"`
 
-	// totalDurationSeconds is the time from creation to the end, in whole seconds.
+	// totalDurationSeconds is the time from creation to the end of the remediation, in whole seconds.
 	// +optional
 	TotalDurationSeconds *int64 `json:"totalDurationSeconds,omitempty"`
 
-	// bottleneck is where most of the time went.
+	// bottleneck is the part that took the most time.
 	// +optional
 	Bottleneck *Bottleneck `json:"bottleneck,omitempty"`
 
-	// conditions of the resource: Ready, Finished once it has ended, OutboxBlocked while a change is held back because the outbox is full, ForeignChild once a resource that this request did not
-	// make was found under the name of one of its children, AnalysisBlocked, WorkflowBlocked and NotificationBlocked while that child is due and can't be made, and CoolingDown if nothing was
-	// begun because another request had repaired the same target for the same alert not long before, or if this request is that other one and is kept beyond its TTL.
+	// conditions of the resource. Ready: True if it ended successfully. Finished: True once it has ended. OutboxBlocked: True while a change waits because the outbox is full.
+	// ForeignChild: True once a resource that this request did not create was found with the name of one of its children. AnalysisBlocked, WorkflowBlocked, NotificationBlocked: True while
+	// the child cannot be created. CoolingDown: True if the request was not started because another request recently repaired the same target for the same alert, or if this request is that
+	// other one and is kept longer than its TTL.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -301,19 +296,16 @@ type RemediationRequestStatus struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(c, c.lastTransitionTime.getFullYear() >= 1970 && c.lastTransitionTime.getFullYear() < 2900)",message="expected times in RFC 3339 from the years 1970 to 2899"
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 
-	// outbox has the audit entries that are not yet durable in the store.
-	// +default={"lastSequence": 0, "persistedSequence": 0, "headHash": "", "closed": false, "entries": []}
-	// +optional
-	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
+	outboxapi.Status `json:",inline"`
 }
 
-// PhaseTransition is one step from phase to phase.
+// PhaseTransition is a change of the phase.
 type PhaseTransition struct {
-	// from is the phase before, empty at the first.
+	// from is the previous phase. It is empty for the first transition.
 	// +optional
 	From RemediationPhase `json:"from,omitempty"`
 
-	// to is the phase after.
+	// to is the new phase.
 	// +required
 	To RemediationPhase `json:"to"`
 
@@ -321,7 +313,7 @@ type PhaseTransition struct {
 	// +required
 	Time outboxapi.Time `json:"time"`
 
-	// duration is the time spent in the phase before.
+	// duration is the time spent in the previous phase.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=32
@@ -329,19 +321,19 @@ type PhaseTransition struct {
 	Duration *metav1.Duration `json:"duration,omitempty"`
 }
 
-// Bottleneck is the part of a remediation that took the longest.
+// Bottleneck is the part of a remediation that took the most time.
 type Bottleneck struct {
 	// phase is ai_analysis, approval_wait, workflow_execution, notification or queueing.
 	// +required
 	// +kubebuilder:validation:MaxLength=50
 	Phase string `json:"phase"`
 
-	// durationSeconds spent there.
+	// durationSeconds is the time spent in this part, in whole seconds.
 	// +required
 	DurationSeconds int64 `json:"durationSeconds"`
 }
 
-// RemediationRequest asks for the remediation of an alert.
+// RemediationRequest requests the remediation of an alert: analysis, approval, workflow and notification.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
@@ -350,9 +342,9 @@ type Bottleneck struct {
 // +kubebuilder:printcolumn:name="PHASE",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="TARGET",type=string,JSONPath=`.spec.target.name`
 // +kubebuilder:printcolumn:name="OUTCOME",type=string,JSONPath=`.status.outcome`
-// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`,priority=1,description="Entries that the resource still carries. Durable ones stay until the next write or trim, some seconds later."
-// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1,description="Newest entry."
-// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1,description="Newest entry that the resource knows to be durable."
+// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`,priority=1,description="Number of entries in the resource. Durable entries stay until the next write or trim, seconds later."
+// +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1,description="Sequence of the newest entry."
+// +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1,description="Sequence of the newest entry that is recorded as durable."
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`
 type RemediationRequest struct {
 	metav1.TypeMeta `json:",inline"`
@@ -360,11 +352,11 @@ type RemediationRequest struct {
 	// +optional
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// spec is what is asked for.
+	// spec is the desired state.
 	// +required
 	Spec RemediationRequestSpec `json:"spec"`
 
-	// status is what has happened.
+	// status is the observed state.
 	// +kubebuilder:default={}
 	// +optional
 	Status RemediationRequestStatus `json:"status,omitempty"`

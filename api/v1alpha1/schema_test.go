@@ -102,14 +102,26 @@ func exampleText(s *schema, path string, which int) string {
 	if s.Format == "date-time" {
 		return candidates[which][4]
 	}
-	pattern := regexp.MustCompile(s.Pattern)
+	pattern := regexp.MustCompile(patternOf(s))
 	for _, text := range candidates[which] {
 		if pattern.MatchString(text) {
 			return text
 		}
 	}
-	Fail(fmt.Sprintf("%s: no example for the pattern %s", path, s.Pattern))
+	Fail(fmt.Sprintf("%s: no example for the pattern %s", path, pattern))
 	return ""
+}
+
+var matches = regexp.MustCompile(`^self\.matches\('([^']*)'\)`)
+
+// patternOf is the pattern that a string must match: the schema's own, or that of a rule, which refuses with a message for people.
+func patternOf(s *schema) string {
+	for _, rule := range s.XValidations {
+		if found := matches.FindStringSubmatch(rule.Rule); found != nil {
+			return found[1]
+		}
+	}
+	return s.Pattern
 }
 
 // full is an object of the kind with all of its spec.

@@ -8,43 +8,43 @@ import (
 
 // Conditions of the four kinds. OutboxBlocked is outbox.ConditionBlocked.
 const (
-	// ConditionReady is True when the resource has ended well, False while it works or when it failed; the reason is the phase.
+	// ConditionReady is True when the resource ended successfully. It is False while it is in progress or when it failed. The reason is the phase.
 	ConditionReady = "Ready"
-	// ConditionFinished is True once the resource has ended, well or not; the reason is the phase. It is absent before.
+	// ConditionFinished is True once the resource has ended, successfully or not. It is absent before. The reason is the phase.
 	ConditionFinished = "Finished"
-	// ConditionRemediationRefused is True on a child whose remediationRef is not that of a live request: it ends without having done anything, and its row is under
-	// its own uid. It stays.
+	// ConditionRemediationRefused is True on a child whose remediationRef does not name a live request. The child ends without doing anything, and its row has its own
+	// uid as remediation_id. The condition stays.
 	ConditionRemediationRefused = "RemediationRefused"
 )
 
-// Signal is the alert that asks for a remediation.
+// Signal is the alert to remediate.
 // +kubebuilder:validation:XValidation:rule="timestamp(self.receivedTime.upperAscii()).getFullYear() >= 1970 && timestamp(self.receivedTime.upperAscii()).getFullYear() < 2900",fieldPath=".receivedTime",message="expected a time in RFC 3339 from the years 1970 to 2899, as in 2026-11-23T04:05:06Z"
 type Signal struct {
-	// fingerprint identifies the alert at its source: 16 to 64 lowercase hex digits. Alertmanager's own have 16, SHA-256 has 64.
+	// fingerprint identifies the alert at its source: 16 to 64 lowercase hex digits. Alertmanager uses 16; a SHA-256 has 64.
 	// +required
 	// +kubebuilder:validation:Pattern=`^[0-9a-f]{16,64}$`
 	// +kubebuilder:validation:MaxLength=64
 	Fingerprint string `json:"fingerprint"`
 
-	// name of the alert, such as KubePodCrashLooping.
+	// name of the alert, for example KubePodCrashLooping.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
-	// severity is what the sender calls it, in the form of a label's value, such as critical, warning, info or page.
+	// severity of the alert, as the sender names it, for example critical, warning or info. It has the form of a label value.
 	// +required
 	// +kubebuilder:validation:Pattern=`^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$`
 	// +kubebuilder:validation:MaxLength=63
 	Severity string `json:"severity"`
 
-	// source is who sent the alert, such as alertmanager.
+	// source is the sender of the alert, for example alertmanager.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Source string `json:"source"`
 
-	// receivedTime is when the alert came in, in RFC 3339.
+	// receivedTime is when the alert was received, in RFC 3339.
 	// +required
 	ReceivedTime outboxapi.Time `json:"receivedTime"`
 
@@ -61,23 +61,23 @@ type Signal struct {
 	Annotations map[string]AnnotationValue `json:"annotations,omitempty"`
 }
 
-// LabelValue is the value of an alert's label.
+// LabelValue is the value of a label of an alert.
 // +kubebuilder:validation:MaxLength=256
 type LabelValue string
 
-// AnnotationValue is the value of an alert's annotation.
+// AnnotationValue is the value of an annotation of an alert.
 // +kubebuilder:validation:MaxLength=1024
 type AnnotationValue string
 
-// Target is the workload to repair, in the namespace of the resource that names it.
+// Target is the workload to repair. It is in the same namespace as the resource.
 type Target struct {
-	// apiVersion of the target, such as apps/v1.
+	// apiVersion of the target, for example apps/v1.
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	APIVersion string `json:"apiVersion"`
 
-	// kind of the target, such as Deployment.
+	// kind of the target, for example Deployment.
 	// +required
 	// +kubebuilder:validation:Pattern=`^[A-Z][A-Za-z0-9]*$`
 	// +kubebuilder:validation:MaxLength=63
@@ -90,7 +90,7 @@ type Target struct {
 	Name string `json:"name"`
 }
 
-// RemediationRef names the remediation that a resource belongs to, in its own namespace.
+// RemediationRef names the RemediationRequest that a resource belongs to, in the same namespace.
 type RemediationRef struct {
 	// name of the RemediationRequest.
 	// +required
@@ -98,7 +98,7 @@ type RemediationRef struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
-	// uid of the RemediationRequest: the remediation_id of the audit trail.
+	// uid of the RemediationRequest. The audit trail stores it as remediation_id.
 	// +required
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MinLength=1
@@ -111,32 +111,32 @@ type RemediationRef struct {
 type ApprovalMode string
 
 const (
-	// ApprovalAuto approves by itself at or above the threshold; below it a person decides.
+	// ApprovalAuto approves automatically at or above the threshold. Below it a person decides.
 	ApprovalAuto ApprovalMode = "Auto"
 	// ApprovalManual always asks a person.
 	ApprovalManual ApprovalMode = "Manual"
 )
 
-// ApprovalPolicy says who may approve a recommendation.
-// +kubebuilder:validation:XValidation:rule="self.mode != 'Auto' || has(self.autoApproveAbove)",fieldPath=".autoApproveAbove",reason=FieldValueRequired,message="mode Auto needs autoApproveAbove, a percentage"
+// ApprovalPolicy defines how a recommendation is approved.
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Auto' || has(self.autoApproveAbove)",fieldPath=".autoApproveAbove",reason=FieldValueRequired,message="mode Auto requires autoApproveAbove, a percentage from 0 to 100"
 type ApprovalPolicy struct {
-	// mode is Auto (at or above the threshold no person is asked) or Manual.
+	// mode is Auto or Manual. Auto approves automatically at or above autoApproveAbove; below it a person decides. Manual always asks a person.
 	// +required
 	Mode ApprovalMode `json:"mode"`
 
-	// autoApproveAbove is the confidence, in percent, from which on mode Auto approves by itself.
+	// autoApproveAbove is the minimum confidence, in percent, for automatic approval in mode Auto.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=100
 	AutoApproveAbove *int32 `json:"autoApproveAbove,omitempty"`
 }
 
-// ChannelType is a way to tell people.
+// ChannelType is a type of notification channel.
 // +kubebuilder:validation:Enum=console;slack;webhook
 type ChannelType string
 
 const (
-	// ChannelConsole writes to the log and makes a Kubernetes Event.
+	// ChannelConsole writes to the log of the manager and creates a Kubernetes Event.
 	ChannelConsole ChannelType = "console"
 	// ChannelSlack posts to a Slack incoming webhook.
 	ChannelSlack ChannelType = "slack"
@@ -144,14 +144,14 @@ const (
 	ChannelWebhook ChannelType = "webhook"
 )
 
-// Channel is one way to tell people. The URL of slack and webhook is a credential and comes from a Secret.
-// +kubebuilder:validation:XValidation:rule="(self.type == 'console') != has(self.secretRef)",fieldPath=".secretRef",message="slack and webhook need secretRef with the URL, console takes none"
+// Channel is a notification channel. The URL of slack and webhook is a credential, so it comes from a Secret.
+// +kubebuilder:validation:XValidation:rule="(self.type == 'console') != has(self.secretRef)",fieldPath=".secretRef",message="slack and webhook require secretRef, the Secret key with the URL; console does not allow it"
 type Channel struct {
 	// type is console, slack or webhook.
 	// +required
 	Type ChannelType `json:"type"`
 
-	// secretRef names the key of a Secret in the same namespace that holds the URL.
+	// secretRef is the key of a Secret in the same namespace that contains the URL. Required for slack and webhook.
 	// +optional
 	SecretRef *SecretKeyRef `json:"secretRef,omitempty"`
 }
@@ -164,7 +164,7 @@ type SecretKeyRef struct {
 	// +kubebuilder:validation:MaxLength=253
 	Name string `json:"name"`
 
-	// key within the Secret.
+	// key in the Secret.
 	// +required
 	// +kubebuilder:validation:Pattern=`^[-._a-zA-Z0-9]+$`
 	// +kubebuilder:validation:MaxLength=253

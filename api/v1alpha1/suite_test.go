@@ -22,10 +22,10 @@ import (
 )
 
 var (
-	_ outbox.ConditionedObject = (*v1alpha1.RemediationRequest)(nil)
-	_ outbox.ConditionedObject = (*v1alpha1.AIAnalysis)(nil)
-	_ outbox.ConditionedObject = (*v1alpha1.WorkflowExecution)(nil)
-	_ outbox.ConditionedObject = (*v1alpha1.NotificationRequest)(nil)
+	_ outbox.Object = (*v1alpha1.RemediationRequest)(nil)
+	_ outbox.Object = (*v1alpha1.AIAnalysis)(nil)
+	_ outbox.Object = (*v1alpha1.WorkflowExecution)(nil)
+	_ outbox.Object = (*v1alpha1.NotificationRequest)(nil)
 )
 
 // user is the administrator of the local cluster, who sends all requests.

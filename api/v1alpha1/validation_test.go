@@ -106,14 +106,14 @@ var _ = Describe("The API server refuses", func() {
 		Entry("half a percent", "spec.approval.autoApproveAbove", 80.5, "must be of type int32"),
 		Entry("an unknown channel", "spec.notification.channels[0].type", "pager", `supported values: "console", "slack", "webhook"`),
 		Entry("too many channels", "spec.notification.channels", slices.Repeat([]any{object{"type": "console"}}, 11), "at most 10 items"),
-		Entry("a duration without a unit", "spec.timeouts.total", "10", "should match"),
+		Entry("a duration without a unit", "spec.timeouts.total", "10", "expected a duration from 1s to 720h"),
 		Entry("a duration that Go cannot hold", "spec.timeouts.total", "99999999h", "expected a duration from 1s to 720h"),
-		Entry("a duration that ends in a number", "spec.timeouts.total", "1.5h1", "should match"),
-		Entry("a negative duration", "spec.timeouts.analysis", "-1s", "should match"),
+		Entry("a duration that ends in a number", "spec.timeouts.total", "1.5h1", "expected a duration from 1s to 720h"),
+		Entry("a negative duration", "spec.timeouts.analysis", "-1s", "expected a duration from 1s to 720h"),
 		Entry("no time for the analysis", "spec.timeouts.analysis", "0s", "expected a duration from 1s to 720h"),
 		Entry("no time for the approval", "spec.timeouts.approval", "999ms", "expected a duration from 1s to 720h"),
 		Entry("a month and a bit", "spec.timeouts.execution", "721h", "expected a duration from 1s to 720h"),
-		Entry("days", "spec.timeouts.notification", "1d", "should match"),
+		Entry("days", "spec.timeouts.notification", "1d", "expected a duration from 1s to 720h"),
 		Entry("a life beyond a year", "spec.ttlAfterFinished", "8761h", "expected a duration from 0s to 8760h"),
 		Entry("a word for true", "spec.cancel", "yes", "must be of type boolean"),
 	)
@@ -150,7 +150,7 @@ var _ = Describe("The API server refuses", func() {
 		Entry("no subject", "spec.subject", "", "at least 1 chars"),
 		Entry("a book", "spec.body", strings.Repeat("x", 16385), "Too long"),
 		Entry("no channels", "spec.channels", []any{}, "at least 1 items"),
-		Entry("a console with a secret", "spec.channels[0].secretRef", object{"name": "slack", "key": "url"}, "slack and webhook need secretRef with the URL, console takes none"),
+		Entry("a console with a secret", "spec.channels[0].secretRef", object{"name": "slack", "key": "url"}, "slack and webhook require secretRef, the Secret key with the URL; console does not allow it"),
 		Entry("a key that no Secret has", "spec.channels[1].secretRef.key", "a/b", "should match"),
 		Entry("no attempt", "spec.retry.maxAttempts", 0, "greater than or equal to 1"),
 		Entry("attempts without end", "spec.retry.maxAttempts", 21, "less than or equal to 20"),
@@ -161,7 +161,7 @@ var _ = Describe("The API server refuses", func() {
 
 	It("mode Auto without a threshold", func(ctx context.Context) {
 		_, err := create(ctx, remediationRequest, at(sample(remediationRequest, newNamespace(ctx)), "spec.approval", object{"mode": "Auto"}))
-		Expect(err).To(beRefused("spec.approval.autoApproveAbove", "mode Auto needs autoApproveAbove, a percentage"))
+		Expect(err).To(beRefused("spec.approval.autoApproveAbove", "mode Auto requires autoApproveAbove, a percentage from 0 to 100"))
 	})
 
 	It("slack and webhook without the secret that has the URL", func(ctx context.Context) {
@@ -170,7 +170,7 @@ var _ = Describe("The API server refuses", func() {
 			o := sample(notificationRequest, namespace)
 			o["spec"].(object)["channels"] = []any{object{"type": channel}}
 			_, err := create(ctx, notificationRequest, o)
-			Expect(err).To(beRefused("spec.channels[0].secretRef", "slack and webhook need secretRef with the URL"))
+			Expect(err).To(beRefused("spec.channels[0].secretRef", "slack and webhook require secretRef"))
 		}
 	})
 

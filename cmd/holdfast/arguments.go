@@ -16,7 +16,7 @@ func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return fmt.Errorf("unknown command or argument for %q: expected flags only, as in --database-url '…', but %d more given (not shown)", cmd.CommandPath(), len(args))
+	return fmt.Errorf("%q takes flags only, as in --database-url '…', but got %d arguments (not shown)", cmd.CommandPath(), len(args))
 }
 
 // oneArgument asks for exactly one argument, and quotes none of them.
@@ -25,7 +25,7 @@ func oneArgument(what string) cobra.PositionalArgs {
 		if len(args) == 1 {
 			return nil
 		}
-		return fmt.Errorf("expected one argument for %q: %s; %d given", cmd.CommandPath(), what, len(args))
+		return fmt.Errorf("%q takes one argument, %s; got %d", cmd.CommandPath(), what, len(args))
 	}
 }
 
@@ -36,9 +36,9 @@ func aCommand(cmd *cobra.Command, args []string) error {
 	}
 	cmd.SuggestionsMinimumDistance = 2
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return fmt.Errorf("unknown command %q for %q, did you mean %s?", args[0], cmd.CommandPath(), strings.Join(near, " or "))
+		return fmt.Errorf("unknown command %q for %q; did you mean %s?", args[0], cmd.CommandPath(), strings.Join(near, " or "))
 	}
-	return fmt.Errorf("unknown command for %q (not shown), see `%s --help`", cmd.CommandPath(), cmd.CommandPath())
+	return fmt.Errorf("unknown command for %q (not shown); run `%s --help`", cmd.CommandPath(), cmd.CommandPath())
 }
 
 var flagName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9-]{0,40}$`)
@@ -51,11 +51,11 @@ func flagError(err error) error {
 	)
 	switch {
 	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
-		return fmt.Errorf("unknown shorthand flag -%.1s: a long flag has two dashes, as in --database-url", unknown.GetSpecifiedShortnames())
+		return fmt.Errorf("unknown flag -%.1s; a long flag has two dashes, as in --database-url", unknown.GetSpecifiedShortnames())
 	case errors.As(err, &unknown) && !flagName.MatchString(unknown.GetSpecifiedName()):
-		return errors.New("unknown flag (not shown), expected one as in --database-url")
+		return errors.New("unknown flag (not shown); a flag looks like --database-url")
 	case errors.As(err, &syntax):
-		return errors.New("bad flag syntax (not shown), expected --name=value")
+		return errors.New("malformed flag (not shown), expected --name=value")
 	}
 	return withoutValue(err)
 }

@@ -16,7 +16,7 @@ import (
 
 // restConfig reads a kubeconfig; without one it is that of the Pod, or of the user's ~/.kube/config. Its errors quote nothing that is in the file but names.
 func restConfig(kubeconfig string) (*rest.Config, error) {
-	const advice = "give --kubeconfig or KUBECONFIG"
+	const advice = "set --kubeconfig or KUBECONFIG"
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	switch files := filepath.SplitList(strings.TrimSpace(kubeconfig)); {
 	case len(files) == 1:
@@ -26,15 +26,15 @@ func restConfig(kubeconfig string) (*rest.Config, error) {
 	}
 	loaded, err := rules.Load()
 	if err != nil {
-		return nil, fmt.Errorf("find the cluster: %w; %s", unquoted(err), advice)
+		return nil, fmt.Errorf("load kubeconfig: %w; %s", unquoted(err), advice)
 	}
 	rules.WarnIfAllMissing = false // said by now
 	if err := checkCluster(loaded); err != nil {
-		return nil, fmt.Errorf("find the cluster: %w", err)
+		return nil, fmt.Errorf("load kubeconfig: %w", err)
 	}
 	c, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("find the cluster: %w; %s", err, advice)
+		return nil, fmt.Errorf("load kubeconfig: %w; %s", err, advice)
 	}
 	c.QPS = -1 // the API server's own fairness is the limit
 	return c, nil
@@ -50,7 +50,7 @@ func checkCluster(c *clientcmdapi.Config) error {
 	if !ok {
 		return nil
 	}
-	const in = "cluster %q of the kubeconfig: its %s: %w"
+	const in = "cluster %q in the kubeconfig: %s: %w"
 	server := cluster.Server
 	if server != "" && !strings.Contains(server, "://") {
 		server = "https://" + server // as the client takes it

@@ -22,6 +22,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -90,15 +91,15 @@ func trail(t *testing.T, s *postgres.Store, n int, refused ...int) []relay.Item 
 	t.Helper()
 	g := NewWithT(t)
 	at := time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
-	source := outbox.Source{Namespace: "shop", Name: "cart", UID: apitypes.UID(uuid.NewString()), Created: at}
+	source := entry.Source{Namespace: "shop", Name: "cart", UID: apitypes.UID(uuid.NewString()), Created: at}
 	var o *outboxapi.Outbox
 	for i := range n {
-		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Final: i == n-1,
-			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(at), Subject: "cart"}}, at, outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(o, source, entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Sending", Final: i == n-1,
+			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(at), Subject: "cart"}}, at, entry.Salt{}, entry.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	items := relay.NewItems(source, "NotificationRequest", outbox.PendingOf(source.UID, o))
+	items := relay.NewItems(source, "NotificationRequest", entry.PendingOf(source.UID, o))
 	for _, n := range refused {
 		items[n-1].Refused = "for the \x1b[31mtest"
 	}
@@ -125,7 +126,7 @@ func TestMigrate(t *testing.T) {
 	g.Expect(json.Unmarshal([]byte(up.Stdout), &all)).To(Succeed())
 	g.Expect(all).To(HaveEach(HaveKeyWithValue("state", "applied")))
 	g.Expect(holdfast(t, "migrate", "up")).To(has(0, HavePrefix("the schema is at version "), BeEmpty()))
-	g.Expect(holdfast(t, "migrate", "status")).To(has(0, ContainSubstring("The schema is that of this release."), BeEmpty()))
+	g.Expect(holdfast(t, "migrate", "status")).To(has(0, ContainSubstring("The schema is up to date."), BeEmpty()))
 	g.Expect(holdfast(t, "migrate", "status", "--output", "json").Stdout).To(Equal(up.Stdout))
 	g.Expect(holdfast(t, "migrate")).To(has(0, ContainSubstring("status"), BeEmpty()))
 }
@@ -134,10 +135,10 @@ func TestANewerSchema(t *testing.T) {
 	g := NewWithT(t)
 	execute(t, migrated(t), "INSERT INTO holdfast_migrations (version_id, is_applied) VALUES (99, true)")
 	for _, args := range [][]string{{"verify"}, {"dead-letter", "list"}, {"dead-letter", "redrive", "--all"}} {
-		g.Expect(holdfast(t, args...)).To(has(2, BeEmpty(), ContainSubstring("run a release of Holdfast that knows version 99")), "%v", args)
+		g.Expect(holdfast(t, args...)).To(has(2, BeEmpty(), ContainSubstring("run a release that supports version 99")), "%v", args)
 	}
 	g.Expect(holdfast(t, "migrate", "up")).To(has(1, BeEmpty(), ContainSubstring("is newer than this release")))
-	g.Expect(holdfast(t, "migrate", "status")).To(has(0, MatchRegexp(`99 +unknown(.|\n)*run that release`), BeEmpty()))
+	g.Expect(holdfast(t, "migrate", "status")).To(has(0, MatchRegexp(`99 +unknown(.|\n)*Run that release`), BeEmpty()))
 }
 
 func TestAWrongDatabaseURL(t *testing.T) {
@@ -148,9 +149,9 @@ func TestAWrongDatabaseURL(t *testing.T) {
 	for wrong, says := range map[string]string{
 		"postgres://me:sesame@" + u.Host + "/command_1?sslmode=disable":       "check user and password in the database URL",
 		"postgres://me:sesame@127.0.0.1:1/command_1?sslmode=disable":          "check host and port in the database URL",
-		"postgres://" + u.User.String() + "@" + u.Host + "/x?sslmode=disable": "check the name in the database URL",
+		"postgres://" + u.User.String() + "@" + u.Host + "/x?sslmode=disable": "check the database name in the database URL",
 		"mysql://me:sesame@localhost/x":                                       "expected postgres://user:password@host",
-		"":                                                                    "give --database-url or HOLDFAST_DATABASE_URL",
+		"":                                                                    "HOLDFAST_DATABASE_URL",
 	} {
 		t.Setenv("HOLDFAST_DATABASE_URL", wrong)
 		for _, command := range commands {
@@ -164,7 +165,7 @@ func TestVerify(t *testing.T) {
 	g := NewWithT(t)
 	s := migrated(t)
 	items := trail(t, s, 4, 2)
-	g.Expect(holdfast(t, "verify")).To(has(0, Equal("The trail is whole. Looked at 3 rows in 1 chain, 1 waiting dead letter.\n"), BeEmpty()))
+	g.Expect(holdfast(t, "verify")).To(has(0, Equal("The trail is whole. Checked 3 rows in 1 chain, 1 dead letter.\n"), BeEmpty()))
 	g.Expect(holdfast(t, "verify", "-o", "json").Stdout).To(MatchJSON(`{"verdict": "whole", "intact": true, "findings": [], "chains": 1, "entries": 3, "posted": 0, "deadLetters": 1, "unfinished": 0, "unchecked": 0, "live": 0}`))
 
 	execute(t, s, "ALTER TABLE notification_audit DISABLE TRIGGER ALL")
@@ -205,12 +206,12 @@ func TestVerifyWithAcknowledgedFindings(t *testing.T) {
 	template := holdfast(t, "verify", "--acknowledgement-template")
 	g.Expect(template).To(has(1, And(HavePrefix("# Findings of"), ContainSubstring("\nacknowledged:\n# subject is \"forged: ]\""), ContainSubstring("problem: column")), ContainSubstring("1 finding")))
 	g.Expect(os.WriteFile(file, []byte(template.Stdout), 0o600)).To(Succeed())
-	g.Expect(holdfast(t, "verify", "--acknowledged", file)).To(has(2, BeEmpty(), And(ContainSubstring(file), ContainSubstring(`acknowledged[0].by is "", expected who`))))
+	g.Expect(holdfast(t, "verify", "--acknowledged", file)).To(has(2, BeEmpty(), And(ContainSubstring(file), ContainSubstring(`acknowledged[0].by is "", expected the name`))))
 
 	filled := strings.NewReplacer(`by: ""`, "by: jane", `reason: ""`, "reason: a test of ours").Replace(template.Stdout)
 	g.Expect(os.WriteFile(file, []byte(filled), 0o600)).To(Succeed())
 	accepted := holdfast(t, "verify", "--acknowledged", file)
-	g.Expect(accepted).To(has(0, And(HavePrefix("Acknowledged:\n  column "), MatchRegexp(`\n    jane, 20\S+Z: a test of ours\n`), ContainSubstring("The trail is whole but for 1 acknowledged finding. Looked at 4 rows")), BeEmpty()))
+	g.Expect(accepted).To(has(0, And(HavePrefix("Acknowledged:\n  column "), MatchRegexp(`\n    jane, 20\S+Z: a test of ours\n`), ContainSubstring("The trail is whole, except for 1 acknowledged finding. Checked 4 rows")), BeEmpty()))
 	g.Expect(holdfast(t, "verify", "--acknowledged", file, "--acknowledgement-template").Stdout).NotTo(ContainSubstring("problem:"), "only what is left")
 	var report struct {
 		Verdict      string
@@ -225,9 +226,9 @@ func TestVerifyWithAcknowledgedFindings(t *testing.T) {
 	g.Expect(report).To(And(HaveField("Verdict", "acknowledged"), HaveField("Findings", BeEmpty()), HaveField("Acknowledged", ConsistOf(HaveField("Acknowledged.By", "jane")))))
 
 	forge("forged again")
-	g.Expect(holdfast(t, "verify", "--acknowledged", file)).To(has(1, And(ContainSubstring(`subject is "forged again"`), ContainSubstring("Acknowledged, and not found:"), ContainSubstring("not as it was then")), ContainSubstring("1 finding")))
+	g.Expect(holdfast(t, "verify", "--acknowledged", file)).To(has(1, And(ContainSubstring(`subject is "forged again"`), ContainSubstring("Acknowledgements without a finding:"), ContainSubstring("changed after the acknowledgement")), ContainSubstring("1 finding")))
 	forge(honest)
-	g.Expect(holdfast(t, "verify", "--acknowledged", file)).To(has(1, ContainSubstring("no such finding any more"), ContainSubstring("of 1 acknowledgement in "+file)))
+	g.Expect(holdfast(t, "verify", "--acknowledged", file)).To(has(1, ContainSubstring("the finding no longer exists"), ContainSubstring("1 acknowledgement in "+file)))
 	g.Expect(holdfast(t, "verify", "--acknowledged", file+"-missing")).To(has(2, BeEmpty(), ContainSubstring("no such file")))
 	g.Expect(holdfast(t, "verify", "--acknowledgement-template", "-o", "json")).To(has(2, BeEmpty(), ContainSubstring("prints YAML")))
 }
@@ -243,10 +244,10 @@ func TestVerifyWithACluster(t *testing.T) {
 		g.Expect(env.Vanish(context.WithoutCancel(t.Context()), obj)).To(Succeed())
 	})
 	writer := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{})
-	g.Expect(writer.Draft(obj).Save(t.Context(), &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending",
+	g.Expect(writer.Draft(obj).Save(t.Context(), &entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Sending",
 		Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(time.Now())}})).To(Succeed())
-	g.Expect(holdfast(t, "verify")).To(has(0, Equal("The trail is whole. Looked at 2 rows in 1 chain, 1 live resource.\n"), BeEmpty()))
-	g.Expect(holdfast(t, "verify", "--kubeconfig", "")).To(has(0, Equal("The trail is whole. Looked at 2 rows in 1 chain.\n"), BeEmpty()))
+	g.Expect(holdfast(t, "verify")).To(has(0, Equal("The trail is whole. Checked 2 rows in 1 chain, 1 live resource.\n"), BeEmpty()))
+	g.Expect(holdfast(t, "verify", "--kubeconfig", "")).To(has(0, Equal("The trail is whole. Checked 2 rows in 1 chain.\n"), BeEmpty()))
 
 	// The resource says that its entry is durable; the database has never seen it.
 	g.Expect(env.Client.Get(t.Context(), client.ObjectKeyFromObject(obj), obj)).To(Succeed())
@@ -255,17 +256,17 @@ func TestVerifyWithACluster(t *testing.T) {
 	g.Expect(holdfast(t, "verify")).To(has(1, ContainSubstring("missing      "+obj.Namespace+"/cart"), ContainSubstring("1 finding")))
 
 	missing := filepath.Join(t.TempDir(), "missing")
-	g.Expect(holdfast(t, "verify", "--kubeconfig", missing)).To(has(2, BeEmpty(), And(ContainSubstring("missing"), ContainSubstring("--kubeconfig '' to check the rows alone"))))
+	g.Expect(holdfast(t, "verify", "--kubeconfig", missing)).To(has(2, BeEmpty(), And(ContainSubstring("missing"), ContainSubstring("--kubeconfig '' to check rows only"))))
 	g.Expect(holdfast(t, "verify", "--resource", "backups")).To(has(2, BeEmpty(), ContainSubstring("expected KIND=RESOURCE.VERSION.GROUP")))
-	g.Expect(holdfast(t, "verify", "--kubeconfig", "", "--resource", "a.b=c.v1.b")).To(has(2, BeEmpty(), ContainSubstring("needs a cluster")))
+	g.Expect(holdfast(t, "verify", "--kubeconfig", "", "--resource", "a.b=c.v1.b")).To(has(2, BeEmpty(), ContainSubstring("without a cluster")))
 }
 
 func TestDeadLetters(t *testing.T) {
 	g := NewWithT(t)
 	s := migrated(t)
-	g.Expect(holdfast(t, "dead-letter", "list")).To(has(0, Equal("There are no dead letters.\n"), BeEmpty()))
+	g.Expect(holdfast(t, "dead-letter", "list")).To(has(0, Equal("No dead letters.\n"), BeEmpty()))
 	g.Expect(holdfast(t, "dead-letter", "list", "-o", "json").Stdout).To(MatchJSON(`[]`))
-	g.Expect(holdfast(t, "dead-letter", "redrive", "--all")).To(has(0, Equal("There are no dead letters.\n"), BeEmpty()))
+	g.Expect(holdfast(t, "dead-letter", "redrive", "--all")).To(has(0, Equal("No dead letters.\n"), BeEmpty()))
 
 	items := trail(t, s, 4, 2, 3)
 	second, third := items[1].Entry.ID, items[2].Entry.ID
@@ -282,11 +283,11 @@ func TestDeadLetters(t *testing.T) {
 	nobody := uuid.NewString()
 	some := holdfast(t, "dead-letter", "redrive", third, nobody, "-o", "json")
 	g.Expect(some.Status).To(Equal(1))
-	g.Expect(some.Stderr).To(ContainSubstring("1 of 2 dead letters did not become rows"))
-	g.Expect(some.Stdout).To(MatchJSON(fmt.Sprintf(`[{"id": %q, "hash": %q, "result": "redriven"}, {"id": %q, "result": "unknown", "error": "there is no dead letter with this id"}]`, third, items[2].Hash, nobody)))
+	g.Expect(some.Stderr).To(ContainSubstring("1 of 2 dead letters could not be stored as rows"))
+	g.Expect(some.Stdout).To(MatchJSON(fmt.Sprintf(`[{"id": %q, "hash": %q, "result": "redriven"}, {"id": %q, "result": "unknown", "error": "no dead letter has this ID"}]`, third, items[2].Hash, nobody)))
 	g.Expect(holdfast(t, "dead-letter", "list", "--all").Stdout).To(And(ContainSubstring(second), ContainSubstring(third)))
-	g.Expect(holdfast(t, "dead-letter", "list").Stdout).To(Equal("There are no dead letters.\n"))
-	g.Expect(holdfast(t, "verify").Stdout).To(Equal("The trail is whole. Looked at 4 rows in 1 chain.\n"))
+	g.Expect(holdfast(t, "dead-letter", "list").Stdout).To(Equal("No dead letters.\n"))
+	g.Expect(holdfast(t, "verify").Stdout).To(Equal("The trail is whole. Checked 4 rows in 1 chain.\n"))
 
 	for _, args := range [][]string{{}, {"--all", third}, {"seven"}} {
 		g.Expect(holdfast(t, append([]string{"dead-letter", "redrive"}, args...)...)).To(has(2, BeEmpty(), Not(BeEmpty())), "%v", args)
@@ -298,7 +299,7 @@ func TestWhatCannotBeRedrivenIsAFailure(t *testing.T) {
 	s := migrated(t)
 	trail(t, s, 2, 1)
 	execute(t, s, "ALTER TABLE notification_audit ADD CONSTRAINT no CHECK (subject <> 'cart') NOT VALID")
-	g.Expect(holdfast(t, "dead-letter", "redrive", "--all")).To(has(1, And(HavePrefix("failed "), ContainSubstring("check constraint")), ContainSubstring("1 of 1 dead letter did not become rows")))
+	g.Expect(holdfast(t, "dead-letter", "redrive", "--all")).To(has(1, And(HavePrefix("failed "), ContainSubstring("check constraint")), ContainSubstring("1 of 1 dead letter could not be stored as rows")))
 	execute(t, s, "DROP TABLE resource_audit")
 	g.Expect(holdfast(t, "dead-letter", "redrive", "--all")).To(has(2, BeEmpty(), ContainSubstring("restore them from a backup")))
 }
@@ -307,7 +308,7 @@ func TestStatusesOfMistakesAndInterruption(t *testing.T) {
 	g := NewWithT(t)
 	migrated(t)
 	g.Expect(holdfast(t, "verify", "--nonsense")).To(has(2, BeEmpty(), ContainSubstring("unknown flag")))
-	g.Expect(holdfast(t, "verify", "more")).To(has(2, BeEmpty(), ContainSubstring("unknown command")))
+	g.Expect(holdfast(t, "verify", "more")).To(has(2, BeEmpty(), ContainSubstring("takes flags only")))
 	t.Setenv("HOLDFAST_OUTPUT", "xml")
 	g.Expect(holdfast(t, "verify")).To(has(2, BeEmpty(), ContainSubstring("HOLDFAST_OUTPUT")))
 	g.Expect(holdfast(t, "verify", "-o", "table").Status).To(BeZero(), "a flag wins over its variable")

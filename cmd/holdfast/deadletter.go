@@ -23,7 +23,7 @@ import (
 func newDeadLetterCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead-letter",
-		Short: "List, show and redrive entries that could not become rows",
+		Short: "List, show and redrive entries that could not be stored as rows",
 		Args:  aCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -70,10 +70,11 @@ func newDeadLetterListCommand() *cobra.Command {
 	form := output("")
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the dead letters that are not redriven",
-		Long: `List the dead letters that are not redriven, with the reason. JSON has the whole entry too. The database login is a member of holdfast_reader.
+		Short: "List the dead letters that are not redriven yet",
+		Long: `List the dead letters that are not redriven yet, with the error of each. JSON output includes the
+entry. The database login must be a member of holdfast_reader.
 
-Exit status: 0 (also when there are none), 2 they could not be read.`,
+Exit status: 0 the list was printed, even if it is empty; 2 the dead letters could not be read.`,
 		Example: `  holdfast dead-letter list
   holdfast dead-letter list --all -o json | jq '.[] | {id, error, entry: (.entry | fromjson)}'`,
 		Args: noArguments,
@@ -126,7 +127,7 @@ func listDeadLetters(ctx context.Context, url string, which postgres.Letters, fo
 		return err
 	}
 	if n == 0 {
-		fmt.Fprintln(to, "There are no dead letters.")
+		fmt.Fprintln(to, "No dead letters.")
 	}
 	return table.Flush()
 }
@@ -146,18 +147,21 @@ func newDeadLetterRedriveCommand() *cobra.Command {
 	f := &redriveFlags{}
 	cmd := &cobra.Command{
 		Use:   "redrive {--all | ID...}",
-		Short: "Try again to make rows of dead letters",
-		Long: `Try again to make rows of dead letters, after what was wrong with the database or the release is fixed. A row gets the entry's original id, sequence and hash. The dead letter
-stays, marked as redriven; nothing is deleted. What cannot become a row stays as it is. It may be run again. The database login is a member of holdfast_writer.
+		Short: "Store dead letters as rows, after the cause is fixed",
+		Long: `Store dead letters as rows. Fix the cause first, in the database or with a newer release. Each row
+gets the original ID, sequence and hash of its entry. The dead letter stays and is marked as
+redriven; nothing is deleted. If the row fails again, only the number of attempts changes. The command
+can be repeated. The database login must be a member of holdfast_writer.
 
-Exit status: 0 all became rows, 1 some did not, 2 it could not be tried.`,
-		Example: `  # What would happen?
+Exit status: 0 all dead letters became rows, 1 some did not, 2 the command failed.`,
+		Example: `  # Show what would happen
   holdfast dead-letter redrive --all --dry-run
 
+  # Redrive one dead letter
   holdfast dead-letter redrive 019ab3c4-5d6e-8f70-8123-456789abcdef`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if f.all == (len(args) > 0) {
-				return errors.New("give either --all or the ids of dead letters (see `holdfast dead-letter list`)")
+				return errors.New("give either --all or the IDs of dead letters (run `holdfast dead-letter list`)")
 			}
 			return nil
 		},
@@ -165,7 +169,7 @@ Exit status: 0 all became rows, 1 some did not, 2 it could not be tried.`,
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args, cmd.OutOrStdout()) },
 	}
 	addDatabaseURL(cmd.Flags(), &f.databaseURL)
-	cmd.Flags().BoolVar(&f.all, "all", false, "all dead letters that are not redriven")
+	cmd.Flags().BoolVar(&f.all, "all", false, "all dead letters that are not redriven yet")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would happen and change nothing")
 	addOutput(cmd.Flags(), &f.output)
 	return notDone(cmd)
@@ -209,17 +213,17 @@ func (f *redriveFlags) run(ctx context.Context, ids []string, to io.Writer) erro
 	}
 	for _, id := range slices.Compact(slices.Sorted(slices.Values(ids))) {
 		if !seen[strings.ToLower(id)] {
-			say(redriven{ID: id, Result: "unknown", Error: "there is no dead letter with this id"})
+			say(redriven{ID: id, Result: "unknown", Error: "no dead letter has this ID"})
 		}
 	}
 	switch {
 	case f.output == asJSON:
 		err = printJSON(to, all)
 	case len(all) == 0:
-		_, err = fmt.Fprintln(to, "There are no dead letters.")
+		_, err = fmt.Fprintln(to, "No dead letters.")
 	}
 	if err == nil && failed > 0 {
-		err = &exitError{code: 1, err: fmt.Errorf("%d of %s did not become rows", failed, counted(len(all), "dead letter"))}
+		err = &exitError{code: 1, err: fmt.Errorf("%d of %s could not be stored as rows", failed, counted(len(all), "dead letter"))}
 	}
 	return err
 }

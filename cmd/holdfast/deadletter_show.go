@@ -23,14 +23,15 @@ func newDeadLetterShowCommand() *cobra.Command {
 	form := output("")
 	cmd := &cobra.Command{
 		Use:   "show ID",
-		Short: "Show everything about one dead letter",
-		Long: `Show a dead letter: where it comes from, why it could not become a row, its entry, and what can be done. An id may have several, of different histories; all are shown. The
-database login is a member of holdfast_reader.
+		Short: "Show one dead letter in full",
+		Long: `Show a dead letter: its resource, its error, its entry, and what to do next. One ID can have
+several dead letters with different hashes, for example after a restore of etcd; all are shown.
+The database login must be a member of holdfast_reader.
 
-Exit status: 0 it was shown, 1 there is no dead letter with this id, 2 it could not be read.`,
+Exit status: 0 it was printed, 1 no dead letter has this ID, 2 the dead letter could not be read.`,
 		Example: `  holdfast dead-letter show 019ab3c4-5d6e-8f70-8123-456789abcdef
   holdfast dead-letter show 019ab3c4-5d6e-8f70-8123-456789abcdef -o json | jq '.[].entry | fromjson'`,
-		Args:              oneArgument("the id of a dead letter (see `holdfast dead-letter list`)"),
+		Args:              oneArgument("the ID of a dead letter (run `holdfast dead-letter list`)"),
 		ValidArgsFunction: completeDeadLetters(postgres.Letters{Redriven: true}),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return showDeadLetter(cmd.Context(), url, args[0], form, cmd.OutOrStdout())
@@ -58,7 +59,7 @@ func showDeadLetter(ctx context.Context, url, id string, form output, to io.Writ
 	case err != nil:
 		return err
 	case len(letters) == 0:
-		return &exitError{code: 1, err: fmt.Errorf("there is no dead letter with the id %s", id)}
+		return &exitError{code: 1, err: fmt.Errorf("no dead letter has the ID %s; run `holdfast dead-letter list --all`", id)}
 	case form == asJSON:
 		return printJSON(to, letters)
 	}
@@ -78,15 +79,15 @@ func next(d models.DeadLetter) string {
 	reason := postgres.Unstorable(d)
 	switch {
 	case d.RedrivenAt != nil:
-		return "Nothing: it became its row. The dead letter stays as the record of what happened."
+		return "Nothing to do. The entry is stored as a row; the dead letter stays as a record."
 	case reason != "":
-		return "It never becomes a row: " + reason + ". Find out who may update the resource's status; the dead letter is the evidence."
+		return "It cannot become a row: " + reason + ". Find out who can update the status of the resource. Keep the dead letter as evidence."
 	case strings.HasPrefix(d.Error, postgres.PlaceTaken):
-		return "It never becomes a row while the other entry has its place, which nothing overwrites: it is the record of a second history, as after a restore of etcd."
+		return "It cannot become a row: another entry has its sequence, and rows are never overwritten. This happens after a restore of etcd. Keep the dead letter as the record of the second history."
 	case d.SQLState == "":
-		return "The record does not fit its table: redrive it with a release that knows it, `holdfast dead-letter redrive " + d.ID + "`."
+		return "The record does not fit its table. Run `holdfast dead-letter redrive " + d.ID + "` with a release that supports the record."
 	}
-	return "Fix in the database what the error names, then run `holdfast dead-letter redrive " + d.ID + "` (--dry-run shows whether it would work)."
+	return "Fix the error in the database. Then run `holdfast dead-letter redrive " + d.ID + "`; --dry-run shows whether it will succeed."
 }
 
 func (l *letter) print(to io.Writer) error {

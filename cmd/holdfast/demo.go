@@ -24,17 +24,25 @@ func newDemoCommand() *cobra.Command {
 	output := ""
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Watch failing workloads being repaired, and their audit trail survive everything",
-		Long: `Start a local cluster, PostgreSQL, the manager and the storage service, and let workloads fail. One is repaired automatically, one when a person approves, one not at all because
-a person rejects it; the repair of one fails and is rolled back. In the middle PostgreSQL is stopped and the manager killed; a deletion waits for its rows. Records of
-programs that have no resources are posted, each twice, and are one row each.
-An independent witness counts every audit entry, and at the end the tables must hold each of them exactly once.
+		Short: "Repair failing workloads on a local cluster, and check their audit trail",
+		Long: `Start a local cluster, PostgreSQL, the manager and the storage service, and make workloads fail.
+One is repaired automatically. One is repaired after a person approves. One repair is rejected by a
+person. One repair fails and is rolled back. The demo stops PostgreSQL and kills the manager on the
+way, and a deletion waits for its rows. It also posts records over REST, each twice; each becomes
+one row.
 
-It takes about a minute, and up to ten minutes more the first time, to get the servers. Nothing of it remains. KUBECONFIG and HOLDFAST_* of the environment are ignored.
+An independent witness counts every audit entry. At the end the tables must hold each one exactly
+once.
 
-The exit status is 0 when nothing was lost and nothing is there twice, 1 when something was or when a step failed, and 130 after an interruption.`,
+The demo takes about a minute. The first run takes up to ten minutes more to get the servers. It
+leaves nothing running. It ignores KUBECONFIG and HOLDFAST_* variables.
+
+Exit status: 0 no entry was lost or stored twice, 1 an entry was lost or stored twice or a step
+failed, 130 interrupted.`,
 		Example: `  holdfast demo
-  holdfast demo -o json --state-dir .demo > summary.json   # the progress goes to stderr, the logs stay in .demo/logs`,
+
+  # Print a summary as JSON; progress goes to stderr, logs stay in .demo/logs
+  holdfast demo -o json --state-dir .demo > summary.json`,
 		Args:              noArguments,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return checkProxies(os.LookupEnv) }, // no other variable is read
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
@@ -51,7 +59,7 @@ The exit status is 0 when nothing was lost and nothing is there twice, 1 when so
 			case "json":
 				o.Out, stream = cmd.ErrOrStderr(), os.Stderr
 			default:
-				return fmt.Errorf("--output is %q, expected json or nothing", output)
+				return fmt.Errorf("--output is %q, expected json, or nothing for text", output)
 			}
 			if fd := int(stream.Fd()); o.Out == stream && term.IsTerminal(fd) {
 				o.Width, _, _ = term.GetSize(fd)
@@ -73,8 +81,8 @@ The exit status is 0 when nothing was lost and nothing is there twice, 1 when so
 			return err
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "", "output format: json for a summary on stdout, with the progress on stderr")
-	cmd.Flags().StringVar(&o.StateDir, "state-dir", "", "folder for logs and data, kept at the end (default: a temporary one)")
+	cmd.Flags().StringVarP(&output, "output", "o", "", "output format: json prints a summary to stdout and progress to stderr (default: text)")
+	cmd.Flags().StringVar(&o.StateDir, "state-dir", "", "directory for logs and data, kept at the end (default: a temporary directory)")
 	return cmd
 }
 
@@ -87,7 +95,7 @@ func unsetPostgresVariables() error {
 			continue
 		}
 		if err := os.Unsetenv(name); err != nil {
-			return fmt.Errorf("ignore the variable %s: %w", name, err)
+			return fmt.Errorf("unset the variable %s: %w", name, err)
 		}
 	}
 	return nil

@@ -17,23 +17,28 @@ func newDevCommand() *cobra.Command {
 	o := dev.Options{}
 	cmd := &cobra.Command{
 		Use:   "dev",
-		Short: "Run a whole Holdfast on this machine until it is interrupted",
-		Long: `Start etcd, the Kubernetes servers with one simulated node, and PostgreSQL on loopback, install the kinds, roles, policies and tables, run the manager and
-the storage service, and keep all of it running until SIGINT or SIGTERM. Then cluster and database are gone, with everything in them.
+		Short: "Run a local cluster with Holdfast until interrupted",
+		Long: `Start etcd, the Kubernetes servers with one simulated node, and PostgreSQL, all on loopback.
+Install the CRDs, roles, policies and tables, and run the manager and the storage service. SIGINT
+or SIGTERM stops everything and deletes the cluster and the database.
 
-The state folder gets 'kubeconfig' (cluster-admin) and, when everything is ready, 'env' with the variables that the other commands take. KUBECONFIG and
-HOLDFAST_* of the environment are ignored. The first start downloads the servers, or compiles them from their Go modules, which takes some minutes; later ones take seconds.`,
+The state directory gets 'kubeconfig' (cluster-admin). When everything is ready it also gets 'env',
+with the environment variables for the other commands. KUBECONFIG and HOLDFAST_* variables are
+ignored. The first start downloads the servers or compiles them, which takes minutes. Later starts
+take seconds.`,
 		Example: `  holdfast dev --state-dir .dev
-  export $(cat .dev/env)         # in another terminal, once the file is there
+
+  # In another terminal, once .dev/env exists
+  export $(cat .dev/env)
   kubectl get holdfast -A
   curl "$HOLDFAST_STORAGE_URL/openapi.json"
 
-  # Somebody who decides on recommendations, beside the cluster-admin of the kubeconfig
+  # Let the user jane approve and reject recommendations
   kubectl create namespace shop
   kubectl -n shop create rolebinding jane --clusterrole holdfast-approver --user jane@example.com
   kubectl -n shop --as jane@example.com get holdfast
 
-  # Only the servers, with kinds, policies and tables; run your own manager
+  # Only the servers, with CRDs, policies and tables; run your own manager
   holdfast dev --infra-only`,
 		Args:              noArguments,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return checkProxies(os.LookupEnv) }, // no other variable is read
@@ -59,7 +64,7 @@ HOLDFAST_* of the environment are ignored. The first start downloads the servers
 			return errors.Join(err, stack.Stop())
 		},
 	}
-	cmd.Flags().StringVar(&o.Dir, "state-dir", ".dev", "folder for kubeconfig, env, logs and data")
-	cmd.Flags().BoolVar(&o.InfraOnly, "infra-only", false, "servers, kinds, policies and tables only, without Holdfast's services")
+	cmd.Flags().StringVar(&o.Dir, "state-dir", ".dev", "directory for kubeconfig, env, logs and data")
+	cmd.Flags().BoolVar(&o.InfraOnly, "infra-only", false, "servers, CRDs, policies and tables only, no manager and no storage service")
 	return cmd
 }

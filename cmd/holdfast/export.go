@@ -26,17 +26,19 @@ func newExportCommand() *cobra.Command {
 	f := &exportFlags{}
 	cmd := &cobra.Command{
 		Use:   "export",
-		Short: "Write the entries that wait in live resources to a file",
-		Long: `Write the audit entries that wait in the outboxes of live resources, as JSON lines, for 'holdfast import'. It reads and changes nothing. Entries of which the database has a row
-already may be among them: importing those again does nothing. It needs list on the resources.
+		Short: "Write the pending entries of live resources to a file",
+		Long: `Write the pending audit entries of live resources as JSON lines, for 'holdfast import'. The command
+only reads, and needs the verb list on the resources. The file may contain entries that are already
+rows; importing them again changes nothing.
 
-The file is complete or not there, is readable by its owner only, and never replaces another. It holds whatever the records hold.
+The file appears only when it is complete. Only its owner can read it. An existing file is never
+replaced. The file contains the records in clear text.
 
-Exit status: 0 done, 2 it could not be done.`,
+Exit status: 0 the export is complete, 2 the export failed.`,
 		Example: `  holdfast export --file pending.jsonl
   holdfast export --namespace shop | jq -r 'select(.entry) | "\(.source.name) \(.entry.sequence) \(.entry.event)"'
 
-  # The resources of another operator, too
+  # Include the resources of another operator
   holdfast export --resource backups.v1alpha1.backups.example.com --file pending.jsonl`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,7 +47,7 @@ Exit status: 0 done, 2 it could not be done.`,
 	}
 	flags := cmd.Flags()
 	addKubeconfig(flags, &f.kubeconfig)
-	flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources (default: all)")
+	flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources (default: all namespaces)")
 	flags.StringVar(&f.file, "file", "", "output file (default: standard output)")
 	addExported(flags, &f.cluster, &f.resources)
 	return notDone(cmd)
@@ -53,8 +55,8 @@ Exit status: 0 done, 2 it could not be done.`,
 
 // addExported adds what export and release have in common.
 func addExported(flags *pflag.FlagSet, cluster *string, resources *[]string) {
-	flags.StringVar(cluster, "cluster-name", "", "--cluster-name of the manager, for the rows of the import")
-	flags.StringSliceVar(resources, "resource", nil, "additional resource with an outbox, in the form of kubectl or of verify; repeatable")
+	flags.StringVar(cluster, "cluster-name", "", "--cluster-name of the manager, recorded for the import")
+	flags.StringSliceVar(resources, "resource", nil, "additional resource with an outbox, named as for kubectl, or KIND=RESOURCE.VERSION.GROUP; repeatable")
 }
 
 func (f *exportFlags) run(ctx context.Context, to, messages io.Writer) error {

@@ -44,7 +44,7 @@ func checkPath(f *pflag.Flag, name string) error {
 	if f.Name != "kubeconfig" && f.Name != "acknowledged" && !strings.HasSuffix(f.Name, "file") || !strings.ContainsFunc(f.Value.String(), unicode.IsControl) {
 		return nil
 	}
-	return fmt.Errorf("%s has a newline or another control character in it, expected the path of a file, not what is in it", name)
+	return fmt.Errorf("%s contains a newline or another control character, expected the path of a file, not its contents", name)
 }
 
 // checkProxies looks at the proxy of all HTTP clients of this process. Of a variable that can be read in two ways they take a part of the password for the host, and one that
@@ -67,10 +67,10 @@ func checkProxies(lookup func(string) (string, bool)) error {
 
 // addKubeconfig adds --kubeconfig.
 func addKubeconfig(flags *pflag.FlagSet, into *string) {
-	flags.StringVar(into, "kubeconfig", "", "kubeconfig file (variable KUBECONFIG; default: in-cluster, or ~/.kube/config)")
+	flags.StringVar(into, "kubeconfig", "", "kubeconfig file (env KUBECONFIG; default: the Pod's service account, else ~/.kube/config)")
 }
 
 // addDatabaseURL adds --database-url.
 func addDatabaseURL(flags *pflag.FlagSet, into *string) {
-	flags.StringVar(into, "database-url", "", "PostgreSQL URL, postgres://user:password@host:5432/database (variable HOLDFAST_DATABASE_URL)")
+	flags.StringVar(into, "database-url", "", "PostgreSQL URL, postgres://user:password@host:5432/database (env HOLDFAST_DATABASE_URL)")
 }

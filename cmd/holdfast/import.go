@@ -28,15 +28,16 @@ func newImportCommand() *cobra.Command {
 	f := &importFlags{}
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Bring the entries of an export into the database",
-		Long: `Make rows of the entries in a file of 'holdfast export' or 'holdfast release', with their ids, sequences and hashes, as the relay does. Rows that are there already are left
-alone, so it may be run again. An entry that was changed in the file becomes a dead letter, as it would in its resource. The database login is a member of holdfast_writer. FILE may be -
-for standard input.
+		Short: "Store the entries of an export in the database",
+		Long: `Store the entries in a file of 'holdfast export' or 'holdfast release' as rows, with their IDs,
+sequences and hashes, as the relay does. Existing rows do not change, so the command can be
+repeated. An entry that was altered in the file becomes a dead letter. FILE can be - for standard
+input. The database login must be a member of holdfast_writer.
 
-Exit status: 0 every entry has its row, 1 some have not (they are named), 2 it could not be done.`,
+Exit status: 0 every entry has a row, 1 some entries have none (each is listed), 2 the import failed.`,
 		Example: `  holdfast import pending.jsonl --dry-run
   holdfast import pending.jsonl`,
-		Args: oneArgument("the file of an export, or - for standard input"),
+		Args: oneArgument("an export file, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), args[0], cmd.InOrStdin(), cmd.OutOrStdout())
 		},
@@ -82,7 +83,7 @@ func (f *importFlags) run(ctx context.Context, path string, stdin io.Reader, to 
 		err = result.print(to, header, f.dryRun)
 	}
 	if err == nil && len(result.Problems) > 0 {
-		err = &exitError{code: 1, err: fmt.Errorf("%s: not every entry has its row", counted(len(result.Problems), "problem"))}
+		err = &exitError{code: 1, err: fmt.Errorf("import is incomplete: %s, listed above", counted(len(result.Problems), "problem"))}
 	}
 	return err
 }
@@ -139,7 +140,7 @@ func (i *imported) add(x breakglass.Imported) {
 		return
 	case relay.Unsupported:
 		r.Unsupported++
-		problem.Error = fmt.Sprintf("not imported: its schema version is %d, which this release does not know; import the file with a newer one", x.Item.Entry.SchemaVersion)
+		problem.Error = fmt.Sprintf("not imported: schema version %d is unknown to this release; import the file with a newer release", x.Item.Entry.SchemaVersion)
 	case relay.DeadLettered, relay.Conflicting:
 		r.DeadLettered++
 		problem.Error = "dead letter: " + x.Outcome.Error

@@ -23,7 +23,7 @@ func (f *managerFlags) investigator() (aianalysis.Investigator, error) {
 		holmesgpt.WithTransport(failpoint.HTTP("post question", http.DefaultTransport))}
 	switch {
 	case f.token != "" && f.tokenFile != "":
-		return nil, fmt.Errorf("--investigator-token and --investigator-token-file are both given, expected one")
+		return nil, fmt.Errorf("--investigator-token and --investigator-token-file are both set, expected one; unset the other")
 	case f.token != "":
 		options = append(options, holmesgpt.WithToken(f.token))
 	case f.tokenFile != "":

@@ -61,15 +61,16 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 func newRootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "holdfast",
-		Short: "The audit trail of Kubernetes custom resources, with the resource itself as the durable outbox",
-		Long: `Holdfast keeps the audit trail of Kubernetes custom resources: every state change becomes a durable row in PostgreSQL, and no resource
-disappears before its rows are there.
+		Short: "Audit trail of Kubernetes custom resources, with the resource itself as the durable outbox",
+		Long: `Holdfast keeps the audit trail of Kubernetes custom resources. Every state change becomes a
+durable row in PostgreSQL. No resource disappears before its rows are stored.
 
-Every flag can be given as a variable too: --database-url as HOLDFAST_DATABASE_URL. A flag wins over its variable.`,
-		Example: `  # Try it: a whole cluster on this machine, failing workloads, and their repair
+Every flag has an environment variable: --database-url is HOLDFAST_DATABASE_URL, --kubeconfig
+is KUBECONFIG. A flag overrides its variable.`,
+		Example: `  # Start a cluster on this machine and watch failing workloads being repaired
   holdfast demo
 
-  # Keep such a cluster running, and use it
+  # Keep such a cluster running and use it
   holdfast dev --state-dir .dev
   export $(cat .dev/env)
   holdfast verify`,

@@ -15,7 +15,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/operator"
 	"github.com/holdfast-dev/holdfast/internal/serving"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/shard"
 )
 
@@ -33,16 +33,17 @@ type managerFlags struct {
 
 func newManagerCommand() *cobra.Command {
 	f := &managerFlags{config: operator.Config{}}
-	f.config.Relay.Limits = outbox.DefaultLimits()
+	f.config.Relay.Limits = entry.DefaultLimits()
 	cmd := &cobra.Command{
 		Use:   "manager",
 		Short: "Run the controllers and the relay",
-		Long: `Run the four controllers (remediation, analysis, workflow, notification) and the relay that drains their outboxes into PostgreSQL, or into a Data Storage API, which
-then alone holds the database's credentials.
+		Long: `Run the controllers (remediation, analysis, workflow, notification) and the relay. The relay
+drains the outboxes of their resources into PostgreSQL, or into a Data Storage API. With a Data
+Storage API the manager needs no database credentials.
 
-It starts and works without the database: entries stay in their resources until the database is back, and are drained then. SIGTERM stops it within 20 seconds,
-after it has flushed what it can.`,
-		Example: `  # Beside a local cluster of 'holdfast dev --infra-only'
+The manager runs without its store. Entries stay in their resources and drain when the store is
+back. SIGTERM stops the manager within 20 seconds; it first flushes the entries that it can.`,
+		Example: `  # Use the cluster of 'holdfast dev --infra-only'
   export $(cat .dev/env)
   holdfast manager
 
@@ -63,28 +64,28 @@ after it has flushed what it can.`,
 	flags := cmd.Flags()
 	addKubeconfig(flags, &f.kubeconfig)
 	f.store.add(flags)
-	flags.StringVar(&f.config.MetricsBindAddress, "metrics-bind-address", "127.0.0.1:8080", "address of /metrics (0: no metrics)")
-	flags.BoolVar(&f.config.MetricsSecure, "metrics-secure", false, "TLS and bearer tokens for /metrics (default: on, except on loopback without a certificate)")
-	flags.StringVar(&f.config.MetricsCertFile, "metrics-cert-file", "", "PEM certificate chain of /metrics, reloaded on change (default: self-signed)")
+	flags.StringVar(&f.config.MetricsBindAddress, "metrics-bind-address", "127.0.0.1:8080", "address of /metrics (0: disabled)")
+	flags.BoolVar(&f.config.MetricsSecure, "metrics-secure", false, "TLS and bearer tokens for /metrics (default: true, except on loopback without a certificate)")
+	flags.StringVar(&f.config.MetricsCertFile, "metrics-cert-file", "", "PEM certificate chain for /metrics, reloaded on change (default: self-signed)")
 	flags.StringVar(&f.config.MetricsKeyFile, "metrics-key-file", "", "PEM private key of --metrics-cert-file")
-	flags.StringVar(&f.config.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz (0: no probes)")
-	flags.BoolVar(&f.config.LeaderElect, "leader-elect", false, "leader election among several managers")
-	flags.StringVar(&f.config.LeaderElectNamespace, "leader-elect-namespace", "", "namespace of the lease (default: the Pod's own)")
-	flags.StringVar(&f.config.LeaderElectID, "leader-elect-id", "", "name of the lease, before the shard's suffix (default: holdfast-manager and --namespaces)")
-	flags.StringSliceVar(&f.config.Namespaces, "namespaces", nil, "namespaces to watch, with commas between (default: all)")
-	flags.IntVar(&f.config.Shard.Total, "total-shards", 1, "number of shards, the same for all managers")
-	flags.IntVar(&f.config.Shard.Index, "shard", 0, "shard of this manager, counted from 0")
-	flags.StringVar(&f.shardBy, "shard-by", string(shard.ByUID), "sharding key: uid (of the remediation) or namespace")
-	flags.DurationVar(&f.config.CoolDown, "cool-down", 0, "time after a repair in which the same alert does not start another of the same target (0: none; the manifests have 1h)")
-	flags.IntVar(&f.config.Workers, "workers", 8, "max concurrent reconciles of a kind")
-	flags.StringVar(&f.investigatorURL, "investigator-url", "", "URL of HolmesGPT (default: the built-in rules)")
-	flags.StringVar(&f.tokenFile, "investigator-token-file", "", "file with HolmesGPT's bearer token, read for each question")
-	flags.StringVar(&f.token, "investigator-token", "", "HolmesGPT's bearer token (preferably HOLDFAST_INVESTIGATOR_TOKEN)")
-	flags.StringVar(&f.investigatorModel, "investigator-model", "", "HolmesGPT model (default: HolmesGPT's own default)")
-	flags.DurationVar(&f.investigatorTimeout, "investigator-timeout", 2*time.Minute, "timeout of an answer of HolmesGPT")
-	flags.DurationVar(&f.config.Relay.IdleTrimDelay, "idle-trim-delay", 10*time.Second, "idle time before a drained, open outbox is trimmed")
-	flags.IntVar(&f.config.Relay.Limits.EntryBytes, "outbox-entry-bytes", f.config.Relay.Limits.EntryBytes, "max bytes of an audit entry")
-	flags.IntVar(&f.config.Relay.Limits.SoftBytes, "outbox-soft-bytes", f.config.Relay.Limits.SoftBytes, "pending bytes per resource at which the relay trims at once")
+	flags.StringVar(&f.config.HealthProbeBindAddress, "health-probe-bind-address", ":8081", "address of /healthz and /readyz (0: disabled)")
+	flags.BoolVar(&f.config.LeaderElect, "leader-elect", false, "leader election between managers")
+	flags.StringVar(&f.config.LeaderElectNamespace, "leader-elect-namespace", "", "namespace of the leader election lease (default: the Pod's namespace)")
+	flags.StringVar(&f.config.LeaderElectID, "leader-elect-id", "", "name of the leader election lease, without the shard suffix (default: holdfast-manager and --namespaces)")
+	flags.StringSliceVar(&f.config.Namespaces, "namespaces", nil, "namespaces to watch, comma-separated (default: all)")
+	flags.IntVar(&f.config.Shard.Total, "total-shards", 1, "number of shards, the same for every manager")
+	flags.IntVar(&f.config.Shard.Index, "shard", 0, "shard of this manager, from 0 to --total-shards minus 1")
+	flags.StringVar(&f.shardBy, "shard-by", string(shard.ByUID), "sharding key: uid (of the RemediationRequest) or namespace")
+	flags.DurationVar(&f.config.CoolDown, "cool-down", 0, "time after a repair during which the same alert starts no other repair of the target (0: none; manifests set 1h)")
+	flags.IntVar(&f.config.Workers, "workers", 8, "max concurrent reconciles per kind")
+	flags.StringVar(&f.investigatorURL, "investigator-url", "", "URL of HolmesGPT (default: built-in rules instead of HolmesGPT)")
+	flags.StringVar(&f.tokenFile, "investigator-token-file", "", "file with the bearer token for HolmesGPT, read for each request")
+	flags.StringVar(&f.token, "investigator-token", "", "bearer token for HolmesGPT (prefer env HOLDFAST_INVESTIGATOR_TOKEN)")
+	flags.StringVar(&f.investigatorModel, "investigator-model", "", "model that HolmesGPT uses (default: chosen by HolmesGPT)")
+	flags.DurationVar(&f.investigatorTimeout, "investigator-timeout", 2*time.Minute, "timeout of a request to HolmesGPT")
+	flags.DurationVar(&f.config.Relay.IdleTrimDelay, "idle-trim-delay", 10*time.Second, "idle time after which the relay trims a drained, open outbox")
+	flags.IntVar(&f.config.Relay.Limits.EntryBytes, "outbox-entry-bytes", f.config.Relay.Limits.EntryBytes, "max bytes per audit entry")
+	flags.IntVar(&f.config.Relay.Limits.SoftBytes, "outbox-soft-bytes", f.config.Relay.Limits.SoftBytes, "pending bytes per resource at which the relay trims immediately")
 	flags.IntVar(&f.config.Relay.Limits.HardBytes, "outbox-hard-bytes", f.config.Relay.Limits.HardBytes, "pending bytes per resource at which its controller pauses changes")
 	flags.IntVar(&f.config.Relay.Limits.HardEntries, "outbox-hard-entries", f.config.Relay.Limits.HardEntries, "pending entries per resource at which its controller pauses changes")
 	flags.StringVar(&f.logLevel, "log-level", "info", "log level: debug, info or error")
@@ -144,7 +145,7 @@ func (f *managerFlags) check() error {
 	}
 	for _, name := range f.config.Namespaces {
 		if len(validation.IsDNS1123Label(name)) > 0 {
-			return fmt.Errorf("--namespaces has %s, expected names of namespaces with commas between, as in shop,checkout", shown(name))
+			return fmt.Errorf("--namespaces contains %s, expected comma-separated namespace names, as in shop,checkout", shown(name))
 		}
 	}
 	return nil

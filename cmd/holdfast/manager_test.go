@@ -24,8 +24,8 @@ func TestFlagsOfTheManagerThatMakeNoSense(t *testing.T) {
 		{name: "no worker", args: []string{"--workers=0"}, says: "--workers is 0, expected 1 or more"},
 		{name: "fewer workers than none", args: []string{"--workers=-3"}, says: "--workers is -3, expected 1 or more"},
 		{name: "no time to answer", args: []string{"--investigator-timeout=0s"}, says: "--investigator-timeout is 0s, expected a positive duration"},
-		{name: "blanks between namespaces", args: []string{"--namespaces=shop checkout"}, says: "--namespaces has (not shown), expected names of namespaces with commas between"},
-		{name: "no name of a namespace", args: []string{"--namespaces=shop,Shop"}, says: `--namespaces has "Shop"`},
+		{name: "blanks between namespaces", args: []string{"--namespaces=shop checkout"}, says: "--namespaces contains (not shown), expected comma-separated namespace names"},
+		{name: "no name of a namespace", args: []string{"--namespaces=shop,Shop"}, says: `--namespaces contains "Shop"`},
 		{name: "no number", env: map[string]string{"HOLDFAST_SHARD": "first"}, says: `variable HOLDFAST_SHARD is "first"`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

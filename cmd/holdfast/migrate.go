@@ -14,7 +14,7 @@ import (
 func newMigrateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
-		Short: "Make and update the audit tables",
+		Short: "Create and upgrade the audit tables",
 		Args:  aCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -27,11 +27,13 @@ func newMigrateUpCommand() *cobra.Command {
 	form := output("")
 	cmd := &cobra.Command{
 		Use:   "up",
-		Short: "Bring the database to the schema of this release",
-		Long: `Bring the database to the schema of this release: tables, triggers that keep rows immutable, and the roles holdfast_owner, holdfast_writer and holdfast_reader.
+		Short: "Upgrade the database to the schema of this release",
+		Long: `Upgrade the database to the schema of this release: the tables, the triggers that keep rows
+immutable, and the roles holdfast_owner, holdfast_writer and holdfast_reader.
 
-It may be started several times at once, and again after it was killed: each migration happens whole or not at all. There is no way down. The login must be allowed to create
-tables, and roles unless they exist. Connect to the server itself, not through a pooler that shares sessions.`,
+Each migration runs in one transaction. Concurrent runs wait for each other, and an interrupted run
+can be repeated. There is no downgrade. The login needs the right to create tables, and to create
+roles unless they exist. Connect to the server directly, not through a connection pooler.`,
 		Example: `  holdfast migrate up --database-url 'postgres://admin@db.example.com/holdfast'`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,9 +64,12 @@ func newMigrateStatusCommand() *cobra.Command {
 	form := output("")
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "List the migrations, and which of them the database has",
-		Long: `List the migrations, and which of them the database has: applied, pending (run 'holdfast migrate up'), or unknown (a newer release has been here). It only reads; a member
-of holdfast_reader or holdfast_writer may run it. The exit status is 0 whatever the answer is, 1 if there is none.`,
+		Short: "List the migrations and their state in the database",
+		Long: `List the migrations and their state: applied, pending (run 'holdfast migrate up'), or unknown (a
+newer release applied it). The command only reads. The database login must be a member of
+holdfast_reader or holdfast_writer.
+
+Exit status: 0 the list was printed, whatever the states are; 1 the database could not be read.`,
 		Example: `  holdfast migrate status
   holdfast migrate status -o json | jq -e 'all(.state == "applied")'`,
 		Args: noArguments,
@@ -87,7 +92,7 @@ of holdfast_reader or holdfast_writer may run it. The exit status is 0 whatever 
 func printMigrations(to io.Writer, all []migrations.Version) error {
 	table := tabwriter.NewWriter(to, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "VERSION\tSTATE\tAPPLIED AT\tNAME")
-	advice := "The schema is that of this release."
+	advice := "The schema is up to date."
 	for _, v := range all {
 		at := "-"
 		if v.AppliedAt != nil {
@@ -98,7 +103,7 @@ func printMigrations(to io.Writer, all []migrations.Version) error {
 		case migrations.Pending:
 			advice = "Run `holdfast migrate up`."
 		case migrations.Unknown:
-			advice = "A newer release has migrated this database: run that release."
+			advice = "A newer release migrated this database. Run that release."
 		case migrations.Applied:
 		}
 	}

@@ -28,21 +28,25 @@ func newReleaseCommand() *cobra.Command {
 	f := &releaseFlags{}
 	cmd := &cobra.Command{
 		Use:   "release {RESOURCE/NAME... --namespace NAMESPACE | --all {--namespace NAMESPACE | --all-namespaces}} --file FILE",
-		Short: "Break-glass: remove the finalizer from resources stuck in Terminating, after an export",
-		Long: `Remove the finalizer from resources stuck in Terminating, when no manager or no database will come back to do it. First the entries that wait in them are written to a new file and
-synced to the disk; a resource that changes after that keeps its finalizer. 'holdfast import' brings the file into a database later.
+		Short: "Break-glass: export pending entries, then remove the finalizer from resources stuck in Terminating",
+		Long: `Export pending entries, then remove the finalizer from resources stuck in Terminating. Use it when
+no manager or no database will come back to do that. The command writes the entries to a new file
+and syncs the file to disk before it removes any finalizer. A resource that changes after the export
+keeps its finalizer. Store the file in a database later with 'holdfast import'.
 
-Only resources that are being deleted are released. A record that is still open loses its end: how it ended is written nowhere, and verify reports it as unfinished.
-It asks before it does anything. It needs list, get, patch and delete on the resources.
+Only resources in deletion are released. A record that is still open stays open: its last state is
+not audited, and verify reports it as unfinished.
 
-Exit status: 0 all were released, 1 some were not, 2 it could not be done.`,
-		Example: `  # What holds them, and what would be lost?
+The command asks for confirmation. It needs the verbs list, get, patch and delete on the resources.
+
+Exit status: 0 all resources were released, 1 some were not, 2 the command failed.`,
+		Example: `  # Show what is stuck and what would be lost
   holdfast release --all --all-namespaces --file pending.jsonl --dry-run
 
-  # One that hangs
+  # Release one resource
   holdfast release remediationrequest/cart-crash -n shop --file cart-crash.jsonl
 
-  # Holdfast is gone, and a CRD hangs in deletion
+  # Release all resources, for example when Holdfast is uninstalled and a CRD is stuck in deletion
   holdfast release --all --all-namespaces --file pending.jsonl`,
 		Args: func(_ *cobra.Command, args []string) error { return f.check(args) },
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,11 +56,11 @@ Exit status: 0 all were released, 1 some were not, 2 it could not be done.`,
 	flags := cmd.Flags()
 	addKubeconfig(flags, &f.kubeconfig)
 	flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources")
-	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "all namespaces, with --all")
+	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "all namespaces; requires --all")
 	flags.BoolVar(&f.all, "all", false, "all resources with an outbox that are stuck in Terminating")
-	flags.StringVar(&f.file, "file", "", "new file for the pending entries")
+	flags.StringVar(&f.file, "file", "", "new file for the pending entries (required)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be released and change nothing")
-	flags.BoolVar(&f.yes, "yes", false, "no question before the release")
+	flags.BoolVar(&f.yes, "yes", false, "no confirmation prompt")
 	addExported(flags, &f.cluster, &f.resources)
 	return notDone(cmd)
 }
@@ -64,13 +68,13 @@ Exit status: 0 all were released, 1 some were not, 2 it could not be done.`,
 func (f *releaseFlags) check(args []string) error {
 	switch {
 	case f.all == (len(args) > 0):
-		return errors.New("give either --all or resources, as in remediationrequest/cart-crash")
+		return errors.New("give either --all or RESOURCE/NAME, as in remediationrequest/cart-crash")
 	case f.allNamespaces && !f.all:
-		return errors.New("--all-namespaces goes with --all")
+		return errors.New("--all-namespaces is set without --all; add --all, or give --namespace")
 	case f.allNamespaces == (f.namespace != ""):
 		return errors.New("give either --namespace, or --all with --all-namespaces")
 	case f.file == "":
-		return errors.New("give --file, which gets the entries before anything is released")
+		return errors.New("--file is not set: give a new file for the pending entries, which are written before any release")
 	}
 	return nil
 }
@@ -90,15 +94,15 @@ func (f *releaseFlags) run(ctx context.Context, names []string, from io.Reader, 
 	case err != nil:
 		return err
 	case len(terminating) == 0:
-		_, err = fmt.Fprintln(to, "Nothing hangs in deletion for its outbox.")
+		_, err = fmt.Fprintln(to, "No resource is stuck in Terminating because of its outbox.")
 		return err
 	}
 	if err := printTerminating(to, terminating); err != nil || f.dryRun {
 		return err
 	}
-	fmt.Fprintf(to, "%s will be in %s. ", contents(file.Header()), f.file)
+	fmt.Fprintf(to, "%s will be exported to %s. ", contents(file.Header()), f.file)
 	if !f.yes && !confirmed(from, to, len(terminating)) {
-		return errors.New("nothing was written or released: the answer was not yes (--yes answers it)")
+		return errors.New("canceled: the answer was not yes, so nothing was written or released; --yes skips the question")
 	}
 	if err := file.Save(f.file); err != nil {
 		return err
@@ -152,7 +156,7 @@ func (f *releaseFlags) gather(ctx context.Context, cluster *breakglass.Cluster, 
 func (f *releaseFlags) find(ctx context.Context, cluster *breakglass.Cluster, arg string) (*breakglass.Resource, error) {
 	resource, name, ok := strings.Cut(arg, "/")
 	if !ok || resource == "" || name == "" {
-		return nil, fmt.Errorf("resource is %q, expected RESOURCE/NAME as in remediationrequest/cart-crash", arg)
+		return nil, fmt.Errorf("resource is %q, expected RESOURCE/NAME, as in remediationrequest/cart-crash", arg)
 	}
 	gvr, err := cluster.Resolve(resource)
 	if err != nil {
@@ -163,21 +167,21 @@ func (f *releaseFlags) find(ctx context.Context, cluster *breakglass.Cluster, ar
 	case err != nil:
 		return nil, err
 	case !r.HasFinalizer():
-		return nil, fmt.Errorf("%s has no finalizer of Holdfast: nothing of Holdfast keeps it from being deleted", r)
+		return nil, fmt.Errorf("%s does not have the Holdfast finalizer, so Holdfast does not block its deletion", r)
 	case !r.Deleting:
-		return nil, fmt.Errorf("%s is not being deleted: run kubectl delete --wait=false first, and give a manager the time to end it", r)
+		return nil, fmt.Errorf("%s is not in deletion; run kubectl delete --wait=false first, and give a running manager time to finish it", r)
 	}
 	return r, nil
 }
 
 func printTerminating(to io.Writer, terminating []terminatingResource) error {
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "RESOURCE\tNAMESPACE\tNAME\tENTRIES\tWITHOUT A MANAGER IT LOSES")
+	fmt.Fprintln(table, "RESOURCE\tNAMESPACE\tNAME\tENTRIES\tLOST ON RELEASE")
 	for _, h := range terminating {
-		loses := "the end of its record"
+		loses := "last state (record is open)"
 		switch {
 		case h.Outbox.IsZero():
-			loses = "its record: it has no entry yet"
+			loses = "whole record (no entry yet)"
 		case h.Outbox.Closed:
 			loses = "nothing"
 		}
@@ -187,7 +191,7 @@ func printTerminating(to io.Writer, terminating []terminatingResource) error {
 }
 
 func confirmed(from io.Reader, to io.Writer, n int) bool {
-	fmt.Fprintf(to, "Release %s? Type yes to go on: ", counted(n, "resource"))
+	fmt.Fprintf(to, "Remove the finalizer from %s? Type yes to continue: ", counted(n, "resource"))
 	answer, _ := bufio.NewReader(from).ReadString('\n')
 	return strings.TrimSpace(answer) == "yes"
 }
@@ -201,14 +205,14 @@ func (f *releaseFlags) release(ctx context.Context, cluster *breakglass.Cluster,
 		}
 		if err != nil {
 			failed++
-			fmt.Fprintf(to, "%d/%d kept: %s\n", i+1, len(terminating), plain(err.Error()))
+			fmt.Fprintf(to, "%d/%d not released: %s\n", i+1, len(terminating), plain(err.Error()))
 			continue
 		}
 		fmt.Fprintf(to, "%d/%d released %s\n", i+1, len(terminating), h)
 	}
-	fmt.Fprintf(to, "Keep %s. When there is a database: holdfast import %s\n", f.file, shellPath(f.file))
+	fmt.Fprintf(to, "Keep %s. When a database is available, run: holdfast import %s\n", f.file, shellPath(f.file))
 	if failed > 0 {
-		return &exitError{code: 1, err: fmt.Errorf("%d of %s kept the finalizer", failed, counted(len(terminating), "resource"))}
+		return &exitError{code: 1, err: fmt.Errorf("%d of %s were not released, see above", failed, counted(len(terminating), "resource"))}
 	}
 	return nil
 }

@@ -37,11 +37,11 @@ func TestNoCommandSaysACredential(t *testing.T) {
 		"PGPASSWORD of two lines":           {args: []string{"migrate", "status", "--database-url", "postgres://u@127.0.0.1:1/db"}, env: map[string]string{"PGPASSWORD": "XQZ\nZQX"}, says: "PGPASSWORD"},
 		"one dash":                          {args: []string{"verify", "-database-url=postgres://u:XQZ@127.0.0.1:1/db"}, says: "two dashes"},
 		"one dash for a token":              {args: []string{"manager", "-store-token", "XQZZQX"}, says: "two dashes"},
-		"no flag":                           {args: []string{"verify", "postgres://u:XQZ@127.0.0.1:1/db"}, says: "unknown command"},
+		"no flag":                           {args: []string{"verify", "postgres://u:XQZ@127.0.0.1:1/db"}, says: "takes flags only"},
 		"no flag and no command":            {args: []string{"postgres://u:XQZ@127.0.0.1:1/db"}, says: "unknown command"},
 		"a flag that is none":               {args: []string{"verify", "--postgres://u:XQZ@127.0.0.1:1/db"}, says: "unknown flag"},
-		"a flag without a name":             {args: []string{"verify", "--=XQZ"}, says: "bad flag syntax"},
-		"keywords that the shell has split": {args: []string{"verify", "--database-url", "host=127.0.0.1", "password=XQZ", "port=1"}, says: "unknown command"},
+		"a flag without a name":             {args: []string{"verify", "--=XQZ"}, says: "malformed flag"},
+		"keywords that the shell has split": {args: []string{"verify", "--database-url", "host=127.0.0.1", "password=XQZ", "port=1"}, says: "takes flags only"},
 		"a URL as a number":                 {args: manager("--workers", "postgres://u:XQZ@127.0.0.1:1/db"), says: "--workers"},
 		"a URL as a variable's number":      {args: manager(), env: map[string]string{"HOLDFAST_WORKERS": "postgres://u:XQZ@127.0.0.1:1/db"}, says: "HOLDFAST_WORKERS"},
 		"a service with a user":             {args: manager("--store-url", "https://XQZ@storage.invalid"), says: "--store-url"},
@@ -93,7 +93,7 @@ func TestBlanksAroundVariables(t *testing.T) {
 	g.Expect(holdfast(t, "verify")).To(has(0, ContainSubstring(`"intact": true`), BeEmpty()))
 	t.Setenv("HOLDFAST_DATABASE_URL", " \n")
 	g.Expect(holdfast(t, "verify", "--database-url", "\t"+u+"\n")).To(has(0, ContainSubstring(`"intact": true`), BeEmpty()))
-	g.Expect(holdfast(t, "verify").Stderr).To(ContainSubstring("give --database-url or HOLDFAST_DATABASE_URL"))
+	g.Expect(holdfast(t, "verify").Stderr).To(ContainSubstring("set --database-url or HOLDFAST_DATABASE_URL"))
 }
 
 func TestMisspeltCommands(t *testing.T) {

@@ -33,23 +33,28 @@ func newStorageCommand() *cobra.Command {
 	f.config.Limits = storageapi.DefaultLimits()
 	cmd := &cobra.Command{
 		Use:   "storage",
-		Short: "Run the Data Storage API: audit records over REST",
-		Long: `Run the service that takes audit records over REST, from programs that have no outbox. A caller needs a token of the cluster, made for the service's audience, and the
-right to create auditrecords.holdfast.dev. /docs describes the API, /openapi.json is for programs; /healthz, /readyz and /metrics are on the same address.
+		Short: "Run the Data Storage API, which stores audit records sent over REST",
+		Long: `Run the Data Storage API. It stores audit records from programs that have no outbox, and entries
+from relays. A caller needs a Kubernetes token for the audience of the service, and the permission
+to create auditrecords.holdfast.dev.
 
-It serves HTTPS. Without a certificate it makes a self-signed one, on a loopback address only. Plain HTTP and --insecure-no-auth are for loopback only too.
-It starts without the database, and answers 503 until the database is there. SIGTERM stops it within 20 seconds, after it has finished the requests that it took.`,
+The same address serves /docs, /openapi.json, /healthz, /readyz and /metrics. The service uses
+HTTPS. Three settings work on a loopback address only: no certificate (the service then creates a
+self-signed one), --insecure-http, and --insecure-no-auth.
+
+The service starts without the database and answers 503 until the database is available. SIGTERM
+stops it within 20 seconds, after it finishes the requests in flight.`,
 		Example: `  # In a cluster, behind a Service
   holdfast storage --bind-address :8443 --tls-cert-file /tls/tls.crt --tls-key-file /tls/tls.key
 
-  # Beside a local cluster of 'holdfast dev --infra-only'
+  # Use the cluster of 'holdfast dev --infra-only'
   export $(cat .dev/env)
   holdfast storage --insecure-http --bind-address 127.0.0.1:8080
   kubectl create serviceaccount recorder
   kubectl create clusterrolebinding recorder --clusterrole=holdfast-recorder --serviceaccount=default:recorder
   TOKEN=$(kubectl create token recorder --audience holdfast-storage)
 
-  # To try it without a cluster
+  # Without a cluster, to try it
   holdfast storage --insecure-no-auth --insecure-http --bind-address 127.0.0.1:8080 --database-url postgres://me@localhost/holdfast`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,25 +67,25 @@ It starts without the database, and answers 503 until the database is there. SIG
 	flags := cmd.Flags()
 	addKubeconfig(flags, &f.kubeconfig)
 	addDatabaseURL(flags, &f.databaseURL)
-	flags.IntVar(&f.poolSize, "database-pool-size", 0, "max database connections (0: pool_max_conns of the URL, else 4 or the number of CPUs)")
+	flags.IntVar(&f.poolSize, "database-pool-size", 0, "max database connections (0: pool_max_conns of the URL, else the larger of 4 and the number of CPUs)")
 	flags.StringVar(&f.config.Address, "bind-address", "127.0.0.1:8443", "address of the service")
 	flags.StringVar(&f.certFile, "tls-cert-file", "", "PEM certificate chain, reloaded on change (default: self-signed, loopback only)")
 	flags.StringVar(&f.keyFile, "tls-key-file", "", "PEM private key of --tls-cert-file")
-	flags.BoolVar(&f.plain, "insecure-http", false, "plain HTTP, loopback only")
-	flags.BoolVar(&f.noAuth, "insecure-no-auth", false, "no authentication: every caller may do everything, loopback only")
-	flags.StringVar(&f.audience, "audience", storageapi.DefaultAudience, "required audience of callers' tokens")
-	flags.StringVar(&f.config.MetricsAddress, "metrics-bind-address", "", "separate address of /metrics, with the same certificate (0: no metrics)")
-	flags.StringVar(&f.config.HealthAddress, "health-probe-bind-address", "", "additional plain HTTP address of /healthz and /readyz")
+	flags.BoolVar(&f.plain, "insecure-http", false, "plain HTTP instead of HTTPS; loopback only")
+	flags.BoolVar(&f.noAuth, "insecure-no-auth", false, "no authentication, every caller may do everything; loopback only")
+	flags.StringVar(&f.audience, "audience", storageapi.DefaultAudience, "audience that a caller's token must have")
+	flags.StringVar(&f.config.MetricsAddress, "metrics-bind-address", "", "separate address of /metrics, with the same certificate (default: --bind-address; 0: disabled)")
+	flags.StringVar(&f.config.HealthAddress, "health-probe-bind-address", "", "additional address of /healthz and /readyz, over plain HTTP (default: none)")
 	l := &f.config.Limits
-	flags.Int64Var(&l.BodyBytes, "max-body-bytes", l.BodyBytes, "max bytes of a request body")
-	flags.IntVar(&l.Records, "max-records", l.Records, "max records in one request")
-	flags.IntVar(&l.Entries, "max-entries", l.Entries, "max entries in one request of a relay")
-	flags.Float64Var(&l.RequestsPerSecond, "caller-requests-per-second", l.RequestsPerSecond, "max requests per second and caller, relays excepted")
-	flags.IntVar(&l.Burst, "caller-burst", l.Burst, "max burst of requests of a caller")
-	flags.IntVar(&l.Requests, "max-requests-in-flight", l.Requests, "max concurrent requests; more get 503")
-	flags.Int64Var(&l.BytesInFlight, "max-bytes-in-flight", l.BytesInFlight, "max bytes of all bodies in memory; more get 503")
-	flags.IntVar(&l.Writes, "max-concurrent-writes", l.Writes, "max concurrent transactions; more wait for a second, then get 503")
-	flags.DurationVar(&l.ReadTimeout, "read-timeout", l.ReadTimeout, "timeout for reading a body")
+	flags.Int64Var(&l.BodyBytes, "max-body-bytes", l.BodyBytes, "max bytes per request body")
+	flags.IntVar(&l.Records, "max-records", l.Records, "max records per request")
+	flags.IntVar(&l.Entries, "max-entries", l.Entries, "max entries per request of a relay")
+	flags.Float64Var(&l.RequestsPerSecond, "caller-requests-per-second", l.RequestsPerSecond, "max requests per second per caller, except relays")
+	flags.IntVar(&l.Burst, "caller-burst", l.Burst, "max burst of requests per caller, except relays")
+	flags.IntVar(&l.Requests, "max-requests-in-flight", l.Requests, "max concurrent requests; beyond it the answer is 503")
+	flags.Int64Var(&l.BytesInFlight, "max-bytes-in-flight", l.BytesInFlight, "max bytes of all request bodies in memory; beyond it the answer is 503")
+	flags.IntVar(&l.Writes, "max-concurrent-writes", l.Writes, "max concurrent transactions; beyond it a request waits one second, then the answer is 503")
+	flags.DurationVar(&l.ReadTimeout, "read-timeout", l.ReadTimeout, "timeout for reading a request body")
 	flags.DurationVar(&l.WriteTimeout, "write-timeout", l.WriteTimeout, "timeout of a transaction")
 	flags.StringVar(&f.logLevel, "log-level", "info", "log level: debug, info or error")
 	flags.StringVar(&f.logFormat, "log-format", "json", "log format: json or text")
@@ -105,21 +110,21 @@ func aboveZero(flags *pflag.FlagSet, names ...string) error {
 // validate refuses what would leave the service open.
 func (f *storageFlags) validate() error {
 	loopback := serving.Loopback(f.config.Address)
-	const open = "%s is for loopback only, and --bind-address is %q; %s"
+	const open = "%s works on a loopback address only, but --bind-address is %q; %s"
 	switch {
 	case f.databaseURL == "":
-		return errors.New("no database: give --database-url or HOLDFAST_DATABASE_URL, as in postgres://user:password@host:5432/holdfast")
+		return errors.New("no database is set: give --database-url (HOLDFAST_DATABASE_URL), as in postgres://user:password@host:5432/holdfast")
 	case f.plain && (f.certFile != "" || f.keyFile != ""):
-		return errors.New("--insecure-http and --tls-cert-file or --tls-key-file exclude each other")
+		return errors.New("--insecure-http is set together with --tls-cert-file or --tls-key-file, expected one of the two; unset the other")
 	case f.plain && !loopback:
 		return fmt.Errorf(open, "--insecure-http", f.config.Address, "give --tls-cert-file and --tls-key-file instead")
 	case f.noAuth && !loopback:
-		return fmt.Errorf(open, "--insecure-no-auth", f.config.Address, "leave it out, or bind to 127.0.0.1:8443")
+		return fmt.Errorf(open, "--insecure-no-auth", f.config.Address, "unset it, or set --bind-address to 127.0.0.1:8443")
 	case f.certFile == "" && f.keyFile == "" && !loopback:
 		return fmt.Errorf(open, "a self-signed certificate", f.config.Address, "give --tls-cert-file and --tls-key-file")
 	}
 	if a := f.config.MetricsAddress; (f.plain || f.noAuth) && a != "" && a != "0" && !serving.Loopback(a) {
-		return fmt.Errorf("--metrics-bind-address is %q, expected a loopback address with --insecure-http or --insecure-no-auth", a)
+		return fmt.Errorf("--metrics-bind-address is %q, expected a loopback address because --insecure-http or --insecure-no-auth is set", a)
 	}
 	return nil
 }
@@ -154,7 +159,7 @@ func (f *storageFlags) run(ctx context.Context, logTo io.Writer) error {
 	}
 	ctrl.Log.Info("Starting", "version", versionText(), "authentication", !f.noAuth)
 	if err := f.config.Check(ctx); err != nil && ctx.Err() == nil {
-		ctrl.Log.Error(err, "The audit store is not usable yet; until it is, records are answered with 503")
+		ctrl.Log.Error(err, "Audit store is not usable; requests get 503 until it is")
 	}
 	together, ctx := errgroup.WithContext(ctx)
 	together.Go(func() error { return watch(ctx) })

@@ -13,10 +13,10 @@ func TestStorageRefusesToBeOpen(t *testing.T) {
 		want  string
 	}{
 		"no database":              {storageFlags{}, "--database-url"},
-		"plain, everywhere":        {storageFlags{databaseURL: "x", plain: true}, "--insecure-http is for loopback only"},
-		"no authentication":        {storageFlags{databaseURL: "x", noAuth: true, certFile: "c", keyFile: "k"}, "--insecure-no-auth is for loopback only"},
-		"self-signed, everywhere":  {storageFlags{databaseURL: "x"}, "a self-signed certificate is for loopback only"},
-		"plain with a certificate": {storageFlags{databaseURL: "x", plain: true, certFile: "c"}, "exclude each other"},
+		"plain, everywhere":        {storageFlags{databaseURL: "x", plain: true}, "--insecure-http works on a loopback address only"},
+		"no authentication":        {storageFlags{databaseURL: "x", noAuth: true, certFile: "c", keyFile: "k"}, "--insecure-no-auth works on a loopback address only"},
+		"self-signed, everywhere":  {storageFlags{databaseURL: "x"}, "a self-signed certificate works on a loopback address only"},
+		"plain with a certificate": {storageFlags{databaseURL: "x", plain: true, certFile: "c"}, "expected one of the two"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.flags.config.Address = ":8443"

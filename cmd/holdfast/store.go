@@ -28,13 +28,13 @@ type storeFlags struct {
 
 func (f *storeFlags) add(flags *pflag.FlagSet) {
 	addDatabaseURL(flags, &f.databaseURL)
-	flags.IntVar(&f.poolSize, "database-pool-size", 0, "max database connections (0: pool_max_conns of the URL, else 4 or the number of CPUs)")
-	flags.StringVar(&f.storeURL, "store-url", "", "URL of the Data Storage API to use instead of a database (variable HOLDFAST_STORE_URL)")
-	flags.StringVar(&f.client.TokenFile, "store-token-file", "", "file with the token for --store-url, read for each call")
-	flags.StringVar(&f.client.Token, "store-token", "", "token for --store-url (preferably HOLDFAST_STORE_TOKEN or HOLDFAST_STORAGE_TOKEN)")
+	flags.IntVar(&f.poolSize, "database-pool-size", 0, "max database connections (0: pool_max_conns of the URL, else the larger of 4 and the number of CPUs)")
+	flags.StringVar(&f.storeURL, "store-url", "", "URL of a Data Storage API to use instead of a database (env HOLDFAST_STORE_URL)")
+	flags.StringVar(&f.client.TokenFile, "store-token-file", "", "file with the bearer token for --store-url, read for each request")
+	flags.StringVar(&f.client.Token, "store-token", "", "bearer token for --store-url (prefer env HOLDFAST_STORE_TOKEN or HOLDFAST_STORAGE_TOKEN)")
 	flags.StringVar(&f.client.CAFile, "store-ca-file", "", "PEM CA bundle for --store-url (default: system roots)")
-	flags.BoolVar(&f.client.SkipVerify, "store-insecure-skip-tls-verify", false, "no verification of the certificate of --store-url, loopback only")
-	flags.StringVar(&f.cluster, "cluster-name", "", "name of this cluster in the rows; needed when clusters share a database")
+	flags.BoolVar(&f.client.SkipVerify, "store-insecure-skip-tls-verify", false, "skip certificate verification for --store-url; loopback only")
+	flags.StringVar(&f.cluster, "cluster-name", "", "name of this cluster in the rows; required when clusters share a database")
 }
 
 // opened is a store, how to ask it at the start whether it can be used, and what ends it.
@@ -47,13 +47,13 @@ type opened struct {
 func (f *storeFlags) open(ctx context.Context) (opened, error) {
 	switch {
 	case f.databaseURL != "" && f.storeURL != "":
-		return opened{}, errors.New("--database-url (HOLDFAST_DATABASE_URL) and --store-url (HOLDFAST_STORE_URL) exclude each other: unset the one that is not meant")
+		return opened{}, errors.New("--database-url (HOLDFAST_DATABASE_URL) and --store-url (HOLDFAST_STORE_URL) are both set, expected one; unset the other")
 	case f.storeURL != "":
 		return f.openService()
 	case f.databaseURL != "":
 		return f.openDatabase(ctx)
 	}
-	return opened{}, errors.New("no database: give --database-url or HOLDFAST_DATABASE_URL, as in postgres://user:password@host:5432/holdfast; or --store-url, the Data Storage API in front of one")
+	return opened{}, errors.New("no store is set: give --database-url (HOLDFAST_DATABASE_URL), as in postgres://user:password@host:5432/holdfast, or --store-url (HOLDFAST_STORE_URL), the URL of a Data Storage API")
 }
 
 func (f *storeFlags) openDatabase(ctx context.Context) (opened, error) {
@@ -78,7 +78,7 @@ func (f *storeFlags) openService() (opened, error) {
 	if of := "HOLDFAST_STORAGE_TOKEN"; o.Token == "" && o.TokenFile == "" && os.Getenv(of) != "" {
 		token, err := credential.Token(os.Getenv(of))
 		if err != nil {
-			return opened{}, fmt.Errorf("variable %s, the token of the storage service: %w", of, err)
+			return opened{}, fmt.Errorf("variable %s (token for --store-url): %w", of, err)
 		}
 		o.Token = token
 	}

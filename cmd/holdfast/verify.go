@@ -25,41 +25,48 @@ func newVerifyCommand() *cobra.Command {
 	f := &verifyFlags{}
 	cmd := &cobra.Command{
 		Use:   "verify",
-		Short: "Prove that the audit trail is whole",
-		Long: `Read every row once, recompute every chain from the bytes that were hashed, and compare the columns with them. With a cluster (--kubeconfig or KUBECONFIG), compare the ends of
-the chains with the live resources, and find records that never became final though their resource is gone. It may run beside a manager: what is not drained yet is no
-finding. The database login is a member of holdfast_reader; in the cluster it needs list and get on the resources.
+		Short: "Check that the audit trail is complete and unaltered",
+		Long: `Read every row once, recompute every hash chain from the stored bytes, and compare the columns with
+them. With a cluster (--kubeconfig or KUBECONFIG), also compare the newest entry of each chain with
+the live resource, and report open records whose resource is gone. The command can run beside a
+manager: entries that are not drained yet are not findings.
 
-Findings: changed, column, reordered, missing, forked, doubled, broken, after-final, diverged, invented, undecided, unfinished. docs/database.md explains each.
+The database login must be a member of holdfast_reader. In the cluster the command needs the verbs
+list and get on the resources.
 
-A finding that somebody looked into can be acknowledged, with who and why, in a file (--acknowledged): it is printed apart and no longer counts. An acknowledgement covers one
-finding as it is now: if anything in the chain up to it changes, the finding counts again. --acknowledgement-template prints the file for the findings that count.
+Findings: changed, column, reordered, missing, forked, doubled, broken, after-final, diverged,
+invented, undecided, unfinished. docs/database.md explains each.
 
-Exit status: 0 the trail is whole, or has acknowledged findings only; 1 there are other findings, or an acknowledgement without its finding; 2 it could not be checked, or not to its
-end (kinds that the cluster does not serve).`,
-		Example: `  # Rows and live resources
+After you investigate a finding you can acknowledge it in a file (--acknowledged), with your name
+and the reason. An acknowledged finding is listed separately and does not fail the check. An
+acknowledgement covers one finding: if its chain changes up to that finding, the finding counts
+again. --acknowledgement-template prints a file with the findings that are not acknowledged.
+
+Exit status: 0 the trail is whole, or every finding is acknowledged; 1 other findings exist, or an
+acknowledgement matches no finding; 2 the check failed, or could not look at every live resource.`,
+		Example: `  # Check rows and live resources
   holdfast verify --database-url "$HOLDFAST_DATABASE_URL" --kubeconfig ~/.kube/config
 
-  # Only the rows, as JSON
+  # Check rows only, and print findings as JSON
   holdfast verify --kubeconfig '' -o json | jq '.findings[]'
 
-  # What was looked into: fill in who and why
+  # Acknowledge findings: fill in name and reason, then check again
   holdfast verify --acknowledgement-template > acknowledged.yaml
   holdfast verify --acknowledged acknowledged.yaml
 
-  # The resources of another operator, too
+  # Check the resources of another operator too
   holdfast verify --resource backups.example.com=backups.v1alpha1.backups.example.com`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file (variable KUBECONFIG; default: no cluster, rows only)")
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file (env KUBECONFIG; default: no cluster, rows only)")
 	addDatabaseURL(flags, &f.databaseURL)
-	flags.StringVar(&f.cluster, "cluster-name", "", "--cluster-name of the manager")
-	flags.StringSliceVar(&f.otherClusters, "other-clusters", nil, "clusters in the same database that are verified separately; repeatable")
-	flags.StringSliceVar(&f.resources, "resource", nil, "additional kind of entries and its resource, KIND=RESOURCE.VERSION.GROUP; repeatable")
-	flags.StringVar(&f.acknowledged, "acknowledged", "", "file with acknowledged findings, YAML or JSON")
-	flags.BoolVar(&f.template, "acknowledgement-template", false, "print a file for --acknowledged with the findings, to be filled in")
+	flags.StringVar(&f.cluster, "cluster-name", "", "--cluster-name of the manager of this cluster")
+	flags.StringSliceVar(&f.otherClusters, "other-clusters", nil, "other clusters in the same database, which are verified separately; repeatable")
+	flags.StringSliceVar(&f.resources, "resource", nil, "additional entry kind and its resource, KIND=RESOURCE.VERSION.GROUP; repeatable")
+	flags.StringVar(&f.acknowledged, "acknowledged", "", "YAML or JSON file with acknowledged findings")
+	flags.BoolVar(&f.template, "acknowledgement-template", false, "print the findings as a file for --acknowledged, to fill in")
 	addOutput(flags, &f.output)
 	return notDone(cmd)
 }
@@ -93,10 +100,10 @@ func (f *verifyFlags) run(ctx context.Context, to io.Writer) error {
 	case report.Verdict == verify.NotWhole:
 		return &exitError{code: 1, err: fmt.Errorf("the trail is not whole: %s", counted(report.Findings, "finding"))}
 	case len(report.Unmatched) > 0:
-		return &exitError{code: 1, err: fmt.Errorf("of %s in %s there is no such finding; look into it, then take it out of the file", counted(len(report.Unmatched), "acknowledgement"), f.acknowledged)}
+		return &exitError{code: 1, err: fmt.Errorf("%s in %s matches no finding; investigate, then remove it from the file", counted(len(report.Unmatched), "acknowledgement"), f.acknowledged)}
 	case report.Verdict == verify.Unknown:
-		return &exitError{code: 2, err: fmt.Errorf("the live resources of %s were not looked at, so nobody knows where their records should end; "+
-			"install their CustomResourceDefinitions, name kinds with --resource and clusters with --other-clusters, or check the rows alone with --kubeconfig ''",
+		return &exitError{code: 2, err: fmt.Errorf("the check is incomplete: live resources of %s were not compared; "+
+			"install their CRDs, name kinds with --resource and clusters with --other-clusters, or check rows only with --kubeconfig ''",
 			strings.Join(report.NotCompared, ", "))}
 	}
 	return nil
@@ -111,13 +118,13 @@ func (f *verifyFlags) live() (verify.Live, error) {
 	}
 	if f.kubeconfig == "" {
 		if len(f.resources) > 0 {
-			return nil, errors.New("--resource needs a cluster to look in: give --kubeconfig or KUBECONFIG")
+			return nil, errors.New("--resource is set without a cluster; set --kubeconfig or KUBECONFIG")
 		}
 		return nil, nil
 	}
 	config, err := restConfig(f.kubeconfig)
 	if err != nil {
-		return nil, fmt.Errorf("%w, or --kubeconfig '' to check the rows alone", err)
+		return nil, fmt.Errorf("%w, or give --kubeconfig '' to check rows only", err)
 	}
 	return verify.Cluster(config, resources)
 }

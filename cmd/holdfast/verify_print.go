@@ -39,7 +39,7 @@ type printer struct {
 func (f *verifyFlags) printer(to io.Writer) (printer, error) {
 	switch {
 	case f.template && f.output == asJSON:
-		return printer{}, errors.New("--acknowledgement-template prints YAML; give it without --output json")
+		return printer{}, errors.New("--acknowledgement-template prints YAML only; remove --output json")
 	case f.template:
 		return templateTo(to), nil
 	case f.output == asJSON:
@@ -85,7 +85,7 @@ func jsonTo(to io.Writer) printer {
 // templateTo prints a file for --acknowledged. by and reason are left to whoever looks into the findings: as it is, the file is refused.
 func templateTo(to io.Writer) printer {
 	now := time.Now().UTC().Truncate(time.Second)
-	fmt.Fprintf(to, "# Findings of `holdfast verify`, %s. Look into each: fill in who and why, or take it out.\nacknowledged:\n", now.Format(time.RFC3339))
+	fmt.Fprintf(to, "# Findings of `holdfast verify`, %s. Investigate each one: fill in by and reason, or remove it.\nacknowledged:\n", now.Format(time.RFC3339))
 	var failed error
 	return printer{
 		finding: func(x verify.Finding) {
@@ -108,7 +108,7 @@ func printAcknowledged(to io.Writer, apart []verify.Finding, unmatched []verify.
 		fmt.Fprintf(to, "  %s\n    %s, %s: %s\n", findingLine(x), plain(x.Acknowledged.By), x.Acknowledged.Time.Format(time.RFC3339), plain(x.Acknowledged.Reason))
 	}
 	if len(unmatched) > 0 {
-		fmt.Fprintln(to, "Acknowledged, and not found:")
+		fmt.Fprintln(to, "Acknowledgements without a finding:")
 	}
 	for _, u := range unmatched {
 		at := verify.Finding{Problem: u.Problem, Table: u.Table, ID: u.ID, Namespace: u.Namespace, Name: u.Name, UID: u.UID, Sequence: u.Sequence, Detail: u.Why}
@@ -134,19 +134,19 @@ func printReport(to io.Writer, r verify.Report) error {
 	verdict := "The trail is whole"
 	switch {
 	case r.Verdict == verify.OnlyAcknowledged:
-		verdict = "The trail is whole but for " + counted(r.Acknowledged, "acknowledged finding")
+		verdict = "The trail is whole, except for " + counted(r.Acknowledged, "acknowledged finding")
 	case r.Verdict == verify.NotWhole:
 		verdict = "The trail is NOT whole: " + counted(r.Findings, "finding")
 	case r.Verdict == verify.Unknown:
-		verdict = "The rows are whole, but the trail COULD NOT BE CHECKED to its end"
+		verdict = "The rows are whole, but live resources COULD NOT BE CHECKED"
 	case r.Live == 0 && r.Unchecked > 0:
 		verdict = "The rows are whole"
 	}
-	fmt.Fprintf(to, "%s. Looked at %s in %s", verdict, counted(r.Entries, "row"), counted(r.Chains, "chain"))
+	fmt.Fprintf(to, "%s. Checked %s in %s", verdict, counted(r.Entries, "row"), counted(r.Chains, "chain"))
 	for _, more := range []struct {
 		n    int
 		what string
-	}{{r.Posted, "posted row"}, {r.DeadLetters, "waiting dead letter"}, {r.Live, "live resource"}, {r.Unfinished, "unfinished record"}} {
+	}{{r.Posted, "posted row"}, {r.DeadLetters, "dead letter"}, {r.Live, "live resource"}, {r.Unfinished, "open record"}} {
 		if more.n > 0 {
 			fmt.Fprintf(to, ", %s", counted(more.n, more.what))
 		}

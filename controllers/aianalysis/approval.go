@@ -126,7 +126,7 @@ func (r *Reconciler) expire(ctx context.Context, s *scope) (ctrl.Result, error) 
 // close notes when the wait was over, and how long it was.
 func (s *scope) close(a *v1alpha1.Approval) {
 	a.DecidedTime = outboxapi.NewTimePointer(s.now)
-	a.DurationSeconds = new(int64(a.DecidedTime.Sub(a.RequestedTime) / time.Second))
+	a.DurationSeconds = ptr.To(int64(a.DecidedTime.Sub(a.RequestedTime) / time.Second))
 }
 
 func approvalLeft(a *v1alpha1.AIAnalysis, now time.Time) time.Duration {

@@ -243,7 +243,7 @@ var _ = Describe("the look at the admission policy", func() {
 		Expect(weakness(policy, binding)).To(ContainSubstring(expected))
 	},
 		Entry("failures are ignored", func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
-			p.Spec.FailurePolicy = new(admissionv1.Ignore)
+			p.Spec.FailurePolicy = ptr.To(admissionv1.Ignore)
 		}, "failurePolicy"),
 		Entry("it only warns", func(_ *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding) {
 			b.Spec.ValidationActions = []admissionv1.ValidationAction{admissionv1.Warn, admissionv1.Audit}
@@ -270,7 +270,7 @@ var _ = Describe("the look at the admission policy", func() {
 			p.Spec.Validations = []admissionv1.Validation{{Expression: "true"}}
 		}, "request.userInfo.username"),
 		Entry("it is being deleted", func(p *admissionv1.ValidatingAdmissionPolicy, _ *admissionv1.ValidatingAdmissionPolicyBinding) {
-			p.DeletionTimestamp = new(metav1.Now())
+			p.DeletionTimestamp = ptr.To(metav1.Now())
 		}, "being deleted"),
 		Entry("it depends on parameters", func(_ *admissionv1.ValidatingAdmissionPolicy, b *admissionv1.ValidatingAdmissionPolicyBinding) {
 			b.Spec.ParamRef = &admissionv1.ParamRef{Name: "params"}

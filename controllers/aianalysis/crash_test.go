@@ -13,7 +13,6 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
-	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 var _ = Describe("a process that dies", func() {
@@ -151,7 +150,7 @@ var _ = Describe("a process that lives on", func() {
 		p.reconcile(a)
 		p.answered()
 		stale = true
-		Expect(p.reconcile(a)).To(Equal(ctrl.Result{RequeueAfter: outbox.StaleFor}))
+		Expect(p.reconcile(a)).To(Equal(ctrl.Result{RequeueAfter: 30 * time.Second}))
 		Expect(p.expert.questions()).To(Equal(1))
 		Expect(p.attempts.Len()).To(Equal(1), "the answer is still there")
 	})

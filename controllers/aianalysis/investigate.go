@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
@@ -67,8 +68,8 @@ func (r *Reconciler) ask(ctx context.Context, s *scope, entries int, intend, wai
 			r.attempts.Release(s.key.Namespace, 1)
 		}
 	}()
-	if ok, err := s.draft.Reserve(ctx, entries); !ok {
-		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+	if err := s.draft.Reserve(ctx, entries); err != nil {
+		return ctrl.Result{}, err
 	}
 	if err := intend(); err != nil {
 		return ctrl.Result{}, err
@@ -164,7 +165,7 @@ func (s *scope) keep(f investigator.Finding, a answer) {
 	}
 	i := status.Investigation
 	i.DeadlineTime, i.CompletedTime = nil, outboxapi.NewTimePointer(a.ended)
-	i.ResponseTimeMilliseconds = new(a.ended.Sub(a.started).Milliseconds())
+	i.ResponseTimeMilliseconds = ptr.To(a.ended.Sub(a.started).Milliseconds())
 	i.Model, i.PromptTokens, i.CompletionTokens = f.Model, f.PromptTokens, f.CompletionTokens
 }
 

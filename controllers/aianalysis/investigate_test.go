@@ -39,15 +39,15 @@ var _ = Describe("an investigation", func() {
 			RemediationID:          "by-hand",
 			InvestigationStartedAt: now.Status.Investigation.StartedTime, InvestigationCompletedAt: now.Status.Investigation.CompletedTime,
 			HolmesGPTResponseTimeMs: ptr.To[int64](0), Investigator: "expert", Model: "model-1", PromptTokens: ptr.To[int64](2500), CompletionTokens: ptr.To[int64](150),
-			RootCause: "cart crashes since its rollout", RootCauseConfidence: new(90.0),
-			RecommendedAction: "rollout-undo", ActionConfidence: new(80.0), ActionRationale: "it began with the rollout",
+			RootCause: "cart crashes since its rollout", RootCauseConfidence: ptr.To(90.0),
+			RecommendedAction: "rollout-undo", ActionConfidence: ptr.To(80.0), ActionRationale: "it began with the rollout",
 			RecommendedParameters:  map[string]string{"toRevision": "4"},
 			AlternativesConsidered: []models.Alternative{{Action: "increase-memory", Confidence: 5, RejectedReason: "nothing was killed", WorkflowID: "increase-memory"}},
 			Evidence:               []models.Evidence{{Tool: "get", Purpose: "target", Excerpt: "1 of 2 replicas"}},
 			Attempts:               ptr.To[int64](1),
 			ModelConfig:            &models.ModelConfig{Version: "7", PromptSHA256: strings.Repeat("ab", 32), CatalogueSHA256: p.catalogue.SHA256()},
-			ApprovalMode:           "Auto", ApprovalThreshold: new(80.0),
-			ApprovalRequired: new(false), ApprovalStatus: "auto-approved", ApprovalTime: r.ApprovalTime, ApprovalDurationSeconds: ptr.To[int64](0),
+			ApprovalMode:           "Auto", ApprovalThreshold: ptr.To(80.0),
+			ApprovalRequired: ptr.To(false), ApprovalStatus: "auto-approved", ApprovalTime: r.ApprovalTime, ApprovalDurationSeconds: ptr.To[int64](0),
 			ApprovedBy: "policy", ApprovalJustification: "The confidence of 80 % is at or above the threshold of 80 %.",
 		}))
 		Expect(now.Status.Recommendation).To(HaveField("Action", "Undo the newest rollout"))
@@ -222,7 +222,7 @@ var _ = Describe("an investigation", func() {
 		a.Status.Phase = "Negotiating"
 		before := a.DeepCopy()
 		p := f.start(answers(says(undo(80))))
-		result, err := p.phase(f.ctx, &scope{analysis: a, draft: p.writer.Draft(a), key: client.ObjectKeyFromObject(a), now: f.clock.Now()})
+		result, err := p.phase(f.ctx, &scope{analysis: a, key: client.ObjectKeyFromObject(a), now: f.clock.Now()})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(result).To(BeZero())
 		Expect(a).To(Equal(before))

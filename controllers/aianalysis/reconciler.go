@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -35,9 +34,10 @@ type Investigator interface {
 
 // Reconciler is the AIAnalysis controller.
 type Reconciler struct {
+	reconcile.Reconciler
+
 	client   client.Client
 	live     client.Reader
-	writer   *outbox.Writer
 	recorder events.EventRecorder
 
 	investigator Investigator
@@ -86,7 +86,7 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 		return nil, fmt.Errorf("aianalysis controller: %w", err)
 	}
 	r := &Reconciler{
-		client: c, live: live, writer: w, recorder: recorder,
+		client: c, live: live, recorder: recorder,
 		catalogue: workflows,
 		clock:     clock.RealClock{},
 		settings:  settings{slots: 8, attempts: 4, backoff: 2 * time.Second},
@@ -103,6 +103,7 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 		r.settings.attemptTimeout = 15 * time.Second
 	}
 	r.attempts = pool.New[answer](pool.Config{Slots: r.settings.slots})
+	r.Reconciler = outbox.AsReconciler(w, outbox.Reconciler[*v1alpha1.AIAnalysis]{Reconcile: r.advance, Closed: r.closed, Gone: r.gone})
 	return r, nil
 }
 
@@ -138,28 +139,24 @@ type scope struct {
 	now time.Time
 }
 
-// Reconcile moves an analysis one step forward.
-func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	a := &v1alpha1.AIAnalysis{}
-	if err := r.client.Get(ctx, req.NamespacedName, a); err != nil {
-		if apierrors.IsNotFound(err) {
-			r.attempts.DropAll(req.NamespacedName)
-			r.writer.Forget(a, req.NamespacedName)
-		}
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	if r.writer.Stale(a) {
-		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
-	}
-	if lifecycle.Closed(a) {
-		r.attempts.DropAll(req.NamespacedName)
-		return ctrl.Result{}, nil
-	}
-	s := &scope{analysis: a, draft: r.writer.Draft(a), key: req.NamespacedName, now: r.clock.Now()}
+// advance moves an analysis one step forward.
+func (r *Reconciler) advance(ctx context.Context, a *v1alpha1.AIAnalysis, draft *outbox.Draft) (ctrl.Result, error) {
+	s := &scope{analysis: a, draft: draft, key: client.ObjectKeyFromObject(a), now: r.clock.Now()}
 	if why, err := lifecycle.ForeignRemediation(ctx, r.client, r.live, a, a.Spec.RemediationRef); err != nil || why != "" {
-		return lifecycle.Result(r.refuse(ctx, s, why, err))
+		return r.refuse(ctx, s, why, err)
 	}
-	return lifecycle.Result(r.phase(ctx, s))
+	return r.phase(ctx, s)
+}
+
+// closed drops the attempts of an analysis that can have no entries any more.
+func (r *Reconciler) closed(ctx context.Context, a *v1alpha1.AIAnalysis) (ctrl.Result, error) {
+	return ctrl.Result{}, r.gone(ctx, client.ObjectKeyFromObject(a))
+}
+
+// gone drops the attempts of an analysis that does not exist any more.
+func (r *Reconciler) gone(_ context.Context, key client.ObjectKey) error {
+	r.attempts.DropAll(key)
+	return nil
 }
 
 // openPhases are the phases of a record that is open.

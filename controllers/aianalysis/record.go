@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
@@ -100,7 +102,7 @@ func recordApproval(d *models.AIDecision, a *v1alpha1.Approval) {
 	if a == nil {
 		return
 	}
-	d.ApprovalRequired, d.ApprovalRequestedAt = new(a.Required), a.RequestedTime
+	d.ApprovalRequired, d.ApprovalRequestedAt = ptr.To(a.Required), a.RequestedTime
 	d.ApprovalStatus, d.ApprovalTime, d.ApprovalDurationSeconds, d.ApprovalMethod = a.Status, a.DecidedTime, a.DurationSeconds, a.Method
 	switch a.Status {
 	case v1alpha1.ApprovalRejected:
@@ -114,12 +116,12 @@ func percent(p *int32) *float64 {
 	if p == nil {
 		return nil
 	}
-	return new(float64(*p))
+	return ptr.To(float64(*p))
 }
 
 func count(n *int32) *int64 {
 	if n == nil {
 		return nil
 	}
-	return new(int64(*n))
+	return ptr.To(int64(*n))
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -34,7 +35,7 @@ func (r *Reconciler) save(ctx context.Context, s *scope, phase v1alpha1.Analysis
 	a.Status.Phase = phase
 	succeeded := phase == v1alpha1.AnalysisCompleted
 	lifecycle.SetReady(a, phase, v1alpha1.AnalysisCompleted, note)
-	change := &outbox.Change{Kind: outbox.KindAIDecision, Event: event, Phase: string(phase), Record: recordOf(a), Final: phase.Final()}
+	change := &outbox.Change{Kind: entry.KindAIDecision, Event: event, Phase: string(phase), Record: recordOf(a), Final: phase.Final()}
 	if err := s.draft.Save(ctx, change); err != nil {
 		return err
 	}

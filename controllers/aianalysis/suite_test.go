@@ -167,7 +167,7 @@ func (f *fixture) start(options ...processOption) *process {
 	}
 	p := &process{f: f, expert: &expert{replies: s.replies}, events: controllertest.NewRecorder(func(wrong string) { GinkgoT().Error(wrong) })}
 	c := interceptor.NewClient(env.Client, s.calls)
-	w := outbox.NewWriter(c, env.Client, f.store, outbox.WithClock(f.clock), outbox.WithLimits(s.limits))
+	w := outbox.NewWriter(c, env.Client, f.store.WithLimits(s.limits), outbox.WithClock(f.clock))
 	var err error
 	p.Reconciler, err = New(c, env.Client, w, p.events, append([]Option{withClock(f.clock), WithInvestigator(p.expert)}, s.options...)...)
 	Expect(err).NotTo(HaveOccurred())

@@ -10,7 +10,6 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/controllers/internal/pool"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
@@ -37,10 +36,10 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (ctrl.Result, error) {
 	if granted == 0 {
 		return ctrl.Result{RequeueAfter: slotRetry}, nil
 	}
-	began, res, err := r.intend(ctx, s, p, granted)
+	began, err := r.intend(ctx, s, p, granted)
 	r.attempts.Release(s.nr.Namespace, granted-len(began))
-	if err != nil || len(began) == 0 {
-		return res, err
+	if err != nil {
+		return ctrl.Result{}, err
 	}
 	for _, a := range began {
 		r.dispatch(ctx, s, a)
@@ -49,12 +48,11 @@ func (r *Reconciler) begin(ctx context.Context, s *scope) (ctrl.Result, error) {
 }
 
 // intend saves attempts in state Sending. The first save has an entry. Later ones have none: a retry changes nothing that the trail names until it has ended.
-// It returns no attempts when the outbox has no room.
-func (r *Reconciler) intend(ctx context.Context, s *scope, p plan, n int) ([]v1alpha1.DeliveryAttempt, ctrl.Result, error) {
-	if ok, err := s.draft.Reserve(ctx, len(p.sending)+n); err != nil || !ok {
-		return nil, ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+func (r *Reconciler) intend(ctx context.Context, s *scope, p plan, n int) ([]v1alpha1.DeliveryAttempt, error) {
+	if err := s.draft.Reserve(ctx, len(p.sending)+n); err != nil {
+		return nil, err
 	}
-	first := s.nr.GetOutbox().IsZero()
+	first := outboxapi.Get(s.nr).IsZero()
 	last := lastAttempts(s.nr)
 	began := make([]v1alpha1.DeliveryAttempt, 0, n)
 	for _, c := range p.due[:n] {
@@ -71,12 +69,12 @@ func (r *Reconciler) intend(ctx context.Context, s *scope, p plan, n int) ([]v1a
 	s.nr.Status.Phase = workingPhase(s.nr, s.policy)
 	if first {
 		if err := r.save(ctx, s, "SendingStarted"); err != nil {
-			return nil, ctrl.Result{}, err
+			return nil, err
 		}
 	} else if err := s.draft.Save(ctx, nil); err != nil {
-		return nil, ctrl.Result{}, fmt.Errorf("save the next attempts: %w", err)
+		return nil, fmt.Errorf("save the next attempts: %w", err)
 	}
-	return began, ctrl.Result{}, nil
+	return began, nil
 }
 
 // dispatch starts an attempt whose intent was saved.

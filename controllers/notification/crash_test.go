@@ -220,14 +220,14 @@ var _ = Describe("a notification that is to stop", func() {
 		nr := f.get(f.request([]v1alpha1.Channel{consoleChannel()}))
 		nr.Status.Phase = "Negotiating"
 		before := nr.DeepCopy()
-		res, err := p.advance(f.ctx, p.scope(nr))
+		res, err := p.advance(f.ctx, scopeOf(nr, p.writer.Draft(nr)))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(res).To(BeZero())
 		Expect(nr).To(Equal(before))
 		Expect(p.attempts.Len()).To(BeZero())
 
 		nr.Spec.Cancel = true
-		_, err = p.advance(f.ctx, p.scope(nr))
+		_, err = p.advance(f.ctx, scopeOf(nr, p.writer.Draft(nr)))
 		Expect(err).NotTo(HaveOccurred())
 		Expect(f.get(nr)).To(controllertest.HaveTrail("Cancelled/Cancelled/final"))
 	})

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/controllers/internal/pool"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -90,10 +92,10 @@ func (r *Reconciler) record(ctx context.Context, s *scope, a *v1alpha1.DeliveryA
 func (r *Reconciler) apply(s *scope, a *v1alpha1.DeliveryAttempt, o outcome) {
 	a.State, a.Error, a.Permanent = o.state, o.reason, o.permanent
 	if !o.finished.IsZero() {
-		a.DurationMilliseconds = new(max(0, o.finished.Sub(a.StartedTime.Time).Milliseconds()))
+		a.DurationMilliseconds = ptr.To(max(0, o.finished.Sub(a.StartedTime.Time).Milliseconds()))
 	}
 	if o.code != 0 {
-		a.StatusCode = new(o.code)
+		a.StatusCode = ptr.To(o.code)
 	}
 	if o.state == v1alpha1.AttemptFailed && !o.permanent && a.Attempt < s.policy.maxAttempts {
 		a.RetryTime = outboxapi.NewTimePointer(o.finished.Add(s.policy.backoff(a.Attempt, o.retryAfter, r.random)))
@@ -114,7 +116,7 @@ func (r *Reconciler) save(ctx context.Context, s *scope, event string) error {
 	before := readyReason(s.nr)
 	note := noteOf(s.nr)
 	lifecycle.SetReady(s.nr, phase, v1alpha1.NotificationSent, note)
-	change := &outbox.Change{Kind: outbox.KindNotification, Event: event, Phase: string(phase), Record: recordOf(s.nr), Final: phase.Final()}
+	change := &outbox.Change{Kind: entry.KindNotification, Event: event, Phase: string(phase), Record: recordOf(s.nr), Final: phase.Final()}
 	if err := s.draft.Save(ctx, change); err != nil {
 		return fmt.Errorf("save %s: %w", event, err)
 	}

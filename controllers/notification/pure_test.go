@@ -18,6 +18,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv/secrets"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -93,8 +94,8 @@ func TestLargestRecordFitsAnEntry(t *testing.T) {
 	p := planOf(nr, policyOf(v1alpha1.RetryPolicy{MaxAttempts: 20}), now.Time)
 	g.Expect(p.ended()).To(BeTrue())
 	nr.Status.FailureReason = failureReason(nr, p)
-	change := outbox.Change{Kind: outbox.KindNotification, Event: "DeliveryFailed", Phase: string(nr.Status.Phase), Record: recordOf(nr), Final: true}
-	_, _, err := outbox.Append(nil, outbox.SourceOf(nr), change, now.Time, outbox.Salt{}, outbox.DefaultLimits())
+	change := outbox.Change{Kind: entry.KindNotification, Event: "DeliveryFailed", Phase: string(nr.Status.Phase), Record: recordOf(nr), Final: true}
+	_, _, err := entry.Append(nil, entry.SourceOf(nr), change, now.Time, entry.Salt{}, outbox.DefaultLimits())
 	g.Expect(err).NotTo(HaveOccurred())
 
 	record := recordOf(nr)

@@ -2,12 +2,10 @@ package notification
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
@@ -24,9 +22,10 @@ import (
 
 // Reconciler delivers NotificationRequests.
 type Reconciler struct {
+	reconcile.Reconciler
+
 	client   client.Client
 	live     client.Reader
-	writer   *outbox.Writer
 	recorder events.EventRecorder
 	clock    clock.PassiveClock
 	random   func() float64
@@ -50,7 +49,7 @@ func WithoutLoopback() Option { return func(r *Reconciler) { r.loopback = false 
 
 // New makes a Reconciler. c reads own kinds, from a cache; live reads from the API server. The error is always nil: the constructors of the four controllers have one form.
 func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.EventRecorder, opts ...Option) (*Reconciler, error) {
-	r := &Reconciler{client: c, live: live, writer: w, recorder: recorder, clock: clock.RealClock{}, random: rand.Float64, loopback: true}
+	r := &Reconciler{client: c, live: live, recorder: recorder, clock: clock.RealClock{}, random: rand.Float64, loopback: true}
 	for _, o := range opts {
 		o(r)
 	}
@@ -61,6 +60,7 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 		v1alpha1.ChannelWebhook: &webhook{poster: poster},
 	}
 	r.attempts = pool.New[outcome](pool.Config{Slots: slots, SlotsPerNamespace: slotsPerNamespace})
+	r.Reconciler = outbox.AsReconciler(w, outbox.Reconciler[*v1alpha1.NotificationRequest]{Reconcile: r.deliver, Closed: r.closed, Gone: r.gone})
 	return r, nil
 }
 
@@ -94,36 +94,32 @@ type scope struct {
 	stopping string
 }
 
-// Reconcile records the attempts that have ended, then ends the record or begins the attempts that are due.
-func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	nr := &v1alpha1.NotificationRequest{}
-	if err := r.client.Get(ctx, req.NamespacedName, nr); apierrors.IsNotFound(err) {
-		r.writer.Forget(nr, req.NamespacedName)
-		r.attempts.DropAll(req.NamespacedName)
-		return ctrl.Result{}, nil
-	} else if err != nil {
-		return ctrl.Result{}, fmt.Errorf("read the notification: %w", err)
-	}
-	if r.writer.Stale(nr) {
-		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
-	}
-	if lifecycle.Closed(nr) || lifecycle.Released(nr) {
-		r.attempts.DropAll(req.NamespacedName)
-		return ctrl.Result{}, nil
-	}
-	s := r.scope(nr)
+// deliver records the attempts that have ended, then ends the record or begins the attempts that are due.
+func (r *Reconciler) deliver(ctx context.Context, nr *v1alpha1.NotificationRequest, draft *outbox.Draft) (ctrl.Result, error) {
+	s := scopeOf(nr, draft)
 	why, err := lifecycle.ForeignRemediation(ctx, r.client, r.live, nr, nr.Spec.RemediationRef)
 	switch {
 	case err != nil:
 		return ctrl.Result{}, err
 	case why != "":
-		return lifecycle.Result(ctrl.Result{}, r.refuse(ctx, s, why))
+		return ctrl.Result{}, r.refuse(ctx, s, why)
 	}
-	return lifecycle.Result(r.advance(ctx, s))
+	return r.advance(ctx, s)
 }
 
-func (r *Reconciler) scope(nr *v1alpha1.NotificationRequest) *scope {
-	s := &scope{nr: nr, draft: r.writer.Draft(nr), policy: policyOf(nr.Spec.Retry)}
+// closed drops the attempts of a request that can have no entries any more.
+func (r *Reconciler) closed(ctx context.Context, nr *v1alpha1.NotificationRequest) (ctrl.Result, error) {
+	return ctrl.Result{}, r.gone(ctx, client.ObjectKeyFromObject(nr))
+}
+
+// gone drops the attempts of a request that does not exist any more.
+func (r *Reconciler) gone(_ context.Context, key client.ObjectKey) error {
+	r.attempts.DropAll(key)
+	return nil
+}
+
+func scopeOf(nr *v1alpha1.NotificationRequest, draft *outbox.Draft) *scope {
+	s := &scope{nr: nr, draft: draft, policy: policyOf(nr.Spec.Retry)}
 	switch {
 	case nr.DeletionTimestamp != nil:
 		s.stopping = "deleted"

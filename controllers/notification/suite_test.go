@@ -66,6 +66,7 @@ func (f *fixture) pass(d time.Duration) { f.clock.Pass(d) }
 // process is one life of a manager, driven by hand.
 type process struct {
 	*Reconciler
+	writer   *outbox.Writer
 	f        *fixture
 	recorder *controllertest.Recorder
 }
@@ -94,10 +95,10 @@ func (f *fixture) start(options ...processOption) *process {
 	}
 	recorder := controllertest.NewRecorder(func(wrong string) { GinkgoT().Error(wrong) })
 	c := interceptor.NewClient(env.Client, s.calls)
-	w := outbox.NewWriter(c, env.Client, f.store, outbox.WithClock(f.clock), outbox.WithLimits(s.limits))
+	w := outbox.NewWriter(c, env.Client, f.store.WithLimits(s.limits), outbox.WithClock(f.clock))
 	r, err := New(c, env.Client, w, recorder, withClock(f.clock), withRandom(func() float64 { return 0 }))
 	Expect(err).NotTo(HaveOccurred())
-	return &process{Reconciler: r, f: f, recorder: recorder}
+	return &process{Reconciler: r, f: f, writer: w, recorder: recorder}
 }
 
 func (p *process) try(nr *v1alpha1.NotificationRequest) (ctrl.Result, error) {

@@ -38,8 +38,8 @@ func (r *Reconciler) startAnalysis(ctx context.Context, s *scope) (ctrl.Result, 
 	if reason, _ := overdue(s.rr, s.now); reason != "" && !s.running(s.analysisSlot) {
 		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeTimedOut, s.explain(reason, s.analysisSlot)})
 	}
-	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
-		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+	if err := s.draft.Reserve(ctx, 1); err != nil {
+		return ctrl.Result{}, err
 	}
 	ready, err := r.adopt(ctx, s, s.analysisSlot, analysisOf(s.rr))
 	if err != nil {

@@ -82,9 +82,7 @@ func sameWords(a, b string) bool {
 // setCondition sets a condition as of now.
 func (s *scope) setCondition(c metav1.Condition) {
 	c.ObservedGeneration, c.LastTransitionTime = s.rr.Generation, metav1.NewTime(s.now)
-	conditions := s.rr.GetConditions()
-	meta.SetStatusCondition(&conditions, c)
-	s.rr.SetConditions(conditions)
+	meta.SetStatusCondition(&s.rr.Status.Conditions, c)
 }
 
 // blockedCondition says that a child can't be made, and since when; nil while nothing keeps it from being made.

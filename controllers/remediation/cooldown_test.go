@@ -16,8 +16,8 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/remediation"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 func withCoolDown(d time.Duration) func(*fixture) {
@@ -110,7 +110,7 @@ func TestWhatHoldsARequestBack(t *testing.T) {
 			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
 			f.reconcile()
 			w := f.workflow()
-			f.end(w, outbox.KindExecution, func() {
+			f.end(w, entry.KindExecution, func() {
 				w.Status.Phase, w.Status.FailureReason = v1alpha1.WorkflowFailed, "pre-conditions did not hold"
 			})
 			f.reconcile()
@@ -122,7 +122,7 @@ func TestWhatHoldsARequestBack(t *testing.T) {
 			f.endAnalysis(v1alpha1.AnalysisCompleted, undo)
 			f.reconcile()
 			w := f.workflow()
-			f.end(w, outbox.KindExecution, func() { // as TestWorkflowExecution has it of an account that may read only
+			f.end(w, entry.KindExecution, func() { // as TestWorkflowExecution has it of an account that may read only
 				at := outboxapi.NewTime(f.clock.Now())
 				w.Status.Phase, w.Status.FailureReason, w.Status.StartedTime = v1alpha1.WorkflowFailed, `cannot patch resource "deployments"`, &at
 				w.Status.Steps = []v1alpha1.StepStatus{{Name: "undo", Action: "RolloutUndo", State: v1alpha1.StepFailed, Failed: true, Attempt: 2, StartedTime: at}}

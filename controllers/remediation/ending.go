@@ -35,8 +35,8 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 	if len(s.rr.Spec.Notification.Channels) == 0 {
 		return ctrl.Result{}, r.enter(ctx, s, endPhase(v.outcome), string(endPhase(v.outcome)))
 	}
-	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
-		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+	if err := s.draft.Reserve(ctx, 1); err != nil {
+		return ctrl.Result{}, err
 	}
 	notification := &v1alpha1.NotificationRequest{Spec: v1alpha1.NotificationRequestSpec{
 		RemediationRef: refTo(s.rr),

@@ -20,7 +20,9 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
+	"github.com/holdfast-dev/holdfast/internal/apiserver"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // eventForeignChild is the event of the entry that records a foreign child.
@@ -87,7 +89,7 @@ func (r *Reconciler) whyForeign(ctx context.Context, s *scope, l *slot, want out
 	same := l.found.DeepCopyObject().(outbox.Object)
 	err = r.client.Patch(ctx, same, client.RawPatch(types.JSONPatchType, patch), client.DryRunAll)
 	switch {
-	case apierrors.IsInvalid(err) && !outbox.FailedTest(err):
+	case apierrors.IsInvalid(err) && !apiserver.FailedTest(err):
 		return "it differs from what this request would make: " + causes(err), nil
 	case apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) || apierrors.IsMethodNotSupported(err): // a webhook that does not support dry runs, a right that is missing
 		return "", fmt.Errorf("%w: compare %s: %w", errRefused, l.found.GetName(), err)
@@ -207,8 +209,8 @@ func (r *Reconciler) notDue(ctx context.Context, s *scope, l *slot, why string) 
 
 // report records a foreign child: condition, entry and Event.
 func (r *Reconciler) report(ctx context.Context, s *scope, l *slot, why string) error {
-	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
-		return fullOr(err)
+	if err := s.draft.Reserve(ctx, 1); err != nil {
+		return err
 	}
 	gvk, err := apiutil.GVKForObject(l.found, r.client.Scheme())
 	if err != nil {
@@ -216,24 +218,14 @@ func (r *Reconciler) report(ctx context.Context, s *scope, l *slot, why string) 
 	}
 	note := outbox.Bound(fmt.Sprintf("%s %s (uid %s) has the name of %s but was not made by it: %s. It does not count; see who may create %s in this namespace",
 		gvk.Kind, l.found.GetName(), l.found.GetUID(), l.ofPart(), why, gvk.GroupKind()), 2048)
-	conditions := s.rr.GetConditions()
-	meta.SetStatusCondition(&conditions, metav1.Condition{
+	meta.SetStatusCondition(&s.rr.Status.Conditions, metav1.Condition{
 		Type: v1alpha1.ConditionForeignChild, Status: metav1.ConditionTrue, Reason: "NotMadeByThisRequest", Message: outbox.Bound(note, 1024), ObservedGeneration: s.rr.Generation})
-	s.rr.SetConditions(conditions)
 	record := Record(s.rr)
 	record.FailureReason = note
 	phase := string(s.rr.Status.Phase)
-	if err := s.draft.Save(ctx, &outbox.Change{Kind: outbox.KindOrchestration, Event: eventForeignChild, Phase: phase, Record: record}); err != nil {
+	if err := s.draft.Save(ctx, &outbox.Change{Kind: entry.KindOrchestration, Event: eventForeignChild, Phase: phase, Record: record}); err != nil {
 		return fmt.Errorf("record a foreign %s: %w", l.part, err)
 	}
 	lifecycle.Announce(r.recorder, s.rr, lifecycle.Warning, eventForeignChild, note)
 	return nil
-}
-
-// fullOr is the error of a failed reservation. A reservation that failed without one found no room: that is ErrFull.
-func fullOr(err error) error {
-	if err != nil {
-		return err
-	}
-	return outbox.ErrFull
 }

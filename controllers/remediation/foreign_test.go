@@ -15,6 +15,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // guessed is the metadata of the child whose name anybody can derive who knows the request.
@@ -94,7 +95,7 @@ func TestAnAnalysisThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 			if c.claims {
 				f.Expect(f.phase()).To(Equal(v1alpha1.RemediationPending), "it waits until what claims to be its child has stopped")
 				f.Expect(foreign.Spec.Cancel).To(BeTrue())
-				f.end(foreign, outbox.KindAIDecision, func() { // as approved as can be
+				f.end(foreign, entry.KindAIDecision, func() { // as approved as can be
 					foreign.Status.Phase, foreign.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
 					foreign.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
 				})
@@ -157,7 +158,7 @@ func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 			foreign := f.theWorkflow(harmless)
 			finish := func() {
 				f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(foreign), foreign)).To(Succeed())
-				f.end(foreign, outbox.KindExecution, func() { foreign.Status.Phase = c.closed })
+				f.end(foreign, entry.KindExecution, func() { foreign.Status.Phase = c.closed })
 			}
 			forge := func() {
 				f.forge(foreign)
@@ -170,7 +171,7 @@ func TestAWorkflowThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 				f.reconcile()
 				f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAnalyzing), "nothing was approved")
 			}
-			f.end(a, outbox.KindAIDecision, func() {
+			f.end(a, entry.KindAIDecision, func() {
 				a.Status.Phase, a.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
 				a.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalApproved, DecidedBy: "jane@example.com"}
 			})
@@ -197,7 +198,7 @@ func TestARejectedRequestIgnoresAWorkflow(t *testing.T) {
 	f.reconcile()
 	foreign := f.theWorkflow(v1alpha1.WorkflowStep{Name: "nothing", Action: "Wait"})
 	f.forge(foreign)
-	f.end(foreign, outbox.KindExecution, func() { foreign.Status.Phase = v1alpha1.WorkflowCompleted })
+	f.end(foreign, entry.KindExecution, func() { foreign.Status.Phase = v1alpha1.WorkflowCompleted })
 	f.endAnalysis(v1alpha1.AnalysisRejected, undo)
 	f.reconcile()
 	f.endNotification(v1alpha1.NotificationSent)
@@ -211,7 +212,7 @@ func TestWithoutAnApprovalNoWorkflowRuns(t *testing.T) {
 	f := newFixture(t)
 	f.reconcile()
 	a := f.analysis()
-	f.end(a, outbox.KindAIDecision, func() { a.Status.Phase, a.Status.Recommendation = v1alpha1.AnalysisCompleted, undo })
+	f.end(a, entry.KindAIDecision, func() { a.Status.Phase, a.Status.Recommendation = v1alpha1.AnalysisCompleted, undo })
 	f.reconcile()
 	f.Expect(f.get().Status.Outcome).To(Equal("failed"))
 	f.Expect(f.get().Status.FailureReason).To(ContainSubstring("without an approval"))
@@ -225,7 +226,7 @@ func TestANotificationThatTheRequestDidNotMakeDoesNotCount(t *testing.T) {
 		RemediationRef: f.ref(), Subject: "All is well", Channels: f.get().Spec.Notification.Channels,
 	}}
 	f.forge(n)
-	f.end(n, outbox.KindNotification, func() { n.Status.Phase = v1alpha1.NotificationSent })
+	f.end(n, entry.KindNotification, func() { n.Status.Phase = v1alpha1.NotificationSent })
 	f.endAnalysis(v1alpha1.AnalysisCompleted, nil)
 	f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationNotifying))
@@ -249,7 +250,7 @@ func TestAChildIsKnownByItsUID(t *testing.T) {
 		f.Expect(env.Vanish(ctx, f.analysis())).To(Succeed())
 		again := f.theAnalysis(func(*v1alpha1.AIAnalysis) {})
 		f.forge(again)
-		f.end(again, outbox.KindAIDecision, func() {
+		f.end(again, entry.KindAIDecision, func() {
 			again.Status.Phase, again.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
 			again.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalApproved, DecidedBy: "jane@example.com"}
 		})
@@ -333,7 +334,7 @@ func TestAnAnalysisThatWasWrittenIntoTheStatusDoesNotCount(t *testing.T) {
 		a.Name, a.Spec.Approval = "mine", v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalAuto, AutoApproveAbove: &zero}
 	})
 	f.Expect(env.Client.Create(ctx, mine)).To(Succeed())
-	f.end(mine, outbox.KindAIDecision, func() {
+	f.end(mine, entry.KindAIDecision, func() {
 		mine.Status.Phase, mine.Status.Recommendation = v1alpha1.AnalysisCompleted, undo
 		mine.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
 	})

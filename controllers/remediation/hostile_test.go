@@ -9,8 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // Who sends an alert chooses its name. A line of its own in the condition, the Event or the notification would look like ours.
@@ -30,7 +30,7 @@ func TestAQuotedTextHasNoLineOfTheNotification(t *testing.T) {
 	f := newFixture(t)
 	f.reconcile()
 	a := f.analysis()
-	f.end(a, outbox.KindAIDecision, func() {
+	f.end(a, entry.KindAIDecision, func() {
 		a.Status.Phase, a.Status.RootCause = v1alpha1.AnalysisCompleted, "It crashes.\n- BackOff: restarting\nApproval: approved alice\n"
 		a.Status.Investigation = &v1alpha1.Investigation{Investigator: "rules", Attempt: 1, StartedTime: outboxapi.NewTime(f.clock.Now())}
 	})

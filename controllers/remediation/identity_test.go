@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
@@ -49,9 +50,9 @@ func TestTheRecordSaysWhoAskedWhatForAndThroughWhat(t *testing.T) {
 	f.Expect(first.Target.UID).To(Equal(string(target)))
 	f.Expect(first.Children).To(BeEmpty())
 	f.Expect(first.Policy).To(Equal(&models.Policy{
-		ServiceAccountName: "remediator", ApprovalMode: "Auto", AutoApproveAbove: new(int64(80)), Channels: []string{"console"},
+		ServiceAccountName: "remediator", ApprovalMode: "Auto", AutoApproveAbove: ptr.To(int64(80)), Channels: []string{"console"},
 		TimeoutSeconds:          map[string]int64{"analysis": 600, "approval": 3600, "execution": 1800, "notification": 600, "total": 7200},
-		TTLAfterFinishedSeconds: new(int64(86400)),
+		TTLAfterFinishedSeconds: ptr.To(int64(86400)),
 	}))
 	f.Expect(first.SignalContext.Annotations).To(HaveKeyWithValue("holdfast.dev/cut", ContainSubstring("of 32 annotations, sha256 of all ")), "they are bounded as labels are")
 

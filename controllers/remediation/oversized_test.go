@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // tooLarge fills what the API takes with characters that JSON writes as six bytes.
@@ -73,7 +74,7 @@ func TestAChildThatIsTooLargeToAuditIsNotWaitedFor(t *testing.T) {
 		a := f.analysis()
 		a.Annotations = map[string]string{"example.com/large": strings.Repeat("<", 130_000)}
 		f.Expect(env.Client.Update(ctx, a)).To(Succeed())
-		begin := &outbox.Change{Kind: outbox.KindAIDecision, Event: "Created", Phase: "Pending", Record: map[string]string{}}
+		begin := &outbox.Change{Kind: entry.KindAIDecision, Event: "Created", Phase: "Pending", Record: map[string]string{}}
 		f.Expect(outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{}).Draft(a).Save(ctx, begin)).To(MatchError(outbox.ErrOversized))
 		if deleted {
 			f.Expect(env.Client.Delete(ctx, f.get())).To(Succeed())

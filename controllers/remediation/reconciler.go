@@ -22,6 +22,8 @@ import (
 
 // Reconciler moves remediation requests through their phases.
 type Reconciler struct {
+	reconcile.Reconciler
+
 	client    client.Client
 	live      client.Reader
 	writer    *outbox.Writer
@@ -47,6 +49,7 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 	for _, o := range options {
 		o(r)
 	}
+	r.Reconciler = outbox.AsReconciler(w, outbox.Reconciler[*v1alpha1.RemediationRequest]{Reconcile: r.advance, Closed: r.closed})
 	return r, nil
 }
 
@@ -69,32 +72,35 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error
 		Complete(r)
 }
 
-// Reconcile moves one request forward.
-func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	rr := &v1alpha1.RemediationRequest{}
-	if err := r.client.Get(ctx, req.NamespacedName, rr); err != nil {
-		if client.IgnoreNotFound(err) == nil {
-			r.writer.Forget(rr, req.NamespacedName)
-		}
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	if r.writer.Stale(rr) {
-		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
-	}
-	s, err := r.newScope(ctx, rr)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
+// advance moves one request forward.
+func (r *Reconciler) advance(ctx context.Context, rr *v1alpha1.RemediationRequest, draft *outbox.Draft) (ctrl.Result, error) {
+	s, err := r.newScope(ctx, rr, draft)
 	switch {
+	case err != nil:
+		return ctrl.Result{}, err
+	case rr.DeletionTimestamp != nil:
+		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, r.cancel(ctx, s, "The request was deleted while it ran")
+	case rr.Spec.Cancel:
+		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, r.cancel(ctx, s, "The request was cancelled")
+	default:
+		return r.proceed(ctx, s)
+	}
+}
+
+// closed looks after a request that can have no entries any more. One whose finalizer was stripped cancels its children all the same.
+func (r *Reconciler) closed(ctx context.Context, rr *v1alpha1.RemediationRequest) (ctrl.Result, error) {
+	s, err := r.newScope(ctx, rr, r.writer.Draft(rr))
+	switch {
+	case err != nil:
+		return ctrl.Result{}, err
 	case lifecycle.Closed(rr):
 		return r.clean(ctx, s)
-	case rr.DeletionTimestamp != nil:
-		return lifecycle.Result(ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, r.cancel(ctx, s, "The request was deleted while it ran"))
-	case rr.Spec.Cancel:
-		return lifecycle.Result(ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, r.cancel(ctx, s, "The request was cancelled"))
-	default:
-		return lifecycle.Result(r.proceed(ctx, s))
 	}
+	open, err := r.cancelChildren(ctx, s)
+	if open == 0 {
+		return ctrl.Result{}, err
+	}
+	return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
 }
 
 // proceed runs phases until one has to wait. Each phase saves what it changed.

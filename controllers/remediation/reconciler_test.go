@@ -21,6 +21,7 @@ import (
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 func (f *fixture) record(i int) models.Orchestration {
@@ -88,7 +89,7 @@ func TestEveryEndingHasItsOutcomeAndReason(t *testing.T) {
 		"no action": {func(f *fixture) { f.endAnalysis(v1alpha1.AnalysisCompleted, nil) }, "no-action", v1alpha1.RemediationCompleted, ""},
 		"rejected": {func(f *fixture) {
 			a := f.analysis()
-			f.end(a, outbox.KindAIDecision, func() {
+			f.end(a, entry.KindAIDecision, func() {
 				a.Status.Phase, a.Status.Recommendation = v1alpha1.AnalysisRejected, undo
 				a.Status.Approval = &v1alpha1.Approval{Required: true, DecidedBy: "jane@example.com", Justification: "not on a Friday"}
 			})
@@ -136,7 +137,7 @@ func TestAwaitedApprovalIsAPhaseOfItsOwn(t *testing.T) {
 	a := f.analysis()
 	draft := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{}).Draft(a)
 	a.Status.Phase = v1alpha1.AnalysisAwaitingApproval
-	f.Expect(draft.Save(ctx, &outbox.Change{Kind: outbox.KindAIDecision, Event: "ApprovalRequested", Record: map[string]string{}})).To(Succeed())
+	f.Expect(draft.Save(ctx, &outbox.Change{Kind: entry.KindAIDecision, Event: "ApprovalRequested", Record: map[string]string{}})).To(Succeed())
 	result := f.reconcile()
 	f.Expect(f.phase()).To(Equal(v1alpha1.RemediationAwaitingApproval))
 	f.Expect(result.RequeueAfter).To(BeNumerically("~", time.Hour+30*time.Second, 2*time.Second), "the approval's own time and the grace")
@@ -161,7 +162,7 @@ func TestAnAwaitedDecisionIsOnTheRequest(t *testing.T) {
 			a.Status.Phase = v1alpha1.AnalysisAwaitingApproval
 			a.Status.Approval = &v1alpha1.Approval{Required: true, RequestedTime: outboxapi.NewTimePointer(f.rr.CreationTimestamp.Time)}
 			a.Status.Recommendation = &v1alpha1.Recommendation{WorkflowID: "increase-memory", Parameters: map[string]string{"memoryLimit": "512Mi", "container": "app"}, Confidence: 75}
-			f.Expect(draft.Save(ctx, &outbox.Change{Kind: outbox.KindAIDecision, Event: "InvestigationCompleted", Record: map[string]string{}})).To(Succeed())
+			f.Expect(draft.Save(ctx, &outbox.Change{Kind: entry.KindAIDecision, Event: "InvestigationCompleted", Record: map[string]string{}})).To(Succeed())
 			f.reconcile()
 			ready := meta.FindStatusCondition(f.get().Status.Conditions, v1alpha1.ConditionReady)
 			f.Expect(ready.Message).To(And(

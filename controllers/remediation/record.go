@@ -9,13 +9,14 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/redact"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 // Record is the audit record of a request's present state.
@@ -55,7 +56,7 @@ func Record(rr *v1alpha1.RemediationRequest) models.Orchestration {
 func policyOf(spec *v1alpha1.RemediationRequestSpec) *models.Policy {
 	p := &models.Policy{ServiceAccountName: spec.ServiceAccountName, ApprovalMode: string(spec.Approval.Mode), TimeoutSeconds: map[string]int64{}}
 	if above := spec.Approval.AutoApproveAbove; above != nil {
-		p.AutoApproveAbove = new(int64(*above))
+		p.AutoApproveAbove = ptr.To(int64(*above))
 	}
 	for _, c := range spec.Notification.Channels {
 		p.Channels = append(p.Channels, string(c.Type))
@@ -67,7 +68,7 @@ func policyOf(spec *v1alpha1.RemediationRequestSpec) *models.Policy {
 		}
 	}
 	if ttl := spec.TTLAfterFinished; ttl != nil {
-		p.TTLAfterFinishedSeconds = new(int64(ttl.Duration / time.Second))
+		p.TTLAfterFinishedSeconds = ptr.To(int64(ttl.Duration / time.Second))
 	}
 	return p
 }
@@ -105,7 +106,7 @@ func bounded[T ~string](what string, in map[string]T) map[string]string {
 		written, _ := json.Marshal(map[string]string{k: value}) //nolint:errchkjson // a map of texts always encodes
 		if bytes += len(written); bytes > mapBytes {
 			all, _ := json.Marshal(in) //nolint:errchkjson // a map of texts always encodes
-			out[cutKey] = fmt.Sprintf("%d of %d %s, sha256 of all %s", len(in)-len(out), len(in), what, outbox.Hash(all))
+			out[cutKey] = fmt.Sprintf("%d of %d %s, sha256 of all %s", len(in)-len(out), len(in), what, entry.Hash(all))
 			break
 		}
 		out[k] = value

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -24,8 +25,8 @@ type scope struct {
 	analysisSlot, workflowSlot, notificationSlot *slot
 }
 
-func (r *Reconciler) newScope(ctx context.Context, rr *v1alpha1.RemediationRequest) (*scope, error) {
-	s := &scope{rr: rr, draft: r.writer.Draft(rr), now: r.clock.Now()}
+func (r *Reconciler) newScope(ctx context.Context, rr *v1alpha1.RemediationRequest, draft *outbox.Draft) (*scope, error) {
+	s := &scope{rr: rr, draft: draft, now: r.clock.Now()}
 	s.analysisSlot, s.workflowSlot, s.notificationSlot = slotsOf(rr)
 	if err := r.find(ctx, s, s.analysisSlot, &v1alpha1.AIAnalysis{}); err != nil {
 		return nil, err
@@ -97,7 +98,7 @@ func (r *Reconciler) enter(ctx context.Context, s *scope, phase v1alpha1.Remedia
 	succeeded := phase == v1alpha1.RemediationCompleted
 	note := noteOf(s)
 	lifecycle.SetReady(s.rr, phase, v1alpha1.RemediationCompleted, note)
-	err := s.draft.Save(ctx, &outbox.Change{Kind: outbox.KindOrchestration, Event: event, Phase: string(phase), Record: Record(s.rr), Final: phase.Final()})
+	err := s.draft.Save(ctx, &outbox.Change{Kind: entry.KindOrchestration, Event: event, Phase: string(phase), Record: Record(s.rr), Final: phase.Final()})
 	if err != nil {
 		return fmt.Errorf("enter phase %s: %w", phase, err)
 	}

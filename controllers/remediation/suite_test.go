@@ -19,6 +19,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/remediation"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -172,7 +173,7 @@ func (f *fixture) end(child outbox.Object, kind string, change func()) {
 
 func (f *fixture) endAnalysis(phase v1alpha1.AnalysisPhase, r *v1alpha1.Recommendation) {
 	a := f.analysis()
-	f.end(a, outbox.KindAIDecision, func() {
+	f.end(a, entry.KindAIDecision, func() {
 		a.Status.Phase, a.Status.Recommendation = phase, r
 		if r != nil && phase == v1alpha1.AnalysisCompleted {
 			a.Status.Approval = &v1alpha1.Approval{Status: v1alpha1.ApprovalAutoApproved, DecidedBy: "policy"}
@@ -183,7 +184,7 @@ func (f *fixture) endAnalysis(phase v1alpha1.AnalysisPhase, r *v1alpha1.Recommen
 
 func (f *fixture) endWorkflow(phase v1alpha1.WorkflowPhase, reason string) {
 	w := f.workflow()
-	f.end(w, outbox.KindExecution, func() {
+	f.end(w, entry.KindExecution, func() {
 		w.Status.Phase, w.Status.FailureReason = phase, reason
 		w.Status.StartedTime = outboxapi.NewTimePointer(f.clock.Now())
 		w.Status.Steps = []v1alpha1.StepStatus{{Name: "undo", Action: "RolloutUndo", State: v1alpha1.StepSucceeded, Attempt: 1, StartedTime: *w.Status.StartedTime}}
@@ -192,7 +193,7 @@ func (f *fixture) endWorkflow(phase v1alpha1.WorkflowPhase, reason string) {
 
 func (f *fixture) endNotification(phase v1alpha1.NotificationPhase) {
 	n := f.notification()
-	f.end(n, outbox.KindNotification, func() {
+	f.end(n, entry.KindNotification, func() {
 		n.Status.Phase, n.Status.SentTime = phase, outboxapi.NewTimePointer(f.clock.Now())
 	})
 }

@@ -13,8 +13,8 @@ import (
 
 // startWorkflow renders the recommended workflow and makes its execution.
 func (r *Reconciler) startWorkflow(ctx context.Context, s *scope) (ctrl.Result, error) {
-	if ok, err := s.draft.Reserve(ctx, 1); !ok || err != nil {
-		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+	if err := s.draft.Reserve(ctx, 1); err != nil {
+		return ctrl.Result{}, err
 	}
 	// Its uid is on record, but whoever may write the status may have put it there.
 	fields, err := differences(analysisOf(s.rr), s.analysis())

@@ -29,8 +29,8 @@ func (r *Reconciler) execute(ctx context.Context, s *scope) (ctrl.Result, error)
 	if st != nil && st.NextAttemptTime != nil && s.now.Before(st.NextAttemptTime.Time) {
 		return ctrl.Result{RequeueAfter: s.untilTimeout(st.NextAttemptTime.Time.Sub(s.now))}, nil
 	}
-	if ok, err := s.draft.Reserve(ctx, 1); !ok {
-		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+	if err := s.draft.Reserve(ctx, 1); err != nil {
+		return ctrl.Result{}, err
 	}
 	a, w, err := r.prepare(ctx, s, step)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/events"
 	"k8s.io/client-go/util/workqueue"
@@ -32,9 +31,10 @@ const (
 
 // Reconciler runs workflows.
 type Reconciler struct {
+	reconcile.Reconciler
+
 	client   client.Client
 	live     client.Reader
-	writer   *outbox.Writer
 	recorder events.EventRecorder
 	accounts *accounts
 	clock    clock.PassiveClock
@@ -64,10 +64,11 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 	if err != nil {
 		return nil, fmt.Errorf("workflowexecution controller: %w", err)
 	}
-	r := &Reconciler{client: c, live: live, writer: w, recorder: recorder, clock: clock.RealClock{}, verifyWindow: defaultVerifyWindow, catalogue: workflows}
+	r := &Reconciler{client: c, live: live, recorder: recorder, clock: clock.RealClock{}, verifyWindow: defaultVerifyWindow, catalogue: workflows}
 	for _, o := range opts {
 		o(r)
 	}
+	r.Reconciler = outbox.AsReconciler(w, outbox.Reconciler[*v1alpha1.WorkflowExecution]{Reconcile: r.advance})
 	return r, nil
 }
 
@@ -95,26 +96,12 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager, maxConcurrent int) error
 	return nil
 }
 
-// Reconcile moves one workflow one step forward.
-func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+// advance moves one workflow one step forward.
+func (r *Reconciler) advance(ctx context.Context, wfe *v1alpha1.WorkflowExecution, draft *outbox.Draft) (ctrl.Result, error) {
 	if r.accounts == nil {
 		return ctrl.Result{}, reconcile.TerminalError(errors.New("the reconciler has no REST config: call SetupWithManager, or give WithRESTConfig"))
 	}
-	wfe := &v1alpha1.WorkflowExecution{}
-	if err := r.client.Get(ctx, req.NamespacedName, wfe); err != nil {
-		if apierrors.IsNotFound(err) {
-			r.writer.Forget(wfe, req.NamespacedName)
-			return ctrl.Result{}, nil
-		}
-		return ctrl.Result{}, fmt.Errorf("read the workflow: %w", err)
-	}
-	if r.writer.Stale(wfe) {
-		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil
-	}
-	if lifecycle.Closed(wfe) || lifecycle.Released(wfe) {
-		return ctrl.Result{}, nil
-	}
-	s := &scope{wfe: wfe, status: &wfe.Status, draft: r.writer.Draft(wfe), now: r.clock.Now()}
+	s := &scope{wfe: wfe, status: &wfe.Status, draft: draft, now: r.clock.Now()}
 	s.dropStrangeSteps()
 	why, err := lifecycle.ForeignRemediation(ctx, r.client, r.live, wfe, wfe.Spec.RemediationRef)
 	switch {
@@ -122,9 +109,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, err
 	case why != "":
 		lifecycle.RefuseRemediation(wfe, why)
-		return lifecycle.Result(r.endWith(ctx, s, v1alpha1.WorkflowFailed, lifecycle.EventRefused, why))
+		return r.endWith(ctx, s, v1alpha1.WorkflowFailed, lifecycle.EventRefused, why)
 	}
-	return lifecycle.Result(r.phase(ctx, s))
+	return r.phase(ctx, s)
 }
 
 // phase runs the phase that the status names. Each phase has a file of its own.

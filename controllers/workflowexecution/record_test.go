@@ -15,6 +15,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/workflowexecution/action"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -61,8 +62,8 @@ func anyWorkflow(t *rapid.T) *v1alpha1.WorkflowExecution {
 func TestAnyRecordFitsAnEntry(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		wfe := anyWorkflow(t)
-		change := outbox.Change{Kind: outbox.KindExecution, Event: "StepCompleted", Phase: "Executing", Record: recordOf(wfe)}
-		if _, _, err := outbox.Append(nil, outbox.SourceOf(wfe), change, time.Now(), outbox.Salt{}, outbox.DefaultLimits()); err != nil {
+		change := outbox.Change{Kind: entry.KindExecution, Event: "StepCompleted", Phase: "Executing", Record: recordOf(wfe)}
+		if _, _, err := entry.Append(nil, entry.SourceOf(wfe), change, time.Now(), entry.Salt{}, outbox.DefaultLimits()); err != nil {
 			t.Fatalf("append: %v", err)
 		}
 	})

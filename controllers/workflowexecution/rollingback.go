@@ -30,8 +30,8 @@ func (r *Reconciler) rollBack(ctx context.Context, s *scope) (ctrl.Result, error
 	if rb := st.Rollback; rb != nil && rb.NextAttemptTime != nil && s.now.Before(rb.NextAttemptTime.Time) {
 		return ctrl.Result{RequeueAfter: rb.NextAttemptTime.Time.Sub(s.now)}, nil
 	}
-	if ok, err := s.draft.Reserve(ctx, 1); !ok {
-		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, err
+	if err := s.draft.Reserve(ctx, 1); err != nil {
+		return ctrl.Result{}, err
 	}
 	limited, cancel := context.WithTimeout(ctx, rollbackTimeout)
 	defer cancel()

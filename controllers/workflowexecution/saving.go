@@ -10,6 +10,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/internal/redact"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 )
@@ -32,7 +33,7 @@ const (
 func (r *Reconciler) record(ctx context.Context, s *scope, event, eventType, note string) (ctrl.Result, error) {
 	note = redact.Text(note)
 	lifecycle.SetReady(s.wfe, s.status.Phase, v1alpha1.WorkflowCompleted, note)
-	change := &outbox.Change{Kind: outbox.KindExecution, Event: event, Phase: string(s.status.Phase), Record: recordOf(s.wfe)}
+	change := &outbox.Change{Kind: entry.KindExecution, Event: event, Phase: string(s.status.Phase), Record: recordOf(s.wfe)}
 	if err := s.draft.Save(ctx, change); err != nil {
 		return ctrl.Result{}, fmt.Errorf("record %s: %w", event, err)
 	}
@@ -62,7 +63,7 @@ func (r *Reconciler) endWith(ctx context.Context, s *scope, phase v1alpha1.Workf
 		note = fmt.Sprintf("All %d steps succeeded and %d post-conditions hold; the effectiveness is %d %%.", len(s.status.Steps), len(s.wfe.Spec.PostConditions), score)
 	}
 	lifecycle.SetReady(s.wfe, phase, v1alpha1.WorkflowCompleted, note)
-	change := &outbox.Change{Kind: outbox.KindExecution, Event: event, Phase: string(phase), Record: recordOf(s.wfe), Final: true}
+	change := &outbox.Change{Kind: entry.KindExecution, Event: event, Phase: string(phase), Record: recordOf(s.wfe), Final: true}
 	if err := s.draft.Save(ctx, change); err != nil {
 		return ctrl.Result{}, fmt.Errorf("record the end (%s): %w", phase, err)
 	}

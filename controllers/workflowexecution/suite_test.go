@@ -23,6 +23,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 func TestWorkflowExecution(t *testing.T) {
@@ -50,7 +51,7 @@ type fixture struct {
 	namespace    string
 	clock        controllertest.Clock
 	wire         *wire
-	limits       []outbox.Option
+	store        outbox.Relay
 	verifyWindow time.Duration
 }
 
@@ -58,7 +59,7 @@ func newFixture() *fixture {
 	GinkgoHelper()
 	ctx, cancel := context.WithCancel(context.Background())
 	DeferCleanup(cancel)
-	f := &fixture{ctx: ctx, namespace: env.Namespace(ctx, "wfe"), clock: controllertest.NewClock(), wire: &wire{}, verifyWindow: 20 * time.Second}
+	f := &fixture{ctx: ctx, namespace: env.Namespace(ctx, "wfe"), clock: controllertest.NewClock(), wire: &wire{}, store: &testenv.Watermarks{}, verifyWindow: 20 * time.Second}
 	f.grant(account,
 		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"deployments", "statefulsets", "daemonsets"}, Verbs: []string{"get", "patch"}},
 		rbacv1.PolicyRule{APIGroups: []string{"apps"}, Resources: []string{"replicasets", "controllerrevisions"}, Verbs: []string{"get", "list"}},
@@ -130,7 +131,7 @@ func (f *fixture) startAs(who *rest.Config) *process {
 	c, err := client.New(config, client.Options{Scheme: env.Scheme, Mapper: env.Client.RESTMapper()})
 	Expect(err).NotTo(HaveOccurred())
 	recorder := controllertest.NewRecorder(func(wrong string) { GinkgoT().Error(wrong) })
-	w := outbox.NewWriter(c, c, &testenv.Watermarks{}, append([]outbox.Option{outbox.WithClock(f.clock)}, f.limits...)...)
+	w := outbox.NewWriter(c, c, f.store, outbox.WithClock(f.clock))
 	r, err := New(c, c, w, recorder, WithRESTConfig(config), withClock(f.clock), withVerifyWindow(f.verifyWindow))
 	Expect(err).NotTo(HaveOccurred())
 	return &process{Reconciler: r, f: f, recorder: recorder}
@@ -275,7 +276,7 @@ func expectChain(wfe *v1alpha1.WorkflowExecution) {
 		Expect(e.Sequence).To(BeEquivalentTo(i + 1))
 		Expect(e.PreviousHash).To(Equal(previous))
 		Expect(e.Final).To(Equal(i == len(entries)-1))
-		previous = outbox.Hash([]byte(wfe.Status.Outbox.Entries[i]))
+		previous = entry.Hash([]byte(wfe.Status.Outbox.Entries[i]))
 	}
 	Expect(wfe.Status.Outbox.HeadHash).To(Equal(previous))
 	Expect(wfe.Status.Outbox.Closed).To(BeTrue())

@@ -15,6 +15,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/controllertest"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -283,7 +284,7 @@ var _ = Describe("A workflow", func() {
 	})
 
 	It("pauses a step while its outbox is full, and still ends when it is cancelled", func() {
-		f.limits = []outbox.Option{outbox.WithLimits(outbox.Limits{EntryBytes: 64 << 10, SoftBytes: 200 << 10, HardBytes: 256 << 10, HardEntries: 8})}
+		f.store = (&testenv.Watermarks{}).WithLimits(outbox.Limits{EntryBytes: 64 << 10, SoftBytes: 200 << 10, HardBytes: 256 << 10, HardEntries: 8})
 		p = f.start()
 		var pauses []v1alpha1.WorkflowStep
 		for range 10 {
@@ -302,7 +303,7 @@ var _ = Describe("A workflow", func() {
 		wfe := f.get(f.workflow(d, steps(scaleTo("5"))))
 		wfe.Status.Phase = "Negotiating"
 		before := wfe.DeepCopy()
-		res, err := p.phase(f.ctx, &scope{wfe: wfe, status: &wfe.Status, draft: p.writer.Draft(wfe), now: f.clock.Now()})
+		res, err := p.phase(f.ctx, &scope{wfe: wfe, status: &wfe.Status, now: f.clock.Now()})
 		Expect(err).NotTo(HaveOccurred())
 		Expect(res).To(BeZero())
 		Expect(wfe).To(Equal(before))

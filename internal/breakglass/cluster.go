@@ -22,8 +22,10 @@ import (
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/pager"
 
+	"github.com/holdfast-dev/holdfast/internal/apiserver"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // Cluster is where the resources are.
@@ -37,7 +39,7 @@ type Cluster struct {
 // Resource is one as it was read. Outbox is nil where it has none.
 type Resource struct {
 	Kind     string
-	Source   outbox.Source
+	Source   entry.Source
 	Outbox   *outboxapi.Outbox
 	Deleting bool
 
@@ -63,11 +65,11 @@ func (r *Resource) HasFinalizer() bool { return slices.Contains(r.finalizers, ou
 func Connect(config *rest.Config) (*Cluster, error) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client of the cluster: %w", err)
+		return nil, fmt.Errorf("create a cluster client: %w", err)
 	}
 	d, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client of the cluster: %w", err)
+		return nil, fmt.Errorf("create a cluster client: %w", err)
 	}
 	cached := memory.NewMemCacheClient(d)
 	mapper := restmapper.NewShortcutExpander(restmapper.NewDeferredDiscoveryRESTMapper(cached), cached, nil)
@@ -84,7 +86,7 @@ func (c *Cluster) Resolve(name string) (schema.GroupVersionResource, error) {
 	}
 	gvr, err := c.mapper.ResourceFor(partial.WithVersion(""))
 	if err != nil {
-		return gvr, fmt.Errorf("find the resource %q: %w", name, err)
+		return gvr, fmt.Errorf("find resource type %q: %w", name, err)
 	}
 	return gvr, nil
 }
@@ -127,7 +129,7 @@ func (c *Cluster) Get(ctx context.Context, gvr schema.GroupVersionResource, name
 
 func resourceOf(gvr schema.GroupVersionResource, o *unstructured.Unstructured) (*Resource, error) {
 	r := &Resource{
-		Kind: o.GetKind(), Source: outbox.SourceOf(o), Deleting: o.GetDeletionTimestamp() != nil,
+		Kind: o.GetKind(), Source: entry.SourceOf(o), Deleting: o.GetDeletionTimestamp() != nil,
 		gvr: gvr, resourceVersion: o.GetResourceVersion(), finalizers: o.GetFinalizers(),
 	}
 	content, found, err := unstructured.NestedMap(o.Object, "status", "outbox")
@@ -145,10 +147,10 @@ func resourceOf(gvr schema.GroupVersionResource, o *unstructured.Unstructured) (
 }
 
 // ErrChanged says that a resource is not what it was when it was read. It was left alone.
-var ErrChanged = errors.New("it changed after it was exported, and keeps its finalizer; run the command again")
+var ErrChanged = errors.New("the resource changed after the export, so it keeps its finalizer; run the command again")
 
 // ErrKept says that an admission policy put the finalizer back, since the record is open and the resource is not being deleted.
-var ErrKept = errors.New("the admission policy holdfast-finalizer keeps the finalizer until the record has ended; delete the resource first, or the policy (kubectl delete mutatingadmissionpolicybinding holdfast-finalizer)")
+var ErrKept = errors.New("the admission policy holdfast-finalizer keeps the finalizer while the record is open; delete the resource first, or remove the policy (kubectl delete mutatingadmissionpolicybinding holdfast-finalizer)")
 
 // maxRemoved bounds the places at which one patch removes the finalizer: the API server takes no patch of more than 10,000 operations.
 const maxRemoved = 100
@@ -181,13 +183,13 @@ func (c *Cluster) Release(ctx context.Context, r *Resource) error {
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
-	case outbox.FailedTest(err) || apierrors.IsConflict(err):
+	case apiserver.FailedTest(err) || apierrors.IsConflict(err):
 		return fmt.Errorf("release %s: %w", r, ErrChanged)
 	case err != nil:
 		return fmt.Errorf("release %s: %w", r, err)
 	case slices.Contains(released.GetFinalizers(), outbox.Finalizer):
 		if r.Outbox != nil && r.Outbox.Closed {
-			return fmt.Errorf("release %s: the admission policy holdfast-finalizer keeps the finalizer: a caller who holds the verb delete or release on it may remove it: %w", r, ErrKept)
+			return fmt.Errorf("release %s: you need the verb delete or release on the resource: %w", r, ErrKept)
 		}
 		return fmt.Errorf("release %s: %w", r, ErrKept)
 	}

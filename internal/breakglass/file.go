@@ -13,8 +13,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // Format names the files, FormatVersion their form.
@@ -50,7 +50,7 @@ type Line struct {
 	Entry    outboxapi.Entry `json:"entry"`
 }
 
-// Source is outbox.Source in JSON. Its creation time is part of the entry's id.
+// Source is entry.Source in JSON. Its creation time is part of the entry's id.
 type Source struct {
 	Namespace string    `json:"namespace,omitempty"`
 	Name      string    `json:"name"`
@@ -70,13 +70,13 @@ func NewFile(path string, h Header) (*File, error) {
 	dir := ""
 	if path != "" {
 		if _, err := os.Lstat(path); err == nil {
-			return nil, fmt.Errorf("%s exists, and may be the only copy of what it holds; give another file", path)
+			return nil, fmt.Errorf("%s exists and may hold the only copy of some entries; give another file", path)
 		}
 		dir = filepath.Dir(path)
 	}
 	body, err := os.CreateTemp(dir, ".holdfast-export-*") // mode 0600
 	if err != nil {
-		return nil, fmt.Errorf("make the export's file: %w", err)
+		return nil, fmt.Errorf("create the export file: %w", err)
 	}
 	h.Format, h.FormatVersion = Format, FormatVersion
 	return &File{header: h, body: body, to: bufio.NewWriter(body)}, nil
@@ -92,7 +92,7 @@ func (f *File) Add(r *Resource) error {
 	}
 	f.header.Resources++
 	s := Source{Namespace: r.Source.Namespace, Name: r.Source.Name, UID: r.Source.UID, Created: r.Source.Created.UTC()}
-	for i, p := 0, outbox.PendingOf(r.Source.UID, r.Outbox); i < p.Len(); i++ {
+	for i, p := 0, entry.PendingOf(r.Source.UID, r.Outbox); i < p.Len(); i++ {
 		f.header.Entries++
 		if err := writeLine(f.to, Line{Kind: r.Kind, Resource: r.Type(), Source: s, Sequence: p.Sequence(i), Hash: p.Hash(i), Entry: p.Text(i)}); err != nil {
 			return fmt.Errorf("write the entries of %s: %w", r, err)
@@ -107,7 +107,7 @@ func (f *File) CopyTo(to io.Writer) error {
 		return fmt.Errorf("write the export: %w", err)
 	}
 	if _, err := f.body.Seek(0, io.SeekStart); err != nil {
-		return fmt.Errorf("read the export's entries: %w", err)
+		return fmt.Errorf("read the exported entries: %w", err)
 	}
 	if _, err := io.Copy(to, f.body); err != nil {
 		return fmt.Errorf("write the export: %w", err)
@@ -119,7 +119,7 @@ func (f *File) CopyTo(to io.Writer) error {
 func (f *File) Save(path string) error {
 	whole, err := os.CreateTemp(filepath.Dir(path), ".holdfast-export-*")
 	if err != nil {
-		return fmt.Errorf("make the export's file: %w", err)
+		return fmt.Errorf("create the export file: %w", err)
 	}
 	defer os.Remove(whole.Name())
 	defer whole.Close()
@@ -127,11 +127,11 @@ func (f *File) Save(path string) error {
 		return err
 	}
 	if err := errors.Join(whole.Sync(), whole.Close()); err != nil {
-		return fmt.Errorf("write the export to the disk: %w", err)
+		return fmt.Errorf("sync the export to disk: %w", err)
 	}
 	// Not a rename: that would replace a file that somebody else has put there meanwhile.
 	if err := os.Link(whole.Name(), path); err != nil {
-		return fmt.Errorf("put the export in its place, without replacing what may be there: %w", err)
+		return fmt.Errorf("move the export to its file (an existing file is not replaced): %w", err)
 	}
 	return syncFolder(filepath.Dir(path))
 }
@@ -140,10 +140,10 @@ func (f *File) Save(path string) error {
 func syncFolder(path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("write the export's folder to the disk: %w", err)
+		return fmt.Errorf("sync the directory of the export to disk: %w", err)
 	}
 	if err := errors.Join(dir.Sync(), dir.Close()); err != nil {
-		return fmt.Errorf("write the export's folder to the disk: %w", err)
+		return fmt.Errorf("sync the directory of the export to disk: %w", err)
 	}
 	return nil
 }
@@ -200,22 +200,22 @@ func Read(from io.Reader, begin func(Header) error, visit func(number int, l Lin
 		}
 	}
 	if err := lines.Err(); err != nil {
-		bad(&LineError{Number: number + 1, Err: fmt.Errorf("%w; what follows was not read", err)})
+		bad(&LineError{Number: number + 1, Err: fmt.Errorf("%w; the rest of the file was not read", err)})
 	} else if found != h.Entries {
-		bad(&LineError{Number: number + 1, Err: fmt.Errorf("the file has %d of the %d entries that its header counts: it was cut off, or changed", found, h.Entries)})
+		bad(&LineError{Number: number + 1, Err: fmt.Errorf("the file has %d entries, its header says %d; the file is truncated or was altered", found, h.Entries)})
 	}
 	return h, nil
 }
 
 func readHeader(lines *bufio.Scanner) (h Header, _ error) {
 	if !lines.Scan() {
-		return h, errors.Join(errors.New("the file is empty, expected an export of `holdfast export`"), lines.Err())
+		return h, errors.Join(errors.New("the file is empty, expected a file of `holdfast export`"), lines.Err())
 	}
 	if err := json.Unmarshal(lines.Bytes(), &h); err != nil || h.Format != Format {
-		return h, fmt.Errorf("line 1 is no header, expected {\"format\":%q,…} as `holdfast export` writes it", Format)
+		return h, fmt.Errorf("line 1 is not a header, expected {\"format\":%q,…} as written by `holdfast export`", Format)
 	}
 	if h.FormatVersion != FormatVersion {
-		return h, fmt.Errorf("the file has format version %d, this release knows %d; import it with the release that wrote it (%s)", h.FormatVersion, FormatVersion, h.Version)
+		return h, fmt.Errorf("the file has format version %d, this release supports %d; import it with the release that wrote it (%s)", h.FormatVersion, FormatVersion, h.Version)
 	}
 	return h, nil
 }
@@ -226,9 +226,9 @@ func decodeLine(text []byte) (l Line, _ error) {
 	}
 	switch {
 	case l.Source.UID == "" || l.Source.Name == "" || l.Source.Created.IsZero():
-		return l, errors.New("source has no uid, name or creation time")
+		return l, errors.New("source lacks uid, name or created")
 	case l.Sequence < 1 || l.Hash == "":
-		return l, errors.New("it has no sequence or hash")
+		return l, errors.New("the line lacks sequence or hash")
 	}
 	return l, nil
 }

@@ -24,7 +24,7 @@ func TestAnExportReplacesNothing(t *testing.T) {
 	g.Expect(second.Save(path)).To(MatchError(os.ErrExist))
 	g.Expect(os.ReadFile(path)).To(Equal(written))
 	_, err = breakglass.NewFile(path, breakglass.Header{})
-	g.Expect(err).To(MatchError(ContainSubstring("may be the only copy")))
+	g.Expect(err).To(MatchError(ContainSubstring("may hold the only copy")))
 	g.Expect(first.Close()).To(Succeed())
 	g.Expect(second.Close()).To(Succeed())
 	left, err := os.ReadDir(filepath.Dir(path))

@@ -6,7 +6,7 @@ import (
 	"io"
 	"slices"
 
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -52,7 +52,7 @@ func Import(ctx context.Context, from io.Reader, open func(Header) (relay.Store,
 		store, err = open(h)
 		return err
 	}, func(number int, l Line) error {
-		source := outbox.Source{Namespace: l.Source.Namespace, Name: l.Source.Name, UID: l.Source.UID, Created: l.Source.Created}
+		source := entry.Source{Namespace: l.Source.Namespace, Name: l.Source.Name, UID: l.Source.UID, Created: l.Source.Created}
 		item := relay.Item{Source: source, ResourceKind: l.Kind, Sequence: l.Sequence, Hash: l.Hash, Text: []byte(l.Entry)}
 		item.Check()
 		if lines = append(lines, Imported{Line: number, Item: item}); len(lines) < batchRows {

@@ -14,6 +14,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/breakglass"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -23,8 +24,8 @@ var env *testenv.Env
 
 func TestMain(m *testing.M) { os.Exit(testenv.Main(m, &env)) }
 
-func change() *outbox.Change {
-	return &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(time.Now())}}
+func change() *entry.Change {
+	return &entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Sending", Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(time.Now())}}
 }
 
 // What was appended after the export is not in it, so the finalizer stays; a label is no reason to begin again, and another finalizer keeps its place.

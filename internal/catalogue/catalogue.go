@@ -72,7 +72,7 @@ func Parse(text []byte) (*Catalogue, error) {
 			return nil, fmt.Errorf("workflow %q: %w", w.ID, err)
 		}
 		if _, doubled := c.byID[w.ID]; doubled {
-			return nil, fmt.Errorf("workflow %q is there twice; give one of them another id", w.ID)
+			return nil, fmt.Errorf("workflow id %q is used twice; rename one of them", w.ID)
 		}
 		c.byID[w.ID] = w
 		c.ids = append(c.ids, w.ID)
@@ -117,9 +117,9 @@ func (w Workflow) validate() error {
 	case !id.MatchString(w.ID):
 		return fmt.Errorf("id is %q, expected lowercase letters, digits and dashes, at most 63", w.ID)
 	case w.Title == "" || w.Description == "":
-		return fmt.Errorf("title is %q and description %q, expected both", w.Title, w.Description)
+		return fmt.Errorf("title is %q and description is %q, expected both to be set", w.Title, w.Description)
 	case len(w.Kinds) == 0:
-		return fmt.Errorf("kinds is empty, expected the kinds of targets that it can be run on")
+		return fmt.Errorf("kinds is empty, expected at least one kind of target")
 	case len(w.Steps) == 0:
 		return fmt.Errorf("steps is empty, expected at least one")
 	}
@@ -127,7 +127,7 @@ func (w Workflow) validate() error {
 	names := map[string]bool{}
 	for _, step := range w.Steps {
 		if names[step.Name] {
-			return fmt.Errorf("step %q is there twice; give one of them another name", step.Name)
+			return fmt.Errorf("step name %q is used twice; rename one of them", step.Name)
 		}
 		names[step.Name] = true
 		for _, value := range step.Parameters {
@@ -141,12 +141,12 @@ func (w Workflow) validate() error {
 			return err
 		}
 		if !used[p.Name] {
-			return fmt.Errorf("parameter %q is declared, but no step has ${%s}", p.Name, p.Name)
+			return fmt.Errorf("parameter %q is declared but no step uses ${%s}", p.Name, p.Name)
 		}
 		delete(used, p.Name)
 	}
 	for name := range used {
-		return fmt.Errorf("a step has ${%s}, which is not declared", name)
+		return fmt.Errorf("a step uses ${%s}, which is not declared as a parameter", name)
 	}
 	return nil
 }

@@ -130,7 +130,7 @@ func TestTheErrorDoesNotGrowWithTheParameters(t *testing.T) {
 	}
 	w, _ := load(t).Get("rollout-restart")
 	_, err := w.Render(params)
-	g.Expect(err).To(MatchError(And(ContainSubstring("is not a parameter"), ContainSubstring("99995 more are not parameters"))))
+	g.Expect(err).To(MatchError(And(ContainSubstring("is not a parameter"), ContainSubstring("99995 further names are not parameters"))))
 	g.Expect(len(err.Error())).To(BeNumerically("<", 1000))
 }
 
@@ -139,10 +139,10 @@ func TestACatalogueThatIsWrongIsRefused(t *testing.T) {
 	for name, c := range map[string]struct{ text, expected string }{
 		"unknown field":      {"workflow: []", "unknown field"},
 		"undeclared hole":    {head + `, steps: [{name: s, action: Scale, parameters: {replicas: "${replicas}"}}]}]`, "${replicas}, which is not declared"},
-		"unused parameter":   {head + `, parameters: [{name: x, type: name, description: d}], steps: [{name: s, action: Scale}]}]`, `"x" is declared, but no step has`},
+		"unused parameter":   {head + `, parameters: [{name: x, type: name, description: d}], steps: [{name: s, action: Scale}]}]`, `"x" is declared but no step uses`},
 		"unknown type":       {head + `, parameters: [{name: x, type: text, description: d}], steps: [{name: s, action: Scale, parameters: {replicas: "${x}"}}]}]`, `has type "text"`},
 		"wrong default":      {head + `, parameters: [{name: x, type: integer, min: 1, max: 2, default: "3", description: d}], steps: [{name: s, action: Scale, parameters: {replicas: "${x}"}}]}]`, `x is "3"`},
-		"doubled step":       {head + `, steps: [{name: s, action: Scale}, {name: s, action: Wait}]}]`, `step "s" is there twice`},
+		"doubled step":       {head + `, steps: [{name: s, action: Scale}, {name: s, action: Wait}]}]`, `step name "s" is used twice`},
 		"no steps":           {head + `}]`, "steps is empty"},
 		"no kinds":           {"workflows: [{id: a, title: t, description: d, steps: [{name: s, action: Wait}]}]", "kinds is empty"},
 		"id that is no name": {"workflows: [{id: A_b, title: t, description: d}]", `id is "A_b"`},

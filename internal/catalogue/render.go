@@ -138,7 +138,7 @@ func (w Workflow) values(params map[string]string) (map[string]string, error) {
 		}
 	}
 	if unknown > maxUnknown {
-		problems = append(problems, fmt.Sprintf("%d more are not parameters", unknown-maxUnknown))
+		problems = append(problems, fmt.Sprintf("%d further names are not parameters", unknown-maxUnknown))
 	}
 	if len(problems) > 0 {
 		return nil, fmt.Errorf("%w: workflow %s: %s", ErrParameters, w.ID, strings.Join(problems, "; "))
@@ -203,7 +203,7 @@ func (p Parameter) validate() error {
 	known := []string{typeInteger, typeMemory, typeName, typeImage, typeSelector}
 	switch {
 	case !hole.MatchString("${" + p.Name + "}"):
-		return fmt.Errorf("parameter's name is %q, expected letters and digits", p.Name)
+		return fmt.Errorf("parameter name is %q, expected letters and digits", p.Name)
 	case p.Description == "":
 		return fmt.Errorf("parameter %q has no description", p.Name)
 	case !slices.Contains(known, p.Type):

@@ -46,7 +46,7 @@ func TestURLsThatCanBeReadInOneWayOnly(t *testing.T) {
 	for text, says := range map[string]string{
 		"": "expected an http or https URL", "host:80": "expected an http", "ftp://host": "expected an http", "https://": "with a host", "https:///x": "with a host", "https://:80": "with a host",
 		"https://me:a@b@host": "@ as %40", "https://me:a/b@host": "/ as %2F", "https://me:a?b@host": "? as %3F", "https://host/@team": "@ as %40", "https://host?to=a@b": "@ as %40",
-		"https://host/x#y": "# as %23", "https://me:a#b@host": "@ too many", "https://me:a b@host": "a blank as %20", "https://host/a b": "a blank as %20", "https://host/%zz": "% as %25", "https://host/?a=%": "% as %25",
+		"https://host/x#y": "# as %23", "https://me:a#b@host": "an extra @", "https://me:a b@host": "a blank as %20", "https://host/a b": "a blank as %20", "https://host/%zz": "% as %25", "https://host/?a=%": "% as %25",
 		"https://host/%00": "NUL", "https://ho\nst": "one line", "https://host:port": "with a host", "https://ho*st": "with a host", `https://me:a\b@host`: "with a host", "https://h1,h2/": "with a host", "https://-host": "with a host",
 	} {
 		_, err := credential.URL(text)
@@ -83,7 +83,7 @@ func TestTokens(t *testing.T) {
 	g := NewWithT(t)
 	g.Expect(credential.Token(" abc.DEF-_~+/=\r\n")).To(Equal("abc.DEF-_~+/="))
 	for text, says := range map[string]string{
-		"": "it is empty", " \n": "it is empty", "a\nb": "one line", "a b": "without a word such as Bearer", "Bearer abc": "without a word such as Bearer", "é": "outside of ASCII", strings.Repeat("x", 20<<10): "longer than",
+		"": "it is empty", " \n": "it is empty", "a\nb": "one line", "a b": "without a word such as Bearer", "Bearer abc": "without a word such as Bearer", "é": "non-ASCII", strings.Repeat("x", 20<<10): "more than",
 	} {
 		_, err := credential.Token(text)
 		g.Expect(err).To(MatchError(And(ContainSubstring(says), ContainSubstring("expected"))))

@@ -36,7 +36,7 @@ func Repeats(text, secret string, public ...string) bool {
 }
 
 // LeftOut is said in the place of a text that repeats a part of a secret.
-const LeftOut = "its text repeats a part of the token and is left out"
+const LeftOut = "message omitted because it contains part of the token"
 
 // Quote is a text that comes from elsewhere, or LeftOut.
 func Quote(text, secret string, public ...string) string {
@@ -47,7 +47,7 @@ func Quote(text, secret string, public ...string) string {
 }
 
 // ErrNotHTTP is a failure that is known by words of the other side only.
-var ErrNotHTTP = errors.New("no HTTP answer that can be read; check the address, and HTTPS_PROXY and HTTP_PROXY if there is a proxy")
+var ErrNotHTTP = errors.New("no valid HTTP response; check the address, and HTTPS_PROXY and HTTP_PROXY if there is a proxy")
 
 // Cause is why a request of net/http got no answer: what its error says of the network, of TLS or of the context. It leaves out the URL, and what an answer or a
 // proxy's variable had in it: such an error is ErrNotHTTP.

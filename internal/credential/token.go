@@ -16,7 +16,7 @@ const maxToken = 16 << 10
 
 var (
 	errEmpty   = errors.New("it is empty")
-	errControl = errors.New("it has a newline, a NUL or another control character in the middle, expected one line")
+	errControl = errors.New("it contains a newline, a NUL or another control character, expected one line")
 )
 
 // Trim returns the text without blanks and newlines before and behind it. A control character in the middle is an error.
@@ -37,9 +37,9 @@ func Token(text string) (string, error) {
 	case token == "":
 		return "", fmt.Errorf("%w, expected a token", errEmpty)
 	case len(token) > maxToken:
-		return "", fmt.Errorf("it is longer than %d bytes, expected a token", maxToken)
+		return "", fmt.Errorf("it has more than %d bytes, expected a token", maxToken)
 	case strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return "", errors.New("it has a blank or a character outside of ASCII in the middle, expected the token alone, without a word such as Bearer before it")
+		return "", errors.New("it contains a blank or a non-ASCII character, expected only the token, without a word such as Bearer before it")
 	}
 	return token, nil
 }
@@ -78,7 +78,7 @@ func fileError(path string, err error) error {
 		err = on.Err
 	}
 	if !filepath.IsAbs(path) || strings.ContainsFunc(path, unicode.IsControl) {
-		return fmt.Errorf("read the file: %w; expected a path, as in /var/run/secrets/holdfast/token (what was given is not shown: it may be the secret itself)", err)
+		return fmt.Errorf("read the file: %w; expected a path, as in /var/run/secrets/holdfast/token (the given value is not shown because it may be the secret)", err)
 	}
 	return fmt.Errorf("read the file %s: %w", path, err)
 }

@@ -14,14 +14,14 @@ const Escapes = "percent-encode: @ as %40, / as %2F, ? as %3F, # as %23, % as %2
 
 // Short, since some are kept in a status.
 var (
-	errAt       = errors.New("it has an @ too many, expected at most one, right before the host; " + Escapes)
-	errFragment = errors.New("it has a #, expected none; " + Escapes)
-	errBlank    = errors.New("it has a blank in the middle, expected none; " + Escapes)
-	errEscape   = errors.New("it has a % that is no escape, expected two hexadecimal digits behind it; " + Escapes)
-	errNUL      = errors.New("it has a NUL (%00), expected none")
+	errAt       = errors.New("it has an extra @, expected at most one, directly before the host; " + Escapes)
+	errFragment = errors.New("it contains a #, expected none; " + Escapes)
+	errBlank    = errors.New("it contains a blank, expected none; " + Escapes)
+	errEscape   = errors.New("it has a % without two hexadecimal digits after it; " + Escapes)
+	errNUL      = errors.New("it contains a NUL (%00), expected none")
 	errNoURL    = errors.New("expected an http or https URL with a host")
 	errNoProxy  = errors.New("expected an http, https or socks5 URL with a host, as in http://proxy.example.com:3128")
-	errService  = errors.New("it has a user, a password or a query, expected scheme, host and path alone; give a token instead")
+	errService  = errors.New("it has a user, a password or a query, expected only scheme, host and path; give a token instead")
 )
 
 // escape is a proper one.

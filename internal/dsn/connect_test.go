@@ -165,33 +165,33 @@ func socketTo(t *testing.T, address string) string {
 func TestAmbiguousURLsAreRefusedWithAdvice(t *testing.T) {
 	unset(t)
 	for text, says := range map[string]string{
-		"postgres://u:a@b@host/db":                      "an @ too many",
-		"postgres://u:pa/s@s@host/db":                   "an @ too many",
+		"postgres://u:a@b@host/db":                      "an extra @",
+		"postgres://u:pa/s@s@host/db":                   "an extra @",
 		"postgres://u:12/34@host/db":                    "@ as %40, / as %2F",
 		"postgres://u:12?34@host/db":                    "? as %3F",
 		"postgres://u:12#34@host/db":                    "# as %23",
-		"postgres://u@host/db#x":                        "it has a #",
-		"postgres://u@host?password=a@b":                "an @ too many",
+		"postgres://u@host/db#x":                        "it contains a #",
+		"postgres://u@host?password=a@b":                "an extra @",
 		"postgres://u:a b@host/db":                      "a blank as %20",
 		"postgres://u: a@host/db":                       "a blank as %20",
 		"postgres://u:a%b@host/db":                      "% as %25",
 		"postgres://u:a%00@host/db":                     "NUL",
 		"postgres://u:a\nb@host/db":                     "a newline, a NUL or another control character",
 		"postgres://u:a\x00b@host/db":                   "control character",
-		"postgres://u:pw@/db":                           "it has no host",
-		"postgres:///db":                                "?host=/folder for a socket",
-		"postgres://u:pw@h1,,h2/db":                     "it has no host",
+		"postgres://u:pw@/db":                           "the host is missing",
+		"postgres:///db":                                "?host=/directory for a socket",
+		"postgres://u:pw@h1,,h2/db":                     "the host is missing",
 		"postgres://u:pw@host:port/db":                  "from 1 to 65535",
 		"postgres://u:pw@host:0/db":                     "from 1 to 65535",
 		"postgres://u:pw@ho*st/db":                      "expected a name such as db.example.com",
-		"postgres://u:pw@[::1/db":                       "as in [::1]",
+		"postgres://u:pw@[::1/db":                       "for example [::1]",
 		"postgres://u@host/db?password=a&b=c":           "& in the password as %26",
 		"postgres://u@host/db?password=a=b":             "%3D",
 		"host=h user=u password=a b":                    "password='…'",
 		"host=h user=u password=a b=c":                  "password='…'",
-		"host=h user=u password=a host=b":               "each once",
+		"host=h user=u password=a host=b":               "each name once",
 		"user=u password=a host=postgres://u:p@host/db": "expected a name such as",
-		"user=u host=h dbname='host=h password=sesame'": "expected a name alone",
+		"user=u host=h dbname='host=h password=sesame'": "expected only a name",
 	} {
 		t.Run(text, func(t *testing.T) {
 			g := NewWithT(t)
@@ -210,7 +210,7 @@ func TestAPasswordFromElsewhere(t *testing.T) {
 		_, err := Parse("postgres://u@host/db")
 		g := NewWithT(t)
 		g.Expect(err).To(MatchError(ErrInvalid))
-		g.Expect(err).To(MatchError(ContainSubstring("PGPASSWORD has a newline or another control character")))
+		g.Expect(err).To(MatchError(ContainSubstring("PGPASSWORD contains a newline or another control character")))
 		g.Expect(secrets.Leak(err.Error(), middle)).To(BeEmpty())
 	}
 }

@@ -28,7 +28,7 @@ const (
 	connectTimeout = 5 * time.Second
 
 	from = "--database-url or HOLDFAST_DATABASE_URL"
-	form = "expected postgres://user:password@host:5432/database?sslmode=require, special characters of the password percent-encoded"
+	form = "expected postgres://user:password@host:5432/database?sslmode=require with special characters in the password percent-encoded"
 )
 
 // ErrInvalid says that a database URL cannot be used. Retrying cannot help.
@@ -44,7 +44,7 @@ func Parse(url string) (*pgxpool.Config, error) {
 		return nil, invalid(err.Error())
 	}
 	if text == "" {
-		return nil, fmt.Errorf("%w: it is empty; give %s, %s", ErrInvalid, from, form)
+		return nil, fmt.Errorf("%w: it is empty; set %s, %s", ErrInvalid, from, form)
 	}
 	given, err := read(text)
 	if err != nil {
@@ -81,7 +81,7 @@ var quoted = regexp.MustCompile("\"[^\"]*\"|`[^`]*`|'[^']*'")
 
 // reason is what the driver's parser found, without anything that it quotes, and without any of the secrets.
 func reason(err error, secrets []string) string {
-	const unknown = "it does not parse"
+	const unknown = "it cannot be parsed"
 	text := err.Error()
 	if at := strings.LastIndex(text, "`: "); at >= 0 {
 		text = text[at+3:]
@@ -109,12 +109,12 @@ func check(config *pgxpool.Config, given settings) error {
 	}
 	for _, host := range hosts {
 		if !validHost(host) {
-			return fmt.Errorf("%w: no valid host in %s, PGHOST or the service file, expected a name such as db.example.com, an IP address or the folder of a socket", ErrInvalid, from)
+			return fmt.Errorf("%w: the host in %s, PGHOST or the service file is not valid, expected a name such as db.example.com, an IP address or a socket directory", ErrInvalid, from)
 		}
 	}
 	for _, named := range [][2]string{{"user", c.User}, {"database", c.Database}} {
 		if what, name := named[0], named[1]; strings.Contains(name, "://") || strings.Contains(name, "password=") || strings.ContainsFunc(name, unicode.IsControl) {
-			return fmt.Errorf("%w: no valid %s in %s, PG%s or the service file, expected a name alone, no URL and no settings", ErrInvalid, what, from, strings.ToUpper(what))
+			return fmt.Errorf("%w: the %s in %s, PG%s or the service file is not valid, expected only a name, without URL or settings", ErrInvalid, what, from, strings.ToUpper(what))
 		}
 	}
 	if given.login {
@@ -126,7 +126,7 @@ func check(config *pgxpool.Config, given settings) error {
 		if os.Getenv("PGPASSWORD") != "" {
 			where = "PGPASSWORD"
 		}
-		return fmt.Errorf("%w: the password of %s has a newline or another control character in the middle, expected one line", ErrInvalid, where)
+		return fmt.Errorf("%w: the password in %s contains a newline or another control character, expected one line", ErrInvalid, where)
 	}
 	return nil
 }

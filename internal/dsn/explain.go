@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
@@ -21,7 +22,7 @@ func Explain(err error) error {
 	return err
 }
 
-const readOnly = "it is a standby, or default_transaction_read_only is on; name all hosts in the database URL with target_session_attrs=read-write, or an address that leads to the primary"
+const readOnly = "the server is a standby, or default_transaction_read_only is on; list all hosts in the database URL with target_session_attrs=read-write, or use an address of the primary"
 
 // Advice is what to do about an error of connecting or logging in; "" of another one.
 func Advice(err error) string {
@@ -29,21 +30,21 @@ func Advice(err error) string {
 	if errors.As(err, &refused) {
 		switch refused.Code {
 		case "28P01", "28000":
-			return "check user and password in the database URL, and the server's pg_hba.conf"
+			return "check user and password in the database URL, and pg_hba.conf on the server"
 		case "3D000":
-			return "check the name in the database URL, or create the database and run `holdfast migrate up`"
+			return "check the database name in the database URL, or create the database and run `holdfast migrate up`"
 		case "53300":
-			return "the server has no connection left: raise max_connections or lower --database-pool-size"
+			return "the server is out of connections; raise max_connections or lower --database-pool-size"
 		case "42P05", "26000":
-			return "a pooler between here and the server shares connections that have prepared statements: add default_query_exec_mode=cache_describe to the database URL, or let the pooler keep them (PgBouncer 1.21: max_prepared_statements)"
+			return "a connection pooler breaks prepared statements; add default_query_exec_mode=cache_describe to the database URL, or let the pooler track them (PgBouncer 1.21: max_prepared_statements)"
 		case "25006":
 			return readOnly
 		case "57P01", "57P02", "57P03":
-			return "the server stops, starts or fails over"
+			return "the server is starting, stopping or failing over"
 		}
 		return ""
 	}
-	if errors.Is(err, pgconn.ErrReadOnlyConnection) { // the driver's, of target_session_attrs
+	if err != nil && strings.Contains(err.Error(), "read only connection") { // the driver's, of target_session_attrs; pgx 5.7 has no variable for it
 		return readOnly
 	}
 	var dns *net.DNSError
@@ -52,7 +53,7 @@ func Advice(err error) string {
 	}
 	var dial *net.OpError
 	if errors.As(err, &dial) && dial.Op == "dial" {
-		return "check host and port in the database URL, and that PostgreSQL runs there"
+		return "check host and port in the database URL, and that PostgreSQL is running there"
 	}
 	return ""
 }
@@ -92,7 +93,7 @@ func clean(err error) error {
 	for _, refused := range refusals(failed.Unwrap()) {
 		for _, said := range []string{refused.Severity, refused.Message, refused.Detail, refused.Hint, refused.Where} {
 			if credential.Repeats(said, c.Password, public...) {
-				unsaid := &pgconn.PgError{Severity: "FATAL", Code: refused.Code, Message: "the server's message repeats a part of the password and is left out; see its log"}
+				unsaid := &pgconn.PgError{Severity: "FATAL", Code: refused.Code, Message: "message omitted because it contains part of the password; see the log of the server"}
 				return &connectError{text: fmt.Sprintf("failed to connect to `user=%s database=%s`: %s", c.User, c.Database, unsaid), cause: unsaid}
 			}
 		}

@@ -12,7 +12,7 @@ import (
 )
 
 // ErrEncoding says that a database does not keep texts as UTF-8. Retrying cannot help.
-var ErrEncoding = errors.New("the database's encoding is not UTF8")
+var ErrEncoding = errors.New("the database encoding is not UTF8")
 
 // encoding is what both ends of each session speak. A login or a database can have another default (ALTER ROLE … SET client_encoding): texts would be stored as something else, and read
 // back as something else again by a login with yet another.
@@ -30,12 +30,12 @@ func prepare(config *pgxpool.Config, text string, given settings) error {
 		}
 	}
 	if is, set := connection.RuntimeParams["client_encoding"]; set && !isUTF8(is) {
-		return invalid(fmt.Sprintf("client_encoding is %q, expected %s, or to leave it out", is, encoding))
+		return invalid(fmt.Sprintf("client_encoding is %q, expected %s or nothing", is, encoding))
 	}
 	connection.RuntimeParams["client_encoding"] = encoding
 	switch mode := connection.DefaultQueryExecMode; mode {
 	case pgx.QueryExecModeSimpleProtocol, pgx.QueryExecModeExec:
-		return invalid("default_query_exec_mode is one that can't send arrays; expected cache_statement, cache_describe or describe_exec (behind a pooler in transaction mode: cache_describe)")
+		return invalid("default_query_exec_mode is not supported, expected cache_statement, cache_describe or describe_exec (behind a pooler in transaction mode: cache_describe)")
 	}
 	connection.AfterConnect = func(_ context.Context, c *pgconn.PgConn) error { return checkEncoding(c) }
 	if !given.login {
@@ -55,7 +55,7 @@ func isUTF8(name string) bool {
 
 func checkEncoding(c *pgconn.PgConn) error {
 	if is := c.ParameterStatus("server_encoding"); is != "" && is != encoding {
-		return fmt.Errorf("%w: it is %s; make another database (CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0) and name that", ErrEncoding, is)
+		return fmt.Errorf("%w: it is %s; create a database with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0 and use that", ErrEncoding, is)
 	}
 	return nil
 }
@@ -64,7 +64,7 @@ func checkEncoding(c *pgconn.PgConn) error {
 func renewPassword(c *pgx.ConnConfig, text string) error {
 	again, err := pgx.ParseConfig(text)
 	if err != nil {
-		return fmt.Errorf("read the password again: %s", reason(err, nil))
+		return fmt.Errorf("reload the password: %s", reason(err, nil))
 	}
 	c.Password = strings.Trim(again.Password, "\r\n")
 	return nil

@@ -24,13 +24,13 @@ type settings struct {
 }
 
 var (
-	errScheme  = errors.New("its scheme is not postgres")
-	errPort    = errors.New("a port is no number from 1 to 65535; if that is a part of the password, " + credential.Escapes)
-	errNoHost  = errors.New("it has no host; write one behind the @, or ?host=/folder for a socket")
-	errBracket = errors.New("an IPv6 address has no end, expected it in brackets, as in [::1]")
-	errQuery   = errors.New("its query is not name=value&name=value, with an & or = in a value written as %26 or %3D")
-	errBeside  = errors.New("what is beside the password in the query is unknown or there twice; write & in the password as %26 and = as %3D, and a setting of the server as options=-c%20name%3Dvalue")
-	errKeyword = errors.New("it is neither a URL nor name=value of libpq's names, each once; write a password with blanks as password='…', with \\' for ' and \\\\ for \\, and a setting of the server as options='-c name=value'")
+	errScheme  = errors.New("the scheme is not postgres")
+	errPort    = errors.New("a port is not a number from 1 to 65535; if it is part of the password, " + credential.Escapes)
+	errNoHost  = errors.New("the host is missing; write it after the @, or use ?host=/directory for a socket")
+	errBracket = errors.New("an IPv6 address is not in brackets, expected for example [::1]")
+	errQuery   = errors.New("the query is malformed, expected name=value&name=value, with & and = in values written as %26 and %3D")
+	errBeside  = errors.New("the query has an unknown or repeated setting beside the password; write & in the password as %26 and = as %3D, and a server setting as options=-c%20name%3Dvalue")
+	errKeyword = errors.New("it is neither a URL nor a list of libpq settings (name=value, each name once); write a password with blanks as password='…', with \\' for ' and \\\\ for \\, and a server setting as options='-c name=value'")
 )
 
 var scheme = regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]*)://`)

@@ -1,5 +1,5 @@
-// Package operator puts the four controllers and the relay into one process.
+// Package operator runs the four controllers and the relay in one process.
 //
-// It starts without the database: controllers append, and the relay drains when the store is there. Liveness and readiness say nothing about the database either,
-// since restarting a manager repairs no database.
+// The process starts without the database: controllers append entries, and the relay drains them once the store is available. Liveness and readiness do not check the
+// database, because restarting a manager does not repair it.
 package operator

@@ -135,17 +135,13 @@ func cacheOptions(namespaces []string) cache.Options {
 }
 
 func addControllers(mgr ctrl.Manager, c Config) error {
-	c.Relay.EventTarget = self()
+	c.Relay.Recorder, c.Relay.EventTarget = mgr.GetEventRecorder("holdfast-relay"), self()
 	drained, err := relay.Add(mgr, c.Store, c.Relay, kinds()...)
 	if err != nil {
 		return err
 	}
-	options := []outbox.Option{outbox.WithRecorder(mgr.GetEventRecorder("holdfast-outbox"))}
-	if c.Relay.Limits != (outbox.Limits{}) {
-		options = append(options, outbox.WithLimits(c.Relay.Limits))
-	}
 	cl, live := mgr.GetClient(), mgr.GetAPIReader()
-	writer := outbox.NewWriter(cl, live, drained, options...)
+	writer := outbox.NewWriter(cl, live, drained, outbox.WithRecorder(mgr.GetEventRecorder("holdfast-outbox")))
 
 	var asked []aianalysis.Option
 	if c.Investigator != nil {
@@ -161,7 +157,7 @@ func addControllers(mgr ctrl.Manager, c Config) error {
 	workflows, err3 := workflowexecution.New(cl, live, writer, mgr.GetEventRecorder("holdfast-workflow"), workflowexecution.WithRESTConfig(mgr.GetConfig()))
 	notifications, err4 := notification.New(cl, live, writer, mgr.GetEventRecorder("holdfast-notification"), deliveries...)
 	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return fmt.Errorf("make the controllers: %w", err)
+		return fmt.Errorf("create the controllers: %w", err)
 	}
 	for _, add := range []func(ctrl.Manager, int) error{
 		remediations.SetupWithManager, analyses.SetupWithManager, workflows.SetupWithManager, notifications.SetupWithManager,
@@ -185,7 +181,7 @@ func self() runtime.Object {
 func check(store func(context.Context) error) everywhere {
 	return func(ctx context.Context) error {
 		if err := store(ctx); err != nil && ctx.Err() == nil {
-			ctrl.Log.WithName("store").Error(err, "The audit store is not usable yet; controllers go on and entries stay in their resources")
+			ctrl.Log.WithName("store").Error(err, "Audit store is not usable; controllers continue and entries stay in their resources")
 		}
 		return nil
 	}

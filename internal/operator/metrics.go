@@ -18,10 +18,10 @@ import (
 // Whether each shard has a manager that works can be told from these alone, of all managers together: shards that are led, less than there are.
 var (
 	shardsOf = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "holdfast_manager_shards", Help: "Shards that the resources are divided into, by the namespaces that the manager is restricted to (empty: none).",
+		Name: "holdfast_manager_shards", Help: "Number of shards, by the namespaces that the manager watches (empty: all).",
 	}, []string{"namespaces"})
 	leading = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "holdfast_manager_leading", Help: "1 where a manager looks after a shard, 0 where it waits for the lease, by its namespaces and the shard, counted from 0.",
+		Name: "holdfast_manager_leading", Help: "1 if this manager leads the shard, 0 if it waits for the lease, by namespaces and shard (from 0).",
 	}, []string{"namespaces", "shard"})
 )
 
@@ -51,9 +51,9 @@ func metricsOptions(c Config) (metricsserver.Options, serving.Watch, error) {
 	case c.MetricsBindAddress == "0":
 		return o, nil, nil
 	case !c.MetricsSecure && (c.MetricsCertFile != "" || c.MetricsKeyFile != ""):
-		return o, nil, fmt.Errorf("metrics have the certificate %q with the key %q and are not to be secure: leave out either the files or --metrics-secure=false", c.MetricsCertFile, c.MetricsKeyFile)
+		return o, nil, fmt.Errorf("--metrics-secure is false, but a certificate %q and a key %q are set; unset the files or --metrics-secure", c.MetricsCertFile, c.MetricsKeyFile)
 	case !c.MetricsSecure && !serving.Loopback(c.MetricsBindAddress):
-		return o, nil, fmt.Errorf("metrics on %q would be open to whoever reaches it: serve them with --metrics-secure, or on a loopback address such as 127.0.0.1:8080", c.MetricsBindAddress)
+		return o, nil, fmt.Errorf("--metrics-bind-address is %q without --metrics-secure, so anyone could read the metrics; set --metrics-secure, or a loopback address such as 127.0.0.1:8080", c.MetricsBindAddress)
 	case !c.MetricsSecure:
 		return o, nil, nil
 	}

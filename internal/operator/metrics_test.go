@@ -18,11 +18,11 @@ func TestHowMetricsAreServed(t *testing.T) {
 		"plain by name":             {config: Config{MetricsBindAddress: "localhost:8080"}},
 		"secure on loopback":        {config: Config{MetricsBindAddress: "127.0.0.1:8080", MetricsSecure: true}, secure: true},
 		"secure everywhere":         {config: Config{MetricsBindAddress: ":8443", MetricsSecure: true}, secure: true},
-		"plain everywhere":          {config: Config{MetricsBindAddress: ":8080"}, says: "open to whoever reaches it"},
-		"plain on all of IPv6":      {config: Config{MetricsBindAddress: "[::]:8080"}, says: "open to whoever reaches it"},
-		"plain at the default":      {config: Config{}, says: "open to whoever reaches it"},
-		"plain with a certificate":  {config: Config{MetricsBindAddress: "127.0.0.1:8080", MetricsCertFile: "a"}, says: "leave out either"},
-		"a certificate without key": {config: Config{MetricsBindAddress: ":8443", MetricsSecure: true, MetricsCertFile: "a"}, says: "give both files"},
+		"plain everywhere":          {config: Config{MetricsBindAddress: ":8080"}, says: "anyone could read the metrics"},
+		"plain on all of IPv6":      {config: Config{MetricsBindAddress: "[::]:8080"}, says: "anyone could read the metrics"},
+		"plain at the default":      {config: Config{}, says: "anyone could read the metrics"},
+		"plain with a certificate":  {config: Config{MetricsBindAddress: "127.0.0.1:8080", MetricsCertFile: "a"}, says: "unset the files or --metrics-secure"},
+		"a certificate without key": {config: Config{MetricsBindAddress: ":8443", MetricsSecure: true, MetricsCertFile: "a"}, says: "expected both or neither"},
 		"no such certificate":       {config: Config{MetricsBindAddress: ":8443", MetricsSecure: true, MetricsCertFile: "a", MetricsKeyFile: "b"}, says: "read the TLS certificate a"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -26,7 +26,7 @@ const (
 func Memory(text string) (resource.Quantity, error) {
 	q, err := Parse(text)
 	if err != nil || q.CmpInt64(MinMemory) < 0 || q.CmpInt64(MaxMemory) > 0 || !whole(q, 0) {
-		return resource.Quantity{}, unfit(text, MemoryForm)
+		return resource.Quantity{}, malformed(text, MemoryForm)
 	}
 	return q, nil
 }
@@ -35,7 +35,7 @@ func Memory(text string) (resource.Quantity, error) {
 func CPU(text string) (resource.Quantity, error) {
 	q, err := Parse(text)
 	if err != nil || q.Sign() <= 0 || q.CmpInt64(MaxCPUs) > 0 || !whole(q, resource.Milli) {
-		return resource.Quantity{}, unfit(text, CPUForm)
+		return resource.Quantity{}, malformed(text, CPUForm)
 	}
 	return q, nil
 }
@@ -45,7 +45,7 @@ func whole(q resource.Quantity, scale resource.Scale) bool {
 	return q.Cmp(*resource.NewScaledQuantity(q.ScaledValue(scale), scale)) == 0
 }
 
-func unfit(text, form string) error {
+func malformed(text, form string) error {
 	if len(text) > MaxLength {
 		return fmt.Errorf("quantity is %q… of %d bytes, expected %s", text[:MaxLength], len(text), form)
 	}

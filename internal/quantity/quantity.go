@@ -68,7 +68,7 @@ func exponentFits(text string) bool {
 	return err == nil && n <= MaxExponent
 }
 
-func unexpected(text string) error { return unfit(text, "a quantity "+Form) }
+func unexpected(text string) error { return malformed(text, "a quantity "+Form) }
 
 // Check looks whether a quantity that somebody else has parsed may be compared, added or printed. Its error does not print the quantity.
 func Check(q resource.Quantity) error {

@@ -1,10 +1,10 @@
-// Package redact takes credentials out of texts that come from outside (a model's answer, an event of Kubernetes, a receiver's error) before they are kept.
+// Package redact removes credentials from texts that come from outside (the answer of a model, a Kubernetes event, the error of a receiver) before they are stored.
 //
-// An audit entry can't be changed once it was hashed, and its row can't be deleted: a token that got into one stays for ever. So what has the shape of a credential
-// is replaced before the entry is made, by a mark that says what stood there: [redacted: github-token].
+// An audit entry cannot be changed after it is hashed, and its row cannot be deleted, so a token in it would stay forever. This package therefore replaces text with
+// the shape of a credential by a mark that names the kind of credential: [redacted: github-token].
 //
-// It knows shapes, not secrets: tokens with a prefix of their own, private keys in PEM, passwords in URLs, and values that are named password, secret or token. A
-// password in the middle of a sentence passes. It is the last line; the first is not to write credentials into logs and events.
+// It recognises shapes, not secrets: tokens with a known prefix, PEM private keys, passwords in URLs, and values named password, secret or token. It does not
+// recognise a password in a sentence. It is the last line of defence; do not write credentials to logs and events.
 //
-// Text is pure and idempotent, leaves valid UTF-8 valid, and takes time linear in the text's length, since it uses Go's regular expressions.
+// Text is pure and idempotent, and keeps valid UTF-8 valid. Its time is linear in the length of the text, because Go's regular expressions are.
 package redact

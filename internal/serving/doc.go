@@ -1,16 +1,16 @@
-// Package serving is how Holdfast's services meet their callers: on which addresses plain HTTP is allowed, with which certificate TLS is
-// served, and who a caller is and what they may do.
+// Package serving is the part that Holdfast's services have in common: the addresses on which plain HTTP is allowed, the TLS certificate, and the authentication
+// and authorization of callers.
 //
-// Callers have Kubernetes bearer tokens. A Reviewer asks the API server whose a token is (TokenReview) and what that user may do
-// (SubjectAccessReview), and remembers the answer for a while. What always holds:
+// Callers have Kubernetes bearer tokens. A Reviewer asks the API server to authenticate a token (TokenReview) and to authorize its user (SubjectAccessReview), and
+// caches the result. Invariants:
 //
-//   - Nothing is decided here. Without the API server's answer nobody is let in; an answer counts until its time is over, so a right
-//     that was revoked, or a token that was, may work for Options.AllowedFor longer. Never past the expiry that a token itself states.
-//   - No token is kept, logged or part of an error. Answers are found by a keyed hash whose key is this process's own.
-//   - Memory and the load on the API server are bounded whatever callers send: two caches of fixed size (invented tokens can't push out the
-//     answers of real ones), one review a token at a time, and a limit of reviews at once.
+//   - The API server decides. Without its answer no caller is admitted. A result is valid until it expires, so a revoked right or token may work for
+//     Options.AllowedFor longer, but never beyond the expiry of the token.
+//   - Tokens are not stored, not logged, and not part of errors. Results are found by a keyed hash; the key is private to the process.
+//   - Memory and the load on the API server are bounded, whatever callers send: two caches of fixed size (results of invalid tokens cannot evict others), one
+//     review per token at a time, and a limit of concurrent reviews.
 //
-// Its errors are ErrUnauthenticated, ErrForbidden and ErrUnavailable: 401, 403 and 503. The first two are remembered, the last is not.
+// Its errors are ErrUnauthenticated, ErrForbidden and ErrUnavailable: 401, 403 and 503. The first two are cached, the last is not.
 //
-// controller-runtime's own filter for metrics is not used because it answers 500 to a token that is not valid and remembers any number of them.
+// It does not use the metrics filter of controller-runtime, which answers 500 to an invalid token and caches any number of them.
 package serving

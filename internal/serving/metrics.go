@@ -41,7 +41,7 @@ func metrics(cfg *rest.Config, o Options) (func(logr.Logger, http.Handler) http.
 			case errors.Is(err, ErrForbidden):
 				http.Error(w, err.Error(), http.StatusForbidden)
 			default:
-				log.Info("Metrics are not served: the caller could not be reviewed", "reason", err.Error()) // no stack: any stranger can cause it
+				log.Info("Metrics request answered with 503: token review failed", "reason", err.Error()) // no stack: any stranger can cause it
 				w.Header().Set("Retry-After", "5")
 				http.Error(w, ErrUnavailable.Error(), http.StatusServiceUnavailable)
 			}

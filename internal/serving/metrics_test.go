@@ -89,6 +89,6 @@ func TestMetricsWithoutAPIServer(t *testing.T) {
 	g.Expect(answer.StatusCode).To(Equal(http.StatusServiceUnavailable))
 	g.Expect(answer.Header.Get("Retry-After")).NotTo(BeEmpty())
 	g.Expect(body).To(Equal("authentication is not available\n"), "the reason is the operator's")
-	g.Expect(logged.String()).To(ContainSubstring("the caller could not be reviewed"))
+	g.Expect(logged.String()).To(ContainSubstring("token review failed"))
 	withoutSecrets(t, logged.String(), token)
 }

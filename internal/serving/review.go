@@ -84,11 +84,11 @@ func (o *Options) setDefaults() {
 
 func (o *Options) validate() error {
 	if o.AllowedFor < 0 || o.RefusedFor < 0 || o.Timeout < 0 || o.Remembered < 0 || o.Concurrent < 0 {
-		return errors.New("token reviews: times and numbers can't be negative")
+		return errors.New("token reviews: durations and sizes must not be negative")
 	}
 	for _, right := range append([]Right{o.Needs}, o.Asks...) {
 		if (right.Resource == nil) == (right.Path == nil) {
-			return errors.New("token reviews: a right is of either a resource or a path")
+			return errors.New("token reviews: a right has either a resource or a path, expected exactly one")
 		}
 	}
 	return nil
@@ -124,7 +124,7 @@ func NewReviewer(cfg *rest.Config, o Options) (*Reviewer, error) {
 	cfg.QPS = -1 // Concurrent is the limit
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
-		return nil, fmt.Errorf("token reviews: make a client: %w", err)
+		return nil, fmt.Errorf("token reviews: create a client: %w", err)
 	}
 	return &Reviewer{
 		options: o, client: client, hash: newTokenHash(), turns: make(chan struct{}, o.Concurrent),
@@ -159,7 +159,7 @@ func (r *Reviewer) Review(ctx context.Context, token string) (Verdict, error) {
 		v, _ := result.Val.(Verdict)
 		return v, result.Err
 	case <-ctx.Done():
-		return Verdict{}, fmt.Errorf("%w: the request ended before the API server had answered: %w", ErrUnavailable, ctx.Err())
+		return Verdict{}, fmt.Errorf("%w: the request ended before the API server answered: %w", ErrUnavailable, ctx.Err())
 	}
 }
 
@@ -197,7 +197,7 @@ func (r *Reviewer) ask(ctx context.Context, token string) (Verdict, error) {
 	case r.turns <- struct{}{}:
 		defer func() { <-r.turns }()
 	case <-ctx.Done():
-		return Verdict{}, fmt.Errorf("%w: too many new tokens are being reviewed", ErrUnavailable)
+		return Verdict{}, fmt.Errorf("%w: too many token reviews are in progress", ErrUnavailable)
 	}
 	user, err := r.authenticate(ctx, token)
 	if err != nil {
@@ -208,7 +208,7 @@ func (r *Reviewer) ask(ctx context.Context, token string) (Verdict, error) {
 		return Verdict{}, err
 	}
 	if !may {
-		return Verdict{}, fmt.Errorf("%w: %s may not %s", ErrForbidden, user.Username, r.options.Needs)
+		return Verdict{}, fmt.Errorf("%w: %s does not have permission to %s", ErrForbidden, user.Username, r.options.Needs)
 	}
 	v := Verdict{User: user.Username, May: make([]bool, len(r.options.Asks))}
 	for i, right := range r.options.Asks {

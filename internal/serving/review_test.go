@@ -107,7 +107,7 @@ func TestAnAnswerCountsForItsTimeOnly(t *testing.T) {
 	g.Expect(review()).To(Succeed())
 	g.Expect(asked.tokens.Load()).To(BeEquivalentTo(1))
 	clock.SetTime(clock.Now().Add(2 * time.Second))
-	g.Expect(review()).To(And(MatchError(serving.ErrForbidden), MatchError("forbidden: "+c.user()+" may not create auditrecords.holdfast.dev")))
+	g.Expect(review()).To(And(MatchError(serving.ErrForbidden), MatchError("forbidden: "+c.user()+" does not have permission to create auditrecords.holdfast.dev")))
 
 	c = newCaller(t)
 	token = c.token(t, audience)
@@ -276,7 +276,7 @@ func TestTooManyReviews(t *testing.T) {
 	go func() { _, err := r.Review(t.Context(), "one"); held <- err }()
 	<-reached
 	_, err := r.Review(t.Context(), "two")
-	g.Expect(err).To(And(MatchError(serving.ErrUnavailable), MatchError(ContainSubstring("too many new tokens are being reviewed"))))
+	g.Expect(err).To(And(MatchError(serving.ErrUnavailable), MatchError(ContainSubstring("too many token reviews are in progress"))))
 	close(release)
 	g.Expect(<-held).To(HaveOccurred())
 }

@@ -27,12 +27,12 @@ func (w Watch) NeedLeaderElection() bool { return false }
 func TLS(certFile, keyFile string) (*tls.Config, Watch, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if (certFile == "") != (keyFile == "") {
-		return nil, nil, errors.New("a TLS certificate needs its key, and a key its certificate: give both files, or neither")
+		return nil, nil, errors.New("only one of TLS certificate file and key file is set, expected both or neither")
 	}
 	if certFile == "" {
 		own, err := selfSigned()
 		if err != nil {
-			return nil, nil, fmt.Errorf("make a self-signed certificate: %w", err)
+			return nil, nil, fmt.Errorf("create a self-signed certificate: %w", err)
 		}
 		c.Certificates = []tls.Certificate{own}
 		return c, func(ctx context.Context) error { <-ctx.Done(); return nil }, nil

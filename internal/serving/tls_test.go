@@ -145,8 +145,8 @@ func TestCertificatesThatCannotBeServed(t *testing.T) {
 	}
 	good, key, other, garbage := file("crt", certPEM), file("key", keyPEM), file("other", strange), file("garbage", []byte("garbage"))
 	for name, c := range map[string]struct{ cert, key, says string }{
-		"no key":         {good, "", "give both files, or neither"},
-		"no certificate": {"", key, "give both files, or neither"},
+		"no key":         {good, "", "expected both or neither"},
+		"no certificate": {"", key, "expected both or neither"},
 		"no such file":   {dir + "/none", key, "none: no such file"},
 		"garbage":        {garbage, key, "garbage"},
 		"another's key":  {good, other, "private key does not match"},

@@ -135,13 +135,13 @@ func (c *checker) object(s *huma.Schema) {
 		}
 		switch {
 		case seen[name]:
-			c.fault("stands here twice")
+			c.fault("is given twice, expected once")
 			c.skip(false)
 		case !ok:
 			c.unknown(name)
 			c.skip(false)
 		case s.MaxProperties != nil && len(seen) == *s.MaxProperties:
-			c.fault("is one too many, expected at most %d", *s.MaxProperties)
+			c.fault("exceeds the maximum number of members, expected at most %d", *s.MaxProperties)
 			c.skip(false)
 		case s.MaxProperties != nil && len(seen) > *s.MaxProperties:
 			c.skip(false)
@@ -169,16 +169,16 @@ func (c *checker) object(s *huma.Schema) {
 
 func (c *checker) unknown(name string) {
 	if name == "recorded_by" || name == "created_at" {
-		c.fault("is set by the service, leave it out")
+		c.fault("is set by the service; remove it")
 		return
 	}
-	c.fault("is no field of this record, see /openapi.json")
+	c.fault("is not a field of this record; see /openapi.json")
 }
 
 func (c *checker) array(s *huma.Schema) {
 	for i := 0; c.tokens.More(); i++ {
 		if i == *s.MaxItems {
-			c.fault("has more than %d items", i)
+			c.fault("has more than %d items, expected at most that many", i)
 			c.skip(true)
 			return
 		}

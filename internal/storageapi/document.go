@@ -8,6 +8,7 @@ import (
 	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
+	"k8s.io/utils/ptr"
 )
 
 // apiVersion is that of the interface, not of the program.
@@ -18,11 +19,11 @@ const (
 	responsePrefix = "#/components/responses/"
 )
 
-const introduction = `Audit records over REST, for those that have no outbox of their own. Each call is one transaction, all or nothing, and is answered after COMMIT.
+const introduction = `Stores audit records of programs that have no outbox. Each request is one transaction: all records are stored, or none. The answer is sent after COMMIT.
 
-Give records an id and send them again after 408, 429, 500, 503 or a lost connection: the same record under the same id is one row, however often it comes.
+Give each record an id. After 408, 429, 500, 503 or a lost connection, send the request again: the same record with the same id is stored once.
 
-Records cannot be read here.`
+Records cannot be read with this API.`
 
 // refusal is an answer that any post may have.
 type refusal struct {
@@ -31,21 +32,21 @@ type refusal struct {
 }
 
 var refusals = []refusal{
-	{http.StatusBadRequest, "The body is not JSON, or did not arrive whole.", ""},
-	{http.StatusUnauthorized, "There is no token, or not one that was made for this service.", "WWW-Authenticate"},
-	{http.StatusForbidden, "The caller may not post records, or not claim an origin.", ""},
+	{http.StatusBadRequest, "The body is not JSON, or is incomplete.", ""},
+	{http.StatusUnauthorized, "The token is missing, invalid, or not issued for the audience of this service.", "WWW-Authenticate"},
+	{http.StatusForbidden, "The caller may not post records, or may not claim an origin.", ""},
 	{http.StatusRequestTimeout, "The body did not arrive in time.", ""},
-	{http.StatusConflict, "Another record is stored under the same id, or has the entry's place.", ""},
+	{http.StatusConflict, "A different record with the same id is stored, or another entry has the same sequence.", ""},
 	{http.StatusRequestEntityTooLarge, "The body is too large.", ""},
 	{http.StatusUnsupportedMediaType, "The body is not application/json, or is compressed.", ""},
-	{http.StatusUnprocessableEntity, "Fields are not as they should be; each is named.", ""},
+	{http.StatusUnprocessableEntity, "Fields are invalid. Each one is listed.", ""},
 	{http.StatusTooManyRequests, "The caller sends too many requests.", "Retry-After"},
-	{http.StatusInternalServerError, "The service failed. Whether the record was stored is not known.", ""},
-	{http.StatusServiceUnavailable, "The database or the cluster does not answer, or the service has too much to do.", "Retry-After"},
+	{http.StatusInternalServerError, "Internal error. The records may or may not be stored.", ""},
+	{http.StatusServiceUnavailable, "The database or the API server does not answer, or the service is overloaded.", "Retry-After"},
 }
 
 var headers = map[string]*huma.Param{
-	"Retry-After":      {Description: "Seconds to wait.", Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: new(1.0)}},
+	"Retry-After":      {Description: "Seconds to wait.", Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: ptr.To(1.0)}},
 	"WWW-Authenticate": {Description: "Bearer.", Schema: &huma.Schema{Type: huma.TypeString}},
 }
 
@@ -61,10 +62,10 @@ func newDocument(l Limits) *huma.OpenAPI {
 		OpenAPI: "3.1.0",
 		Info:    &huma.Info{Title: "Holdfast Data Storage API", Version: apiVersion, Description: introduction, License: &huma.License{Name: "Apache 2.0", Identifier: "Apache-2.0"}},
 		Servers: []*huma.Server{{URL: "/"}},
-		Tags:    []*huma.Tag{{Name: "records", Description: "Posting audit records."}, {Name: "relay", Description: "For relays that drain outboxes into the service."}, {Name: "service", Description: "About the service itself."}},
+		Tags:    []*huma.Tag{{Name: "records", Description: "Post audit records."}, {Name: "relay", Description: "For relays that drain outboxes into this service."}, {Name: "service", Description: "About the service itself."}},
 		Components: &huma.Components{Schemas: schemas, Responses: responses, SecuritySchemes: map[string]*huma.SecurityScheme{
-			"kubernetes": {Type: "http", Scheme: "bearer", Description: "A token of a ServiceAccount, made for the service: kubectl create token NAME --audience " + DefaultAudience + ". It takes the right to create auditrecords.holdfast.dev."},
-			"metrics":    {Type: "http", Scheme: "bearer", Description: "A token of the cluster that may get /metrics."},
+			"kubernetes": {Type: "http", Scheme: "bearer", Description: "A ServiceAccount token for the audience of the service: kubectl create token NAME --audience " + DefaultAudience + ". The account needs the permission to create auditrecords.holdfast.dev."},
+			"metrics":    {Type: "http", Scheme: "bearer", Description: "A Kubernetes token whose account may get /metrics."},
 		}},
 	}
 	for _, e := range endpoints() {
@@ -91,24 +92,24 @@ func answer(description, contentType string, schema *huma.Schema, header string)
 func (e *endpoint) operationOf(l Limits) *huma.Operation {
 	record, receipt := &huma.Schema{Ref: schemaPrefix + e.name}, &huma.Schema{Ref: schemaPrefix + "Receipt"}
 	oneOrMore := func(s *huma.Schema) *huma.Schema {
-		return &huma.Schema{OneOf: []*huma.Schema{s, {Type: huma.TypeArray, Items: s, MinItems: new(1), MaxItems: new(l.Records)}}}
+		return &huma.Schema{OneOf: []*huma.Schema{s, {Type: huma.TypeArray, Items: s, MinItems: ptr.To(1), MaxItems: ptr.To(l.Records)}}}
 	}
 	examples := map[string]*huma.Example{}
 	for _, x := range e.examples {
 		examples[x.name] = &huma.Example{Summary: x.summary, Value: json.RawMessage(x.text)}
 	}
 	responses := map[string]*huma.Response{
-		"201": answer("Stored: at least one record is new.", "application/json", oneOrMore(receipt), ""),
-		"200": answer("All records were stored before, as they are.", "application/json", oneOrMore(receipt), ""),
+		"201": answer("All records are stored; at least one is new.", "application/json", oneOrMore(receipt), ""),
+		"200": answer("All records were already stored.", "application/json", oneOrMore(receipt), ""),
 	}
 	for _, r := range refusals {
 		responses[status(r)] = &huma.Response{Ref: responsePrefix + status(r)}
 	}
 	return &huma.Operation{
 		Method: http.MethodPost, Path: e.path, OperationID: e.operation, Tags: []string{"records"}, Summary: e.summary,
-		Description: fmt.Sprintf("One record as an object, or up to %d as an array, of together at most %d bytes; rows of %s. The answer has the same form.", l.Records, l.BodyBytes, e.table),
+		Description: fmt.Sprintf("The body is one record (an object) or up to %d records (an array), at most %d bytes in total. The records become rows of %s. The answer has the same form as the body.", l.Records, l.BodyBytes, e.table),
 		Security:    []map[string][]string{{"kubernetes": {}}},
-		Parameters: []*huma.Param{{Name: "traceparent", In: "header", Description: "W3C trace context, kept with records that have none of their own. One that is not well-formed is ignored.",
+		Parameters: []*huma.Param{{Name: "traceparent", In: "header", Description: "W3C trace context, stored with each record that has none. A malformed value is ignored.",
 			Schema: &huma.Schema{Type: huma.TypeString}}},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: oneOrMore(record), Examples: examples}}},
 		Responses:   responses,
@@ -120,42 +121,42 @@ func serviceOperations() []*huma.Operation {
 	refused := &huma.Schema{Ref: schemaPrefix + "Problem"}
 	op := func(path, id, summary, contentType string, schema *huma.Schema) *huma.Operation {
 		return &huma.Operation{Method: http.MethodGet, Path: path, OperationID: id, Tags: []string{"service"}, Summary: summary, Security: []map[string][]string{},
-			Responses: map[string]*huma.Response{"200": answer("So it is.", contentType, schema, "")}}
+			Responses: map[string]*huma.Response{"200": answer("OK.", contentType, schema, "")}}
 	}
-	ready := op("/readyz", "readyz", "Whether records can be stored", "text/plain", text)
-	ready.Responses["503"] = answer("The database does not take rows, or the service is stopping.", "application/problem+json", refused, "")
+	ready := op("/readyz", "readyz", "Readiness: 200 if records can be stored", "text/plain", text)
+	ready.Responses["503"] = answer("The database does not accept rows, or the service is stopping.", "application/problem+json", refused, "")
 	scrape := op("/metrics", "metrics", "Metrics for Prometheus", "text/plain", text)
 	scrape.Security = []map[string][]string{{"metrics": {}}}
-	scrape.Responses["401"] = answer("There is no token, or not one of the cluster.", "text/plain", text, "WWW-Authenticate")
+	scrape.Responses["401"] = answer("The token is missing or invalid.", "text/plain", text, "WWW-Authenticate")
 	scrape.Responses["403"] = answer("The caller may not get /metrics.", "text/plain", text, "")
-	scrape.Responses["503"] = answer("The cluster does not answer.", "text/plain", text, "Retry-After")
+	scrape.Responses["503"] = answer("The API server does not answer.", "text/plain", text, "Retry-After")
 	return []*huma.Operation{
 		op("/openapi.json", "openapi", "This document", "application/json", &huma.Schema{Type: huma.TypeObject}),
 		op("/docs", "docs", "This document as a page", "text/html", text),
-		op("/healthz", "healthz", "Whether the process serves", "text/plain", text), ready, scrape,
+		op("/healthz", "healthz", "Liveness: 200 if the process serves requests", "text/plain", text), ready, scrape,
 	}
 }
 
 func receiptSchema() *huma.Schema {
 	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"id", "status"}, Properties: map[string]*huma.Schema{
-		"id":     {Type: huma.TypeString, Format: "uuid", Description: "The row's id: the one that was given, or a new one."},
-		"status": {Type: huma.TypeString, Enum: []any{statusStored, statusPresent}, Description: "stored: the row is new. present: the same record was stored under this id before."},
-		"repaired": {Type: huma.TypeInteger, Minimum: new(1.0),
-			Description: "Number of places in the record's texts that no database can hold (NUL, lone surrogates, bytes that are not UTF-8). Each became U+FFFD. Left out when there are none."},
+		"id":     {Type: huma.TypeString, Format: "uuid", Description: "ID of the row: the given id, or a new one."},
+		"status": {Type: huma.TypeString, Enum: []any{statusStored, statusPresent}, Description: "stored: the row is new. present: the same record was already stored under this id."},
+		"repaired": {Type: huma.TypeInteger, Minimum: ptr.To(1.0),
+			Description: "Number of places in the record with text that a database cannot store (NUL, lone surrogates, invalid UTF-8). Each is replaced by U+FFFD. Omitted if zero."},
 	}}
 }
 
 func problemSchema() *huma.Schema {
 	fault := &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"pointer", "detail"}, Properties: map[string]*huma.Schema{
-		"pointer": {Type: huma.TypeString, Description: "JSON pointer (RFC 6901) into the body; empty for the whole."},
-		"detail":  {Type: huma.TypeString, Description: "What is wrong there, and what was expected."},
+		"pointer": {Type: huma.TypeString, Description: "JSON pointer (RFC 6901) into the body. Empty for the whole body."},
+		"detail":  {Type: huma.TypeString, Description: "What is wrong and what was expected."},
 	}}
 	return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: false, Required: []string{"title", "status"}, Description: "RFC 9457; the type is about:blank.", Properties: map[string]*huma.Schema{
-		"title":  {Type: huma.TypeString, Description: "The status in words."},
+		"title":  {Type: huma.TypeString, Description: "The HTTP status text."},
 		"status": {Type: huma.TypeInteger, Description: "The HTTP status."},
 		"detail": {Type: huma.TypeString, Description: "What happened, and what to do."},
-		"errors": {Type: huma.TypeArray, Items: fault, Description: "Every bad field."},
-		"more":   {Type: huma.TypeInteger, Minimum: new(1.0), Description: "Number of bad fields that are not listed."},
+		"errors": {Type: huma.TypeArray, Items: fault, Description: "All invalid fields."},
+		"more":   {Type: huma.TypeInteger, Minimum: ptr.To(1.0), Description: "Number of further invalid fields that are not listed."},
 	}}
 }
 

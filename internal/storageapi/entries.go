@@ -61,7 +61,7 @@ func mayRelay(c Caller) *Problem {
 	if c.MayRelay {
 		return nil
 	}
-	return problem(http.StatusForbidden, "%s may not send the entries of outboxes: that takes the right to relay auditrecords.holdfast.dev", c.Name)
+	return problem(http.StatusForbidden, "%s may not send outbox entries; that requires the permission to relay auditrecords.holdfast.dev", c.Name)
 }
 
 // entryBatch is a body that was found to be good, sorted as the store wants it. places are the positions of its items in the body.
@@ -81,18 +81,18 @@ func (b *entryBatch) read(body []byte, most int) *Problem {
 		if errors.As(err, &syntax) || errors.Is(err, io.ErrUnexpectedEOF) {
 			return problem(http.StatusBadRequest, "the body is not JSON: %s", outbox.Bound(err.Error(), 500))
 		}
-		return problem(http.StatusUnprocessableEntity, "the body is not as it should be: %s; nothing was stored", outbox.Bound(err.Error(), 500))
+		return problem(http.StatusUnprocessableEntity, "the body is invalid: %s; nothing was stored", outbox.Bound(err.Error(), 500))
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return problem(http.StatusBadRequest, "the body is not JSON: there is something after the object")
+		return problem(http.StatusBadRequest, "the body is not JSON: data follows the object")
 	}
 	switch {
 	case sent.Entries == nil:
-		return problem(http.StatusUnprocessableEntity, "the body has no entries, expected an array of them")
+		return problem(http.StatusUnprocessableEntity, "entries is missing, expected an array")
 	case len(sent.Entries) > most:
-		return problem(http.StatusRequestEntityTooLarge, "the body has %d entries, expected at most %d; send fewer at once", len(sent.Entries), most)
+		return problem(http.StatusRequestEntityTooLarge, "the body has %d entries, expected at most %d; send fewer entries per request", len(sent.Entries), most)
 	case len(sent.Cluster) > maxCluster:
-		return problem(http.StatusUnprocessableEntity, "the cluster's name has %d bytes, expected at most %d; nothing was stored", len(sent.Cluster), maxCluster)
+		return problem(http.StatusUnprocessableEntity, "cluster has %d bytes, expected at most %d; nothing was stored", len(sent.Cluster), maxCluster)
 	}
 	*b = entryBatch{cluster: sent.Cluster, items: make([]relay.Item, len(sent.Entries)), places: make([]int, len(sent.Entries))}
 	all := make([]relay.Item, len(sent.Entries))

@@ -17,8 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 	"github.com/holdfast-dev/holdfast/storageclient"
@@ -31,14 +31,14 @@ var created = time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
 // chain is a resource's history: n entries of a kind.
 func chain(t *testing.T, kind string, n int, record any) []relay.Item {
 	t.Helper()
-	source := outbox.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: created}
+	source := entry.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: created}
 	var o *outboxapi.Outbox
 	for range n {
-		next, _, err := outbox.Append(o, source, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record}, created.Add(time.Hour), outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(o, source, entry.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record}, created.Add(time.Hour), entry.Salt{}, entry.DefaultLimits())
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	return relay.NewItems(source, "Cart", outbox.PendingOf(source.UID, o))
+	return relay.NewItems(source, "Cart", entry.PendingOf(source.UID, o))
 }
 
 // everything is a batch of all that can happen to an entry; before has to be in the database first.
@@ -46,26 +46,26 @@ func everything(t *testing.T) (batch, before []relay.Item) {
 	t.Helper()
 	notified := map[string]any{"remediation_id": "r", "notification_requested_at": "2026-11-23T04:05:06Z", "subject": "<cart> & \\u0000 \U0001F525", "unknown": 1e20}
 	orchestrated := map[string]any{"remediation_id": "r", "signal_fingerprint": "f", "signal_received_at": "2026-11-23T04:05:06Z", "remediation_created_at": "2026-11-23T04:05:06Z"}
-	good := slices.Concat(chain(t, outbox.KindNotification, 3, notified), chain(t, outbox.KindOrchestration, 2, orchestrated), chain(t, "backups.example.com", 2, map[string]any{"bytes": 7}))
-	present := chain(t, outbox.KindNotification, 2, notified)
-	taken := chain(t, outbox.KindNotification, 1, notified)
+	good := slices.Concat(chain(t, entry.KindNotification, 3, notified), chain(t, entry.KindOrchestration, 2, orchestrated), chain(t, "backups.example.com", 2, map[string]any{"bytes": 7}))
+	present := chain(t, entry.KindNotification, 2, notified)
+	taken := chain(t, entry.KindNotification, 1, notified)
 
-	batch = slices.Concat(good, present, chain(t, outbox.KindNotification, 1, map[string]any{"remediation_id": strings.Repeat("x", 256), "notification_requested_at": "2026-11-23T04:05:06Z"}),
-		chain(t, outbox.KindNotification, 1, map[string]any{"subject": "of no remediation"}))
-	one := func() relay.Item { return chain(t, outbox.KindNotification, 1, notified)[0] }
+	batch = slices.Concat(good, present, chain(t, entry.KindNotification, 1, map[string]any{"remediation_id": strings.Repeat("x", 256), "notification_requested_at": "2026-11-23T04:05:06Z"}),
+		chain(t, entry.KindNotification, 1, map[string]any{"subject": "of no remediation"}))
+	one := func() relay.Item { return chain(t, entry.KindNotification, 1, notified)[0] }
 	// Changed by hand, hash and all, as a restored etcd does it.
-	forged := func(item relay.Item, change func(*outbox.Entry)) relay.Item {
+	forged := func(item relay.Item, change func(*entry.Entry)) relay.Item {
 		change(&item.Entry)
 		text, err := item.Entry.Encode()
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
-		return checked(relay.Item{Source: item.Source, ResourceKind: "Cart", Sequence: item.Sequence, Hash: outbox.Hash(text), Text: text})
+		return checked(relay.Item{Source: item.Source, ResourceKind: "Cart", Sequence: item.Sequence, Hash: entry.Hash(text), Text: text})
 	}
 	tampered, unreadable := one(), one()
 	tampered.Text = bytes.Replace(tampered.Text, []byte(`"Working"`), []byte(`"Forged"`), 1)
 	unreadable.Text = []byte("half an entry \x00\xff"[:13])
-	unreadable.Hash = outbox.Hash(unreadable.Text)
-	batch = append(batch, forged(taken[0], func(e *outbox.Entry) { e.Event = "Diverged" }), forged(one(), func(e *outbox.Entry) { e.ID = uuid.NewString() }),
-		forged(one(), func(e *outbox.Entry) { e.SchemaVersion = 99 }), forged(one(), func(e *outbox.Entry) { e.Sequence = 7 }), forged(one(), func(e *outbox.Entry) { e.Source.Name = "other" }),
+	unreadable.Hash = entry.Hash(unreadable.Text)
+	batch = append(batch, forged(taken[0], func(e *entry.Entry) { e.Event = "Diverged" }), forged(one(), func(e *entry.Entry) { e.ID = uuid.NewString() }),
+		forged(one(), func(e *entry.Entry) { e.SchemaVersion = 99 }), forged(one(), func(e *entry.Entry) { e.Sequence = 7 }), forged(one(), func(e *entry.Entry) { e.Source.Name = "other" }),
 		checked(tampered), checked(unreadable))
 	slices.SortFunc(batch, relay.ByID)
 	return batch, slices.Concat(present, taken)
@@ -164,7 +164,7 @@ func TestARelayNeedsTheRight(t *testing.T) {
 func TestWhatIsNoBatch(t *testing.T) {
 	s := start(t)
 	contract := readContract(t, s)
-	item := chain(t, outbox.KindNotification, 1, map[string]any{})[0]
+	item := chain(t, entry.KindNotification, 1, map[string]any{})[0]
 	raw, err := json.Marshal(storageclient.Entries{Entries: []storageclient.SentEntry{{Resource: "Cart", Entry: outboxapi.Entry(item.Text)}}})
 	NewWithT(t).Expect(err).NotTo(HaveOccurred())
 	for body, want := range map[string]int{
@@ -218,7 +218,7 @@ func TestARelayLearnsWhichDatabaseTheServiceHas(t *testing.T) {
 	g := NewWithT(t)
 	s := start(t)
 	over := s.caller(t, "relayer").Store("east")
-	for _, batch := range [][]relay.Item{nil, chain(t, outbox.KindNotification, 2, map[string]any{"remediation_id": "r", "notification_requested_at": "2026-11-23T04:05:06Z"})} {
+	for _, batch := range [][]relay.Item{nil, chain(t, entry.KindNotification, 2, map[string]any{"remediation_id": "r", "notification_requested_at": "2026-11-23T04:05:06Z"})} {
 		slices.SortFunc(batch, relay.ByID)
 		outcomes, database, err := over.PersistIn(t.Context(), batch)
 		g.Expect(err).NotTo(HaveOccurred())

@@ -63,9 +63,9 @@ func (s *Server) recovered(x *exchange, cause any) {
 	if cause == http.ErrAbortHandler { //nolint:errorlint // net/http compares it like this
 		panic(cause)
 	}
-	s.log.Error(errors.New(fmt.Sprint(cause)), "A request failed unexpectedly", "stack", string(debug.Stack()))
+	s.log.Error(errors.New(fmt.Sprint(cause)), "Request handler panicked", "stack", string(debug.Stack()))
 	if x.status == 0 {
-		problem(http.StatusInternalServerError, "something went wrong in the service; whether the record was stored is not known: send it again, with the same id").write(x)
+		problem(http.StatusInternalServerError, "internal error, and the record may or may not be stored; send it again with the same id").write(x)
 	}
 }
 

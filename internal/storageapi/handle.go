@@ -14,6 +14,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/serving"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/postgres"
@@ -82,7 +83,7 @@ type call struct {
 // admit lets a post in and reads its body. may refuses callers that were authenticated.
 func (s *Server) admit(x *exchange, r *http.Request, may func(Caller) *Problem) (admitted *call, refused *Problem) {
 	if !s.gates.requests.TryAcquire(1) {
-		return nil, s.shed(shedRequests, "more requests are under way than the service takes at once")
+		return nil, s.shed(shedRequests, "the service is at its limit of concurrent requests")
 	}
 	s.metrics.inFlight.Inc()
 	size := int64(0)
@@ -109,7 +110,7 @@ func (s *Server) admit(x *exchange, r *http.Request, may func(Caller) *Problem) 
 		return nil, refused
 	}
 	if !s.gates.bytes.TryAcquire(declared) {
-		return nil, s.shed(shedBytes, "the bodies of the requests under way are more than the service takes at once")
+		return nil, s.shed(shedBytes, "the service is at its limit of request bytes in memory")
 	}
 	size = declared
 	body, refused := s.body(x, r)
@@ -135,7 +136,7 @@ func (s *Server) authorize(r *http.Request) (Caller, *Problem) {
 		return caller, problem(http.StatusForbidden, "%s", err)
 	}
 	if r.Context().Err() == nil {
-		s.log.Error(err, "A caller could not be authenticated")
+		s.log.Error(err, "Authentication failed: API server did not answer the review")
 	}
 	return caller, problem(http.StatusServiceUnavailable, "%s", ErrUnavailable).later(databaseAway)
 }
@@ -144,10 +145,10 @@ func (s *Server) authorize(r *http.Request) (Caller, *Problem) {
 func (s *Server) acceptable(r *http.Request) (int64, *Problem) {
 	kind, parameters, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if charset := parameters["charset"]; err != nil || kind != "application/json" || charset != "" && !strings.EqualFold(charset, "utf-8") {
-		return 0, problem(http.StatusUnsupportedMediaType, "the body's type is %q, expected application/json", outbox.Bound(r.Header.Get("Content-Type"), 80)).with("Accept-Post", "application/json")
+		return 0, problem(http.StatusUnsupportedMediaType, "Content-Type is %q, expected application/json", outbox.Bound(r.Header.Get("Content-Type"), 80)).with("Accept-Post", "application/json")
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return 0, problem(http.StatusUnsupportedMediaType, "the body's encoding is %q, expected none", outbox.Bound(encoding, 80)).with("Accept-Encoding", "identity")
+		return 0, problem(http.StatusUnsupportedMediaType, "Content-Encoding is %q, expected none", outbox.Bound(encoding, 80)).with("Accept-Encoding", "identity")
 	}
 	switch {
 	case r.ContentLength > s.config.Limits.BodyBytes:
@@ -159,7 +160,7 @@ func (s *Server) acceptable(r *http.Request) (int64, *Problem) {
 }
 
 func (s *Server) tooLarge() *Problem {
-	return problem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes; send fewer records at once", s.config.Limits.BodyBytes).with("Connection", "close")
+	return problem(http.StatusRequestEntityTooLarge, "the body has more than %d bytes; send fewer records per request", s.config.Limits.BodyBytes).with("Connection", "close")
 }
 
 func (s *Server) body(x *exchange, r *http.Request) ([]byte, *Problem) {
@@ -171,7 +172,7 @@ func (s *Server) body(x *exchange, r *http.Request) ([]byte, *Problem) {
 	var large *http.MaxBytesError
 	switch {
 	case err == nil && b.Len() == 0:
-		return nil, problem(http.StatusBadRequest, "the body is empty, expected a record as a JSON object, or an array of them")
+		return nil, problem(http.StatusBadRequest, "the body is empty, expected a JSON object (one record) or an array of objects")
 	case err == nil:
 		return b.Bytes(), nil
 	case errors.As(err, &large):
@@ -179,7 +180,7 @@ func (s *Server) body(x *exchange, r *http.Request) ([]byte, *Problem) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return nil, problem(http.StatusRequestTimeout, "the body did not arrive within %s", s.config.Limits.ReadTimeout).with("Connection", "close")
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, problem(http.StatusBadRequest, "the body ended before it was complete").with("Connection", "close")
+		return nil, problem(http.StatusBadRequest, "the body is incomplete: the connection ended early").with("Connection", "close")
 	}
 	return nil, problem(http.StatusBadRequest, "the body could not be read").with("Connection", "close")
 }
@@ -189,7 +190,7 @@ func (s *Server) decode(r *http.Request, read func() *Problem) *Problem {
 	ctx, cancel := context.WithTimeout(r.Context(), s.config.Limits.Wait)
 	defer cancel()
 	if err := s.gates.decoding.Acquire(ctx, 1); err != nil {
-		return s.shed(shedRequests, "more requests are under way than the service takes at once")
+		return s.shed(shedRequests, "the service is at its limit of concurrent requests")
 	}
 	defer s.gates.decoding.Release(1)
 	return read()
@@ -200,7 +201,7 @@ func (s *Server) write(r *http.Request, transaction func(context.Context) error)
 	wait, cancelWait := context.WithTimeout(r.Context(), s.config.Limits.Wait)
 	defer cancelWait()
 	if err := s.gates.writes.Acquire(wait, 1); err != nil {
-		return s.shed(shedWrites, "the database takes rows more slowly than they come"), nil
+		return s.shed(shedWrites, "the service is at its limit of concurrent transactions"), nil
 	}
 	defer s.gates.writes.Release(1)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), s.config.Limits.WriteTimeout)
@@ -236,11 +237,11 @@ func (s *Server) notStored(p *posting, err error) *Problem {
 	var bad *postgres.NotPostedError
 	switch {
 	case errors.As(err, &bad) && len(bad.Refused) > 0:
-		refused := problem(http.StatusUnprocessableEntity, "the database does not take the record; nothing was stored")
+		refused := problem(http.StatusUnprocessableEntity, "the database refused records; nothing was stored")
 		refused.Errors = p.faults(bad.Refused, "")
 		return refused
 	case errors.As(err, &bad):
-		refused := problem(http.StatusConflict, "another record is stored under the same id; nothing was stored")
+		refused := problem(http.StatusConflict, "a different record with the same id is already stored; nothing was stored")
 		refused.Errors = p.faults(bad.Conflicts, "/id")
 		return refused
 	}
@@ -250,11 +251,11 @@ func (s *Server) notStored(p *posting, err error) *Problem {
 // away is the answer when the database cannot take anything.
 func (s *Server) away(err error, records int) *Problem {
 	if errors.Is(err, relay.ErrSchema) {
-		s.log.Error(err, "The database takes no rows until somebody repairs it")
+		s.log.Error(err, "Database refuses rows until its schema or rights are fixed")
 		return problem(http.StatusServiceUnavailable, "the audit store is not usable; nothing was stored").later(needsPerson)
 	}
-	s.log.Error(err, "Records could not be stored", "records", records)
-	return problem(http.StatusServiceUnavailable, "the audit store does not answer; whether the record was stored is not known: send it again, with the same id").later(databaseAway)
+	s.log.Error(err, "Storing records failed", "records", records)
+	return problem(http.StatusServiceUnavailable, "the audit store does not answer, and the record may or may not be stored; send it again with the same id").later(databaseAway)
 }
 
 func (p *posting) faults(misfits []postgres.Misfit, field string) []Fault {
@@ -271,7 +272,7 @@ func (p *posting) faults(misfits []postgres.Misfit, field string) []Fault {
 
 // traceparentOf is the request's trace context, if it has one that is well-formed.
 func traceparentOf(r *http.Request) string {
-	if t := r.Header.Values("traceparent"); len(t) == 1 && outbox.ValidTraceparent(t[0]) {
+	if t := r.Header.Values("traceparent"); len(t) == 1 && entry.ValidTraceparent(t[0]) {
 		return t[0]
 	}
 	return ""

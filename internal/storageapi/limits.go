@@ -62,10 +62,10 @@ func orDefault[T comparable](v *T, value T) {
 
 func (l *Limits) validate() error {
 	if l.BodyBytes < 0 || l.Records < 0 || l.Entries < 0 || l.RequestsPerSecond < 0 || l.Burst < 0 || l.Requests < 0 || l.BytesInFlight < 0 || l.Writes < 0 || l.Wait < 0 || l.ReadTimeout < 0 || l.WriteTimeout < 0 {
-		return errors.New("limits: none can be negative")
+		return errors.New("limits: a limit is negative, expected 0 (default) or more")
 	}
 	if l.BytesInFlight < l.BodyBytes {
-		return fmt.Errorf("limits: %d bytes in flight are less than the %d of one body, which could then never come in", l.BytesInFlight, l.BodyBytes)
+		return fmt.Errorf("limits: max bytes in flight is %d, expected at least the max body bytes, %d", l.BytesInFlight, l.BodyBytes)
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (r *rates) take(caller string, now time.Time) *Problem {
 		return nil
 	}
 	reservation.CancelAt(now)
-	return problem(http.StatusTooManyRequests, "%s sends more than %g requests a second; send several records in one request", caller, float64(r.each)).later(wait)
+	return problem(http.StatusTooManyRequests, "%s sent more than %g requests per second; send several records per request", caller, float64(r.each)).later(wait)
 }
 
 // dropIdle drops the callers whose bucket is full again: they are owed their whole burst, as somebody new is. If nobody has, it begins anew with everybody.

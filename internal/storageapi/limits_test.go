@@ -209,7 +209,7 @@ func TestConfigsThatCannotWork(t *testing.T) {
 	g.Expect(err).To(MatchError(ContainSubstring("a store and an authorizer")))
 	s := newStore(t)
 	_, err = New(Config{Store: s, Authorizer: NoAuth{}, Limits: Limits{BodyBytes: 10, BytesInFlight: 5}})
-	g.Expect(err).To(MatchError(ContainSubstring("could then never come in")))
+	g.Expect(err).To(MatchError(ContainSubstring("expected at least the max body bytes")))
 	_, err = New(Config{Store: s, Authorizer: NoAuth{}, Limits: Limits{Writes: -1}})
 	g.Expect(err).To(MatchError(ContainSubstring("negative")))
 	server, err := New(Config{Store: s, Authorizer: NoAuth{}, Address: "256.0.0.1:1"})

@@ -23,16 +23,16 @@ var buckets = []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 
 
 func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_storage_requests_total", Help: "Requests by path, method and status."}, []string{"path", "method", "code"}),
-		seconds:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "holdfast_storage_request_duration_seconds", Help: "Time from the request's header to the answer.", Buckets: buckets}, []string{"path"}),
-		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "holdfast_storage_requests_in_flight", Help: "Posts under way."}),
-		rows:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_storage_records_total", Help: "Records of acknowledged posts: stored, or present before."}, []string{"table", "status"}),
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_storage_requests_total", Help: "Requests, by path, method and status."}, []string{"path", "method", "code"}),
+		seconds:  prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "holdfast_storage_request_duration_seconds", Help: "Time from request header to response.", Buckets: buckets}, []string{"path"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{Name: "holdfast_storage_requests_in_flight", Help: "POST requests in flight."}),
+		rows:     prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_storage_records_total", Help: "Acknowledged records, by table and status (stored, present, or the result of a relay's entry)."}, []string{"table", "status"}),
 		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "holdfast_storage_shed_total",
-			Help: "Posts refused because there was too much: of one caller (rate), at once (requests), of bodies (bytes), or of transactions (writes).",
+			Help: "Requests refused at a limit: of the caller (rate), of concurrent requests (requests), of body bytes (bytes) or of transactions (writes).",
 		}, []string{"reason"}),
-		bytes:   prometheus.NewHistogram(prometheus.HistogramOpts{Name: "holdfast_storage_body_bytes", Help: "Size of the bodies that were read.", Buckets: prometheus.ExponentialBuckets(256, 4, 8)}),
-		commits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "holdfast_storage_commit_seconds", Help: "Time of a transaction, whatever became of it.", Buckets: buckets}),
+		bytes:   prometheus.NewHistogram(prometheus.HistogramOpts{Name: "holdfast_storage_body_bytes", Help: "Size of request bodies.", Buckets: prometheus.ExponentialBuckets(256, 4, 8)}),
+		commits: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "holdfast_storage_commit_seconds", Help: "Duration of transactions, successful or not.", Buckets: buckets}),
 	}
 	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.inFlight, m.rows, m.shed, m.bytes, m.commits} {
 		if err := r.Register(c); err != nil {

@@ -25,7 +25,7 @@ td,th{text-align:left;vertical-align:top;padding:.3rem .6rem .3rem 0;border-bott
 </style></head><body>
 <h1>{{.Title}} <small>{{.Version}}</small></h1>
 {{range .Introduction}}<p>{{.}}</p>{{end}}
-<p>The same for programs: <a href="/openapi.json"><code>/openapi.json</code></a></p>
+<p>OpenAPI document: <a href="/openapi.json"><code>/openapi.json</code></a></p>
 <ul>{{range .Operations}}<li><a href="#{{.ID}}"><code>{{.Method}} {{.Path}}</code></a> {{.Summary}}</li>{{end}}</ul>
 {{range .Operations}}
 <h2 id="{{.ID}}"><code><span class="m">{{.Method}}</span>{{.Path}}</code></h2>

@@ -17,7 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 func TestARecordBecomesARow(t *testing.T) {
@@ -59,7 +59,7 @@ func TestTheSameIdIsOneRow(t *testing.T) {
 
 	other := s.post(notifications, note(`"id":"`+id+`"`, `"subject":"other"`))
 	g.Expect(other.status).To(Equal(http.StatusConflict))
-	g.Expect(other.problem(t).Errors).To(Equal([]Fault{{Pointer: "/id", Detail: "another record has this id"}}))
+	g.Expect(other.problem(t).Errors).To(Equal([]Fault{{Pointer: "/id", Detail: "a different record has this id"}}))
 
 	fresh := note(`"id":"` + uuid.NewString() + `"`)
 	some := s.post(notifications, "["+one+","+fresh+"]")
@@ -128,7 +128,7 @@ func TestEveryInvalidFieldIsNamedAtOnce(t *testing.T) {
 		Fault{Pointer: "/remediation_created_at", Detail: "is missing, expected a time in RFC 3339, as in 2026-11-23T04:05:06.123456Z"},
 		Fault{Pointer: "/signal_fingerprint", Detail: "is 7, expected a string of 1 to 255 characters"},
 		Fault{Pointer: "/outcome", Detail: "has 51 characters, expected a string of at most 50 characters"},
-		Fault{Pointer: "/outcome", Detail: "stands here twice"}))
+		Fault{Pointer: "/outcome", Detail: "is given twice, expected once"}))
 
 	several := s.post(notifications, "["+note()+",7,"+note(`"subjects":"x"`)+",{}]")
 	g.Expect(several.problem(t).pointers()).To(Equal([]string{"/1", "/2/subjects", "/3/remediation_id", "/3/notification_requested_at"}))
@@ -178,10 +178,10 @@ func TestCallers(t *testing.T) {
 func appended(t *testing.T, record any, change func(map[string]any)) (relay.Item, string) {
 	t.Helper()
 	g := NewWithT(t)
-	source := outbox.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: time.Now()}
-	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: record}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
+	source := entry.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: time.Now()}
+	o, _, err := entry.Append(nil, source, entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Sending", Record: record}, time.Now(), entry.Salt{}, entry.DefaultLimits())
 	g.Expect(err).NotTo(HaveOccurred())
-	e := relay.NewItems(source, "NotificationRequest", outbox.PendingOf(source.UID, o))[0]
+	e := relay.NewItems(source, "NotificationRequest", entry.PendingOf(source.UID, o))[0]
 	body := map[string]any{}
 	g.Expect(json.Unmarshal(e.Entry.Record, &body)).To(Succeed())
 	maps.Copy(body, map[string]any{"id": e.ID, "source_cluster": "east", "source_uid": source.UID, "sequence": e.Sequence, "entry_hash": e.Hash, "entry": string(e.Text)})
@@ -217,7 +217,7 @@ func TestARelayedEntryBecomesItsRow(t *testing.T) {
 		"/id":             func(b map[string]any) { b["id"] = uuid.NewString() },
 		"/entry": func(b map[string]any) {
 			b["entry"] = " " + b["entry"].(string)
-			b["entry_hash"] = outbox.Hash([]byte(b["entry"].(string)))
+			b["entry_hash"] = entry.Hash([]byte(b["entry"].(string)))
 		},
 		"/final":       func(b map[string]any) { b["final"] = true },
 		"/source_name": func(b map[string]any) { b["source_name"] = "other" },
@@ -248,7 +248,7 @@ func TestClaimsTakeTheRightToRelay(t *testing.T) {
 	origin := note(`"source_cluster":"east"`, `"source_namespace":"shop"`, `"source_name":"cart"`, `"source_uid":"4F8E0A52-6a3e-4be0-9f0e-3c1d8a4b2c11"`)
 	g.Expect(s.post(notifications, origin).status).To(Equal(http.StatusForbidden))
 	g.Expect(s.do(http.MethodPost, notifications, "relayer", strings.NewReader(origin)).status).To(Equal(http.StatusCreated), "an origin without a place in a chain")
-	squatting := s.do(http.MethodPost, notifications, "relayer", strings.NewReader(note(`"id":"`+outbox.ID("4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11", time.Now(), 1)+`"`)))
+	squatting := s.do(http.MethodPost, notifications, "relayer", strings.NewReader(note(`"id":"`+entry.ID("4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11", time.Now(), 1)+`"`)))
 	g.Expect(squatting.status).To(Equal(http.StatusUnprocessableEntity), "the id of an entry that is yet to come")
 	g.Expect(squatting.problem(t).pointers()).To(Equal([]string{"/id"}))
 	s.verified()

@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/storageclient"
 )
 
@@ -72,7 +73,7 @@ func (e *endpoint) read(body []byte, from arrival, records int) (*posting, *Prob
 		c.record(text, e.schema)
 	}
 	if len(c.claims) > 0 && !from.caller.MayRelay {
-		p := problem(http.StatusForbidden, "%s may not claim an origin: that takes the right to relay auditrecords.holdfast.dev", from.caller.Name)
+		p := problem(http.StatusForbidden, "%s may not claim an origin; that requires the permission to relay auditrecords.holdfast.dev", from.caller.Name)
 		for _, pointer := range c.claims {
 			p.Errors = append(p.Errors, Fault{Pointer: pointer, Detail: "claims an origin"})
 		}
@@ -88,7 +89,7 @@ func (e *endpoint) read(body []byte, from arrival, records int) (*posting, *Prob
 		}
 	}
 	if len(c.faults) > 0 {
-		refusal := problem(http.StatusUnprocessableEntity, "%d fields are not as they should be; nothing was stored", len(c.faults)+c.more)
+		refusal := problem(http.StatusUnprocessableEntity, "%d fields are invalid; nothing was stored", len(c.faults)+c.more)
 		refusal.Errors, refusal.More = c.faults, c.more
 		return nil, refusal
 	}
@@ -122,7 +123,7 @@ func split(body []byte, records int) (texts []json.RawMessage, single bool, _ *P
 	_, _ = elements.Token()
 	for elements.More() {
 		if len(texts) == records {
-			return nil, false, whole("has more than " + strconv.Itoa(records) + " records; post them in several calls")
+			return nil, false, whole("has more than " + strconv.Itoa(records) + " records; send them in several requests")
 		}
 		var text json.RawMessage
 		if err := elements.Decode(&text); err != nil {
@@ -131,20 +132,20 @@ func split(body []byte, records int) (texts []json.RawMessage, single bool, _ *P
 		texts = append(texts, text)
 	}
 	if len(texts) == 0 {
-		return nil, false, whole("has no record")
+		return nil, false, whole("is an empty array, expected at least one record")
 	}
 	return texts, false, nil
 }
 
 // add makes the row of a record whose shape is good.
 func (p *posting) add(e *endpoint, text []byte, from arrival, c *checker) {
-	canonical, repaired, err := outbox.CanonicalRecord(text)
+	canonical, repaired, err := entry.CanonicalRecord(text)
 	if err != nil { // two names that became one by the repair, for one
-		c.fault("has no canonical form: %s", err)
+		c.fault("cannot be written as canonical JSON: %s", err)
 		return
 	}
 	if canonical, err = lowerUUIDs(canonical); err != nil {
-		c.faultAt("remediation_id", "is a UUID in another form, %s", err)
+		c.faultAt("remediation_id", "is a UUID in a nonstandard form, %s", err)
 		return
 	}
 	row, err := models.ProjectPosted(e.table, canonical)
@@ -204,17 +205,17 @@ func lowerUUIDs(canonical []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	again, _, err := outbox.CanonicalRecord(text)
+	again, _, err := entry.CanonicalRecord(text)
 	return again, err
 }
 
 // fill is the envelope of a record that has no place in a chain.
 func (f *fields) fill(row models.Row, from arrival, canonical []byte, c *checker) {
 	if id, err := uuid.Parse(f.ID); err == nil && id.Version() == 8 {
-		c.faultAt("id", "is a UUID of version 8, which are those of outbox entries; take version 4 or 7")
+		c.faultAt("id", "is a UUID of version 8, which is reserved for outbox entries; use version 4 or 7")
 	}
 	head := models.Envelope{
-		ID: f.ID, Event: f.Event, Phase: f.Phase, Final: f.Final != nil && *f.Final, RecordedAt: f.RecordedAt, Traceparent: f.Traceparent, SchemaVersion: outbox.SchemaVersion,
+		ID: f.ID, Event: f.Event, Phase: f.Phase, Final: f.Final != nil && *f.Final, RecordedAt: f.RecordedAt, Traceparent: f.Traceparent, SchemaVersion: entry.SchemaVersion,
 		SourceCluster: f.SourceCluster, SourceNamespace: f.SourceNamespace, SourceName: f.SourceName, SourceUID: f.SourceUID, Entry: string(canonical),
 		RecordedBy: recordedBy(from.caller),
 	}

@@ -44,7 +44,7 @@ func (s *Server) readyz(x *exchange, _ *http.Request) {
 	}
 	if err := s.ready.ask(); err != nil { //nolint:contextcheck // the answer is for others, too
 		s.log.V(1).Info("Not ready", "reason", err.Error())
-		problem(http.StatusServiceUnavailable, "the database does not take rows").later(databaseAway).write(x)
+		problem(http.StatusServiceUnavailable, "the database does not accept rows").later(databaseAway).write(x)
 		return
 	}
 	fine(x)

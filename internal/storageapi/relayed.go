@@ -9,6 +9,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -23,35 +24,35 @@ func (e *endpoint) relayedRow(posted models.Row, f *fields, c *checker) models.R
 	before := len(c.faults) + c.more
 	for name, missing := range map[string]bool{"source_uid": f.SourceUID == "", "sequence": f.Sequence == 0, "entry_hash": f.EntryHash == "", "entry": f.Entry == ""} {
 		if missing {
-			c.faultAt(name, "is missing: sequence, previous_hash, entry_hash and entry come together, with source_uid")
+			c.faultAt(name, "is missing; sequence, previous_hash, entry_hash, entry and source_uid must be given together")
 		}
 	}
 	if len(c.faults)+c.more > before {
 		return nil
 	}
-	entry, err := outbox.Decode([]byte(f.Entry))
-	switch hash := outbox.Hash([]byte(f.Entry)); {
+	decoded, err := entry.Decode([]byte(f.Entry))
+	switch hash := entry.Hash([]byte(f.Entry)); {
 	case hash != f.EntryHash:
-		c.faultAt("entry_hash", "is not the SHA-256 of entry, which is %s", hash)
+		c.faultAt("entry_hash", "is not the SHA-256 of entry, expected %s", hash)
 	case err != nil:
-		c.faultAt("entry", "is no entry of an outbox: %s", err)
-	case entry.Kind != e.kind:
-		c.faultAt("entry", "is of kind %q, expected %s here", outbox.Bound(entry.Kind, 80), e.kind)
-	case entry.SchemaVersion != outbox.SchemaVersion:
-		c.faultAt("entry", "has schema version %d, expected %d", entry.SchemaVersion, outbox.SchemaVersion)
-	case !follows(&entry):
-		c.faultAt("entry", "has the id %q, which does not follow from uid and sequence", outbox.Bound(entry.ID, 80))
+		c.faultAt("entry", "is not an outbox entry: %s", err)
+	case decoded.Kind != e.kind:
+		c.faultAt("entry", "is of kind %q, expected %s here", outbox.Bound(decoded.Kind, 80), e.kind)
+	case decoded.SchemaVersion != entry.SchemaVersion:
+		c.faultAt("entry", "has schema version %d, expected %d", decoded.SchemaVersion, entry.SchemaVersion)
+	case !follows(&decoded):
+		c.faultAt("entry", "has id %q, which is not the id derived from uid and sequence", outbox.Bound(decoded.ID, 80))
 	}
 	if len(c.faults)+c.more > before {
 		return nil
 	}
-	row, err := postgres.RowOf(f.SourceCluster, &entry, []byte(f.Entry))
+	row, err := postgres.RowOf(f.SourceCluster, &decoded, []byte(f.Entry))
 	if err != nil {
 		c.faultAt("entry", "does not fit: %s", err)
 		return nil
 	}
 	sameRecord(row, posted, c)
-	f.sameEnvelope(row.Head(), &entry, c)
+	f.sameEnvelope(row.Head(), &decoded, c)
 	if len(c.faults)+c.more > before {
 		return nil
 	}
@@ -59,7 +60,7 @@ func (e *endpoint) relayedRow(posted models.Row, f *fields, c *checker) models.R
 }
 
 // follows checks the id: anybody could otherwise take the place of another entry.
-func follows(e *outbox.Entry) bool {
+func follows(e *entry.Entry) bool {
 	id, err := uuid.Parse(e.ID)
 	if err != nil || id.String() != e.ID {
 		return false
@@ -69,7 +70,7 @@ func follows(e *outbox.Entry) bool {
 		ms = ms<<8 | int64(b)
 	}
 	_, err = uuid.Parse(string(e.Source.UID))
-	return err == nil && outbox.ID(e.Source.UID, time.UnixMilli(ms), e.Sequence) == e.ID
+	return err == nil && entry.ID(e.Source.UID, time.UnixMilli(ms), e.Sequence) == e.ID
 }
 
 // sameRecord compares the columns of two rows of one table, but for the envelope.
@@ -78,13 +79,13 @@ func sameRecord(want, have models.Row, c *checker) {
 	for i := range w.NumField() {
 		if !reflect.DeepEqual(w.Field(i).Interface(), h.Field(i).Interface()) {
 			name, _, _ := strings.Cut(w.Type().Field(i).Tag.Get("json"), ",")
-			c.faultAt(name, "is not what entry says")
+			c.faultAt(name, "differs from entry")
 		}
 	}
 }
 
 // sameEnvelope compares the fields around the record. What was left out is the entry's.
-func (f *fields) sameEnvelope(want *models.Envelope, e *outbox.Entry, c *checker) {
+func (f *fields) sameEnvelope(want *models.Envelope, e *entry.Entry, c *checker) {
 	for _, field := range []struct {
 		name             string
 		given, different bool
@@ -102,7 +103,7 @@ func (f *fields) sameEnvelope(want *models.Envelope, e *outbox.Entry, c *checker
 		{"previous_hash", true, f.PreviousHash != e.PreviousHash},
 	} {
 		if field.given && field.different {
-			c.faultAt(field.name, "is not what entry says")
+			c.faultAt(field.name, "differs from entry")
 		}
 	}
 }

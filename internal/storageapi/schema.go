@@ -11,10 +11,11 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
+	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // endpoint takes the records of one table. schema is what the document shows and what is checked.
@@ -47,14 +48,14 @@ var patterns = map[string]*regexp.Regexp{
 // endpoints in the order of the document.
 func endpoints() []*endpoint {
 	all := []*endpoint{
-		{path: "/api/v1/audit/orchestration", table: models.TableOrchestration, kind: outbox.KindOrchestration, name: "OrchestrationRecord", operation: "postOrchestration",
-			summary: "What became of a remediation", record: reflect.TypeFor[models.Orchestration]()},
-		{path: "/api/v1/audit/ai-decisions", table: models.TableAIAnalysis, kind: outbox.KindAIDecision, name: "AIDecisionRecord", operation: "postAIDecision",
-			summary: "What was found and recommended, and who approved it", record: reflect.TypeFor[models.AIDecision]()},
-		{path: "/api/v1/audit/executions", table: models.TableExecution, kind: outbox.KindExecution, name: "ExecutionRecord", operation: "postExecution",
-			summary: "What was done to the target", record: reflect.TypeFor[models.Execution]()},
-		{path: "/api/v1/audit/notifications", table: models.TableNotification, kind: outbox.KindNotification, name: "NotificationRecord", operation: "postNotification",
-			summary: "Who was told what, and how it arrived", record: reflect.TypeFor[models.Notification]()},
+		{path: "/api/v1/audit/orchestration", table: models.TableOrchestration, kind: entry.KindOrchestration, name: "OrchestrationRecord", operation: "postOrchestration",
+			summary: "Store orchestration records", record: reflect.TypeFor[models.Orchestration]()},
+		{path: "/api/v1/audit/ai-decisions", table: models.TableAIAnalysis, kind: entry.KindAIDecision, name: "AIDecisionRecord", operation: "postAIDecision",
+			summary: "Store AI decision records", record: reflect.TypeFor[models.AIDecision]()},
+		{path: "/api/v1/audit/executions", table: models.TableExecution, kind: entry.KindExecution, name: "ExecutionRecord", operation: "postExecution",
+			summary: "Store workflow execution records", record: reflect.TypeFor[models.Execution]()},
+		{path: "/api/v1/audit/notifications", table: models.TableNotification, kind: entry.KindNotification, name: "NotificationRecord", operation: "postNotification",
+			summary: "Store notification records", record: reflect.TypeFor[models.Notification]()},
 	}
 	for _, e := range all {
 		e.schema = recordSchema(e.record)
@@ -82,7 +83,7 @@ func recordSchema(t reflect.Type) *huma.Schema {
 		if strings.HasSuffix(options, ",notnull") {
 			s.Required = append(s.Required, name)
 			if p.Type == huma.TypeString && p.Format == "" {
-				p.MinLength = new(1)
+				p.MinLength = ptr.To(1)
 			}
 		} else {
 			p.Nullable = true
@@ -117,13 +118,13 @@ func typeSchema(t reflect.Type) *huma.Schema {
 	case reflect.Bool:
 		return &huma.Schema{Type: huma.TypeBoolean}
 	case reflect.Int, reflect.Int32, reflect.Int64: // durations and counts, of columns of four bytes
-		return &huma.Schema{Type: huma.TypeInteger, Minimum: new(0.0), Maximum: new(float64(math.MaxInt32))}
+		return &huma.Schema{Type: huma.TypeInteger, Minimum: ptr.To(0.0), Maximum: ptr.To(float64(math.MaxInt32))}
 	case reflect.Float64: // percentages
-		return &huma.Schema{Type: huma.TypeNumber, Minimum: new(0.0), Maximum: new(100.0)}
+		return &huma.Schema{Type: huma.TypeNumber, Minimum: ptr.To(0.0), Maximum: ptr.To(100.0)}
 	case reflect.Slice:
-		return &huma.Schema{Type: huma.TypeArray, Items: typeSchema(t.Elem()), MaxItems: new(maxItems)}
+		return &huma.Schema{Type: huma.TypeArray, Items: typeSchema(t.Elem()), MaxItems: ptr.To(maxItems)}
 	case reflect.Map:
-		return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: typeSchema(t.Elem()), MaxProperties: new(maxLabels)}
+		return &huma.Schema{Type: huma.TypeObject, AdditionalProperties: typeSchema(t.Elem()), MaxProperties: ptr.To(maxLabels)}
 	case reflect.Struct:
 		return structSchema(t)
 	}
@@ -134,12 +135,12 @@ func typeSchema(t reflect.Type) *huma.Schema {
 func envelopeSchemas() map[string]*huma.Schema {
 	return nameless(map[string]*huma.Schema{
 		"id":             {Type: huma.TypeString, Format: "uuid"},
-		"event":          {Type: huma.TypeString, Pattern: eventPattern, MaxLength: new(64)},
-		"phase":          {Type: huma.TypeString, MaxLength: new(50)},
+		"event":          {Type: huma.TypeString, Pattern: eventPattern, MaxLength: ptr.To(64)},
+		"phase":          {Type: huma.TypeString, MaxLength: ptr.To(50)},
 		"final":          {Type: huma.TypeBoolean},
 		"recorded_at":    {Type: huma.TypeString, Format: "date-time"},
 		"traceparent":    {Type: huma.TypeString, Pattern: traceparentPattern},
-		"schema_version": {Type: huma.TypeInteger, Minimum: new(float64(outbox.SchemaVersion)), Maximum: new(float64(outbox.SchemaVersion))},
+		"schema_version": {Type: huma.TypeInteger, Minimum: ptr.To(float64(entry.SchemaVersion)), Maximum: ptr.To(float64(entry.SchemaVersion))},
 	})
 }
 
@@ -149,11 +150,11 @@ var claims = slices.Sorted(maps.Keys(claimSchemas()))
 // claimSchemas are the fields that claim an origin.
 func claimSchemas() map[string]*huma.Schema {
 	return nameless(map[string]*huma.Schema{
-		"source_cluster":   {Type: huma.TypeString, MaxLength: new(255)},
-		"source_namespace": {Type: huma.TypeString, MaxLength: new(255)},
-		"source_name":      {Type: huma.TypeString, MaxLength: new(255)},
+		"source_cluster":   {Type: huma.TypeString, MaxLength: ptr.To(255)},
+		"source_namespace": {Type: huma.TypeString, MaxLength: ptr.To(255)},
+		"source_name":      {Type: huma.TypeString, MaxLength: ptr.To(255)},
 		"source_uid":       {Type: huma.TypeString, Format: "uuid"},
-		"sequence":         {Type: huma.TypeInteger, Minimum: new(1.0), Maximum: new(float64(1 << 53))},
+		"sequence":         {Type: huma.TypeInteger, Minimum: ptr.To(1.0), Maximum: ptr.To(float64(1 << 53))},
 		"previous_hash":    {Type: huma.TypeString, Pattern: hashPattern},
 		"entry_hash":       {Type: huma.TypeString, Pattern: hashPattern},
 		"entry":            {Type: huma.TypeString},
@@ -190,9 +191,9 @@ func expected(s *huma.Schema) string {
 	case s.Format == "uuid":
 		return "a UUID, as in 019ab3c4-5d6e-7f80-9a1b-2c3d4e5f6a7b"
 	case s.Pattern == hashPattern:
-		return "64 hex digits in lower case"
+		return "64 lower-case hex digits"
 	case s.Pattern == eventPattern:
-		return "a word in CamelCase of at most 64 letters and digits"
+		return "a CamelCase word of at most 64 letters and digits"
 	case s.Pattern == traceparentPattern:
 		return "a W3C traceparent of version 00"
 	case s.MaxLength != nil && s.MinLength != nil:

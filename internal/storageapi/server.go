@@ -132,15 +132,15 @@ func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 func (s *Server) dispatch(x *exchange, r *http.Request, known route, found bool) {
 	switch {
 	case !found:
-		problem(http.StatusNotFound, "nothing is here; /docs says what there is").write(x)
+		problem(http.StatusNotFound, "no such path; see /docs").write(x)
 	case known.post != nil && r.Method == http.MethodPost:
 		known.post(x, r)
 	case known.get != nil && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 		known.get(x, r)
 	case known.post != nil:
-		problem(http.StatusMethodNotAllowed, "records can be posted here, and not read").with("Allow", "POST").write(x)
+		problem(http.StatusMethodNotAllowed, "this path accepts POST only; records cannot be read here").with("Allow", "POST").write(x)
 	default:
-		problem(http.StatusMethodNotAllowed, "this can be read only").with("Allow", "GET, HEAD").write(x)
+		problem(http.StatusMethodNotAllowed, "this path accepts GET and HEAD only").with("Allow", "GET, HEAD").write(x)
 	}
 }
 

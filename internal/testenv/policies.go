@@ -8,7 +8,6 @@ import (
 	"slices"
 	"testing"
 
-	admissionv1 "k8s.io/api/admissionregistration/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,7 +19,10 @@ import (
 // WithoutFinalizerPolicy takes the policy away that puts the finalizer on and keeps it, as in a cluster that has none, and returns once it is out of force. WithFinalizerPolicy
 // brings it back.
 func (e *Env) WithoutFinalizerPolicy(ctx context.Context) error {
-	binding := &admissionv1.MutatingAdmissionPolicyBinding{ObjectMeta: metav1.ObjectMeta{Name: "holdfast-finalizer"}}
+	binding := &metav1.PartialObjectMetadata{ // k8s.io/api has the kind since 0.36
+		TypeMeta:   metav1.TypeMeta{APIVersion: "admissionregistration.k8s.io/v1", Kind: "MutatingAdmissionPolicyBinding"},
+		ObjectMeta: metav1.ObjectMeta{Name: "holdfast-finalizer"},
+	}
 	if err := e.Client.Delete(ctx, binding); err != nil {
 		return fmt.Errorf("remove the policy: %w", err)
 	}

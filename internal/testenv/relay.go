@@ -51,16 +51,17 @@ func (e *Env) StartManagerWith(c relay.Config, setup func(ctrl.Manager, *outbox.
 	if err != nil {
 		return nil, err
 	}
+	if c.Recorder == nil {
+		if c.Recorder, err = Recorder(mgr, "holdfast-relay"); err != nil {
+			return nil, err
+		}
+	}
 	r, err := relay.Add(mgr, s, c, Kinds()...)
 	if err != nil {
 		return nil, err
 	}
-	var options []outbox.Option
-	if c.Limits != (outbox.Limits{}) {
-		options = append(options, outbox.WithLimits(c.Limits))
-	}
 	if setup != nil {
-		if err := setup(mgr, outbox.NewWriter(mgr.GetClient(), mgr.GetAPIReader(), r, options...)); err != nil {
+		if err := setup(mgr, outbox.NewWriter(mgr.GetClient(), mgr.GetAPIReader(), r)); err != nil {
 			return nil, err
 		}
 	}

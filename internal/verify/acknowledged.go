@@ -71,7 +71,7 @@ func ReadAcknowledged(r io.Reader, now time.Time) ([]Acknowledgement, error) {
 	case err != nil:
 		return nil, err
 	case len(content) > maxAcknowledgedBytes:
-		return nil, fmt.Errorf("it has more than %d bytes", maxAcknowledgedBytes)
+		return nil, fmt.Errorf("the file has more than %d bytes, expected one YAML or JSON document with acknowledgements", maxAcknowledgedBytes)
 	}
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(content)))
 	var one []byte
@@ -87,7 +87,7 @@ func ReadAcknowledged(r io.Reader, now time.Time) ([]Acknowledgement, error) {
 			continue
 		}
 		if one != nil {
-			return nil, errors.New("it has more than one document, expected one list")
+			return nil, errors.New("the file has more than one document, expected one")
 		}
 		one = document
 	}
@@ -95,7 +95,7 @@ func ReadAcknowledged(r io.Reader, now time.Time) ([]Acknowledgement, error) {
 		Acknowledged []Acknowledgement `json:"acknowledged"`
 	}
 	if err := yaml.UnmarshalStrict(one, &file); err != nil {
-		return nil, fmt.Errorf("it is no list of acknowledgements: %w", err)
+		return nil, fmt.Errorf("not a list of acknowledgements: %w", err)
 	}
 	first := map[string]int{}
 	for i := range file.Acknowledged {
@@ -104,7 +104,7 @@ func ReadAcknowledged(r io.Reader, now time.Time) ([]Acknowledgement, error) {
 			return nil, fmt.Errorf("acknowledged[%d].%w", i, err)
 		}
 		if earlier, there := first[a.Seen]; there {
-			return nil, fmt.Errorf("acknowledged[%d] is the same as acknowledged[%d], expected one for each finding", i, earlier)
+			return nil, fmt.Errorf("acknowledged[%d] repeats acknowledged[%d], expected one per finding", i, earlier)
 		}
 		first[a.Seen] = i
 	}
@@ -116,15 +116,15 @@ func (a *Acknowledgement) check(now time.Time) error {
 	case !slices.Contains(problems, a.Problem):
 		return fmt.Errorf("problem is %.64q, expected one of %s", a.Problem, strings.Trim(fmt.Sprint(problems), "[]"))
 	case a.UID == "" && a.ID == "":
-		return errors.New("uid and id are empty, expected those of one finding: an acknowledgement covers no more")
+		return errors.New("uid and id are empty, expected those of the finding; an acknowledgement covers one finding")
 	case !hexHash.MatchString(a.Seen):
-		return fmt.Errorf("seen is %.80q, expected the 64 hex digits of the finding, which say what it was when it was looked into", a.Seen)
+		return fmt.Errorf("seen is %.80q, expected the 64 hex digits that verify prints as seen for the finding", a.Seen)
 	case strings.TrimSpace(a.By) == "" || len(a.By) > maxBy:
-		return fmt.Errorf("by is %.80q, expected who looked into the finding, in 1 to %d bytes", a.By, maxBy)
+		return fmt.Errorf("by is %.80q, expected the name of the person who investigated, 1 to %d bytes", a.By, maxBy)
 	case a.Time.IsZero() || a.Time.After(now.Add(24*time.Hour)):
-		return fmt.Errorf("time is %s, expected when the finding was looked into, as in %s", a.Time.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+		return fmt.Errorf("time is %s, expected the time of the investigation, not in the future, as in %s", a.Time.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	case strings.TrimSpace(a.Reason) == "" || len(a.Reason) > maxReason:
-		return fmt.Errorf("reason is %.80q, expected why the finding is accepted, in 1 to %d bytes", a.Reason, maxReason)
+		return fmt.Errorf("reason is %.80q, expected why the finding is accepted, 1 to %d bytes", a.Reason, maxReason)
 	}
 	return nil
 }
@@ -171,11 +171,11 @@ func (all *acknowledgements) unmatched(unlooked func(Place) bool) (unmatched []U
 		switch {
 		case a.used:
 		case a.changed:
-			unmatched = append(unmatched, Unmatched{*a.Acknowledgement, "the trail is not as it was then: look into the finding again"})
+			unmatched = append(unmatched, Unmatched{*a.Acknowledgement, "the finding or its chain changed after the acknowledgement; investigate again"})
 		case unlooked(a.Place):
 			unknown++
 		default:
-			unmatched = append(unmatched, Unmatched{*a.Acknowledgement, "there is no such finding any more: it was fixed, or what it was about was removed"})
+			unmatched = append(unmatched, Unmatched{*a.Acknowledgement, "the finding no longer exists: it was fixed, or the rows were removed"})
 		}
 	}
 	return unmatched, unknown

@@ -8,7 +8,7 @@ import (
 
 	. "github.com/onsi/gomega"
 
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -44,8 +44,8 @@ func emptyCluster(t *testing.T) Live {
 func TestAnUnfinishedRecordCanBeAcknowledged(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	persist(t, s, history(t, source(1), outbox.KindNotification, 5, true))
-	persist(t, s, history(t, source(6), outbox.KindNotification, 3, false))
+	persist(t, s, history(t, source(1), entry.KindNotification, 5, true))
+	persist(t, s, history(t, source(6), entry.KindNotification, 3, false))
 	live := emptyCluster(t)
 	_, found := checkWith(t, s, live, nil)
 	g.Expect(brief(found)).To(ConsistOf("unfinished cart-6 3"))
@@ -54,7 +54,7 @@ func TestAnUnfinishedRecordCanBeAcknowledged(t *testing.T) {
 	g.Expect(open).To(BeEmpty())
 	g.Expect(report).To(And(HaveField("Verdict", OnlyAcknowledged), HaveField("Acknowledged", 1), HaveField("Intact", false), HaveField("Unmatched", BeEmpty())))
 
-	persist(t, s, history(t, source(7), outbox.KindNotification, 2, false))
+	persist(t, s, history(t, source(7), entry.KindNotification, 2, false))
 	report, open = checkWith(t, s, live, accept(found...))
 	g.Expect(brief(open)).To(ConsistOf("unfinished cart-7 2"), "a new one does not hide behind it")
 	g.Expect(report).To(And(HaveField("Verdict", NotWhole), HaveField("Acknowledged", 1)))
@@ -62,7 +62,7 @@ func TestAnUnfinishedRecordCanBeAcknowledged(t *testing.T) {
 	report, open = checkWith(t, s, nil, accept(found...))
 	g.Expect(open).To(BeEmpty())
 	g.Expect(report.Unmatched).To(BeEmpty(), "nobody looked for the resource")
-	g.Expect(report.Notes).To(ContainElement(ContainSubstring("1 acknowledged findings can be seen in live resources only")))
+	g.Expect(report.Notes).To(ContainElement(ContainSubstring("1 acknowledged findings depend on live resources")))
 }
 
 // Whatever happens after a finding was acknowledged, it is found, or the acknowledgement matches nothing any more.
@@ -91,7 +91,7 @@ func TestAnAcknowledgementHidesNothingThatHappensLater(t *testing.T) {
 			t.Run(before+", then "+after, func(t *testing.T) {
 				g := NewWithT(t)
 				s, _ := newStore(t, "")
-				persist(t, s, history(t, source(4), outbox.KindNotification, 5, false))
+				persist(t, s, history(t, source(4), entry.KindNotification, 5, false))
 				live := emptyCluster(t)
 				if first != "" {
 					tamper(t, s, first)
@@ -119,8 +119,8 @@ func TestAnAcknowledgementHidesNothingThatHappensLater(t *testing.T) {
 func TestAnAcknowledgementCoversOneFindingOnly(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	persist(t, s, history(t, source(6), outbox.KindNotification, 3, false))
-	persist(t, s, history(t, source(7), outbox.KindNotification, 3, false))
+	persist(t, s, history(t, source(6), entry.KindNotification, 3, false))
+	persist(t, s, history(t, source(7), entry.KindNotification, 3, false))
 	live := emptyCluster(t)
 	_, found := checkWith(t, s, live, nil)
 	g.Expect(found).To(HaveLen(2))
@@ -154,21 +154,21 @@ func TestAFileOfAcknowledgementsIsReadStrictly(t *testing.T) {
 		return "acknowledged:\n- " + strings.Replace(good, old, new, 1) + "\n"
 	}
 	for name, c := range map[string]struct{ file, says string }{
-		"no YAML":          {"acknowledged: [", "it is no list of acknowledgements"},
+		"no YAML":          {"acknowledged: [", "not a list of acknowledgements"},
 		"another list":     {"findings: []", `unknown field "findings"`},
 		"a misspelt field": {with("reason", "reasons"), `unknown field "reasons"`},
 		"a field twice":    {with("by: jane", "by: jane, by: joe"), `"by" already set`},
 		"two documents":    {"acknowledged: []\n---\nacknowledged: []\n", "more than one document"},
 		"no problem":       {with("problem: unfinished, ", ""), `acknowledged[0].problem is "", expected one of changed`},
 		"any problem":      {with("unfinished", `"*"`), `acknowledged[0].problem is "*"`},
-		"any resource":     {with("uid: 3c1dd7ac-0000-4000-8000-000000000001, ", ""), "expected those of one finding"},
+		"any resource":     {with("uid: 3c1dd7ac-0000-4000-8000-000000000001, ", ""), "expected those of the finding"},
 		"nothing seen":     {with(strings.Repeat("ab", 32), "''"), "acknowledged[0].seen is"},
 		"nobody":           {with("jane", "' '"), "acknowledged[0].by is"},
 		"no reason":        {with("stripped", "''"), "acknowledged[0].reason is"},
 		"no time":          {with("time: 2026-11-23T04:05:06Z, ", ""), "acknowledged[0].time is"},
-		"a time to come":   {with("2026-11-23", "2027-11-23"), "acknowledged[0].time is 2027-11-23T04:05:06Z, expected when"},
-		"no time at all":   {with("2026-11-23T04:05:06Z", "yesterday"), "it is no list of acknowledgements"},
-		"the same twice":   {with("", "") + "- " + good, "acknowledged[1] is the same as acknowledged[0]"},
+		"a time to come":   {with("2026-11-23", "2027-11-23"), "acknowledged[0].time is 2027-11-23T04:05:06Z, expected the time"},
+		"no time at all":   {with("2026-11-23T04:05:06Z", "yesterday"), "not a list of acknowledgements"},
+		"the same twice":   {with("", "") + "- " + good, "acknowledged[1] repeats acknowledged[0]"},
 		"too much":         {strings.Repeat("#", maxAcknowledgedBytes+1), fmt.Sprintf("more than %d bytes", maxAcknowledgedBytes)},
 	} {
 		t.Run(name, func(t *testing.T) {

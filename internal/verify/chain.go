@@ -11,7 +11,7 @@ import (
 	"github.com/google/uuid"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -95,53 +95,53 @@ func (c *chain) examine(e *postgres.Stored) (member, error) {
 	c.state = c.state.with(e.Table, e.ID, string(sum[:]), string(e.EntryHash))
 	at.state = c.state
 	m := member{at: at, letter: e.DeadLetter(), redriven: e.Redriven, kind: e.Kind, claimed: hex.EncodeToString(e.EntryHash), actual: hex.EncodeToString(sum[:])}
-	entry, err := outbox.Decode([]byte(e.Entry))
+	decoded, err := entry.Decode([]byte(e.Entry))
 	if err == nil {
 		m.readable = true
-		m.kind, m.final, m.event, m.phase, m.previous = entry.Kind, entry.Final, entry.Event, entry.Phase, entry.PreviousHash
+		m.kind, m.final, m.event, m.phase, m.previous = decoded.Kind, decoded.Final, decoded.Event, decoded.Phase, decoded.PreviousHash
 	}
 	uncompared := at.and(e.Columns) // a finding after which nobody looks at the columns
 	switch {
 	case !bytes.Equal(sum[:], e.EntryHash):
-		c.report(uncompared, Changed, "the entry's text has the hash %s, entry_hash is %s", short(m.actual), short(m.claimed))
+		c.report(uncompared, Changed, "the hash of the entry text is %s, but entry_hash is %s", short(m.actual), short(m.claimed))
 		return m, nil
 	case err != nil:
 		c.report(uncompared, Changed, "the entry cannot be read: %v", err)
 		return m, nil
 	}
-	moved := c.whereItBelongs(uncompared, &entry)
+	moved := c.whereItBelongs(uncompared, &decoded)
 	if e.DeadLetter() || moved {
 		return m, nil
 	}
-	return m, c.columns(at, e, &entry)
+	return m, c.columns(at, e, &decoded)
 }
 
 // whereItBelongs checks the entry's place and id.
-func (c *chain) whereItBelongs(at Finding, entry *outbox.Entry) (moved bool) {
-	if string(entry.Source.UID) != at.UID || entry.Sequence != at.Sequence {
-		c.report(at, Reordered, "it stands at sequence %d of %s, but is entry %d of %s", at.Sequence, at.UID, entry.Sequence, entry.Source.UID)
+func (c *chain) whereItBelongs(at Finding, decoded *entry.Entry) (moved bool) {
+	if string(decoded.Source.UID) != at.UID || decoded.Sequence != at.Sequence {
+		c.report(at, Reordered, "the row is at sequence %d of %s, but its entry is sequence %d of %s", at.Sequence, at.UID, decoded.Sequence, decoded.Source.UID)
 		return true
 	}
-	if entry.ID != at.ID {
-		c.report(at, Reordered, "its id is %s, but the entry says %s", at.ID, entry.ID)
+	if decoded.ID != at.ID {
+		c.report(at, Reordered, "the row has id %s, but its entry has id %s", at.ID, decoded.ID)
 		return true
 	}
-	id, err := uuid.Parse(entry.ID)
+	id, err := uuid.Parse(decoded.ID)
 	if err != nil {
-		c.report(at, Changed, "the entry's id is %q, expected a UUID", entry.ID)
+		c.report(at, Changed, "the entry has id %q, expected a UUID", decoded.ID)
 		return true
 	}
 	created := id[:6]
 	if c.createdAt == nil {
 		c.createdAt = bytes.Clone(created)
 	}
-	if outbox.ID(types.UID(at.UID), millis(created), entry.Sequence) != entry.ID || !bytes.Equal(created, c.createdAt) {
-		c.report(at, Reordered, "its id %s does not follow from uid and sequence", entry.ID)
+	if entry.ID(types.UID(at.UID), millis(created), decoded.Sequence) != decoded.ID || !bytes.Equal(created, c.createdAt) {
+		c.report(at, Reordered, "the id %s is not the id derived from uid and sequence", decoded.ID)
 	}
 	return false
 }
 
-// millis reads the 48 bits that an id begins with (see outbox.ID).
+// millis reads the 48 bits that an id begins with (see entry.ID).
 func millis(b []byte) time.Time {
 	var ms int64
 	for _, x := range b {
@@ -151,14 +151,14 @@ func millis(b []byte) time.Time {
 }
 
 // columns holds the row against its entry.
-func (c *chain) columns(at Finding, e *postgres.Stored, entry *outbox.Entry) error {
-	want, err := postgres.RowOf(e.SourceCluster, entry, []byte(e.Entry))
+func (c *chain) columns(at Finding, e *postgres.Stored, decoded *entry.Entry) error {
+	want, err := postgres.RowOf(e.SourceCluster, decoded, []byte(e.Entry))
 	if err != nil {
-		c.report(at.and(e.Columns), Changed, "the entry makes no row: %v", err)
+		c.report(at.and(e.Columns), Changed, "the entry cannot be converted to a row: %v", err)
 		return nil
 	}
 	if want.Table() != e.Table {
-		c.report(at.and(e.Columns), Reordered, "it is in %s, but is of kind %s, which goes to %s", e.Table, entry.Kind, want.Table())
+		c.report(at.and(e.Columns), Reordered, "the row is in %s, but its kind %s belongs in %s", e.Table, decoded.Kind, want.Table())
 		return nil
 	}
 	different, err := c.v.store.Compare(want, e.Columns, false)
@@ -183,19 +183,19 @@ func (c *chain) endPlace() {
 	case p.sequence > prior+1:
 		at := p.members[0].at
 		at.Table, at.ID, at.Sequence = "", "", prior+1
-		c.report(at.and(span(prior+1, p.sequence-1)), Missing, "%s: neither row nor dead letter", entries(prior+1, p.sequence-1))
+		c.report(at.and(span(prior+1, p.sequence-1)), Missing, "%s: no row and no dead letter", entries(prior+1, p.sequence-1))
 	case p.sequence == 1:
-		c.linked(p, func(previous string) bool { return previous == "" }, "the first entry points to %s, expected nothing")
+		c.linked(p, func(previous string) bool { return previous == "" }, "the first entry has previousHash %s, expected none")
 	default:
-		c.linked(p, c.before.has, "it points to %s, which is no hash of the entry before: one of the two was replaced")
+		c.linked(p, c.before.has, "previousHash is %s, which is not the hash of the previous entry; one of the two was replaced")
 	}
 	c.clusters(p)
 	if c.before != nil && c.before.final() {
-		c.report(p.members[0].at, AfterFinal, "entry %d closed the record", prior)
+		c.report(p.members[0].at, AfterFinal, "the record was closed by entry %d before this entry", prior)
 	}
 	if c.expected != nil {
 		if hash, ok := c.expected.hashAt(p.sequence); ok && !p.has(hash) {
-			c.report(p.members[0].at.and(hash), Diverged, "the live resource has an entry with the hash %s here, this one has %s", short(hash), short(p.members[0].claimed))
+			c.report(p.members[0].at.and(hash), Diverged, "the live resource has hash %s at this sequence, the row has %s", short(hash), short(p.members[0].claimed))
 		}
 	}
 }
@@ -211,9 +211,9 @@ func (c *chain) clusters(p *place) {
 				c.v.unnamed[at.Cluster] = true
 				continue
 			}
-			c.report(at.and("source_cluster", at.Cluster), Column, "source_cluster is %q, the resource is live in %q", at.Cluster, c.v.options.Cluster)
+			c.report(at.and("source_cluster", at.Cluster), Column, "source_cluster is %q, but the resource is live in cluster %q", at.Cluster, c.v.options.Cluster)
 		case c.cluster != nil && at.Cluster != *c.cluster:
-			c.report(at.and("source_cluster", at.Cluster), Column, "source_cluster is %q, that of the entries before is %q", at.Cluster, *c.cluster)
+			c.report(at.and("source_cluster", at.Cluster), Column, "source_cluster is %q, but earlier entries have %q", at.Cluster, *c.cluster)
 		default:
 			c.cluster = &at.Cluster
 		}
@@ -236,14 +236,14 @@ func (c *chain) together(p *place) {
 		m := &p.members[i+1]
 		switch {
 		case m.claimed != first.claimed:
-			c.report(m.at, Forked, "%s %s has another entry in this place, with the hash %s; this one has %s", first.at.Table, first.at.ID, short(first.claimed), short(m.claimed))
+			c.report(m.at, Forked, "%s %s has a different entry at this sequence, with hash %s; this one has %s", first.at.Table, first.at.ID, short(first.claimed), short(m.claimed))
 		case !m.letter && !first.letter:
-			c.report(m.at, Doubled, "%s has this entry too", first.at.Table)
+			c.report(m.at, Doubled, "%s also has a row for this entry", first.at.Table)
 		}
 	}
 	for i := range p.members {
 		if m := &p.members[i]; m.letter && m.redriven && !p.hasRow(m.claimed) {
-			c.report(m.at, Missing, "the dead letter says that it was redriven, but its row is gone")
+			c.report(m.at, Missing, "the dead letter is marked as redriven, but its row is missing")
 		}
 	}
 }

@@ -1,20 +1,20 @@
-// Package verify proves that the trail is whole: every chain, from the bytes that were hashed to the columns that people read, and on to the live resources.
+// Package verify checks that the trail is complete and unaltered: every hash chain, the columns of its rows, and the newest entries of live resources.
 //
 // # Model
 //
-// The rows are read once, in one snapshot, in the order of the chains. Each entry's text is hashed and decoded; its hash, id, place and columns must follow from
-// it, and its previousHash must be the hash of the entry before. Dead letters are in the chain like rows. Rows that were posted over REST have no chain: their
-// columns are held against what was posted.
+// The rows are read once, in one snapshot, in the order of the chains. Each text is hashed and decoded. Its hash, id, sequence and columns must match it, and its
+// previousHash must be the hash of the previous entry. Dead letters are part of a chain like rows. Rows that were posted over REST have no chain: their
+// columns are compared with the posted record.
 //
-// With a cluster, the live outboxes are the other end: they hold each chain's head hash, out of the database's reach. They are listed before the rows are read,
-// so whatever a resource shows as durable must be in the snapshot; entries that were not drained yet are no finding. What looks wrong only because the
-// world moved on (a resource made or ended in between) is looked at again, resource first and rows after, before it is called a finding: so verify may run
-// beside a manager.
+// With a cluster, chains are also compared with the live outboxes, which have the newest hash of each chain where the database cannot change it. The outboxes are
+// listed before the rows are read, so every entry that a resource shows as durable must be in the snapshot. Entries that are not drained yet are not findings. A
+// mismatch can also arise because a resource was created or ended in the meantime. So it is checked again, the resource first and then the rows, before it becomes a
+// finding. Therefore verify can run beside a manager.
 //
-// Memory: one entry of each chain at a time, and a few hundred bytes for each live resource and for each entry that it holds.
+// Memory: one entry per chain at a time, and a few hundred bytes per live resource and per entry in it.
 //
-// # What it cannot see
+// # Limits
 //
-// A chain that was removed or rewritten whole after its resource was gone, and without a cluster a chain that was cut at its end. A standby that lags behind
-// looks as if rows were missing: verify the primary, or a standby that has caught up.
+// It cannot detect a chain that was completely removed or rewritten after its resource was deleted. Without a cluster, it cannot detect that the end of a chain was
+// removed. On a standby that is behind, rows seem to be missing: verify the primary, or a standby that has caught up.
 package verify

@@ -17,8 +17,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/pager"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // Live is where the resources are.
@@ -64,10 +64,10 @@ func DefaultResources() Resources {
 		return schema.GroupVersionResource{Group: "holdfast.dev", Version: "v1alpha1", Resource: resource}
 	}
 	return Resources{
-		outbox.KindOrchestration: ours("remediationrequests"),
-		outbox.KindAIDecision:    ours("aianalyses"),
-		outbox.KindExecution:     ours("workflowexecutions"),
-		outbox.KindNotification:  ours("notificationrequests"),
+		entry.KindOrchestration: ours("remediationrequests"),
+		entry.KindAIDecision:    ours("aianalyses"),
+		entry.KindExecution:     ours("workflowexecutions"),
+		entry.KindNotification:  ours("notificationrequests"),
 	}
 }
 
@@ -80,7 +80,7 @@ func (r Resources) Sorted() []schema.GroupVersionResource {
 func (r Resources) Parse(s string) error {
 	kind, name, ok := strings.Cut(s, "=")
 	gvr, _ := schema.ParseResourceArg(name)
-	if !ok || gvr == nil || !outbox.KnownKind(kind) {
+	if !ok || gvr == nil || !entry.KnownKind(kind) {
 		return fmt.Errorf("resource is %q, expected KIND=RESOURCE.VERSION.GROUP, as in backups.example.com=backups.v1.backups.example.com", s)
 	}
 	r[kind] = *gvr
@@ -99,7 +99,7 @@ type cluster struct {
 func Cluster(config *rest.Config, resources Resources) (Live, error) {
 	client, err := dynamic.NewForConfig(config)
 	if err != nil {
-		return nil, fmt.Errorf("make a client of the cluster: %w", err)
+		return nil, fmt.Errorf("create a cluster client: %w", err)
 	}
 	return &cluster{client: client, resources: resources, absent: map[string]bool{}}, nil
 }
@@ -123,7 +123,7 @@ func (c *cluster) List(ctx context.Context) (map[string]*Resource, []string, err
 		switch {
 		case apierrors.IsNotFound(err):
 			c.absent[kind] = true
-			notes = append(notes, fmt.Sprintf("the cluster does not serve %s; resources with entries of kind %s were not looked at", gvr.GroupResource(), kind))
+			notes = append(notes, fmt.Sprintf("the cluster does not serve %s; resources with entries of kind %s were not checked", gvr.GroupResource(), kind))
 		case err != nil:
 			return nil, nil, fmt.Errorf("%s: %w", gvr.GroupResource(), err)
 		}
@@ -178,12 +178,12 @@ func resourceOf(o *unstructured.Unstructured) (*Resource, error) {
 		Namespace: o.GetNamespace(), Name: o.GetName(), UID: string(o.GetUID()),
 		LastSequence: box.LastSequence, PersistedSequence: box.PersistedSequence, HeadHash: box.HeadHash,
 	}
-	for i, p := 0, outbox.PendingOf(o.GetUID(), &box); i < p.Len(); i++ {
+	for i, p := 0, entry.PendingOf(o.GetUID(), &box); i < p.Len(); i++ {
 		if r.Entries == nil {
 			r.Entries = map[int64]string{}
 		}
 		r.Entries[p.Sequence(i)] = p.Hash(i)
-		e, _ := outbox.Decode([]byte(p.Text(i))) // as far as it can be read
+		e, _ := entry.Decode([]byte(p.Text(i))) // as far as it can be read
 		var record struct {
 			RemediationID string `json:"remediation_id"`
 		}

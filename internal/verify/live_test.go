@@ -20,14 +20,17 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
 // drained acknowledges whatever it was told.
-type drained map[types.UID]outbox.Watermark
+type drained map[types.UID]entry.Watermark
 
-func (d drained) Watermark(uid types.UID) outbox.Watermark { return d[uid] }
+func (d drained) Watermark(uid types.UID) entry.Watermark { return d[uid] }
+
+func (drained) Limits() outbox.Limits { return outbox.DefaultLimits() }
 
 // scene is a resource, and a store that is drained into by hand: a step at a time.
 type scene struct {
@@ -55,7 +58,7 @@ func (s *scene) append(n int, final bool) *scene {
 	for i := range n {
 		g := NewWithT(s.t)
 		g.Expect(env.Client.Get(s.t.Context(), client.ObjectKeyFromObject(s.obj), s.obj)).To(Succeed())
-		g.Expect(s.writer.Draft(s.obj).Save(s.t.Context(), &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: record(outbox.KindNotification, s.i), Final: final && i == n-1})).To(Succeed())
+		g.Expect(s.writer.Draft(s.obj).Save(s.t.Context(), &entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Sending", Record: record(entry.KindNotification, s.i), Final: final && i == n-1})).To(Succeed())
 		s.i++
 	}
 	return s
@@ -64,10 +67,10 @@ func (s *scene) append(n int, final bool) *scene {
 // drain makes everything durable; the next append acknowledges it.
 func (s *scene) drain() *scene {
 	s.t.Helper()
-	source := outbox.SourceOf(s.obj)
-	persist(s.t, s.store, relay.NewItems(source, "", outbox.PendingOf(source.UID, s.obj.Status.Outbox)))
+	source := entry.SourceOf(s.obj)
+	persist(s.t, s.store, relay.NewItems(source, "", entry.PendingOf(source.UID, s.obj.Status.Outbox)))
 	o := s.obj.Status.Outbox
-	s.marks[s.obj.UID] = outbox.Watermark{Sequence: o.LastSequence, Hash: o.HeadHash, Time: start}
+	s.marks[s.obj.UID] = entry.Watermark{Sequence: o.LastSequence, Hash: o.HeadHash, Time: start}
 	return s
 }
 
@@ -162,10 +165,10 @@ func TestAForgedContinuation(t *testing.T) {
 	g := NewWithT(t)
 	db, _ := newStore(t, "")
 	s := newScene(t, db).append(2, false).drain()
-	source, head := outbox.SourceOf(s.obj), s.obj.Status.Outbox.DeepCopy()
-	forged, _, err := outbox.Append(head, source, outbox.Change{Kind: outbox.KindNotification, Event: "Forged", Phase: "Sent", Record: record(outbox.KindNotification, 9), Final: true}, start, outbox.Salt{}, outbox.DefaultLimits())
+	source, head := entry.SourceOf(s.obj), s.obj.Status.Outbox.DeepCopy()
+	forged, _, err := entry.Append(head, source, entry.Change{Kind: entry.KindNotification, Event: "Forged", Phase: "Sent", Record: record(entry.KindNotification, 9), Final: true}, start, entry.Salt{}, entry.DefaultLimits())
 	g.Expect(err).NotTo(HaveOccurred())
-	items := relay.NewItems(source, "", outbox.PendingOf(source.UID, forged))
+	items := relay.NewItems(source, "", entry.PendingOf(source.UID, forged))
 	persist(t, db, items[len(items)-1:])
 	_, found := s.look()
 	g.Expect(found).To(Equal([]string{"invented 3"}))
@@ -186,7 +189,7 @@ func TestWhatIsNotLookedForIsSaid(t *testing.T) {
 	db, url := newStore(t, "")
 	persist(t, db, history(t, source(1), "backups.example.com", 2, false))
 	elsewhere := openStore(t, url, "elsewhere")
-	persist(t, elsewhere, history(t, source(2), outbox.KindNotification, 2, false))
+	persist(t, elsewhere, history(t, source(2), entry.KindNotification, 2, false))
 	live, err := Cluster(env.Config, DefaultResources())
 	g.Expect(err).NotTo(HaveOccurred())
 	none := &only{Live: live, namespace: "none"}
@@ -216,7 +219,7 @@ func TestSuggestionsAreWordsOfAShell(t *testing.T) {
 	g := NewWithT(t)
 	const name = `east; echo 'owned' $(id) #`
 	db, url := newStore(t, "")
-	persist(t, openStore(t, url, name), history(t, source(1), outbox.KindNotification, 2, false))
+	persist(t, openStore(t, url, name), history(t, source(1), entry.KindNotification, 2, false))
 	live, err := Cluster(env.Config, DefaultResources())
 	g.Expect(err).NotTo(HaveOccurred())
 	report, _ := check(t, db, &only{Live: live, namespace: "none"}, "")
@@ -278,7 +281,7 @@ func TestBesideAManager(t *testing.T) {
 						if err := env.Client.Get(ctx, client.ObjectKeyFromObject(obj), obj); err != nil {
 							return err
 						}
-						err := writer.Draft(obj).Save(ctx, &outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: record(outbox.KindNotification, i), Final: i == 4})
+						err := writer.Draft(obj).Save(ctx, &entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Sending", Record: record(entry.KindNotification, i), Final: i == 4})
 						if err == nil {
 							break
 						}

@@ -14,9 +14,9 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
@@ -47,39 +47,39 @@ func openStore(t *testing.T, url, cluster string) *postgres.Store {
 var start = time.Date(2026, 11, 23, 4, 5, 6, 123456000, time.UTC)
 
 // uids sort as they are numbered, so that findings come in a known order.
-func source(n int) outbox.Source {
-	return outbox.Source{Namespace: "shop", Name: fmt.Sprintf("cart-%d", n), UID: types.UID(fmt.Sprintf("%08d-0000-4000-8000-%012d", n, n)), Created: start}
+func source(n int) entry.Source {
+	return entry.Source{Namespace: "shop", Name: fmt.Sprintf("cart-%d", n), UID: types.UID(fmt.Sprintf("%08d-0000-4000-8000-%012d", n, n)), Created: start}
 }
 
 func record(kind string, i int) any {
 	at, later, n := outboxapi.NewTime(start), outboxapi.NewTimePointer(start.Add(time.Duration(i)*time.Second)), int64(i)
 	score := 62.5
 	switch kind {
-	case outbox.KindOrchestration:
+	case entry.KindOrchestration:
 		return models.Orchestration{RemediationID: "r", SignalFingerprint: "f", SignalReceivedAt: at, RemediationCreatedAt: at, CompletedAt: later,
 			ServicesInvoked: []string{"AIAnalysis"}, SignalContext: &models.SignalContext{Name: "n", Labels: map[string]string{"a": "b", "aa": "c"}}, TotalDurationSeconds: &n}
-	case outbox.KindAIDecision:
+	case entry.KindAIDecision:
 		return models.AIDecision{RemediationID: "r", InvestigationStartedAt: at, RootCauseConfidence: &score, RootCause: `C:\u0000 "it's"`, ApprovalRequired: new(bool)}
-	case outbox.KindExecution:
+	case entry.KindExecution:
 		return models.Execution{RemediationID: "r", WorkflowID: "w", ExecutionStartedAt: at, TotalSteps: &n,
 			StepsExecuted: []models.Step{{Step: i, Name: "undo", Status: "success", StartedAt: later}}, EffectivenessScore: &score}
-	case outbox.KindNotification:
+	case entry.KindNotification:
 		return models.Notification{RemediationID: "r", NotificationRequestedAt: at, Channels: []string{"console"}, Subject: fmt.Sprint("subject ", i)}
 	}
 	return map[string]any{"copied": i, "texts": []string{"ü", "\U0001F680"}}
 }
 
 // history is n entries of one resource; the last is final if it ends.
-func history(t *testing.T, s outbox.Source, kind string, n int, ends bool) []relay.Item {
+func history(t *testing.T, s entry.Source, kind string, n int, ends bool) []relay.Item {
 	t.Helper()
 	g := NewWithT(t)
 	var o *outboxapi.Outbox
 	for i := range n {
-		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record(kind, i), Final: ends && i == n-1}, start.Add(time.Duration(i)*time.Millisecond), outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(o, s, entry.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record(kind, i), Final: ends && i == n-1}, start.Add(time.Duration(i)*time.Millisecond), entry.Salt{}, entry.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	return relay.NewItems(s, "", outbox.PendingOf(s.UID, o))
+	return relay.NewItems(s, "", entry.PendingOf(s.UID, o))
 }
 
 func persist(t *testing.T, s *postgres.Store, items []relay.Item) {

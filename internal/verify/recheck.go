@@ -70,8 +70,8 @@ func (v *verifier) unseen() {
 func (v *verifier) lost(at Finding, from, to int64) {
 	at = at.and(span(from, to))
 	at.Table, at.ID, at.Sequence = "", "", from
-	at.Problem, at.Detail = Missing, fmt.Sprintf("%s: the live resource shows them as durable, but there is neither row nor dead letter: "+
-		"was the database restored to an older state? Only another backup, or a file of `holdfast export`, may have them", entries(from, to))
+	at.Problem, at.Detail = Missing, fmt.Sprintf("%s: the live resource shows them as persisted, but there is no row and no dead letter; "+
+		"check whether the database was restored to an older state, and recover them from another backup or a file of `holdfast export`", entries(from, to))
 	v.tell(at)
 }
 
@@ -81,14 +81,14 @@ func (v *verifier) recheck(ctx context.Context) error {
 	for _, s := range v.suspects {
 		if impossible(s.newest.Namespace, s.newest.Name) {
 			at := s.newest
-			at.Problem, at.Detail = Invented, fmt.Sprintf("no resource can have the namespace %.64q and the name %.64q", at.Namespace, at.Name)
+			at.Problem, at.Detail = Invented, fmt.Sprintf("namespace %.64q and name %.64q are not valid in Kubernetes, so no resource had them", at.Namespace, at.Name)
 			v.tell(at)
 			continue
 		}
 		now, err := v.live.Get(ctx, s.kind, s.newest.Namespace, s.newest.Name)
 		if err != nil { // what is behind it is looked at all the same, unless nothing answers any more
 			if failed++; ctx.Err() != nil || failed > maxFailed {
-				return fmt.Errorf("read %s/%s again: %w", s.newest.Namespace, s.newest.Name, err)
+				return fmt.Errorf("reread %s/%s: %w", s.newest.Namespace, s.newest.Name, err)
 			}
 			v.notCompared[fmt.Sprintf("%s %s/%s (%v)", s.kind, s.newest.Namespace, s.newest.Name, err)] = true
 			continue
@@ -104,7 +104,7 @@ func (v *verifier) recheck(ctx context.Context) error {
 		}
 		if !final {
 			at := s.newest
-			at.Problem, at.Detail = Unfinished, "its newest entry is not final, and the resource is gone: what it did after that was not audited, or not drained"
+			at.Problem, at.Detail = Unfinished, "the resource is gone, but its newest entry is not final; later changes were not audited or not drained"
 			v.tell(at)
 		}
 	}
@@ -124,10 +124,10 @@ func (v *verifier) beyondHead(s suspect, now *Resource) {
 	at := s.newest
 	switch hash, ok := now.hashAt(at.Sequence); {
 	case at.Sequence > now.LastSequence:
-		at.Problem, at.Detail = Invented, fmt.Sprintf("the newest entry of the live resource is %d: this row was forged, or etcd was restored from a backup", now.LastSequence)
+		at.Problem, at.Detail = Invented, fmt.Sprintf("the newest entry of the live resource is %d; the row was forged, or etcd was restored from a backup", now.LastSequence)
 		v.tell(at)
 	case ok && !s.hashes.has(hash):
-		at.Problem, at.Detail = Diverged, fmt.Sprintf("the live resource has an entry with the hash %s here", short(hash))
+		at.Problem, at.Detail = Diverged, fmt.Sprintf("the live resource has hash %s at this sequence", short(hash))
 		v.tell(at.and(hash))
 	}
 }

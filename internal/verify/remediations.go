@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -27,13 +27,13 @@ func (v *verifier) remediations(ctx context.Context) error {
 			continue
 		}
 		at := Finding{Problem: Missing, Table: "orchestration_audit", ID: r.ID, Cluster: r.SourceCluster, Namespace: r.SourceNamespace, Name: r.SourceName, UID: r.SourceUID, Sequence: r.Sequence,
-			Detail: fmt.Sprintf("the remediation invoked %s, but no entry of one is in its trail: neither row nor dead letter", r.Service)}
+			Detail: fmt.Sprintf("the remediation invoked %s, but its trail has no row and no dead letter of it", r.Service)}
 		if r.Undecided {
 			did := "invoked a workflow"
 			if r.Outcome != "" {
-				did += " and ended as " + r.Outcome
+				did += " and ended with outcome " + r.Outcome
 			}
-			at.Problem, at.Detail = Undecided, "the remediation "+did+", but no analysis with an approval is in its trail: somebody got round the decision, or its rows are missing"
+			at.Problem, at.Detail = Undecided, "the remediation "+did+", but its trail has no approved analysis; the approval was bypassed, or its rows are missing"
 		}
 		v.tell(at.and(r.RemediationID, r.Service, r.Outcome))
 	}
@@ -42,7 +42,7 @@ func (v *verifier) remediations(ctx context.Context) error {
 
 // kindOf is the kind of the entries of each service.
 var kindOf = map[string]string{
-	postgres.ServiceAIAnalysis: outbox.KindAIDecision, postgres.ServiceWorkflowExecution: outbox.KindExecution, postgres.ServiceNotification: outbox.KindNotification,
+	postgres.ServiceAIAnalysis: entry.KindAIDecision, postgres.ServiceWorkflowExecution: entry.KindExecution, postgres.ServiceNotification: entry.KindNotification,
 }
 
 // pendingOf is a kind of entries that belong to a remediation.
@@ -56,7 +56,7 @@ func (v *verifier) pending(ctx context.Context) (map[pendingOf]bool, error) {
 	}
 	live, _, err := v.live.List(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list the live resources again: %w", err)
+		return nil, fmt.Errorf("list live resources again: %w", err)
 	}
 	for _, r := range live {
 		for _, remediation := range r.Remediations {

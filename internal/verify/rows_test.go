@@ -9,13 +9,13 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
-var kinds = []string{outbox.KindOrchestration, outbox.KindAIDecision, outbox.KindExecution, outbox.KindNotification, "backups.example.com"}
+var kinds = []string{entry.KindOrchestration, entry.KindAIDecision, entry.KindExecution, entry.KindNotification, "backups.example.com"}
 
 // trail is five finished records of five entries: cart-1 to cart-5, one of each kind.
 func trail(t *testing.T, s *postgres.Store) [][]relay.Item {
@@ -33,7 +33,7 @@ func TestAnIntactTrail(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "prod")
 	trail(t, s)
-	persist(t, s, history(t, source(6), outbox.KindNotification, 250, false)) // more than a page
+	persist(t, s, history(t, source(6), entry.KindNotification, 250, false)) // more than a page
 	report, found := check(t, s, nil, "")
 	g.Expect(found).To(BeEmpty())
 	g.Expect(report).To(Equal(Report{Verdict: Whole, Intact: true, Chains: 6, Entries: 275, Unfinished: 1, Unchecked: 1, Notes: report.Notes}))
@@ -75,30 +75,30 @@ func TestTampering(t *testing.T) {
 		want      []string
 		says      string
 	}{
-		"the text changed":         {"UPDATE notification_audit SET entry = replace(entry, 'subject 2', 'subject X')" + at(3), []string{"changed cart-4 3"}, "the entry's text has the hash"},
+		"the text changed":         {"UPDATE notification_audit SET entry = replace(entry, 'subject 2', 'subject X')" + at(3), []string{"changed cart-4 3"}, "the hash of the entry text is"},
 		"the hash changed":         {"UPDATE notification_audit SET entry_hash = sha256('x')" + at(3), []string{"changed cart-4 3"}, "entry_hash is"},
 		"the hash removed":         {"UPDATE notification_audit SET entry_hash = NULL" + at(3), []string{"changed cart-4 3"}, "entry_hash is (none)"},
-		"text and hash changed":    {"UPDATE notification_audit SET subject = 'subject X', entry = replace(entry, 'subject 2', 'subject X')" + rehash + at(3), []string{"broken cart-4 4"}, "is no hash of the entry before"},
+		"text and hash changed":    {"UPDATE notification_audit SET subject = 'subject X', entry = replace(entry, 'subject 2', 'subject X')" + rehash + at(3), []string{"broken cart-4 4"}, "is not the hash of the previous entry"},
 		"no JSON any more":         {"UPDATE notification_audit SET entry = 'x', entry_hash = sha256('x')" + at(3), []string{"changed cart-4 3", "broken cart-4 4"}, "cannot be read"},
-		"a column changed":         {"UPDATE notification_audit SET subject = 'forged'" + at(3), []string{"column cart-4 3"}, `subject is "forged", the entry says "subject 2"`},
-		"a column emptied":         {"UPDATE notification_audit SET subject = NULL" + at(3), []string{"column cart-4 3"}, `subject is null, the entry says "subject 2"`},
-		"a column filled":          {"UPDATE notification_audit SET failure_reason = 'forged'" + at(3), []string{"column cart-4 3"}, `failure_reason is "forged", the entry says null`},
+		"a column changed":         {"UPDATE notification_audit SET subject = 'forged'" + at(3), []string{"column cart-4 3"}, `subject is "forged", but the entry has "subject 2"`},
+		"a column emptied":         {"UPDATE notification_audit SET subject = NULL" + at(3), []string{"column cart-4 3"}, `subject is null, but the entry has "subject 2"`},
+		"a column filled":          {"UPDATE notification_audit SET failure_reason = 'forged'" + at(3), []string{"column cart-4 3"}, `failure_reason is "forged", but the entry has null`},
 		"a time moved":             {"UPDATE notification_audit SET recorded_at = recorded_at + interval '1 microsecond'" + at(3), []string{"column cart-4 3"}, "recorded_at is"},
-		"a jsonb changed":          {`UPDATE notification_audit SET channels = '["slack"]'` + at(3), []string{"column cart-4 3"}, `channels is ["slack"], the entry says ["console"]`},
-		"final taken away":         {"UPDATE notification_audit SET final = false" + at(5), []string{"column cart-4 5"}, "final is false, the entry says true"},
+		"a jsonb changed":          {`UPDATE notification_audit SET channels = '["slack"]'` + at(3), []string{"column cart-4 3"}, `channels is ["slack"], but the entry has ["console"]`},
+		"final taken away":         {"UPDATE notification_audit SET final = false" + at(5), []string{"column cart-4 5"}, "final is false, but the entry has true"},
 		"somebody else's":          {"UPDATE notification_audit SET recorded_by = 'mallory'" + at(3), []string{"column cart-4 3"}, "recorded_by"},
 		"renamed":                  {"UPDATE notification_audit SET source_name = 'cart-4b'", []string{"column cart-4b 1", "column cart-4b 2", "column cart-4b 3", "column cart-4b 4", "column cart-4b 5"}, "source_name"},
 		"the previous hash":        {"UPDATE notification_audit SET previous_hash = NULL" + at(3), []string{"column cart-4 3"}, "previous_hash is null"},
-		"another id":               {"UPDATE notification_audit SET id = '019ab3c4-0000-8000-8000-000000000001'" + at(3), []string{"reordered cart-4 3"}, "its id is 019ab3c4"},
-		"removed in the middle":    {"DELETE FROM notification_audit WHERE sequence IN (2, 3)", []string{"missing cart-4 2"}, "entries 2 to 3: neither row nor dead letter"},
+		"another id":               {"UPDATE notification_audit SET id = '019ab3c4-0000-8000-8000-000000000001'" + at(3), []string{"reordered cart-4 3"}, "the row has id 019ab3c4"},
+		"removed in the middle":    {"DELETE FROM notification_audit WHERE sequence IN (2, 3)", []string{"missing cart-4 2"}, "entries 2 to 3: no row and no dead letter"},
 		"removed at the start":     {"DELETE FROM notification_audit" + at(1), []string{"missing cart-4 1"}, "entry 1"},
-		"swapped":                  {"UPDATE notification_audit SET sequence = -sequence WHERE sequence IN (2, 3); UPDATE notification_audit SET sequence = 5 + sequence WHERE sequence < 0", []string{"reordered cart-4 2", "reordered cart-4 3", "broken cart-4 2", "broken cart-4 3", "broken cart-4 4"}, "it stands at sequence"},
-		"put into another chain":   {"UPDATE notification_audit SET source_uid = '00000009-0000-4000-8000-000000000009'" + at(5), []string{"reordered cart-4 5", "missing cart-4 1"}, "but is entry 5 of"},
-		"copied":                   {"INSERT INTO resource_audit (id, source_uid, source_name, sequence, event, phase, final, recorded_at, schema_version, entry_hash, entry, kind, record) SELECT id, source_uid, source_name, sequence, event, phase, final, recorded_at, schema_version, entry_hash, entry, 'x', '{}' FROM notification_audit" + at(3), []string{"reordered cart-4 3", "doubled cart-4 3", "column cart-4 3"}, "it is in resource_audit"},
-		"taken out of its chain":   {"UPDATE notification_audit SET source_uid = NULL" + at(3), []string{"missing cart-4 3", "reordered cart-4 3"}, "and no source_uid"},
-		"taken out, and its place": {"UPDATE notification_audit SET source_uid = NULL, sequence = NULL" + at(3), []string{"missing cart-4 3", "changed  0", "reordered cart-4 0"}, "what was posted cannot be read"},
-		"below the first":          {"UPDATE notification_audit SET sequence = -1" + at(1), []string{"missing cart-4 1", "reordered cart-4 -1"}, "its sequence is -1, expected at least 1"},
-		"at nought":                {"UPDATE notification_audit SET sequence = 0" + at(1), []string{"missing cart-4 1", "reordered cart-4 0"}, "its sequence is 0, expected at least 1"},
+		"swapped":                  {"UPDATE notification_audit SET sequence = -sequence WHERE sequence IN (2, 3); UPDATE notification_audit SET sequence = 5 + sequence WHERE sequence < 0", []string{"reordered cart-4 2", "reordered cart-4 3", "broken cart-4 2", "broken cart-4 3", "broken cart-4 4"}, "the row is at sequence"},
+		"put into another chain":   {"UPDATE notification_audit SET source_uid = '00000009-0000-4000-8000-000000000009'" + at(5), []string{"reordered cart-4 5", "missing cart-4 1"}, "but its entry is sequence 5 of"},
+		"copied":                   {"INSERT INTO resource_audit (id, source_uid, source_name, sequence, event, phase, final, recorded_at, schema_version, entry_hash, entry, kind, record) SELECT id, source_uid, source_name, sequence, event, phase, final, recorded_at, schema_version, entry_hash, entry, 'x', '{}' FROM notification_audit" + at(3), []string{"reordered cart-4 3", "doubled cart-4 3", "column cart-4 3"}, "the row is in resource_audit"},
+		"taken out of its chain":   {"UPDATE notification_audit SET source_uid = NULL" + at(3), []string{"missing cart-4 3", "reordered cart-4 3"}, "but source_uid is empty"},
+		"taken out, and its place": {"UPDATE notification_audit SET source_uid = NULL, sequence = NULL" + at(3), []string{"missing cart-4 3", "changed  0", "reordered cart-4 0"}, "the posted record cannot be read"},
+		"below the first":          {"UPDATE notification_audit SET sequence = -1" + at(1), []string{"missing cart-4 1", "reordered cart-4 -1"}, "sequence is -1, expected at least 1"},
+		"at nought":                {"UPDATE notification_audit SET sequence = 0" + at(1), []string{"missing cart-4 1", "reordered cart-4 0"}, "sequence is 0, expected at least 1"},
 		"a row beside the chain":   {"UPDATE notification_audit SET source_uid = '00000009-0000-4000-8000-000000000009', sequence = -9223372036854775808" + at(5), []string{"reordered cart-4 -9223372036854775808"}, "expected at least 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestNoColumnCanBeChangedUnseen(t *testing.T) {
 func TestDeadLettersStandInTheirChain(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	items := history(t, source(1), outbox.KindNotification, 5, true)
+	items := history(t, source(1), entry.KindNotification, 5, true)
 	items[1].Refused = "for the test"
 	items[4].Refused = "for the test"
 	persist(t, s, items)
@@ -192,7 +192,7 @@ func TestDeadLettersStandInTheirChain(t *testing.T) {
 	tamper(t, s, "DELETE FROM notification_audit WHERE sequence = 2; UPDATE audit_dead_letter SET entry = replace(entry, 'subject 4', 'subject X') WHERE sequence = 5")
 	_, found = check(t, s, nil, "")
 	g.Expect(brief(found)).To(ConsistOf("missing cart-1 2", "changed cart-1 5"))
-	g.Expect(found).To(ContainElement(HaveField("Detail", ContainSubstring("says that it was redriven, but its row is gone"))))
+	g.Expect(found).To(ContainElement(HaveField("Detail", ContainSubstring("is marked as redriven, but its row is missing"))))
 }
 
 func redrive(t *testing.T, s *postgres.Store) {
@@ -209,19 +209,19 @@ func redrive(t *testing.T, s *postgres.Store) {
 func TestAFork(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	first := history(t, source(1), outbox.KindNotification, 4, false)
+	first := history(t, source(1), entry.KindNotification, 4, false)
 	persist(t, s, first)
 	var o *outboxapi.Outbox
 	for i := range 5 {
-		r := record(outbox.KindNotification, i).(models.Notification)
+		r := record(entry.KindNotification, i).(models.Notification)
 		if i >= 2 {
 			r.Subject = "another history"
 		}
-		next, _, err := outbox.Append(o, source(1), outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Working", Record: r, Final: i == 4}, first[min(i, 3)].Entry.RecordedTime.Time, outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(o, source(1), entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Working", Record: r, Final: i == 4}, first[min(i, 3)].Entry.RecordedTime.Time, entry.Salt{}, entry.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	persist(t, s, relay.NewItems(source(1), "", outbox.PendingOf(source(1).UID, o)))
+	persist(t, s, relay.NewItems(source(1), "", entry.PendingOf(source(1).UID, o)))
 	_, found := check(t, s, nil, "")
 	g.Expect(brief(found)).To(Equal([]string{"forked cart-1 3", "forked cart-1 4"}))
 }
@@ -229,13 +229,13 @@ func TestAFork(t *testing.T) {
 func TestAnEntryAfterTheEnd(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	items := history(t, source(1), outbox.KindNotification, 2, true)
+	items := history(t, source(1), entry.KindNotification, 2, true)
 	after := items[1]
 	e := &after.Entry
-	e.Sequence, e.ID, e.PreviousHash, e.Final = 3, outbox.ID(source(1).UID, start, 3), after.Hash, false
+	e.Sequence, e.ID, e.PreviousHash, e.Final = 3, entry.ID(source(1).UID, start, 3), after.Hash, false
 	text, err := e.Encode()
 	g.Expect(err).NotTo(HaveOccurred())
-	after.Sequence, after.Hash, after.Text = 3, outbox.Hash(text), text
+	after.Sequence, after.Hash, after.Text = 3, entry.Hash(text), text
 	after.Check()
 	persist(t, s, append(items, after))
 	_, found := check(t, s, nil, "")
@@ -260,12 +260,12 @@ func TestPostedRows(t *testing.T) {
 func TestAncientTimesAreNoFinding(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	item := history(t, source(1), outbox.KindNotification, 1, true)[0]
+	item := history(t, source(1), entry.KindNotification, 1, true)[0]
 	for _, year := range []string{"0000", "0001", "9999"} {
 		item.Entry.Record = []byte(`{"notification_requested_at":"` + year + `-03-01T00:00:01.000001Z","remediation_id":"r"}`)
 		text, err := item.Entry.Encode()
 		g.Expect(err).NotTo(HaveOccurred())
-		item.Text, item.Hash = text, outbox.Hash(text)
+		item.Text, item.Hash = text, entry.Hash(text)
 		persist(t, s, []relay.Item{item})
 		_, found := check(t, s, nil, "")
 		g.Expect(found).To(BeEmpty())

@@ -8,21 +8,21 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
 // chainOf is the entries of one resource with these records; the last is final.
-func chainOf(t *testing.T, s outbox.Source, kind string, records ...any) []relay.Item {
+func chainOf(t *testing.T, s entry.Source, kind string, records ...any) []relay.Item {
 	t.Helper()
 	var o *outboxapi.Outbox
 	for i, record := range records {
-		next, _, err := outbox.Append(o, s, outbox.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record, Final: i == len(records)-1}, start, outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(o, s, entry.Change{Kind: kind, Event: "Changed", Phase: "Working", Record: record, Final: i == len(records)-1}, start, entry.Salt{}, entry.DefaultLimits())
 		NewWithT(t).Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	return relay.NewItems(s, "", outbox.PendingOf(s.UID, o))
+	return relay.NewItems(s, "", entry.PendingOf(s.UID, o))
 }
 
 func remediation(outcome string, services ...string) models.Orchestration {
@@ -50,38 +50,38 @@ func TestARemediationWithoutADecision(t *testing.T) {
 	}{
 		"approved by the policy": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"),
 			analysis: func(t *testing.T) []relay.Item {
-				return chainOf(t, source(2), outbox.KindAIDecision, decision("r", ""), decision("r", "auto-approved"))
+				return chainOf(t, source(2), entry.KindAIDecision, decision("r", ""), decision("r", "auto-approved"))
 			}},
 		"approved by a person": {ends: remediation("failed", "AIAnalysis", "WorkflowExecution"),
 			analysis: func(t *testing.T) []relay.Item {
-				return chainOf(t, source(2), outbox.KindAIDecision, decision("r", "approved"))
+				return chainOf(t, source(2), entry.KindAIDecision, decision("r", "approved"))
 			}},
 		"rejected, and left alone": {ends: remediation("rejected", "AIAnalysis"),
 			analysis: func(t *testing.T) []relay.Item {
-				return chainOf(t, source(2), outbox.KindAIDecision, decision("r", "rejected"))
+				return chainOf(t, source(2), entry.KindAIDecision, decision("r", "rejected"))
 			}},
 		"no analysis at all":         {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"missing cart-1 2", "undecided cart-1 2"}},
 		"no analysis, and it failed": {ends: remediation("failed", "AIAnalysis", "WorkflowExecution"), want: []string{"missing cart-1 2", "undecided cart-1 2"}},
 		"remediated by nothing":      {ends: remediation("remediated"), want: []string{"undecided cart-1 2"}},
 		"rejected, and run all the same": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"undecided cart-1 2"},
 			analysis: func(t *testing.T) []relay.Item {
-				return chainOf(t, source(2), outbox.KindAIDecision, decision("r", "rejected"))
+				return chainOf(t, source(2), entry.KindAIDecision, decision("r", "rejected"))
 			}},
 		"approved for another remediation": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"missing cart-1 2", "undecided cart-1 2"},
 			analysis: func(t *testing.T) []relay.Item {
-				return chainOf(t, source(2), outbox.KindAIDecision, decision("another", "approved"))
+				return chainOf(t, source(2), entry.KindAIDecision, decision("another", "approved"))
 			}},
 		"approved in another namespace": {ends: remediation("remediated", "AIAnalysis", "WorkflowExecution"), want: []string{"missing cart-1 2", "undecided cart-1 2"},
 			analysis: func(t *testing.T) []relay.Item {
-				return chainOf(t, elsewhere, outbox.KindAIDecision, decision("r", "approved"))
+				return chainOf(t, elsewhere, entry.KindAIDecision, decision("r", "approved"))
 			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			db, _ := newStore(t, "")
-			persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, remediation(""), c.ends))
+			persist(t, db, chainOf(t, source(1), entry.KindOrchestration, remediation(""), c.ends))
 			if slices.Contains(c.ends.ServicesInvoked, "WorkflowExecution") {
-				persist(t, db, chainOf(t, source(3), outbox.KindExecution, record(outbox.KindExecution, 1)))
+				persist(t, db, chainOf(t, source(3), entry.KindExecution, record(entry.KindExecution, 1)))
 			}
 			if c.analysis != nil {
 				persist(t, db, c.analysis(t))
@@ -112,10 +112,10 @@ func TestARemediationWithoutADecision(t *testing.T) {
 				db, _ := newStore(t, "")
 				ends := remediation("remediated", "AIAnalysis", "WorkflowExecution")
 				ends.Children = c.children
-				persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, ends))
-				persist(t, db, chainOf(t, source(2), outbox.KindAIDecision, decision("r", "")))
-				persist(t, db, chainOf(t, source(3), outbox.KindAIDecision, decision("r", "approved"))) // by hand, unless the row names it
-				persist(t, db, chainOf(t, source(4), outbox.KindExecution, record(outbox.KindExecution, 1)))
+				persist(t, db, chainOf(t, source(1), entry.KindOrchestration, ends))
+				persist(t, db, chainOf(t, source(2), entry.KindAIDecision, decision("r", "")))
+				persist(t, db, chainOf(t, source(3), entry.KindAIDecision, decision("r", "approved"))) // by hand, unless the row names it
+				persist(t, db, chainOf(t, source(4), entry.KindExecution, record(entry.KindExecution, 1)))
 				_, found := check(t, db, nil, "")
 				g.Expect(brief(found)).To(Equal(c.want))
 			})
@@ -124,9 +124,9 @@ func TestARemediationWithoutADecision(t *testing.T) {
 	t.Run("the approval is a dead letter", func(t *testing.T) {
 		g := NewWithT(t)
 		db, _ := newStore(t, "")
-		persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, remediation("remediated", "AIAnalysis", "WorkflowExecution")))
-		persist(t, db, chainOf(t, source(3), outbox.KindExecution, record(outbox.KindExecution, 1)))
-		items := chainOf(t, source(2), outbox.KindAIDecision, map[string]any{"remediation_id": "r", "investigation_started_at": "no time", "approval_status": "approved"})
+		persist(t, db, chainOf(t, source(1), entry.KindOrchestration, remediation("remediated", "AIAnalysis", "WorkflowExecution")))
+		persist(t, db, chainOf(t, source(3), entry.KindExecution, record(entry.KindExecution, 1)))
+		items := chainOf(t, source(2), entry.KindAIDecision, map[string]any{"remediation_id": "r", "investigation_started_at": "no time", "approval_status": "approved"})
 		persist(t, db, items)
 		_, found := check(t, db, nil, "")
 		g.Expect(found).To(BeEmpty())
@@ -137,7 +137,7 @@ func TestARemediationWithoutADecision(t *testing.T) {
 func TestTheCRDsAreGone(t *testing.T) {
 	g := NewWithT(t)
 	db, _ := newStore(t, "")
-	persist(t, db, chainOf(t, source(1), outbox.KindNotification, record(outbox.KindNotification, 1)))
+	persist(t, db, chainOf(t, source(1), entry.KindNotification, record(entry.KindNotification, 1)))
 	gone := Resources{}
 	for kind := range DefaultResources() {
 		gone[kind] = schema.GroupVersionResource{Group: "holdfast.dev", Version: "v1alpha1", Resource: "gone"}
@@ -147,7 +147,7 @@ func TestTheCRDsAreGone(t *testing.T) {
 	report, found := check(t, db, live, "")
 	g.Expect(found).To(BeEmpty())
 	g.Expect(report.Verdict).To(Equal(Unknown))
-	g.Expect(report.NotCompared).To(Equal([]string{outbox.KindNotification}))
+	g.Expect(report.NotCompared).To(Equal([]string{entry.KindNotification}))
 
 	t.Run("a finding is a finding all the same", func(t *testing.T) {
 		g := NewWithT(t)
@@ -165,17 +165,17 @@ func TestTheCRDsAreGone(t *testing.T) {
 
 // A child whose whole life is missing leaves no chain that could be broken: its request says that it was there.
 func TestAChildWhoseWholeLifeIsMissing(t *testing.T) {
-	services := map[string]string{"AIAnalysis": outbox.KindAIDecision, "WorkflowExecution": outbox.KindExecution, "Notification": outbox.KindNotification}
+	services := map[string]string{"AIAnalysis": entry.KindAIDecision, "WorkflowExecution": entry.KindExecution, "Notification": entry.KindNotification}
 	for gone := range services {
 		t.Run(gone, func(t *testing.T) {
 			g := NewWithT(t)
 			db, _ := newStore(t, "")
-			persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, remediation(""), remediation("remediated", "AIAnalysis", "WorkflowExecution", "Notification")))
+			persist(t, db, chainOf(t, source(1), entry.KindOrchestration, remediation(""), remediation("remediated", "AIAnalysis", "WorkflowExecution", "Notification")))
 			n := 2
 			for service, kind := range services {
 				if n++; service != gone {
 					child := record(kind, 1)
-					if kind == outbox.KindAIDecision {
+					if kind == entry.KindAIDecision {
 						child = decision("r", "approved")
 					}
 					persist(t, db, chainOf(t, source(n), kind, child))
@@ -183,12 +183,12 @@ func TestAChildWhoseWholeLifeIsMissing(t *testing.T) {
 			}
 			_, found := check(t, db, nil, "")
 			g.Expect(brief(found)).To(ContainElement("missing cart-1 2"))
-			g.Expect(found[0].Detail).To(ContainSubstring("invoked " + gone + ", but no entry"))
+			g.Expect(found[0].Detail).To(ContainSubstring("invoked " + gone + ", but its trail has no row"))
 		})
 	}
 	t.Run("one that may still come is not missing", func(t *testing.T) {
 		db, _ := newStore(t, "")
-		persist(t, db, history(t, source(1), outbox.KindOrchestration, 2, false))
+		persist(t, db, history(t, source(1), entry.KindOrchestration, 2, false))
 		_, found := check(t, db, nil, "")
 		NewWithT(t).Expect(found).To(BeEmpty())
 	})
@@ -198,7 +198,7 @@ func TestAChildWhoseWholeLifeIsMissing(t *testing.T) {
 func TestAChangedClusterIsFound(t *testing.T) {
 	g := NewWithT(t)
 	db, _ := newStore(t, "prod")
-	persist(t, db, history(t, source(1), outbox.KindNotification, 3, false))
+	persist(t, db, history(t, source(1), entry.KindNotification, 3, false))
 	tamper(t, db, "UPDATE notification_audit SET source_cluster = 'elsewhere' WHERE sequence > 1")
 	_, found := check(t, db, nil, "prod")
 	g.Expect(brief(found)).To(ConsistOf("column cart-1 2", "column cart-1 3"))
@@ -222,9 +222,9 @@ func TestARowOfAnImpossibleNameEndsNothing(t *testing.T) {
 		if name == "" {
 			s.Namespace, s.Name = "a/b", "cart"
 		}
-		persist(t, db, history(t, s, outbox.KindExecution, 1, false))
+		persist(t, db, history(t, s, entry.KindExecution, 1, false))
 	}
-	persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, remediation("remediated")))
+	persist(t, db, chainOf(t, source(1), entry.KindOrchestration, remediation("remediated")))
 	live, err := Cluster(env.Config, DefaultResources())
 	g.Expect(err).NotTo(HaveOccurred())
 	_, found := check(t, db, &only{Live: live, namespace: "none"}, "")
@@ -237,11 +237,11 @@ func TestARowOfAnImpossibleNameEndsNothing(t *testing.T) {
 func TestADeadLetterOfElsewhereExcusesNothing(t *testing.T) {
 	g := NewWithT(t)
 	db, _ := newStore(t, "")
-	persist(t, db, chainOf(t, source(1), outbox.KindOrchestration, remediation("remediated")))
+	persist(t, db, chainOf(t, source(1), entry.KindOrchestration, remediation("remediated")))
 	elsewhere := source(2)
 	elsewhere.Namespace = "another"
-	bad := func(s outbox.Source, remediation string) {
-		persist(t, db, chainOf(t, s, outbox.KindAIDecision, map[string]any{"remediation_id": remediation, "investigation_started_at": "no time", "root_cause": `"remediation_id":"r" r`}))
+	bad := func(s entry.Source, remediation string) {
+		persist(t, db, chainOf(t, s, entry.KindAIDecision, map[string]any{"remediation_id": remediation, "investigation_started_at": "no time", "root_cause": `"remediation_id":"r" r`}))
 	}
 	bad(elsewhere, "r")
 	bad(source(3), "another, not r")

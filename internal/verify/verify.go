@@ -130,7 +130,7 @@ func Run(ctx context.Context, s Trail, live Live, options Options, found func(Fi
 	if live != nil {
 		var err error
 		if v.expected, v.report.Notes, err = live.List(ctx); err != nil {
-			return v.report, fmt.Errorf("verify: list the live resources: %w", err)
+			return v.report, fmt.Errorf("verify: list live resources: %w", err)
 		}
 		v.report.Live = len(v.expected)
 	}
@@ -212,10 +212,10 @@ func (v *verifier) visit(e *postgres.Stored) error {
 	}
 	switch {
 	case placed && e.Sequence < 1:
-		v.tell(misplaced(e, "its sequence is %d, expected at least 1", e.Sequence))
+		v.tell(misplaced(e, "sequence is %d, expected at least 1", e.Sequence))
 		return nil
 	case !placed && !e.DeadLetter() && e.HasSequence: // a source_uid alone is an origin that a relay has claimed for a posted row
-		v.tell(misplaced(e, "it has the sequence %d and no source_uid, expected both, or no sequence for a row that was posted over REST", e.Sequence))
+		v.tell(misplaced(e, "sequence is %d but source_uid is empty, expected both, or neither for a row posted over REST", e.Sequence))
 		return nil
 	case !placed:
 		return v.posted(e)
@@ -245,12 +245,12 @@ func (v *verifier) posted(e *postgres.Stored) error {
 		return nil
 	}
 	if len(e.EntryHash) > 0 {
-		v.tell(misplaced(e, "it has a hash, but neither source_uid nor sequence: it was taken out of its chain"))
+		v.tell(misplaced(e, "the row has entry_hash but no source_uid or no sequence; it was removed from its chain"))
 	}
 	at := Finding{Problem: Changed, Table: e.Table, ID: e.ID, state: unplaced(e)}
 	want, err := models.ProjectPosted(e.Table, []byte(e.Entry))
 	if err != nil {
-		at.Detail = "what was posted cannot be read: " + err.Error()
+		at.Detail = "the posted record cannot be read: " + err.Error()
 		v.tell(at.and(e.Columns)) // nobody compares them
 		return nil                //nolint:nilerr // that is a finding
 	}
@@ -273,26 +273,26 @@ func (v *verifier) explainUnmatched() {
 	})
 	v.report.Unmatched = unmatched
 	if unknown > 0 {
-		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d acknowledged findings can be seen in live resources only, which were not all looked at", unknown))
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d acknowledged findings depend on live resources, and not all of them were checked", unknown))
 	}
 }
 
 func (v *verifier) explainUnchecked() {
 	if v.live == nil {
 		if v.report.Unchecked > 0 {
-			v.report.Notes = append(v.report.Notes, "no cluster was given: heads, and whether the resources of unfinished records are still there, were not checked (--kubeconfig)")
+			v.report.Notes = append(v.report.Notes, "no cluster was given, so rows were not compared with live resources (--kubeconfig)")
 		}
 		return
 	}
 	for _, cluster := range slices.Sorted(maps.Keys(v.otherClusters)) {
-		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d unfinished records are of cluster %q, not %q, and were not looked for (--cluster-name; --other-clusters %s if it is verified by itself)",
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d open records belong to cluster %q, not %q, and were not checked (set --cluster-name, or --other-clusters %s if it is verified separately)",
 			v.otherClusters[cluster], cluster, v.options.Cluster, word(cluster)))
 	}
 	for _, cluster := range slices.Sorted(maps.Keys(v.unnamed)) {
-		v.report.Notes = append(v.report.Notes, fmt.Sprintf("rows of live resources are of cluster %q (--cluster-name %s)", cluster, word(cluster)))
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("rows of live resources have cluster %q (set --cluster-name %s)", cluster, word(cluster)))
 	}
 	for _, kind := range slices.Sorted(maps.Keys(v.kinds)) {
-		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d unfinished records have entries of kind %q, whose resource is not known (--resource %s=RESOURCE.VERSION.GROUP)", v.kinds[kind], kind, word(kind)))
+		v.report.Notes = append(v.report.Notes, fmt.Sprintf("%d open records have entries of kind %q, whose resource type is unknown (set --resource %s=RESOURCE.VERSION.GROUP)", v.kinds[kind], kind, word(kind)))
 	}
 }
 

@@ -1,21 +1,6 @@
-// Package api has the types that a resource's status embeds: the Outbox, its entries, and the time that both use.
-// It needs apimachinery alone, so that a package of API types that imports it imports little else.
 package api
 
-// Outbox is the part of a resource's status that buffers audit entries until they are durable in the store. Embed it as
-//
-//	// +default={"lastSequence": 0, "persistedSequence": 0, "headHash": "", "closed": false, "entries": []}
-//	// +optional
-//	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
-//
-// and put the default on the root type's status, too:
-//
-//	// +kubebuilder:default={}
-//	// +optional
-//	Status BackupStatus `json:"status,omitempty"`
-//
-// Both are needed. With the first alone, a PUT without a status removes the outbox; with defaults of single fields, nothing replaces an outbox that was removed, and no rule is
-// evaluated. A status with required fields cannot have the default {}: put RuleKept on the root type then.
+// Outbox is the part of a resource's status that buffers audit entries until they are durable in the store. Status embeds it.
 //
 // A zero outbox counts as none: the API server shows one on every resource.
 //
@@ -76,7 +61,8 @@ func (o *Outbox) IsZero() bool {
 
 // SetEntries replaces the entries, and counts them.
 func (o *Outbox) SetEntries(entries []Entry) {
-	o.Entries, o.Pending = entries, new(int32(len(entries)))
+	pending := int32(len(entries))
+	o.Entries, o.Pending = entries, &pending
 }
 
 // RuleKept is the CEL rule that a root type needs beside an Outbox where its status cannot default to {}: an outbox that exists can't be removed. What is true of nearly every write comes first, and

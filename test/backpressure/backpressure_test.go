@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -130,8 +131,8 @@ func fill(ctx context.Context, namespace string, n int) error {
 func appendAll(ctx context.Context, obj *v1alpha1.NotificationRequest) error {
 	var o *outboxapi.Outbox
 	for i := range entries {
-		next, _, err := outbox.Append(o, outbox.SourceOf(obj), outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending",
-			Record: models.Notification{RemediationID: string(obj.UID), NotificationRequestedAt: outboxapi.NewTime(obj.CreationTimestamp.Time), Subject: fmt.Sprint(i)}}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(o, entry.SourceOf(obj), entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Sending",
+			Record: models.Notification{RemediationID: string(obj.UID), NotificationRequestedAt: outboxapi.NewTime(obj.CreationTimestamp.Time), Subject: fmt.Sprint(i)}}, time.Now(), entry.Salt{}, entry.DefaultLimits())
 		if err != nil {
 			return err
 		}

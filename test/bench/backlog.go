@@ -13,6 +13,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -139,10 +140,10 @@ func (b *bench) bulkInsert(ctx context.Context, rows int) (rates sample, _ error
 }
 
 // notifications is the n-th change of a notification.
-func notifications(uid string, n int) *outbox.Change {
+func notifications(uid string, n int) *entry.Change {
 	at := outboxapi.NewTime(time.Date(2026, 11, 23, 4, 5, 6, 789012000, time.UTC))
 	code := int32(200)
-	return &outbox.Change{Kind: outbox.KindNotification, Event: []string{"Sending", "Delivered", "Sent"}[n%3], Phase: "Sent", Record: models.Notification{
+	return &entry.Change{Kind: entry.KindNotification, Event: []string{"Sending", "Delivered", "Sent"}[n%3], Phase: "Sent", Record: models.Notification{
 		RemediationID: uid, NotificationRequestedAt: at, NotificationSentAt: &at, Channels: []string{"console", "slack"}, DeliveryStatus: "delivered",
 		DeliveryAttempts: []models.DeliveryAttempt{
 			{Channel: "console", Attempt: 1, Status: "success", Duration: 3, StartedAt: &at},
@@ -166,7 +167,7 @@ func (b *bench) endNotifications(ctx context.Context, namespace string, n int) e
 			for j := range 3 {
 				c := notifications(uuid.NewString(), j)
 				c.Final = j == 2
-				next, _, err := outbox.Append(nr.Status.Outbox, outbox.SourceOf(nr), *c, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
+				next, _, err := entry.Append(nr.Status.Outbox, entry.SourceOf(nr), *c, time.Now(), entry.Salt{}, entry.DefaultLimits())
 				if err != nil {
 					return err
 				}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // reconciler changes each ticket's status so many times, one change a reconcile; the event of a change starts the next. With life it then deletes the ticket.
@@ -60,12 +61,20 @@ func (r *reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		return ctrl.Result{}, nil
 	}
 	if err := r.write(ctx, t); err != nil {
-		return ctrl.Result{}, outbox.IgnoreConflict(err)
+		return ctrl.Result{}, ignoreConflict(err)
 	}
 	if t.Status.Changes == r.changes && !r.life {
 		r.finish()
 	}
 	return ctrl.Result{}, nil
+}
+
+// ignoreConflict is silent about a conflict: the event of the newer version starts the reconciler again.
+func ignoreConflict(err error) error {
+	if apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
 }
 
 func (r *reconciler) write(ctx context.Context, t *Ticket) error {
@@ -93,7 +102,7 @@ func (r *reconciler) next(t *Ticket) {
 
 func (r *reconciler) stale(t *Ticket) bool {
 	if r.writer != nil {
-		return r.writer.Stale(t)
+		return r.writer.Stale(t) > 0
 	}
 	n, ok := r.written.Load(t.Name)
 	return ok && t.Status.Changes < n.(int)
@@ -137,7 +146,7 @@ func (f filling) history(uid string, n int) []plainEntry {
 			panic(err) // a record of this program's own
 		}
 		all = append(all, plainEntry{
-			ID: uid, Sequence: int64(n - i + 1), Kind: c.Kind, Event: c.Event, Phase: c.Phase, RecordedTime: outboxapi.NewTime(time.Now()), SchemaVersion: outbox.SchemaVersion,
+			ID: uid, Sequence: int64(n - i + 1), Kind: c.Kind, Event: c.Event, Phase: c.Phase, RecordedTime: outboxapi.NewTime(time.Now()), SchemaVersion: entry.SchemaVersion,
 			Salt: "AAAAAAAAAAAAAAAAAAAAAA", Source: map[string]string{"namespace": "shop", "name": "cart", "uid": uid}, Record: record, PreviousHash: hash,
 		})
 	}

@@ -10,31 +10,31 @@ import (
 	"github.com/jackc/pgx/v5"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
 // entriesOf makes n entries as a relay has them, ten a resource.
-func entriesOf(n int, change func(uid string, n int) *outbox.Change) ([]relay.Item, error) {
+func entriesOf(n int, change func(uid string, n int) *entry.Change) ([]relay.Item, error) {
 	items := make([]relay.Item, 0, n)
 	for len(items) < n {
-		s := outbox.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: time.Now()}
+		s := entry.Source{Namespace: "shop", Name: "cart", UID: types.UID(uuid.NewString()), Created: time.Now()}
 		var o *outboxapi.Outbox
 		for i := range min(10, n-len(items)) {
-			next, _, err := outbox.Append(o, s, *change(string(s.UID), i), time.Now(), outbox.Salt{}, outbox.DefaultLimits())
+			next, _, err := entry.Append(o, s, *change(string(s.UID), i), time.Now(), entry.Salt{}, entry.DefaultLimits())
 			if err != nil {
 				return nil, err
 			}
 			o = next
 		}
-		items = append(items, relay.NewItems(s, "Ticket", outbox.PendingOf(s.UID, o))...)
+		items = append(items, relay.NewItems(s, "Ticket", entry.PendingOf(s.UID, o))...)
 	}
 	return items, nil
 }
 
-func orchestrations(uid string, n int) *outbox.Change { return change(uid, n, false) }
+func orchestrations(uid string, n int) *entry.Change { return change(uid, n, false) }
 
 // persistRate is entries a second through the store's Persist, one batch after the other.
 func persistRate(ctx context.Context, s *postgres.Store, items []relay.Item, batch int) (float64, error) {

@@ -7,16 +7,16 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 var phases = []string{"Pending", "Analyzing", "AwaitingApproval", "Executing", "Notifying"}
 
 // change is the n-th of a ticket. Its record is an orchestration record of 500 to 700 bytes: the row has more columns than most.
-func change(uid string, n int, final bool) *outbox.Change {
+func change(uid string, n int, final bool) *entry.Change {
 	phase := phases[n%len(phases)]
-	return &outbox.Change{Kind: outbox.KindOrchestration, Event: phase, Phase: phase, Record: recordOf(uid, n), Final: final}
+	return &entry.Change{Kind: entry.KindOrchestration, Event: phase, Phase: phase, Record: recordOf(uid, n), Final: final}
 }
 
 func recordOf(uid string, n int) models.Orchestration {

@@ -16,6 +16,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -131,9 +132,9 @@ func (b *bench) awaitApproval(ctx context.Context, namespace string, from, to in
 			}
 			a.Status = status
 			for j := range 3 {
-				next, _, err := outbox.Append(a.Status.Outbox, outbox.SourceOf(a), outbox.Change{
-					Kind: outbox.KindAIDecision, Event: "Investigating", Phase: "Investigating", Record: map[string]int{"n": j},
-				}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
+				next, _, err := entry.Append(a.Status.Outbox, entry.SourceOf(a), entry.Change{
+					Kind: entry.KindAIDecision, Event: "Investigating", Phase: "Investigating", Record: map[string]int{"n": j},
+				}, time.Now(), entry.Salt{}, entry.DefaultLimits())
 				if err != nil {
 					return err
 				}

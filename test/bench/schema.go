@@ -7,7 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -86,7 +86,7 @@ func (d *bedded) close(ctx context.Context) {
 
 // insert returns rows a second, and bytes of WAL a row. Each resource has ten entries, of which the first and the last are in the partial indexes.
 func (d *bedded) insert(ctx context.Context, rows, batch int) (rate, wal float64, err error) {
-	items, err := entriesOf(rows, func(uid string, n int) *outbox.Change { return change(uid, n, n == 9) })
+	items, err := entriesOf(rows, func(uid string, n int) *entry.Change { return change(uid, n, n == 9) })
 	if err != nil {
 		return 0, 0, err
 	}

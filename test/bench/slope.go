@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // slope is what a pending entry adds to a status write, in objects that the API server allocates. Where the acknowledgement comes after the next write, as on a
@@ -34,10 +35,13 @@ func (b *bench) slope(ctx context.Context) error {
 }
 
 // acknowledged are watermarks by uid.
-type acknowledged map[types.UID]outbox.Watermark
+type acknowledged map[types.UID]entry.Watermark
 
-// Watermark implements outbox.Watermarks.
-func (a acknowledged) Watermark(uid types.UID) outbox.Watermark { return a[uid] }
+// Watermark implements outbox.Relay.
+func (a acknowledged) Watermark(uid types.UID) entry.Watermark { return a[uid] }
+
+// Limits implements outbox.Relay.
+func (acknowledged) Limits() outbox.Limits { return outbox.DefaultLimits() }
 
 // pendingWrites are status writes that append one entry each and drop the oldest, so that as many stay pending.
 func (b *bench) pendingWrites(ctx context.Context, pending int) (objects float64, _ error) {
@@ -55,9 +59,9 @@ func (b *bench) pendingWrites(ctx context.Context, pending int) (objects float64
 	round := func() error {
 		for i := range list.Items {
 			t := &list.Items[i]
-			if p := outbox.PendingOf(t.UID, t.Status.Outbox); p.Len() >= pending {
+			if p := entry.PendingOf(t.UID, t.Status.Outbox); p.Len() >= pending {
 				oldest := p.Len() - pending
-				marks[t.UID] = outbox.Watermark{Sequence: p.Sequence(oldest), Hash: p.Hash(oldest), Time: time.Now()}
+				marks[t.UID] = entry.Watermark{Sequence: p.Sequence(oldest), Hash: p.Hash(oldest), Time: time.Now()}
 			}
 			draft := writer.Draft(t)
 			t.Status.Changes++

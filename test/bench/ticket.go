@@ -46,12 +46,13 @@ type TicketSpec struct {
 
 // TicketStatus has what each control writes, and the outbox.
 type TicketStatus struct {
+	outboxapi.Status `json:",inline"`
+
 	Phase   string `json:"phase,omitempty"`
 	Changes int    `json:"changes,omitempty"`
 	// History is what a control writes instead of an outbox: the same entries, as plain data, and Text for the bytes that are missing.
-	History []plainEntry      `json:"history,omitempty"`
-	Text    string            `json:"text,omitempty"`
-	Outbox  *outboxapi.Outbox `json:"outbox,omitempty"`
+	History []plainEntry `json:"history,omitempty"`
+	Text    string       `json:"text,omitempty"`
 }
 
 // plainEntry is an entry as plain data, with the members of its text.
@@ -79,11 +80,10 @@ type TicketList struct {
 
 var _ outbox.Object = (*Ticket)(nil)
 
-// GetOutbox implements outbox.Object.
-func (t *Ticket) GetOutbox() *outboxapi.Outbox { return t.Status.Outbox }
-
-// SetOutbox implements outbox.Object.
-func (t *Ticket) SetOutbox(o *outboxapi.Outbox) { t.Status.Outbox = o }
+// OutboxStatus implements outbox.Object.
+func (t *Ticket) OutboxStatus() (*outboxapi.Status, *[]metav1.Condition) {
+	return &t.Status.Status, nil
+}
 
 // DeepCopyObject implements runtime.Object.
 func (t *Ticket) DeepCopyObject() runtime.Object {

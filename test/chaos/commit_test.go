@@ -14,10 +14,10 @@ import (
 
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 	"github.com/holdfast-dev/holdfast/test/oracle"
@@ -83,13 +83,13 @@ func TestACrashTakesOnlyTheCommitsOfOthers(t *testing.T) {
 // finishedRecord has the entries of a resource, as a relay hands them to its store.
 func finishedRecord(g *WithT) []relay.Item {
 	now := time.Now()
-	source := outbox.Source{Namespace: "chaos", Name: "notice", UID: types.UID(uuid.NewString()), Created: now}
+	source := entry.Source{Namespace: "chaos", Name: "notice", UID: types.UID(uuid.NewString()), Created: now}
 	record := models.Notification{RemediationID: string(remediationRef.UID), NotificationRequestedAt: outboxapi.NewTime(now), Channels: []string{"console"}, Subject: "cart is back"}
 	var o *outboxapi.Outbox
 	for i := range 3 {
-		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Working", Record: record, Final: i == 2}, now, outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(o, source, entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Working", Record: record, Final: i == 2}, now, entry.Salt{}, entry.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		o = next
 	}
-	return relay.NewItems(source, "NotificationRequest", outbox.PendingOf(source.UID, o))
+	return relay.NewItems(source, "NotificationRequest", entry.PendingOf(source.UID, o))
 }

@@ -103,7 +103,7 @@ func (s *stage) answer(ctx context.Context, j job, a client.Object) error {
 		verdict = v1alpha1.VerdictRejected
 	}
 	_, err := s.patch(ctx, a, fmt.Sprintf(`{"spec":{"decision":{"verdict":%q,"decidedBy":%q,"method":"api","justification":"drawn"}}}`, verdict, s.me))
-	if err != nil && strings.Contains(err.Error(), "comes too late") {
+	if err != nil && strings.Contains(err.Error(), "is too late") {
 		return nil
 	}
 	return err

@@ -110,7 +110,7 @@ func run(ctx context.Context, o options, to io.Writer) (summaries, error) {
 func (o options) play(ctx context.Context, d drain, to io.Writer) (_ *summary, err error) {
 	dir, err := os.MkdirTemp("", "holdfast-chaos-")
 	if err != nil {
-		return nil, fmt.Errorf("make a folder: %w", err)
+		return nil, fmt.Errorf("create a directory: %w", err)
 	}
 	s := &summary{Store: d, Seed: o.seed, Faults: map[string]int{}}
 	last := o.first + o.schedules(d) - 1

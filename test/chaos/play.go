@@ -18,6 +18,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/test/oracle"
 )
 
@@ -168,7 +169,7 @@ func (s *stage) collect(ctx context.Context) error {
 // closed returns nil when all records in the namespace have ended.
 func (s *stage) closed(ctx context.Context) error {
 	return s.each(ctx, func(o outbox.Object) error {
-		if out := o.GetOutbox(); out == nil || !out.Closed {
+		if out := outboxapi.Get(o); out == nil || !out.Closed {
 			return fmt.Errorf("%T %s is not closed", o, o.GetName())
 		}
 		return nil

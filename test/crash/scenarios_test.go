@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -207,8 +208,8 @@ func ended(w *world, name string, remediationIDs ...string) *v1alpha1.Notificati
 	w.create(n)
 	n.Status.Phase = v1alpha1.NotificationSent
 	for i, id := range remediationIDs {
-		box, _, err := outbox.Append(n.Status.Outbox, outbox.SourceOf(n), outbox.Change{Kind: outbox.KindNotification, Event: "DeliverySucceeded", Phase: "Sent",
-			Final: i == len(remediationIDs)-1, Record: models.Notification{RemediationID: id, NotificationRequestedAt: outboxapi.NewTime(time.Now())}}, time.Now(), outbox.Salt{}, outbox.DefaultLimits())
+		box, _, err := entry.Append(n.Status.Outbox, entry.SourceOf(n), entry.Change{Kind: entry.KindNotification, Event: "DeliverySucceeded", Phase: "Sent",
+			Final: i == len(remediationIDs)-1, Record: models.Notification{RemediationID: id, NotificationRequestedAt: outboxapi.NewTime(time.Now())}}, time.Now(), entry.Salt{}, entry.DefaultLimits())
 		w.Expect(err).NotTo(HaveOccurred())
 		n.Status.Outbox = box
 	}

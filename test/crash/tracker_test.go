@@ -17,6 +17,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // tracker follows the resources of a world: how far they are, what people and controllers that envtest lacks do about them. The oracle judges their entries.
@@ -79,7 +80,7 @@ func (v *tracker) note(w *world, o outbox.Object, deleted bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.records[o.GetUID()] = &tracked{newest: o, gone: deleted}
-	if box := o.GetOutbox(); deleted && !box.IsZero() {
+	if box := outboxapi.Get(o); deleted && !box.IsZero() {
 		n, err := durable(o.GetUID())
 		if err != nil || n < box.LastSequence {
 			w.t.Errorf("%s %s is gone with %d entries, %d of them durable (%v)", kindOf(o), o.GetName(), box.LastSequence, n, err)
@@ -107,7 +108,7 @@ func (v *tracker) missing(s *scenario) []string {
 	counts := map[string]int{}
 	var all []string
 	for _, h := range v.records {
-		kind, name, box := kindOf(h.newest), h.newest.GetName(), h.newest.GetOutbox()
+		kind, name, box := kindOf(h.newest), h.newest.GetName(), outboxapi.Get(h.newest)
 		counts[kind]++
 		switch {
 		case box == nil || !box.Closed:
@@ -126,6 +127,11 @@ func (v *tracker) missing(s *scenario) []string {
 	for _, kind := range slices.Sorted(maps.Keys(s.makes)) {
 		if counts[kind] != s.makes[kind] {
 			all = append(all, fmt.Sprintf("%d of kind %s, expected %d", counts[kind], kind, s.makes[kind]))
+		}
+	}
+	for _, pod := range slices.Sorted(maps.Keys(s.restarts)) { // another watch, and nothing orders two watches
+		if v.restarts[pod] < s.restarts[pod] {
+			all = append(all, fmt.Sprintf("pod %s was deleted %d times, expected %d", pod, v.restarts[pod], s.restarts[pod]))
 		}
 	}
 	return all

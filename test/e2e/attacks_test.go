@@ -97,14 +97,14 @@ func TestAChildThatAStrangerMakesDoesNotCount(t *testing.T) {
 	f.create(rr)
 
 	// Nobody leads at the moment: the forger is first.
-	f.Expect(forger.Create(ctx, autoApproved(rr, true))).To(MatchError(ContainSubstring("holds the verb orchestrate")))
+	f.Expect(forger.Create(ctx, autoApproved(rr, true))).To(MatchError(ContainSubstring("with the verb orchestrate")))
 	f.create(autoApproved(rr, true)) // an administrator's
 	f.manager(stack.Postgres.URL())
 	f.Eventually(f.phase(rr)).Should(Equal(v1alpha1.RemediationAwaitingApproval))
 	f.Eventually(f.notes(rr, "ForeignChild")).Should(ConsistOf(ContainSubstring("spec.approval")))
 
 	// The approval is awaited: a workflow in its place.
-	f.Expect(forger.Create(ctx, harmless(rr, guessed(rr, "workflow", true)))).To(MatchError(ContainSubstring("holds the verb orchestrate")))
+	f.Expect(forger.Create(ctx, harmless(rr, guessed(rr, "workflow", true)))).To(MatchError(ContainSubstring("with the verb orchestrate")))
 	stranger := harmless(rr, guessed(rr, "workflow", false))
 	f.Expect(forger.Create(ctx, stranger)).To(Succeed(), "it may make workflows by hand")
 	f.Eventually(f.notes(rr, "ForeignChild")).Should(ContainElement(ContainSubstring("WorkflowExecution")))

@@ -96,7 +96,7 @@ func TestNoCredentialIsSaid(t *testing.T) {
 		f.Expect(err).NotTo(HaveOccurred())
 		return string(text)
 	}
-	f.Eventually(all).Should(And(ContainSubstring(`"reason":"StoreUnavailable"`), ContainSubstring("status is 401"), ContainSubstring("an @ too many"), ContainSubstring("answered 403 Forbidden")))
+	f.Eventually(all).Should(And(ContainSubstring(`"reason":"StoreUnavailable"`), ContainSubstring("status is 401"), ContainSubstring("an extra @"), ContainSubstring("answered 403 Forbidden")))
 	post, err := http.Post("http://"+health+"/api/v1/audit/notifications", "application/json", strings.NewReader(
 		`{"remediation_id":"r","notification_requested_at":"2026-11-23T04:05:06Z","subject":"cart","channels":["slack"],"delivery_status":"success"}`))
 	f.Expect(err).NotTo(HaveOccurred())

@@ -31,6 +31,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/local/dev"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 var (
@@ -192,7 +193,7 @@ func (f *fixture) drained() {
 		for _, list := range []client.ObjectList{&v1alpha1.RemediationRequestList{}, &v1alpha1.AIAnalysisList{}, &v1alpha1.WorkflowExecutionList{}, &v1alpha1.NotificationRequestList{}} {
 			g.Expect(f.client.List(ctx, list, client.InNamespace(f.namespace))).To(Succeed())
 			g.Expect(meta.EachListItem(list, func(item runtime.Object) error {
-				if o := item.(outbox.Object); o.GetOutbox().IsZero() || len(o.GetOutbox().Entries) > 0 {
+				if o := item.(outbox.Object); outboxapi.Get(o).IsZero() || len(outboxapi.Get(o).Entries) > 0 {
 					return fmt.Errorf("%T %s is not drained", o, o.GetName())
 				}
 				return nil

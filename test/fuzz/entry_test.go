@@ -8,17 +8,17 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
 var (
 	created = time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
-	source  = outbox.Source{Namespace: "shop", Name: "cart", UID: "5c0f1e2d-0000-4000-8000-000000000001", Created: created}
-	kinds   = []string{outbox.KindOrchestration, outbox.KindAIDecision, outbox.KindExecution, outbox.KindNotification, "backups.example.com"}
-	limits  = outbox.DefaultLimits()
+	source  = entry.Source{Namespace: "shop", Name: "cart", UID: "5c0f1e2d-0000-4000-8000-000000000001", Created: created}
+	kinds   = []string{entry.KindOrchestration, entry.KindAIDecision, entry.KindExecution, entry.KindNotification, "backups.example.com"}
+	limits  = entry.DefaultLimits()
 )
 
 // seeds are records of each kind, and JSON that breaks something somewhere.
@@ -34,7 +34,7 @@ var seeds = []string{
 func FuzzDecode(f *testing.F) {
 	for _, record := range seeds {
 		for _, kind := range kinds {
-			o, _, err := outbox.Append(nil, source, outbox.Change{Kind: kind, Event: "Changed", Phase: "Sending", Record: json.RawMessage(record)}, created, outbox.Salt{}, limits)
+			o, _, err := entry.Append(nil, source, entry.Change{Kind: kind, Event: "Changed", Phase: "Sending", Record: json.RawMessage(record)}, created, entry.Salt{}, limits)
 			if err == nil {
 				f.Add([]byte(o.Entries[0]))
 			}
@@ -42,8 +42,8 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add([]byte(`{"source":{"uid":null},"sequence":-1,"recordedTime":"0000-01-01T00:00:00Z"}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		e, err := outbox.Decode(text)
-		item := relay.Item{Source: e.Source, ResourceKind: "Any", Sequence: e.Sequence, Hash: outbox.Hash(text), Text: text}
+		e, err := entry.Decode(text)
+		item := relay.Item{Source: e.Source, ResourceKind: "Any", Sequence: e.Sequence, Hash: entry.Hash(text), Text: text}
 		item.Source.Created = created // which no text has
 		item.Check()
 		if err != nil {
@@ -52,7 +52,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if e.SchemaVersion != outbox.SchemaVersion {
+		if e.SchemaVersion != entry.SchemaVersion {
 			return
 		}
 		_, _ = postgres.RowOf("", &e, text)
@@ -68,8 +68,8 @@ func FuzzRecord(f *testing.F) {
 		f.Add([]byte(record), "Changed", "Sending", i, true)
 	}
 	f.Fuzz(func(t *testing.T, record []byte, event, phase string, kind int, final bool) {
-		change := outbox.Change{Kind: kinds[uint(kind)%uint(len(kinds))], Event: event, Phase: phase, Final: final, Record: json.RawMessage(record)}
-		o, _, err := outbox.Append(nil, source, change, created, outbox.Salt{}, limits)
+		change := entry.Change{Kind: kinds[uint(kind)%uint(len(kinds))], Event: event, Phase: phase, Final: final, Record: json.RawMessage(record)}
+		o, _, err := entry.Append(nil, source, change, created, entry.Salt{}, limits)
 		if err != nil {
 			return
 		}
@@ -81,7 +81,7 @@ func FuzzRecord(f *testing.F) {
 		if err := json.Unmarshal(stored, &live); err != nil {
 			t.Fatal(err)
 		}
-		item := relay.NewItems(source, "Any", outbox.PendingOf(source.UID, &live))[0]
+		item := relay.NewItems(source, "Any", entry.PendingOf(source.UID, &live))[0]
 		if item.Refused != "" {
 			t.Fatalf("%s: %s", item.Refused, stored)
 		}

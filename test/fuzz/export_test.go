@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/holdfast-dev/holdfast/internal/breakglass"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -21,7 +21,7 @@ func (c counting) Persist(_ context.Context, batch []relay.Item) ([]relay.Outcom
 		if i > 0 && batch[i-1].ID > item.ID {
 			c.t.Fatal("the batch is not sorted")
 		}
-		if item.Refused == "" && outbox.Hash(item.Text) != item.Hash {
+		if item.Refused == "" && entry.Hash(item.Text) != item.Hash {
 			c.t.Fatalf("%s passes with another hash", item.Text)
 		}
 	}
@@ -30,7 +30,7 @@ func (c counting) Persist(_ context.Context, batch []relay.Item) ([]relay.Outcom
 
 // Whatever file is imported: each line is an entry that was checked, or is named as bad.
 func FuzzImport(f *testing.F) {
-	o, _, err := outbox.Append(nil, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Phase: "Sending", Record: json.RawMessage(seeds[3])}, created, outbox.Salt{}, limits)
+	o, _, err := entry.Append(nil, source, entry.Change{Kind: entry.KindNotification, Event: "Changed", Phase: "Sending", Record: json.RawMessage(seeds[3])}, created, entry.Salt{}, limits)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -14,8 +14,8 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/verify"
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -109,14 +109,14 @@ func honestRows(f *testing.F) []postgres.Stored {
 	f.Helper()
 	var o *outboxapi.Outbox
 	for i := range 3 {
-		next, _, err := outbox.Append(o, source, outbox.Change{Kind: outbox.KindNotification, Event: "Changed", Record: json.RawMessage(seeds[3]), Final: i == 2}, created, outbox.Salt{}, limits)
+		next, _, err := entry.Append(o, source, entry.Change{Kind: entry.KindNotification, Event: "Changed", Record: json.RawMessage(seeds[3]), Final: i == 2}, created, entry.Salt{}, limits)
 		if err != nil {
 			f.Fatal(err)
 		}
 		o = next
 	}
 	var rows []postgres.Stored
-	for _, item := range relay.NewItems(source, "NotificationRequest", outbox.PendingOf(source.UID, o)) {
+	for _, item := range relay.NewItems(source, "NotificationRequest", entry.PendingOf(source.UID, o)) {
 		sum := sha256.Sum256(item.Text)
 		rows = append(rows, postgres.Stored{Table: "notification_audit", ID: item.ID, SourceUID: string(source.UID), Sequence: item.Sequence, HasSequence: true, EntryHash: sum[:], Entry: string(item.Text), Columns: "{}"})
 	}

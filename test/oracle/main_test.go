@@ -17,6 +17,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/relay"
 	"github.com/holdfast-dev/holdfast/test/oracle"
 )
@@ -79,7 +80,7 @@ func (f *fixture) save(obj *v1alpha1.NotificationRequest, final bool, requested 
 		if err := env.Client.Get(ctx, client.ObjectKeyFromObject(obj), obj); err != nil {
 			return err
 		}
-		return f.writer.Draft(obj).Save(ctx, &outbox.Change{Kind: outbox.KindNotification, Event: "Attempted", Phase: "Sending", Final: final, Record: map[string]any{
+		return f.writer.Draft(obj).Save(ctx, &entry.Change{Kind: entry.KindNotification, Event: "Attempted", Phase: "Sending", Final: final, Record: map[string]any{
 			"remediation_id": string(obj.UID), "notification_requested_at": requested, "subject": "naïve <b>&\u2028", "channels": []string{"console"},
 			"delivery_attempts": []any{map[string]any{"channel": "console", "attempt": 1, "status": "success", "duration": 12, "error": "5 > 4.50"}},
 		}})

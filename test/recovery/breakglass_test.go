@@ -25,7 +25,7 @@ func TestAResourceHangsInTerminating(t *testing.T) {
 	f.Expect(f.gone(hangs)()).To(BeFalse(), "nobody drains it")
 
 	file := f.in("cart.jsonl")
-	f.Expect(f.holdfast("release", "notificationrequest/cart", "-n", f.namespace, "--file", file, "--dry-run").Stdout).To(MatchRegexp(`cart +2 +the end of its record`))
+	f.Expect(f.holdfast("release", "notificationrequest/cart", "-n", f.namespace, "--file", file, "--dry-run").Stdout).To(MatchRegexp(`cart +2 +last state`))
 	f.Expect(f.holdfast("release", "notificationrequest/cart", "-n", f.namespace, "--file", file, "--yes").Status).To(BeZero())
 	f.Expect(f.gone(hangs)()).To(BeTrue())
 	f.Expect(f.gone(other)()).To(BeFalse())
@@ -73,7 +73,7 @@ func TestTheDatabaseIsGoneForGood(t *testing.T) {
 		f.Expect(f.sequences(goesOn.UID)()).To(Equal([]int64{3}))
 		verified := f.holdfast("verify")
 		f.Expect(verified.Status).To(Equal(1))
-		f.Expect(verified.Stdout).To(And(ContainSubstring("missing      "+f.namespace+"/goes-on"), ContainSubstring("entries 1 to 2: neither row nor dead letter"), ContainSubstring("2 findings")))
+		f.Expect(verified.Stdout).To(And(ContainSubstring("missing      "+f.namespace+"/goes-on"), ContainSubstring("entries 1 to 2: no row and no dead letter"), ContainSubstring("2 findings")))
 		f.Expect(f.holdfast("import", file).Stdout).To(MatchRegexp(`goes-on +1 +0 +1`), "the file has nothing that the relay did not bring in")
 	})
 	t.Run("there is none any more", func(t *testing.T) {
@@ -126,5 +126,5 @@ func TestUninstalledInTheWrongOrder(t *testing.T) {
 	f.Expect(imported.Stdout).To(And(MatchRegexp(`closed +2 +2 +0`), MatchRegexp(`open +1 +1 +0`)))
 	rows := f.holdfast("verify", "--kubeconfig", "")
 	f.Expect(rows.Status).To(BeZero())
-	f.Expect(rows.Stdout).To(ContainSubstring("Looked at"))
+	f.Expect(rows.Stdout).To(ContainSubstring("Checked"))
 }

@@ -55,10 +55,10 @@ func TestEtcdWasRestored(t *testing.T) {
 	}
 	verified = f.holdfast("verify")
 	f.Expect(verified.Stdout).To(And(ContainSubstring("forked       "+at(3)+"in audit_dead_letter"), ContainSubstring("forked       "+at(4)+"in audit_dead_letter"),
-		ContainSubstring("3 findings"), ContainSubstring("2 waiting dead letters")))
+		ContainSubstring("3 findings"), ContainSubstring("2 dead letters")))
 	id := outboxtest.Entries(f.t, obj.Status.Outbox)[0].ID
 	shown := f.holdfast("dead-letter", "show", id)
-	f.Expect(shown.Stdout).To(And(ContainSubstring(`"event": "Second"`), ContainSubstring("as after a restore of etcd")))
+	f.Expect(shown.Stdout).To(And(ContainSubstring(`"event": "Second"`), ContainSubstring("after a restore of etcd")))
 	f.Expect(f.holdfast("dead-letter", "redrive", "--all").Status).To(Equal(1), "nor does redriving overwrite")
 }
 
@@ -88,7 +88,7 @@ func TestTheDatabaseWasRestored(t *testing.T) {
 	verified := f.holdfast("verify")
 	f.Expect(verified.Status).To(Equal(1))
 	missing := "missing      " + f.namespace + "/open (" + string(open.UID) + ") entry 3: entries 3 to 4"
-	f.Expect(verified.Stdout).To(And(ContainSubstring(missing+": the live resource shows them as durable"), ContainSubstring("was the database restored"),
+	f.Expect(verified.Stdout).To(And(ContainSubstring(missing+": the live resource shows them as persisted"), ContainSubstring("check whether the database was restored"),
 		ContainSubstring("unfinished   "+f.namespace+"/ended"), ContainSubstring("2 findings")))
 
 	before := testenv.Counter("holdfast_relay_gaps_total")
@@ -100,5 +100,5 @@ func TestTheDatabaseWasRestored(t *testing.T) {
 	f.drained(whole)
 	stop()
 	f.Expect(testenv.Counter("holdfast_relay_gaps_total")).To(Equal(before+1), "once, and not of the one that is whole")
-	f.Expect(f.holdfast("verify").Stdout).To(And(ContainSubstring(missing+": neither row nor dead letter"), ContainSubstring("2 findings")))
+	f.Expect(f.holdfast("verify").Stdout).To(And(ContainSubstring(missing+": no row and no dead letter"), ContainSubstring("2 findings")))
 }

@@ -22,6 +22,7 @@ import (
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -121,7 +122,7 @@ func (f *fixture) create(name string) *v1alpha1.NotificationRequest {
 func (f *fixture) append(obj *v1alpha1.NotificationRequest, n int, event string, final bool) {
 	for i := range n {
 		f.Expect(env.Client.Get(ctx, client.ObjectKeyFromObject(obj), obj)).To(Succeed())
-		f.Expect(f.writer.Draft(obj).Save(ctx, &outbox.Change{Kind: outbox.KindNotification, Event: event, Phase: "Sending", Final: final && i == n-1,
+		f.Expect(f.writer.Draft(obj).Save(ctx, &entry.Change{Kind: entry.KindNotification, Event: event, Phase: "Sending", Final: final && i == n-1,
 			Record: models.Notification{RemediationID: "r", NotificationRequestedAt: outboxapi.NewTime(obj.CreationTimestamp.Time)}})).To(Succeed())
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 	"github.com/holdfast-dev/holdfast/internal/catalogue"
 	"github.com/holdfast-dev/holdfast/internal/credential"
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // Name of this investigator, as resources and audit records have it.
@@ -97,7 +97,7 @@ const Version = "2"
 
 // Config says what is asked beside the case: the prompt without the alert, the target, and what depends on the target's kind.
 func (c *Client) Config() investigator.Config {
-	return investigator.Config{Version: Version, PromptSHA256: outbox.Hash([]byte(question(c.catalogue, investigator.Request{})))}
+	return investigator.Config{Version: Version, PromptSHA256: entry.Hash([]byte(question(c.catalogue, investigator.Request{})))}
 }
 
 // Investigate asks. Errors wrap investigator.ErrAnswer when the server answered and the answer cannot be used.

@@ -11,6 +11,7 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/catalogue"
 	"github.com/holdfast-dev/holdfast/internal/redact"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // ErrAnswer says that an answer cannot be used. Asking again may help.
@@ -211,7 +212,7 @@ func searchable(text string) string {
 		return text
 	}
 	head := text[:maxSearched]
-	return fmt.Sprintf("%s\n… [cut: %d bytes, sha256 %s]", head[:strings.LastIndexByte(head, '\n')+1], len(text), outbox.Hash([]byte(text)))
+	return fmt.Sprintf("%s\n… [cut: %d bytes, sha256 %s]", head[:strings.LastIndexByte(head, '\n')+1], len(text), entry.Hash([]byte(text)))
 }
 
 // workflowID is the action, if it is a workflow of the catalogue.

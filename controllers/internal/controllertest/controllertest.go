@@ -14,6 +14,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
+	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
 )
 
 // Clock stands still until it is moved.
@@ -26,12 +29,12 @@ func NewClock() Clock { return Clock{testclock.NewFakePassiveClock(time.Now().Tr
 func (c Clock) Pass(d time.Duration) { c.SetTime(c.Now().Add(d)) }
 
 // Entries are the pending entries of a resource, oldest first. One that cannot be read is a fault of the controller.
-func Entries(obj outbox.Object) []outbox.Entry {
-	p := outbox.PendingOf(obj.GetUID(), obj.GetOutbox())
-	all := make([]outbox.Entry, p.Len())
+func Entries(obj outbox.Object) []entry.Entry {
+	p := entry.PendingOf(obj.GetUID(), outboxapi.Get(obj))
+	all := make([]entry.Entry, p.Len())
 	for i := range all {
 		var err error
-		if all[i], err = outbox.Decode([]byte(p.Text(i))); err != nil {
+		if all[i], err = entry.Decode([]byte(p.Text(i))); err != nil {
 			panic(err)
 		}
 	}
@@ -39,17 +42,7 @@ func Entries(obj outbox.Object) []outbox.Entry {
 }
 
 // Trail is the entries in a resource's outbox, each as event/phase, or event/phase/final.
-func Trail(obj outbox.Object) []string {
-	var trail []string
-	for _, e := range Entries(obj) {
-		text := e.Event + "/" + e.Phase
-		if e.Final {
-			text += "/final"
-		}
-		trail = append(trail, text)
-	}
-	return trail
-}
+func Trail(obj outbox.Object) []string { return outboxtest.Trail(Entries(obj)) }
 
 // HaveTrail succeeds for a resource whose entries are these, as Trail writes them.
 func HaveTrail(entries ...string) types.GomegaMatcher {
@@ -73,7 +66,7 @@ func Record[R any](obj outbox.Object, entry int) (R, error) {
 
 // LastRecord is the audit record in the newest entry.
 func LastRecord[R any](obj outbox.Object) (R, error) {
-	return Record[R](obj, len(obj.GetOutbox().Entries)-1)
+	return Record[R](obj, len(outboxapi.Get(obj).Entries)-1)
 }
 
 // ErrAway is the error of the writes that fail here.

@@ -30,17 +30,18 @@ func (r *Recorder) Eventf(regarding, related runtime.Object, eventType, reason, 
 	if said := letters(text); said == "" || said == letters(reason) {
 		r.fail(fmt.Sprintf("Event %s says no more than its reason: %q", reason, text))
 	}
-	if o, ok := regarding.(outbox.ConditionedObject); ok {
+	if o, ok := regarding.(outbox.Object); ok {
 		r.checkFinished(o)
 	}
 	r.FakeRecorder.Eventf(regarding, related, eventType, reason, action, note, args...)
 }
 
-func (r *Recorder) checkFinished(o outbox.ConditionedObject) {
-	closed := o.GetOutbox() != nil && o.GetOutbox().Closed
-	ready, finished := meta.FindStatusCondition(o.GetConditions(), v1alpha1.ConditionReady), meta.FindStatusCondition(o.GetConditions(), v1alpha1.ConditionFinished)
+func (r *Recorder) checkFinished(o outbox.Object) {
+	status, conditions := o.OutboxStatus()
+	closed := status.Outbox != nil && status.Outbox.Closed
+	ready, finished := meta.FindStatusCondition(*conditions, v1alpha1.ConditionReady), meta.FindStatusCondition(*conditions, v1alpha1.ConditionFinished)
 	switch {
-	case closed != meta.IsStatusConditionTrue(o.GetConditions(), v1alpha1.ConditionFinished):
+	case closed != meta.IsStatusConditionTrue(*conditions, v1alpha1.ConditionFinished):
 		r.fail(fmt.Sprintf("the record of %s is closed: %t, its condition Finished is %+v", o.GetName(), closed, finished))
 	case closed && (ready == nil || finished.Reason != ready.Reason):
 		r.fail(fmt.Sprintf("%s: Finished is %+v, Ready is %+v", o.GetName(), finished, ready))

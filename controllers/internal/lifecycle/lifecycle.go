@@ -2,7 +2,6 @@ package lifecycle
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,25 +18,11 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// BlockedRetry is how soon a controller looks again after its outbox had no room, beside the event that the relay's trim brings.
+// BlockedRetry is how soon a controller looks again at what waits for somebody else, beside the event that may come.
 const BlockedRetry = 10 * time.Second
-
-// Result ends a reconcile. It is silent about conflicts, since the event of the newer version starts the reconciler again, and about resources that are being deleted
-// without our finalizer, or too large to audit: the Writer has said so, and only a change of the resource helps.
-func Result(res ctrl.Result, err error) (ctrl.Result, error) {
-	if err = outbox.IgnoreConflict(err); err == nil || errors.Is(err, outbox.ErrReleased) {
-		return res, nil
-	}
-	if errors.Is(err, outbox.ErrOversized) {
-		return ctrl.Result{}, nil
-	}
-	if errors.Is(err, outbox.ErrFull) {
-		return ctrl.Result{RequeueAfter: BlockedRetry}, nil
-	}
-	return ctrl.Result{}, err
-}
 
 // UnknownPhase ends the reconcile of a resource whose phase this release does not know: a newer release wrote it, and will go on with it. So the reconciler changes nothing,
 // ends nothing and does not retry; the log has an error. Cancellation and deletion come before phases: they end such a resource as they end any other.
@@ -47,7 +32,10 @@ func UnknownPhase(ctx context.Context, phase string) (ctrl.Result, error) {
 }
 
 // Closed reports whether a resource's record is closed: its last entry was written.
-func Closed(obj outbox.Object) bool { return obj.GetOutbox() != nil && obj.GetOutbox().Closed }
+func Closed(obj outbox.Object) bool {
+	o := outboxapi.Get(obj)
+	return o != nil && o.Closed
+}
 
 // Released reports whether a resource is being deleted and has no finalizer of ours: it gets no entries any more.
 func Released(obj outbox.Object) bool {
@@ -62,7 +50,7 @@ type Phase interface {
 
 // SetReady recomputes the Ready condition from the phase: Unknown until the phase is final, then True if it is the one that means success, else False. Whatever the ending, it
 // adds the condition Finished, which `kubectl wait` can wait for.
-func SetReady[P Phase](obj outbox.ConditionedObject, phase, success P, message string) {
+func SetReady[P Phase](obj outbox.Object, phase, success P, message string) {
 	status := metav1.ConditionUnknown
 	switch {
 	case phase == success:
@@ -71,16 +59,15 @@ func SetReady[P Phase](obj outbox.ConditionedObject, phase, success P, message s
 		status = metav1.ConditionFalse
 	}
 	condition := metav1.Condition{Type: v1alpha1.ConditionReady, Status: status, Reason: string(phase), Message: outbox.Bound(message, 1024), ObservedGeneration: obj.GetGeneration()}
-	conditions := obj.GetConditions()
-	meta.SetStatusCondition(&conditions, condition)
+	_, conditions := obj.OutboxStatus()
+	meta.SetStatusCondition(conditions, condition)
 	if phase.Final() {
 		condition.Type, condition.Status, condition.Message = v1alpha1.ConditionFinished, metav1.ConditionTrue, ""
-		meta.SetStatusCondition(&conditions, condition)
+		meta.SetStatusCondition(conditions, condition)
 	}
-	if len(conditions) > maxConditions {
-		conditions = slices.DeleteFunc(conditions, func(c metav1.Condition) bool { return !slices.Contains(ourConditions, c.Type) })
+	if len(*conditions) > maxConditions {
+		*conditions = slices.DeleteFunc(*conditions, func(c metav1.Condition) bool { return !slices.Contains(ourConditions, c.Type) })
 	}
-	obj.SetConditions(conditions)
 }
 
 // maxConditions is how many the CRDs take. Anybody who may write the status may have filled them up: a resource that could not take its last condition could not end, nor be deleted.

@@ -1,7 +1,6 @@
 package lifecycle_test
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -9,46 +8,14 @@ import (
 
 	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/gomega"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	ctrl "sigs.k8s.io/controller-runtime"
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/controllers/internal/lifecycle"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
-
-func TestResultIsSilentAboutConflictsAndReleases(t *testing.T) {
-	other := errors.New("the API server is away")
-	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "things"}, "t", errors.New("changed"))
-	later := ctrl.Result{RequeueAfter: time.Minute}
-	for name, c := range map[string]struct {
-		err    error
-		result ctrl.Result
-		want   error
-	}{
-		"nothing":      {nil, later, nil},
-		"a conflict":   {fmt.Errorf("save status: %w", conflict), later, nil},
-		"released":     {fmt.Errorf("%w: shop/cart", outbox.ErrReleased), later, nil},
-		"too large":    {fmt.Errorf("save: %w", outbox.ErrOversized), ctrl.Result{}, nil},
-		"no room":      {fmt.Errorf("save: %w", outbox.ErrFull), ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, nil},
-		"another fail": {other, ctrl.Result{}, other},
-	} {
-		t.Run(name, func(t *testing.T) {
-			g := NewWithT(t)
-			result, err := lifecycle.Result(later, c.err)
-			g.Expect(result).To(Equal(c.result))
-			if c.want == nil {
-				g.Expect(err).NotTo(HaveOccurred())
-			} else {
-				g.Expect(err).To(MatchError(c.want))
-			}
-		})
-	}
-}
 
 func TestSetReadyFollowsThePhase(t *testing.T) {
 	g := NewWithT(t)
@@ -69,10 +36,11 @@ func TestSetReadyFollowsThePhase(t *testing.T) {
 // `kubectl wait --for=condition=Finished` is answered by every ending of every kind, and by nothing else.
 func TestFinishedComesWithEveryEnding(t *testing.T) {
 	g := NewWithT(t)
-	finished := func(o outbox.ConditionedObject) *metav1.Condition {
-		return meta.FindStatusCondition(o.GetConditions(), v1alpha1.ConditionFinished)
+	finished := func(o outbox.Object) *metav1.Condition {
+		_, conditions := o.OutboxStatus()
+		return meta.FindStatusCondition(*conditions, v1alpha1.ConditionFinished)
 	}
-	check := func(o outbox.ConditionedObject, phase string, final bool) {
+	check := func(o outbox.Object, phase string, final bool) {
 		if !final {
 			g.Expect(finished(o)).To(BeNil(), phase)
 			return

@@ -12,6 +12,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // +kubebuilder:rbac:groups=holdfast.dev,resources=remediationrequests,verbs=get;list;watch
@@ -22,7 +23,7 @@ import (
 // is made by hand, without a request, has an id that is no UUID: no request can ever have it. Only resources without an entry are checked, since the request may be gone
 // later. cached may be behind, so live decides.
 func ForeignRemediation(ctx context.Context, cached, live client.Reader, obj outbox.Object, ref v1alpha1.RemediationRef) (string, error) {
-	if o := obj.GetOutbox(); o != nil && o.LastSequence > 0 {
+	if o := outboxapi.Get(obj); o != nil && o.LastSequence > 0 {
 		return "", nil
 	}
 	var rr *v1alpha1.RemediationRequest
@@ -51,16 +52,15 @@ func ForeignRemediation(ctx context.Context, cached, live client.Reader, obj out
 const EventRefused = "RemediationRefused"
 
 // RefuseRemediation puts into the conditions that a resource may not write into the trail of the remediation that it names.
-func RefuseRemediation(obj outbox.ConditionedObject, why string) {
-	conditions := obj.GetConditions()
-	meta.SetStatusCondition(&conditions, metav1.Condition{Type: v1alpha1.ConditionRemediationRefused, Status: metav1.ConditionTrue, Reason: "NotTheLiveRequest",
+func RefuseRemediation(obj outbox.Object, why string) {
+	_, conditions := obj.OutboxStatus()
+	meta.SetStatusCondition(conditions, metav1.Condition{Type: v1alpha1.ConditionRemediationRefused, Status: metav1.ConditionTrue, Reason: "NotTheLiveRequest",
 		Message: outbox.Bound(why, 1024), ObservedGeneration: obj.GetGeneration()})
-	obj.SetConditions(conditions)
 }
 
 // RemediationID is the remediation_id of a resource's records: its remediation's uid, or its own when it may not write into that trail.
-func RemediationID(obj outbox.ConditionedObject, ref v1alpha1.RemediationRef) string {
-	if meta.IsStatusConditionTrue(obj.GetConditions(), v1alpha1.ConditionRemediationRefused) {
+func RemediationID(obj outbox.Object, ref v1alpha1.RemediationRef) string {
+	if _, conditions := obj.OutboxStatus(); meta.IsStatusConditionTrue(*conditions, v1alpha1.ConditionRemediationRefused) {
 		return string(obj.GetUID())
 	}
 	return string(ref.UID)

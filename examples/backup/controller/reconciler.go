@@ -26,11 +26,10 @@ func Setup(mgr ctrl.Manager, store relay.Store) error {
 	if err != nil {
 		return err
 	}
-	return (&Reconciler{
-		client: mgr.GetClient(),
-		live:   mgr.GetAPIReader(),
-		writer: outbox.NewWriter(mgr.GetClient(), mgr.GetAPIReader(), r),
-	}).SetupWithManager(mgr)
+	c := &copier{client: mgr.GetClient(), live: mgr.GetAPIReader()}
+	writer := outbox.NewWriter(mgr.GetClient(), mgr.GetAPIReader(), r)
+	return ctrl.NewControllerManagedBy(mgr).For(&backupv1.Backup{}).
+		Complete(outbox.AsReconciler(writer, outbox.Reconciler[*backupv1.Backup]{Reconcile: c.reconcile}))
 }
 
 // Scheme knows the kinds that the controller needs.
@@ -39,51 +38,20 @@ func Scheme() (*runtime.Scheme, error) {
 	return s, errors.Join(corev1.AddToScheme(s), backupv1.AddToScheme(s))
 }
 
-// Reconciler makes the copies.
-type Reconciler struct {
+// copier makes the copies.
+type copier struct {
 	client client.Client
 	live   client.Reader
-	writer *outbox.Writer
 }
 
-// SetupWithManager registers the controller.
-func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
-	return ctrl.NewControllerManagedBy(mgr).For(&backupv1.Backup{}).Complete(r)
-}
-
-// Reconcile copies the source when it has changed.
-func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
-	b := &backupv1.Backup{}
-	if err := r.client.Get(ctx, req.NamespacedName, b); apierrors.IsNotFound(err) {
-		r.writer.Forget(b, req.NamespacedName)
-		return ctrl.Result{}, nil
-	} else if err != nil {
-		return ctrl.Result{}, fmt.Errorf("read the backup: %w", err)
-	}
-	if r.writer.Stale(b) {
-		return ctrl.Result{RequeueAfter: outbox.StaleFor}, nil // the cache is behind our own last write
-	}
-	if b.Status.Outbox != nil && b.Status.Outbox.Closed {
-		return ctrl.Result{}, nil
-	}
-	res, err := r.advance(ctx, b, r.writer.Draft(b))
-	switch {
-	case errors.Is(err, outbox.ErrReleased), // being deleted without the finalizer: nothing to do any more
-		errors.Is(err, outbox.ErrOversized): // too large to audit: only a change of the resource helps
-		return ctrl.Result{}, nil
-	case errors.Is(err, outbox.ErrFull):
-		return ctrl.Result{RequeueAfter: 10 * time.Second}, nil
-	}
-	return res, outbox.IgnoreConflict(err) // the event of the newer version starts us again
-}
-
-func (r *Reconciler) advance(ctx context.Context, b *backupv1.Backup, draft *outbox.Draft) (ctrl.Result, error) {
+// reconcile copies the source when it has changed.
+func (c *copier) reconcile(ctx context.Context, b *backupv1.Backup, draft *outbox.Draft) (ctrl.Result, error) {
 	if b.DeletionTimestamp != nil {
 		return ctrl.Result{}, save(ctx, b, draft, "Deleted", backupv1.PhaseDeleted) // final: the relay lets go once it is durable
 	}
 	again := ctrl.Result{RequeueAfter: time.Duration(max(1, b.Spec.EverySeconds)) * time.Second}
 	source := &corev1.ConfigMap{}
-	err := r.live.Get(ctx, client.ObjectKey{Namespace: b.Namespace, Name: b.Spec.Source}, source)
+	err := c.live.Get(ctx, client.ObjectKey{Namespace: b.Namespace, Name: b.Spec.Source}, source)
 	if apierrors.IsNotFound(err) {
 		if b.Status.Phase == backupv1.PhaseWaiting {
 			return again, nil
@@ -99,8 +67,8 @@ func (r *Reconciler) advance(ctx context.Context, b *backupv1.Backup, draft *out
 	}
 
 	// Room for the two entries that a copy brings. Without it we wait; the relay's trim starts us again.
-	if ok, err := draft.Reserve(ctx, 2); err != nil || !ok {
-		return ctrl.Result{RequeueAfter: 10 * time.Second}, err
+	if err := draft.Reserve(ctx, 2); err != nil {
+		return ctrl.Result{}, err
 	}
 	// The intent, unless an earlier process left the same one behind.
 	if b.Status.Phase != backupv1.PhaseCopying || b.Status.Digest != digest {
@@ -110,7 +78,7 @@ func (r *Reconciler) advance(ctx context.Context, b *backupv1.Backup, draft *out
 		}
 	}
 	// The effect. Doing it twice is harmless here; where it isn't, look whether it was done before.
-	if err := r.copy(ctx, b, source); err != nil {
+	if err := c.copy(ctx, b, source); err != nil {
 		return ctrl.Result{}, err
 	}
 	// The outcome.
@@ -131,18 +99,18 @@ func save(ctx context.Context, b *backupv1.Backup, draft *outbox.Draft, event st
 	})
 }
 
-func (r *Reconciler) copy(ctx context.Context, b *backupv1.Backup, source *corev1.ConfigMap) error {
+func (c *copier) copy(ctx context.Context, b *backupv1.Backup, source *corev1.ConfigMap) error {
 	target := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: b.Namespace, Name: b.Spec.Target}}
-	err := r.live.Get(ctx, client.ObjectKeyFromObject(target), target)
+	err := c.live.Get(ctx, client.ObjectKeyFromObject(target), target)
 	if client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("read the target: %w", err)
 	}
 	missing := apierrors.IsNotFound(err)
 	target.Data, target.BinaryData = source.Data, source.BinaryData
 	if missing {
-		err = r.client.Create(ctx, target)
+		err = c.client.Create(ctx, target)
 	} else {
-		err = r.client.Update(ctx, target)
+		err = c.client.Update(ctx, target)
 	}
 	if err != nil {
 		return fmt.Errorf("write the target: %w", err)

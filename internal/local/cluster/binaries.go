@@ -91,7 +91,7 @@ func lookUp(name string) (binary, error) {
 			known = append(known, b.name)
 		}
 		sort.Strings(known)
-		return binary{}, fmt.Errorf("no program is called %q; known are %s", name, strings.Join(known, ", "))
+		return binary{}, fmt.Errorf("unknown program %q, expected one of %s", name, strings.Join(known, ", "))
 	}
 	return catalogue[i], nil
 }
@@ -107,10 +107,10 @@ func (b binary) find(ctx context.Context, p *progress) (string, error) {
 		return path, nil
 	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return "", fmt.Errorf("make the cache folder: %w", err)
+		return "", fmt.Errorf("create the cache directory: %w", err)
 	}
 	lock, err := waitLock(ctx, path+".lock", func(holder string) {
-		p.say("%s %s: process %s is getting it, waiting", b.name, b.version, holder)
+		p.say("%s %s: waiting for process %s, which is getting it", b.name, b.version, holder)
 	})
 	if err != nil {
 		return "", err
@@ -131,7 +131,7 @@ func (b binary) install(ctx context.Context, p *progress, path string) error {
 	}
 	work, err := os.MkdirTemp(filepath.Dir(path), filepath.Base(unfinished))
 	if err != nil {
-		return fmt.Errorf("make a folder to work in: %w", err)
+		return fmt.Errorf("create a working directory: %w", err)
 	}
 	defer os.RemoveAll(work)
 	made := filepath.Join(work, b.name)
@@ -142,7 +142,7 @@ func (b binary) install(ctx context.Context, p *progress, path string) error {
 		if ctx.Err() != nil {
 			return downloadErr
 		}
-		p.say("%s %s: no download (%v); compiling it, which takes %s on two cores, once on this machine",
+		p.say("%s %s: download failed (%v); compiling it once on this machine, which takes %s on two cores",
 			b.name, b.version, downloadErr, b.takes)
 		if err := b.compile(ctx, p, work, made); err != nil {
 			return errors.Join(fmt.Errorf("download: %w", downloadErr), fmt.Errorf("compile: %w", err), b.advice())
@@ -152,7 +152,7 @@ func (b binary) install(ctx context.Context, p *progress, path string) error {
 		return fmt.Errorf("make it executable: %w", err)
 	}
 	if err := os.Rename(made, path); err != nil {
-		return fmt.Errorf("put it into the cache: %w", err)
+		return fmt.Errorf("move it to the cache: %w", err)
 	}
 	p.say("%s %s: ready after %s, kept in %s", b.name, b.version, time.Since(begin).Round(time.Second), path)
 	return nil

@@ -128,7 +128,7 @@ func TestDownload(t *testing.T) {
 		"a program with its sum":            {address: "/plain", sums: "/plain.sha256"},
 		"a program without a published sum": {address: "/plain"},
 		"an archive among many":             {address: "/etcd.tar.gz", sums: "/SHA256SUMS", archive: true},
-		"a forged program":                  {address: "/plain", sums: "/wrong", fails: "damaged or a forged"},
+		"a forged program":                  {address: "/plain", sums: "/wrong", fails: "damaged or forged"},
 		"a list without it":                 {address: "/plain", sums: "/none", fails: "no SHA-256 of plain"},
 		"a program that is not there":       {address: "/gone", fails: "404"},
 		"sums that are not there":           {address: "/plain", sums: "/gone", fails: "404"},

@@ -163,7 +163,7 @@ func (c *Cluster) prepare() error {
 		*port = got[i]
 	}
 	if err := os.MkdirAll(c.dir.in("run"), 0o755); err != nil {
-		return fmt.Errorf("make the servers' working folder: %w", err)
+		return fmt.Errorf("create the working directory of the servers: %w", err)
 	}
 	if c.ca, c.clients, err = writeCredentials(c.dir.in("certs")); err != nil {
 		return err

@@ -61,7 +61,7 @@ func (b binary) compile(ctx context.Context, p *progress, work, to string) error
 	case <-ctx.Done():
 		_ = syscall.Kill(-build.cmd.Process.Pid, syscall.SIGKILL) // its compilers too
 		<-build.exited
-		return fmt.Errorf("%s was given up: %w", build.name, ctx.Err())
+		return fmt.Errorf("%s was cancelled: %w", build.name, ctx.Err())
 	}
 	if build.err != nil {
 		return build.failure(fmt.Sprintf("failed (%v)", build.err), nil)

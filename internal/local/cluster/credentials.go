@@ -26,7 +26,7 @@ const admin = "admin"
 // writeCredentials makes all keys and certificates of a cluster in the folder certs.
 func writeCredentials(certs string) (ca keyPair, clients map[string]keyPair, err error) {
 	if err := os.MkdirAll(certs, 0o700); err != nil {
-		return keyPair{}, nil, fmt.Errorf("make the folder of the certificates: %w", err)
+		return keyPair{}, nil, fmt.Errorf("create the certificate directory: %w", err)
 	}
 	a, err := newAuthority()
 	if err != nil {

@@ -73,7 +73,7 @@ var downloads = struct {
 func (b binary) download(ctx context.Context, p *progress, to string) error {
 	address, sums, archive := b.release(b)
 	if address == "" {
-		return fmt.Errorf("no official build of it for %s/%s", runtime.GOOS, runtime.GOARCH)
+		return fmt.Errorf("there is no official build for %s/%s", runtime.GOOS, runtime.GOARCH)
 	}
 	ctx, cancel := context.WithTimeout(ctx, downloadTimeout)
 	defer cancel()
@@ -110,7 +110,7 @@ func (b binary) download(ctx context.Context, p *progress, to string) error {
 		return fmt.Errorf("%s: %w", address, err)
 	}
 	if got := hex.EncodeToString(digest.Sum(nil)); want != "" && got != want {
-		return fmt.Errorf("%s: its SHA-256 is %s, published is %s: a damaged or a forged file", address, got, want)
+		return fmt.Errorf("%s: SHA-256 is %s, expected the published %s; the file is damaged or forged", address, got, want)
 	}
 	return nil
 }

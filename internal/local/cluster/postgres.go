@@ -144,11 +144,11 @@ func (p *Postgres) initialize(ctx context.Context) error {
 // makeDataFolder makes the folder of the data, empty, of the server's user.
 func (p *Postgres) makeDataFolder() error {
 	if err := os.Mkdir(p.data(), 0o700); err != nil {
-		return fmt.Errorf("make the data folder: %w", err)
+		return fmt.Errorf("create the data directory: %w", err)
 	}
 	if p.as != nil {
 		if err := os.Chmod(p.home.path, 0o755); err != nil { // MkdirTemp closes it to others
-			return fmt.Errorf("open the folder of the data: %w", err)
+			return fmt.Errorf("make the data directory accessible: %w", err)
 		}
 	}
 	return p.give(p.data())
@@ -160,7 +160,7 @@ func (p *Postgres) give(path string) error {
 		return nil
 	}
 	if err := os.Chown(path, int(p.as.Uid), int(p.as.Gid)); err != nil {
-		return fmt.Errorf("give %s to the server's user: %w", path, err)
+		return fmt.Errorf("change the owner of %s to the user of the server: %w", path, err)
 	}
 	return nil
 }
@@ -208,7 +208,7 @@ func (p *Postgres) Start(ctx context.Context) error {
 		return errors.New("start PostgreSQL: it is closed")
 	}
 	if p.server != nil && p.server.alive() {
-		return errors.New("start PostgreSQL: it runs already")
+		return errors.New("start PostgreSQL: it is already running")
 	}
 	server, err := p.run("postgres", "-D", p.data(), "-p", strconv.Itoa(p.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200",
@@ -253,7 +253,7 @@ func (p *Postgres) end(ctx context.Context, what string, signal syscall.Signal) 
 	case <-p.server.exited:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("%s PostgreSQL: it has not ended yet: %w", what, ctx.Err())
+		return fmt.Errorf("%s PostgreSQL: it has not stopped yet: %w", what, ctx.Err())
 	}
 }
 

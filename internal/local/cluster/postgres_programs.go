@@ -42,7 +42,7 @@ func postgresPrograms(ctx context.Context, p *progress, root bool) (string, erro
 	}
 	dir, err := downloadPostgres(ctx, p, home)
 	if err != nil {
-		return "", fmt.Errorf("find PostgreSQL: neither on the PATH nor under /usr/lib/postgresql, and the download failed; install it (on Debian: postgresql) or open the network: %w", err)
+		return "", fmt.Errorf("find PostgreSQL: not on the PATH, not under /usr/lib/postgresql, and the download failed; install it (Debian: postgresql) or allow network access: %w", err)
 	}
 	return dir, nil
 }
@@ -71,10 +71,10 @@ func downloadPostgres(ctx context.Context, p *progress, home string) (string, er
 		return bin, nil
 	}
 	if err := os.MkdirAll(home, 0o755); err != nil {
-		return "", fmt.Errorf("make the cache folder: %w", err)
+		return "", fmt.Errorf("create the cache directory: %w", err)
 	}
 	lock, err := waitLock(ctx, dir+".lock", func(holder string) {
-		p.say("PostgreSQL: process %s is getting it, waiting", holder)
+		p.say("PostgreSQL: waiting for process %s, which is getting it", holder)
 	})
 	if err != nil {
 		return "", err
@@ -89,14 +89,14 @@ func downloadPostgres(ctx context.Context, p *progress, home string) (string, er
 	}
 	work, err := os.MkdirTemp(home, ".making-")
 	if err != nil {
-		return "", fmt.Errorf("make a folder to work in: %w", err)
+		return "", fmt.Errorf("create a working directory: %w", err)
 	}
 	defer os.RemoveAll(work)
 	if err := unpackPostgres(ctx, p, work); err != nil {
 		return "", err
 	}
 	if err := os.Rename(filepath.Join(work, "programs"), dir); err != nil {
-		return "", fmt.Errorf("put it into the cache: %w", err)
+		return "", fmt.Errorf("move it to the cache: %w", err)
 	}
 	return bin, nil
 }

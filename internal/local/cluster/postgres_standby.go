@@ -53,7 +53,7 @@ func (p *Postgres) name() string { return "standby_" + strconv.Itoa(p.port) }
 // copyFrom makes the data folder of a standby.
 func (p *Postgres) copyFrom(ctx context.Context, primary *Postgres) error {
 	if !executable(filepath.Join(p.bin, "pg_basebackup")) {
-		return fmt.Errorf("no pg_basebackup in %s; install PostgreSQL's client programs (on Debian: postgresql)", p.bin)
+		return fmt.Errorf("pg_basebackup is not in %s; install the PostgreSQL programs (Debian: postgresql)", p.bin)
 	}
 	if err := p.makeDataFolder(); err != nil {
 		return err
@@ -112,7 +112,7 @@ func (p *Postgres) Configure(ctx context.Context, parameter, value string) error
 func (p *Postgres) CaughtUp(ctx context.Context, standby *Postgres) error {
 	var position string
 	if err := p.ask(ctx, func(c *pgx.Conn) error { return c.QueryRow(ctx, "SELECT pg_current_wal_lsn()::text").Scan(&position) }); err != nil {
-		return fmt.Errorf("how far PostgreSQL is: %w", err)
+		return fmt.Errorf("read the WAL position of PostgreSQL: %w", err)
 	}
 	return standby.until(ctx, fmt.Sprintf("SELECT pg_last_wal_replay_lsn() >= %s::pg_lsn", literal(position)))
 }

@@ -91,7 +91,7 @@ func TestPostgres(t *testing.T) {
 		for _, end := range []func(context.Context) error{p.Kill, p.Stop} {
 			execSQL(ctx, t, url, "INSERT INTO kept VALUES ('x')")
 			pid := p.server.cmd.Process.Pid
-			g.Expect(p.Start(ctx)).To(MatchError(ContainSubstring("runs already")))
+			g.Expect(p.Start(ctx)).To(MatchError(ContainSubstring("already running")))
 			g.Expect(end(ctx)).To(Succeed())
 			g.Expect(end(ctx)).To(Succeed())
 			g.Expect(gone(pid)).To(BeTrue())

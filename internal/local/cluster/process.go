@@ -105,7 +105,7 @@ func (p *process) finish(ctx context.Context) error {
 	select {
 	case <-p.exited:
 	case <-ctx.Done():
-		return errors.Join(fmt.Errorf("%s was given up: %w", p.name, ctx.Err()), p.stop(syscall.SIGTERM, killTimeout))
+		return errors.Join(fmt.Errorf("%s was cancelled: %w", p.name, ctx.Err()), p.stop(syscall.SIGTERM, killTimeout))
 	}
 	if p.err != nil {
 		return p.failure(fmt.Sprintf("failed (%v)", p.err), nil)
@@ -129,7 +129,7 @@ func (p *process) stop(signal syscall.Signal, grace time.Duration) error {
 	case <-p.exited:
 		return nil
 	case <-time.After(killTimeout):
-		return fmt.Errorf("%s (pid %d) is still there %s after SIGKILL", p.name, p.cmd.Process.Pid, killTimeout)
+		return fmt.Errorf("%s (pid %d) is still running %s after SIGKILL", p.name, p.cmd.Process.Pid, killTimeout)
 	}
 }
 
@@ -171,7 +171,7 @@ func (p *process) failure(what string, cause error) error {
 		cause = errPortTaken
 	}
 	if cause != nil {
-		return fmt.Errorf("%s %s: %w; the end of its log (%s):\n%s", p.name, what, cause, p.log, tail)
+		return fmt.Errorf("%s %s: %w; last lines of its log (%s):\n%s", p.name, what, cause, p.log, tail)
 	}
 	return fmt.Errorf("%s %s; the end of its log (%s):\n%s", p.name, what, p.log, tail)
 }

@@ -40,7 +40,7 @@ func (p *progress) beat(step string) (done func()) {
 			case <-quit:
 				return
 			case <-ticker.C:
-				p.say("%s: at work for %s", step, time.Since(begin).Round(time.Second))
+				p.say("%s: running for %s", step, time.Since(begin).Round(time.Second))
 			}
 		}
 	}()

@@ -86,17 +86,17 @@ func openStateDir(path, base, kind string, entries ...string) (*stateDir, error)
 		sweep(base, kind)
 		temporary, err := os.MkdirTemp(base, temporaryPrefix(kind))
 		if err != nil {
-			return nil, fmt.Errorf("make a temporary folder for the %s: %w", kind, err)
+			return nil, fmt.Errorf("create a temporary directory for the %s: %w", kind, err)
 		}
 		d.path, d.temporary = temporary, true
 	}
 	absolute, err := filepath.Abs(d.path)
 	if err != nil {
-		return nil, fmt.Errorf("find the folder %s: %w", d.path, err)
+		return nil, fmt.Errorf("find the directory %s: %w", d.path, err)
 	}
 	d.path = absolute
 	if err := os.MkdirAll(d.path, 0o755); err != nil {
-		return nil, fmt.Errorf("make the folder for the %s: %w", kind, err)
+		return nil, fmt.Errorf("create the directory for the %s: %w", kind, err)
 	}
 	lockPath := d.in(lockName(kind))
 	lock, ok, err := tryLock(lockPath)
@@ -104,17 +104,17 @@ func openStateDir(path, base, kind string, entries ...string) (*stateDir, error)
 		return nil, err
 	}
 	if !ok {
-		return nil, fmt.Errorf("the folder %s is in use: process %s runs a %s there; stop it or choose another folder",
+		return nil, fmt.Errorf("directory %s is in use: process %s runs a %s there; stop it or choose another directory",
 			d.path, lockHolder(lockPath), kind)
 	}
 	d.lock = lock
 	for _, entry := range entries {
 		if err := os.RemoveAll(d.in(entry)); err != nil {
-			return nil, errors.Join(fmt.Errorf("remove what an earlier run left: %w", err), d.close())
+			return nil, errors.Join(fmt.Errorf("remove leftovers of an earlier run: %w", err), d.close())
 		}
 	}
 	if err := os.MkdirAll(d.in("logs"), 0o755); err != nil {
-		return nil, errors.Join(fmt.Errorf("make the folder of the logs: %w", err), d.close())
+		return nil, errors.Join(fmt.Errorf("create the log directory: %w", err), d.close())
 	}
 	return d, nil
 }
@@ -156,7 +156,7 @@ func (d *stateDir) close() error {
 		return nil
 	}
 	if err := os.RemoveAll(d.path); err != nil {
-		return fmt.Errorf("remove the temporary folder: %w", err)
+		return fmt.Errorf("remove the temporary directory: %w", err)
 	}
 	return nil
 }

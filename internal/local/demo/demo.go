@@ -68,7 +68,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	d := &demo{narrator: n, program: o.Program}
 	err = d.perform(ctx, dev.Options{Dir: dir.path, Program: o.Program, Progress: n.lines()})
 	if stopped := d.strike(); stopped != nil {
-		err = errors.Join(err, fmt.Errorf("stop what was started: %w", stopped))
+		err = errors.Join(err, fmt.Errorf("stop the servers: %w", stopped))
 	}
 	if ctx.Err() != nil {
 		err = fmt.Errorf("the demo was interrupted: %w", ctx.Err())
@@ -76,7 +76,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	if err := dir.leave(err); err != nil {
 		return d.result(), err
 	}
-	n.print("\n   To try it yourself: make dev (holdfast dev --state-dir .dev); README.md says what to do then.\n")
+	n.print("\n   To try it yourself: make dev (holdfast dev --state-dir .dev); see \"Try it yourself\" in README.md.\n")
 	return d.result(), nil
 }
 
@@ -91,9 +91,9 @@ func (d *demo) result() *Summary {
 
 // perform starts the servers and runs the steps.
 func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
-	d.heading("1  The stage: a Kubernetes cluster with a simulated node, PostgreSQL, and Holdfast",
-		"All of it runs on this machine, on loopback, and is gone when the demo ends.")
-	d.say("starting the servers; the first time on a machine they are downloaded or compiled, which takes minutes")
+	d.heading("1  Setup: a Kubernetes cluster with a simulated node, PostgreSQL, and Holdfast",
+		"Everything runs on this machine, on loopback, and is removed when the demo ends.")
+	d.say("starting the servers; on the first run they are downloaded or compiled, which takes minutes")
 	if d.stack, err = dev.Start(ctx, o); err != nil {
 		return err
 	}
@@ -105,7 +105,7 @@ func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 	if d.feed, err = startFeed(ctx, cfg, newTeller(d.narrator).observe); err != nil {
 		return err
 	}
-	d.say("witness: writes down every audit entry that the API server commits, to hold it against the tables at the end")
+	d.say("witness: records every audit entry that the API server commits, and compares them with the tables at the end")
 	if d.admin, err = newClient(cfg, ""); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (d *demo) strike() error {
 	err := d.stack.Stop()
 	if err == nil {
 		d.print("\n")
-		d.say("everything that was started is gone again (%.1f s)", time.Since(begin).Seconds())
+		d.say("all servers are stopped (%.1f s)", time.Since(begin).Seconds())
 	}
 	return err
 }

@@ -56,7 +56,7 @@ func (t *teller) observe(k kind, object *unstructured.Unstructured, deleted bool
 		}
 	}
 	if deleted && k.name == "RemediationRequest" {
-		t.narrator.step(workload, "request is gone", green, "from the cluster: "+object.GetName())
+		t.narrator.step(workload, "request deleted", green, object.GetName())
 	}
 }
 
@@ -97,7 +97,7 @@ func describeRequest(event, phase string, r record) (what, colour, detail string
 		signal, _, _ := unstructured.NestedString(r, "signal_context", "name")
 		return phase, bold, "accepted: " + signal, true
 	case "AwaitingApproval":
-		return phase, yellow, "a person has to decide", true
+		return phase, yellow, "waiting for a decision", true
 	case "Executing", "Analyzing":
 		return phase, bold, "", true
 	case "Notifying":
@@ -141,7 +141,7 @@ func describeAnalysis(event string, r record) (what, colour, detail string, ok b
 
 func recommendation(r record) string {
 	if action := r.text("recommended_action"); action != "" {
-		return fmt.Sprintf("%s, %d %% sure", action, r.number("action_confidence"))
+		return fmt.Sprintf("%s, confidence %d %%", action, r.number("action_confidence"))
 	}
 	return "nothing to do"
 }

@@ -14,13 +14,13 @@ var workloads = []workload{
 		name: "cart", tag: "1.0", badTag: "crash", symptom: "CrashLoopBackOff",
 		alert:        alertRule{"KubePodCrashLooping", "crash", "critical", "The new release of cart crashes"},
 		approveAbove: ptr.To[int32](80), execution: time.Minute, ends: "Completed", outcome: v1alpha1.OutcomeRemediated,
-		story: "what is at least 80 % sure is repaired automatically",
+		story: "repaired automatically, because confidence is at least 80 %",
 	},
 	{
 		name: "reports", tag: "3.2", memory: "64Mi", needs: "1Gi", symptom: "OOMKilled",
 		alert:        alertRule{"KubeContainerOOMKilled", "memory", "warning", "reports runs out of memory"},
 		approveAbove: ptr.To[int32](80), execution: 30 * time.Second, ends: "TimedOut", outcome: v1alpha1.OutcomeTimedOut,
-		story: "the repair does not help, and is rolled back",
+		story: "the repair fails and is rolled back",
 	},
 	{
 		name: "checkout", tag: "1.0", badTag: "missing", symptom: "ImagePull",
@@ -38,7 +38,7 @@ var workloads = []workload{
 		name: "payments", tag: "1.0",
 		alert:        alertRule{"HighLatency", "latency", "info", "payments answered slowly"},
 		approveAbove: ptr.To[int32](80), execution: time.Minute, ends: "Completed", outcome: v1alpha1.OutcomeNoAction,
-		story: "the workload is well: nothing to repair",
+		story: "the workload is healthy, so there is nothing to repair",
 	},
 }
 

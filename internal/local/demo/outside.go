@@ -39,8 +39,8 @@ type Posted struct {
 
 // outside posts a record of each kind to the Data Storage API, twice, as a caller does whose answer was lost.
 func (d *demo) outside(ctx context.Context) error {
-	d.heading("9  Programs that have no resources post their records", "The Data Storage API gets one of each kind, and then the same again, as from a caller whose answer was lost.")
-	d.say("POST to %s, with a token of the cluster", d.stack.StorageURL)
+	d.heading("9  Programs without resources post records over REST", "The Data Storage API gets one record of each kind, then the same again, as after a lost response.")
+	d.say("POST to %s, with a Kubernetes token", d.stack.StorageURL)
 	table := [][]string{{"kind", "first answer", "second answer", " rows found"}}
 	for _, o := range outsiders {
 		remediation := "outside/" + uuid.NewString()

@@ -31,7 +31,7 @@ func openStateDir(path string) (stateDir, error) {
 	sweep(os.TempDir())
 	path, err := os.MkdirTemp("", dirPrefix)
 	if err != nil {
-		return stateDir{}, fmt.Errorf("make a folder for the demo: %w", err)
+		return stateDir{}, fmt.Errorf("create a directory for the demo: %w", err)
 	}
 	lock, err := lockFile(filepath.Join(path, dirLock))
 	if err != nil {
@@ -44,7 +44,7 @@ func openStateDir(path string) (stateDir, error) {
 func lockFile(path string) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock the demo's folder: %w", err)
+		return nil, fmt.Errorf("lock the directory of the demo: %w", err)
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", path, err), file.Close())

@@ -18,7 +18,7 @@ import (
 
 // failingWorkloads starts the workloads and waits until they fail.
 func (d *demo) failingWorkloads(ctx context.Context) error {
-	d.heading("2  Five workloads in namespace shop, four of which fail", "Deployments, ReplicaSets and the scheduler are real; the node simulates what the containers do.")
+	d.heading("2  Five workloads in namespace shop; four of them fail", "Deployments, ReplicaSets and the scheduler are real. The node simulates the containers.")
 	if err := d.setup(ctx); err != nil {
 		return err
 	}
@@ -61,8 +61,8 @@ func (d *demo) failingWorkloads(ctx context.Context) error {
 
 // alertsArrive makes a request of each alert, and waits until people are asked.
 func (d *demo) alertsArrive(ctx context.Context) error {
-	d.heading("3  Alertmanager fires, and each alert becomes a RemediationRequest",
-		"After the alerts, each line is an audit entry: one update wrote it together with the change that it tells of.")
+	d.heading("3  Alertmanager fires; each alert becomes a RemediationRequest",
+		"Each line after the alerts is an audit entry. One update wrote the entry together with the change that it describes.")
 	for _, w := range workloads {
 		d.step(w.name, "alert", yellow, w.alert.name+" ("+w.story+")")
 	}
@@ -103,7 +103,7 @@ func (d *demo) alert(ctx context.Context, w workload, name string) error {
 
 // databaseStops shows that controllers go on without the database, and that nothing is lost.
 func (d *demo) databaseStops(ctx context.Context) error {
-	d.heading("4  PostgreSQL is stopped: nobody waits for it", "Entries stay in the status of their resources. Repairs, decisions and notifications go on.")
+	d.heading("4  PostgreSQL is stopped; work continues", "Entries stay in the status of their resources. Repairs, decisions and notifications continue.")
 	if err := d.stopDatabase(ctx); err != nil {
 		return err
 	}
@@ -119,8 +119,8 @@ func (d *demo) databaseStops(ctx context.Context) error {
 			return err
 		}
 	}
-	d.say("in %.1f s without a database %d entries were made: nobody waited for it", time.Since(begin).Seconds(), d.oracle.Appended()-before)
-	d.print(d.paint(dim, "\n   PENDING entries are carried by the resource; PERSISTED is the newest that it knows to be a row:\n"))
+	d.say("%[2]d entries were appended in %[1].1f s without a database", time.Since(begin).Seconds(), d.oracle.Appended()-before)
+	d.print(d.paint(dim, "\n   PENDING is the number of entries in the resource; PERSISTED is the last sequence confirmed as a row:\n"))
 	d.table(d.requestTable())
 	d.print("\n")
 	return d.startDatabase(ctx)
@@ -163,7 +163,7 @@ func (d *demo) startDatabase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("%.1f s later each of the %d entries that were made until now is a row", time.Since(begin).Seconds(), len(ids))
+	d.say("%.1f s later all %d entries are rows", time.Since(begin).Seconds(), len(ids))
 	return nil
 }
 
@@ -195,8 +195,8 @@ func (d *demo) decide(ctx context.Context, name string, verdict v1alpha1.Verdict
 
 // managerIsKilled shows that a repair goes on where it was.
 func (d *demo) managerIsKilled(ctx context.Context) error {
-	d.heading("5  The manager is killed in the middle of repairs", "What it was about to do is in the resource, so the next one neither repeats nor forgets it.")
-	if err := d.decide(ctx, "checkout", v1alpha1.VerdictApproved, "1.0 ran well, and the image is known to be missing"); err != nil {
+	d.heading("5  The manager is killed during repairs", "Each resource records what the manager was about to do, so the next manager neither repeats nor skips a step.")
+	if err := d.decide(ctx, "checkout", v1alpha1.VerdictApproved, "release 1.0 was healthy, and the new image does not exist"); err != nil {
 		return err
 	}
 	if err := d.awaitFirstStep(ctx, "checkout"); err != nil {
@@ -205,7 +205,7 @@ func (d *demo) managerIsKilled(ctx context.Context) error {
 	if err := d.stack.KillManager(); err != nil {
 		return err
 	}
-	d.step("manager", "killed", red, "SIGKILL, while there are repairs under way: "+strings.Join(d.underWay(), ", "))
+	d.step("manager", "killed", red, "SIGKILL during repairs: "+strings.Join(d.underWay(), ", "))
 	return d.stack.StartManager(ctx)
 }
 
@@ -223,7 +223,7 @@ func (d *demo) underWay() []string {
 
 // endings waits for the other repairs and looks at what became of the workloads.
 func (d *demo) endings(ctx context.Context) error {
-	d.heading("6  How they end")
+	d.heading("6  Results")
 	for _, w := range workloads {
 		if err := d.awaitEnd(ctx, w); err != nil {
 			return err
@@ -243,11 +243,11 @@ func (d *demo) endings(ctx context.Context) error {
 	return nil
 }
 
-var errHeld = errors.New("the request went although its entries were not durable")
+var errHeld = errors.New("the request disappeared although its entries were not durable")
 
 // deletionIsHeld deletes a request while the database is away.
 func (d *demo) deletionIsHeld(ctx context.Context) error {
-	d.heading("7  A deletion waits until the rows are there", "The alert of search fires again. This time its request is deleted while the database is away.")
+	d.heading("7  A deletion waits for its rows", "The alert of search fires again. Its request is deleted while the database is down.")
 	const name = "search-memory-again"
 	if err := d.alert(ctx, find("search"), name); err != nil {
 		return err
@@ -275,7 +275,7 @@ func (d *demo) deletionIsHeld(ctx context.Context) error {
 	if err := d.awaitGone(ctx, name); err != nil {
 		return err
 	}
-	d.say("the other requests have ended, and their rows are there, so nothing holds them: delete all")
+	d.say("the other requests have ended and all their entries are rows, so they can be deleted")
 	if err := d.admin.DeleteAllOf(ctx, &v1alpha1.RemediationRequest{}, client.InNamespace(namespace), client.PropagationPolicy("Background")); err != nil {
 		return fmt.Errorf("delete the requests: %w", err)
 	}

@@ -46,14 +46,14 @@ var shows = []show{
 
 // trail shows what the database knows of resources that are gone.
 func (d *demo) trail(ctx context.Context) error {
-	d.heading("8  The resources are gone, and the trail is there", "The last row of each resource, a few of its columns:")
+	d.heading("8  The resources are gone, the trail remains", "The last row of each resource, with some of its columns:")
 	for _, s := range shows {
 		rows, err := d.ledger.table(ctx, s.columns, s.sql)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.title, err)
 		}
 		if len(rows) == 1 {
-			return fmt.Errorf("%s: no row ends a record; expected one for each resource that has ended", s.title)
+			return fmt.Errorf("%s: no row is final, expected one for each resource that ended", s.title)
 		}
 		d.print(fmt.Sprintf(" %s\n", d.paint(cyan, s.title)))
 		d.table(rows)
@@ -76,14 +76,14 @@ func (d *demo) timeline(ctx context.Context, target string) error {
 	if err != nil {
 		return fmt.Errorf("timeline of %s: %w", target, err)
 	}
-	d.print(fmt.Sprintf(" %s\n", d.paint(cyan, "everything that happened to "+target)))
+	d.print(fmt.Sprintf(" %s\n", d.paint(cyan, "all events of "+target)))
 	d.table(rows)
 	return nil
 }
 
 // selfCheck lets the product check its own trail, as its users do. Its exit status says whether the trail is whole.
 func (d *demo) selfCheck(ctx context.Context) error {
-	d.heading("10 holdfast verify: every hash and every column, checked against the hashed bytes")
+	d.heading("10 holdfast verify: every hash and column is checked against the stored bytes")
 	cmd := exec.CommandContext(ctx, d.program, "verify")
 	cmd.Env = append(d.stack.Env(), "TMPDIR="+os.TempDir())
 	answer, err := cmd.CombinedOutput()

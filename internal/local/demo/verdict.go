@@ -59,7 +59,7 @@ func newCount(c oracle.Counts) Count {
 
 // verdict holds what the oracle saw against the tables.
 func (d *demo) verdict(ctx context.Context) error {
-	d.heading("11 The verdict: what the witness saw, against what the tables hold")
+	d.heading("11 Verdict: entries seen by the witness, compared with the tables")
 	err := poll(ctx, "the witness has caught up with the API server", 30*time.Second, func(ctx context.Context) (bool, string, error) {
 		behind := d.oracle.CaughtUp(ctx)
 		return behind == nil, fmt.Sprint(behind), nil
@@ -92,6 +92,6 @@ func (d *demo) verdict(ctx context.Context) error {
 	if !v.Clean() {
 		return fmt.Errorf("%w: %d differences, %d entries lost and %d stored twice among them", ErrNotClean, len(v.Faults), v.Total.Lost, v.Total.Doubled)
 	}
-	d.print(d.paint(green, "\n   Nothing was lost, nothing is there twice. Every sequence is gapless from 1, and every hash is the one that the resource had.\n"))
+	d.print(d.paint(green, "\n   No entry was lost or stored twice. Every sequence is gapless from 1, and every hash matches the resource.\n"))
 	return nil
 }

@@ -52,7 +52,7 @@ func (d *demo) awaitPhase(ctx context.Context, name, phase string) error {
 		o := d.request(name)
 		now := text(o, "status", "phase")
 		if now != phase && v1alpha1.RemediationPhase(now).Final() {
-			return false, "", fmt.Errorf("it has ended %s instead: %s", now, text(o, "status", "failureReason"))
+			return false, "", fmt.Errorf("it ended in phase %s instead: %s", now, text(o, "status", "failureReason"))
 		}
 		return now == phase, fmt.Sprintf("%q", now), nil
 	})
@@ -70,14 +70,14 @@ func (d *demo) awaitEnd(ctx context.Context, w workload) error {
 
 // awaitFirstStep waits until the first step of a request's workflow is done.
 func (d *demo) awaitFirstStep(ctx context.Context, name string) error {
-	return d.feed.await(ctx, "the workflow of "+name+" has done its first step", func() (bool, string, error) {
+	return d.feed.await(ctx, "the workflow of "+name+" has completed its first step", func() (bool, string, error) {
 		workflow := d.feed.get("WorkflowExecution", namespace, text(d.request(find(name).request()), "status", "workflow"))
 		if workflow == nil {
 			return false, "not there", nil
 		}
 		steps, _, _ := unstructured.NestedSlice(workflow.Object, "status", "steps")
 		if v1alpha1.WorkflowPhase(text(workflow, "status", "phase")).Final() {
-			return false, "", fmt.Errorf("it has ended already")
+			return false, "", fmt.Errorf("it has already ended")
 		}
 		return len(steps) > 1, fmt.Sprintf("%s with %d steps begun", text(workflow, "status", "phase"), len(steps)), nil
 	})
@@ -126,7 +126,7 @@ func (d *demo) watchItStay(ctx context.Context, name string) error {
 	if !slices.Contains(o.GetFinalizers(), finalizer) || o.GetDeletionTimestamp() == nil {
 		return fmt.Errorf("request %s: expected a deletion time and the finalizer %s, found %v and %v", name, finalizer, o.GetDeletionTimestamp(), o.GetFinalizers())
 	}
-	d.step("search", "deletion waits", yellow, fmt.Sprintf("for the finalizer %s: %d entries are not acknowledged", finalizer, number(o, "status", "outbox", "pending")))
+	d.step("search", "deletion waits", yellow, fmt.Sprintf("for finalizer %s: %d entries are not durable yet", finalizer, number(o, "status", "outbox", "pending")))
 	timer := time.NewTimer(heldFor)
 	defer timer.Stop()
 	for {
@@ -166,6 +166,6 @@ func (d *demo) awaitNothingLeft(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	d.say("no request, analysis, workflow or notification is left in the cluster")
+	d.say("no request, analysis, workflow or notification remains in the cluster")
 	return nil
 }

@@ -30,7 +30,7 @@ func TestDescribe(t *testing.T) {
 		{"RemediationRequest", "Failed", "Failed", `{"outcome":"failed","total_duration_seconds":0,"failure_reason":"no account"}`, "Failed", "failed after 0 s: no account"},
 		{"AIAnalysis", "InvestigationStarted", "Investigating", `{}`, "", ""},
 		{"AIAnalysis", "AutoApproved", "Completed", `{"root_cause":"It crashes in 1 of 3 pods.\n- pod x","recommended_action":"rollout-undo","action_confidence":93}`,
-			"  analysis", "rollout-undo, 93 % sure, approved by the policy: It crashes in 1 of 3 pods"},
+			"  analysis", "rollout-undo, confidence 93 %, approved by the policy: It crashes in 1 of 3 pods"},
 		{"AIAnalysis", "InvestigationCompleted", "Completed", `{"root_cause":"It is well: 2 of 2 are available; the alert is over."}`, "  analysis", "nothing to do: It is well: 2 of 2 are available"},
 		{"AIAnalysis", "Approved", "Completed", `{"approved_by":"jane@example.com","approval_justification":"known"}`, "  approved", "by jane@example.com: known"},
 		{"WorkflowExecution", "StepCompleted", "Executing", `{"steps_executed":[{"name":"undo","action":"RolloutUndo","message":"went to 1"}]}`, "  step completed", "undo: went to 1"},

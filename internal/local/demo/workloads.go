@@ -32,7 +32,7 @@ type workload struct {
 	alert   alertRule
 	// approveAbove is the confidence from which on no person is asked; nil: always ask one.
 	approveAbove *int32
-	// execution bounds the workflow.
+	// execution is the timeout of the workflow.
 	execution time.Duration
 	// ends is the phase that its remediation ends in, with the outcome.
 	ends, outcome string

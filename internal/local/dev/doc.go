@@ -1,5 +1,5 @@
-// Package dev puts a whole Holdfast on one machine: the local cluster with its CRDs, roles and enforced policies, a migrated PostgreSQL, and the manager and the storage
-// service as processes of their own, so that they can be killed and restarted. `holdfast dev` and `holdfast demo` are made of it.
+// Package dev runs a whole Holdfast on one machine: the local cluster with CRDs, roles and enforced policies, a migrated PostgreSQL, and the manager and the storage
+// service as separate processes, so that they can be killed and restarted. `holdfast dev` and `holdfast demo` use it.
 //
-// Everything that it starts is gone when Stop returns, and also when this process ends in any other way.
+// All servers are stopped when Stop returns, and also when this process ends in any other way.
 package dev

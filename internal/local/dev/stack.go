@@ -97,14 +97,14 @@ func (s *Stack) prepareDir() (err error) {
 	if s.Dir == "" {
 		s.temporary = true
 		if s.Dir, err = os.MkdirTemp("", "holdfast-"); err != nil {
-			return fmt.Errorf("make a folder: %w", err)
+			return fmt.Errorf("create a directory: %w", err)
 		}
 	}
 	if s.Dir, err = filepath.Abs(s.Dir); err != nil {
-		return fmt.Errorf("state folder: %w", err)
+		return fmt.Errorf("state directory: %w", err)
 	}
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
-		return fmt.Errorf("make the state folder: %w", err)
+		return fmt.Errorf("create the state directory: %w", err)
 	}
 	return nil
 }

@@ -34,7 +34,7 @@ func (s *Stack) StartStorage(ctx context.Context) error {
 	if s.StorageToken == "" {
 		token, err := s.makePoster(ctx)
 		if err != nil {
-			return fmt.Errorf("make a caller for the storage service: %w", err)
+			return fmt.Errorf("create a caller of the storage service: %w", err)
 		}
 		s.StorageToken = token
 	}
@@ -60,7 +60,7 @@ func (s *Stack) StartStorage(ctx context.Context) error {
 		return err
 	}
 	s.StorageURL = "http://" + address
-	fmt.Fprintf(s.options.Progress, "storage: ready after %s, described at %s/docs\n", time.Since(begin).Round(100*time.Millisecond), s.StorageURL)
+	fmt.Fprintf(s.options.Progress, "storage: ready after %s, documentation at %s/docs\n", time.Since(begin).Round(100*time.Millisecond), s.StorageURL)
 	return nil
 }
 

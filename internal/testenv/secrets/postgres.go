@@ -21,15 +21,22 @@ func Refusing(t *testing.T, loud bool) net.Addr {
 	}
 	var open sync.WaitGroup
 	t.Cleanup(func() { _ = listener.Close(); open.Wait() })
-	open.Go(func() {
+	open.Add(1)
+	go func() {
+		defer open.Done()
 		for {
 			c, err := listener.Accept()
 			if err != nil {
 				return
 			}
-			open.Go(func() { defer c.Close(); refuse(c, loud) })
+			open.Add(1)
+			go func() {
+				defer open.Done()
+				defer c.Close()
+				refuse(c, loud)
+			}()
 		}
-	})
+	}()
 	return listener.Addr()
 }
 

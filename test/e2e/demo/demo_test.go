@@ -100,7 +100,7 @@ func TestDemo(t *testing.T) {
 	g := NewWithT(t)
 	temporary := t.TempDir()
 	session := start(t, temporary, "--output", "json")
-	g.Eventually(session.Err, wholeTimeout).Should(gbytes.Say("The verdict"))
+	g.Eventually(session.Err, wholeTimeout).Should(gbytes.Say("11 Verdict"))
 	servers := descendants(t, session.Command.Process.Pid)
 	g.Eventually(session, goneTimeout).Should(gexec.Exit(0))
 

@@ -3,7 +3,6 @@ package v1
 import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
@@ -48,6 +47,8 @@ type BackupSpec struct {
 
 // BackupStatus is what was copied.
 type BackupStatus struct {
+	outboxapi.Status `json:",inline"`
+
 	// phase is where the backup stands.
 	// +optional
 	Phase BackupPhase `json:"phase,omitempty"`
@@ -70,11 +71,6 @@ type BackupStatus struct {
 	// +listType=map
 	// +listMapKey=type
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
-
-	// outbox has the audit entries that are not yet durable in the store.
-	// +default={"lastSequence": 0, "persistedSequence": 0, "headHash": "", "closed": false, "entries": []}
-	// +optional
-	Outbox *outboxapi.Outbox `json:"outbox,omitempty"`
 }
 
 // Backup keeps a copy of a ConfigMap.
@@ -109,17 +105,7 @@ type BackupList struct {
 	Items           []Backup `json:"items"`
 }
 
-// A Backup has an outbox and, so that Reserve can say OutboxBlocked, conditions.
-var _ outbox.ConditionedObject = (*Backup)(nil)
-
-// GetOutbox returns the outbox of the status, nil before the first entry.
-func (b *Backup) GetOutbox() *outboxapi.Outbox { return b.Status.Outbox }
-
-// SetOutbox replaces it.
-func (b *Backup) SetOutbox(o *outboxapi.Outbox) { b.Status.Outbox = o }
-
-// GetConditions returns the conditions of the status.
-func (b *Backup) GetConditions() []metav1.Condition { return b.Status.Conditions }
-
-// SetConditions replaces them.
-func (b *Backup) SetConditions(c []metav1.Condition) { b.Status.Conditions = c }
+// OutboxStatus is where the outbox and the conditions are.
+func (b *Backup) OutboxStatus() (*outboxapi.Status, *[]metav1.Condition) {
+	return &b.Status.Status, &b.Status.Conditions
+}

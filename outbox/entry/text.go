@@ -1,4 +1,4 @@
-package outbox
+package entry
 
 import (
 	"bytes"
@@ -15,24 +15,6 @@ import (
 )
 
 const replacement = "\uFFFD"
-
-// Bound cuts a text that comes from outside (a model's answer, a server's error) to at most max bytes, at a rune's boundary.
-// What is cut is named at the end: the length of the original and its SHA-256, so that a copy kept elsewhere can be matched.
-// A text that fits is returned as it is.
-func Bound(text string, max int) string {
-	if len(text) <= max {
-		return text
-	}
-	marker := fmt.Sprintf("… [cut: %d bytes, sha256 %s]", len(text), Hash([]byte(text)))
-	keep := max - len(marker)
-	if keep <= 0 {
-		return marker[:min(max, len(marker))]
-	}
-	for keep > 0 && !utf8.RuneStart(text[keep]) {
-		keep--
-	}
-	return text[:keep] + marker
-}
 
 // CanonicalRecord is the form in which records are kept: RFC 8785 JSON of an object, given as JSON text, in which every NUL, lone surrogate and byte that is not UTF-8 became
 // U+FFFD; repaired counts the places. Numbers that a double would silently change are refused. Errors wrap ErrInvalid.
@@ -52,7 +34,7 @@ func canonicalRecord(record any) (text []byte, repaired int, err error) {
 		return nil, 0, err
 	}
 	if len(clean) == 0 || clean[0] != '{' {
-		return nil, 0, fmt.Errorf("%w: record is %s, expected a JSON object", ErrInvalid, Bound(string(clean), 64))
+		return nil, 0, fmt.Errorf("%w: record is %.64s, expected a JSON object", ErrInvalid, clean)
 	}
 	err = (*jsontext.Value)(&clean).Canonicalize()
 	if errors.Is(err, jsontext.ErrDuplicateName) && repaired > 0 { // two names that were different before they were repaired

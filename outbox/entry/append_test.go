@@ -1,4 +1,4 @@
-package outbox_test
+package entry_test
 
 import (
 	"bytes"
@@ -16,24 +16,24 @@ import (
 	. "github.com/onsi/gomega"
 	"pgregory.net/rapid"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
 )
 
 var (
 	created = time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
 	now     = created.Add(time.Minute + 123456789*time.Nanosecond)
-	source  = outbox.Source{Namespace: "shop", Name: "cart-crash", UID: "6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d", Created: created}
+	source  = entry.Source{Namespace: "shop", Name: "cart-crash", UID: "6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d", Created: created}
 )
 
-func change(record any) outbox.Change {
-	return outbox.Change{Kind: outbox.KindExecution, Event: "StepCompleted", Phase: "Executing", Record: record}
+func change(record any) entry.Change {
+	return entry.Change{Kind: entry.KindExecution, Event: "StepCompleted", Phase: "Executing", Record: record}
 }
 
-func mustAppend(t rapid.TB, o *outboxapi.Outbox, c outbox.Change) *outboxapi.Outbox {
+func mustAppend(t rapid.TB, o *outboxapi.Outbox, c entry.Change) *outboxapi.Outbox {
 	t.Helper()
-	next, _, err := outbox.Append(o, source, c, now, outbox.Salt{}, outbox.DefaultLimits())
+	next, _, err := entry.Append(o, source, c, now, entry.Salt{}, entry.DefaultLimits())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func mustAppend(t rapid.TB, o *outboxapi.Outbox, c outbox.Change) *outboxapi.Out
 
 func TestIDIsFixedByUIDAndSequence(t *testing.T) {
 	g := NewWithT(t)
-	id := outbox.ID(source.UID, created, 7)
+	id := entry.ID(source.UID, created, 7)
 	parsed := uuid.MustParse(id)
 	sum := sha256.Sum256([]byte(string(source.UID) + "/7"))
 
@@ -51,8 +51,8 @@ func TestIDIsFixedByUIDAndSequence(t *testing.T) {
 	ms := fmt.Sprintf("%012x", created.UnixMilli())
 	g.Expect(strings.ReplaceAll(id, "-", "")[:12]).To(Equal(ms))
 	g.Expect(parsed[9:16]).To(Equal(sum[3:10]))
-	g.Expect(outbox.ID(source.UID, created, 8)).NotTo(Equal(id))
-	g.Expect(outbox.ID("other", created, 7)).NotTo(Equal(id))
+	g.Expect(entry.ID(source.UID, created, 8)).NotTo(Equal(id))
+	g.Expect(entry.ID("other", created, 7)).NotTo(Equal(id))
 }
 
 // The expected text was written by hand from RFC 8785 and the design, so that a change of ours cannot change both sides.
@@ -116,14 +116,14 @@ func TestAnyRecordKeepsItsHashThroughEtcd(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var o *outboxapi.Outbox
 		for i, record := range rapid.SliceOfN(records(), 1, 5).Draw(t, "records") {
-			next, _, err := outbox.Append(o, source, change(record), now.Add(time.Duration(i)), outbox.Salt{}, outbox.DefaultLimits())
-			if errors.Is(err, outbox.ErrTooLarge) {
+			next, _, err := entry.Append(o, source, change(record), now.Add(time.Duration(i)), entry.Salt{}, entry.DefaultLimits())
+			if errors.Is(err, entry.ErrTooLarge) {
 				continue
 			}
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, _, err := outbox.Append(o, source, change(record), now.Add(time.Duration(i)), outbox.Salt{}, outbox.DefaultLimits())
+			again, _, err := entry.Append(o, source, change(record), now.Add(time.Duration(i)), entry.Salt{}, entry.DefaultLimits())
 			if err != nil || again.HeadHash != next.HeadHash {
 				t.Fatalf("Append is not deterministic: %v", err)
 			}
@@ -136,13 +136,13 @@ func TestAnyRecordKeepsItsHashThroughEtcd(t *testing.T) {
 		back := viaEtcd(t, o)
 		for i, e := range outboxtest.Entries(t, back) {
 			text := string(back.Entries[i])
-			if e.PreviousHash != previous || e.Sequence != int64(i+1) || outbox.PendingOf(source.UID, back).Sequence(i) != e.Sequence {
+			if e.PreviousHash != previous || e.Sequence != int64(i+1) || entry.PendingOf(source.UID, back).Sequence(i) != e.Sequence {
 				t.Fatalf("entry %d: %s, previous %s, sequence %d", i, text, e.PreviousHash, e.Sequence)
 			}
 			if !utf8.ValidString(text) || strings.ContainsRune(text, 0) {
 				t.Fatalf("entry %d has what PostgreSQL refuses: %q", i, text)
 			}
-			previous = outbox.Hash([]byte(text))
+			previous = entry.Hash([]byte(text))
 		}
 		if previous != o.HeadHash {
 			t.Fatalf("headHash is %s, expected %s", o.HeadHash, previous)
@@ -164,7 +164,7 @@ func TestTextsThatCannotBeStoredAreRepaired(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			o, repaired, err := outbox.Append(nil, source, change(map[string]string{"text": c.in}), now, outbox.Salt{}, outbox.DefaultLimits())
+			o, repaired, err := entry.Append(nil, source, change(map[string]string{"text": c.in}), now, entry.Salt{}, entry.DefaultLimits())
 			g.Expect(err).NotTo(HaveOccurred())
 			var record map[string]string
 			g.Expect(json.Unmarshal(outboxtest.Entries(t, o)[0].Record, &record)).To(Succeed())
@@ -174,21 +174,21 @@ func TestTextsThatCannotBeStoredAreRepaired(t *testing.T) {
 	}
 	t.Run("names that are the same once they are repaired", func(t *testing.T) {
 		g := NewWithT(t)
-		o, repaired, err := outbox.Append(nil, source, change(json.RawMessage(`{"labels":{"a\u0000":"1","a\ufffd":"2","a\ufffd#2":"3","a\ud800":{"\u0000":[{"\u0000":1,"\ud800":2}]}},"a":1}`)), now, outbox.Salt{}, outbox.DefaultLimits())
+		o, repaired, err := entry.Append(nil, source, change(json.RawMessage(`{"labels":{"a\u0000":"1","a\ufffd":"2","a\ufffd#2":"3","a\ud800":{"\u0000":[{"\u0000":1,"\ud800":2}]}},"a":1}`)), now, entry.Salt{}, entry.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred(), "or nothing could be recorded of an alert with such labels, not even the end")
 		g.Expect(repaired).To(BeNumerically(">", 3))
 		g.Expect(string(outboxtest.Entries(t, o)[0].Record)).To(MatchJSON(`{"a":1,"labels":{"a\ufffd":"1","a\ufffd#2":"2","a\ufffd#2#2":"3","a\ufffd#3":{"\ufffd":[{"\ufffd":1,"\ufffd#2":2}]}}}`))
 
 		many := bytes.Repeat([]byte(`"\u0000":1,`), 5000)
-		_, _, err = outbox.Append(nil, source, change(json.RawMessage(append(append([]byte("{"), many...), []byte(`"b":1}`)...))), now, outbox.Salt{}, outbox.DefaultLimits())
-		g.Expect(err).To(Or(Not(HaveOccurred()), MatchError(outbox.ErrTooLarge)))
+		_, _, err = entry.Append(nil, source, change(json.RawMessage(append(append([]byte("{"), many...), []byte(`"b":1}`)...))), now, entry.Salt{}, entry.DefaultLimits())
+		g.Expect(err).To(Or(Not(HaveOccurred()), MatchError(entry.ErrTooLarge)))
 
-		_, _, err = outbox.Append(nil, source, change(json.RawMessage(`{"a":1,"a":2}`)), now, outbox.Salt{}, outbox.DefaultLimits())
-		g.Expect(err).To(MatchError(outbox.ErrInvalid), "what was the same from the beginning is wrong")
+		_, _, err = entry.Append(nil, source, change(json.RawMessage(`{"a":1,"a":2}`)), now, entry.Salt{}, entry.DefaultLimits())
+		g.Expect(err).To(MatchError(entry.ErrInvalid), "what was the same from the beginning is wrong")
 	})
 	t.Run("lone surrogates in raw JSON", func(t *testing.T) {
 		g := NewWithT(t)
-		o, repaired, err := outbox.Append(nil, source, change(json.RawMessage(`{"text":"a\ud83d\ude00b\ud83dc\ude00\\ud83d"}`)), now, outbox.Salt{}, outbox.DefaultLimits())
+		o, repaired, err := entry.Append(nil, source, change(json.RawMessage(`{"text":"a\ud83d\ude00b\ud83dc\ude00\\ud83d"}`)), now, entry.Salt{}, entry.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(repaired).To(Equal(2))
 		g.Expect(string(outboxtest.Entries(t, o)[0].Record)).To(Equal(`{"text":"a😀b` + "\uFFFDc\uFFFD" + `\\ud83d"}`))
@@ -196,36 +196,36 @@ func TestTextsThatCannotBeStoredAreRepaired(t *testing.T) {
 }
 
 func TestAppendRefuses(t *testing.T) {
-	closed := mustAppend(t, nil, outbox.Change{Kind: outbox.KindExecution, Event: "Completed", Phase: "Completed", Record: map[string]any{}, Final: true})
-	with := func(f func(*outbox.Change)) outbox.Change { c := change(map[string]any{}); f(&c); return c }
+	closed := mustAppend(t, nil, entry.Change{Kind: entry.KindExecution, Event: "Completed", Phase: "Completed", Record: map[string]any{}, Final: true})
+	with := func(f func(*entry.Change)) entry.Change { c := change(map[string]any{}); f(&c); return c }
 	for name, c := range map[string]struct {
 		to     *outboxapi.Outbox
-		source outbox.Source
-		change outbox.Change
+		source entry.Source
+		change entry.Change
 		err    error
 		says   string
 	}{
-		"a closed outbox":        {closed, source, change(map[string]any{}), outbox.ErrClosed, "ended with entry 1"},
-		"an unknown kind":        {nil, source, with(func(c *outbox.Change) { c.Kind = "backup" }), outbox.ErrInvalid, `kind is "backup", expected`},
-		"an event in prose":      {nil, source, with(func(c *outbox.Change) { c.Event = "step done" }), outbox.ErrInvalid, `event is "step done", expected CamelCase`},
-		"a long phase":           {nil, source, with(func(c *outbox.Change) { c.Phase = strings.Repeat("x", 51) }), outbox.ErrInvalid, "at most 50"},
-		"a broken traceparent":   {nil, source, with(func(c *outbox.Change) { c.Traceparent = "00-1" }), outbox.ErrInvalid, `traceparent is "00-1"`},
-		"no uid":                 {nil, outbox.Source{Name: "x"}, change(map[string]any{}), outbox.ErrInvalid, "that the API server has created"},
-		"a record of no object":  {nil, source, change([]int{1}), outbox.ErrInvalid, "record is [1], expected a JSON object"},
-		"an integer above 2^53":  {nil, source, change(map[string]any{"n": int64(1<<53 + 1)}), outbox.ErrInvalid, "number 9007199254740993"},
-		"the same with a point":  {nil, source, change(json.RawMessage(`{"n":9007199254740993.0}`)), outbox.ErrInvalid, "number 9007199254740993.0"},
-		"the same with a power":  {nil, source, change(json.RawMessage(`{"n":-9007199254740993e0}`)), outbox.ErrInvalid, "number -9007199254740993e0"},
-		"a head that is no hash": {&outboxapi.Outbox{LastSequence: 1, HeadHash: "zz"}, source, change(map[string]any{}), outbox.ErrInvalid, `headHash of shop/cart-crash (uid 6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d) is "zz" at entry 1`},
-		"a head that is missing": {&outboxapi.Outbox{LastSequence: 1}, source, change(map[string]any{}), outbox.ErrInvalid, `is "" at entry 1`},
-		"the last sequence":      {&outboxapi.Outbox{LastSequence: 1<<53 - 1, HeadHash: strings.Repeat("0", 64)}, source, change(map[string]any{}), outbox.ErrInvalid, "lastSequence of shop/cart-crash (uid 6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d) is 9007199254740991, expected 0 to 9007199254740990"},
-		"a number without bound": {nil, source, change(json.RawMessage(`{"n":1e999}`)), outbox.ErrInvalid, "number 1e999"},
-		"what is not JSON":       {nil, source, change(func() {}), outbox.ErrInvalid, "does not encode to JSON"},
-		"a duplicate key":        {nil, source, change(json.RawMessage(`{"a":1,"a":2}`)), outbox.ErrInvalid, "canonical"},
-		"64 KiB":                 {nil, source, change(map[string]any{"text": strings.Repeat("x", 64<<10)}), outbox.ErrTooLarge, "expected at most 65536"},
+		"a closed outbox":        {closed, source, change(map[string]any{}), entry.ErrClosed, "ended with entry 1"},
+		"an unknown kind":        {nil, source, with(func(c *entry.Change) { c.Kind = "backup" }), entry.ErrInvalid, `kind is "backup", expected`},
+		"an event in prose":      {nil, source, with(func(c *entry.Change) { c.Event = "step done" }), entry.ErrInvalid, `event is "step done", expected CamelCase`},
+		"a long phase":           {nil, source, with(func(c *entry.Change) { c.Phase = strings.Repeat("x", 51) }), entry.ErrInvalid, "at most 50"},
+		"a broken traceparent":   {nil, source, with(func(c *entry.Change) { c.Traceparent = "00-1" }), entry.ErrInvalid, `traceparent is "00-1"`},
+		"no uid":                 {nil, entry.Source{Name: "x"}, change(map[string]any{}), entry.ErrInvalid, "that the API server has created"},
+		"a record of no object":  {nil, source, change([]int{1}), entry.ErrInvalid, "record is [1], expected a JSON object"},
+		"an integer above 2^53":  {nil, source, change(map[string]any{"n": int64(1<<53 + 1)}), entry.ErrInvalid, "number 9007199254740993"},
+		"the same with a point":  {nil, source, change(json.RawMessage(`{"n":9007199254740993.0}`)), entry.ErrInvalid, "number 9007199254740993.0"},
+		"the same with a power":  {nil, source, change(json.RawMessage(`{"n":-9007199254740993e0}`)), entry.ErrInvalid, "number -9007199254740993e0"},
+		"a head that is no hash": {&outboxapi.Outbox{LastSequence: 1, HeadHash: "zz"}, source, change(map[string]any{}), entry.ErrInvalid, `headHash of shop/cart-crash (uid 6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d) is "zz" at entry 1`},
+		"a head that is missing": {&outboxapi.Outbox{LastSequence: 1}, source, change(map[string]any{}), entry.ErrInvalid, `is "" at entry 1`},
+		"the last sequence":      {&outboxapi.Outbox{LastSequence: 1<<53 - 1, HeadHash: strings.Repeat("0", 64)}, source, change(map[string]any{}), entry.ErrInvalid, "lastSequence of shop/cart-crash (uid 6f3c9d0e-58c1-4a53-9f63-0c5d1a2b3c4d) is 9007199254740991, expected 0 to 9007199254740990"},
+		"a number without bound": {nil, source, change(json.RawMessage(`{"n":1e999}`)), entry.ErrInvalid, "number 1e999"},
+		"what is not JSON":       {nil, source, change(func() {}), entry.ErrInvalid, "does not encode to JSON"},
+		"a duplicate key":        {nil, source, change(json.RawMessage(`{"a":1,"a":2}`)), entry.ErrInvalid, "canonical"},
+		"64 KiB":                 {nil, source, change(map[string]any{"text": strings.Repeat("x", 64<<10)}), entry.ErrTooLarge, "expected at most 65536"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
-			_, _, err := outbox.Append(c.to, c.source, c.change, now, outbox.Salt{}, outbox.DefaultLimits())
+			_, _, err := entry.Append(c.to, c.source, c.change, now, entry.Salt{}, entry.DefaultLimits())
 			g.Expect(err).To(MatchError(c.err))
 			g.Expect(err.Error()).To(ContainSubstring(c.says))
 		})
@@ -236,7 +236,7 @@ func TestAppendRefuses(t *testing.T) {
 func TestLargeNumbersThatADoubleHolds(t *testing.T) {
 	g := NewWithT(t)
 	for _, n := range []string{"9007199254740992", "9007199254740992.0", "9.007199254740992e15", "90071992547409920e-1", "-9007199254740994", "1e300", "1.0E+300", "123456789012345680000", "0e9"} {
-		_, _, err := outbox.Append(nil, source, change(json.RawMessage(`{"n":`+n+`}`)), now, outbox.Salt{}, outbox.DefaultLimits())
+		_, _, err := entry.Append(nil, source, change(json.RawMessage(`{"n":`+n+`}`)), now, entry.Salt{}, entry.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred(), n)
 	}
 }
@@ -245,14 +245,14 @@ func TestLargeNumbersThatADoubleHolds(t *testing.T) {
 func TestTextsWithoutAPlaceAreNoEntries(t *testing.T) {
 	g := NewWithT(t)
 	o := &outboxapi.Outbox{Entries: []outboxapi.Entry{"junk", "more"}}
-	g.Expect(outbox.PendingOf(source.UID, o).Len()).To(BeZero())
+	g.Expect(entry.PendingOf(source.UID, o).Len()).To(BeZero())
 	o = mustAppend(t, o, change(map[string]any{}))
 	g.Expect(o.Entries).To(HaveLen(1))
 	o.Entries = append([]outboxapi.Entry{"junk"}, o.Entries...)
-	p := outbox.PendingOf(source.UID, o)
+	p := entry.PendingOf(source.UID, o)
 	g.Expect(p.Len()).To(Equal(1))
 	g.Expect(p.Sequence(0)).To(BeEquivalentTo(1))
-	g.Expect(p.Above(outbox.Watermark{Sequence: 1, Hash: o.HeadHash}).Len()).To(BeZero())
+	g.Expect(p.Above(entry.Watermark{Sequence: 1, Hash: o.HeadHash}).Len()).To(BeZero())
 }
 
 // A text is believed about the one before it only if it is the entry that should be there: what somebody put in its place says nothing about its neighbours.
@@ -263,17 +263,17 @@ func TestOnlyAnEntryInItsPlaceSaysWhatComesBeforeIt(t *testing.T) {
 	elsewhere.UID = "00000000-0000-4000-8000-000000000001"
 	for range 3 {
 		o = mustAppend(t, o, change(map[string]any{"here": true}))
-		next, _, err := outbox.Append(other, elsewhere, change(map[string]any{"here": false}), now, outbox.Salt{}, outbox.DefaultLimits())
+		next, _, err := entry.Append(other, elsewhere, change(map[string]any{"here": false}), now, entry.Salt{}, entry.DefaultLimits())
 		g.Expect(err).NotTo(HaveOccurred())
 		other = next
 	}
 	hashes := func(o *outboxapi.Outbox) (all []string) {
-		for i, p := 0, outbox.PendingOf(source.UID, o); i < p.Len(); i++ {
+		for i, p := 0, entry.PendingOf(source.UID, o); i < p.Len(); i++ {
 			all = append(all, p.Hash(i))
 		}
 		return all
 	}
-	own := func(i int) string { return outbox.Hash([]byte(o.Entries[i])) }
+	own := func(i int) string { return entry.Hash([]byte(o.Entries[i])) }
 	good := hashes(o)
 	g.Expect(good).To(Equal([]string{own(0), own(1), own(2)}))
 
@@ -291,31 +291,31 @@ func TestOnlyAnEntryInItsPlaceSaysWhatComesBeforeIt(t *testing.T) {
 
 	headless := o.DeepCopy()
 	headless.HeadHash, headless.Entries[2] = "zz", "junk"
-	g.Expect(hashes(headless)).To(Equal([]string{own(0), own(1), outbox.Hash([]byte("junk"))}))
+	g.Expect(hashes(headless)).To(Equal([]string{own(0), own(1), entry.Hash([]byte("junk"))}))
 }
 
 func TestFullOutboxKeepsRoomForTheClosingEntry(t *testing.T) {
 	g := NewWithT(t)
-	limits := outbox.DefaultLimits()
+	limits := entry.DefaultLimits()
 	for name, size := range map[string]int{"by bytes": 60 << 10, "by entries": 1} {
 		var o *outboxapi.Outbox
 		record := map[string]any{"text": strings.Repeat("x", size)}
 		for {
-			next, _, err := outbox.Append(o, source, change(record), now, outbox.Salt{}, limits)
+			next, _, err := entry.Append(o, source, change(record), now, entry.Salt{}, limits)
 			if err != nil {
-				g.Expect(err).To(MatchError(outbox.ErrFull), name)
+				g.Expect(err).To(MatchError(entry.ErrFull), name)
 				break
 			}
 			o = next
 		}
 		final := change(record)
 		final.Final = true
-		o, _, err := outbox.Append(o, source, final, now, outbox.Salt{}, limits)
+		o, _, err := entry.Append(o, source, final, now, entry.Salt{}, limits)
 		g.Expect(err).NotTo(HaveOccurred(), name)
 		raw, err := json.Marshal(o)
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(len(raw)).To(BeNumerically("<=", limits.HardBytes), name)
-		g.Expect(len(raw)-outbox.Size(o.Entries)).To(BeNumerically("~", 150, 100), "the size of what is beside the entries", name)
+		g.Expect(len(raw)-entry.Size(o.Entries)).To(BeNumerically("~", 150, 100), "the size of what is beside the entries", name)
 		g.Expect(len(o.Entries)).To(BeNumerically("<=", limits.HardEntries), name)
 		g.Expect(o.Closed).To(BeTrue())
 	}
@@ -327,43 +327,24 @@ func TestAboveTrustsOnlyAMatchingHash(t *testing.T) {
 	for i := range 3 {
 		o = mustAppend(t, o, change(map[string]any{"i": i}))
 	}
-	all := outbox.PendingOf(source.UID, o)
-	g.Expect(all.Above(outbox.Watermark{}).Len()).To(Equal(3))
-	above := all.Above(outbox.Watermark{Sequence: 2, Hash: all.Hash(1)})
+	all := entry.PendingOf(source.UID, o)
+	g.Expect(all.Above(entry.Watermark{}).Len()).To(Equal(3))
+	above := all.Above(entry.Watermark{Sequence: 2, Hash: all.Hash(1)})
 	g.Expect(above.Texts()).To(Equal(o.Entries[2:]))
 	g.Expect(above.Sequence(0)).To(BeEquivalentTo(3))
-	g.Expect(all.Above(outbox.Watermark{Sequence: 3, Hash: o.HeadHash}).Len()).To(BeZero())
-	g.Expect(all.Above(outbox.Watermark{Sequence: 2, Hash: "of another history"}).Len()).To(Equal(3))
-	g.Expect(all.Above(outbox.Watermark{Sequence: 9, Hash: "of another history"}).Len()).To(Equal(3))
+	g.Expect(all.Above(entry.Watermark{Sequence: 3, Hash: o.HeadHash}).Len()).To(BeZero())
+	g.Expect(all.Above(entry.Watermark{Sequence: 2, Hash: "of another history"}).Len()).To(Equal(3))
+	g.Expect(all.Above(entry.Watermark{Sequence: 9, Hash: "of another history"}).Len()).To(Equal(3))
 	g.Expect(all.First(2).Texts()).To(Equal(o.Entries[:2]))
 	g.Expect(all.First(2).Hash(1)).To(Equal(all.Hash(1)))
-}
-
-func TestBoundNamesWhatItCut(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		text, limit := rapid.String().Draw(t, "text"), rapid.IntRange(0, 300).Draw(t, "limit")
-		got := outbox.Bound(text, limit)
-		if len(text) <= limit && got != text {
-			t.Fatalf("changed a text that fits: %q", got)
-		}
-		if len(got) > limit {
-			t.Fatalf("%d bytes, limit %d", len(got), limit)
-		}
-		if len(text) > limit && limit > 120 && !strings.Contains(got, outbox.Hash([]byte(text))) {
-			t.Fatalf("no digest in %q", got)
-		}
-		if limit > 120 && !utf8.ValidString(got) {
-			t.Fatalf("cut within a rune: %q", got)
-		}
-	})
 }
 
 func TestKnownKinds(t *testing.T) {
 	g := NewWithT(t)
 	for _, k := range []string{"orchestration", "ai-decision", "execution", "notification", "backups.example.com"} {
-		g.Expect(outbox.KnownKind(k)).To(BeTrue(), k)
+		g.Expect(entry.KnownKind(k)).To(BeTrue(), k)
 	}
 	for _, k := range []string{"", "backup", "Backups.example.com", "a..b", strings.Repeat("a", 250) + ".com"} {
-		g.Expect(outbox.KnownKind(k)).To(BeFalse(), k)
+		g.Expect(entry.KnownKind(k)).To(BeFalse(), k)
 	}
 }

@@ -1,9 +1,9 @@
-package outbox_test
+package entry_test
 
 import (
 	"testing"
 
-	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
 // benchRecord is like those of Holdfast's own kinds: some 500 bytes.
@@ -25,7 +25,7 @@ func BenchmarkAppend(b *testing.B) {
 	o := mustAppend(b, mustAppend(b, nil, c), c)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, err := outbox.Append(o, source, c, now, outbox.Salt{}, outbox.DefaultLimits()); err != nil {
+		if _, _, err := entry.Append(o, source, c, now, entry.Salt{}, entry.DefaultLimits()); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -35,7 +35,7 @@ func BenchmarkDecode(b *testing.B) {
 	text := []byte(mustAppend(b, nil, change(benchRecord())).Entries[0])
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := outbox.Decode(text); err != nil {
+		if _, err := entry.Decode(text); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -46,6 +46,6 @@ func BenchmarkHash(b *testing.B) {
 	b.SetBytes(int64(len(text)))
 	b.ReportAllocs()
 	for b.Loop() {
-		outbox.Hash(text)
+		entry.Hash(text)
 	}
 }

@@ -1,4 +1,4 @@
-package outbox_test
+package entry_test
 
 import (
 	"encoding/json"
@@ -11,8 +11,8 @@ import (
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/outbox/outboxtest"
 )
 
@@ -29,10 +29,10 @@ type vector struct {
 
 func vectors(t *testing.T) []vector {
 	t.Helper()
-	of := func(changes ...outbox.Change) *outboxapi.Outbox {
+	of := func(changes ...entry.Change) *outboxapi.Outbox {
 		var o *outboxapi.Outbox
 		for i, c := range changes {
-			next, _, err := outbox.Append(o, source, c, now, outbox.Salt{byte(i + 1)}, outbox.DefaultLimits())
+			next, _, err := entry.Append(o, source, c, now, entry.Salt{byte(i + 1)}, entry.DefaultLimits())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -58,7 +58,7 @@ func vectors(t *testing.T) []vector {
 		return o
 	}
 	// rewritten has an entry written anew, with the hash of its new text at the head: only its place is wrong, or what it says.
-	rewritten := func(change func(*outbox.Entry)) *outboxapi.Outbox {
+	rewritten := func(change func(*entry.Entry)) *outboxapi.Outbox {
 		o := good()
 		e := outboxtest.Entries(t, o)[3]
 		change(&e)
@@ -66,11 +66,11 @@ func vectors(t *testing.T) []vector {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.Entries[3], o.HeadHash = outboxapi.Entry(text), outbox.Hash(text)
+		o.Entries[3], o.HeadHash = outboxapi.Entry(text), entry.Hash(text)
 		return o
 	}
-	record := func(text string) func(*outbox.Entry) {
-		return func(e *outbox.Entry) { e.Record = json.RawMessage(text) }
+	record := func(text string) func(*entry.Entry) {
+		return func(e *entry.Entry) { e.Record = json.RawMessage(text) }
 	}
 	trimmed := good()
 	trimmed.PersistedSequence = 2
@@ -86,13 +86,13 @@ func vectors(t *testing.T) []vector {
 		{Name: "one entry", Good: true, Outbox: of(plain)},
 		{Name: "trimmed at the front", Good: true, Outbox: trimmed},
 		{Name: "numbers, and names in the order of UTF-16", Good: true, Outbox: of(plain, numbers)},
-		{Name: "the id of another entry", Outbox: rewritten(func(e *outbox.Entry) { e.ID = outboxtest.Entries(t, good())[2].ID })},
-		{Name: "the entry of another resource", Outbox: rewritten(func(e *outbox.Entry) { e.Source.UID = "00000000-0000-4000-8000-000000000001" })},
-		{Name: "the right hash and another sequence", Outbox: rewritten(func(e *outbox.Entry) { e.Sequence = 5 })},
-		{Name: "a salt that is too short", Outbox: rewritten(func(e *outbox.Entry) { e.Salt = "c2hvcnQ" })},
-		{Name: "a salt with bits too many", Outbox: rewritten(func(e *outbox.Entry) { e.Salt = "AAAAAAAAAAAAAAAAAAAAAB" })},
-		{Name: "no final entry in a closed outbox", Outbox: rewritten(func(e *outbox.Entry) { e.Final = false })},
-		{Name: "a schema version below 1", Outbox: rewritten(func(e *outbox.Entry) { e.SchemaVersion = 0 })},
+		{Name: "the id of another entry", Outbox: rewritten(func(e *entry.Entry) { e.ID = outboxtest.Entries(t, good())[2].ID })},
+		{Name: "the entry of another resource", Outbox: rewritten(func(e *entry.Entry) { e.Source.UID = "00000000-0000-4000-8000-000000000001" })},
+		{Name: "the right hash and another sequence", Outbox: rewritten(func(e *entry.Entry) { e.Sequence = 5 })},
+		{Name: "a salt that is too short", Outbox: rewritten(func(e *entry.Entry) { e.Salt = "c2hvcnQ" })},
+		{Name: "a salt with bits too many", Outbox: rewritten(func(e *entry.Entry) { e.Salt = "AAAAAAAAAAAAAAAAAAAAAB" })},
+		{Name: "no final entry in a closed outbox", Outbox: rewritten(func(e *entry.Entry) { e.Final = false })},
+		{Name: "a schema version below 1", Outbox: rewritten(func(e *entry.Entry) { e.SchemaVersion = 0 })},
 		{Name: "a record with a blank", Outbox: rewritten(record(`{ "a":1}`))},
 		{Name: "a record with a number in another form", Outbox: rewritten(record(`{"a":1.0}`))},
 		{Name: "a record in another order", Outbox: rewritten(record(`{"b":1,"a":2}`))},
@@ -110,7 +110,7 @@ func vectors(t *testing.T) []vector {
 	return all
 }
 
-const vectorsFile = "../docs/entry-vectors.json"
+const vectorsFile = "../../docs/entry-vectors.json"
 
 func TestTheVectorsAreWhatIsWritten(t *testing.T) {
 	g := NewWithT(t)
@@ -128,7 +128,7 @@ func TestTheVectorsAreCheckedByAnotherProgram(t *testing.T) {
 	if err != nil {
 		t.Skip("NOT TRIED: no python3 found, which checks the vectors of docs/entry.md (Debian: apt-get install python3)")
 	}
-	out, err := exec.CommandContext(t.Context(), python, "../hack/check-entries.py", vectorsFile).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), python, "../../hack/check-entries.py", vectorsFile).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

@@ -1,4 +1,4 @@
-package outbox
+package entry
 
 import (
 	"fmt"
@@ -46,14 +46,20 @@ func (l Limits) Validate() error {
 	return nil
 }
 
+// statusBytes is kept for what a controller writes into the status beside the outbox.
+const statusBytes = 128 << 10
+
+// ResourceBytes is the largest resource, as JSON and without its outbox, that gets one: with a full outbox it still fits into a request to etcd.
+func (l Limits) ResourceBytes() int { return etcdRequest - l.HardBytes - statusBytes }
+
 // AboveSoft reports whether the relay should trim at once: the bytes are above the soft limit, or half of the entry count is used.
 func (l Limits) AboveSoft(entries []outboxapi.Entry) bool {
 	return Size(entries) > l.SoftBytes || 2*len(entries) > l.HardEntries
 }
 
-// room reports whether n entries of unknown size fit behind those that are pending, and the one that closes the record after them. It is ErrTooLarge when they
+// Room reports whether n entries of unknown size fit behind those that are pending, and the one that closes the record after them. It is ErrTooLarge when they
 // would not even fit into an empty outbox.
-func (l Limits) room(pending []outboxapi.Entry, n int) error {
+func (l Limits) Room(pending []outboxapi.Entry, n int) error {
 	if (n+1)*l.EntryBytes > l.HardBytes || n+1 > l.HardEntries {
 		return fmt.Errorf("%w: room for %d entries of up to %d bytes and the closing one is more than an empty outbox has (%d bytes, %d entries); reserve less at a time",
 			ErrTooLarge, n, l.EntryBytes, l.HardBytes, l.HardEntries)

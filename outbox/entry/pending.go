@@ -1,4 +1,4 @@
-package outbox
+package entry
 
 import (
 	"sync"
@@ -15,11 +15,6 @@ type Watermark struct {
 	Hash     string
 	// Time is when the commit was acknowledged.
 	Time time.Time
-}
-
-// Watermarks answers from memory, without waiting. The relay is one.
-type Watermarks interface {
-	Watermark(uid types.UID) Watermark
 }
 
 // Pending are entries at the end of an outbox. What their texts claim is not trusted: the position gives the sequence, and the hash that a text should have is the
@@ -135,8 +130,8 @@ func (p Pending) Above(w Watermark) Pending {
 	return p
 }
 
-// acknowledge drops the entries that the watermark covers.
-func acknowledge(uid types.UID, o *outboxapi.Outbox, w Watermark) {
+// Acknowledge drops the entries that the watermark covers.
+func Acknowledge(uid types.UID, o *outboxapi.Outbox, w Watermark) {
 	all := PendingOf(uid, o)
 	kept := all.Above(w)
 	if kept.Len() == all.Len() {

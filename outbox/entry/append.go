@@ -1,4 +1,4 @@
-package outbox
+package entry
 
 import (
 	"errors"
@@ -114,4 +114,9 @@ func push(o *outboxapi.Outbox, text outboxapi.Entry, hash string, final bool) {
 	o.SetEntries(append(placed(o), text))
 	o.LastSequence++
 	o.HeadHash, o.Closed = hash, final
+}
+
+// Repeat appends the newest entry of from, which Append made, to an outbox with the same head before it. The outbox may have been trimmed since.
+func Repeat(to, from *outboxapi.Outbox) {
+	push(to, from.Entries[len(from.Entries)-1], from.HeadHash, from.Closed)
 }
