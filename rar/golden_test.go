@@ -17,7 +17,7 @@ import (
 
 var update = flag.Bool("update", false, "write testdata/golden anew")
 
-func render(t testing.TB, r *rar.Report, format string) []byte {
+func render(t *testing.T, r *rar.Report, format string) []byte {
 	t.Helper()
 	var text bytes.Buffer
 	NewWithT(t).Expect(rar.Render(&text, r, format)).To(Succeed())

@@ -17,7 +17,7 @@ import (
 
 // story makes the rows of a remediation of KubeImagePull on shop/cart, one phase after the other. Times are in seconds after the signal.
 type story struct {
-	t        testing.TB
+	t        *testing.T
 	start    time.Time
 	o        models.Orchestration
 	a        models.AIDecision
@@ -36,7 +36,7 @@ func (s *story) stamp(seconds float64) *outboxapi.Time {
 	return outboxapi.NewTimePointer(s.at(seconds))
 }
 
-func newStory(t testing.TB) *story {
+func newStory(t *testing.T) *story {
 	s := &story{t: t, start: at("14:00:00")}
 	s.o = models.Orchestration{
 		RemediationID: uid(1), SignalFingerprint: strings.Repeat("5e", 32), SignalReceivedAt: *s.stamp(0), RemediationCreatedAt: *s.stamp(2),
@@ -190,74 +190,73 @@ func (s *story) input() *rar.Input {
 }
 
 // histories are those whose reports are golden files.
-var histories = map[string]func(testing.TB) *rar.Input{
-	"worked-example": func(t testing.TB) *rar.Input { return worked(t) },
-	"automatic": func(t testing.TB) *rar.Input {
+var histories = map[string]func(*testing.T) *rar.Input{
+	"worked-example": worked,
+	"automatic": func(t *testing.T) *rar.Input {
 		in := newStory(t).recommends(90).auto().runs(13).works(28).tells(28, "remediated", "").input()
 		in.Cohort = &rar.Cohort{N: 48, Success: 41, Mean: ptr.To(95.5), P50: ptr.To(41.0), P90: ptr.To(260.25), NotSlower: 20}
 		in.Calibration = []rar.CalibrationBin{{Investigator: "rules", Bin: 9, N: 60, Labelled: 44, Success: 40}, {Investigator: "rules", Bin: 8, N: 9, Labelled: 9, Success: 1}}
 		in.Recurrences = []rar.Recurrence{{ID: uid(700), RemediationID: uid(701), SourceNamespace: "production", SourceUID: uid(701), Sequence: 1, SignalReceivedAt: outboxapi.NewTime(at("14:00:00").Add(50 * time.Hour))}}
 		return in
 	},
-	"approved": func(t testing.TB) *rar.Input {
+	"approved": func(t *testing.T) *rar.Input {
 		return newStory(t).recommends(70).asks().decides(312, "approved", "boris@example.com", "The tag is a typo.").runs(313).works(330).tells(330, "remediated", "").input()
 	},
-	"rejected": func(t testing.TB) *rar.Input {
+	"rejected": func(t *testing.T) *rar.Input {
 		return newStory(t).recommends(70).asks().decides(95, "rejected", "boris@example.com", "A fix is on its way.").tells(96, "rejected", "The recommendation was rejected by boris@example.com: A fix is on its way.").input()
 	},
-	"expired": func(t testing.TB) *rar.Input {
+	"expired": func(t *testing.T) *rar.Input {
 		return newStory(t).recommends(70).asks().decides(3612, "expired", "", "").tells(3613, "timed-out", "Nobody decided within 1h0m0s").input()
 	},
-	"rolled-back": func(t testing.TB) *rar.Input {
+	"rolled-back": func(t *testing.T) *rar.Input {
 		return newStory(t).recommends(90).auto().runs(13).fails(140).tells(146, "failed", "Condition \"all replicas are available\" did not hold within 2m0s").input()
 	},
-	"no-action": func(t testing.TB) *rar.Input {
+	"no-action": func(t *testing.T) *rar.Input {
 		return newStory(t).nothing().tells(13, "no-action", "").input()
 	},
-	"cancelled": func(t testing.TB) *rar.Input {
+	"cancelled": func(t *testing.T) *rar.Input {
 		return newStory(t).recommends(70).asks().cancels(44, "anna@example.com", "Cancelled by anna@example.com").input()
 	},
-	"deleted": func(t testing.TB) *rar.Input {
+	"deleted": func(t *testing.T) *rar.Input {
 		s := newStory(t).recommends(90).auto().runs(13)
 		s.e.Outcome, s.e.FailureReason, s.e.ExecutionCompletedAt, s.e.TotalDurationSeconds = "partial", "Cancelled", s.stamp(24), ptr.To(int64(11))
 		s.workflow.record(s.at(24), "Cancelled", "Cancelled", s.e, true)
 		return s.ends(24.4, "cancelled", "The request was deleted").input()
 	},
-	"open": func(t testing.TB) *rar.Input {
+	"open": func(t *testing.T) *rar.Input {
 		in := newStory(t).recommends(70).asks().input()
 		in.AsOf = at("14:20:00")
 		return in
 	},
-	"gap": func(t testing.TB) *rar.Input {
+	"gap": func(t *testing.T) *rar.Input {
 		in := newStory(t).recommends(90).auto().runs(13).works(28).tells(28, "remediated", "").input()
 		in.Rows = without(in.Rows, uid(3), 2)
 		return in
 	},
-	"dead-letter": func(t testing.TB) *rar.Input {
+	"dead-letter": func(t *testing.T) *rar.Input {
 		in := newStory(t).recommends(90).auto().runs(13).works(28).tells(28, "remediated", "").input()
 		in.DeadLetters = []models.DeadLetter{letterOf(find(in.Rows, uid(4), 2))}
 		in.Rows = without(in.Rows, uid(4), 2)
 		return in
 	},
-	"broken-chain": func(t testing.TB) *rar.Input {
+	"broken-chain": func(t *testing.T) *rar.Input {
 		in := newStory(t).recommends(70).asks().decides(312, "approved", "boris@example.com", "The tag is a typo.").runs(313).works(330).tells(330, "remediated", "").input()
 		forged := find(in.Rows, uid(2), 3).(*models.AIDecisionRow)
 		forged.ApprovedBy = "mallory@example.com"
 		return in
 	},
-	"posted": func(t testing.TB) *rar.Input {
-		return postedOnly(t)
-	},
-	"strangers": func(t testing.TB) *rar.Input {
+	"posted": postedOnly,
+	"strangers": func(t *testing.T) *rar.Input {
 		in := newStory(t).recommends(90).auto().runs(13).works(28).tells(28, "remediated", "").input()
 		other := newResource(t, entry.KindExecution, "not-a-child", 50, at("14:00:00"))
 		other.record(at("14:00:30"), "Completed", "Completed", models.Execution{RemediationID: uid(1), WorkflowID: "delete-everything", ExecutionStartedAt: *stamp("14:00:10"), Outcome: "failure", RollbacksPerformed: ptr.To(int64(9))}, true)
 		in.Rows = append(in.Rows, other.rows...)
-		in.Rows = append(in.Rows, post(60, "someone@example.com", &models.OrchestrationRow{Orchestration: models.Orchestration{RemediationID: uid(1), SignalFingerprint: "x", SignalReceivedAt: *stamp("13:00:00"), RemediationCreatedAt: *stamp("13:00:00"), Outcome: "failed", CompletedAt: stamp("23:00:00")}}, "14:10:00"),
+		in.Rows = append(in.Rows, post(60, "someone@example.com", &models.OrchestrationRow{Orchestration: models.Orchestration{RemediationID: uid(1), SignalFingerprint: "x", SignalReceivedAt: *stamp("13:00:00"),
+			RemediationCreatedAt: *stamp("13:00:00"), Outcome: "failed", CompletedAt: stamp("23:00:00")}}, "14:10:00"),
 			post(61, "someone@example.com", &models.NotificationRow{Notification: models.Notification{RemediationID: uid(1), NotificationRequestedAt: *stamp("14:00:00"), Channels: []string{"pager"}}}, "14:10:01"))
 		return in
 	},
-	"clocks": func(t testing.TB) *rar.Input {
+	"clocks": func(t *testing.T) *rar.Input {
 		// The clock of the node that ran the workflow is four minutes behind.
 		s := newStory(t).recommends(90).auto()
 		s.start = s.start.Add(-4 * time.Minute)
@@ -305,7 +304,7 @@ func post(n int, by string, row models.Row, arrived string) models.Row {
 }
 
 // postedOnly is work by hand, of which somebody posted a row of each kind afterwards.
-func postedOnly(t testing.TB) *rar.Input {
+func postedOnly(t *testing.T) *rar.Input {
 	const by = "system:serviceaccount:tools:runbook"
 	rows := []models.Row{
 		post(80, by, &models.OrchestrationRow{Orchestration: models.Orchestration{RemediationID: "by-hand-17", SignalFingerprint: "disk-7", SignalReceivedAt: *stamp("09:00:00"), RemediationCreatedAt: *stamp("09:01:00"),

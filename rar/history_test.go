@@ -8,7 +8,6 @@ import (
 
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/types"
-
 	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/models"
@@ -20,7 +19,7 @@ import (
 
 // resource is one resource with a chain of its own, made as a controller and the relay make it: Append writes the text, RowOf makes the row.
 type resource struct {
-	t      testing.TB
+	t      *testing.T
 	kind   string
 	source entry.Source
 	box    *outboxapi.Outbox
@@ -30,7 +29,7 @@ type resource struct {
 // uid of the nth resource of a test.
 func uid(n int) string { return fmt.Sprintf("3c1dd7ac-0000-4000-8000-%012d", n) }
 
-func newResource(t testing.TB, kind, name string, n int, created time.Time) *resource {
+func newResource(t *testing.T, kind, name string, n int, created time.Time) *resource {
 	return &resource{t: t, kind: kind, source: entry.Source{Namespace: "production", Name: name, UID: types.UID(uid(n)), Created: created}}
 }
 
@@ -44,9 +43,9 @@ func (r *resource) record(at time.Time, event, phase string, record any, final b
 	g.Expect(err).NotTo(HaveOccurred())
 	text := []byte(box.Entries[len(box.Entries)-1])
 	r.box = box
-	entry, err := entry.Decode(text)
+	decoded, err := entry.Decode(text)
 	g.Expect(err).NotTo(HaveOccurred())
-	row, err := postgres.RowOf("", &entry, text)
+	row, err := postgres.RowOf("", &decoded, text)
 	g.Expect(err).NotTo(HaveOccurred())
 	row.Head().CreatedAt = outboxapi.NewTime(at.Add(300 * time.Millisecond))
 	r.rows = append(r.rows, row)
@@ -78,7 +77,7 @@ func rowsOf(resources ...*resource) []models.Row {
 }
 
 // worked is the worked example: PodOOMKilled on production/web-app, 2025-11-02.
-func worked(t testing.TB) *rar.Input {
+func worked(t *testing.T) *rar.Input {
 	request := newResource(t, entry.KindOrchestration, "web-app-oom", 1, at("10:00:05"))
 	analysis := newResource(t, entry.KindAIDecision, "web-app-oom-analysis", 2, at("10:00:06"))
 	workflow := newResource(t, entry.KindExecution, "web-app-oom-workflow", 3, at("10:05:16"))
@@ -106,7 +105,8 @@ func worked(t testing.TB) *rar.Input {
 	a.RecommendedAction, a.ActionConfidence, a.ActionRationale = "restart-then-scale", ptr.To(75.0), "A restart frees the leaked memory; a third replica keeps headroom until the leak is fixed."
 	a.RecommendedParameters = map[string]string{"replicas": "3"}
 	a.AlternativesConsidered = []models.Alternative{{Action: "increase the memory limit", WorkflowID: "increase-memory", Confidence: 65, RejectedReason: "the nodes have no capacity for a larger limit"}}
-	a.Evidence = []models.Evidence{{Tool: "kubectl_describe", Purpose: "state of the pods", Excerpt: "Last State: Terminated, Reason: OOMKilled, Exit Code: 137"}, {Tool: "prometheus", Purpose: "memory over a day", Excerpt: "working set 498Mi, rising"}}
+	a.Evidence = []models.Evidence{{Tool: "kubectl_describe", Purpose: "state of the pods", Excerpt: "Last State: Terminated, Reason: OOMKilled, Exit Code: 137"},
+		{Tool: "prometheus", Purpose: "memory over a day", Excerpt: "working set 498Mi, rising"}}
 	a.PromptTokens, a.CompletionTokens = ptr.To(int64(5230)), ptr.To(int64(812))
 	a.ApprovalRequired = ptr.To(true)
 	analysis.record(at("10:01:45"), "InvestigationCompleted", "Investigating", a, false)
@@ -152,12 +152,12 @@ func worked(t testing.TB) *rar.Input {
 
 	in := &rar.Input{RemediationID: uid(1), AsOf: at("10:00:00").AddDate(0, 0, 10), Rows: rowsOf(request, analysis, workflow, notice)}
 	in.Cohort = &rar.Cohort{N: 15, Success: 14, Mean: ptr.To(260.0), P50: ptr.To(250.0), P90: ptr.To(318.0), NotSlower: 14}
-	in.Earlier = comparable(15)
+	in.Earlier = comparableCases(15)
 	return in
 }
 
-// comparable are the cases of the worked example's history: the same action each time, approved each time by a person; the fifth failed.
-func comparable(n int) []rar.Case {
+// comparableCases are the cases of the worked example's history: the same action each time, approved each time by a person; the fifth failed.
+func comparableCases(n int) []rar.Case {
 	var all []rar.Case
 	for i := range n {
 		received := at("09:00:00").AddDate(0, 0, -1-2*i)

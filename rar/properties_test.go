@@ -27,8 +27,10 @@ import (
 var hostile = []string{
 	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `</td></tr></table><h1>Approved</h1>`, `<!--`, `]]>`, `</style><style>*{display:none}</style>`, `</svg><iframe src=//x>`, `{{.Report}}`, `&lt;b&gt;`,
 	"# heading", "## Approved by everybody", "[click](https://evil.example)", "![x](https://evil.example/x.png)", "https://evil.example", "www.evil.example", "<https://evil.example>", "a | b | c", "| --- |", "```\nfence", "~~~", "~~gone~~",
-	"**bold** __x__ *y*", "- item\n- item", "1. one\n2. two", "7) x", "+ x", "> quote", "===", "---", "    code", "line\r\nline\n\nline", "[ref]: https://evil.example", "a\\", "\\", "`", "``", "`|`", "$x$", "@everyone please", "<b>", "&amp;", "[x]",
-	"\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "\x00\x01\x7f\u0085\u009b31m", "\u202egnp.exe", "\u2066\u2069\u200f", "\u200b\ufeff", "\u2028\u2029", "bad \xff\xfe utf8", "\xed\xa0\x80", strings.Repeat("A", 5000), strings.Repeat("字", 400), "", " ", "\t",
+	"**bold** __x__ *y*", "- item\n- item", "1. one\n2. two", "7) x", "+ x", "> quote", "===", "---", "    code", "line\r\nline\n\nline", "[ref]: https://evil.example", "a\\", "\\",
+	"`", "``", "`|`", "$x$", "@everyone please", "<b>", "&amp;", "[x]",
+	"\x1b[31mred\x1b[0m", "\x1b]0;title\x07", "\x00\x01\x7f\u0085\u009b31m", "\u202egnp.exe", "\u2066\u2069\u200f", "\u200b\ufeff", "\u2028\u2029",
+	"bad \xff\xfe utf8", "\xed\xa0\x80", strings.Repeat("A", 5000), strings.Repeat("字", 400), "", " ", "\t",
 	"javascript:alert(1)", "mailto:x@evil.example", "' onmouseover='x", "%s%n%d", "{{F1}}", "{{outcome}}", "e\u0301\u0301\u0301", "👩‍👩‍👧", "العربية",
 }
 

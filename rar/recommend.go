@@ -126,7 +126,9 @@ func (b *builder) doesNotHold() *Recommendation {
 		text = fmt.Sprintf("Look for the cause of the alert: it came back %s after %s.", duration(b.recurrences[0].AfterSeconds), b.execution.WorkflowID)
 	}
 	return &Recommendation{
-		Rule: "repair-does-not-hold", Text: text, Basis: "The same fingerprint and target was received again after a success. Each return costs another remediation: the saving is the time of this one.", SavingSeconds: b.total(), Refs: join(refs, b.refsOf(came, models.TableOrchestration, func(c *Case) Row { return c.Row })),
+		Rule: "repair-does-not-hold", Text: text,
+		Basis:         "The same fingerprint and target was received again after a success. Each return costs another remediation: the saving is the time of this one.",
+		SavingSeconds: b.total(), Refs: join(refs, b.refsOf(came, models.TableOrchestration, func(c *Case) Row { return c.Row })),
 	}
 }
 
@@ -260,10 +262,11 @@ func (b *builder) slowInvestigator() *Recommendation {
 		return nil
 	}
 	return &Recommendation{
-		Rule:  "investigator-slower-than-repair",
-		Text:  fmt.Sprintf("Let rules recommend what %s keeps finding on this alert: it took %s to investigate, and %s to repair.", a.Investigator, duration(took), duration(*e.Seconds)),
-		Basis: fmt.Sprintf("In %d of %d comparable remediations the investigation took longer than the workflow. The saving is the investigation beyond the workflow's time.", slower, len(known)), SavingSeconds: ptr.To(rounded(took-*e.Seconds, 3)),
-		Refs: join(b.analysisRefs(), b.executionRefs(), b.refsOf(known, models.TableAIAnalysis, analysisOf)),
+		Rule:          "investigator-slower-than-repair",
+		Text:          fmt.Sprintf("Let rules recommend what %s keeps finding on this alert: it took %s to investigate, and %s to repair.", a.Investigator, duration(took), duration(*e.Seconds)),
+		Basis:         fmt.Sprintf("In %d of %d comparable remediations the investigation took longer than the workflow. The saving is the investigation beyond the workflow's time.", slower, len(known)),
+		SavingSeconds: ptr.To(rounded(took-*e.Seconds, 3)),
+		Refs:          join(b.analysisRefs(), b.executionRefs(), b.refsOf(known, models.TableAIAnalysis, analysisOf)),
 	}
 }
 

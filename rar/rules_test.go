@@ -6,8 +6,7 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
-	. "github.com/onsi/gomega/gstruct"
-
+	"github.com/onsi/gomega/gstruct"
 	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/models"
@@ -15,7 +14,7 @@ import (
 	"github.com/holdfast-dev/holdfast/rar"
 )
 
-func automatic(t testing.TB) *rar.Input {
+func automatic(t *testing.T) *rar.Input {
 	return newStory(t).recommends(90).auto().runs(13).works(28).tells(28, "remediated", "").input()
 }
 
@@ -50,7 +49,7 @@ func TestAChangeToARowIsFound(t *testing.T) {
 	}
 }
 
-func automaticOf(t testing.TB, confidence float64) *rar.Input {
+func automaticOf(t *testing.T, confidence float64) *rar.Input {
 	return newStory(t).recommends(confidence).auto().runs(13.5).works(28).tells(28, "remediated", "").input()
 }
 
@@ -109,14 +108,14 @@ func TestWindowsThatAreNotOverAreNotGuessed(t *testing.T) {
 func TestHindsightComparesWithWhatWasRecommended(t *testing.T) {
 	g := NewWithT(t)
 	in := newStory(t).recommends(90).auto().runs(13).fails(140).tells(146, "failed", "").input()
-	for i, c := range comparable(15) {
+	for i, c := range comparableCases(15) {
 		if c.WorkflowID = "restart-rollout"; i%3 == 0 {
 			c.WorkflowID, c.Outcome = "rollback-deployment", "failed"
 		}
 		in.Later = append(in.Later, c)
 	}
 	alternative := rar.Build(in).AI.Alternatives[0]
-	g.Expect(alternative.Hindsight).To(MatchFields(IgnoreExtras, Fields{"Verdict": Equal(rar.HindsightBetter), "N": BeEquivalentTo(10), "Success": BeEquivalentTo(9), "Refs": Not(BeEmpty())}))
+	g.Expect(alternative.Hindsight).To(gstruct.MatchFields(gstruct.IgnoreExtras, gstruct.Fields{"Verdict": Equal(rar.HindsightBetter), "N": BeEquivalentTo(10), "Success": BeEquivalentTo(9), "Refs": Not(BeEmpty())}))
 }
 
 func TestRecommendationsNeedTheirFigures(t *testing.T) {
@@ -135,7 +134,7 @@ func TestRecommendationsNeedTheirFigures(t *testing.T) {
 	g.Expect(rules(in)).To(BeEmpty(), "nine are too few")
 
 	in = histories["expired"](t)
-	in.Earlier = comparable(12)
+	in.Earlier = comparableCases(12)
 	g.Expect(rules(in)).To(ContainElement("timeout-too-long"), "people take two minutes, not an hour")
 	for i := range in.Earlier {
 		in.Earlier[i].ApprovalDurationSeconds = ptr.To(int64(3500))
@@ -144,7 +143,7 @@ func TestRecommendationsNeedTheirFigures(t *testing.T) {
 
 	in = histories["rolled-back"](t)
 	g.Expect(rules(in)).NotTo(ContainElement("retry-never-helped"))
-	for _, c := range comparable(3) {
+	for _, c := range comparableCases(3) {
 		c.WorkflowID, c.RetriesPerformed, c.ExecutionOutcome = "rollback-deployment", ptr.To(int64(1)), "failure"
 		in.Earlier = append(in.Earlier, c)
 	}

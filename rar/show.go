@@ -204,8 +204,8 @@ func (r *Report) headline() string {
 	if n := r.Bottleneck; n != nil {
 		parts = append(parts, "most of it "+phaseInSentence(n.Phase)+" ("+duration(n.Seconds)+", "+percent(n.Share)+")")
 	}
-	if held, window := "", ""; r.Effectiveness != nil {
-		if held, window = heldFor(r.Effectiveness); held != "" {
+	if r.Effectiveness != nil {
+		if held, window := heldFor(r.Effectiveness); held != "" {
 			parts = append(parts, map[string]string{HeldYes: "held for " + windowWords[window], HeldNo: "did not hold", HeldTooEarly: "too early to say whether it holds"}[held])
 		}
 	}

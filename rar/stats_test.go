@@ -26,7 +26,8 @@ func TestQuantile(t *testing.T) {
 }
 
 func TestDurationsAreWrittenAsPeopleSayThem(t *testing.T) {
-	for seconds, want := range map[float64]string{0: "0s", 0.0004: "1ms", 0.25: "250ms", 2.2: "2.2s", 5: "5s", 36.5: "36s", 165: "2m45s", 300: "5m", 3600: "1h", 3621: "1h", 5400: "1h30m", 90061: "1d1h", 86400: "1d", -90: "-1m30s", 1e300: "over 30000 years"} {
+	for seconds, want := range map[float64]string{0: "0s", 0.0004: "1ms", 0.25: "250ms", 2.2: "2.2s", 5: "5s", 36.5: "36s", 165: "2m45s", 300: "5m",
+		3600: "1h", 3621: "1h", 5400: "1h30m", 90061: "1d1h", 86400: "1d", -90: "-1m30s", 1e300: "over 30000 years"} {
 		NewWithT(t).Expect(duration(seconds)).To(Equal(want))
 	}
 }
@@ -39,7 +40,8 @@ func TestPercentagesAreCut(t *testing.T) {
 
 func TestCleanTextsChangeNothingAroundThem(t *testing.T) {
 	for text, want := range map[string]string{
-		"plain": "plain", "two\nlines\t": "two\nlines\t", "\x1b[31m": "␛[31m", "\x00\x7f": "␀␡", "a\u202eb": "a[U+202E]b", "\u0085": "[U+0085]", "\xff": "\ufffd", "👩\u200d👧": "👩\u200d👧", "\u2028": "[U+2028]", "\u200b": "[U+200B]",
+		"plain": "plain", "two\nlines\t": "two\nlines\t", "\x1b[31m": "␛[31m", "\x00\x7f": "␀␡", "a\u202eb": "a[U+202E]b", "\u0085": "[U+0085]", "\xff": "\ufffd",
+		"👩\u200d👧": "👩\u200d👧", "\u2028": "[U+2028]", "\u200b": "[U+200B]",
 	} {
 		NewWithT(t).Expect(Clean(text)).To(Equal(want))
 	}

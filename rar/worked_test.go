@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
-	. "github.com/onsi/gomega/gstruct"
+	"github.com/onsi/gomega/gstruct"
 
 	"github.com/holdfast-dev/holdfast/rar"
 )
@@ -15,8 +15,8 @@ func TestTheWorkedExampleSaysItsNumbers(t *testing.T) {
 	g := NewWithT(t)
 	r := rar.Build(worked(t))
 
-	g.Expect(r.Complete).To(MatchFields(IgnoreExtras, Fields{"State": Equal("final"), "Missing": BeEmpty(), "DeadLetters": BeEmpty(), "ClockSkew": BeEmpty(), "Reasons": BeEmpty()}))
-	g.Expect(r.Complete.Chain).To(MatchFields(IgnoreExtras, Fields{"Verified": BeTrue(), "Rows": Equal(16)}))
+	g.Expect(r.Complete).To(gstruct.MatchFields(gstruct.IgnoreExtras, gstruct.Fields{"State": Equal("final"), "Missing": BeEmpty(), "DeadLetters": BeEmpty(), "ClockSkew": BeEmpty(), "Reasons": BeEmpty()}))
+	g.Expect(r.Complete.Chain).To(gstruct.MatchFields(gstruct.IgnoreExtras, gstruct.Fields{"Verified": BeTrue(), "Rows": Equal(16)}))
 
 	s := r.Summary
 	g.Expect(s.Outcome).To(Equal("remediated"))
@@ -35,14 +35,14 @@ func TestTheWorkedExampleSaysItsNumbers(t *testing.T) {
 		g.Expect(offsets).To(HaveKeyWithValue(event, seconds))
 	}
 
-	g.Expect(r.Bottleneck).To(PointTo(MatchFields(IgnoreExtras, Fields{"Phase": Equal("approval_wait"), "Seconds": Equal(165.0), "Share": Equal(0.4852), "ExcessSeconds": HaveValue(Equal(80.0))})))
+	g.Expect(r.Bottleneck).To(gstruct.PointTo(gstruct.MatchFields(gstruct.IgnoreExtras, gstruct.Fields{"Phase": Equal("approval_wait"), "Seconds": Equal(165.0), "Share": Equal(0.4852), "ExcessSeconds": HaveValue(Equal(80.0))})))
 	total := 0.0
 	for _, p := range r.Bottleneck.Breakdown {
 		total += p.Seconds
 	}
 	g.Expect(total).To(Equal(340.0), "the parts add up to the total")
 
-	g.Expect(r.Execution).To(PointTo(MatchFields(IgnoreExtras, Fields{"StepsSucceeded": BeEquivalentTo(2), "StepsFailed": BeZero(), "Retries": BeZero(), "Steps": HaveLen(2)})))
+	g.Expect(r.Execution).To(gstruct.PointTo(gstruct.MatchFields(gstruct.IgnoreExtras, gstruct.Fields{"StepsSucceeded": BeEquivalentTo(2), "StepsFailed": BeZero(), "Retries": BeZero(), "Steps": HaveLen(2)})))
 	for _, step := range r.Execution.Steps {
 		g.Expect(step.Status).To(Equal("success"))
 		g.Expect(step.Duration).To(BeEquivalentTo(5))
@@ -58,16 +58,17 @@ func TestTheWorkedExampleSaysItsNumbers(t *testing.T) {
 	g.Expect(alternative.Hindsight.Verdict).To(Equal("rightly-not-taken"))
 	g.Expect(alternative.Hindsight.Text).To(HavePrefix("Rightly not taken, as far as the record says"))
 
-	g.Expect(r.Approval).To(PointTo(MatchFields(IgnoreExtras, Fields{"Status": Equal("approved"), "By": Equal("ops-engineer@example.com"), "WaitSeconds": HaveValue(Equal(165.0))})))
+	g.Expect(r.Approval).To(gstruct.PointTo(gstruct.MatchFields(gstruct.IgnoreExtras, gstruct.Fields{"Status": Equal("approved"), "By": Equal("ops-engineer@example.com"), "WaitSeconds": HaveValue(Equal(165.0))})))
 
 	h := r.History
-	g.Expect(h).To(PointTo(MatchFields(IgnoreExtras, Fields{"N": BeEquivalentTo(15), "Success": BeEquivalentTo(14), "Rate": HaveValue(Equal(0.9333)), "Mean": HaveValue(Equal(260.0)), "Longer": HaveValue(Equal(0.3076)),
+	g.Expect(h).To(gstruct.PointTo(gstruct.MatchFields(gstruct.IgnoreExtras, gstruct.Fields{"N": BeEquivalentTo(15), "Success": BeEquivalentTo(14),
+		"Rate": HaveValue(Equal(0.9333)), "Mean": HaveValue(Equal(260.0)), "Longer": HaveValue(Equal(0.3076)),
 		"Interval": HaveValue(Equal([2]float64{0.7018, 0.9881}))})))
 	g.Expect(h.Text).To(And(ContainSubstring("93 %"), ContainSubstring("4m20s"), ContainSubstring("30 % longer")))
 
 	g.Expect(r.Recommendations).NotTo(BeEmpty())
 	first := r.Recommendations[0]
-	g.Expect(first).To(MatchFields(IgnoreExtras, Fields{"Priority": Equal(1), "Rule": Equal("approve-automatically"), "SavingSeconds": HaveValue(Equal(165.0)), "Origin": Equal("rule")}))
+	g.Expect(first).To(gstruct.MatchFields(gstruct.IgnoreExtras, gstruct.Fields{"Priority": Equal(1), "Rule": Equal("approve-automatically"), "SavingSeconds": HaveValue(Equal(165.0)), "Origin": Equal("rule")}))
 	g.Expect(first.Text).To(ContainSubstring("2m45s"))
 
 	for _, format := range []string{rar.FormatMarkdown, rar.FormatHTML} {
