@@ -39,6 +39,9 @@ import (
 //
 // Writes that bypass this client are not audited. An audited kind as an unstructured object, or in a version whose type has no outbox, is refused.
 func (w *Writer) Client(describe func(before, after Object) *Change) client.Client {
+	if describe == nil {
+		panic("outbox: Writer.Client needs a function that describes changes, got nil")
+	}
 	a := &auditor{writer: w, describe: describe}
 	funcs := interceptor.Funcs{SubResourceUpdate: a.update, SubResourcePatch: a.patch}
 	interceptApply(&funcs, a.apply)

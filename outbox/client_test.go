@@ -384,6 +384,28 @@ func TestADeletionEndsTheRecordOnce(t *testing.T) {
 	f.Expect(failWith(c, client.ObjectKeyFromObject(obj), "two")).To(MatchError(outbox.ErrClosed))
 }
 
+// A controller with a finalizer of its own writes the status while it cleans up, more than once. The record ends when it is done.
+func TestACleanUpIsRecordedBeforeTheRecordEnds(t *testing.T) {
+	f, obj := setup(t)
+	c := f.writer.Client(func(before, after outbox.Object) *outbox.Change {
+		return &outbox.Change{Kind: entry.KindNotification, Event: "Changed", Final: outbox.Ending(after)}
+	})
+	key := client.ObjectKeyFromObject(obj)
+	obj.Finalizers = append(obj.Finalizers, "example.com/mine")
+	f.Expect(env.Client.Update(ctx, obj)).To(Succeed())
+	f.Expect(failWith(c, key, "one")).To(Succeed())
+	f.Expect(env.Client.Delete(ctx, obj)).To(Succeed())
+	f.Expect(failWith(c, key, "clean-up failed")).To(Succeed())
+	f.Expect(failWith(c, key, "cleaned up")).To(Succeed())
+	f.Expect(f.live(obj).Status.Outbox.Closed).To(BeFalse())
+	mine := f.live(obj)
+	mine.Finalizers = []string{outbox.Finalizer}
+	f.Expect(env.Client.Update(ctx, mine)).To(Succeed())
+	f.Expect(c.Status().Update(ctx, f.live(obj))).To(Succeed())
+	f.Expect(f.live(obj).Status.Outbox.Closed).To(BeTrue())
+	f.Expect(outboxtest.Entries(t, f.live(obj).Status.Outbox)).To(HaveLen(4))
+}
+
 func TestAReleasedResourceIsWrittenWithoutAnEntry(t *testing.T) {
 	f, obj := setup(t)
 	obj.Finalizers = []string{"example.com/mine"}

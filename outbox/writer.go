@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -254,6 +255,12 @@ func (d *Draft) content() (map[string]any, error) {
 		content["status"] = status
 	}
 	return content, nil
+}
+
+// Ending reports whether o is being deleted and no finalizer but the outbox's is left: whoever else had to clean up is done. A change of that state can end the record (Change.Final).
+func Ending(o Object) bool {
+	others := func(finalizer string) bool { return finalizer != Finalizer }
+	return o.GetDeletionTimestamp() != nil && !slices.ContainsFunc(o.GetFinalizers(), others)
 }
 
 // released reports whether a resource is on its way out without us.

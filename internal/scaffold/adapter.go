@@ -40,7 +40,7 @@ func %[1]s(before, after outbox.Object) *outbox.Change {
 		return nil
 	}
 	is.Status.Outbox = nil // is is a copy, and a record has no outbox in it
-	return &outbox.Change{Kind: "%[4]s.%[5]s", Event: "StatusChanged", Phase: %[6]s, Final: !is.DeletionTimestamp.IsZero(),
+	return &outbox.Change{Kind: "%[4]s.%[5]s", Event: "StatusChanged", Phase: %[6]s, Final: outbox.Ending(is),
 		Record: map[string]any{"spec": is.Spec, "status": is.Status}}
 }
 %[8]s`, name, api, k.name, c.resource, k.group, phase, strings.ReplaceAll(phase, "is.", "was."), helper))
