@@ -87,7 +87,7 @@ func (r *Reconciler) refused(ctx context.Context, s *scope, l *slot, err error) 
 func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result, error) {
 	a := s.analysis()
 	if a == nil {
-		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The AIAnalysis was deleted before it ended, or is too large to audit"})
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The analysis was deleted before it ended, or is too large to audit"})
 	}
 	reason, next := overdue(s.rr, s.now)
 	if reason != "" && !lifecycle.Closed(a) {

@@ -85,7 +85,7 @@ func (r *Reconciler) create(ctx context.Context, rr *v1alpha1.RemediationRequest
 	}
 	child.SetAnnotations(annotations)
 	if err := controllerutil.SetControllerReference(rr, child, r.client.Scheme()); err != nil {
-		return false, fmt.Errorf("make %s: %w", name, err)
+		return false, fmt.Errorf("create %s: %w", name, err)
 	}
 	err := r.client.Create(ctx, child)
 	switch {
@@ -98,11 +98,11 @@ func (r *Reconciler) create(ctx context.Context, rr *v1alpha1.RemediationRequest
 	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
 		return false, fmt.Errorf("%w: create %s: the namespace is terminating", errRefused, name)
 	case err != nil && blockedBy(err) != "":
-		return false, &blockedError{blockedBy(err), fmt.Errorf("make %s: %w", name, err)}
+		return false, &blockedError{blockedBy(err), fmt.Errorf("create %s: %w", name, err)}
 	case apierrors.IsInvalid(err) || apierrors.IsForbidden(err):
 		return false, fmt.Errorf("%w: create %s: %w", errRefused, name, err)
 	case err != nil:
-		return false, fmt.Errorf("make %s: %w", name, err)
+		return false, fmt.Errorf("create %s: %w", name, err)
 	}
 	l.found = child
 	return true, nil

@@ -64,7 +64,7 @@ func (r *Reconciler) render(s *scope) (*v1alpha1.WorkflowExecution, error) {
 func (r *Reconciler) followWorkflow(ctx context.Context, s *scope) (ctrl.Result, error) {
 	w := s.workflow()
 	if w == nil {
-		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The WorkflowExecution was deleted before it ended, or is too large to audit"})
+		return r.conclude(ctx, s, verdict{v1alpha1.OutcomeFailed, "The workflow was deleted before it ended, or is too large to audit"})
 	}
 	reason, next := overdue(s.rr, s.now)
 	switch {

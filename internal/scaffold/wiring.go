@@ -23,8 +23,8 @@ type wiring struct {
 	done bool
 }
 
-// wiring finds the place where a reconciler gets its client.
-func (p *project) wiring(k *kind, c *controller) (*wiring, error) {
+// wirings are the places where a program makes the reconciler.
+func (p *project) wirings(c *controller) ([]*wiring, error) {
 	var found []*wiring
 	for _, f := range p.files {
 		for _, d := range f.syntax.Decls {
@@ -43,6 +43,15 @@ func (p *project) wiring(k *kind, c *controller) (*wiring, error) {
 			}
 		}
 	}
+	return found, nil
+}
+
+// wiring finds the place where a reconciler gets its client.
+func (p *project) wiring(k *kind, c *controller) (*wiring, error) {
+	found, err := p.wirings(c)
+	if err != nil {
+		return nil, err
+	}
 	if len(found) == 0 && len(p.broken) > 0 {
 		return nil, p.broken[0]
 	}
@@ -59,7 +68,6 @@ func (p *project) wiring(k *kind, c *controller) (*wiring, error) {
 	if w.done {
 		return w, nil
 	}
-	var err error
 	if w.api, err = w.packageName(p, k.structType); err != nil {
 		return nil, err
 	}
