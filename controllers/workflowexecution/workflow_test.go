@@ -201,7 +201,7 @@ var _ = Describe("A workflow", func() {
 			func(s *v1alpha1.WorkflowExecutionSpec) { s.Timeout = &metav1.Duration{Duration: 20 * time.Second} }))
 		Expect(live.Status.Phase).To(Equal(v1alpha1.WorkflowTimedOut))
 		Expect(live).To(controllertest.EndWithTrail("StepCompleted/Executing", "StepFailed/RollingBack", "StepRolledBack/RollingBack", "TimedOut/TimedOut/final"))
-		Expect(live.Status.FailureReason).To(ContainSubstring("timeout of 20s was over at step Wait"))
+		Expect(live.Status.FailureReason).To(ContainSubstring("timed out after 20s at step Wait"))
 		Expect(f.live(d).Spec.Replicas).To(HaveValue(BeEquivalentTo(3)))
 	})
 

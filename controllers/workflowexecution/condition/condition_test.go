@@ -58,7 +58,7 @@ func TestCompileSaysWhatIsWrong(t *testing.T) {
 		"target.spec.replicas >=": "Syntax error",
 		"deployment.spec":         "undeclared reference to 'deployment'",
 		"1 + 1":                   "gives int, expected true or false",
-		"'yes'":                   "gives string, expected true or false",
+		"'yes'":                   "returns string, expected true or false",
 		strings.Repeat("(", 500):  "does not compile",
 	} {
 		_, err := condition.Compile(expression)
