@@ -57,7 +57,7 @@ func TestCompileSaysWhatIsWrong(t *testing.T) {
 	for expression, expected := range map[string]string{
 		"target.spec.replicas >=": "Syntax error",
 		"deployment.spec":         "undeclared reference to 'deployment'",
-		"1 + 1":                   "gives int, expected true or false",
+		"1 + 1":                   "returns int, expected true or false",
 		"'yes'":                   "returns string, expected true or false",
 		strings.Repeat("(", 500):  "does not compile",
 	} {
