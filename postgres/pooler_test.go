@@ -197,7 +197,7 @@ func TestBehindAPoolerInTransactionMode(t *testing.T) {
 			_, err = open(t, through).Persist(t.Context(), []relay.Item{told(t, "y")})
 		}
 		return err
-	}, patience).Should(And(MatchError(ContainSubstring("a pooler")), MatchError(ContainSubstring("default_query_exec_mode=cache_describe")), Not(MatchError(relay.ErrSchema))))
+	}, patience).Should(And(MatchError(ContainSubstring("a connection pooler")), MatchError(ContainSubstring("default_query_exec_mode=cache_describe")), Not(MatchError(relay.ErrSchema))))
 }
 
 // told is the only entry of a resource of its own.
