@@ -35,7 +35,7 @@ func BenchmarkBatch(b *testing.B) {
 		tr := newTracker(config)
 		k := &kindReconciler{kind: "NotificationRequest", tracker: tr, config: config}
 		for _, obj := range all {
-			tr.observe(k, obj, 0)
+			tr.observe(k, obj, tr.generation())
 		}
 		f := tr.dequeue()
 		if len(f.items) != len(outcomes) {

@@ -3,6 +3,7 @@ package relay
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	. "github.com/onsi/gomega"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	testclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -252,6 +254,24 @@ func TestWhatWasReadBeforeItVanishedIsNotTakenUp(t *testing.T) {
 	g.Expect(tr.observe(k, obj, generation)).To(BeFalse())
 	g.Expect(tr.resources).To(BeEmpty(), "no event would ever take it out again")
 	g.Expect(tr.observe(k, obj, tr.generation())).To(BeTrue())
+}
+
+// While a namespace is emptied, something vanishes between every read and what follows from it.
+func TestOthersThatVanishDoNotHoldAResourceUp(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	obj := withEntries(t, 1)
+	again := 0
+	for i := range 1000 {
+		generation := tr.generation()
+		other := withEntries(t, 0)
+		other.Name, other.UID = fmt.Sprintf("other-%d", i), types.UID(fmt.Sprintf("u-%d", i))
+		tr.orphan(t.Context(), k, other)
+		if !tr.observe(k, obj, generation) {
+			again++
+		}
+	}
+	g.Expect(again).To(BeNumerically("<", 100))
 }
 
 // After a restored etcd versions count anew, and no event says that a version has caught up with our own write.

@@ -14,7 +14,7 @@ import (
 func (t *tracker) orphan(ctx context.Context, k *kindReconciler, obj outbox.Object) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.deletions++
+	*t.deletions.of(obj)++
 	if outboxapi.Get(obj).IsZero() {
 		delete(t.resources, obj.GetUID())
 		return

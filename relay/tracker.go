@@ -1,6 +1,7 @@
 package relay
 
 import (
+	"hash/crc32"
 	"sync"
 	"time"
 
@@ -21,8 +22,8 @@ type tracker struct {
 	mu        sync.Mutex
 	resources map[types.UID]*resource
 	queue     []types.UID // resources with entries to send, first come, first served; a uid is in it at most once (resource.queued)
-	deletions int         // resources that vanished so far
-	orphaned  int         // undrained entries of resources that vanished
+	deletions deletions
+	orphaned  int // undrained entries of resources that vanished
 	phase     phase
 	outages   int // that began so far
 	sizer     batchSizer
@@ -40,19 +41,27 @@ func (t *tracker) addKind(kind string) {
 	gaps.WithLabelValues(kind)
 }
 
-// generation is how many resources have vanished so far. A reconciler asks for it before it reads a resource.
-func (t *tracker) generation() int {
+// deletions count the resources that vanished so far, by a hash of their names. One number for all would have each reconcile start over again and again while many resources are deleted.
+type deletions [64]uint32
+
+// of is the number for a resource's name.
+func (d *deletions) of(obj outbox.Object) *uint32 {
+	return &d[crc32.ChecksumIEEE([]byte(obj.GetNamespace()+"/"+obj.GetName()))%uint32(len(d))]
+}
+
+// generation is what has vanished so far. A reconciler asks for it before it reads a resource.
+func (t *tracker) generation() deletions {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.deletions
 }
 
-// observe takes over what is pending in a resource that was read at that generation. It refuses when some resource vanished since: if it was this one, no second event
-// would say so, and the resource would be kept for ever. Read it again then.
-func (t *tracker) observe(k *kindReconciler, obj outbox.Object, generation int) bool {
+// observe takes over what is pending in a resource that was read at that generation. It refuses when a resource vanished since whose name has the same hash: if it
+// was this one, no second event would say so, and the resource would be kept for ever. Read it again then.
+func (t *tracker) observe(k *kindReconciler, obj outbox.Object, generation deletions) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if generation != t.deletions {
+	if *generation.of(obj) != *t.deletions.of(obj) {
 		return false
 	}
 	t.observeLocked(k, obj, t.config.Clock.Now())

@@ -36,7 +36,7 @@ type model struct {
 
 type reading struct {
 	obj        *v1alpha1.NotificationRequest
-	generation int
+	generation deletions
 }
 
 func newModel(t *rapid.T) *model {
