@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/holdfast-dev/holdfast/internal/kindcheck"
@@ -43,7 +44,7 @@ type Reconciler[T Object] struct {
 //
 // An error of the draft counts even if Reconcile returned nil, because the status was not saved.
 //
-// AsReconciler panics if r has no Reconcile function, or if T does not keep its outbox at status.outbox.
+// AsReconciler panics if r has no Reconcile function, if T does not keep its outbox at status.outbox, or if the Writer's relay does not drain T.
 func AsReconciler[T Object](w *Writer, r Reconciler[T]) reconcile.Reconciler {
 	var prototype T
 	if err := kindcheck.Check(prototype); err != nil {
@@ -51,6 +52,11 @@ func AsReconciler[T Object](w *Writer, r Reconciler[T]) reconcile.Reconciler {
 	}
 	if r.Reconcile == nil {
 		panic(fmt.Sprintf("outbox.AsReconciler: Reconcile of %T is nil", prototype))
+	}
+	if gvk, err := apiutil.GVKForObject(reflect.New(reflect.TypeFor[T]().Elem()).Interface().(T), w.client.Scheme()); err == nil {
+		if err := w.drained(gvk); err != nil {
+			panic(fmt.Sprintf("outbox.AsReconciler: %v", err))
+		}
 	}
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
 		obj := reflect.New(reflect.TypeFor[T]().Elem()).Interface().(T)

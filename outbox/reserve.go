@@ -36,6 +36,9 @@ func (d *Draft) reserve(ctx context.Context, n int) error {
 	if released(d.base) {
 		return fmt.Errorf("%w: %s", ErrReleased, entry.SourceOf(d.base))
 	}
+	if d.undrained != nil {
+		return fmt.Errorf("reserve room in %s: %w", entry.SourceOf(d.base), d.undrained)
+	}
 	if err := d.auditable(ctx); err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ type Option func(*Writer)
 func WithClock(c clock.PassiveClock) Option { return func(w *Writer) { w.clock = c } }
 
 // NewWriter returns a Writer. c may read from a cache; live reads from the API server (a manager's GetAPIReader). The Writer uses the limits of the relay. If the relay runs in another
-// process, pass nil: the limits are then DefaultLimits, and that relay trims durable entries.
+// process, pass nil: the limits are then DefaultLimits, and that relay trims durable entries. An entry of a kind that was not given to relay.Add or relay.New is refused: nobody would drain it.
 //
 // It panics if a custom Relay has invalid limits. relay.Add returns an error for them instead.
 func NewWriter(c client.Client, live client.Reader, relay Relay, options ...Option) *Writer {
@@ -130,6 +130,8 @@ type Draft struct {
 	obj    Object
 	base   Object
 	kind   string
+	// undrained is why no entry may be added: the Writer's relay does not drain the kind.
+	undrained error
 	// write puts the status of an object.
 	write func(context.Context, Object) error
 	// failed is the error that spent the draft: nothing may be saved from what the object says now.
@@ -143,11 +145,12 @@ func (w *Writer) Draft(obj Object) *Draft {
 
 func (w *Writer) draft(obj, base Object) *Draft {
 	kind := reflect.TypeOf(obj).Elem().Name()
+	var undrained error
 	if gvk, err := apiutil.GVKForObject(obj, w.client.Scheme()); err == nil {
-		kind = gvk.Kind
+		kind, undrained = gvk.Kind, w.drained(gvk)
 	}
 	write := func(ctx context.Context, o Object) error { return w.client.Status().Update(ctx, o) }
-	return &Draft{writer: w, obj: obj, base: base, kind: kind, write: write}
+	return &Draft{writer: w, obj: obj, base: base, kind: kind, undrained: undrained, write: write}
 }
 
 // Base returns a copy of the resource as it was read, or after the last Save.
@@ -181,6 +184,8 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 		}
 	} else if released(d.base) {
 		return fmt.Errorf("%w: %s", ErrReleased, entry.SourceOf(d.obj))
+	} else if d.undrained != nil {
+		return fmt.Errorf("save %s: %w", entry.SourceOf(d.obj), d.undrained)
 	}
 	if err := d.auditable(ctx); err != nil {
 		return err

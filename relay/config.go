@@ -31,7 +31,7 @@ type Config struct {
 	MaxOrphaned int
 	// Workers is the number of concurrent reconciles of a kind. Default 4.
 	Workers int
-	// Namespaces are watched by a relay from New; none means all. A relay from Add watches the namespaces of its manager.
+	// Namespaces are watched by a relay from New; none means all, for which the operator needs a ClusterRole. A relay from Add watches the namespaces of its manager.
 	Namespaces []string
 	// Recorder emits the Events of this relay, for example a manager's GetEventRecorder("holdfast-relay"); nil means no Events.
 	Recorder events.EventRecorder

@@ -7,7 +7,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	backupv1 "github.com/holdfast-dev/holdfast/examples/backup/api/v1"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -23,7 +22,7 @@ func ExampleAdd() {
 		if err != nil {
 			return nil, err
 		}
-		return outbox.NewWriter(mgr.GetClient(), mgr.GetAPIReader(), r), nil
+		return r.Writer(), nil
 	}
 	_ = setup
 }
@@ -33,17 +32,12 @@ func ExampleNew() {
 	var config *rest.Config
 	var scheme *runtime.Scheme // knows the kinds
 	var store relay.Store      // postgres.Open
-	run := func(ctx context.Context, controller func(context.Context, *outbox.Writer)) error {
-		c, err := client.New(config, client.Options{Scheme: scheme})
-		if err != nil {
-			return err
-		}
+	run := func(ctx context.Context, controller func(context.Context, *outbox.Writer) error) error {
 		r, err := relay.New(config, scheme, store, relay.Config{}, &backupv1.Backup{})
 		if err != nil {
 			return err
 		}
-		go controller(ctx, outbox.NewWriter(c, c, r))
-		return r.Run(ctx)
+		return r.Run(ctx, func(ctx context.Context) error { return controller(ctx, r.Writer()) })
 	}
 	_ = run
 }

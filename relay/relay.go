@@ -1,15 +1,17 @@
 package relay
 
 import (
-	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
@@ -26,8 +28,13 @@ type Relay struct {
 	config  Config
 	tracker *tracker
 	flusher *flusher
-	// run is what runs a relay without a manager of the caller's; nil with one.
-	run func(context.Context) error
+	// kinds are those that it drains.
+	kinds []schema.GroupVersionKind
+	// client and live are those of its manager.
+	client client.Client
+	live   client.Reader
+	// standalone is the manager of a relay without one of the caller's; nil with one.
+	standalone *standalone
 }
 
 var _ outbox.Relay = (*Relay)(nil)
@@ -42,7 +49,7 @@ func Add(mgr manager.Manager, store Store, config Config, kinds ...outbox.Object
 		return nil, err
 	}
 	t := newTracker(config)
-	r := &Relay{config: config, tracker: t, flusher: newFlusher(store, t, config)}
+	r := &Relay{config: config, tracker: t, flusher: newFlusher(store, t, config), client: mgr.GetClient(), live: mgr.GetAPIReader()}
 	for _, kind := range kinds {
 		if err := r.addKind(mgr, kind); err != nil {
 			return nil, err
@@ -92,11 +99,22 @@ func (r *Relay) addKind(mgr manager.Manager, prototype outbox.Object) error {
 		return fmt.Errorf("relay for %s: %w", gvk.Kind, err)
 	}
 	r.tracker.addKind(gvk.Kind)
+	r.kinds = append(r.kinds, gvk)
 	return nil
 }
 
 // Watermark returns up to which entry of a resource the store has all entries, as far as this process knows. It is zero for an Identified store that has not confirmed it recently.
 func (r *Relay) Watermark(uid types.UID) entry.Watermark { return r.tracker.confirmedWatermark(uid) }
+
+// Drains reports whether the kind was given to Add or New. A Writer asks before it adds an entry that nobody would drain.
+func (r *Relay) Drains(kind schema.GroupKind) bool {
+	return slices.ContainsFunc(r.kinds, func(k schema.GroupVersionKind) bool { return k.GroupKind() == kind })
+}
+
+// Writer returns a Writer for this relay, with the clients of its manager. With a relay from New, use it in the functions that Run gets: before, its client does not answer.
+func (r *Relay) Writer(options ...outbox.Option) *outbox.Writer {
+	return outbox.NewWriter(r.client, r.live, r, options...)
+}
 
 // Limits returns the limits of the outboxes, for the Writer too.
 func (r *Relay) Limits() outbox.Limits { return r.config.Limits }

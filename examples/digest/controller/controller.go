@@ -97,7 +97,10 @@ func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
 		return err
 	}
 	digest := cached.(*digestsv1.Digest).DeepCopy()
-	if digest.DeletionTimestamp != nil || digest.Status.Phase == "Done" {
+	if digest.DeletionTimestamp != nil {
+		return nil
+	}
+	if digest.Status.Phase == "Done" {
 		return nil
 	}
 
@@ -107,19 +110,23 @@ func (c *Controller) sync(ctx context.Context, name cache.ObjectName) error {
 			return err
 		}
 		digest.Status.Phase, digest.Status.Error = "Waiting", err.Error()
-		if _, saveErr := c.digests.Digests(name.Namespace).UpdateStatus(ctx, digest, metav1.UpdateOptions{}); saveErr != nil {
+		if _, saveErr := c.save(ctx, digest); saveErr != nil {
 			return saveErr
 		}
 		return err
 	}
 	digest.Status.Phase, digest.Status.Error = "Running", ""
-	digest, err = c.digests.Digests(name.Namespace).UpdateStatus(ctx, digest, metav1.UpdateOptions{})
-	if err != nil {
+	if digest, err = c.save(ctx, digest); err != nil {
 		return err
 	}
 	digest.Status.Phase, digest.Status.SHA256 = "Done", sum(source)
-	_, err = c.digests.Digests(name.Namespace).UpdateStatus(ctx, digest, metav1.UpdateOptions{})
+	_, err = c.save(ctx, digest)
 	return err
+}
+
+// save writes the status, and returns what the API server has then.
+func (c *Controller) save(ctx context.Context, digest *digestsv1.Digest) (*digestsv1.Digest, error) {
+	return c.digests.Digests(digest.Namespace).UpdateStatus(ctx, digest, metav1.UpdateOptions{})
 }
 
 func sum(source *corev1.ConfigMap) string {
