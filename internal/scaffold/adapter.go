@@ -29,21 +29,22 @@ func (c *controller) addAdapter(p *project, k *kind) error {
 	if err := c.addEnd(); err != nil {
 		return err
 	}
-	if err := c.addImports(`"` + modulePath + `/outbox"`); err != nil {
+	outbox, err := c.use(modulePath+"/outbox", "outbox", "the-adapter")
+	if err != nil {
 		return err
 	}
 	c.insert(len(c.source), fmt.Sprintf(`
 // %[1]s says what the audit trail keeps of a change of the status; nil keeps nothing.
-func %[1]s(before, after outbox.Object) *outbox.Change {
+func %[1]s(before, after %[9]s.Object) *%[9]s.Change {
 	was, is := before.(*%[2]s.%[3]s), after.(*%[2]s.%[3]s)
 	if %[7]s == %[6]s && is.DeletionTimestamp.IsZero() {
 		return nil
 	}
 	is.Status.Outbox = nil // is is a copy, and a record has no outbox in it
-	return &outbox.Change{Kind: "%[4]s.%[5]s", Event: "StatusChanged", Phase: %[6]s, Final: outbox.Ending(is),
+	return &%[9]s.Change{Kind: "%[4]s.%[5]s", Event: "StatusChanged", Phase: %[6]s, Final: %[9]s.Ending(is),
 		Record: map[string]any{"spec": is.Spec, "status": is.Status}}
 }
-%[8]s`, name, api, k.name, c.resource, k.group, phase, strings.ReplaceAll(phase, "is.", "was."), helper))
+%[8]s`, name, api, k.name, c.resource, k.group, phase, strings.ReplaceAll(phase, "is.", "was."), helper, outbox))
 	return nil
 }
 
@@ -64,18 +65,23 @@ func (k *kind) phase(c *controller) (expression, helper string, err error) {
 	if !k.hasConditions() {
 		return "", "", k.status.refuse(k.status.decl.Pos(), "the-adapter", "one of these, from which the trail takes the phase", "status %s has no field Phase or State, and no conditions", k.status.name)
 	}
-	if err := c.addImports(`metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"`, `"k8s.io/apimachinery/pkg/api/meta"`); err != nil {
+	metav1, err := c.use("k8s.io/apimachinery/pkg/apis/meta/v1", "metav1", "the-adapter")
+	if err != nil {
+		return "", "", err
+	}
+	meta, err := c.use("k8s.io/apimachinery/pkg/api/meta", "meta", "the-adapter")
+	if err != nil {
 		return "", "", err
 	}
 	return "ready" + k.name + "(is.Status.Conditions)", fmt.Sprintf(`
 // ready%[1]s is the phase of a %[1]s, which has conditions only.
-func ready%[1]s(conditions []metav1.Condition) string {
-	if ready := meta.FindStatusCondition(conditions, "Ready"); ready != nil {
+func ready%[1]s(conditions []%[2]s.Condition) string {
+	if ready := %[3]s.FindStatusCondition(conditions, "Ready"); ready != nil {
 		return ready.Reason
 	}
 	return ""
 }
-`, k.name), nil
+`, k.name, metav1, meta), nil
 }
 
 // addEnd lets Reconcile end the record of a resource that is being deleted. A controller with a finalizer of its own does that after its clean-up, which is its author's to say.
@@ -90,13 +96,17 @@ func (c *controller) addEnd() error {
 			continue
 		}
 		receiver := fn.Recv.List[0].Names[0].Name
+		if fn.Type.Results == nil || fn.Type.Results.NumFields() != 2 {
+			continue
+		}
+		result := c.text(fn.Type.Results.List[0].Type)
 		for _, s := range fn.Body.List {
 			if object := c.read(s, receiver); object != nil {
 				text := c.text(object)
 				c.insert(c.after(s.End()), fmt.Sprintf(`	if !%s.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, %s.IgnoreNotFound(%s.Status().Update(ctx, %s))
+		return %s{}, %s.IgnoreNotFound(%s.Status().Update(ctx, %s))
 	}
-`, strings.TrimPrefix(text, "&"), c.client, receiver, text))
+`, strings.TrimPrefix(text, "&"), result, c.client, receiver, text))
 				return nil
 			}
 		}

@@ -47,6 +47,8 @@ type file struct {
 	set    *token.FileSet
 	syntax *ast.File
 	edits  []edit
+	// imported are the names of packages that the edits import.
+	imported map[string]string
 }
 
 // edit replaces what is between two offsets.
@@ -105,33 +107,61 @@ func (f *file) replace(n ast.Node, text string) {
 	f.edits = append(f.edits, edit{f.offset(n.Pos()), f.offset(n.End()), text})
 }
 
-// importName is the name by which the file refers to a package; "" if it does not import it.
+// importName is the name by which the file refers to a package; "" if it has none for it.
 func (f *file) importName(path string) string {
 	for _, s := range f.syntax.Imports {
-		if p, _ := strconv.Unquote(s.Path.Value); p == path {
-			if s.Name != nil {
-				return s.Name.Name
-			}
+		p, _ := strconv.Unquote(s.Path.Value)
+		switch {
+		case p != path || s.Name != nil && (s.Name.Name == "_" || s.Name.Name == "."):
+		case s.Name != nil:
+			return s.Name.Name
+		default:
 			return path[strings.LastIndexByte(path, '/')+1:]
 		}
 	}
-	return ""
+	return f.imported[path]
 }
 
-// addImports adds packages that the file does not import yet, each in the first group of its sort: the standard library, or others'. Formatting sorts them.
-func (f *file) addImports(specs ...string) error {
-	for _, spec := range specs {
-		path := strings.Trim(spec[strings.IndexByte(spec, '"'):], `"`)
-		if f.importName(path) != "" {
-			continue
-		}
-		at, err := f.importPlace(path)
-		if err != nil {
-			return err
-		}
-		f.insert(at, "\t"+spec+"\n")
+// use is the name by which the file refers to a package. If it has none, the package is imported under the given name, in the first group of its sort: the standard library, or others'.
+// Formatting sorts them. A name that is something else in the file is refused.
+func (f *file) use(path, name, section string) (string, error) {
+	if known := f.importName(path); known != "" {
+		return known, nil
 	}
-	return nil
+	if f.has(name) {
+		return "", f.refuse(f.syntax.Name.Pos(), section, "no identifier of that name: the package "+path+" would be called so", "%s is a name in this file already", name)
+	}
+	at, err := f.importPlace(path)
+	if err != nil {
+		return "", err
+	}
+	spec := strconv.Quote(path)
+	if !strings.HasSuffix(path, "/"+name) && path != name {
+		spec = name + " " + spec
+	}
+	f.insert(at, "\t"+spec+"\n")
+	if f.imported == nil {
+		f.imported = map[string]string{}
+	}
+	f.imported[path] = name
+	return name, nil
+}
+
+// has reports whether the file has an identifier of this name. What stands after a dot does not count.
+func (f *file) has(name string) (found bool) {
+	var look func(n ast.Node) bool
+	look = func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.SelectorExpr:
+			ast.Inspect(n.X, look)
+			return false
+		case *ast.Ident:
+			found = found || n.Name == name
+		}
+		return !found
+	}
+	ast.Inspect(f.syntax, look)
+	return found
 }
 
 // importPlace is where the import of a package is written.

@@ -16,16 +16,22 @@ const ruleKept = "// +kubebuilder:validation:XValidation:" +
 // addStatus embeds the outbox in the status, keeps it from being removed, and says where it is.
 func (k *kind) addStatus() error {
 	if !k.embedsOutbox() {
-		if err := k.status.addImports(`outboxapi "` + modulePath + `/outbox/api"`); err != nil {
+		outboxapi, err := k.status.use(modulePath+"/outbox/api", "outboxapi", "the-status")
+		if err != nil {
 			return err
 		}
-		k.status.insert(k.status.after(k.status.Fields.Opening), "\toutboxapi.Status `json:\",inline\"`\n")
+		k.status.insert(k.status.after(k.status.Fields.Opening), "\t"+outboxapi+".Status `json:\",inline\"`\n")
 	}
 	k.addDefault()
 	if k.hasMethod("OutboxStatus") {
 		return nil
 	}
-	if err := k.addImports(`outboxapi "`+modulePath+`/outbox/api"`, `metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"`); err != nil {
+	outboxapi, err := k.use(modulePath+"/outbox/api", "outboxapi", "the-status")
+	if err != nil {
+		return err
+	}
+	metav1, err := k.use("k8s.io/apimachinery/pkg/apis/meta/v1", "metav1", "the-status")
+	if err != nil {
 		return err
 	}
 	conditions := "nil"
@@ -34,10 +40,10 @@ func (k *kind) addStatus() error {
 	}
 	k.insert(k.after(k.decl.End()), fmt.Sprintf(`
 // OutboxStatus is where the outbox and the conditions are.
-func (r *%s) OutboxStatus() (*outboxapi.Status, *[]%s.Condition) {
+func (r *%s) OutboxStatus() (*%s.Status, *[]%s.Condition) {
 	return &r.Status.Status, %s
 }
-`, k.name, k.metav1(), conditions))
+`, k.name, outboxapi, metav1, conditions))
 	return nil
 }
 
@@ -54,13 +60,6 @@ func (k *kind) addDefault() {
 	case k.required() != nil && !strings.Contains(k.comments(), ruleKept):
 		k.insert(k.before(k.decl.Pos()), ruleKept+"\n")
 	}
-}
-
-func (k *kind) metav1() string {
-	if name := k.importName("k8s.io/apimachinery/pkg/apis/meta/v1"); name != "" && name != "v1" {
-		return name
-	}
-	return "metav1"
 }
 
 // hasMethod reports whether the kind has a method of this name in its file.

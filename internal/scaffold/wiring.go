@@ -5,6 +5,7 @@ import (
 	"go/ast"
 	"go/token"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -15,8 +16,7 @@ type wiring struct {
 	mgr string
 	// client is the value of the reconciler's field Client.
 	client ast.Expr
-	// statement has the reconciler in it.
-	statement ast.Stmt
+	*place
 	// api and controllers are the names by which the file knows the packages of the kind and of its reconciler.
 	api, controllers string
 	// done is true when the reconciler has another client already.
@@ -32,14 +32,12 @@ func (p *project) wirings(c *controller) ([]*wiring, error) {
 			if !ok || fn.Body == nil || f.syntax.Name.Name != "main" {
 				continue
 			}
-			for _, s := range fn.Body.List {
-				if literal := reconcilerIn(s, c.name); literal != nil {
-					w, err := f.wiringAt(s, literal, c.name)
-					if err != nil {
-						return nil, err
-					}
-					found = append(found, w)
+			for _, at := range reconcilersIn(fn, c.name) {
+				w, err := f.wiringAt(at, c.name)
+				if err != nil {
+					return nil, err
 				}
+				found = append(found, w)
 			}
 		}
 	}
@@ -82,24 +80,67 @@ func (p *project) wiring(k *kind, c *controller) (*wiring, error) {
 	return nil, w.refuse(w.syntax.Name.Pos(), "the-wiring", "the variable setupLog of kubebuilder, to say why the operator cannot start", "there is no variable setupLog")
 }
 
-// reconcilerIn is the composite literal of a reconciler within a statement.
-func reconcilerIn(s ast.Stmt, name string) (found *ast.CompositeLit) {
-	ast.Inspect(s, func(n ast.Node) bool {
-		if l, ok := n.(*ast.CompositeLit); ok && l.Type != nil && embedded(l.Type) == name {
-			found = l
+// place is where a function makes a reconciler.
+type place struct {
+	function *ast.FuncDecl
+	literal  *ast.CompositeLit
+	// statement has the literal in it, and is one of a list: others can be written before it.
+	statement ast.Stmt
+	list      []ast.Stmt
+	// loop is true if it may run several times.
+	loop bool
+}
+
+// reconcilersIn are the places of a function with a composite literal of a reconciler.
+func reconcilersIn(fn *ast.FuncDecl, name string) (found []*place) {
+	var stack []ast.Node
+	ast.Inspect(fn, func(n ast.Node) bool {
+		if n == nil {
+			stack = stack[:len(stack)-1]
+			return true
 		}
-		return found == nil
+		stack = append(stack, n)
+		if l, ok := n.(*ast.CompositeLit); ok && l.Type != nil && embedded(l.Type) == name {
+			found = append(found, placeOf(fn, l, stack))
+		}
+		return true
 	})
 	return found
 }
 
-func (f *file) wiringAt(s ast.Stmt, l *ast.CompositeLit, name string) (*wiring, error) {
-	for _, e := range l.Elts {
+// placeOf is the place of a literal, from what is around it, outermost first.
+func placeOf(fn *ast.FuncDecl, l *ast.CompositeLit, around []ast.Node) *place {
+	at := &place{function: fn, literal: l}
+	for i := len(around) - 1; i > 0; i-- {
+		statement, ok := around[i].(ast.Stmt)
+		if !ok {
+			continue
+		}
+		switch statement.(type) {
+		case *ast.ForStmt, *ast.RangeStmt:
+			at.loop = true
+		}
+		if at.statement == nil {
+			switch list := around[i-1].(type) {
+			case *ast.BlockStmt:
+				at.statement, at.list = statement, list.List
+			case *ast.CaseClause:
+				at.statement, at.list = statement, list.Body
+			case *ast.CommClause:
+				at.statement, at.list = statement, list.Body
+			}
+		}
+	}
+	return at
+}
+
+func (f *file) wiringAt(at *place, name string) (*wiring, error) {
+	for _, e := range at.literal.Elts {
 		kv, ok := e.(*ast.KeyValueExpr)
 		if !ok || f.text(kv.Key) != "Client" {
 			continue
 		}
-		w := &wiring{file: f, statement: s, client: kv.Value}
+		w := &wiring{file: f, place: at, client: kv.Value}
 		text := f.text(kv.Value)
 		if mgr, ok := strings.CutSuffix(text, ".GetClient()"); ok && token.IsIdentifier(mgr) {
 			w.mgr = mgr
@@ -111,7 +152,92 @@ func (f *file) wiringAt(s ast.Stmt, l *ast.CompositeLit, name string) (*wiring, 
 		}
 		return nil, f.refuse(kv.Pos(), "the-wiring", "Client: mgr.GetClient()", "the client of %s is %s", name, text)
 	}
-	return nil, f.refuse(l.Pos(), "the-wiring", "Client: mgr.GetClient() in it", "%s gets no client", name)
+	return nil, f.refuse(at.literal.Pos(), "the-wiring", "Client: mgr.GetClient() in it", "%s gets no client", name)
+}
+
+// fits refuses a place where the relay cannot be made before the reconciler.
+func (w *wiring) fits() error {
+	const section = "the-wiring"
+	if w.loop {
+		return w.refuse(w.statement.Pos(), section, "it outside of any loop: a program has one relay", "the reconciler is made in a loop")
+	}
+	declared := declarations(w.function, w.mgr)
+	for _, at := range slices.Backward(declared) {
+		if at >= w.literal.Pos() {
+			continue
+		}
+		if at >= w.statement.Pos() {
+			return w.refuse(at, section, "a statement of its own for it, before the one with the reconciler", "the manager %s is made in the statement of the reconciler", w.mgr)
+		}
+		break
+	}
+	earlier := false // err of this list is there before the statement
+	for _, s := range w.list {
+		if s.Pos() < w.statement.Pos() {
+			earlier = earlier || slices.Contains(declares(s), "err")
+			continue
+		}
+		if names := declares(s); !earlier && len(names) == 1 && names[0] == "err" {
+			return w.refuse(s.Pos(), section, "err declared before the reconciler, as kubebuilder does with the manager", "err is declared after the place where the store is opened")
+		}
+	}
+	return nil
+}
+
+// declarations are where a function declares a name, in the order of the text.
+func declarations(fn *ast.FuncDecl, name string) (at []token.Pos) {
+	ast.Inspect(fn, func(n ast.Node) bool {
+		var names []*ast.Ident
+		switch n := n.(type) {
+		case *ast.AssignStmt:
+			if n.Tok == token.DEFINE {
+				for _, e := range n.Lhs {
+					if id, ok := e.(*ast.Ident); ok {
+						names = append(names, id)
+					}
+				}
+			}
+		case *ast.ValueSpec:
+			names = n.Names
+		case *ast.Field:
+			names = n.Names
+		}
+		for _, id := range names {
+			if id.Name == name {
+				at = append(at, id.Pos())
+			}
+		}
+		return true
+	})
+	return at
+}
+
+// declares are the names that a statement declares in its own list, but the blank one.
+func declares(s ast.Stmt) (names []string) {
+	add := func(id *ast.Ident) {
+		if id.Name != "_" {
+			names = append(names, id.Name)
+		}
+	}
+	switch s := s.(type) {
+	case *ast.AssignStmt:
+		if s.Tok == token.DEFINE {
+			for _, e := range s.Lhs {
+				if id, ok := e.(*ast.Ident); ok {
+					add(id)
+				}
+			}
+		}
+	case *ast.DeclStmt:
+		for _, spec := range s.Decl.(*ast.GenDecl).Specs {
+			if v, ok := spec.(*ast.ValueSpec); ok {
+				for _, id := range v.Names {
+					add(id)
+				}
+			}
+		}
+	}
+	return names
 }
 
 // packageName is how the file calls the package of a type.
@@ -135,36 +261,33 @@ func (w *wiring) connect(k *kind) error {
 		return w.refuse(w.statement.Pos(), "several-kinds", fmt.Sprintf("no other audited kind: add &%s.%s{} to the call of %s.Add, and its case to the function that the client has", w.api, k.name, name),
 			"this program has a relay already")
 	}
+	if err := w.fits(); err != nil {
+		return err
+	}
 	for _, name := range []string{"store", "trail"} {
-		if w.uses(name) {
+		if w.has(name) {
 			return w.refuse(w.statement.Pos(), "the-wiring", "no identifier of that name: the store and the relay would be called so", "%s is a name in this file already", name)
 		}
 	}
-	if err := w.addImports(`"context"`, `"os"`, `"`+modulePath+`/outbox"`, `"`+modulePath+`/postgres"`, `"`+modulePath+`/relay"`); err != nil {
-		return err
+	names := map[string]string{}
+	for _, path := range []string{"context", "os", modulePath + "/outbox", modulePath + "/postgres", modulePath + "/relay"} {
+		name := path[strings.LastIndexByte(path, '/')+1:]
+		var err error
+		if names[name], err = w.use(path, name, "the-wiring"); err != nil {
+			return err
+		}
 	}
-	w.insert(w.before(w.statement.Pos()), fmt.Sprintf(`	store, err := postgres.Open(context.Background(), os.Getenv("HOLDFAST_DATABASE_URL"), postgres.Options{})
+	w.insert(w.before(w.statement.Pos()), fmt.Sprintf(`	store, err := %[4]s.Open(%[5]s.Background(), %[6]s.Getenv("HOLDFAST_DATABASE_URL"), %[4]s.Options{})
 	if err != nil {
 		setupLog.Error(err, "unable to open the audit store")
-		os.Exit(1)
+		%[6]s.Exit(1)
 	}
-	trail, err := relay.Add(%s, store, relay.Config{}, &%s.%s{})
+	trail, err := %[7]s.Add(%[1]s, store, %[7]s.Config{}, &%[2]s.%[3]s{})
 	if err != nil {
 		setupLog.Error(err, "unable to set up the audit relay")
-		os.Exit(1)
+		%[6]s.Exit(1)
 	}
-`, w.mgr, w.api, k.name))
-	w.replace(w.client, fmt.Sprintf("outbox.NewWriter(%[1]s.GetClient(), %[1]s.GetAPIReader(), trail).Client(%[2]s.Audit%[3]s)", w.mgr, w.controllers, k.name))
+`, w.mgr, w.api, k.name, names["postgres"], names["context"], names["os"], names["relay"]))
+	w.replace(w.client, fmt.Sprintf("%[4]s.NewWriter(%[1]s.GetClient(), %[1]s.GetAPIReader(), trail).Client(%[2]s.Audit%[3]s)", w.mgr, w.controllers, k.name, names["outbox"]))
 	return nil
-}
-
-// uses reports whether an identifier of this name is in the file.
-func (f *file) uses(name string) (found bool) {
-	ast.Inspect(f.syntax, func(n ast.Node) bool {
-		if id, ok := n.(*ast.Ident); ok && id.Name == name {
-			found = true
-		}
-		return !found
-	})
-	return found
 }
