@@ -9,6 +9,8 @@ MAKEFLAGS += --no-builtin-rules
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 GO      ?= go
+# The oldest Go that the libraries support, as a toolchain.
+FLOOR_GO ?= go1.24.9
 
 # Tools are named by their version, so that another version is another file.
 tool_version   = $(shell cd hack && GOWORK=off $(GO) list -m -f '{{.Version}}' $(1))
@@ -75,11 +77,11 @@ chaos: ## Inject faults, and check with an independent oracle that no entry is l
 
 .PHONY: test-matrix
 test-matrix: ## Run the libraries' tests with the oldest versions that they support and with the newest, and build an operator that embeds them
-	@GO='$(GO)' RACE='$(RACE)' hack/test-matrix
+	@GO='$(GO)' RACE='$(RACE)' FLOOR_GO='$(FLOOR_GO)' hack/test-matrix
 
 .PHONY: verify
 verify: $(CONTROLLER_GEN) $(APIDIFF) ## Check that generated files, modules and formatting are up to date, that the libraries compile at their oldest versions, and their API against the last tag
-	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' APIDIFF='$(CURDIR)/$(APIDIFF)' GO='$(GO)' hack/verify
+	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' APIDIFF='$(CURDIR)/$(APIDIFF)' GO='$(GO)' FLOOR_GO='$(FLOOR_GO)' hack/verify
 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, including kube-api-linter
