@@ -183,6 +183,27 @@ func TestTheWrongDatabase(t *testing.T) {
 	g.Expect(found).To(Equal([]string{"missing 1"}))
 }
 
+// With a name that no row has, every live resource is accused.
+func TestAClusterOfWhichThereIsNoRow(t *testing.T) {
+	g := NewWithT(t)
+	_, url := newStore(t, "")
+	s := newScene(t, openStore(t, url, "east")).append(2, false).drain()
+	persist(t, openStore(t, url, ""), history(t, source(1), entry.KindNotification, 2, false))
+	live, err := Cluster(env.Config, DefaultResources())
+	g.Expect(err).NotTo(HaveOccurred())
+	notes := func(cluster string) []string {
+		report, err := Run(t.Context(), openStore(t, url, cluster), &only{Live: live, namespace: s.obj.Namespace}, Options{Cluster: cluster, OtherClusters: []string{""}}, func(Finding) {})
+		g.Expect(err).NotTo(HaveOccurred())
+		return report.Notes
+	}
+	g.Expect(notes("eats")).To(ContainElement(And(ContainSubstring(`no row is of cluster "eats"; the rows are of a manager without --cluster-name, "east"`), ContainSubstring("ignore the findings"))))
+	g.Expect(notes("east")).NotTo(ContainElement(ContainSubstring("no row is of cluster")))
+
+	// The first cluster of an empty database.
+	_, url = newStore(t, "")
+	g.Expect(notes("eats")).To(BeEmpty())
+}
+
 // Other clusters' and other operators' records are counted, not accused.
 func TestWhatIsNotLookedForIsSaid(t *testing.T) {
 	g := NewWithT(t)

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/holdfast-dev/holdfast/models"
@@ -111,6 +112,8 @@ type Trail interface {
 	Compare(want models.Row, columns string, recordOnly bool) ([]postgres.Difference, error)
 	// Incomplete returns the remediations whose trail lacks what they say.
 	Incomplete(ctx context.Context) ([]postgres.Incomplete, error)
+	// Clusters returns the clusters whose resources have rows, or only the one that is asked for if it is one of them.
+	Clusters(ctx context.Context, asked string) ([]string, error)
 }
 
 // Options of Run.
@@ -133,6 +136,9 @@ func Run(ctx context.Context, s Trail, live Live, options Options, found func(Fi
 			return v.report, fmt.Errorf("verify: list live resources: %w", err)
 		}
 		v.report.Live = len(v.expected)
+		if err := v.noteCluster(ctx); err != nil {
+			return v.report, fmt.Errorf("verify: %w", err)
+		}
 	}
 	if err := s.Read(ctx, "", v.visit); err != nil {
 		return v.report, fmt.Errorf("verify: %w", err)
@@ -164,6 +170,27 @@ func Run(ctx context.Context, s Trail, live Live, options Options, found func(Fi
 		v.report.Verdict = OnlyAcknowledged
 	}
 	return v.report, nil
+}
+
+// noteCluster says that no row has the name of the cluster, where others have rows: every live resource is then a finding. Most likely the name is wrong. If it is not, somebody has renamed or removed
+// all of the rows.
+func (v *verifier) noteCluster(ctx context.Context) error {
+	name := v.options.Cluster
+	if name == "" {
+		return nil
+	}
+	clusters, err := v.store.Clusters(ctx, name)
+	if err != nil || len(clusters) == 0 || slices.Contains(clusters, name) {
+		return err
+	}
+	for i, other := range clusters {
+		if clusters[i] = strconv.Quote(other); other == "" {
+			clusters[i] = "a manager without --cluster-name"
+		}
+	}
+	v.report.Notes = append(v.report.Notes, fmt.Sprintf("no row is of cluster %q; the rows are of %s. If --cluster-name is wrong, ignore the findings and set the name that the manager of this cluster has",
+		name, strings.Join(clusters, ", ")))
+	return nil
 }
 
 // verifier is one Run.
