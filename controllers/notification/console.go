@@ -2,6 +2,7 @@ package notification
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,9 +18,9 @@ import (
 const (
 	// consoleBytes bounds the body in the log.
 	consoleBytes = 8 << 10
-	// noteBytes bounds the note of an Event, for which Kubernetes allows 1 KiB.
-	noteBytes = 1000
-	// eventNotification is the reason of the Events that carry a message.
+	// noteBytes bounds the subject in the note of an Event, for which Kubernetes allows 1 KiB.
+	noteBytes = 500
+	// eventNotification is the reason of the Events that announce a message. They have no body: Events are lists of what happened, and are read by more people.
 	eventNotification = "Notification"
 )
 
@@ -36,11 +37,10 @@ func (c *console) deliver(ctx context.Context, m message, _ time.Duration) outco
 	}
 	logf.FromContext(ctx).Info("Notification", "subject", m.nr.Spec.Subject, "body", outbox.Bound(m.nr.Spec.Body, consoleBytes),
 		"remediation", m.nr.Spec.RemediationRef.Name, "remediationID", string(m.nr.Spec.RemediationRef.UID))
-	note := m.nr.Spec.Subject
+	note := outbox.Bound(m.nr.Spec.Subject, noteBytes)
 	if m.nr.Spec.Body != "" {
-		note += "\n" + m.nr.Spec.Body
+		note += fmt.Sprintf("\nFor the text: kubectl -n %s get nr %s -o jsonpath={.spec.body}", m.nr.Namespace, m.nr.Name)
 	}
-	note = outbox.Bound(note, noteBytes)
 	c.recorder.Eventf(m.nr, nil, corev1.EventTypeNormal, eventNotification, "Notify", "%s", note)
 	if remediation != nil {
 		c.recorder.Eventf(remediation, m.nr, corev1.EventTypeNormal, eventNotification, "Notify", "%s", note)

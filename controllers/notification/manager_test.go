@@ -50,7 +50,7 @@ var _ = Describe("in a manager", func() {
 		Eventually(func(g Gomega) {
 			list := &eventsv1.EventList{}
 			g.Expect(env.Client.List(f.ctx, list, client.InNamespace(f.namespace))).To(Succeed())
-			g.Expect(list.Items).To(ContainElement(And(HaveField("Reason", "Notification"), HaveField("Note", HavePrefix("cart is fixed")))))
+			g.Expect(list.Items).To(ContainElement(And(HaveField("Reason", "Notification"), HaveField("Note", HavePrefix("cart is fixed\nFor the text: kubectl -n "+f.namespace+" get nr ")))))
 		}, testenv.Timeout).Should(Succeed())
 
 		Expect(env.Client.Delete(f.ctx, f.get(nr))).To(Succeed())

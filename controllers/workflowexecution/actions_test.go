@@ -1,6 +1,8 @@
 package workflowexecution
 
 import (
+	"net/http"
+	"strings"
 	"time"
 
 	. "github.com/onsi/ginkgo/v2"
@@ -325,6 +327,24 @@ var _ = Describe("An action", func() {
 			Expect(live.Status.Steps[0].Intent).To(And(HaveLen(2), HaveKeyWithValue("uid", string(d.UID)), HaveKey("template")), "the pods' uids are dropped when nobody needs them any more")
 			p.run(f.workflow(d, steps(step("RestartPods"))))
 			Expect(f.pods()).To(ConsistOf("unowned"))
+		})
+
+		// Whoever owns the target chooses how many there are, and how large.
+		It("lists pods and ReplicaSets in pages, and only their metadata", func() {
+			d := f.deployment(template("web:2"))
+			f.pod("a", ownedBy(f.replicaSet(d, 1, "web:2")))
+			lists := 0
+			f.wire.answer = func(r *http.Request) *http.Response {
+				if r.Method == http.MethodGet && r.Header.Get("Impersonate-User") != "" && (strings.HasSuffix(r.URL.Path, "/pods") || strings.HasSuffix(r.URL.Path, "/replicasets")) {
+					lists++
+					Expect(r.URL.Query().Get("limit")).NotTo(BeEmpty(), r.URL.String())
+					Expect(r.Header.Get("Accept")).To(ContainSubstring("PartialObjectMetadataList"))
+				}
+				return nil
+			}
+			p.run(f.workflow(d, steps(step("RestartPods"))))
+			Expect(lists).To(BeNumerically(">=", 2))
+			Expect(f.pods()).To(BeEmpty())
 		})
 
 		It("says when there are none", func() {

@@ -19,7 +19,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/pager"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
@@ -79,32 +82,42 @@ func (a *restartPods) pods(ctx context.Context, w Workload, t *unstructured.Unst
 	}
 	owners := map[types.UID]bool{t.GetUID(): true}
 	if w.Kind.Kind == "Deployment" {
-		sets := &appsv1.ReplicaSetList{}
-		if err := w.Client.List(ctx, sets, client.InNamespace(w.Key.Namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
-			return nil, fmt.Errorf("list the ReplicaSets of %s: %w", w, err)
-		}
-		for i := range sets.Items {
-			if metav1.IsControlledBy(&sets.Items[i], t) {
-				owners[sets.Items[i].UID] = true
+		err := w.each(ctx, appsv1.SchemeGroupVersion.WithKind("ReplicaSetList"), selector, func(set *metav1.PartialObjectMetadata) {
+			if metav1.IsControlledBy(set, t) {
+				owners[set.UID] = true
 			}
+		})
+		if err != nil {
+			return nil, fmt.Errorf("list the ReplicaSets of %s: %w", w, err)
 		}
 	}
 	if wanted, selectable := a.selector.Requirements(); selectable {
 		selector = selector.Add(wanted...)
 	}
-	list := &corev1.PodList{}
-	if err := w.Client.List(ctx, list, client.InNamespace(w.Key.Namespace), client.MatchingLabelsSelector{Selector: selector}); err != nil {
-		return nil, fmt.Errorf("list the pods of %s: %w", w, err)
-	}
 	var pods []string
-	for i := range list.Items {
-		pod := &list.Items[i]
+	err = w.each(ctx, corev1.SchemeGroupVersion.WithKind("PodList"), selector, func(pod *metav1.PartialObjectMetadata) {
 		if owner := metav1.GetControllerOf(pod); owner != nil && owners[owner.UID] && pod.DeletionTimestamp == nil {
 			pods = append(pods, pod.Name+"/"+string(pod.UID))
 		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list the pods of %s: %w", w, err)
 	}
 	slices.Sort(pods)
 	return pods, nil
+}
+
+// each calls visit for the objects of the target's namespace that a selector matches: their metadata only, and a page at a time, since the target's owner chooses how many there are and how large.
+func (w Workload) each(ctx context.Context, list schema.GroupVersionKind, selector labels.Selector, visit func(*metav1.PartialObjectMetadata)) error {
+	pages := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+		page := &metav1.PartialObjectMetadataList{}
+		page.SetGroupVersionKind(list)
+		return page, w.Client.List(ctx, page, &client.ListOptions{Namespace: w.Key.Namespace, LabelSelector: selector, Limit: o.Limit, Continue: o.Continue})
+	})
+	return pages.EachListItem(ctx, metav1.ListOptions{}, func(o runtime.Object) error {
+		visit(o.(*metav1.PartialObjectMetadata))
+		return nil
+	})
 }
 
 // Apply evicts the pods of the intent that are still there. A budget that lets no pod go refuses with 429 until others are ready again: those wait for the next Apply.
