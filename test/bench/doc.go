@@ -1,4 +1,4 @@
-// Bench measures what the audit trail costs, on real servers: etcd, kube-apiserver, PostgreSQL. `make bench` runs it, prints a table and writes bench.json.
+// Command bench measures what the audit trail costs, on real servers: etcd, kube-apiserver, PostgreSQL. `make bench` runs it, prints a table and writes bench.json.
 //
 // # Model
 //

@@ -1,4 +1,4 @@
-// Operator is what exists before Holdfast is added.
+// Command operator is an operator of another module. operator.go and plain.go are what exists before Holdfast is added; with it, audited.go takes the place of plain.go.
 package main
 
 import (
