@@ -177,14 +177,15 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 	if err := d.catchUp(ctx); err != nil {
 		return err
 	}
-	if change == nil {
+	switch {
+	case change == nil:
 		same, err := sameBut(d.base, d.obj)
 		if err != nil || same {
 			return err
 		}
-	} else if released(d.base) {
+	case released(d.base):
 		return fmt.Errorf("%w: %s", ErrReleased, entry.SourceOf(d.obj))
-	} else if d.undrained != nil {
+	case d.undrained != nil:
 		return fmt.Errorf("save %s: %w", entry.SourceOf(d.obj), d.undrained)
 	}
 	if err := d.auditable(ctx); err != nil {

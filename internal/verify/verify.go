@@ -172,27 +172,6 @@ func Run(ctx context.Context, s Trail, live Live, options Options, found func(Fi
 	return v.report, nil
 }
 
-// noteCluster says that no row has the name of the cluster, where others have rows: every live resource is then a finding. Most likely the name is wrong. If it is not, somebody has renamed or removed
-// all of the rows.
-func (v *verifier) noteCluster(ctx context.Context) error {
-	name := v.options.Cluster
-	if name == "" {
-		return nil
-	}
-	clusters, err := v.store.Clusters(ctx, name)
-	if err != nil || len(clusters) == 0 || slices.Contains(clusters, name) {
-		return err
-	}
-	for i, other := range clusters {
-		if clusters[i] = strconv.Quote(other); other == "" {
-			clusters[i] = "a manager without --cluster-name"
-		}
-	}
-	v.report.Notes = append(v.report.Notes, fmt.Sprintf("no row is of cluster %q; the rows are of %s. If --cluster-name is wrong, ignore the findings and set the name that the manager of this cluster has",
-		name, strings.Join(clusters, ", ")))
-	return nil
-}
-
 // verifier is one Run.
 type verifier struct {
 	store   Trail
@@ -213,6 +192,27 @@ type verifier struct {
 	// notCompared are the kinds of entries that the live cluster cannot show.
 	notCompared  map[string]bool
 	acknowledged *acknowledgements
+}
+
+// noteCluster says that no row has the name of the cluster, where others have rows: every live resource is then a finding. Most likely the name is wrong. If it is not, somebody has renamed or removed
+// all of the rows.
+func (v *verifier) noteCluster(ctx context.Context) error {
+	name := v.options.Cluster
+	if name == "" {
+		return nil
+	}
+	clusters, err := v.store.Clusters(ctx, name)
+	if err != nil || len(clusters) == 0 || slices.Contains(clusters, name) {
+		return err
+	}
+	for i, other := range clusters {
+		if clusters[i] = strconv.Quote(other); other == "" {
+			clusters[i] = "a manager without --cluster-name"
+		}
+	}
+	v.report.Notes = append(v.report.Notes, fmt.Sprintf("no row is of cluster %q; the rows are of %s. If --cluster-name is wrong, ignore the findings and set the name that the manager of this cluster has",
+		name, strings.Join(clusters, ", ")))
+	return nil
 }
 
 func (v *verifier) tell(f Finding) {
