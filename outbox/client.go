@@ -2,16 +2,14 @@ package outbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
-	"reflect"
 
-	jsonpatch "github.com/evanphx/json-patch/v5"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
@@ -26,10 +24,11 @@ import (
 //
 //   - Update saves if the resource version is that of the object in the cache or in the API server. Otherwise it returns a conflict, as the API server does.
 //   - A merge patch or a JSON patch is applied to the current resource in the API server, and again if the resource changes meanwhile. There is no conflict, unless
-//     the patch has metadata.resourceVersion.
+//     the patch has metadata.resourceVersion. Fields that the Go type does not know stay as they are.
 //   - An apply first makes a dry run to find out what it would change, and then writes that with the entry. Conflicts with other field managers are returned as usual. It needs two
 //     requests more than an apply without an entry. The field manager then also owns status.outbox, so all of its applies must go through this client.
 //   - A dry run goes unchanged to the API server.
+//   - A merge patch of the resource itself that replaces the finalizers without a resource version keeps the finalizer of the outbox.
 //
 // For a resource in deletion, describe is also called for a write that changes nothing. The change is saved if it is Final, which closes the record, once. Without the outbox's finalizer no entry
 // can be added: the status is then written without one, so that a controller with its own finalizer can finish.
@@ -43,17 +42,18 @@ func (w *Writer) Client(describe func(before, after Object) *Change) client.Clie
 		panic("outbox: Writer.Client needs a function that describes changes, got nil")
 	}
 	a := &auditor{writer: w, describe: describe}
-	funcs := interceptor.Funcs{SubResourceUpdate: a.update, SubResourcePatch: a.patch}
+	funcs := interceptor.Funcs{Patch: a.patchFinalizers, SubResourceUpdate: a.update, SubResourcePatch: a.patch}
 	interceptApply(&funcs, a.apply)
-	return interceptor.NewClient(unwatched{w.client}, funcs)
+	inner := struct {
+		client.Client
+		watcher
+	}{Client: w.client}
+	return struct{ client.Client }{interceptor.NewClient(inner, funcs)}
 }
 
-// unwatched adapts a client that cannot watch for the interceptor.
-type unwatched struct{ client.Client }
-
-// Watch is not supported.
-func (unwatched) Watch(context.Context, client.ObjectList, ...client.ListOption) (watch.Interface, error) {
-	return nil, errors.New("this client cannot watch; use the manager's cache")
+// watcher is what an interceptor needs beside a client. The result of Writer.Client has no Watch, so nobody calls it.
+type watcher interface {
+	Watch(context.Context, client.ObjectList, ...client.ListOption) (watch.Interface, error)
 }
 
 // auditor turns status writes into saves of drafts.
@@ -79,9 +79,17 @@ func (a *auditor) audited(subresource string, obj client.Object) (Object, error)
 
 // refuseAudited returns an error if the kind is audited in any version. A write of another version, or of an object without an outbox, would have no entry.
 func (a *auditor) refuseAudited(gvk schema.GroupVersionKind, namespace, name string, obj any) error {
-	for _, version := range a.writer.client.Scheme().VersionsForGroupKind(gvk.GroupKind()) {
-		if o := a.prototype(version.WithKind(gvk.Kind)); o != nil {
-			return fmt.Errorf("write the status of %s %s/%s in %s: the kind is audited, but the object is a %T; use a %T", gvk.Kind, namespace, name, gvk.GroupVersion(), obj, o)
+	if o := a.anyVersion(gvk.GroupKind()); o != nil {
+		return fmt.Errorf("write the status of %s %s/%s in %s: the kind is audited, but the object is a %T; use a %T", gvk.Kind, namespace, name, gvk.GroupVersion(), obj, o)
+	}
+	return nil
+}
+
+// anyVersion returns a new object of a kind in a version that is audited, or nil if none is.
+func (a *auditor) anyVersion(kind schema.GroupKind) Object {
+	for _, version := range a.writer.client.Scheme().VersionsForGroupKind(kind) {
+		if o := a.prototype(version.WithKind(kind.Kind)); o != nil {
+			return o
 		}
 	}
 	return nil
@@ -114,11 +122,17 @@ func (a *auditor) update(ctx context.Context, c client.Client, subresource strin
 	if err != nil {
 		return err
 	}
-	after, err := withStatusOf(before, o)
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return fmt.Errorf("read the status of %s: %w", o.GetName(), err)
+	}
+	after, err := withStatus(before, content)
 	if err != nil {
 		return err
 	}
-	return a.save(ctx, before, after, o, func(ctx context.Context, wanted Object) error { return c.Status().Update(ctx, wanted, opts...) })
+	d := a.draft(c, before, after, given.FieldManager)
+	d.write = updateStatus(c, opts...)
+	return a.save(ctx, d, o)
 }
 
 // asRead is the resource in the version that the caller has read.
@@ -143,95 +157,15 @@ func (a *auditor) conflict(o Object, why string) error {
 	return apierrors.NewConflict(groupResource(o), o.GetName(), errors.New(why))
 }
 
-func (a *auditor) patch(ctx context.Context, c client.Client, subresource string, obj client.Object, patch client.Patch, opts ...client.SubResourcePatchOption) error {
-	o, err := a.audited(subresource, obj)
-	given := (&client.SubResourcePatchOptions{}).ApplyOptions(opts)
+// precondition is the conflict of a write that names another version of the resource, or another resource of its name, than the API server has.
+func (a *auditor) precondition(o Object, live client.Object, resourceVersion string, uid types.UID) error {
 	switch {
-	case err != nil:
-		return err
-	case o == nil || len(given.DryRun) > 0:
-		return c.SubResource(subresource).Patch(ctx, obj, patch, opts...)
-	case given.SubResourceBody != nil:
-		return errSubResourceBody
+	case resourceVersion != "" && resourceVersion != live.GetResourceVersion():
+		return preconditionError{a.conflict(o, fmt.Sprintf("metadata.resourceVersion is %s, the patch expects %s", live.GetResourceVersion(), resourceVersion))}
+	case uid != "" && uid != live.GetUID():
+		return preconditionError{a.conflict(o, fmt.Sprintf("metadata.uid is %s, the patch expects %s", live.GetUID(), uid))}
 	}
-	data, err := patch.Data(o)
-	if err != nil {
-		return fmt.Errorf("compute the patch: %w", err)
-	}
-	if patch.Type() == types.ApplyPatchType {
-		return a.applyPatch(ctx, c, o, data, opts)
-	}
-	apply, err := patcher(patch.Type(), data)
-	if err != nil {
-		return err
-	}
-	write := func(ctx context.Context, wanted Object) error {
-		return c.Status().Update(ctx, wanted, updateOptions(given))
-	}
-	return a.retry(func() error {
-		before, err := a.current(ctx, o, data)
-		if err != nil {
-			return err
-		}
-		text, err := json.Marshal(before)
-		if err != nil {
-			return fmt.Errorf("patch %s: %w", o.GetName(), err)
-		}
-		patched, err := apply(text)
-		if err != nil { // the answer of the API server to a patch that does not fit
-			return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "patch", groupResource(o), o.GetName(), err.Error(), 0, false)
-		}
-		after, err := withStatus(before, patched)
-		if err != nil {
-			return err
-		}
-		return a.save(ctx, before, after, o, write)
-	})
-}
-
-// patcher applies a patch to JSON.
-func patcher(kind types.PatchType, data []byte) (func([]byte) ([]byte, error), error) {
-	switch kind {
-	case types.MergePatchType:
-		return func(text []byte) ([]byte, error) { return jsonpatch.MergePatch(text, data) }, nil
-	case types.JSONPatchType:
-		operations, err := jsonpatch.DecodePatch(data)
-		if err != nil {
-			return nil, fmt.Errorf("read the JSON patch: %w", err)
-		}
-		return operations.Apply, nil
-	}
-	return nil, fmt.Errorf("patch of type %q cannot be audited, expected %q, %q or %q", kind, types.MergePatchType, types.JSONPatchType, types.ApplyPatchType)
-}
-
-// updateOptions are those of a patch for the update that it becomes.
-func updateOptions(p *client.SubResourcePatchOptions) *client.SubResourceUpdateOptions {
-	return &client.SubResourceUpdateOptions{UpdateOptions: client.UpdateOptions{FieldManager: p.FieldManager, FieldValidation: p.FieldValidation}}
-}
-
-// stated are the preconditions that a patch may have.
-type stated struct {
-	Metadata struct {
-		UID             types.UID `json:"uid"`
-		ResourceVersion string    `json:"resourceVersion"`
-	} `json:"metadata"`
-}
-
-// current is the resource as the API server has it, if that is what the patch is for. A patch that names a version is tried once.
-func (a *auditor) current(ctx context.Context, o Object, patch []byte) (Object, error) {
-	live := newLike(o)
-	if err := a.writer.live.Get(ctx, client.ObjectKeyFromObject(o), live); err != nil {
-		return nil, err
-	}
-	var s stated
-	_ = json.Unmarshal(patch, &s) // a JSON patch is a list: its tests are made on the resource
-	switch {
-	case s.Metadata.ResourceVersion != "" && s.Metadata.ResourceVersion != live.GetResourceVersion():
-		return nil, preconditionError{a.conflict(o, fmt.Sprintf("metadata.resourceVersion is %s, the patch expects %s", live.GetResourceVersion(), s.Metadata.ResourceVersion))}
-	case s.Metadata.UID != "" && s.Metadata.UID != live.GetUID():
-		return nil, preconditionError{a.conflict(o, fmt.Sprintf("metadata.uid is %s, the patch expects %s", live.GetUID(), s.Metadata.UID))}
-	}
-	return live, nil
+	return nil
 }
 
 // preconditionError is a conflict that no second try can remove.
@@ -251,69 +185,65 @@ func (a *auditor) retry(try func() error) error {
 	return err
 }
 
-// save saves after as a draft that began with before, and makes obj what was saved.
-func (a *auditor) save(ctx context.Context, before, after, obj Object, write func(context.Context, Object) error) error {
-	change, err := a.change(before, after)
+// draft is a draft of a write through c, by a field manager if the caller named one.
+func (a *auditor) draft(c client.Client, before, after Object, manager string) *Draft {
+	if manager != "" {
+		c = client.WithFieldOwner(c, manager)
+	}
+	d := a.writer.draft(after, before)
+	d.client = c
+	return d
+}
+
+// save saves a draft with its entry, and makes obj what was saved.
+func (a *auditor) save(ctx context.Context, d *Draft, obj Object) error {
+	change, same, err := a.change(d.base, d.obj)
+	switch {
+	case err != nil:
+		return err
+	case change == nil && same:
+		err = d.put(ctx, headOf(d.base), false) // the API server knows whether the version is the newest, and what a patch changes that the type does not know
+	default:
+		err = d.Save(ctx, change)
+	}
 	if err != nil {
 		return err
 	}
-	d := a.writer.draft(after, before)
-	d.write = write
-	if err := d.Save(ctx, change); err != nil {
-		return err
-	}
-	reflect.ValueOf(obj).Elem().Set(reflect.ValueOf(after).Elem())
+	assign(obj, d.obj)
 	return nil
 }
 
-// change is what the caller says of a write. The outbox is nobody's to change: after it is as before. A write that changes nothing, such as one that is repeated, has no entry, but for the one
-// that ends the record of a resource that is being deleted. A resource that was released can have none.
-func (a *auditor) change(before, after Object) (*Change, error) {
+// change is what the caller says of a write, and whether the write changes nothing. The outbox is nobody's to change: after it is as before. A write that changes nothing, such as one that is
+// repeated, has no entry, but for the one that ends the record of a resource that is being deleted. A resource that was released can have none.
+func (a *auditor) change(before, after Object) (change *Change, same bool, err error) {
 	outboxapi.Set(after, outboxapi.Get(before).DeepCopy())
-	same, err := sameBut(before, after)
-	switch {
-	case err != nil:
-		return nil, err
-	case released(before), same && (before.GetDeletionTimestamp() == nil || ended(before)):
-		return nil, nil
+	same, err = sameBut(before, after)
+	if err != nil || released(before) || same && (before.GetDeletionTimestamp() == nil || ended(before)) {
+		return nil, same, err
 	}
-	change := a.describe(before.DeepCopyObject().(Object), after.DeepCopyObject().(Object))
+	change = a.describe(before.DeepCopyObject().(Object), after.DeepCopyObject().(Object))
 	if same && change != nil && !change.Final {
-		return nil, nil
+		change = nil
 	}
-	return change, nil
+	return change, same, nil
 }
 
-func newLike(o Object) Object { return reflect.New(reflect.TypeOf(o).Elem()).Interface().(Object) }
-
-// withStatusOf is base with the status of another object, all else as in base.
-func withStatusOf(base, o Object) (Object, error) {
-	text, err := json.Marshal(o)
-	if err != nil {
-		return nil, fmt.Errorf("read the status of %s: %w", o.GetName(), err)
-	}
-	return withStatus(base, text)
-}
-
-// withStatus is base with the status of the object in the text.
-func withStatus(base Object, text []byte) (Object, error) {
-	ours, err := json.Marshal(base)
+// withStatus is base with the status of another object, all else as in base.
+func withStatus(base Object, from map[string]any) (Object, error) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(base)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", base.GetName(), err)
 	}
-	var into, from map[string]json.RawMessage
-	if err := errors.Join(json.Unmarshal(ours, &into), json.Unmarshal(text, &from)); err != nil {
-		return nil, fmt.Errorf("read the status of %s: %w", base.GetName(), err)
-	}
-	delete(into, "status")
+	delete(content, "status")
 	if status, ok := from["status"]; ok {
-		into["status"] = status
+		content["status"] = status
 	}
-	if ours, err = json.Marshal(into); err != nil {
-		return nil, fmt.Errorf("write the status of %s: %w", base.GetName(), err)
+	text, err := json.Marshal(content)
+	if err != nil {
+		return nil, fmt.Errorf("the new status of %s: %w", base.GetName(), err)
 	}
 	after := newLike(base)
-	if err := json.Unmarshal(ours, after); err != nil {
+	if err := json.Unmarshal(text, after); err != nil { // the case of a name counts, as it does in the API server
 		return nil, fmt.Errorf("the new status of %s: %w", base.GetName(), err)
 	}
 	return after, nil

@@ -2,16 +2,18 @@ package outbox
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/apiutil"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
@@ -25,111 +27,77 @@ func (a *auditor) applyPatch(ctx context.Context, c client.Client, o Object, dat
 	if err != nil {
 		return fmt.Errorf("apply the status of %s: %w", o.GetName(), err)
 	}
-	var configuration map[string]any
-	if err := json.Unmarshal(data, &configuration); err != nil {
+	configuration := &unstructured.Unstructured{}
+	if err := yaml.Unmarshal(data, &configuration.Object); err != nil {
 		return fmt.Errorf("read the configuration to apply: %w", err)
 	}
-	saved, err := a.applied(ctx, c, o, &unstructured.Unstructured{Object: configuration}, gvk, opts)
-	if err != nil {
-		return err
-	}
-	reflect.ValueOf(o).Elem().Set(reflect.ValueOf(saved).Elem())
-	return nil
+	return a.applied(ctx, c, o, configuration, gvk, opts)
 }
 
-// applied applies a configuration of the status, and returns the resource after it. A dry run says what the configuration changes; the apply that follows is for that version of the resource
+// applied applies a configuration of the status, and makes o the resource after it. A dry run says what the configuration changes; the apply that follows is for that version of the resource
 // alone. It has the outbox beside the configuration, and force for the outbox: on the version that the dry run saw, no other conflict is left.
-func (a *auditor) applied(ctx context.Context, c client.Client, o Object, configuration *unstructured.Unstructured, gvk schema.GroupVersionKind, opts []client.SubResourcePatchOption) (Object, error) {
+func (a *auditor) applied(ctx context.Context, c client.Client, o Object, configuration *unstructured.Unstructured, gvk schema.GroupVersionKind, opts []client.SubResourcePatchOption) error {
 	configuration.SetGroupVersionKind(gvk)
-	version := configuration.GetResourceVersion()
-	apply := func(ctx context.Context, on Object, opts ...client.SubResourcePatchOption) (*unstructured.Unstructured, error) {
+	apply := func(ctx context.Context, on Object, opts []client.SubResourcePatchOption) (*unstructured.Unstructured, error) {
 		sent := configuration.DeepCopy()
 		sent.SetManagedFields(nil)
 		sent.SetResourceVersion(on.GetResourceVersion())
-		if err := setOutbox(sent, outboxapi.Get(on)); err != nil {
+		box := outboxapi.Get(on)
+		if box.IsZero() {
+			box = nil // nobody owns it yet
+		}
+		if err := setOutbox(sent, box); err != nil {
 			return nil, err
 		}
 		return sent, c.Status().Patch(ctx, sent, client.Apply, opts...) //nolint:staticcheck // the oldest controller-runtime that is supported has no other apply of a status
 	}
-	forced := append(append([]client.SubResourcePatchOption{}, opts...), client.ForceOwnership)
-	dry := append(append([]client.SubResourcePatchOption{}, opts...), client.DryRunAll)
-	var saved Object
-	err := a.retry(func() error {
-		stated, err := json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": version, "uid": configuration.GetUID()}})
-		if err != nil {
-			return fmt.Errorf("apply: %w", err)
-		}
-		before, err := a.current(ctx, o, stated)
-		if err != nil {
+	given := (&client.SubResourcePatchOptions{}).ApplyOptions(opts)
+	forced := append(slices.Clone(opts), client.ForceOwnership)
+	return a.retry(func() error {
+		before := newLike(o)
+		if err := a.writer.live.Get(ctx, client.ObjectKeyFromObject(o), before); err != nil {
 			return err
 		}
-		merged, err := apply(ctx, before, dry...)
+		if err := a.precondition(o, before, configuration.GetResourceVersion(), configuration.GetUID()); err != nil {
+			return err
+		}
+		merged, err := apply(ctx, before, dryRunIf(true, opts))
 		switch {
 		case ownedByAnother(err):
 			return preconditionError{err}
 		case err != nil:
 			return err
 		}
-		text, err := merged.MarshalJSON()
+		after, err := withStatus(before, merged.Object)
 		if err != nil {
-			return fmt.Errorf("read the response to the dry run: %w", err)
-		}
-		if saved, err = withStatus(before, text); err != nil {
 			return err
 		}
-		write := func(ctx context.Context, wanted Object) error {
-			answer, err := apply(ctx, wanted, forced...)
+		d := a.draft(c, before, after, given.FieldManager)
+		d.exact = true
+		d.write = func(ctx context.Context, wanted Object, dryRun bool) error {
+			answer, err := apply(ctx, wanted, dryRunIf(dryRun, forced))
 			if err != nil {
 				return err
 			}
 			return fromUnstructured(answer, wanted)
 		}
-		change, err := a.change(before, saved)
-		if err != nil {
-			return err
-		}
-		if change == nil {
-			return write(ctx, saved) // who owns what may change even where no value does
-		}
-		d := a.writer.draft(saved, before)
-		d.write = write
-		return d.Save(ctx, change)
+		return a.saveExact(ctx, d, o)
 	})
-	if err != nil {
-		return nil, err
-	}
-	// The configuration has no place for the condition that a full outbox left.
-	unblocked := a.writer.Draft(saved)
-	unblocked.setBlocked(metav1.ConditionFalse, "RoomLeft", "")
-	if err := unblocked.Save(ctx, nil); err != nil && !apierrors.IsConflict(err) {
-		return nil, fmt.Errorf("the apply succeeded, but the condition %s could not be cleared: %w", ConditionBlocked, err)
-	}
-	return saved, nil
 }
 
-// setOutbox puts the outbox of the resource into a configuration, or leaves it out while there is none.
-func setOutbox(configuration *unstructured.Unstructured, o *outboxapi.Outbox) error {
-	unstructured.RemoveNestedField(configuration.Object, "status", "outbox")
-	if o.IsZero() {
+// setOutbox makes the outbox of a status that of the resource.
+func setOutbox(u *unstructured.Unstructured, o *outboxapi.Outbox) error {
+	unstructured.RemoveNestedField(u.Object, "status", "outbox")
+	if o == nil {
 		return nil
 	}
 	value, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
 	if err != nil {
-		return fmt.Errorf("apply the outbox: %w", err)
+		return fmt.Errorf("write the outbox: %w", err)
 	}
-	if err := unstructured.SetNestedMap(configuration.Object, value, "status", "outbox"); err != nil {
-		return fmt.Errorf("apply the outbox: the status of the configuration is not an object: %w", err)
+	if err := unstructured.SetNestedMap(u.Object, value, "status", "outbox"); err != nil {
+		return fmt.Errorf("write the outbox: the status is not an object: %w", err)
 	}
-	return nil
-}
-
-// fromUnstructured makes o what the answer says, and nothing of what it was.
-func fromUnstructured(answer *unstructured.Unstructured, o Object) error {
-	fresh := newLike(o)
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(answer.Object, fresh); err != nil {
-		return fmt.Errorf("read the response to the apply: %w", err)
-	}
-	reflect.ValueOf(o).Elem().Set(reflect.ValueOf(fresh).Elem())
 	return nil
 }
 
@@ -179,12 +147,11 @@ func (a *auditor) apply(ctx context.Context, c client.Client, subresource string
 	o.SetNamespace(u.GetNamespace())
 	o.SetName(u.GetName())
 	gvk := u.GroupVersionKind()
-	saved, err := a.applied(ctx, c, o, u, gvk, given.options)
-	if err != nil {
+	if err := a.applied(ctx, c, o, u, gvk, given.options); err != nil {
 		return err
 	}
-	saved.GetObjectKind().SetGroupVersionKind(gvk)
-	if text, err = json.Marshal(saved); err != nil {
+	o.GetObjectKind().SetGroupVersionKind(gvk)
+	if text, err = json.Marshal(o); err != nil {
 		return fmt.Errorf("read what was applied: %w", err)
 	}
 	if err := json.Unmarshal(text, configuration); err != nil {

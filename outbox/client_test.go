@@ -148,7 +148,7 @@ func TestAPatchFromAnOldObjectIsMadeOnTheNewOne(t *testing.T) {
 	patched.Status.FailureReason, patched.Status.Outbox = "three", nil // an outbox in memory is nobody's to change
 	locked := patched.DeepCopy()
 	f.Expect(c.Status().Patch(ctx, locked, client.MergeFromWithOptions(old, client.MergeFromWithOptimisticLock{}))).To(Satisfy(apierrors.IsConflict))
-	f.before = func() error {
+	f.between = func() error {
 		return env.Client.Status().Patch(ctx, f.live(obj), client.RawPatch(types.MergePatchType, []byte(`{"status":{"deliveryStatus":"other"}}`)))
 	}
 	f.Expect(c.Status().Patch(ctx, patched, client.MergeFrom(old))).To(Succeed())

@@ -4,7 +4,7 @@
 // # Model
 //
 // The resource is the buffer. Its status has an outbox: a bounded list of entries, numbered from 1 without gaps and chained by hash.
-// A controller changes the status and saves it with the entry in one PUT of the status, guarded by the resource version: neither
+// A controller changes the status and saves it with the entry in one write of the status, guarded by the resource version: neither
 // exists without the other. A relay (package relay) copies the entries to a store and acknowledges them. A finalizer
 // keeps the resource until its outbox is closed and every entry is durable. Controllers never wait for the store.
 //

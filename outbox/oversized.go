@@ -62,7 +62,7 @@ func (d *Draft) auditable(ctx context.Context) error {
 		}
 	}
 	if oversized(d.obj) {
-		d.setBlocked(metav1.ConditionFalse, "RoomLeft", "") // somebody made it smaller
+		setBlocked(d.obj, metav1.ConditionFalse, "RoomLeft", "") // somebody made it smaller
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (d *Draft) refuseOversized(ctx context.Context, live Object, size, most int
 		before := live.DeepCopyObject().(Object)
 		controllerutil.RemoveFinalizer(live, Finalizer)
 		patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-		if err := d.writer.client.Patch(ctx, live, patch, client.FieldOwner(OversizedManager)); err != nil {
+		if err := d.client.Patch(ctx, live, patch, client.FieldOwner(OversizedManager)); err != nil {
 			return fmt.Errorf("release %s, which is too large to audit: %w", entry.SourceOf(live), err)
 		}
 		if controllerutil.ContainsFinalizer(live, Finalizer) {
@@ -95,23 +95,10 @@ func (d *Draft) refuseOversized(ctx context.Context, live Object, size, most int
 	if gone := live.GetDeletionTimestamp() != nil && len(live.GetFinalizers()) == 0; gone {
 		return refusal
 	}
-	marked := d.writer.Draft(live)
-	marked.setBlocked(metav1.ConditionTrue, reasonOversized, "Not audited: "+why+".")
-	if err := marked.putUnless(ctx, apiserver.TooLarge); err != nil {
+	if err := d.mark(ctx, live, metav1.ConditionTrue, reasonOversized, "Not audited: "+why+"."); err != nil && !apiserver.TooLarge(err) {
 		return err
 	}
 	return refusal
-}
-
-// putUnless writes the status and treats the expected errors as success.
-func (d *Draft) putUnless(ctx context.Context, expected func(error) bool) error {
-	if same, err := sameBut(d.base, d.obj); err != nil || same {
-		return err
-	}
-	if err := d.put(ctx, headOf(d.base), false); err != nil && !expected(err) {
-		return err
-	}
-	return nil
 }
 
 // explainTooLarge handles a write that was too large for the API server, since others made the resource grow. (It has tried without managed fields by then.) Without an entry
@@ -134,10 +121,12 @@ func (d *Draft) explainTooLarge(ctx context.Context, err error) error {
 		return fmt.Errorf("%w; the resource has %d bytes as JSON, so its new status is too large", err, size)
 	}
 	full.WithLabelValues(d.kind).Inc()
-	blocked := d.writer.Draft(live)
-	blocked.setBlocked(metav1.ConditionTrue, reasonOversized, "Changes are paused: the resource is too large for another entry. Shorten its annotations or labels.")
-	return errors.Join(fmt.Errorf("%w: the resource has %d bytes as JSON, and another entry exceeds the limit of the API server; shorten its annotations or labels: %w", ErrFull, size, err),
-		blocked.putUnless(ctx, apiserver.TooLarge))
+	refusal := fmt.Errorf("%w: the resource has %d bytes as JSON, and another entry exceeds the limit of the API server; shorten its annotations or labels: %w", ErrFull, size, err)
+	markErr := d.mark(ctx, live, metav1.ConditionTrue, reasonOversized, "Changes are paused: the resource is too large for another entry. Shorten its annotations or labels.")
+	if apiserver.TooLarge(markErr) {
+		return refusal
+	}
+	return errors.Join(refusal, markErr)
 }
 
 // Oversized reports whether a resource was refused as too large to audit. The Writer ignores it until somebody makes it smaller.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -53,14 +52,14 @@ func AsReconciler[T Object](w *Writer, r Reconciler[T]) reconcile.Reconciler {
 	if r.Reconcile == nil {
 		panic(fmt.Sprintf("outbox.AsReconciler: Reconcile of %T is nil", prototype))
 	}
-	if gvk, err := apiutil.GVKForObject(reflect.New(reflect.TypeFor[T]().Elem()).Interface().(T), w.client.Scheme()); err == nil {
+	if gvk, err := apiutil.GVKForObject(newLike(prototype), w.client.Scheme()); err == nil {
 		if err := w.drained(gvk); err != nil {
 			panic(fmt.Sprintf("outbox.AsReconciler: %v", err))
 		}
 	}
 	return reconcile.Func(func(ctx context.Context, req reconcile.Request) (reconcile.Result, error) {
-		obj := reflect.New(reflect.TypeFor[T]().Elem()).Interface().(T)
-		err := w.client.Get(ctx, req.NamespacedName, obj)
+		read := newLike(prototype).(T)
+		err := w.client.Get(ctx, req.NamespacedName, read)
 		switch {
 		case apierrors.IsNotFound(err) && r.Gone != nil:
 			return reconcile.Result{}, r.Gone(ctx, req.NamespacedName)
@@ -69,17 +68,18 @@ func AsReconciler[T Object](w *Writer, r Reconciler[T]) reconcile.Reconciler {
 		case err != nil:
 			return reconcile.Result{}, fmt.Errorf("read %s: %w", req.NamespacedName, err)
 		}
-		if wait := w.Stale(obj); wait > 0 {
+		if wait := w.Stale(read); wait > 0 {
 			return reconcile.Result{RequeueAfter: wait}, nil
 		}
-		if ended(obj) {
-			if r.Closed == nil {
-				return reconcile.Result{}, nil
-			}
+		if ended(read) && r.Closed == nil {
+			return reconcile.Result{}, nil
+		}
+		obj := read.DeepCopyObject().(T) // a cache with UnsafeDisableDeepCopy lends what is read
+		if ended(read) {
 			result, err := r.Closed(ctx, obj)
 			return conclude(result, err)
 		}
-		draft := w.Draft(obj)
+		draft := w.draft(obj, read)
 		result, err := r.Reconcile(ctx, obj, draft)
 		if err == nil {
 			err = draft.failed

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
+	"slices"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -45,19 +45,15 @@ func (d *Draft) reserve(ctx context.Context, n int) error {
 	pending := entry.PendingOf(d.obj.GetUID(), outboxapi.Get(d.base)).Above(d.writer.watermark(d.obj.GetUID()))
 	err := d.writer.limits.Room(pending.Texts(), n)
 	if err == nil {
-		d.setBlocked(metav1.ConditionFalse, "RoomLeft", "")
+		setBlocked(d.obj, metav1.ConditionFalse, "RoomLeft", "")
 		return nil
 	}
 	if !errors.Is(err, ErrFull) {
 		return err
 	}
 	full.WithLabelValues(d.kind).Inc()
-	reflect.ValueOf(d.obj).Elem().Set(reflect.ValueOf(d.Base()).Elem()) // no state without its entry
-	d.setBlocked(metav1.ConditionTrue, "OutboxFull", blockedMessage)
-	if saveErr := d.save(ctx, nil); saveErr != nil {
-		return fmt.Errorf("%w; save the condition %s: %w", err, ConditionBlocked, saveErr)
-	}
-	return err
+	assign(d.obj, d.Base()) // no state without its entry
+	return errors.Join(err, d.mark(ctx, d.obj, metav1.ConditionTrue, "OutboxFull", blockedMessage))
 }
 
 // explainFull sets the condition on the resource as it was read, when an entry that nobody had reserved room for did not fit: the change itself is not saved.
@@ -65,20 +61,38 @@ func (d *Draft) explainFull(ctx context.Context, err error) error {
 	if !errors.Is(err, ErrFull) {
 		return err
 	}
-	blocked := d.writer.Draft(d.base.DeepCopyObject().(Object))
-	blocked.setBlocked(metav1.ConditionTrue, "OutboxFull", blockedMessage)
-	return errors.Join(err, blocked.Save(ctx, nil))
+	return errors.Join(err, d.mark(ctx, d.Base(), metav1.ConditionTrue, "OutboxFull", blockedMessage))
 }
 
 const blockedMessage = "Changes are paused until the audit store accepts pending entries."
 
-// setBlocked sets the condition. A resource that was never blocked does not get a False condition.
-func (d *Draft) setBlocked(status metav1.ConditionStatus, reason, message string) {
-	_, conditions := d.obj.OutboxStatus()
+// mark saves the condition of a resource as it was read, and nothing else, with a merge patch: fields that the type does not know stay. o is what was saved then.
+func (d *Draft) mark(ctx context.Context, o Object, status metav1.ConditionStatus, reason, message string) error {
+	m := d.writer.Draft(o)
+	setBlocked(o, status, reason, message)
+	if same, err := sameBut(m.base, o); err != nil || same {
+		return err
+	}
+	m.write = func(ctx context.Context, wanted Object, _ bool) error {
+		from := m.Base()
+		adoptMetadata(from, wanted)
+		outboxapi.Set(from, outboxapi.Get(wanted))
+		return d.client.Status().Patch(ctx, wanted, client.MergeFromWithOptions(from, client.MergeFromWithOptimisticLock{}))
+	}
+	if err := m.put(ctx, headOf(m.base), false); err != nil {
+		return fmt.Errorf("the condition %s: %w", ConditionBlocked, err)
+	}
+	return nil
+}
+
+// setBlocked sets the condition. A resource that was never blocked does not get a False condition. The conditions are copied: a cache may have lent them.
+func setBlocked(o Object, status metav1.ConditionStatus, reason, message string) {
+	_, conditions := o.OutboxStatus()
 	if conditions == nil || status == metav1.ConditionFalse && meta.FindStatusCondition(*conditions, ConditionBlocked) == nil {
 		return
 	}
-	meta.SetStatusCondition(conditions, metav1.Condition{Type: ConditionBlocked, Status: status, Reason: reason, Message: message, ObservedGeneration: d.obj.GetGeneration()})
+	*conditions = slices.Clone(*conditions)
+	meta.SetStatusCondition(conditions, metav1.Condition{Type: ConditionBlocked, Status: status, Reason: reason, Message: message, ObservedGeneration: o.GetGeneration()})
 }
 
 func groupResource(o client.Object) schema.GroupResource {

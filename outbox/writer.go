@@ -8,7 +8,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -25,6 +24,7 @@ import (
 	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/internal/apiserver"
+	"github.com/holdfast-dev/holdfast/internal/kindcheck"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
@@ -73,7 +73,7 @@ func WithClock(c clock.PassiveClock) Option { return func(w *Writer) { w.clock =
 // NewWriter returns a Writer. c may read from a cache; live reads from the API server (a manager's GetAPIReader). The Writer uses the limits of the relay. If the relay runs in another
 // process, pass nil: the limits are then DefaultLimits, and that relay trims durable entries. An entry of a kind that was not given to relay.Add or relay.New is refused: nobody would drain it.
 //
-// It panics if a custom Relay has invalid limits. relay.Add returns an error for them instead.
+// It panics if a custom Relay has invalid limits (relay.Add returns an error for them instead), or if a kind in the scheme of c has an outbox that is not at status.outbox.
 func NewWriter(c client.Client, live client.Reader, relay Relay, options ...Option) *Writer {
 	w := &Writer{client: c, live: live, relay: relay, limits: DefaultLimits(), clock: clock.RealClock{}, written: map[client.ObjectKey]version{}}
 	if relay != nil {
@@ -82,11 +82,27 @@ func NewWriter(c client.Client, live client.Reader, relay Relay, options ...Opti
 	if err := w.limits.Validate(); err != nil {
 		panic(fmt.Sprintf("outbox.NewWriter: %v", err))
 	}
+	if err := checkKinds(c.Scheme()); err != nil {
+		panic(fmt.Sprintf("outbox.NewWriter: %v", err))
+	}
 	for _, o := range options {
 		o(w)
 	}
 	w.swept = w.clock.Now()
 	return w
+}
+
+// checkKinds finds a kind that cannot be audited before anything of it is saved.
+func checkKinds(scheme *runtime.Scheme) error {
+	for _, t := range scheme.AllKnownTypes() {
+		if !reflect.PointerTo(t).Implements(reflect.TypeFor[Object]()) {
+			continue
+		}
+		if err := kindcheck.Check(reflect.New(t).Interface().(Object)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // watermark is how far the store has a resource's entries, as far as this process knows.
@@ -132,8 +148,12 @@ type Draft struct {
 	kind   string
 	// undrained is why no entry may be added: the Writer's relay does not drain the kind.
 	undrained error
-	// write puts the status of an object.
-	write func(context.Context, Object) error
+	// client makes the writes beside that of the status, as the field manager of that.
+	client client.Client
+	// write writes the status of an object, and makes the object what the API server answers.
+	write statusWrite
+	// exact means that what is written was worked out from the version of base. After a conflict the caller has to work it out again.
+	exact bool
 	// failed is the error that spent the draft: nothing may be saved from what the object says now.
 	failed error
 }
@@ -149,8 +169,7 @@ func (w *Writer) draft(obj, base Object) *Draft {
 	if gvk, err := apiutil.GVKForObject(obj, w.client.Scheme()); err == nil {
 		kind, undrained = gvk.Kind, w.drained(gvk)
 	}
-	write := func(ctx context.Context, o Object) error { return w.client.Status().Update(ctx, o) }
-	return &Draft{writer: w, obj: obj, base: base, kind: kind, undrained: undrained, write: write}
+	return &Draft{writer: w, obj: obj, base: base, kind: kind, undrained: undrained, client: w.client, write: updateStatus(w.client)}
 }
 
 // Base returns a copy of the resource as it was read, or after the last Save.
@@ -201,7 +220,10 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 		if err := d.append(ctx, *change); err != nil {
 			return d.explainFull(ctx, err)
 		}
-		// Only now: a change that cannot be appended must not leave a finalizer behind that nobody releases.
+		// Only now: a change that cannot be appended, or is not kept, must not leave a finalizer behind that nobody releases.
+		if err := d.ensureKept(ctx); err != nil {
+			return err
+		}
 		if err := d.ensureFinalizer(ctx); err != nil {
 			return err
 		}
@@ -242,7 +264,7 @@ func (d *Draft) append(ctx context.Context, change Change) error {
 		logf.FromContext(ctx).Info("Replaced characters that cannot be stored with U+FFFD", "event", change.Event, "sequence", next.LastSequence, "places", repaired)
 	}
 	outboxapi.Set(d.obj, next)
-	d.setBlocked(metav1.ConditionFalse, "RoomLeft", "")
+	setBlocked(d.obj, metav1.ConditionFalse, "RoomLeft", "")
 	return nil
 }
 
@@ -295,113 +317,15 @@ func (d *Draft) catchUp(ctx context.Context) error {
 	return nil
 }
 
-// ensureFinalizer makes sure that the finalizer is there before an entry is. Only what was read counts: the caller may have put it into obj, or taken it out, in memory.
-func (d *Draft) ensureFinalizer(ctx context.Context) error {
-	if controllerutil.ContainsFinalizer(d.base, Finalizer) {
-		return nil
-	}
-	patched := d.base.DeepCopyObject().(Object)
-	controllerutil.AddFinalizer(patched, Finalizer)
-	if err := d.writer.client.Patch(ctx, patched, client.MergeFromWithOptions(d.base, client.MergeFromWithOptimisticLock{})); err != nil {
-		return fmt.Errorf("add finalizer %s: %w", Finalizer, err)
-	}
-	if !controllerutil.ContainsFinalizer(patched, Finalizer) {
-		return fmt.Errorf("add finalizer %s: the API server took the request, and the finalizer is not there; look for an admission webhook or policy that removes it", Finalizer)
-	}
-	adoptMetadata(d.obj, patched)
-	adoptMetadata(d.base, patched)
-	return nil
-}
-
-// put writes the status once, and again after a conflict when only the relay or somebody's label came between.
-func (d *Draft) put(ctx context.Context, head string, withEntry bool) error {
-	for range rebases {
-		wanted := d.obj.DeepCopyObject().(Object)
-		err := d.write(ctx, wanted)
-		if err == nil {
-			first := withEntry && outboxapi.Get(d.base) == nil
-			if err := d.adopt(wanted); err != nil || !first {
-				return err
-			}
-			return d.kept(ctx)
-		}
-		if !apierrors.IsConflict(err) {
-			return fmt.Errorf("save status: %w", explainSchema(err))
-		}
-		live, getErr := d.readLive(ctx)
-		if getErr != nil {
-			return fmt.Errorf("read after a conflict: %w", getErr)
-		}
-		if withEntry && live.GetUID() == d.obj.GetUID() && headOf(live) == headOf(d.obj) {
-			return d.adopt(live) // our own write, whose reply was lost
-		}
-		untouched, cmpErr := sameBut(d.base, live)
-		if cmpErr != nil {
-			return cmpErr
-		}
-		if !untouched || live.GetUID() != d.base.GetUID() || headOf(live) != head || withEntry && !controllerutil.ContainsFinalizer(live, Finalizer) {
-			return err
-		}
-		d.rebase(live, withEntry)
-	}
-	return apierrors.NewConflict(groupResource(d.obj), d.obj.GetName(), errors.New("too many concurrent changes by others"))
-}
-
-// kept reports whether the API server has the outbox that it was sent. One whose CustomResourceDefinition lacks the field drops it without an error, and the answer to the write does not show
-// that: what it leaves out stays in the object. With the field and its default, a resource shows an outbox before its first entry, so that only the first entry of few resources is asked for.
-func (d *Draft) kept(ctx context.Context) error {
-	live, err := d.readLive(ctx)
-	if err == nil && live.GetUID() == d.obj.GetUID() && outboxapi.Get(live) == nil {
-		return fmt.Errorf("save status of %s: the API server has dropped status.outbox, and saved the state without its entry; apply the CustomResourceDefinition of %s that has the field, before the operator runs",
-			entry.SourceOf(d.obj), d.kind)
-	}
-	return client.IgnoreNotFound(err)
-}
-
-// explainSchema names a CustomResourceDefinition that is not of this release: entries were objects in development versions.
-func explainSchema(err error) error {
-	var status apierrors.APIStatus
-	if !apierrors.IsInvalid(err) || !errors.As(err, &status) || status.Status().Details == nil {
-		return err
-	}
-	for _, cause := range status.Status().Details.Causes {
-		if strings.HasPrefix(cause.Field, "status.outbox.entries[") && strings.Contains(cause.Message, "must be of type object") {
-			return fmt.Errorf("%w; the CustomResourceDefinition is from a development version; apply the one of this release", err)
-		}
-	}
-	return err
-}
-
-// rebase takes the live version with its trimmed entries, and our status with the same entry, if any, again.
-func (d *Draft) rebase(live Object, withEntry bool) {
-	ours, merged := outboxapi.Get(d.obj), outboxapi.Get(live).DeepCopy()
-	if withEntry {
-		if merged == nil {
-			merged = &outboxapi.Outbox{}
-		}
-		entry.Repeat(merged, ours)
-	}
-	if merged != nil {
-		entry.Acknowledge(d.obj.GetUID(), merged, d.writer.watermark(d.obj.GetUID()))
-		outboxapi.Set(d.obj, merged)
-	}
-	adoptMetadata(d.obj, live)
-}
-
-// adopt makes the caller's object, and the base of the next Save, what the API server holds.
-func (d *Draft) adopt(saved Object) error {
-	d.writer.remember(saved)
-	d.base = saved.DeepCopyObject().(Object)
-	reflect.ValueOf(d.obj).Elem().Set(reflect.ValueOf(saved).Elem())
-	return nil
-}
-
 // readLive reads into a new object: decoding into a used one would keep fields that the live version no longer has.
 func (d *Draft) readLive(ctx context.Context) (Object, error) {
-	live := reflect.New(reflect.TypeOf(d.obj).Elem()).Interface().(Object)
+	live := newLike(d.obj)
 	err := d.writer.live.Get(ctx, client.ObjectKeyFromObject(d.obj), live)
 	return live, err
 }
+
+// newLike is a new object of the type of another.
+func newLike(o Object) Object { return reflect.New(reflect.TypeOf(o).Elem()).Interface().(Object) }
 
 func headOf(o Object) string {
 	if out := outboxapi.Get(o); out != nil {

@@ -29,7 +29,7 @@ type fixture struct {
 	client client.WithWatch
 	acks   *acknowledged
 	writer *outbox.Writer
-	// before and after run around each PUT of the status, between before each apply of it.
+	// before and after run around each PUT of the status, between before each patch of it.
 	before, after, between func() error
 }
 
