@@ -38,7 +38,18 @@ func pageFrom(from time.Time, id string, more ...any) []any {
 	return append([]any{month, end, from, id, 100}, more...)
 }
 
-func questions(target, fingerprint, remediation, name string, uids []string) map[string]question {
+// few is a caller who may read few namespaces.
+var few = func() *Readable {
+	r := &Readable{Since: map[string]time.Time{}}
+	for _, name := range readers {
+		r.Since[name] = month.AddDate(-1, 0, 0)
+	}
+	return r
+}()
+
+func repeated(text string, n int) []string { return slices.Repeat([]string{text}, n) }
+
+func questions(target, fingerprint, remediation, posted, name string, uids, cases []string) map[string]question {
 	trend := []any{month, end, readers}
 	remediationIDs := []string{"orchestration_audit_remediation_id_idx", "ai_analysis_audit_remediation_id_idx", "workflow_execution_audit_remediation_id_idx", "notification_audit_remediation_id_idx"}
 	places := []string{"orchestration_audit_source_uid_sequence_key", "ai_analysis_audit_source_uid_sequence_key", "workflow_execution_audit_source_uid_sequence_key",
@@ -60,12 +71,15 @@ func questions(target, fingerprint, remediation, name string, uids []string) map
 		"list_completed_workflow":   {pageFrom(deep, someID, "restart-3"), []string{"workflow_execution_first_workflow|workflow_execution_audit_remediation_id_idx"}},
 		"list_received_q":           {pageFrom(end, lastID, fingerprint[:7], fingerprint[:7]+"\U0010ffff"), []string{"orchestration_first_fingerprint", "orchestration_first_name", "orchestration_audit_remediation_id_idx", newest}},
 		"list_completed_q":          {pageFrom(end, lastID, fingerprint[:7], fingerprint[:7]+"\U0010ffff"), []string{"orchestration_first_fingerprint", "orchestration_first_name", "orchestration_audit_remediation_id_idx"}},
-		"report_rows":               {[]any{remediation, end}, remediationIDs},
+		"report_rows":               {[]any{repeated(remediation, len(uids)), uids, end, readers}, places[:4]},
+		"report_posted":             {[]any{posted, end}, remediationIDs},
+		"report_others":             {[]any{[]string{remediation}, []string{remediation}, uids[:1], end, 10_001, 25, readers}, remediationIDs},
 		"report_beside":             {[]any{uids, end}, places[4:]},
 		"recurrence":                {[]any{fingerprint, target, month.AddDate(0, -9, 0), end, readers}, []string{"orchestration_first_fingerprint"}},
 		"cohort":                    {[]any{"PodAlert7", "Deployment", end, 300, readers}, []string{"orchestration_final_alert"}},
 		"cohort_cases": {[]any{"PodAlert7", "Deployment", month, end, 100, readers, end}, []string{"orchestration_final_alert", "ai_analysis_audit_remediation_id_idx", "workflow_execution_audit_remediation_id_idx",
 			"orchestration_first_fingerprint"}},
+		"cohort_deliveries":     {[]any{cases, []string{"console"}, end, 50, readers}, []string{"orchestration_audit_pkey", "notification_audit_remediation_id_idx"}},
 		"trends_outcomes":       {trend, []string{"orchestration_final_completed"}},
 		"trends_days":           {trend, []string{"orchestration_final_completed"}},
 		"trends_bottlenecks":    {trend, []string{"orchestration_final_completed"}},
@@ -98,14 +112,16 @@ func TestEveryQuestionHasItsIndex(t *testing.T) {
 	defer c.Close(t.Context())
 	fillYear(t, c, rows/10)
 
-	var target, fingerprint, remediation, name string
-	var uids []string
+	var target, fingerprint, remediation, posted, name string
+	var uids, cases []string
 	g.Expect(c.QueryRow(t.Context(), `SELECT target::text, signal_fingerprint, remediation_id, source_name FROM orchestration_audit WHERE final AND source_namespace = 'shop-3' AND signal_received_at > '2026-11-01' ORDER BY id LIMIT 1`).
 		Scan(&target, &fingerprint, &remediation, &name)).To(Succeed())
+	g.Expect(c.QueryRow(t.Context(), `SELECT remediation_id FROM orchestration_audit WHERE source_uid IS NULL LIMIT 1`).Scan(&posted)).To(Succeed())
+	g.Expect(c.QueryRow(t.Context(), `SELECT array_agg(id::text) FROM (SELECT id FROM orchestration_audit WHERE final AND alert_name = 'PodAlert7' ORDER BY completed_at DESC LIMIT 100) AS f`).Scan(&cases)).To(Succeed())
 	g.Expect(c.QueryRow(t.Context(), `SELECT array_agg(DISTINCT source_uid::text) FROM (SELECT remediation_id, source_uid FROM orchestration_audit UNION ALL SELECT remediation_id, source_uid FROM ai_analysis_audit) AS r
 		WHERE remediation_id = $1`, remediation).Scan(&uids)).To(Succeed())
 
-	all := questions(target, fingerprint, remediation, name, uids)
+	all := questions(target, fingerprint, remediation, posted, name, uids, cases)
 	files, err := filepath.Glob("queries/*.sql")
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(files).To(HaveLen(len(all)), "each file is asked")
@@ -129,7 +145,17 @@ func TestEveryQuestionHasItsIndex(t *testing.T) {
 			if name != "report_beside" {
 				g.Expect(p.rows).NotTo(BeZero(), "a question that nothing answers shows no plan")
 			}
+			restricted, arguments := few.restrict(string(text), slices.Clone(q.arguments))
+			g.Expect(explained(t, c, restricted, arguments).scanned).To(BeEmpty(), "tables that are read whole for a caller who may read few namespaces")
 		})
+	}
+	for _, completed := range []bool{false, true} {
+		for _, l := range []List{{}, {Alert: "PodAlert7"}, {Outcome: "rejected"}, {Workflow: "restart-3"}, {Prefix: fingerprint[:7]}, {Prefix: "request-1", Alert: "PodAlert7", Outcome: "remediated", Workflow: "restart-3"},
+			{After: &ListPlace{deep, someID}}, {Namespaces: readers[:1], Alert: "PodAlert7"}} {
+			l.Start, l.End, l.Limit, l.Completed = month, end, 100, completed
+			text, arguments := (&listing{List: l, readable: few}).compose()
+			g.Expect(explained(t, c, text, arguments).scanned).To(BeEmpty(), "%+v", l)
+		}
 	}
 }
 

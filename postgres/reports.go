@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,14 +14,20 @@ import (
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// Bounds of what is read for one report. Anybody who may post can post any number of rows under a remediation's id.
+// Bounds of what is read for one report: of the remediation's own rows, which nobody else can add to.
 const (
 	maxReportRows  = 20_000
-	maxReportBytes = 64 << 20
+	maxReportBytes = 32 << 20
 )
 
-// ErrTooLarge says that there is more under one remediation's id than a report takes.
-var ErrTooLarge = errors.New("there is more under this remediation id than one report takes")
+// Bounds of what is counted beside them, in each table: rows, and resources and callers that are named.
+const (
+	maxOtherRows = 10_000
+	maxOthers    = 25
+)
+
+// ErrTooLarge says that one remediation has more rows of its own than a report takes.
+var ErrTooLarge = errors.New("the remediation has more rows than one report takes")
 
 // rowColumns is what report_rows.sql and report_beside.sql give of a row.
 func readColumns(rows pgx.Rows, err error, visit func(relation string, columns []byte) error) error {
@@ -41,20 +48,50 @@ func readColumns(rows pgx.Rows, err error, visit func(relation string, columns [
 	})
 }
 
-// ReportRows are the rows of the four tables under a remediation's id that were recorded up to asOf and that the reader may see.
-func (q *Snapshot) ReportRows(ctx context.Context, id string, asOf time.Time) ([]models.Row, error) {
-	var all []models.Row
-	rows, err := q.ask(ctx, query("report_rows"), id, asOf)
+// ReportRows are the rows under a remediation's id that were recorded up to asOf and that the reader may see: of some resources, and of the children that their records name.
+func (q *Snapshot) ReportRows(ctx context.Context, id string, uids []string, asOf time.Time) ([]models.Row, error) {
+	return q.reportRows(q.ask(ctx, query("report_rows"), slices.Repeat([]string{id}, len(uids)), uids, asOf, nil))
+}
+
+// ReportPosted are the rows that were posted under a remediation's id up to asOf: in each table those of the caller who came first. Only who may see everything sees any.
+func (q *Snapshot) ReportPosted(ctx context.Context, id string, asOf time.Time) ([]models.Row, error) {
+	if !q.readable.Everything {
+		return nil, nil
+	}
+	return q.reportRows(q.ask(ctx, query("report_posted"), id, asOf))
+}
+
+func (q *Snapshot) reportRows(rows pgx.Rows, err error) (all []models.Row, _ error) {
 	err = readColumns(rows, err, func(relation string, columns []byte) error {
 		row, err := models.FromColumns(relation, columns)
-		if err != nil {
-			return err
-		}
-		if q.readable.Sees(row.Head()) {
+		if err == nil && q.readable.Sees(row.Head()) {
 			all = append(all, row)
 		}
-		return nil
+		return err
 	})
+	return all, err
+}
+
+// Other is one row of report_others.sql: a resource, or a caller who posted, with N rows under the id of a remediation in a table. Total is the number of all others' rows in that table; it is
+// Cut where more were there than are looked at.
+type Other struct {
+	ID              string `db:"id"`
+	Table           string `db:"relation"`
+	SourceNamespace string `db:"source_namespace"`
+	SourceName      string `db:"source_name"`
+	SourceUID       string `db:"source_uid"`
+	RecordedBy      string `db:"recorded_by"`
+	N               int64  `db:"n"`
+	Total           int64  `db:"total"`
+	Cut             bool   `db:"-"`
+}
+
+// ReportOthers are those whose rows stand under a remediation's id beside those of its own resources, as of an instant.
+func (q *Snapshot) ReportOthers(ctx context.Context, id string, own []string, asOf time.Time) ([]Other, error) {
+	all, err := collect[Other](q.ask(ctx, query("report_others"), []string{id}, slices.Repeat([]string{id}, len(own)), own, asOf, maxOtherRows+1, maxOthers, nil))
+	for i := range all {
+		all[i].Cut = all[i].Total > maxOtherRows
+	}
 	return all, err
 }
 
@@ -239,6 +276,22 @@ type Case struct {
 // Cases are the newest remediations of an alert and kind of target that were received and ended in a window, as of an instant.
 func (q *Snapshot) Cases(ctx context.Context, alert, kind string, start, end time.Time, limit int, asOf time.Time) ([]Case, error) {
 	return collect[Case](q.ask(ctx, query("cohort_cases"), alert, kind, start, end, limit, nil, asOf))
+}
+
+// Deliveries is one row of cohort_deliveries.sql: how a channel did. Of N deliveries Failed had an attempt that failed, and Lost none that succeeded.
+type Deliveries struct {
+	Channel string `db:"channel"`
+	N       int64  `db:"n"`
+	Failed  int64  `db:"failed"`
+	Lost    int64  `db:"lost"`
+}
+
+// maxCaseNotifications is how many rows of notifications are looked at of each remediation.
+const maxCaseNotifications = 50
+
+// Deliveries says how some channels did in the remediations whose rows have these ids, as of an instant.
+func (q *Snapshot) Deliveries(ctx context.Context, cases, channels []string, asOf time.Time) ([]Deliveries, error) {
+	return collect[Deliveries](q.ask(ctx, query("cohort_deliveries"), cases, channels, asOf, maxCaseNotifications, nil))
 }
 
 // CalibrationBin is one row of trends_ai.sql.

@@ -36,14 +36,14 @@ func TestASnapshotReadsRowsAsTheyWereWritten(t *testing.T) {
 	id := string(source.UID)
 	persist(t, s, history(t, source, entry.KindOrchestration, 2, func(int) any { return orchestration(id, "f", "PodCrash", "remediated", start) }))
 	look(t, s, Readable{Everything: true}, func(ctx context.Context, q *Snapshot) error {
-		rows, err := q.ReportRows(ctx, id, start.Add(time.Hour))
+		rows, err := q.ReportRows(ctx, id, []string{id}, start.Add(time.Hour))
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(rows).To(HaveLen(2))
 		var want models.OrchestrationRow
 		g.Expect(s.db.NewSelect().Model(&want).Where("sequence = 2").Scan(ctx)).To(Succeed())
 		g.Expect(rows).To(ContainElement(&want))
 
-		before, err := q.ReportRows(ctx, id, start.Add(-time.Hour))
+		before, err := q.ReportRows(ctx, id, []string{id}, start.Add(-time.Hour))
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(before).To(BeEmpty(), "what was recorded later")
 
@@ -93,7 +93,7 @@ func TestASnapshotShowsWhatIsReadable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			look(t, s, test.readable, func(ctx context.Context, q *Snapshot) error {
-				rows, err := q.ReportRows(ctx, id, start.Add(time.Hour))
+				rows, err := q.ReportRows(ctx, id, []string{id}, start.Add(time.Hour))
 				g.Expect(err).NotTo(HaveOccurred())
 				g.Expect(rows).To(HaveLen(2 * test.seen))
 				for _, completed := range []bool{false, true} {

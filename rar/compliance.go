@@ -218,12 +218,15 @@ func (b *builder) chainWhole() (string, []string) {
 }
 
 func (b *builder) othersWrote() (string, []string) {
-	n := 0
+	n, more := 0, ""
 	for _, o := range b.other {
 		n += o.Rows
+		if o.AtLeast {
+			more = "at least "
+		}
 	}
 	if n == 0 {
 		return "No other row under this id is visible to you.", nil
 	}
-	return fmt.Sprintf("Yes: %s under this id %s to others. Nothing in this report rests on them.", plural(int64(n), "row", "rows"), map[bool]string{true: "belongs", false: "belong"}[n == 1]), nil
+	return fmt.Sprintf("Yes: %s%s under this id %s to others. Nothing in this report rests on them.", more, plural(int64(n), "row", "rows"), map[bool]string{true: "belongs", false: "belong"}[n == 1]), nil
 }

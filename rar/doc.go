@@ -8,7 +8,7 @@
 // # What a report rests on
 //
 // Anybody may post rows under any remediation id. So a report counts the rows of the resource whose uid is the id, and of the children that its records name by uid. All other rows are
-// listed in Report.OtherRows, and no figure rests on them. Where no such resource has a row, rows that were posted over REST are reported as far as they go, and the report is partial.
+// counted in Report.OtherRows, and no figure rests on them. Where no such resource has a row, rows that were posted over REST are reported as far as they go, and the report is partial.
 //
 // Every figure and statement has refs into Report.Evidence. Within a resource the order is sequence. Across resources it is time, and clocks that disagree are reported, not corrected.
 // A time span without an end is open: it has no length. A window that is not over is too-early: its result is not guessed.

@@ -214,6 +214,7 @@ var functions = template.FuncMap{
 	"executionLine":  func(e *Execution) string { return e.line() },
 	"what":           func(e Evidence) string { return e.what() },
 	"who":            func(o OtherRows) string { return o.who() },
+	"count":          func(o OtherRows) string { return o.count() },
 	"tokens":         tokens,
 	"changes":        changes,
 	"lastError":      lastError,

@@ -25,8 +25,11 @@ type Input struct {
 	RemediationID string
 	// AsOf is the instant that the report is of: rows recorded later are not in the Input, windows that end later are not over.
 	AsOf time.Time
-	// Rows are the rows of the four tables under RemediationID (report_rows.sql). A row without a sequence was posted over REST.
+	// Rows are the rows of the four tables under RemediationID: of the remediation's resources (report_rows.sql), or what was posted where there are none (report_posted.sql). A row without a
+	// sequence was posted over REST. Rows of others may be among them, and are set apart.
 	Rows []models.Row
+	// Others count the rows under RemediationID that are not in Rows (report_others.sql): there may be any number.
+	Others []Other
 	// Resources are the rows of resource_audit, DeadLetters the entries that could not become rows, of the same resources and of the children that they name (report_beside.sql).
 	Resources   []*models.ResourceRow
 	DeadLetters []models.DeadLetter
@@ -36,6 +39,8 @@ type Input struct {
 	Cohort *Cohort
 	// Earlier are the newest MaxCases of that cohort. Later are those that were received after this one ended, up to AsOf and at most CohortWindow later (both cohort_cases.sql).
 	Earlier, Later []Case
+	// Deliveries is how channels that failed here did in the remediations of Earlier (cohort_deliveries.sql).
+	Deliveries []Deliveries
 	// Calibration is how confident investigators were and how often they were right, in the CalibrationWindow before the UTC day on which the investigation began (trends_ai.sql with as_of
 	// at that day's start). Rows of other investigators may be among them.
 	Calibration []CalibrationBin
@@ -43,6 +48,14 @@ type Input struct {
 	Checkpoint *Checkpoint
 	// Narrative replaces the narrative of the rules; nil for that.
 	Narrative *Narrative
+}
+
+// Other is one row of report_others.sql: how many rows under the id a resource has that is not the remediation's, or a caller who posted (then SourceUID is empty).
+type Other struct {
+	Table, Namespace, Name, SourceUID, RecordedBy string
+	Rows                                          int64
+	// Rest is true for all those who are not named, AtLeast where there are more rows than were counted.
+	Rest, AtLeast bool
 }
 
 // Recurrence is one row of recurrence.sql.
@@ -101,6 +114,12 @@ type Row struct {
 	SourceUID string
 	Sequence  int64
 	EntryHash []byte
+}
+
+// Deliveries is one row of cohort_deliveries.sql: of N deliveries by Channel, each one notification, Failed had an attempt that failed or had no answer, and Lost none that succeeded.
+type Deliveries struct {
+	Channel         string
+	N, Failed, Lost int64
 }
 
 // CalibrationBin is one row of trends_ai.sql: of N decisions whose confidence lies in [10·Bin, 10·Bin+10), Labelled have a verdict and Success of them succeeded. The last bin includes 100.

@@ -449,7 +449,7 @@ func (m *markdown) evidence(r *Report) {
 		m.line("\n### Other rows under this id\n\nNothing above rests on them.\n")
 		m.table("Table", "Resource or caller", "Rows", "Why not")
 		for _, o := range r.OtherRows[:min(len(r.OtherRows), maxList)] {
-			m.row(md(o.Table), md(o.who()), fmt.Sprint(o.Rows), md(o.Why))
+			m.row(md(o.Table), md(o.who()), o.count(), md(o.Why))
 		}
 		m.more(len(r.OtherRows))
 	}

@@ -118,6 +118,8 @@ func anyInput() *rapid.Generator[*rar.Input] {
 		}
 		fill(t, reflect.ValueOf(&in.Recurrences).Elem())
 		fill(t, reflect.ValueOf(&in.Cohort).Elem())
+		fill(t, reflect.ValueOf(&in.Others).Elem())
+		fill(t, reflect.ValueOf(&in.Deliveries).Elem())
 		fill(t, reflect.ValueOf(&in.Earlier).Elem())
 		fill(t, reflect.ValueOf(&in.Later).Elem())
 		fill(t, reflect.ValueOf(&in.Calibration).Elem())

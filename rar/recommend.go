@@ -270,20 +270,35 @@ func (b *builder) slowInvestigator() *Recommendation {
 	}
 }
 
-// failingChannel: a channel took nothing, or only after attempts that failed.
+// failingChannel: a channel took nothing, or only after attempts that failed, as it does in one of ten deliveries or more.
 func (b *builder) failingChannel() *Recommendation {
 	for _, n := range b.report.Notifications {
 		failed := 0
 		for _, a := range n.Attempts {
-			if a.Status == "failed" || a.Status == "unknown" {
+			if attemptFailed(a) {
 				failed++
 			}
 		}
 		if failed == 0 || n.DeliveredAt == nil && b.report.Complete.State != StateFinal { // the end of the record may say otherwise
 			continue
 		}
+		before := Deliveries{}
+		if i := slices.IndexFunc(b.in.Deliveries, func(d Deliveries) bool { return d.Channel == n.Channel }); i >= 0 {
+			before = b.in.Deliveries[i]
+		}
+		enough := before.N >= minComparable
+		if n.DeliveredAt != nil && (!enough || 10*before.Failed < before.N) { // that happens once in a while
+			continue
+		}
 		r := &Recommendation{Rule: "failing-channel", Text: fmt.Sprintf("Look at channel %s: it took nothing after %s.", n.Channel, plural(int64(len(n.Attempts)), "attempt", "attempts")), Refs: n.Refs}
 		r.Basis = fmt.Sprintf("%d of %s of this notification failed or had no answer.", failed, plural(int64(len(n.Attempts)), "attempt", "attempts"))
+		if interval := wilson(before.Failed, before.N); enough && interval != nil {
+			r.Basis += fmt.Sprintf(" Of %d deliveries by it in the newest comparable remediations of the 30 days before, %d had a failed attempt (%s, 95 %% interval %s to %s), and %d never arrived.",
+				before.N, before.Failed, percent(share(before.Failed, before.N)), percent(interval[0]), percent(interval[1]), before.Lost)
+			r.Refs = join(r.Refs, []string{b.ledger.query(models.TableNotification, "cohort_deliveries.sql", "deliveries by "+n.Channel+" in comparable remediations, 30 days before "+b.received.String())})
+		} else {
+			r.Basis += fmt.Sprintf(" How the channel does otherwise is not known: %s in the 30 days before, and it takes %d.", plural(before.N, "comparable delivery", "comparable deliveries"), minComparable)
+		}
 		if n.DeliveredAt != nil {
 			r.Text = fmt.Sprintf("Look at channel %s: it took the message only at attempt %d.", n.Channel, len(n.Attempts))
 			r.SavingSeconds = n.Seconds
@@ -291,4 +306,8 @@ func (b *builder) failingChannel() *Recommendation {
 		return r
 	}
 	return nil
+}
+
+func attemptFailed(a models.DeliveryAttempt) bool {
+	return a.Status == "failed" || a.Status == "unknown"
 }

@@ -465,5 +465,7 @@ type OtherRows struct {
 	SourceUID  string `json:"source_uid,omitempty"`
 	RecordedBy string `json:"recorded_by,omitempty"`
 	Rows       int    `json:"rows"`
-	Why        string `json:"why"`
+	// AtLeast says that there are more rows than were counted.
+	AtLeast bool   `json:"at_least,omitempty"`
+	Why     string `json:"why"`
 }

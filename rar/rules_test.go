@@ -150,6 +150,15 @@ func TestRecommendationsNeedTheirFigures(t *testing.T) {
 	g.Expect(rules(in)).To(ContainElement("retry-never-helped"))
 	in.Earlier[0].ExecutionOutcome = "success"
 	g.Expect(rules(in)).NotTo(ContainElement("retry-never-helped"))
+
+	in = automatic(t) // slack took the message at the second attempt
+	g.Expect(rules(in)).NotTo(ContainElement("failing-channel"), "one failed attempt is none of a failing channel")
+	in.Deliveries = []rar.Deliveries{{Channel: "console", N: 90, Failed: 90}, {Channel: "slack", N: 9, Failed: 9, Lost: 9}}
+	g.Expect(rules(in)).NotTo(ContainElement("failing-channel"), "nine are too few, and the console took it at once")
+	in.Deliveries[1] = rar.Deliveries{Channel: "slack", N: 90, Failed: 8, Lost: 1}
+	g.Expect(rules(in)).NotTo(ContainElement("failing-channel"), "fewer than one in ten")
+	in.Deliveries[1].Failed = 9
+	g.Expect(rules(in)).To(ContainElement("failing-channel"))
 }
 
 // Two megabytes of prose are shown in part, and the report says so.

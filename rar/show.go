@@ -188,11 +188,22 @@ func (e *Evidence) what() string {
 
 // who wrote other rows.
 func (o *OtherRows) who() string {
+	if o.Why == whyRest {
+		return "others"
+	}
 	name := strings.Trim(o.Namespace+"/"+o.Name, "/")
 	if o.SourceUID != "" {
 		name = strings.TrimSpace(name + " " + o.SourceUID)
 	}
 	return cmp.Or(o.RecordedBy, name, "an unknown caller")
+}
+
+// count is how many rows they wrote.
+func (o *OtherRows) count() string {
+	if o.AtLeast {
+		return fmt.Sprintf("%d or more", o.Rows)
+	}
+	return fmt.Sprint(o.Rows)
 }
 
 // headline is the summary in few words, without what the title says.

@@ -93,6 +93,8 @@ func findSubject(in *Input) *subject {
 		posted = s.takePosted(posted)
 	}
 	s.setApart(byUID, own, posted)
+	s.setOthersApart(in.Others)
+	s.sortOthers()
 	return s
 }
 
@@ -170,24 +172,57 @@ func (s *subject) setApart(byUID map[string][]models.Row, own map[string]bool, p
 		}
 		for _, r := range rows {
 			h := r.Head()
-			groups[OtherRows{Table: r.Table(), Namespace: h.SourceNamespace, Name: h.SourceName, SourceUID: uid, Why: "The request's records do not name this resource as a child."}]++
+			groups[OtherRows{Table: r.Table(), Namespace: h.SourceNamespace, Name: h.SourceName, SourceUID: uid, Why: whyNotNamed}]++
 		}
-	}
-	why := "Rows that were posted over REST do not count where the remediation's own resource has rows."
-	if s.posted {
-		why = "Another caller was the first to post under this id."
 	}
 	for _, r := range posted {
 		h := r.Head()
-		groups[OtherRows{Table: r.Table(), Namespace: h.SourceNamespace, Name: h.SourceName, SourceUID: h.SourceUID, RecordedBy: h.RecordedBy, Why: why}]++
+		groups[OtherRows{Table: r.Table(), Namespace: h.SourceNamespace, Name: h.SourceName, SourceUID: h.SourceUID, RecordedBy: h.RecordedBy, Why: s.whyPosted()}]++
 	}
 	s.other = []OtherRows{}
 	for g, n := range groups {
 		g.Rows = n
 		s.other = append(s.other, g)
 	}
+}
+
+// setOthersApart lists those whose rows were counted. Of a caller whose posted rows make the report they are counted, too.
+func (s *subject) setOthersApart(others []Other) {
+	for _, o := range others {
+		listed := OtherRows{Table: o.Table, Namespace: o.Namespace, Name: o.Name, SourceUID: o.SourceUID, RecordedBy: o.RecordedBy, Rows: int(o.Rows), AtLeast: o.AtLeast, Why: whyNotNamed}
+		switch {
+		case o.Rest:
+			listed.Why = whyRest
+		case o.SourceUID == "" && s.believes(o.Table, o.RecordedBy):
+			continue
+		case o.SourceUID == "":
+			listed.Why = s.whyPosted()
+		}
+		s.other = append(s.other, listed)
+	}
+}
+
+// believes reports whether the rows that a caller posted into a table make the report.
+func (s *subject) believes(table, caller string) bool {
+	return slices.ContainsFunc(s.trails, func(t *trail) bool { return t.posted && t.table == table && t.rows[0].Head().RecordedBy == caller })
+}
+
+const (
+	whyNotNamed = "The request's records do not name this resource as a child."
+	whyRest     = "Rows of further resources and callers, which are not named one by one."
+)
+
+func (s *subject) whyPosted() string {
+	if s.posted {
+		return "Another caller was the first to post under this id."
+	}
+	return "Rows that were posted over REST do not count where the remediation's own resource has rows."
+}
+
+func (s *subject) sortOthers() {
 	slices.SortFunc(s.other, func(a, b OtherRows) int {
-		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.SourceUID, b.SourceUID), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.RecordedBy, b.RecordedBy))
+		return cmp.Or(cmp.Compare(a.Table, b.Table), cmp.Compare(a.SourceUID, b.SourceUID), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name), cmp.Compare(a.RecordedBy, b.RecordedBy),
+			cmp.Compare(a.Why, b.Why))
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -37,6 +36,8 @@ type Caller struct {
 // Authorizer says who has a bearer token, and which rows they may see with a verb: of the namespaces, if some are named. Its errors are serving.ErrUnauthenticated, ErrManyNamespaces and
 // serving.ErrUnavailable, with a reason that may be shown to the caller for the first two and is the operator's for the last.
 type Authorizer interface {
+	// Authenticate says who has a token. It comes first: a caller's rate bounds what Authorize asks.
+	Authenticate(ctx context.Context, bearer string) (name string, err error)
 	Authorize(ctx context.Context, bearer, verb string, namespaces []string) (Caller, error)
 }
 
@@ -94,6 +95,12 @@ func NewKubernetesAuthorizer(cfg *rest.Config, o AccessOptions) (Authorizer, err
 	return &kubernetesAuthorizer{reviewer: reviewer, namespaces: client.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")), options: o}, nil
 }
 
+// Authenticate implements Authorizer.
+func (a *kubernetesAuthorizer) Authenticate(ctx context.Context, bearer string) (string, error) {
+	verdict, err := a.reviewer.Review(ctx, bearer)
+	return verdict.User, err
+}
+
 // Authorize implements Authorizer.
 func (a *kubernetesAuthorizer) Authorize(ctx context.Context, bearer, verb string, namespaces []string) (Caller, error) {
 	verdict, err := a.reviewer.Review(ctx, bearer)
@@ -140,24 +147,30 @@ func (a *kubernetesAuthorizer) allowed(ctx context.Context, bearer, verb string,
 	if err := together.Wait(); err != nil {
 		return nil, err
 	}
+	var readable []string
+	for i, name := range names {
+		if may[i] {
+			readable = append(readable, name)
+		}
+	}
 	since := map[string]time.Time{}
-	if !slices.Contains(may, true) && named == nil {
+	if len(readable) == 0 {
 		return since, nil
 	}
-	live, err := a.made(ctx, named)
-	for i, name := range names {
-		if at, ok := live[name]; ok && may[i] {
+	if named != nil {
+		return a.made(ctx, readable)
+	}
+	live, err := a.live(ctx)
+	for _, name := range readable {
+		if at, ok := live[name]; ok {
 			since[name] = at
 		}
 	}
 	return since, err
 }
 
-// made says when namespaces were made: those that are named, or all.
+// made says when each of some namespaces was made, of those that are there.
 func (a *kubernetesAuthorizer) made(ctx context.Context, named []string) (map[string]time.Time, error) {
-	if named == nil {
-		return a.live(ctx)
-	}
 	at := map[string]time.Time{}
 	for _, name := range named {
 		ns, err := a.namespaces.Get(ctx, name, metav1.GetOptions{})
@@ -193,6 +206,9 @@ const Anonymous = "anonymous"
 
 // NoAuth takes every caller as anonymous, who may see everything. For loopback only.
 type NoAuth struct{}
+
+// Authenticate implements Authorizer.
+func (NoAuth) Authenticate(context.Context, string) (string, error) { return Anonymous, nil }
 
 // Authorize implements Authorizer.
 func (NoAuth) Authorize(context.Context, string, string, []string) (Caller, error) {

@@ -57,7 +57,7 @@ func (s *Server) batch(x *httpapi.Exchange, r *request) *httpapi.Problem {
 		if refused != nil {
 			return inBody(refused)
 		}
-		return s.streamed(x, func(out *lines) *httpapi.Problem {
+		return s.streamed(x, r, func(out *lines) *httpapi.Problem {
 			return s.pages(r, l, func(id string, item any, refused *httpapi.Problem) *httpapi.Problem {
 				report, _ := item.(*rar.Report)
 				return out.batched(r, id, report, refused)
@@ -68,10 +68,11 @@ func (s *Server) batch(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	if refused := r.refused(); refused != nil {
 		return inBody(refused)
 	}
-	return s.streamed(x, func(out *lines) *httpapi.Problem {
+	return s.streamed(x, r, func(out *lines) *httpapi.Problem {
 		for _, id := range *a.IDs {
-			report, refused := s.build(r, id, w)
-			if refused := out.batched(r, id, report, refused); refused != nil {
+			if refused := s.build(r, id, w, func(report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+				return out.batched(r, id, report, refused)
+			}); refused != nil {
 				return refused
 			}
 		}

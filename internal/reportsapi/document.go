@@ -173,7 +173,8 @@ func operations(schemas huma.Registry) []*huma.Operation {
 		Responses: map[string]*huma.Response{"200": one, "304": {Description: "The content is the one that If-None-Match names."}}}
 	httpapi.Refuse(getOne.Responses, notThere, noFormat)
 
-	page := httpapi.Answer("A page.", "application/json", pageOf(&huma.Schema{OneOf: []*huma.Schema{report, summary}}), "")
+	page := httpapi.Answer("A page.", "application/json", pageOf(&huma.Schema{OneOf: []*huma.Schema{report, summary,
+		object(map[string]*huma.Schema{"remediation_id": {Type: huma.TypeString}, "problem": {Ref: httpapi.SchemaPrefix + "Problem"}}, "remediation_id", "problem")}}), "")
 	page.Content[ndjson] = &huma.MediaType{Schema: lines}
 	list := &huma.Operation{Method: http.MethodGet, Path: pathReports, OperationID: "listReports", Tags: []string{"reports"}, Summary: "Reports of a window, newest first",
 		Description: "A page as JSON, or the whole window as a stream with Accept: application/x-ndjson. There is no total count.", Parameters: listParameters(), Responses: map[string]*huma.Response{"200": page}}

@@ -15,11 +15,8 @@ import (
 )
 
 // fill reads all that a report is made of.
-func fill(ctx context.Context, q *postgres.Snapshot, in *rar.Input) (err error) {
-	if in.Rows, err = q.ReportRows(ctx, in.RemediationID, in.AsOf); err != nil || len(in.Rows) == 0 {
-		return err
-	}
-	if in.Resources, in.DeadLetters, err = q.ReportBeside(ctx, resourcesOf(in), in.AsOf); err != nil {
+func fill(ctx context.Context, q *postgres.Snapshot, in *rar.Input) error {
+	if err := fillRows(ctx, q, in); err != nil {
 		return err
 	}
 	request := rar.Request(in)
@@ -32,25 +29,65 @@ func fill(ctx context.Context, q *postgres.Snapshot, in *rar.Input) (err error) 
 	return fillHistory(ctx, q, in, request)
 }
 
-// resourcesOf are the uids of the resources that the rows are of or name.
-func resourcesOf(in *rar.Input) []string {
-	uids := []string{}
-	add := func(text string) {
+// fillRows reads the remediation's own rows in full, and counts what others wrote under its id: there may be any number of that.
+func fillRows(ctx context.Context, q *postgres.Snapshot, in *rar.Input) (err error) {
+	own := []string{}
+	if uid, err := models.UUID(in.RemediationID); err == nil {
+		own = append(own, uid)
+	}
+	for named := true; named; { // once more for children that only a dead letter names
+		if in.Rows, err = q.ReportRows(ctx, in.RemediationID, own, in.AsOf); err != nil {
+			return err
+		}
+		own = resourcesOf(in, own)
+		if in.Resources, in.DeadLetters, err = q.ReportBeside(ctx, own, in.AsOf); err != nil {
+			return err
+		}
+		known := len(own)
+		own = resourcesOf(in, own)
+		named = len(own) > known
+	}
+	if len(rar.Resources(in)) == 0 {
+		if in.Rows, err = q.ReportPosted(ctx, in.RemediationID, in.AsOf); err != nil {
+			return err
+		}
+	}
+	others, err := q.ReportOthers(ctx, in.RemediationID, own, in.AsOf)
+	in.Others = othersOf(others)
+	return err
+}
+
+// resourcesOf are the uids of the resources that the rows are of or name, and those that are known.
+func resourcesOf(in *rar.Input, known []string) []string {
+	uids := slices.Clone(known)
+	for _, text := range rar.Resources(in) {
 		if uid, err := models.UUID(text); err == nil {
 			uids = append(uids, uid)
 		}
 	}
-	add(in.RemediationID)
-	for _, row := range in.Rows {
-		add(row.Head().SourceUID)
-		if o, ok := row.(*models.OrchestrationRow); ok {
-			for _, child := range o.Children {
-				add(child.UID)
-			}
-		}
-	}
 	slices.Sort(uids)
 	return slices.Compact(uids)
+}
+
+// othersOf adds to those who are named how many rows are left of each table.
+func othersOf(all []postgres.Other) []rar.Other {
+	var others []rar.Other
+	left := map[string]int64{}
+	cut := map[string]bool{}
+	for _, o := range all {
+		others = append(others, rar.Other{Table: o.Table, Namespace: o.SourceNamespace, Name: o.SourceName, SourceUID: o.SourceUID, RecordedBy: o.RecordedBy, Rows: o.N})
+		if _, ok := left[o.Table]; !ok {
+			left[o.Table] = o.Total
+		}
+		left[o.Table] -= o.N
+		cut[o.Table] = o.Cut
+	}
+	for table, n := range left {
+		if n > 0 || cut[table] {
+			others = append(others, rar.Other{Table: table, Rows: n, Rest: true, AtLeast: cut[table]})
+		}
+	}
+	return others
 }
 
 // fillRecurrences looks for the same alert on the same target, in the request's own namespace, after its end.
@@ -107,10 +144,30 @@ func fillHistory(ctx context.Context, q *postgres.Snapshot, in *rar.Input, reque
 		}
 		return all, err
 	}
-	if in.Earlier, err = cases(received.Add(-rar.CohortWindow), received); err != nil || request.CompletedAt == nil {
+	if in.Earlier, err = cases(received.Add(-rar.CohortWindow), received); err != nil {
+		return err
+	}
+	if err := fillDeliveries(ctx, q, in); err != nil || request.CompletedAt == nil {
 		return err
 	}
 	in.Later, err = cases(request.CompletedAt.Time, earlier(request.CompletedAt.Add(rar.CohortWindow), in.AsOf))
+	return err
+}
+
+// fillDeliveries looks at how the channels did before that failed here.
+func fillDeliveries(ctx context.Context, q *postgres.Snapshot, in *rar.Input) error {
+	channels := rar.FailedChannels(in)
+	if len(channels) == 0 || len(in.Earlier) == 0 {
+		return nil
+	}
+	var cases []string
+	for _, c := range in.Earlier {
+		cases = append(cases, c.ID)
+	}
+	found, err := q.Deliveries(ctx, cases, channels, in.AsOf)
+	for _, d := range found {
+		in.Deliveries = append(in.Deliveries, rar.Deliveries(d))
+	}
 	return err
 }
 

@@ -1,10 +1,14 @@
 package reportsapi
 
 import (
+	"context"
 	"errors"
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
+	"github.com/holdfast-dev/holdfast/rar"
 )
 
 // Limits keep the service up whatever comes. What is zero has the default.
@@ -52,9 +56,36 @@ func (l *Limits) validate() error {
 	return nil
 }
 
-// gates count what is under way.
-type gates struct{ requests, streams, reads *semaphore.Weighted }
+// gates count what is under way. memory is in bytes that large reports take.
+type gates struct{ requests, streams, reads, memory *semaphore.Weighted }
 
 func newGates(l Limits) *gates {
-	return &gates{semaphore.NewWeighted(int64(l.Requests)), semaphore.NewWeighted(int64(l.Streams)), semaphore.NewWeighted(int64(l.Reads))}
+	return &gates{semaphore.NewWeighted(int64(l.Requests)), semaphore.NewWeighted(int64(l.Streams)), semaphore.NewWeighted(int64(l.Reads)), semaphore.NewWeighted(reportMemory)}
+}
+
+const (
+	// reportMemory is what large reports may take together, from their rows until the answer is written.
+	reportMemory = 256 << 20
+	// largeReport is from how many bytes of entries on a report counts.
+	largeReport = 1 << 20
+	// memoryOfEntry is how many bytes one of an entry takes: in the row's columns, the report, and its text in a format.
+	memoryOfEntry = 8
+)
+
+// hold takes the memory of a report, if it is a large one, and waits for it as for a read.
+func (s *Server) hold(r *request, in *rar.Input) (release func(), refused *httpapi.Problem) {
+	bytes := int64(0)
+	for _, row := range in.Rows {
+		bytes += int64(len(row.Head().Entry))
+	}
+	if bytes < largeReport {
+		return func() {}, nil
+	}
+	bytes = min(bytes*memoryOfEntry, reportMemory)
+	wait, cancel := context.WithTimeout(r.Context(), s.config.Limits.Wait)
+	defer cancel()
+	if s.gates.memory.Acquire(wait, bytes) != nil {
+		return nil, s.shed(shedMemory, "the service is at its limit of large reports")
+	}
+	return func() { s.gates.memory.Release(bytes) }, nil
 }

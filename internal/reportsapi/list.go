@@ -52,6 +52,12 @@ func itemOf(s *postgres.Summary) Item {
 	return one
 }
 
+// Unreadable stands in a list for a report that cannot be made of its rows: whoever may write the rows of one remediation must not hide the others.
+type Unreadable struct {
+	RemediationID string           `json:"remediation_id"`
+	Problem       *httpapi.Problem `json:"problem"`
+}
+
 // listed is what a list is asked for.
 type listed struct {
 	wanted
@@ -99,12 +105,17 @@ func (s *Server) list(x *httpapi.Exchange, r *request) *httpapi.Problem {
 		return refused
 	}
 	if l.stream {
-		return s.streamed(x, func(out *lines) *httpapi.Problem {
-			return s.pages(r, l, func(_ string, item any, refused *httpapi.Problem) *httpapi.Problem {
-				if refused != nil {
-					return refused
+		return s.streamed(x, r, func(out *lines) *httpapi.Problem {
+			return s.pages(r, l, func(id string, item any, refused *httpapi.Problem) *httpapi.Problem {
+				switch {
+				case refused == nil:
+					return out.item(item)
+				case refused.Status == http.StatusUnprocessableEntity:
+					out.counts.Total++
+					out.counts.Failed++
+					return out.line(Unreadable{id, refused})
 				}
-				return out.item(item)
+				return refused
 			})
 		})
 	}
@@ -113,11 +124,14 @@ func (s *Server) list(x *httpapi.Exchange, r *request) *httpapi.Problem {
 		return refused
 	}
 	return s.writePage(x, page.next, func(add func(any) *httpapi.Problem) *httpapi.Problem {
-		return s.items(r, l, page.rows, func(_ string, item any, refused *httpapi.Problem) *httpapi.Problem {
-			if refused != nil {
-				return refused
+		return s.items(r, l, page.rows, func(id string, item any, refused *httpapi.Problem) *httpapi.Problem {
+			switch {
+			case refused == nil:
+				return add(item)
+			case refused.Status == http.StatusUnprocessableEntity:
+				return add(Unreadable{id, refused})
 			}
-			return add(item)
+			return refused
 		})
 	})
 }
@@ -158,26 +172,33 @@ func (s *Server) items(r *request, l *listed, rows []postgres.Summary, visit fun
 			continue
 		}
 		known[id] = true
-		report, refused := s.build(r, id, l.wanted)
-		if refused != nil && refused.Status == http.StatusNotFound {
-			continue // as of then it had no rows
-		}
-		if refused := visit(id, report, refused); refused != nil {
+		refused := s.build(r, id, l.wanted, func(report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+			if refused != nil && refused.Status == http.StatusNotFound {
+				return nil // as of then it had no rows
+			}
+			return visit(id, report, refused)
+		})
+		if refused != nil {
 			return refused
 		}
 	}
 	return nil
 }
 
-// build reads and builds one report.
-func (s *Server) build(r *request, id string, w wanted) (*rar.Report, *httpapi.Problem) {
+// build reads and builds one report, and hands it, or why there is none, to visit. A large one takes memory until visit returns.
+func (s *Server) build(r *request, id string, w wanted, visit func(*rar.Report, *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
 	in, refused := s.input(r, id, w)
 	if refused != nil {
-		return nil, refused
+		return visit(nil, refused)
 	}
+	release, refused := s.hold(r, in)
+	if refused != nil {
+		return visit(nil, refused)
+	}
+	defer release()
 	report := rar.Build(in)
 	s.metrics.reports.WithLabelValues(report.Complete.State).Inc()
-	return report, nil
+	return visit(report, nil)
 }
 
 // pages hands what all pages show to visit, from a place on.

@@ -59,6 +59,7 @@ func TestFilters(t *testing.T) {
 		"&q=" + a:                          {a},
 		"&q=%25":                           {},
 		"&namespace=shop":                  {a, b},
+		"&namespace=shop&namespace=shop":   {a, b},
 		"&namespace=shop&namespace=x&q=we": {b},
 		"&namespace=x":                     {},
 		"&workflow=none":                   {},

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -64,22 +65,38 @@ var received = time.Date(2026, 11, 23, 4, 5, 6, 123456000, time.UTC)
 // byToken is an Authorizer for tests. all may see everything; other tokens are names of namespaces, with a comma between them.
 type byToken struct{ since time.Time }
 
-func (b byToken) Authorize(_ context.Context, bearer, _ string, named []string) (Caller, error) {
+func (b byToken) Authenticate(_ context.Context, bearer string) (string, error) {
 	switch bearer {
 	case "":
-		return Caller{}, fmt.Errorf("%w: no token", serving.ErrUnauthenticated)
+		return "", fmt.Errorf("%w: no token", serving.ErrUnauthenticated)
 	case "outage":
-		return Caller{}, fmt.Errorf("%w: the API server at 10.0.0.1 does not answer", serving.ErrUnavailable)
+		return "", fmt.Errorf("%w: the API server at 10.0.0.1 does not answer", serving.ErrUnavailable)
 	case "panic":
 		panic("a bug")
+	case "all":
+		return "auditor", nil
+	}
+	return nameOf(bearer), nil
+}
+
+// nameOf a token's owner: NAMESPACE/NAME is a service account.
+func nameOf(bearer string) string {
+	if strings.Contains(bearer, "/") {
+		return "system:serviceaccount:" + strings.ReplaceAll(bearer, "/", ":")
+	}
+	return bearer
+}
+
+func (b byToken) Authorize(_ context.Context, bearer, _ string, named []string) (Caller, error) {
+	switch bearer {
 	case "many":
 		return Caller{}, fmt.Errorf("%w: the cluster has more than 200", ErrManyNamespaces)
 	case "all":
 		return Caller{Name: "auditor", Readable: postgres.Readable{Everything: true}}, nil
 	}
-	c := Caller{Name: bearer, Readable: postgres.Readable{Cluster: "east", Since: map[string]time.Time{}}}
+	c := Caller{Name: nameOf(bearer), Readable: postgres.Readable{Cluster: "east", Since: map[string]time.Time{}}}
 	for name := range strings.SplitSeq(bearer, ",") {
-		if len(named) == 0 || strings.Contains(strings.Join(named, ","), name) {
+		if len(named) == 0 || slices.Contains(named, name) {
 			c.Readable.Since[name] = b.since
 		}
 	}
@@ -110,7 +127,7 @@ func start(t *testing.T, adapt ...func(*Config)) *service {
 func startOn(t *testing.T, url string, adapt ...func(*Config)) *service {
 	t.Helper()
 	g := NewWithT(t)
-	store, err := postgres.Open(t.Context(), url, postgres.Options{Cluster: "east"})
+	store, err := postgres.Open(t.Context(), url, postgres.Options{Cluster: "east", PoolSize: 12})
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(store.Close)
 	c := Config{Store: store, Authorizer: byToken{}, Limits: Limits{RequestsPerSecond: 1e6, Burst: 1e6}, Now: func() time.Time { return received.AddDate(0, 0, 30) }}
@@ -124,6 +141,17 @@ func startOn(t *testing.T, url string, adapt ...func(*Config)) *service {
 	listening.Start()
 	t.Cleanup(listening.Close)
 	return &service{t: t, url: listening.URL, dsn: url, store: store, server: server}
+}
+
+// httptestServer is another listener of the service, whose connections are counted.
+func httptestServer(t *testing.T, s *service, open *connected) string {
+	t.Helper()
+	listening := httptest.NewUnstartedServer(nil)
+	listening.Config = s.server.HTTPServer(s.server.Handler(), nil)
+	listening.Config.ConnState = open.state
+	listening.Start()
+	t.Cleanup(listening.Close)
+	return listening.URL
 }
 
 // reply is an answer that was read.

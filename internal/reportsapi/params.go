@@ -11,6 +11,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"k8s.io/apimachinery/pkg/util/validation"
+
 	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -59,6 +61,25 @@ func (p *params) text(name string) string {
 		return ""
 	}
 	return values[0]
+}
+
+// maxNamespaces is how many a request may name: each is a range of an index.
+const maxNamespaces = 500
+
+// namespaces are those that a caller names, each once; nil without any.
+func (p *params) namespaces() []string {
+	names := p.all("namespace")
+	for _, name := range names {
+		if len(validation.IsDNS1123Label(name)) > 0 {
+			p.fault("namespace", "is %s, expected the name of a namespace: at most 63 lowercase letters, digits and hyphens", quoted(name))
+			return nil
+		}
+	}
+	if len(names) > maxNamespaces {
+		p.fault("namespace", "is given %d times, expected at most %d", len(names), maxNamespaces)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // maxText is what the columns hold.

@@ -61,6 +61,11 @@ func (s *Server) report(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	if refused != nil {
 		return refused
 	}
+	release, refused := s.hold(r, in)
+	if refused != nil {
+		return refused
+	}
+	defer release()
 	report := rar.Build(in)
 	s.metrics.reports.WithLabelValues(report.Complete.State).Inc()
 	tag, err := tagOf(in, report, f.name)
@@ -112,7 +117,7 @@ func (s *Server) input(r *request, id string, w wanted) (*rar.Input, *httpapi.Pr
 	}
 	refused := s.read(r, func(ctx context.Context, q *postgres.Snapshot) error {
 		err := fill(ctx, q, in)
-		if err == nil && len(in.Rows) == 0 {
+		if err == nil && len(in.Rows)+len(in.Others) == 0 {
 			return &refusal{notFound(what)}
 		}
 		return err

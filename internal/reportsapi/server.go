@@ -38,6 +38,7 @@ type Server struct {
 	log     logr.Logger
 	metrics *metrics
 	gates   *gates
+	shares  *shares
 	rates   *httpapi.Rates
 	now     func() time.Time
 
@@ -63,7 +64,7 @@ func New(c Config) (*Server, error) {
 		c.Now = time.Now
 	}
 	l := c.Limits
-	s := &Server{config: c, log: c.Log, now: c.Now, calibrations: newCalibrations(), gates: newGates(l), rates: httpapi.NewRates(l.RequestsPerSecond, l.Burst, "ask for several reports in one request")}
+	s := &Server{config: c, log: c.Log, now: c.Now, calibrations: newCalibrations(), gates: newGates(l), shares: newShares(l), rates: httpapi.NewRates(l.RequestsPerSecond, l.Burst, "ask for several reports in one request")}
 	registry := prometheus.NewRegistry()
 	var err error
 	if s.metrics, err = newMetrics(registry); err != nil {
@@ -110,6 +111,8 @@ type request struct {
 	*http.Request
 	*params
 	caller Caller
+	// own are the places that the caller's tenant may have.
+	own *gates
 	// namespaces are those that the caller named; nil without any.
 	namespaces []string
 }
@@ -128,7 +131,7 @@ func (s *Server) guarded(verb string, answer func(*httpapi.Exchange, *request) *
 		defer s.metrics.inFlight.Dec()
 		let, refused := s.admit(x, r, verb)
 		if refused == nil {
-			refused = answer(x, let)
+			refused = s.inShare(let, func() *httpapi.Problem { return answer(x, let) })
 		}
 		switch {
 		case refused == nil:
@@ -140,10 +143,26 @@ func (s *Server) guarded(verb string, answer func(*httpapi.Exchange, *request) *
 	}
 }
 
+// inShare answers a request within the share of its caller.
+func (s *Server) inShare(r *request, answer func() *httpapi.Problem) *httpapi.Problem {
+	own, leave := s.shares.enter(r.caller.Name)
+	defer leave()
+	if !own.requests.TryAcquire(1) {
+		s.metrics.shed.WithLabelValues(shedShare).Inc()
+		return httpapi.NewProblem(http.StatusTooManyRequests, "%s has %d requests under way; wait for one of them", tenantOf(r.caller.Name), s.shares.limits.Requests).Later(httpapi.Overload)
+	}
+	defer own.requests.Release(1)
+	r.own = own
+	return answer()
+}
+
 func (s *Server) shed(reason, detail string) *httpapi.Problem {
 	s.metrics.shed.WithLabelValues(reason).Inc()
 	return httpapi.NewProblem(http.StatusServiceUnavailable, "%s", detail).Later(httpapi.Overload)
 }
+
+// namespacesOfOne are how many named namespaces count as one more request.
+const namespacesOfOne = 10
 
 // admit authenticates and finds what the caller may see.
 func (s *Server) admit(x *httpapi.Exchange, r *http.Request, verb string) (*request, *httpapi.Problem) {
@@ -151,10 +170,20 @@ func (s *Server) admit(x *httpapi.Exchange, r *http.Request, verb string) (*requ
 	if refused != nil {
 		return nil, refused
 	}
-	let := &request{Request: r, params: p, namespaces: p.all("namespace")}
-	var err error
-	let.caller, err = s.config.Authorizer.Authorize(r.Context(), serving.Bearer(r), verb, let.namespaces)
-	x.Caller = let.caller.Name
+	let := &request{Request: r, params: p, namespaces: p.namespaces()}
+	if len(p.faults) > 0 {
+		return nil, refusedFor("namespace", "%s", p.faults[0].Detail)
+	}
+	name, err := s.config.Authorizer.Authenticate(r.Context(), serving.Bearer(r))
+	x.Caller = name
+	if err == nil {
+		// Each namespace that is named may be a question to the API server.
+		if refused := s.rates.TakeN(name, time.Now(), 1+len(let.namespaces)/namespacesOfOne); refused != nil {
+			s.metrics.shed.WithLabelValues(shedRate).Inc()
+			return nil, refused
+		}
+		let.caller, err = s.config.Authorizer.Authorize(r.Context(), serving.Bearer(r), verb, let.namespaces)
+	}
 	switch {
 	case errors.Is(err, serving.ErrUnauthenticated):
 		return nil, httpapi.NewProblem(http.StatusUnauthorized, "%s", err).With("WWW-Authenticate", "Bearer")
@@ -166,10 +195,6 @@ func (s *Server) admit(x *httpapi.Exchange, r *http.Request, verb string) (*requ
 		}
 		return nil, httpapi.NewProblem(http.StatusServiceUnavailable, "%s", serving.ErrUnavailable).Later(httpapi.DatabaseAway)
 	}
-	if refused := s.rates.Take(let.caller.Name, time.Now()); refused != nil {
-		s.metrics.shed.WithLabelValues(shedRate).Inc()
-		return nil, refused
-	}
 	return let, nil
 }
 
@@ -177,6 +202,10 @@ func (s *Server) admit(x *httpapi.Exchange, r *http.Request, verb string) (*requ
 func (s *Server) read(r *request, fn func(context.Context, *postgres.Snapshot) error) *httpapi.Problem {
 	wait, cancelWait := context.WithTimeout(r.Context(), s.config.Limits.Wait)
 	defer cancelWait()
+	if err := r.own.reads.Acquire(wait, 1); err != nil {
+		return s.shed(shedShare, "you have too many reads under way")
+	}
+	defer r.own.reads.Release(1)
 	if err := s.gates.reads.Acquire(wait, 1); err != nil {
 		return s.shed(shedReads, "the service is at its limit of concurrent reads")
 	}
@@ -201,7 +230,7 @@ func (s *Server) unread(r *request, err error) *httpapi.Problem {
 	case errors.As(err, &refused):
 		return refused.problem
 	case errors.Is(err, postgres.ErrTooLarge):
-		return httpapi.NewProblem(http.StatusUnprocessableEntity, "%s; read the resources one by one under %s", err, pathEntries)
+		return httpapi.NewProblem(http.StatusUnprocessableEntity, "%s; read its resources one by one under %s", err, pathEntries)
 	case r.Context().Err() != nil: // nobody waits for the answer
 		return httpapi.NewProblem(http.StatusServiceUnavailable, "the request ended").Later(httpapi.Overload)
 	case postgres.TookTooLong(err):

@@ -24,10 +24,11 @@ type lines struct {
 }
 
 // streamed runs a stream, when there is a place for one. A refusal before the first line is the answer; one after it is the last line, and there are no counts.
-func (s *Server) streamed(x *httpapi.Exchange, write func(*lines) *httpapi.Problem) *httpapi.Problem {
-	if !s.gates.streams.TryAcquire(1) {
-		return s.shed(shedStreams, "the service is at its limit of concurrent streams")
+func (s *Server) streamed(x *httpapi.Exchange, r *request, write func(*lines) *httpapi.Problem) *httpapi.Problem {
+	if !acquireBoth(r.own.streams, s.gates.streams) {
+		return s.shed(shedStreams, "the service, or what one caller may have of it, is at its limit of concurrent streams")
 	}
+	defer r.own.streams.Release(1)
 	defer s.gates.streams.Release(1)
 	out := &lines{x: x, extend: s.extend}
 	refused := write(out)

@@ -26,7 +26,10 @@ func NewRates(perSecond float64, burst int, advice string) *Rates {
 }
 
 // Take counts a request, or refuses it.
-func (r *Rates) Take(caller string, now time.Time) *Problem {
+func (r *Rates) Take(caller string, now time.Time) *Problem { return r.TakeN(caller, now, 1) }
+
+// TakeN counts a request that costs as much as n, at most a burst, or refuses it.
+func (r *Rates) TakeN(caller string, now time.Time, n int) *Problem {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	limiter, ok := r.byName[caller]
@@ -37,7 +40,7 @@ func (r *Rates) Take(caller string, now time.Time) *Problem {
 		limiter = rate.NewLimiter(r.each, r.burst)
 		r.byName[caller] = limiter
 	}
-	reservation := limiter.ReserveN(now, 1)
+	reservation := limiter.ReserveN(now, min(n, r.burst))
 	wait := reservation.DelayFrom(now)
 	if wait == 0 {
 		return nil
