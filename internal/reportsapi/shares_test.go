@@ -1,0 +1,61 @@
+package reportsapi
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// One tenant who asks for what takes long, with as many accounts as they like, leaves a part of each limit to others.
+func TestNoTenantTakesEverything(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t, func(c *Config) {
+		c.Limits.Reads, c.Limits.Requests, c.Limits.Streams, c.Limits.Wait = 4, 8, 4, 20*time.Millisecond
+	})
+	id := s.write(remediation{})
+	release := s.blocked()
+	replies := make(chan reply, 4)
+	for _, account := range []string{"a", "b", "c"} {
+		go func() { replies <- s.get(reports+"/"+id, "mallory/"+account) }()
+	}
+	g.Eventually(s.waiting, patience).Should(Equal(3))
+	refused := s.get(reports+"/"+id, "mallory/d")
+	g.Expect(refused.status).To(Equal(http.StatusServiceUnavailable))
+	g.Expect(refused.problem(t).Detail).To(Equal("you have too many reads under way"))
+	g.Expect(testutil.ToFloat64(s.server.metrics.shed.WithLabelValues(shedShare))).To(Equal(1.0))
+	go func() { replies <- s.get(reports+"/"+id, "shop") }()
+	g.Eventually(s.waiting, patience).Should(Equal(4), "a place is left for another")
+
+	own, leave := s.server.shares.enter("system:serviceaccount:mallory:e")
+	g.Expect(own.streams.TryAcquire(3)).To(BeTrue())
+	g.Expect(s.get(reports+window, "mallory/f", "Accept", ndjson).status).To(Equal(http.StatusServiceUnavailable))
+	g.Expect(own.requests.TryAcquire(3)).To(BeTrue())
+	busy := s.get(reports+window, "mallory/g")
+	g.Expect(busy.status).To(Equal(http.StatusTooManyRequests))
+	g.Expect(busy.header.Get("Retry-After")).NotTo(BeEmpty())
+	g.Expect(busy.problem(t).Detail).To(Equal("system:serviceaccount:mallory has 6 requests under way; wait for one of them"))
+	leave()
+	release()
+	statuses := []int{}
+	for range 4 {
+		statuses = append(statuses, (<-replies).status)
+	}
+	g.Expect(statuses).To(ConsistOf(http.StatusOK, http.StatusNotFound, http.StatusNotFound, http.StatusNotFound))
+	g.Expect(s.server.shares.of).To(BeEmpty(), "nothing is kept of those who are gone")
+}
+
+// Naming namespaces counts: each may be a question to the API server.
+func TestNamingNamespacesCounts(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t, func(c *Config) { c.Limits.RequestsPerSecond, c.Limits.Burst = 1e-9, 4 })
+	many := reports + window
+	for i := range 30 {
+		many += "&namespace=n" + string(rune('a'+i%26)) + string(rune('a'+i/26))
+	}
+	g.Expect(s.get(many, "shop").status).To(Equal(http.StatusOK), "as much as four")
+	g.Expect(s.get(reports+window, "shop").status).To(Equal(http.StatusTooManyRequests))
+	g.Expect(s.get(reports+window, "bank").status).To(Equal(http.StatusOK))
+}
