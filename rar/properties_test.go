@@ -285,6 +285,9 @@ func texts(v reflect.Value, with func(string) string) {
 		for _, k := range v.MapKeys() {
 			value := reflect.New(v.Type().Elem()).Elem()
 			value.Set(v.MapIndex(k))
+			if value.Kind() == reflect.String && value.String() == "" {
+				value.SetString("none") // the names sort otherwise when they are replaced, and an empty value is shown otherwise
+			}
 			texts(value, with)
 			v.SetMapIndex(k, reflect.Value{})
 			v.SetMapIndex(reflect.ValueOf(with(k.String())), value)

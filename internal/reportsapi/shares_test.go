@@ -44,7 +44,11 @@ func TestNoTenantTakesEverything(t *testing.T) {
 		statuses = append(statuses, (<-replies).status)
 	}
 	g.Expect(statuses).To(ConsistOf(http.StatusOK, http.StatusNotFound, http.StatusNotFound, http.StatusNotFound))
-	g.Expect(s.server.shares.of).To(BeEmpty(), "nothing is kept of those who are gone")
+	g.Eventually(func() int {
+		s.server.shares.mu.Lock()
+		defer s.server.shares.mu.Unlock()
+		return len(s.server.shares.of)
+	}, patience).Should(BeZero(), "nothing is kept of those who are gone")
 }
 
 // Naming namespaces counts: each may be a question to the API server.
