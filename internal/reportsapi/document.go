@@ -58,6 +58,7 @@ func newDocument() *huma.OpenAPI {
 		o.AddOperation(op)
 	}
 	nullable(schemas)
+	describe(schemas)
 	httpapi.AddServiceOperations(o, "the audit trail can be read", "The database cannot be read, or the service is stopping.")
 	return o
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/danielgtaylor/huma/v2"
 	. "github.com/onsi/gomega"
 )
 
@@ -39,6 +40,29 @@ func TestTheDocumentIsTheGoldenOne(t *testing.T) {
 		for name := range strings.SplitSeq(ref[1], "/") {
 			at, _ = at.(map[string]any)[name]
 			g.Expect(at).NotTo(BeNil(), ref[1])
+		}
+	}
+}
+
+// Whoever reads the document alone learns what each parameter, answer and schema is.
+func TestEverythingIsDescribed(t *testing.T) {
+	g := NewWithT(t)
+	o := newDocument()
+	for name, s := range o.Components.Schemas.Map() {
+		g.Expect(s.Description).NotTo(BeEmpty(), "schema %s", name)
+	}
+	for path, item := range o.Paths {
+		for _, op := range []*huma.Operation{item.Get, item.Post} {
+			if op == nil {
+				continue
+			}
+			g.Expect(op.Summary).NotTo(BeEmpty(), path)
+			for _, p := range op.Parameters {
+				g.Expect(p.Description).NotTo(BeEmpty(), "%s, %s", path, p.Name)
+			}
+			for status, answer := range op.Responses {
+				g.Expect(answer.Description+answer.Ref).NotTo(BeEmpty(), "%s, %s", path, status)
+			}
 		}
 	}
 }
