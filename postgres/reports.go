@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -22,66 +21,39 @@ const (
 // ErrTooLarge says that there is more under one remediation's id than a report takes.
 var ErrTooLarge = errors.New("there is more under this remediation id than one report takes")
 
-// rowColumns is what report_rows.sql and report_beside.sql give of a row.
-func readColumns(rows pgx.Rows, err error, visit func(relation string, columns []byte) error) error {
-	if err != nil {
-		return err
-	}
-	n, bytes := 0, 0
+// size adds up what was read.
+type size struct{ rows, bytes int }
+
+// columns hands what report_rows.sql and report_beside.sql give of a row to visit: its table, what it is of, and its columns.
+func (n *size) columns(rows pgx.Rows, visit func(relation, of string, columns []byte) error) error {
 	return each(rows, func(rows pgx.Rows) error {
 		values := rows.RawValues()
 		columns := values[len(values)-1]
-		if n, bytes = n+1, bytes+len(columns); n > maxReportRows || bytes > maxReportBytes {
+		if n.rows, n.bytes = n.rows+1, n.bytes+len(columns); n.rows > maxReportRows || n.bytes > maxReportBytes {
 			return ErrTooLarge
 		}
 		if len(columns) > 0 && columns[0] == 1 { // jsonb in its binary form begins with its version
 			columns = columns[1:]
 		}
-		return visit(string(values[0]), columns)
+		return visit(string(values[0]), string(values[1]), columns)
 	})
 }
 
-// ReportRows are the rows of the four tables under a remediation's id that were recorded up to asOf and that the reader may see.
-func (q *Snapshot) ReportRows(ctx context.Context, id string, asOf time.Time) ([]models.Row, error) {
-	var all []models.Row
-	rows, err := q.ask(ctx, query("report_rows"), id, asOf)
-	err = readColumns(rows, err, func(relation string, columns []byte) error {
+// ReportRows are the rows of the four tables under some remediations' ids that were recorded up to asOf and that the reader may see, by id. The bounds are for all of them: where they
+// are exceeded by several, each may still be read alone.
+func (q *Snapshot) ReportRows(ctx context.Context, ids []string, asOf time.Time) (map[string][]models.Row, error) {
+	all := map[string][]models.Row{}
+	read := func(relation, id string, columns []byte) error {
 		row, err := models.FromColumns(relation, columns)
 		if err != nil {
 			return err
 		}
 		if q.readable.Sees(row.Head()) {
-			all = append(all, row)
+			all[id] = append(all[id], row)
 		}
 		return nil
-	})
-	return all, err
-}
-
-// ReportBeside is what stands beside them: rows of other kinds, and dead letters, of some resources. A dead letter that was redriven later than asOf waits, as of then.
-func (q *Snapshot) ReportBeside(ctx context.Context, uids []string, asOf time.Time) (resources []*models.ResourceRow, letters []models.DeadLetter, err error) {
-	rows, err := q.ask(ctx, query("report_beside"), uids, asOf)
-	err = readColumns(rows, err, func(relation string, columns []byte) error {
-		if relation == models.TableDeadLetter {
-			d, err := models.DeadLetterFromColumns(columns)
-			if d.RedrivenAt != nil && d.RedrivenAt.After(asOf) {
-				d.RedrivenAt = nil
-			}
-			if err == nil && q.readable.SeesLetter(&d) {
-				letters = append(letters, d)
-			}
-			return err
-		}
-		row, err := models.FromColumns(relation, columns)
-		if err != nil {
-			return err
-		}
-		if resource, ok := row.(*models.ResourceRow); ok && q.readable.Sees(row.Head()) {
-			resources = append(resources, resource)
-		}
-		return nil
-	})
-	return resources, letters, err
+	}
+	return all, q.pipeline(ctx, batched{query("report_rows"), []any{ids, asOf}, func(rows pgx.Rows) error { return (&size{}).columns(rows, read) }})
 }
 
 // Entry is one row of resource_entries.sql: an entry of a resource with its text.
@@ -168,6 +140,7 @@ func (q *Snapshot) Resources(ctx context.Context, kind, namespace, name string) 
 
 // Recurrence is one row of recurrence.sql.
 type Recurrence struct {
+	Place            int            `db:"place"`
 	ID               string         `db:"id"`
 	RemediationID    string         `db:"remediation_id"`
 	SourceCluster    string         `db:"source_cluster"`
@@ -178,13 +151,9 @@ type Recurrence struct {
 	SignalReceivedAt outboxapi.Time `db:"signal_received_at"`
 }
 
-// Recurrences are the remediations of a fingerprint and target that were received after one instant, up to another.
-func (q *Snapshot) Recurrences(ctx context.Context, fingerprint string, target json.RawMessage, after, to time.Time) ([]Recurrence, error) {
-	return collect[Recurrence](q.ask(ctx, query("recurrence"), fingerprint, target, after, to, nil))
-}
-
 // Cohort is the row of cohort.sql. Times are in seconds.
 type Cohort struct {
+	Place     int       `db:"place"`
 	N         int64     `db:"n"`
 	Success   int64     `db:"success"`
 	Mean      *float64  `db:"mean"`
@@ -192,17 +161,9 @@ type Cohort struct {
 	NotSlower int64     `db:"not_slower"`
 }
 
-// Cohort counts what ended in the 30 days before a signal, of the same alert and kind of target; seconds is how long this one took.
-func (q *Snapshot) Cohort(ctx context.Context, alert, kind string, received time.Time, seconds float64) (Cohort, error) {
-	all, err := collect[Cohort](q.ask(ctx, query("cohort"), alert, kind, received, seconds, nil))
-	if err != nil || len(all) == 0 {
-		return Cohort{}, err
-	}
-	return all[0], nil
-}
-
 // Case is one row of cohort_cases.sql: a remediation that ended, with the last rows of its analysis and its execution.
 type Case struct {
+	Places           []int           `db:"places"`
 	ID               string          `db:"id"`
 	RemediationID    string          `db:"remediation_id"`
 	SourceUID        string          `db:"source_uid"`
@@ -218,6 +179,7 @@ type Case struct {
 	AnalysisSequence        int64           `db:"analysis_sequence"`
 	AnalysisEntryHash       []byte          `db:"analysis_entry_hash"`
 	Investigator            string          `db:"investigator"`
+	Model                   string          `db:"model"`
 	RecommendedAction       string          `db:"recommended_action"`
 	ActionConfidence        *float64        `db:"action_confidence"`
 	InvestigationSeconds    *float64        `db:"investigation_seconds"`
@@ -234,28 +196,6 @@ type Case struct {
 	ExecutionSeconds     *int64 `db:"execution_seconds"`
 	RetriesPerformed     *int64 `db:"retries_performed"`
 	PostConditionsPassed *bool  `db:"post_conditions_passed"`
-}
-
-// Cases are the newest remediations of an alert and kind of target that were received and ended in a window, as of an instant.
-func (q *Snapshot) Cases(ctx context.Context, alert, kind string, start, end time.Time, limit int, asOf time.Time) ([]Case, error) {
-	return collect[Case](q.ask(ctx, query("cohort_cases"), alert, kind, start, end, limit, nil, asOf))
-}
-
-// CalibrationBin is one row of trends_ai.sql.
-type CalibrationBin struct {
-	Investigator string   `db:"investigator"`
-	Model        string   `db:"model"`
-	Bin          int      `db:"bin"`
-	N            int64    `db:"n"`
-	Labelled     int64    `db:"labelled"`
-	Success      int64    `db:"success"`
-	Confidence   *float64 `db:"confidence"`
-	Brier        *float64 `db:"brier"`
-}
-
-// Calibration is how confident investigators were in a window, and how often they were right as of an instant.
-func (q *Snapshot) Calibration(ctx context.Context, start, end, asOf time.Time) ([]CalibrationBin, error) {
-	return collect[CalibrationBin](q.ask(ctx, query("trends_ai"), start, end, nil, asOf))
 }
 
 // Place of the entry, for the page after it.

@@ -14,22 +14,79 @@ import (
 	"github.com/holdfast-dev/holdfast/rar"
 )
 
-// fill reads all that a report is made of.
-func fill(ctx context.Context, q *postgres.Snapshot, in *rar.Input) (err error) {
-	if in.Rows, err = q.ReportRows(ctx, in.RemediationID, in.AsOf); err != nil || len(in.Rows) == 0 {
+// fill reads all that some reports of one instant are made of: their rows, then what stands beside them. How many questions that takes does not depend on how many reports there are. An
+// input without rows that the reader may see stays empty.
+func fill(ctx context.Context, q *postgres.Snapshot, inputs []*rar.Input, asOf time.Time) error {
+	ids := make([]string, len(inputs))
+	for i, in := range inputs {
+		ids[i] = in.RemediationID
+	}
+	rows, err := q.ReportRows(ctx, ids, asOf)
+	if err != nil {
 		return err
 	}
-	if in.Resources, in.DeadLetters, err = q.ReportBeside(ctx, resourcesOf(in), in.AsOf); err != nil {
+	var found []*rar.Input
+	var subjects []postgres.Subject
+	for _, in := range inputs {
+		if in.Rows = rows[in.RemediationID]; len(in.Rows) == 0 {
+			continue
+		}
+		subject, err := subjectOf(in)
+		if err != nil {
+			return err
+		}
+		found, subjects = append(found, in), append(subjects, subject)
+	}
+	beside, err := q.Beside(ctx, subjects, rar.CohortWindow, postgres.Limits{Earlier: rar.MaxCases, Later: rar.MaxLaterCases}, asOf)
+	if err != nil {
 		return err
 	}
+	for i, in := range found {
+		put(in, &beside[i])
+	}
+	return nil
+}
+
+// subjectOf is what a remediation's rows are compared by.
+func subjectOf(in *rar.Input) (s postgres.Subject, err error) {
+	s.UIDs = resourcesOf(in)
 	request := rar.Request(in)
-	if request == nil {
-		return nil
+	if request == nil || request.Target == nil {
+		return s, nil
 	}
-	if err := fillRecurrences(ctx, q, in, request); err != nil {
-		return err
+	if request.SignalContext != nil {
+		s.Alert, s.Kind, s.Received = request.SignalContext.Name, request.Target.Kind, request.SignalReceivedAt.Time
 	}
-	return fillHistory(ctx, q, in, request)
+	if request.CompletedAt == nil {
+		return s, nil
+	}
+	s.Completed = request.CompletedAt.Time
+	s.Seconds = s.Completed.Sub(request.SignalReceivedAt.Time).Seconds()
+	s.LaterFrom, s.LaterTo = s.Completed, earlier(s.Completed.Add(rar.CohortWindow), in.AsOf)
+	s.Until, s.Fingerprint, s.Namespace, s.Cluster = earlier(s.Completed.Add(rar.RecurrenceWindow), in.AsOf), request.SignalFingerprint, request.SourceNamespace, request.SourceCluster
+	s.Target, err = json.Marshal(request.Target)
+	return s, err
+}
+
+// put makes what was found a part of the input.
+func put(in *rar.Input, b *postgres.Beside) {
+	in.Resources, in.DeadLetters = b.Resources, b.DeadLetters
+	for _, r := range b.Recurrences {
+		in.Recurrences = append(in.Recurrences, rar.Recurrence{ID: r.ID, RemediationID: r.RemediationID, SourceCluster: r.SourceCluster, SourceNamespace: r.SourceNamespace, SourceUID: r.SourceUID,
+			Sequence: r.Sequence, EntryHash: r.EntryHash, SignalReceivedAt: r.SignalReceivedAt})
+	}
+	if c := b.Cohort; c != nil {
+		in.Cohort = &rar.Cohort{N: c.N, Success: c.Success, Mean: c.Mean, NotSlower: c.NotSlower, Most: postgres.MaxCohort}
+		if len(c.Quantiles) == 2 {
+			in.Cohort.P50, in.Cohort.P90 = &c.Quantiles[0], &c.Quantiles[1]
+		}
+	}
+	for _, c := range b.Earlier {
+		in.Earlier = append(in.Earlier, caseOf(c))
+	}
+	for _, c := range b.Later {
+		in.Later = append(in.Later, caseOf(c))
+	}
 }
 
 // resourcesOf are the uids of the resources that the rows are of or name.
@@ -53,24 +110,6 @@ func resourcesOf(in *rar.Input) []string {
 	return slices.Compact(uids)
 }
 
-// fillRecurrences looks for the same alert on the same target, in the request's own namespace, after its end.
-func fillRecurrences(ctx context.Context, q *postgres.Snapshot, in *rar.Input, request *models.OrchestrationRow) error {
-	if request.CompletedAt == nil || request.Target == nil {
-		return nil
-	}
-	target, err := json.Marshal(request.Target)
-	if err != nil {
-		return err
-	}
-	found, err := q.Recurrences(ctx, request.SignalFingerprint, target, request.CompletedAt.Time, earlier(request.CompletedAt.Add(rar.RecurrenceWindow), in.AsOf))
-	for _, r := range found {
-		if r.SourceNamespace == request.SourceNamespace && r.SourceCluster == request.SourceCluster {
-			in.Recurrences = append(in.Recurrences, rar.Recurrence(r))
-		}
-	}
-	return err
-}
-
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
@@ -78,48 +117,12 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// fillHistory compares the request with those of the same alert and kind of target, before its signal and after its end.
-func fillHistory(ctx context.Context, q *postgres.Snapshot, in *rar.Input, request *models.OrchestrationRow) error {
-	if request.SignalContext == nil || request.Target == nil {
-		return nil
-	}
-	received := request.SignalReceivedAt.Time
-	var seconds float64
-	if request.CompletedAt != nil {
-		seconds = request.CompletedAt.Time.Sub(received).Seconds()
-	}
-	alert, kind := request.SignalContext.Name, request.Target.Kind
-	cohort, err := q.Cohort(ctx, alert, kind, received, seconds)
-	if err != nil {
-		return err
-	}
-	in.Cohort = &rar.Cohort{N: cohort.N, Success: cohort.Success, Mean: cohort.Mean, NotSlower: cohort.NotSlower}
-	if len(cohort.Quantiles) == 2 {
-		in.Cohort.P50, in.Cohort.P90 = &cohort.Quantiles[0], &cohort.Quantiles[1]
-	}
-	cases := func(start, end time.Time) (all []rar.Case, err error) {
-		if !start.Before(end) {
-			return nil, nil
-		}
-		found, err := q.Cases(ctx, alert, kind, start, end, rar.MaxCases, in.AsOf)
-		for i := range found {
-			all = append(all, caseOf(&found[i]))
-		}
-		return all, err
-	}
-	if in.Earlier, err = cases(received.Add(-rar.CohortWindow), received); err != nil || request.CompletedAt == nil {
-		return err
-	}
-	in.Later, err = cases(request.CompletedAt.Time, earlier(request.CompletedAt.Add(rar.CohortWindow), in.AsOf))
-	return err
-}
-
 func caseOf(c *postgres.Case) rar.Case {
 	return rar.Case{
 		Row:           rar.Row{ID: c.ID, SourceUID: c.SourceUID, Sequence: c.Sequence, EntryHash: c.EntryHash},
 		RemediationID: c.RemediationID, Outcome: c.Outcome, SignalReceivedAt: c.SignalReceivedAt, CompletedAt: c.CompletedAt, CameBackAt: c.CameBackAt,
 		Analysis:     rar.Row{ID: c.AnalysisID, SourceUID: c.AnalysisSourceUID, Sequence: c.AnalysisSequence, EntryHash: c.AnalysisEntryHash},
-		Investigator: c.Investigator, RecommendedAction: c.RecommendedAction, ActionConfidence: c.ActionConfidence, InvestigationSeconds: c.InvestigationSeconds,
+		Investigator: c.Investigator, Model: c.Model, RecommendedAction: c.RecommendedAction, ActionConfidence: c.ActionConfidence, InvestigationSeconds: c.InvestigationSeconds,
 		ApprovalStatus: c.ApprovalStatus, ApprovalRequestedAt: c.ApprovalRequestedAt, ApprovalDurationSeconds: c.ApprovalDurationSeconds,
 		Execution:  rar.Row{ID: c.ExecutionID, SourceUID: c.ExecutionSourceUID, Sequence: c.ExecutionSequence, EntryHash: c.ExecutionEntryHash},
 		WorkflowID: c.WorkflowID, ExecutionOutcome: c.ExecutionOutcome, ExecutionSeconds: c.ExecutionSeconds, RetriesPerformed: c.RetriesPerformed, PostConditionsPassed: c.PostConditionsPassed,

@@ -143,8 +143,9 @@ func (s *Server) page(r *request, l *listed) (*listPage, *httpapi.Problem) {
 	return p, refused
 }
 
-// items hands what a page shows to visit: summaries, or reports that are read one by one. What was posted in several rows is one report.
+// items hands what a page shows to visit: summaries, or reports. What was posted in several rows is one report.
 func (s *Server) items(r *request, l *listed, rows []postgres.Summary, visit func(id string, item any, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
+	var ids []string
 	known := map[string]bool{}
 	for i := range rows {
 		id := rows[i].RemediationID
@@ -152,32 +153,17 @@ func (s *Server) items(r *request, l *listed, rows []postgres.Summary, visit fun
 			if refused := visit(id, itemOf(&rows[i]), nil); refused != nil {
 				return refused
 			}
-			continue
+		} else if !known[id] {
+			known[id] = true
+			ids = append(ids, id)
 		}
-		if known[id] {
-			continue
-		}
-		known[id] = true
-		report, refused := s.build(r, id, l.wanted)
+	}
+	return s.several(r, ids, l.wanted, func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
 		if refused != nil && refused.Status == http.StatusNotFound {
-			continue // as of then it had no rows
+			return nil // as of then it had no rows
 		}
-		if refused := visit(id, report, refused); refused != nil {
-			return refused
-		}
-	}
-	return nil
-}
-
-// build reads and builds one report.
-func (s *Server) build(r *request, id string, w wanted) (*rar.Report, *httpapi.Problem) {
-	in, refused := s.input(r, id, w)
-	if refused != nil {
-		return nil, refused
-	}
-	report := rar.Build(in)
-	s.metrics.reports.WithLabelValues(report.Complete.State).Inc()
-	return report, nil
+		return visit(id, report, refused)
+	})
 }
 
 // pages hands what all pages show to visit, from a place on.
