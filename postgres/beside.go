@@ -64,6 +64,7 @@ type batched struct {
 // forbids it (default_query_exec_mode=cache_describe, for poolers in transaction mode).
 func (q *Snapshot) pipeline(ctx context.Context, questions ...batched) (err error) {
 	batch := &pgx.Batch{}
+	batch.Queue("SET LOCAL plan_cache_mode = force_generic_plan") // a plan that is kept is made for any arguments
 	var asked []batched
 	for _, one := range questions {
 		if one.arguments == nil {
@@ -76,6 +77,7 @@ func (q *Snapshot) pipeline(ctx context.Context, questions ...batched) (err erro
 	if len(asked) == 0 {
 		return nil
 	}
+	batch.Queue("SET LOCAL plan_cache_mode = auto") // other questions have plans for theirs
 	q.asked += len(asked)
 	answers := q.conn.SendBatch(ctx, batch)
 	defer func() {
@@ -83,6 +85,9 @@ func (q *Snapshot) pipeline(ctx context.Context, questions ...batched) (err erro
 			err = &readError{closed}
 		}
 	}()
+	if _, err := answers.Exec(); err != nil {
+		return &readError{err}
+	}
 	for _, one := range asked {
 		rows, err := answers.Query()
 		if err != nil {

@@ -33,7 +33,7 @@ func (s *Server) several(r *request, ids []string, w wanted, visit func(id strin
 		defer close(read)
 		for some := range slices.Chunk(ids, readTogether) {
 			select {
-			case read <- s.together(&ahead, some, w):
+			case read <- s.together(&ahead, some, w): //nolint:contextcheck // ahead has it
 			case <-ctx.Done():
 				return
 			}

@@ -43,7 +43,7 @@ type history struct {
 func fillHistory(ctx context.Context, s *postgres.Store, rows int) (*history, error) {
 	const each = 12.4 // rows of a remediation, by the odds in draw
 	remediations := int(float64(rows) / each)
-	h := &history{random: rand.New(rand.NewPCG(2026, 17)), received: historyEnd.AddDate(-1, 0, 0)} //nolint:gosec // rows, not secrets
+	h := &history{random: rand.New(rand.NewPCG(2026, 17)), received: historyEnd.AddDate(-1, 0, 0)}
 	apart := historyEnd.Sub(h.received) / time.Duration(remediations+1)
 	batches := make(chan []relay.Item, 2)
 	failed := make(chan error, 1)
@@ -257,7 +257,8 @@ func (c *historyCase) analyse(r *recorder, uid string) int {
 	a.RootCause, a.RootCauseConfidence = "The containers of "+c.target+" exceed their memory limit: the session cache grows by 40 MiB an hour, and the readiness probe fails while the collector runs.", ptr.To(80.0)
 	a.RecommendedAction, a.ActionConfidence, a.ActionRationale = c.action, ptr.To(float64(55+c.investigation%45)), "A restart frees the memory that leaked; a further replica keeps headroom until the leak is fixed."
 	a.AlternativesConsidered = []models.Alternative{{Action: c.other, WorkflowID: c.other, Confidence: 50, RejectedReason: "the nodes have no capacity for a larger limit"}}
-	a.Evidence = []models.Evidence{{Tool: "kubectl_describe", Purpose: "state of the pods", Excerpt: "Last State: Terminated, Reason: OOMKilled, Exit Code: 137"}, {Tool: "prometheus", Purpose: "memory over a day", Excerpt: "working set 498Mi, rising"}}
+	a.Evidence = []models.Evidence{{Tool: "kubectl_describe", Purpose: "state of the pods", Excerpt: "Last State: Terminated, Reason: OOMKilled, Exit Code: 137"},
+		{Tool: "prometheus", Purpose: "memory over a day", Excerpt: "working set 498Mi, rising"}}
 	a.PromptTokens, a.CompletionTokens, a.ApprovalRequired = ptr.To(int64(5230)), ptr.To(int64(812)), ptr.To(c.manual)
 	if !c.manual {
 		a.ApprovalStatus, a.ApprovalTime, a.ApprovalMethod = "auto-approved", c.at(found), "threshold"

@@ -105,7 +105,7 @@ type node struct {
 // Explain adds up the plans of some statements. The session gets the settings of a snapshot that decide on plans.
 func Explain(ctx context.Context, c *pgx.Conn, statements ...Statement) (Plan, error) {
 	var sum Plan
-	if _, err := c.Exec(ctx, "SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = force_generic_plan"); err != nil {
+	if _, err := c.Exec(ctx, "SET enable_seqscan = off; SET jit = off; SET plan_cache_mode = auto"); err != nil {
 		return sum, err
 	}
 	for _, s := range statements {
@@ -136,6 +136,9 @@ func (s *Statement) explain(ctx context.Context, c *pgx.Conn) (text []byte, err 
 	const explained = "EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) "
 	sql, mode := explained+s.SQL, pgx.QueryExecModeCacheDescribe
 	if s.Kept {
+		if _, err := c.Exec(ctx, "SET plan_cache_mode = force_generic_plan"); err != nil {
+			return nil, err
+		}
 		if _, err := c.Exec(ctx, "PREPARE explained AS "+s.SQL, pgx.QueryExecModeSimpleProtocol); err != nil {
 			return nil, err
 		}
@@ -146,7 +149,7 @@ func (s *Statement) explain(ctx context.Context, c *pgx.Conn) (text []byte, err 
 		// EXECUTE takes no parameters, so the driver writes the arguments into the text.
 		sql, mode = explained+"EXECUTE explained("+strings.Join(places, ", ")+")", pgx.QueryExecModeSimpleProtocol
 		defer func() {
-			if _, failed := c.Exec(ctx, "DEALLOCATE explained"); err == nil {
+			if _, failed := c.Exec(ctx, "DEALLOCATE explained; SET plan_cache_mode = auto"); err == nil {
 				err = failed
 			}
 		}()
