@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"strings"
 
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -30,6 +31,24 @@ type envelopeColumns struct {
 	CreatedAt       outboxapi.Time  `json:"created_at"`
 	Kind            string          `json:"kind"`
 	Record          json.RawMessage `json:"record"`
+}
+
+// decode reads the members that are the envelope's.
+func (c *envelopeColumns) decode(columns []byte) error {
+	target := reflect.ValueOf(c).Elem()
+	values, err := membersOf(columns, fieldsOf(target.Type()))
+	if err != nil {
+		return err
+	}
+	for i, raw := range values {
+		if raw == nil || string(raw) == "null" || scalar(raw, target.Field(i)) {
+			continue
+		}
+		if err := json.Unmarshal(raw, target.Field(i).Addr().Interface()); err != nil {
+			return fmt.Errorf("column %s is %.80s: %w", nameOf(target.Type().Field(i)), raw, err)
+		}
+	}
+	return nil
 }
 
 // byteaText is a bytea as to_jsonb writes it: \x and hex digits.
@@ -63,7 +82,7 @@ func FromColumns(table string, columns []byte) (Row, error) {
 		return nil, fmt.Errorf("read a row: table is %q, expected one of %s", table, strings.Join(Tables(), ", "))
 	}
 	var c envelopeColumns
-	if err := json.Unmarshal(columns, &c); err != nil {
+	if err := c.decode(columns); err != nil {
 		return nil, fmt.Errorf("read a row of %s: %w", table, err)
 	}
 	*row.Head() = Envelope{

@@ -58,6 +58,14 @@ func questions(target, fingerprint, remediation, posted, name string, uids, case
 		"notification_audit_source_namespace_source_name_idx", "resource_audit_source_namespace_source_name_idx"}
 	verdicts := []string{"ai_analysis_final_started|ai_analysis_audit_investigation_started_at_idx", "orchestration_audit_remediation_id_idx", "workflow_execution_audit_remediation_id_idx", "orchestration_first_fingerprint"}
 	const newest = "orchestration_audit_source_uid_sequence_key"
+	alerts, kinds := []string{"PodAlert7"}, []string{"Deployment"}
+	cohort := func(namespaces any) []any {
+		return []any{alerts, kinds, []time.Time{end}, []float64{300}, MaxCohort, namespaces}
+	}
+	recent := func(namespaces any) []any {
+		return []any{alerts, kinds, []time.Time{month}, []time.Time{end}, 15, end, namespaces}
+	}
+	joined := []string{"orchestration_final_alert", "ai_analysis_audit_remediation_id_idx", "workflow_execution_audit_remediation_id_idx", "orchestration_first_fingerprint"}
 	return map[string]question{
 		"list_received":             {pageFrom(deep, someID), []string{"orchestration_first_received", newest}},
 		"list_completed":            {pageFrom(deep, someID), []string{"orchestration_final_completed|orchestration_audit_completed_at_idx"}},
@@ -75,25 +83,26 @@ func questions(target, fingerprint, remediation, posted, name string, uids, case
 		"report_posted":             {[]any{posted, end}, remediationIDs},
 		"report_others":             {[]any{[]string{remediation}, []string{remediation}, uids[:1], end, 10_001, 25, readers}, remediationIDs},
 		"report_beside":             {[]any{uids, end}, places[4:]},
-		"recurrence":                {[]any{fingerprint, target, month.AddDate(0, -9, 0), end, readers}, []string{"orchestration_first_fingerprint"}},
-		"cohort":                    {[]any{"PodAlert7", "Deployment", end, 300, readers}, []string{"orchestration_final_alert"}},
-		"cohort_cases": {[]any{"PodAlert7", "Deployment", month, end, 100, readers, end}, []string{"orchestration_final_alert", "ai_analysis_audit_remediation_id_idx", "workflow_execution_audit_remediation_id_idx",
-			"orchestration_first_fingerprint"}},
-		"cohort_deliveries":     {[]any{cases, []string{"console"}, end, 50, readers}, []string{"orchestration_audit_pkey", "notification_audit_remediation_id_idx"}},
-		"trends_outcomes":       {trend, []string{"orchestration_final_completed"}},
-		"trends_days":           {trend, []string{"orchestration_final_completed"}},
-		"trends_bottlenecks":    {trend, []string{"orchestration_final_completed"}},
-		"trends_alerts":         {trend, []string{"orchestration_final_completed"}},
-		"trends_targets":        {trend, []string{"orchestration_final_namespace|orchestration_final_completed"}},
-		"trends_recurrence":     {append(slices.Clone(trend), end), []string{"orchestration_first_namespace|orchestration_first_received"}},
-		"trends_workflows":      {trend, []string{"workflow_execution_final_started"}},
-		"trends_approvals":      {trend, []string{"ai_analysis_final_started"}},
-		"trends_ai":             {append(slices.Clone(trend), end), verdicts},
-		"trends_thresholds":     {append(slices.Clone(trend), end), verdicts},
-		"trends_deliveries":     {trend, []string{"notification_audit_notification_requested_at_idx"}},
-		"resource_entries":      {[]any{uids[0], 1, 100, "orchestration_audit", uids[0], []byte{}}, places},
-		"resource_uids":         {[]any{"", "shop-3", name}, names},
-		"resource_uids_cluster": {[]any{"backups.example.com", "backup-12"}, names},
+		"recurrence":                {[]any{[]string{fingerprint}, []string{target}, []string{"shop-3"}, []string{""}, []time.Time{month.AddDate(0, -9, 0)}, []time.Time{end}, 100, readers}, []string{"orchestration_first_fingerprint"}},
+		"cohort":                    {cohort(nil), []string{"orchestration_final_alert"}},
+		"cohort_namespaces":         {cohort(readers), []string{"orchestration_final_alert", "orchestration_audit_pkey"}},
+		"cohort_cases":              {recent(nil), joined},
+		"cohort_cases_namespaces":   {recent(readers), append([]string{"orchestration_audit_pkey"}, joined...)},
+		"cohort_deliveries":         {[]any{slices.Repeat([]int{0}, len(cases)), cases, []int{0}, []string{"console"}, end, 50, readers}, []string{"orchestration_audit_pkey", "notification_audit_remediation_id_idx"}},
+		"trends_outcomes":           {trend, []string{"orchestration_final_completed"}},
+		"trends_days":               {trend, []string{"orchestration_final_completed"}},
+		"trends_bottlenecks":        {trend, []string{"orchestration_final_completed"}},
+		"trends_alerts":             {trend, []string{"orchestration_final_completed"}},
+		"trends_targets":            {trend, []string{"orchestration_final_namespace|orchestration_final_completed"}},
+		"trends_recurrence":         {append(slices.Clone(trend), end), []string{"orchestration_first_namespace|orchestration_first_received"}},
+		"trends_workflows":          {trend, []string{"workflow_execution_final_started"}},
+		"trends_approvals":          {trend, []string{"ai_analysis_final_started"}},
+		"trends_ai":                 {append(slices.Clone(trend), end), verdicts},
+		"trends_thresholds":         {append(slices.Clone(trend), end), verdicts},
+		"trends_deliveries":         {trend, []string{"notification_audit_notification_requested_at_idx"}},
+		"resource_entries":          {[]any{uids[0], 1, 100, "orchestration_audit", uids[0], []byte{}}, places},
+		"resource_uids":             {[]any{"", "shop-3", name}, names},
+		"resource_uids_cluster":     {[]any{"backups.example.com", "backup-12"}, names},
 	}
 }
 
@@ -133,7 +142,11 @@ func TestEveryQuestionHasItsIndex(t *testing.T) {
 			g.Expect(known).To(BeTrue())
 			text, err := os.ReadFile(file)
 			g.Expect(err).NotTo(HaveOccurred())
-			p := explained(t, c, string(text), q.arguments)
+			arguments, asked := q.arguments, string(text)
+			if slices.Contains([]string{"cohort", "cohort_cases"}, name) {
+				asked, arguments = (&Readable{Everything: true}).restrict(asked, arguments)
+			}
+			p := explained(t, c, asked, arguments)
 			t.Logf("%d rows, %.1f ms, %d buffers, indexes %s", p.rows, p.milliseconds, p.buffers, strings.Join(p.indexes, " "))
 			g.Expect(p.scanned).To(BeEmpty(), "tables that are read whole")
 			for _, one := range q.indexes {

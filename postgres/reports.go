@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,10 +13,11 @@ import (
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// Bounds of what is read for one report: of the remediation's own rows, which nobody else can add to.
+// Bounds of what is read for one report: of the remediation's own rows, which nobody else can add to. Several that are read together have less, and whoever exceeds that is read alone.
 const (
-	maxReportRows  = 20_000
-	maxReportBytes = 32 << 20
+	maxReportRows    = 20_000
+	maxReportBytes   = 32 << 20
+	maxTogetherBytes = 4 << 20
 )
 
 // Bounds of what is counted beside them, in each table: rows, and resources and callers that are named.
@@ -29,28 +29,40 @@ const (
 // ErrTooLarge says that one remediation has more rows of its own than a report takes.
 var ErrTooLarge = errors.New("the remediation has more rows than one report takes")
 
-// rowColumns is what report_rows.sql and report_beside.sql give of a row.
-func readColumns(rows pgx.Rows, err error, visit func(relation string, columns []byte) error) error {
-	if err != nil {
-		return err
+// size adds up what was read, up to a bound of bytes.
+type size struct{ rows, bytes, most int }
+
+// newSize is for so many reports.
+func newSize(reports int) *size {
+	if reports == 1 {
+		return &size{most: maxReportBytes}
 	}
-	n, bytes := 0, 0
+	return &size{most: maxTogetherBytes}
+}
+
+// columns hands what report_rows.sql and report_beside.sql give of a row to visit: its table, what it is of, and its columns.
+func (n *size) columns(rows pgx.Rows, visit func(relation, of string, columns []byte) error) error {
 	return each(rows, func(rows pgx.Rows) error {
 		values := rows.RawValues()
 		columns := values[len(values)-1]
-		if n, bytes = n+1, bytes+len(columns); n > maxReportRows || bytes > maxReportBytes {
+		if n.rows, n.bytes = n.rows+1, n.bytes+len(columns); n.rows > maxReportRows || n.bytes > n.most {
 			return ErrTooLarge
 		}
 		if len(columns) > 0 && columns[0] == 1 { // jsonb in its binary form begins with its version
 			columns = columns[1:]
 		}
-		return visit(string(values[0]), columns)
+		return visit(string(values[0]), string(values[1]), columns)
 	})
 }
 
-// ReportRows are the rows under a remediation's id that were recorded up to asOf and that the reader may see: of some resources, and of the children that their records name.
-func (q *Snapshot) ReportRows(ctx context.Context, id string, uids []string, asOf time.Time) ([]models.Row, error) {
-	return q.reportRows(q.ask(ctx, query("report_rows"), slices.Repeat([]string{id}, len(uids)), uids, asOf, nil))
+// ReportRows are the rows of the four tables that some remediations have of their own, as of an instant, by id: those of resources that are known, and of the children that their records
+// name. What the reader may not see is left out. The bounds are for all of them: where they are exceeded by several, each may still be read alone.
+func (q *Snapshot) ReportRows(ctx context.Context, known []Known, asOf time.Time) (map[string][]models.Row, error) {
+	ids, uids := pairs(known)
+	if len(uids) == 0 {
+		return nil, nil
+	}
+	return q.rows(ctx, newSize(len(known)), query("report_rows"), ids, uids, asOf, nil)
 }
 
 // ReportPosted are the rows that were posted under a remediation's id up to asOf: in each table those of the caller who came first. Only who may see everything sees any.
@@ -58,18 +70,36 @@ func (q *Snapshot) ReportPosted(ctx context.Context, id string, asOf time.Time) 
 	if !q.readable.Everything {
 		return nil, nil
 	}
-	return q.reportRows(q.ask(ctx, query("report_posted"), id, asOf))
+	rows, err := q.rows(ctx, newSize(1), query("report_posted"), id, asOf)
+	return rows[id], err
 }
 
-func (q *Snapshot) reportRows(rows pgx.Rows, err error) (all []models.Row, _ error) {
-	err = readColumns(rows, err, func(relation string, columns []byte) error {
+func (q *Snapshot) rows(ctx context.Context, n *size, text string, arguments ...any) (map[string][]models.Row, error) {
+	all := map[string][]models.Row{}
+	read := func(relation, id string, columns []byte) error {
 		row, err := models.FromColumns(relation, columns)
 		if err == nil && q.readable.Sees(row.Head()) {
-			all = append(all, row)
+			all[id] = append(all[id], row)
 		}
 		return err
-	})
-	return all, err
+	}
+	return all, q.pipeline(ctx, batched{text, arguments, func(rows pgx.Rows) error { return n.columns(rows, read) }})
+}
+
+// Known is the id of a remediation with the uids that are known to be those of its resources.
+type Known struct {
+	ID   string
+	UIDs []string
+}
+
+// pairs are the two as columns.
+func pairs(all []Known) (ids, uids []string) {
+	for _, k := range all {
+		for _, uid := range k.UIDs {
+			ids, uids = append(ids, k.ID), append(uids, uid)
+		}
+	}
+	return ids, uids
 }
 
 // Other is one row of report_others.sql: a resource, or a caller who posted, with N rows under the id of a remediation in a table. Total is the number of all others' rows in that table; it is
@@ -84,41 +114,6 @@ type Other struct {
 	N               int64  `db:"n"`
 	Total           int64  `db:"total"`
 	Cut             bool   `db:"-"`
-}
-
-// ReportOthers are those whose rows stand under a remediation's id beside those of its own resources, as of an instant.
-func (q *Snapshot) ReportOthers(ctx context.Context, id string, own []string, asOf time.Time) ([]Other, error) {
-	all, err := collect[Other](q.ask(ctx, query("report_others"), []string{id}, slices.Repeat([]string{id}, len(own)), own, asOf, maxOtherRows+1, maxOthers, nil))
-	for i := range all {
-		all[i].Cut = all[i].Total > maxOtherRows
-	}
-	return all, err
-}
-
-// ReportBeside is what stands beside them: rows of other kinds, and dead letters, of some resources. A dead letter that was redriven later than asOf waits, as of then.
-func (q *Snapshot) ReportBeside(ctx context.Context, uids []string, asOf time.Time) (resources []*models.ResourceRow, letters []models.DeadLetter, err error) {
-	rows, err := q.ask(ctx, query("report_beside"), uids, asOf)
-	err = readColumns(rows, err, func(relation string, columns []byte) error {
-		if relation == models.TableDeadLetter {
-			d, err := models.DeadLetterFromColumns(columns)
-			if d.RedrivenAt != nil && d.RedrivenAt.After(asOf) {
-				d.RedrivenAt = nil
-			}
-			if err == nil && q.readable.SeesLetter(&d) {
-				letters = append(letters, d)
-			}
-			return err
-		}
-		row, err := models.FromColumns(relation, columns)
-		if err != nil {
-			return err
-		}
-		if resource, ok := row.(*models.ResourceRow); ok && q.readable.Sees(row.Head()) {
-			resources = append(resources, resource)
-		}
-		return nil
-	})
-	return resources, letters, err
 }
 
 // Entry is one row of resource_entries.sql: an entry of a resource with its text.
@@ -205,6 +200,7 @@ func (q *Snapshot) Resources(ctx context.Context, kind, namespace, name string) 
 
 // Recurrence is one row of recurrence.sql.
 type Recurrence struct {
+	Place            int            `db:"place"`
 	ID               string         `db:"id"`
 	RemediationID    string         `db:"remediation_id"`
 	SourceCluster    string         `db:"source_cluster"`
@@ -215,13 +211,9 @@ type Recurrence struct {
 	SignalReceivedAt outboxapi.Time `db:"signal_received_at"`
 }
 
-// Recurrences are the remediations of a fingerprint and target that were received after one instant, up to another.
-func (q *Snapshot) Recurrences(ctx context.Context, fingerprint string, target json.RawMessage, after, to time.Time) ([]Recurrence, error) {
-	return collect[Recurrence](q.ask(ctx, query("recurrence"), fingerprint, target, after, to, nil))
-}
-
 // Cohort is the row of cohort.sql. Times are in seconds.
 type Cohort struct {
+	Place     int       `db:"place"`
 	N         int64     `db:"n"`
 	Success   int64     `db:"success"`
 	Mean      *float64  `db:"mean"`
@@ -229,17 +221,9 @@ type Cohort struct {
 	NotSlower int64     `db:"not_slower"`
 }
 
-// Cohort counts what ended in the 30 days before a signal, of the same alert and kind of target; seconds is how long this one took.
-func (q *Snapshot) Cohort(ctx context.Context, alert, kind string, received time.Time, seconds float64) (Cohort, error) {
-	all, err := collect[Cohort](q.ask(ctx, query("cohort"), alert, kind, received, seconds, nil))
-	if err != nil || len(all) == 0 {
-		return Cohort{}, err
-	}
-	return all[0], nil
-}
-
 // Case is one row of cohort_cases.sql: a remediation that ended, with the last rows of its analysis and its execution.
 type Case struct {
+	Places           []int           `db:"places"`
 	ID               string          `db:"id"`
 	RemediationID    string          `db:"remediation_id"`
 	SourceUID        string          `db:"source_uid"`
@@ -255,6 +239,7 @@ type Case struct {
 	AnalysisSequence        int64           `db:"analysis_sequence"`
 	AnalysisEntryHash       []byte          `db:"analysis_entry_hash"`
 	Investigator            string          `db:"investigator"`
+	Model                   string          `db:"model"`
 	RecommendedAction       string          `db:"recommended_action"`
 	ActionConfidence        *float64        `db:"action_confidence"`
 	InvestigationSeconds    *float64        `db:"investigation_seconds"`
@@ -273,13 +258,9 @@ type Case struct {
 	PostConditionsPassed *bool  `db:"post_conditions_passed"`
 }
 
-// Cases are the newest remediations of an alert and kind of target that were received and ended in a window, as of an instant.
-func (q *Snapshot) Cases(ctx context.Context, alert, kind string, start, end time.Time, limit int, asOf time.Time) ([]Case, error) {
-	return collect[Case](q.ask(ctx, query("cohort_cases"), alert, kind, start, end, limit, nil, asOf))
-}
-
 // Deliveries is one row of cohort_deliveries.sql: how a channel did. Of N deliveries Failed had an attempt that failed, and Lost none that succeeded.
 type Deliveries struct {
+	Place   int    `db:"place"`
 	Channel string `db:"channel"`
 	N       int64  `db:"n"`
 	Failed  int64  `db:"failed"`
@@ -289,26 +270,21 @@ type Deliveries struct {
 // maxCaseNotifications is how many rows of notifications are looked at of each remediation.
 const maxCaseNotifications = 50
 
-// Deliveries says how some channels did in the remediations whose rows have these ids, as of an instant.
-func (q *Snapshot) Deliveries(ctx context.Context, cases, channels []string, asOf time.Time) ([]Deliveries, error) {
-	return collect[Deliveries](q.ask(ctx, query("cohort_deliveries"), cases, channels, asOf, maxCaseNotifications, nil))
-}
+// Channels are those of a report that failed, and the ids of the rows of its cases.
+type Channels struct{ Cases, Channels []string }
 
-// CalibrationBin is one row of trends_ai.sql.
-type CalibrationBin struct {
-	Investigator string   `db:"investigator"`
-	Model        string   `db:"model"`
-	Bin          int      `db:"bin"`
-	N            int64    `db:"n"`
-	Labelled     int64    `db:"labelled"`
-	Success      int64    `db:"success"`
-	Confidence   *float64 `db:"confidence"`
-	Brier        *float64 `db:"brier"`
-}
-
-// Calibration is how confident investigators were in a window, and how often they were right as of an instant.
-func (q *Snapshot) Calibration(ctx context.Context, start, end, asOf time.Time) ([]CalibrationBin, error) {
-	return collect[CalibrationBin](q.ask(ctx, query("trends_ai"), start, end, nil, asOf))
+// Deliveries says how channels did in the cases of some reports, as of an instant. A place is an index of all.
+func (q *Snapshot) Deliveries(ctx context.Context, all []Channels, asOf time.Time) ([]Deliveries, error) {
+	var ofCases, ofChannels []int
+	var cases, channels []string
+	for i, one := range all {
+		ofCases, cases = append(ofCases, slices.Repeat([]int{i}, len(one.Cases))...), append(cases, one.Cases...)
+		ofChannels, channels = append(ofChannels, slices.Repeat([]int{i}, len(one.Channels))...), append(channels, one.Channels...)
+	}
+	if len(cases) == 0 {
+		return nil, nil
+	}
+	return collect[Deliveries](q.ask(ctx, query("cohort_deliveries"), ofCases, cases, ofChannels, channels, asOf, maxCaseNotifications, nil))
 }
 
 // Place of the entry, for the page after it.

@@ -40,10 +40,12 @@ func (q *Snapshot) Asked() int { return q.asked }
 // beginTimeout bounds the wait for a session and its first answer: a database that is away is noticed at once, and one that is slow has the statements' timeout.
 const beginTimeout = 900 * time.Millisecond
 
-// begin opens the transaction. It is one simple query, hence one round trip. Sessions of a pooler in transaction mode keep nothing of it.
+// begin opens the transaction. It is one simple query, hence one round trip. Sessions of a pooler in transaction mode keep nothing of it. No plan reads a table
+// from end to end: every question has its index, and statistics may be old, as after a restore.
 const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SET LOCAL ROLE holdfast_reader;
-SELECT set_config('statement_timeout', '%d', true), set_config('timezone', 'UTC', true), set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true), set_config('jit', 'off', true)`
+SELECT set_config('statement_timeout', '%d', true), set_config('timezone', 'UTC', true), set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true), set_config('jit', 'off', true),
+	set_config('enable_seqscan', 'off', true)`
 
 // Snapshot runs fn on the rows as they are now. It works on a hot standby, too. An error of fn comes back as it is; others say what to do. When ctx ends, the query that runs is cancelled.
 func (s *Store) Snapshot(ctx context.Context, readable Readable, fn func(context.Context, *Snapshot) error) error {

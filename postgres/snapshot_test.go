@@ -28,6 +28,14 @@ func orchestration(id, fingerprint, alert, outcome string, received time.Time) m
 	}
 }
 
+// compared is a subject beside which the record above stands in every question.
+func compared(id string) Subject {
+	return Subject{
+		Known: Known{ID: id, UIDs: []string{id}}, Alert: "PodCrash", Kind: "Deployment", Received: start.Add(time.Hour), Seconds: 60, LaterFrom: start.Add(-time.Hour), LaterTo: start.Add(time.Hour),
+		Completed: start.Add(-time.Hour), Until: start, Fingerprint: "f", Namespace: "shop", Cluster: "test", Target: []byte(`{"apiVersion":"apps/v1","kind":"Deployment","name":"cart"}`),
+	}
+}
+
 // What columns give back is what was persisted, of every table.
 func TestASnapshotReadsRowsAsTheyWereWritten(t *testing.T) {
 	g := NewWithT(t)
@@ -36,14 +44,16 @@ func TestASnapshotReadsRowsAsTheyWereWritten(t *testing.T) {
 	id := string(source.UID)
 	persist(t, s, history(t, source, entry.KindOrchestration, 2, func(int) any { return orchestration(id, "f", "PodCrash", "remediated", start) }))
 	look(t, s, Readable{Everything: true}, func(ctx context.Context, q *Snapshot) error {
-		rows, err := q.ReportRows(ctx, id, []string{id}, start.Add(time.Hour))
+		byID, err := q.ReportRows(ctx, []Known{{id, []string{id}}, {"another", nil}}, start.Add(time.Hour))
 		g.Expect(err).NotTo(HaveOccurred())
+		rows := byID[id]
+		g.Expect(byID).To(HaveLen(1))
 		g.Expect(rows).To(HaveLen(2))
 		var want models.OrchestrationRow
 		g.Expect(s.db.NewSelect().Model(&want).Where("sequence = 2").Scan(ctx)).To(Succeed())
 		g.Expect(rows).To(ContainElement(&want))
 
-		before, err := q.ReportRows(ctx, id, []string{id}, start.Add(-time.Hour))
+		before, err := q.ReportRows(ctx, []Known{{id, []string{id}}}, start.Add(-time.Hour))
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(before).To(BeEmpty(), "what was recorded later")
 
@@ -52,13 +62,14 @@ func TestASnapshotReadsRowsAsTheyWereWritten(t *testing.T) {
 		g.Expect(list).To(HaveLen(1))
 		g.Expect(list[0]).To(And(HaveField("RemediationID", id), HaveField("Outcome", "remediated"), HaveField("Severity", "critical"), HaveField("SourceCluster", "test")))
 
-		again, err := q.Recurrences(ctx, "f", []byte(`{"apiVersion":"apps/v1","kind":"Deployment","name":"cart"}`), start.Add(-time.Hour), start)
+		beside, err := q.Beside(ctx, []Subject{{Known: Known{ID: "first", UIDs: []string{id}}}, compared(id)}, 30*24*time.Hour, Limits{5, 5}, start.Add(time.Hour))
 		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(again).To(HaveLen(1))
-
-		cohort, err := q.Cohort(ctx, "PodCrash", "Deployment", start.Add(time.Hour), 60)
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(cohort).To(Equal(Cohort{N: 1, Success: 1, Mean: ptr.To(60.0), Quantiles: []float64{60, 60}, NotSlower: 1}))
+		g.Expect(beside).To(HaveLen(2))
+		g.Expect(beside[0]).To(Equal(Beside{}), "nothing else was asked")
+		g.Expect(beside[1].Recurrences).To(ConsistOf(HaveField("RemediationID", id)))
+		g.Expect(beside[1].Cohort).To(HaveValue(Equal(Cohort{Place: 1, N: 1, Success: 1, Mean: ptr.To(60.0), Quantiles: []float64{60, 60}, NotSlower: 1})))
+		g.Expect(beside[1].Earlier).To(ConsistOf(HaveField("RemediationID", id)))
+		g.Expect(beside[1].Later).To(ConsistOf(HaveField("RemediationID", id)))
 
 		entries, err := q.Entries(ctx, id, nil, 10)
 		g.Expect(err).NotTo(HaveOccurred())
@@ -93,9 +104,9 @@ func TestASnapshotShowsWhatIsReadable(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			look(t, s, test.readable, func(ctx context.Context, q *Snapshot) error {
-				rows, err := q.ReportRows(ctx, id, []string{id}, start.Add(time.Hour))
+				rows, err := q.ReportRows(ctx, []Known{{id, []string{id}}}, start.Add(time.Hour))
 				g.Expect(err).NotTo(HaveOccurred())
-				g.Expect(rows).To(HaveLen(2 * test.seen))
+				g.Expect(rows[id]).To(HaveLen(2 * test.seen))
 				for _, completed := range []bool{false, true} {
 					for _, l := range []List{{}, {Outcome: "remediated"}, {Alert: "PodCrash"}, {Prefix: "car"}, {Prefix: id[:8]}, {Namespaces: []string{"shop"}}} {
 						l.Start, l.End, l.Limit, l.Completed = start.Add(-time.Hour), start.Add(time.Hour), 10, completed
@@ -104,12 +115,12 @@ func TestASnapshotShowsWhatIsReadable(t *testing.T) {
 						g.Expect(list).To(HaveLen(test.seen), "%+v", l)
 					}
 				}
-				again, err := q.Recurrences(ctx, "f", []byte(`{"apiVersion":"apps/v1","kind":"Deployment","name":"cart"}`), start.Add(-time.Hour), start)
+				beside, err := q.Beside(ctx, []Subject{compared(id)}, 30*24*time.Hour, Limits{5, 5}, start.Add(time.Hour))
 				g.Expect(err).NotTo(HaveOccurred())
-				g.Expect(again).To(HaveLen(test.seen))
-				cohort, err := q.Cohort(ctx, "PodCrash", "Deployment", start.Add(time.Hour), 60)
-				g.Expect(err).NotTo(HaveOccurred())
-				g.Expect(cohort.N).To(BeEquivalentTo(test.seen))
+				g.Expect(beside[0].Recurrences).To(HaveLen(test.seen))
+				g.Expect(beside[0].Cohort.N).To(BeEquivalentTo(test.seen))
+				g.Expect(beside[0].Earlier).To(HaveLen(test.seen))
+				g.Expect(beside[0].Later).To(HaveLen(test.seen))
 				entries, err := q.Entries(ctx, id, nil, 10)
 				g.Expect(err).NotTo(HaveOccurred())
 				g.Expect(entries).To(HaveLen(2 * test.seen))

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/uptrace/bun"
@@ -25,6 +26,8 @@ type Options struct {
 	PoolSize int
 	// StatementTimeout bounds each statement on the server; 10 seconds by default. The caller's context bounds the whole.
 	StatementTimeout time.Duration
+	// Tracer is told each statement; nil for none.
+	Tracer pgx.QueryTracer
 }
 
 const defaultStatementTimeout = 10 * time.Second
@@ -64,6 +67,7 @@ func Open(ctx context.Context, url string, o Options) (*Store, error) {
 		o.StatementTimeout = defaultStatementTimeout
 	}
 	config.ConnConfig.OnNotice = noteGivenUp
+	config.ConnConfig.Tracer = o.Tracer
 	failpoints(config)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {

@@ -107,33 +107,46 @@ func (b *builder) executedSomething() bool {
 	return b.execution != nil && len(b.execution.StepsExecuted) > 0 || b.request != nil && b.request.WorkflowStartedAt != nil || b.posted && b.execution != nil
 }
 
-// calibration compares the confidence of this recommendation with how often the investigator was right when it was as confident.
+// calibration compares the confidence of this recommendation with how often the investigator was right when it was as confident, on the same alert and kind of target. Trends have it for all
+// alerts.
 func (b *builder) calibration() *Calibration {
 	a := b.analysis
 	if a.ActionConfidence == nil || !(*a.ActionConfidence >= 0 && *a.ActionConfidence <= 100) {
 		return nil
 	}
-	bin := min(int(math.Floor(*a.ActionConfidence/10)), 9)
-	c := &Calibration{Bin: fmt.Sprintf("%d–%d", 10*bin, 10*bin+10)}
+	bin := binOf(*a.ActionConfidence)
+	c := &Calibration{Bin: fmt.Sprintf("%d–%d", 10*bin, 10*bin+10), Refs: b.analysisRefs()}
 	var success int64
-	for _, row := range b.in.Calibration {
-		if row.Investigator == a.Investigator && row.Model == a.Model && row.Bin == bin {
-			c.Decisions, c.N, success = c.Decisions+row.N, c.N+row.Labelled, success+row.Success
+	for _, before := range b.earlier(func(x *Case) bool {
+		return x.Investigator == a.Investigator && x.Model == a.Model && x.ActionConfidence != nil && binOf(*x.ActionConfidence) == bin
+	}) {
+		c.Decisions++
+		good, known := before.verdict(b.in.AsOf)
+		if !known || before.WorkflowID == "" {
+			continue
 		}
+		c.N++
+		if good {
+			success++
+		}
+		c.Refs = join(c.Refs, b.ledger.place(models.TableAIAnalysis, before.Analysis))
 	}
 	c.Observed, c.Interval = rate(success, c.N), wilson(success, c.N)
 	who := strings.TrimSpace(a.Investigator + " " + a.Model)
+	const of = "in the newest comparable remediations"
 	switch {
 	case c.Interval == nil:
-		c.Text = fmt.Sprintf("No decision of %s with a confidence of %s %% in the 30 days before has a verdict, so nothing shows what this confidence is worth.", who, c.Bin)
+		c.Text = fmt.Sprintf("No decision of %s with a confidence of %s %% %s has a verdict, so nothing shows what this confidence is worth.", who, c.Bin, of)
 	case c.N < minLabelled:
-		c.Text = fmt.Sprintf("%s with a confidence of %s %% in the 30 days before: %s right. That is too few to conclude anything (fewer than %d).", who, c.Bin, counted(c), minLabelled)
+		c.Text = fmt.Sprintf("%s with a confidence of %s %% %s: %s right. That is too few to conclude anything (fewer than %d).", who, c.Bin, of, counted(c), minLabelled)
 	default:
-		c.Text = fmt.Sprintf("%s with a confidence of %s %% in the 30 days before: %s right (95 %% interval %s to %s).", who, c.Bin, counted(c), percent(c.Interval[0]), percent(c.Interval[1]))
+		c.Text = fmt.Sprintf("%s with a confidence of %s %% %s: %s right (95 %% interval %s to %s).", who, c.Bin, of, counted(c), percent(c.Interval[0]), percent(c.Interval[1]))
 	}
-	c.Refs = join(b.analysisRefs(), []string{b.ledger.query(models.TableAIAnalysis, "trends_ai.sql", "the 30 days before the day of the investigation, "+who)})
 	return c
 }
+
+// binOf is one of ten; the last includes 100.
+func binOf(confidence float64) int { return min(int(math.Floor(confidence/10)), 9) }
 
 func counted(c *Calibration) string {
 	return fmt.Sprintf("%s of %d executed decisions", percent(*c.Observed), c.N)

@@ -195,7 +195,6 @@ var histories = map[string]func(*testing.T) *rar.Input{
 	"automatic": func(t *testing.T) *rar.Input {
 		in := newStory(t).recommends(90).auto().runs(13).works(28).tells(28, "remediated", "").input()
 		in.Cohort = &rar.Cohort{N: 48, Success: 41, Mean: ptr.To(95.5), P50: ptr.To(41.0), P90: ptr.To(260.25), NotSlower: 20}
-		in.Calibration = []rar.CalibrationBin{{Investigator: "rules", Bin: 9, N: 60, Labelled: 44, Success: 40}, {Investigator: "rules", Bin: 8, N: 9, Labelled: 9, Success: 1}}
 		in.Recurrences = []rar.Recurrence{{ID: uid(700), RemediationID: uid(701), SourceNamespace: "production", SourceUID: uid(701), Sequence: 1, SignalReceivedAt: outboxapi.NewTime(at("14:00:00").Add(50 * time.Hour))}}
 		in.Deliveries = []rar.Deliveries{{Channel: "slack", N: 46, Failed: 17, Lost: 2}}
 		return in

@@ -13,10 +13,9 @@ const (
 	CohortWindow = 30 * 24 * time.Hour
 	// RecurrenceWindow after the end of a remediation is how long its alert is looked for.
 	RecurrenceWindow = 7 * 24 * time.Hour
-	// CalibrationWindow before the day of the investigation is what its confidence is compared with.
-	CalibrationWindow = 30 * 24 * time.Hour
-	// MaxCases is how many comparable remediations are read one by one, on each side of this one.
-	MaxCases = 100
+	// MaxCases is how many comparable remediations before this one are read one by one, MaxLaterCases how many after it: so many make a report the same work in a trail of any size.
+	MaxCases      = 15
+	MaxLaterCases = 5
 )
 
 // Input is all that a report is made of. Everything in it is what the reader may see, as of AsOf. The order of its lists does not matter.
@@ -35,15 +34,13 @@ type Input struct {
 	DeadLetters []models.DeadLetter
 	// Recurrences are later requests of the same fingerprint and target, received from the end of this one on for RecurrenceWindow (recurrence.sql).
 	Recurrences []Recurrence
-	// Cohort counts what ended in the CohortWindow before the signal, of the same alert and kind of target (cohort.sql); nil if it was not read.
+	// Cohort counts the newest that ended in the CohortWindow before the signal, of the same alert and kind of target (cohort.sql); nil if it was not read.
 	Cohort *Cohort
-	// Earlier are the newest MaxCases of that cohort. Later are those that were received after this one ended, up to AsOf and at most CohortWindow later (both cohort_cases.sql).
+	// Earlier are the newest MaxCases of that cohort. Later are the newest MaxLaterCases that were received after this one ended, up to AsOf and at most
+	// CohortWindow later (both cohort_cases.sql).
 	Earlier, Later []Case
 	// Deliveries is how channels that failed here did in the remediations of Earlier (cohort_deliveries.sql).
 	Deliveries []Deliveries
-	// Calibration is how confident investigators were and how often they were right, in the CalibrationWindow before the UTC day on which the investigation began (trends_ai.sql with as_of
-	// at that day's start). Rows of other investigators may be among them.
-	Calibration []CalibrationBin
 	// Checkpoint is the newest signed checkpoint that covers the rows; nil if there is none.
 	Checkpoint *Checkpoint
 	// Narrative replaces the narrative of the rules; nil for that.
@@ -76,6 +73,8 @@ type Cohort struct {
 	Mean, P50, P90 *float64
 	// NotSlower is how many took at most as long as this remediation.
 	NotSlower int64
+	// Most is how many are counted at most; 0 if there is no bound.
+	Most int64
 }
 
 // Case is one row of cohort_cases.sql: a comparable remediation that has ended, and what its analysis and its execution say. Fields of an analysis or an execution that is not
@@ -92,6 +91,7 @@ type Case struct {
 	// Analysis is the last row of the analysis.
 	Analysis                Row
 	Investigator            string
+	Model                   string
 	RecommendedAction       string
 	ActionConfidence        *float64
 	InvestigationSeconds    *float64
@@ -120,14 +120,6 @@ type Row struct {
 type Deliveries struct {
 	Channel         string
 	N, Failed, Lost int64
-}
-
-// CalibrationBin is one row of trends_ai.sql: of N decisions whose confidence lies in [10·Bin, 10·Bin+10), Labelled have a verdict and Success of them succeeded. The last bin includes 100.
-type CalibrationBin struct {
-	Investigator, Model string
-	Bin                 int
-	N                   int64
-	Labelled, Success   int64
 }
 
 // Checkpoint is a signed statement about the trail, made outside the database.

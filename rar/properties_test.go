@@ -122,7 +122,6 @@ func anyInput() *rapid.Generator[*rar.Input] {
 		fill(t, reflect.ValueOf(&in.Deliveries).Elem())
 		fill(t, reflect.ValueOf(&in.Earlier).Elem())
 		fill(t, reflect.ValueOf(&in.Later).Elem())
-		fill(t, reflect.ValueOf(&in.Calibration).Elem())
 		if c := in.Cohort; c != nil { // the database counts
 			c.N, c.Success, c.NotSlower = 7, 5, 3
 		}

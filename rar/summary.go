@@ -138,6 +138,9 @@ func (b *builder) history() *History {
 		Definition: fmt.Sprintf("Remediations of alert %s on kind %s that were received and ended in the 30 days before this signal.", cmp.Or(alert, "(none)"), cmp.Or(kind, "(none)")),
 		N:          c.N, Success: c.Success, Rate: rate(c.Success, c.N), Interval: wilson(c.Success, c.N), Mean: c.Mean, P50: c.P50, P90: c.P90, Cases: []HistoricCase{}, Refs: b.cohortRefs(),
 	}
+	if c.Most > 0 {
+		h.Definition = strings.TrimSuffix(h.Definition, ".") + fmt.Sprintf(", the newest %d at most.", c.Most)
+	}
 	if total := b.total(); total != nil && c.N > 0 {
 		h.Percentile = rate(c.NotSlower, c.N)
 		if c.Mean != nil && *c.Mean > 0 {

@@ -69,14 +69,9 @@ func (s *Server) batch(x *httpapi.Exchange, r *request) *httpapi.Problem {
 		return inBody(refused)
 	}
 	return s.streamed(x, r, func(out *lines) *httpapi.Problem {
-		for _, id := range *a.IDs {
-			if refused := s.build(r, id, w, func(report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
-				return out.batched(r, id, report, refused)
-			}); refused != nil {
-				return refused
-			}
-		}
-		return nil
+		return s.several(r, *a.IDs, w, func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+			return out.batched(r, id, report, refused)
+		})
 	})
 }
 

@@ -4,7 +4,8 @@
 //
 // A request passes, in this order, the gate (how many are under way), the authorizer (who calls, and which rows may they see), the caller's rate, its parameters, and a
 // place among those that read. A report is read in one snapshot of the database that only reads, with the rights of holdfast_reader, built by package rar without further questions, and
-// written after the snapshot has ended: a slow caller holds no session. Streams are read in pages.
+// written after the snapshot has ended: a slow caller holds no session. Streams are read in pages, some reports in one snapshot: how many questions that takes does not depend on how many they are.
+// While some are built and written, the next are read.
 //
 // # Who may see what
 //

@@ -14,59 +14,134 @@ import (
 	"github.com/holdfast-dev/holdfast/rar"
 )
 
-// fill reads all that a report is made of.
-func fill(ctx context.Context, q *postgres.Snapshot, in *rar.Input) error {
-	if err := fillRows(ctx, q, in); err != nil {
+// fill reads all that some reports of one instant are made of: their rows, then what stands beside them. How many questions that takes does not depend on how many reports there are, but for
+// what is rare. An input without anything that the reader may see stays empty.
+func fill(ctx context.Context, q *postgres.Snapshot, inputs []*rar.Input, asOf time.Time) error {
+	known := make([]postgres.Known, len(inputs))
+	for i, in := range inputs {
+		known[i].ID = in.RemediationID
+		if uid, err := models.UUID(in.RemediationID); err == nil {
+			known[i].UIDs = []string{uid}
+		}
+	}
+	if err := fillKnown(ctx, q, inputs, known, asOf); err != nil {
 		return err
 	}
-	request := rar.Request(in)
-	if request == nil {
-		return nil
-	}
-	if err := fillRecurrences(ctx, q, in, request); err != nil {
-		return err
-	}
-	return fillHistory(ctx, q, in, request)
+	return fillDeliveries(ctx, q, inputs, asOf)
 }
 
-// fillRows reads the remediation's own rows in full, and counts what others wrote under its id: there may be any number of that.
-func fillRows(ctx context.Context, q *postgres.Snapshot, in *rar.Input) (err error) {
-	own := []string{}
-	if uid, err := models.UUID(in.RemediationID); err == nil {
-		own = append(own, uid)
+// fillKnown does it with the resources that are known, and once more for those of which a dead letter alone names a child.
+func fillKnown(ctx context.Context, q *postgres.Snapshot, inputs []*rar.Input, known []postgres.Known, asOf time.Time) error {
+	rows, err := q.ReportRows(ctx, known, asOf)
+	if err != nil {
+		return err
 	}
-	for named := true; named; { // once more for children that only a dead letter names
-		if in.Rows, err = q.ReportRows(ctx, in.RemediationID, own, in.AsOf); err != nil {
-			return err
-		}
-		own = resourcesOf(in, own)
-		if in.Resources, in.DeadLetters, err = q.ReportBeside(ctx, own, in.AsOf); err != nil {
-			return err
-		}
-		known := len(own)
-		own = resourcesOf(in, own)
-		named = len(own) > known
-	}
-	if len(rar.Resources(in)) == 0 {
-		if in.Rows, err = q.ReportPosted(ctx, in.RemediationID, in.AsOf); err != nil {
+	subjects := make([]postgres.Subject, len(inputs))
+	for i, in := range inputs {
+		in.Rows = rows[in.RemediationID]
+		if subjects[i], err = subjectOf(in, known[i]); err != nil {
 			return err
 		}
 	}
-	others, err := q.ReportOthers(ctx, in.RemediationID, own, in.AsOf)
-	in.Others = othersOf(others)
+	beside, err := q.Beside(ctx, subjects, rar.CohortWindow, postgres.Limits{Earlier: rar.MaxCases, Later: rar.MaxLaterCases}, asOf)
+	if err != nil {
+		return err
+	}
+	var again []*rar.Input
+	var named []postgres.Known
+	for i, in := range inputs {
+		put(in, &beside[i])
+		if more := resourcesOf(in, subjects[i].Known); len(more.UIDs) > len(subjects[i].UIDs) {
+			again, named = append(again, in), append(named, more)
+			continue
+		}
+		if err := fillPosted(ctx, q, in); err != nil {
+			return err
+		}
+	}
+	if again == nil {
+		return nil
+	}
+	return fillKnown(ctx, q, again, named, asOf)
+}
+
+// fillPosted reads what was posted, where no resource has rows.
+func fillPosted(ctx context.Context, q *postgres.Snapshot, in *rar.Input) (err error) {
+	if len(rar.Resources(in)) > 0 || len(in.Others) == 0 {
+		return nil
+	}
+	if in.Rows, err = q.ReportPosted(ctx, in.RemediationID, in.AsOf); err != nil {
+		return err
+	}
+	return compare(ctx, q, in)
+}
+
+// compare reads once more what stands beside the rows: it was asked for before these were known.
+func compare(ctx context.Context, q *postgres.Snapshot, in *rar.Input) error {
+	subject, err := subjectOf(in, postgres.Known{ID: in.RemediationID})
+	if err != nil {
+		return err
+	}
+	beside, err := q.Beside(ctx, []postgres.Subject{subject}, rar.CohortWindow, postgres.Limits{Earlier: rar.MaxCases, Later: rar.MaxLaterCases}, in.AsOf)
+	if err == nil {
+		put(in, &beside[0])
+	}
 	return err
 }
 
-// resourcesOf are the uids of the resources that the rows are of or name, and those that are known.
-func resourcesOf(in *rar.Input, known []string) []string {
-	uids := slices.Clone(known)
+// subjectOf is what a remediation's rows are compared by.
+func subjectOf(in *rar.Input, known postgres.Known) (s postgres.Subject, err error) {
+	s.Known = resourcesOf(in, known)
+	request := rar.Request(in)
+	if request == nil || request.Target == nil {
+		return s, nil
+	}
+	if request.SignalContext != nil {
+		s.Alert, s.Kind, s.Received = request.SignalContext.Name, request.Target.Kind, request.SignalReceivedAt.Time
+	}
+	if request.CompletedAt == nil {
+		return s, nil
+	}
+	s.Completed = request.CompletedAt.Time
+	s.Seconds = s.Completed.Sub(request.SignalReceivedAt.Time).Seconds()
+	s.LaterFrom, s.LaterTo = s.Completed, earlier(s.Completed.Add(rar.CohortWindow), in.AsOf)
+	s.Until, s.Fingerprint, s.Namespace, s.Cluster = earlier(s.Completed.Add(rar.RecurrenceWindow), in.AsOf), request.SignalFingerprint, request.SourceNamespace, request.SourceCluster
+	s.Target, err = json.Marshal(request.Target)
+	return s, err
+}
+
+// put makes what was found a part of the input.
+func put(in *rar.Input, b *postgres.Beside) {
+	in.Resources, in.DeadLetters, in.Others = b.Resources, b.DeadLetters, othersOf(b.Others)
+	in.Recurrences, in.Earlier, in.Later = nil, nil, nil
+	for _, r := range b.Recurrences {
+		in.Recurrences = append(in.Recurrences, rar.Recurrence{ID: r.ID, RemediationID: r.RemediationID, SourceCluster: r.SourceCluster, SourceNamespace: r.SourceNamespace, SourceUID: r.SourceUID,
+			Sequence: r.Sequence, EntryHash: r.EntryHash, SignalReceivedAt: r.SignalReceivedAt})
+	}
+	if c := b.Cohort; c != nil {
+		in.Cohort = &rar.Cohort{N: c.N, Success: c.Success, Mean: c.Mean, NotSlower: c.NotSlower, Most: postgres.MaxCohort}
+		if len(c.Quantiles) == 2 {
+			in.Cohort.P50, in.Cohort.P90 = &c.Quantiles[0], &c.Quantiles[1]
+		}
+	}
+	for _, c := range b.Earlier {
+		in.Earlier = append(in.Earlier, caseOf(c))
+	}
+	for _, c := range b.Later {
+		in.Later = append(in.Later, caseOf(c))
+	}
+}
+
+// resourcesOf adds the uids of the resources that the rows are of or name to those that are known.
+func resourcesOf(in *rar.Input, known postgres.Known) postgres.Known {
+	uids := slices.Clone(known.UIDs)
 	for _, text := range rar.Resources(in) {
 		if uid, err := models.UUID(text); err == nil {
 			uids = append(uids, uid)
 		}
 	}
 	slices.Sort(uids)
-	return slices.Compact(uids)
+	return postgres.Known{ID: known.ID, UIDs: slices.Compact(uids)}
 }
 
 // othersOf adds to those who are named how many rows are left of each table.
@@ -90,24 +165,6 @@ func othersOf(all []postgres.Other) []rar.Other {
 	return others
 }
 
-// fillRecurrences looks for the same alert on the same target, in the request's own namespace, after its end.
-func fillRecurrences(ctx context.Context, q *postgres.Snapshot, in *rar.Input, request *models.OrchestrationRow) error {
-	if request.CompletedAt == nil || request.Target == nil {
-		return nil
-	}
-	target, err := json.Marshal(request.Target)
-	if err != nil {
-		return err
-	}
-	found, err := q.Recurrences(ctx, request.SignalFingerprint, target, request.CompletedAt.Time, earlier(request.CompletedAt.Add(rar.RecurrenceWindow), in.AsOf))
-	for _, r := range found {
-		if r.SourceNamespace == request.SourceNamespace && r.SourceCluster == request.SourceCluster {
-			in.Recurrences = append(in.Recurrences, rar.Recurrence(r))
-		}
-	}
-	return err
-}
-
 func earlier(a, b time.Time) time.Time {
 	if a.Before(b) {
 		return a
@@ -115,58 +172,21 @@ func earlier(a, b time.Time) time.Time {
 	return b
 }
 
-// fillHistory compares the request with those of the same alert and kind of target, before its signal and after its end.
-func fillHistory(ctx context.Context, q *postgres.Snapshot, in *rar.Input, request *models.OrchestrationRow) error {
-	if request.SignalContext == nil || request.Target == nil {
-		return nil
-	}
-	received := request.SignalReceivedAt.Time
-	var seconds float64
-	if request.CompletedAt != nil {
-		seconds = request.CompletedAt.Time.Sub(received).Seconds()
-	}
-	alert, kind := request.SignalContext.Name, request.Target.Kind
-	cohort, err := q.Cohort(ctx, alert, kind, received, seconds)
-	if err != nil {
-		return err
-	}
-	in.Cohort = &rar.Cohort{N: cohort.N, Success: cohort.Success, Mean: cohort.Mean, NotSlower: cohort.NotSlower}
-	if len(cohort.Quantiles) == 2 {
-		in.Cohort.P50, in.Cohort.P90 = &cohort.Quantiles[0], &cohort.Quantiles[1]
-	}
-	cases := func(start, end time.Time) (all []rar.Case, err error) {
-		if !start.Before(end) {
-			return nil, nil
+// fillDeliveries looks at how the channels did before that failed in these reports.
+func fillDeliveries(ctx context.Context, q *postgres.Snapshot, inputs []*rar.Input, asOf time.Time) error {
+	all := make([]postgres.Channels, len(inputs))
+	for i, in := range inputs {
+		if all[i].Channels = rar.FailedChannels(in); len(all[i].Channels) == 0 {
+			continue
 		}
-		found, err := q.Cases(ctx, alert, kind, start, end, rar.MaxCases, in.AsOf)
-		for i := range found {
-			all = append(all, caseOf(&found[i]))
+		for _, c := range in.Earlier {
+			all[i].Cases = append(all[i].Cases, c.ID)
 		}
-		return all, err
 	}
-	if in.Earlier, err = cases(received.Add(-rar.CohortWindow), received); err != nil {
-		return err
-	}
-	if err := fillDeliveries(ctx, q, in); err != nil || request.CompletedAt == nil {
-		return err
-	}
-	in.Later, err = cases(request.CompletedAt.Time, earlier(request.CompletedAt.Add(rar.CohortWindow), in.AsOf))
-	return err
-}
-
-// fillDeliveries looks at how the channels did before that failed here.
-func fillDeliveries(ctx context.Context, q *postgres.Snapshot, in *rar.Input) error {
-	channels := rar.FailedChannels(in)
-	if len(channels) == 0 || len(in.Earlier) == 0 {
-		return nil
-	}
-	var cases []string
-	for _, c := range in.Earlier {
-		cases = append(cases, c.ID)
-	}
-	found, err := q.Deliveries(ctx, cases, channels, in.AsOf)
+	found, err := q.Deliveries(ctx, all, asOf)
 	for _, d := range found {
-		in.Deliveries = append(in.Deliveries, rar.Deliveries(d))
+		in := inputs[d.Place]
+		in.Deliveries = append(in.Deliveries, rar.Deliveries{Channel: d.Channel, N: d.N, Failed: d.Failed, Lost: d.Lost})
 	}
 	return err
 }
@@ -176,7 +196,7 @@ func caseOf(c *postgres.Case) rar.Case {
 		Row:           rar.Row{ID: c.ID, SourceUID: c.SourceUID, Sequence: c.Sequence, EntryHash: c.EntryHash},
 		RemediationID: c.RemediationID, Outcome: c.Outcome, SignalReceivedAt: c.SignalReceivedAt, CompletedAt: c.CompletedAt, CameBackAt: c.CameBackAt,
 		Analysis:     rar.Row{ID: c.AnalysisID, SourceUID: c.AnalysisSourceUID, Sequence: c.AnalysisSequence, EntryHash: c.AnalysisEntryHash},
-		Investigator: c.Investigator, RecommendedAction: c.RecommendedAction, ActionConfidence: c.ActionConfidence, InvestigationSeconds: c.InvestigationSeconds,
+		Investigator: c.Investigator, Model: c.Model, RecommendedAction: c.RecommendedAction, ActionConfidence: c.ActionConfidence, InvestigationSeconds: c.InvestigationSeconds,
 		ApprovalStatus: c.ApprovalStatus, ApprovalRequestedAt: c.ApprovalRequestedAt, ApprovalDurationSeconds: c.ApprovalDurationSeconds,
 		Execution:  rar.Row{ID: c.ExecutionID, SourceUID: c.ExecutionSourceUID, Sequence: c.ExecutionSequence, EntryHash: c.ExecutionEntryHash},
 		WorkflowID: c.WorkflowID, ExecutionOutcome: c.ExecutionOutcome, ExecutionSeconds: c.ExecutionSeconds, RetriesPerformed: c.RetriesPerformed, PostConditionsPassed: c.PostConditionsPassed,

@@ -157,8 +157,9 @@ func (s *Server) page(r *request, l *listed) (*listPage, *httpapi.Problem) {
 	return p, refused
 }
 
-// items hands what a page shows to visit: summaries, or reports that are read one by one. What was posted in several rows is one report.
+// items hands what a page shows to visit: summaries, or reports. What was posted in several rows is one report.
 func (s *Server) items(r *request, l *listed, rows []postgres.Summary, visit func(id string, item any, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
+	var ids []string
 	known := map[string]bool{}
 	for i := range rows {
 		id := rows[i].RemediationID
@@ -166,39 +167,17 @@ func (s *Server) items(r *request, l *listed, rows []postgres.Summary, visit fun
 			if refused := visit(id, itemOf(&rows[i]), nil); refused != nil {
 				return refused
 			}
-			continue
-		}
-		if known[id] {
-			continue
-		}
-		known[id] = true
-		refused := s.build(r, id, l.wanted, func(report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
-			if refused != nil && refused.Status == http.StatusNotFound {
-				return nil // as of then it had no rows
-			}
-			return visit(id, report, refused)
-		})
-		if refused != nil {
-			return refused
+		} else if !known[id] {
+			known[id] = true
+			ids = append(ids, id)
 		}
 	}
-	return nil
-}
-
-// build reads and builds one report, and hands it, or why there is none, to visit. A large one takes memory until visit returns.
-func (s *Server) build(r *request, id string, w wanted, visit func(*rar.Report, *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
-	in, refused := s.input(r, id, w)
-	if refused != nil {
-		return visit(nil, refused)
-	}
-	release, refused := s.hold(r, in)
-	if refused != nil {
-		return visit(nil, refused)
-	}
-	defer release()
-	report := rar.Build(in)
-	s.metrics.reports.WithLabelValues(report.Complete.State).Inc()
-	return visit(report, nil)
+	return s.several(r, ids, l.wanted, func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+		if refused != nil && refused.Status == http.StatusNotFound {
+			return nil // as of then it had no rows
+		}
+		return visit(id, report, refused)
+	})
 }
 
 // pages hands what all pages show to visit, from a place on.

@@ -66,8 +66,7 @@ func (s *Server) report(x *httpapi.Exchange, r *request) *httpapi.Problem {
 		return refused
 	}
 	defer release()
-	report := rar.Build(in)
-	s.metrics.reports.WithLabelValues(report.Complete.State).Inc()
+	report := s.build(in)
 	tag, err := tagOf(in, report, f.name)
 	if err != nil {
 		return s.failed(err)
@@ -106,26 +105,33 @@ func notFound(what string) *httpapi.Problem {
 
 // input reads what a report is made of, in one snapshot.
 func (s *Server) input(r *request, id string, w wanted) (*rar.Input, *httpapi.Problem) {
-	const what = "remediation of this id"
+	in := w.input(id)
+	if in == nil {
+		return nil, notFound(remediationOfID)
+	}
+	refused := s.read(r, func(ctx context.Context, q *postgres.Snapshot) error {
+		err := fill(ctx, q, []*rar.Input{in}, w.asOf)
+		if err == nil && len(in.Rows)+len(in.Others) == 0 {
+			return &refusal{notFound(remediationOfID)}
+		}
+		return err
+	})
+	return in, refused
+}
+
+const remediationOfID = "remediation of this id"
+
+// input is one without rows; nil if no column holds such an id.
+func (w *wanted) input(id string) *rar.Input {
 	known, err := models.RemediationID(id)
 	if err != nil || known == "" || !utf8.ValidString(known) || utf8.RuneCountInString(known) > maxText || strings.ContainsRune(known, 0) {
-		return nil, notFound(what) // no column holds such an id
+		return nil
 	}
 	in := &rar.Input{RemediationID: known, AsOf: w.asOf}
 	if w.narrative == narrativeNone {
 		in.Narrative = &rar.Narrative{Status: rar.NarrativeNone, Claims: []rar.Claim{}}
 	}
-	refused := s.read(r, func(ctx context.Context, q *postgres.Snapshot) error {
-		err := fill(ctx, q, in)
-		if err == nil && len(in.Rows)+len(in.Others) == 0 {
-			return &refusal{notFound(what)}
-		}
-		return err
-	})
-	if refused != nil {
-		return nil, refused
-	}
-	return in, s.calibrate(r, in)
+	return in
 }
 
 // tagOf names the content of a report: it changes with a visible row, with a window that is over, with the template and the format, and not with the instant.

@@ -41,8 +41,6 @@ type Server struct {
 	shares  *shares
 	rates   *httpapi.Rates
 	now     func() time.Time
-
-	calibrations *calibrations
 }
 
 // New makes a server that is ready to Run.
@@ -64,7 +62,7 @@ func New(c Config) (*Server, error) {
 		c.Now = time.Now
 	}
 	l := c.Limits
-	s := &Server{config: c, log: c.Log, now: c.Now, calibrations: newCalibrations(), gates: newGates(l), shares: newShares(l), rates: httpapi.NewRates(l.RequestsPerSecond, l.Burst, "ask for several reports in one request")}
+	s := &Server{config: c, log: c.Log, now: c.Now, gates: newGates(l), shares: newShares(l), rates: httpapi.NewRates(l.RequestsPerSecond, l.Burst, "ask for several reports in one request")}
 	registry := prometheus.NewRegistry()
 	var err error
 	if s.metrics, err = newMetrics(registry); err != nil {

@@ -1,30 +1,38 @@
--- The newest remediations of an alert and kind of target that were received and ended in a window, with the last rows of their analysis and execution, and when their alert came back.
+-- The newest remediations of an alert and kind of target that were received and ended in a window, with the last rows of their analysis and execution, and when their alert came back: of some reports.
 -- Analyses and executions count in the request's own namespace only: strangers may post some under its id.
+-- places has the places of the reports that a case is of: in a stream many have the same.
 -- A report asks twice: for the 30 days before its signal, and for what was received after its end.
--- $1: the alert's name. $2: the target's kind. $3, $4: the window, half-open. $5: how many. $6: the namespaces that the caller may read. $7: as_of.
-SELECT f.id, f.remediation_id, f.source_uid, f.sequence, f.entry_hash, f.outcome, f.signal_received_at, f.completed_at, b.came_back_at,
-    a.id AS analysis_id, a.source_uid AS analysis_source_uid, a.sequence AS analysis_sequence, a.entry_hash AS analysis_entry_hash, a.investigator, a.recommended_action, a.action_confidence,
+-- $1: alerts' names. $2: targets' kinds. $3, $4: windows, half-open. $5: how many of each. $6: as_of. $7: the namespaces that the caller may read.
+WITH asked AS MATERIALIZED (
+    SELECT q.place, f.id, f.remediation_id, f.source_cluster, f.source_namespace, f.source_uid, f.sequence, f.entry_hash, f.outcome, f.signal_fingerprint, f.target, f.signal_received_at, f.completed_at
+    FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS q(alert, kind, start, until, place)
+    CROSS JOIN LATERAL (
+        SELECT f.* FROM orchestration_audit AS f
+        WHERE (f.final OR f.sequence IS NULL) AND f.alert_name = left(q.alert, 255) AND f.target_kind = left(q.kind, 63)
+            AND f.completed_at >= q.start AND f.completed_at < q.until AND f.signal_received_at >= q.start AND f.source_namespace = ANY($7::text[]) AND f.recorded_at <= $6::timestamptz
+        ORDER BY f.completed_at DESC, f.id DESC LIMIT $5
+    ) AS f
+), cases AS MATERIALIZED (
+    SELECT DISTINCT ON (f.id) f.*, array_agg(f.place) OVER (PARTITION BY f.id) AS places FROM asked AS f
+)
+SELECT f.places, f.id, f.remediation_id, f.source_uid, f.sequence, f.entry_hash, f.outcome, f.signal_received_at, f.completed_at, b.came_back_at,
+    a.id AS analysis_id, a.source_uid AS analysis_source_uid, a.sequence AS analysis_sequence, a.entry_hash AS analysis_entry_hash, a.investigator, a.model, a.recommended_action, a.action_confidence,
     extract(epoch FROM a.investigation_completed_at - a.investigation_started_at)::double precision AS investigation_seconds, a.approval_status, a.approval_requested_at, a.approval_duration_seconds,
     w.id AS execution_id, w.source_uid AS execution_source_uid, w.sequence AS execution_sequence, w.entry_hash AS execution_entry_hash, w.workflow_id, w.outcome AS execution_outcome,
     w.total_duration_seconds AS execution_seconds, w.retries_performed, w.post_conditions_passed
-FROM (
-    SELECT f.* FROM orchestration_audit AS f
-    WHERE (f.final OR f.sequence IS NULL) AND f.alert_name = left($1, 255) AND f.target_kind = left($2, 63)
-        AND f.completed_at >= $3::timestamptz AND f.completed_at < $4::timestamptz AND f.signal_received_at >= $3 AND f.source_namespace = ANY($6::text[]) AND f.recorded_at <= $7::timestamptz
-    ORDER BY f.completed_at DESC, f.id DESC LIMIT $5
-) AS f
+FROM cases AS f
 LEFT JOIN LATERAL (
-    SELECT a.* FROM ai_analysis_audit AS a WHERE a.remediation_id = f.remediation_id AND (a.final OR a.sequence IS NULL) AND a.source_namespace = ANY($6::text[])
-        AND a.source_namespace IS NOT DISTINCT FROM f.source_namespace AND a.source_cluster IS NOT DISTINCT FROM f.source_cluster AND (a.sequence IS NULL) = (f.sequence IS NULL) AND a.recorded_at <= $7
+    SELECT a.* FROM ai_analysis_audit AS a WHERE a.remediation_id = f.remediation_id AND (a.final OR a.sequence IS NULL) AND a.source_namespace = ANY($7::text[])
+        AND a.source_namespace IS NOT DISTINCT FROM f.source_namespace AND a.source_cluster IS NOT DISTINCT FROM f.source_cluster AND (a.sequence IS NULL) = (f.sequence IS NULL) AND a.recorded_at <= $6
     ORDER BY a.recorded_at DESC, a.id DESC LIMIT 1) AS a ON true
 LEFT JOIN LATERAL (
-    SELECT w.* FROM workflow_execution_audit AS w WHERE w.remediation_id = f.remediation_id AND (w.final OR w.sequence IS NULL) AND w.source_namespace = ANY($6::text[])
-        AND w.source_namespace IS NOT DISTINCT FROM f.source_namespace AND w.source_cluster IS NOT DISTINCT FROM f.source_cluster AND (w.sequence IS NULL) = (f.sequence IS NULL) AND w.recorded_at <= $7
+    SELECT w.* FROM workflow_execution_audit AS w WHERE w.remediation_id = f.remediation_id AND (w.final OR w.sequence IS NULL) AND w.source_namespace = ANY($7::text[])
+        AND w.source_namespace IS NOT DISTINCT FROM f.source_namespace AND w.source_cluster IS NOT DISTINCT FROM f.source_cluster AND (w.sequence IS NULL) = (f.sequence IS NULL) AND w.recorded_at <= $6
     ORDER BY w.recorded_at DESC, w.id DESC LIMIT 1) AS w ON true
 LEFT JOIN LATERAL (
     SELECT r.signal_received_at AS came_back_at FROM orchestration_audit AS r
     WHERE (r.sequence = 1 OR r.sequence IS NULL) AND r.signal_fingerprint = f.signal_fingerprint AND r.signal_received_at > f.completed_at
-        AND r.signal_received_at <= least(f.completed_at + interval '7 days', $7::timestamptz) AND r.source_namespace = f.source_namespace AND r.source_cluster IS NOT DISTINCT FROM f.source_cluster
+        AND r.signal_received_at <= least(f.completed_at + interval '7 days', $6::timestamptz) AND r.source_namespace = f.source_namespace AND r.source_cluster IS NOT DISTINCT FROM f.source_cluster
         AND r.target -> 'apiVersion' = f.target -> 'apiVersion' AND r.target -> 'kind' = f.target -> 'kind' AND r.target -> 'name' = f.target -> 'name'
     ORDER BY r.signal_received_at LIMIT 1) AS b ON true
 ORDER BY f.completed_at DESC, f.id DESC

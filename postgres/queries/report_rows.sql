@@ -8,11 +8,11 @@ WITH own AS MATERIALIZED (
     CROSS JOIN LATERAL jsonb_array_elements(CASE WHEN jsonb_typeof(t.children) = 'array' THEN t.children ELSE '[]' END) AS c
     WHERE t.recorded_at <= $3 AND t.source_namespace = ANY($4::text[])
 )
-SELECT 'orchestration_audit' AS relation, t.id, t.source_uid, t.sequence, t.recorded_at, t.entry_hash, to_jsonb(t) AS columns FROM own CROSS JOIN LATERAL (
+SELECT 'orchestration_audit' AS relation, t.remediation_id, to_jsonb(t) AS columns FROM own CROSS JOIN LATERAL (
     SELECT t.* FROM orchestration_audit AS t WHERE t.source_uid = own.uid AND t.remediation_id || '' = own.id AND t.recorded_at <= $3 AND t.source_namespace = ANY($4::text[]) OFFSET 0) AS t
-UNION ALL SELECT 'ai_analysis_audit' AS relation, t.id, t.source_uid, t.sequence, t.recorded_at, t.entry_hash, to_jsonb(t) AS columns FROM own CROSS JOIN LATERAL (
+UNION ALL SELECT 'ai_analysis_audit' AS relation, t.remediation_id, to_jsonb(t) AS columns FROM own CROSS JOIN LATERAL (
     SELECT t.* FROM ai_analysis_audit AS t WHERE t.source_uid = own.uid AND t.remediation_id || '' = own.id AND t.recorded_at <= $3 AND t.source_namespace = ANY($4::text[]) OFFSET 0) AS t
-UNION ALL SELECT 'workflow_execution_audit' AS relation, t.id, t.source_uid, t.sequence, t.recorded_at, t.entry_hash, to_jsonb(t) AS columns FROM own CROSS JOIN LATERAL (
+UNION ALL SELECT 'workflow_execution_audit' AS relation, t.remediation_id, to_jsonb(t) AS columns FROM own CROSS JOIN LATERAL (
     SELECT t.* FROM workflow_execution_audit AS t WHERE t.source_uid = own.uid AND t.remediation_id || '' = own.id AND t.recorded_at <= $3 AND t.source_namespace = ANY($4::text[]) OFFSET 0) AS t
-UNION ALL SELECT 'notification_audit' AS relation, t.id, t.source_uid, t.sequence, t.recorded_at, t.entry_hash, to_jsonb(t) AS columns FROM own CROSS JOIN LATERAL (
+UNION ALL SELECT 'notification_audit' AS relation, t.remediation_id, to_jsonb(t) AS columns FROM own CROSS JOIN LATERAL (
     SELECT t.* FROM notification_audit AS t WHERE t.source_uid = own.uid AND t.remediation_id || '' = own.id AND t.recorded_at <= $3 AND t.source_namespace = ANY($4::text[]) OFFSET 0) AS t

@@ -42,6 +42,7 @@ var measures = []measure{
 	{"remediation", 3 * time.Minute, remediation},
 	{"storage", 3 * time.Minute, storageAPI},
 	{"shards", 8 * time.Minute, shards},
+	{reportsMeasure, 15 * time.Minute, reports},
 }
 
 // bench is what the measures share.
@@ -53,6 +54,7 @@ type bench struct {
 	// quick shrinks everything, to try the program itself; full adds what takes long.
 	quick, full bool
 	program     string // bin/holdfast
+	database    string // for reports, instead of one of its own
 	databases   int
 }
 
@@ -71,6 +73,7 @@ func run() (err error) {
 	flag.BoolVar(&b.quick, "quick", false, "a tenth of the load, to try the program")
 	flag.BoolVar(&b.full, "full", false, "50,000 live resources and 10 million rows in addition")
 	flag.StringVar(&b.program, "program", "bin/holdfast", "holdfast binary to measure")
+	flag.StringVar(&b.database, "database", "", "database URL for the measure reports, which is filled unless it has rows (default: a database of its own)")
 	flag.Parse()
 	chosen, err := choose(*only)
 	if err != nil {

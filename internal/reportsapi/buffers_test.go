@@ -1,0 +1,117 @@
+package reportsapi
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	. "github.com/onsi/gomega"
+
+	"github.com/holdfast-dev/holdfast/internal/testenv/plans"
+	"github.com/holdfast-dev/holdfast/models"
+	"github.com/holdfast-dev/holdfast/postgres"
+)
+
+// year is a service on a year of remediations, whose statements are recorded.
+type year struct {
+	*service
+	recorder *plans.Recorder
+	control  *pgx.Conn
+	ids      []string
+}
+
+// here is byToken for rows without a cluster, as that year has them.
+type here struct{ byToken }
+
+func (h here) Authorize(ctx context.Context, bearer, verb string, named []string) (Caller, error) {
+	c, err := h.byToken.Authorize(ctx, bearer, verb, named)
+	c.Readable.Cluster = ""
+	return c, err
+}
+
+func newYear(t *testing.T, remediations int) *year {
+	t.Helper()
+	g := NewWithT(t)
+	y := &year{service: start(t), recorder: &plans.Recorder{}}
+	text, err := os.ReadFile("../../postgres/testdata/year.sql")
+	g.Expect(err).NotTo(HaveOccurred())
+	y.control, err = pgx.Connect(t.Context(), y.dsn)
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(func() { _ = y.control.Close(t.Context()) })
+	_, err = y.control.Exec(t.Context(), fmt.Sprintf(string(text), remediations))
+	g.Expect(err).NotTo(HaveOccurred())
+	for _, table := range append(models.Tables(), models.TableDeadLetter) {
+		_, err = y.control.Exec(t.Context(), "VACUUM (ANALYZE) "+table)
+		g.Expect(err).NotTo(HaveOccurred())
+	}
+	rows, err := y.control.Query(t.Context(), `SELECT remediation_id FROM orchestration_audit WHERE sequence = 1 AND source_namespace = 'shop-3' AND signal_received_at > '2026-10-01' ORDER BY signal_received_at LIMIT 20`)
+	g.Expect(err).NotTo(HaveOccurred())
+	y.ids, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(y.ids).NotTo(BeEmpty())
+	store, err := postgres.Open(t.Context(), y.dsn, postgres.Options{Tracer: y.recorder})
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(store.Close)
+	y.server, err = New(Config{Store: store, Authorizer: here{}, Limits: Limits{RequestsPerSecond: 1e6, Burst: 1e6}, Now: y.server.now})
+	g.Expect(err).NotTo(HaveOccurred())
+	return y
+}
+
+// statements are those of one request.
+func (y *year) statements(path, token, accept string) []plans.Statement {
+	y.t.Helper()
+	g := NewWithT(y.t)
+	r := httptest.NewRequestWithContext(y.t.Context(), http.MethodGet, path, http.NoBody)
+	r.Header.Set("Authorization", "Bearer "+token)
+	r.Header.Set("Accept", accept)
+	answer := httptest.NewRecorder()
+	y.server.Handler().ServeHTTP(answer, r)
+	g.Expect(answer.Code).To(Equal(http.StatusOK), answer.Body.String())
+	all := y.recorder.Take()
+	g.Expect(all).NotTo(BeEmpty())
+	return all
+}
+
+func (y *year) explain(statements []plans.Statement) plans.Plan {
+	y.t.Helper()
+	p, err := plans.Explain(y.t.Context(), y.control, statements...)
+	NewWithT(y.t).Expect(err).NotTo(HaveOccurred())
+	return p
+}
+
+// A report takes as many statements and buffers in a large table as in a small one, but for a level of the indexes. No plan reads a table from end to end, whoever asks.
+func TestAReportCostsTheSameInATableOfAnySize(t *testing.T) {
+	g := NewWithT(t)
+	most := map[int]int{}
+	for _, remediations := range []int{1_000, 10_000} {
+		y := newYear(t, remediations)
+		for _, token := range []string{"all", "shop-3,shop-5"} {
+			for _, id := range y.ids {
+				asked := y.statements(reports+"/"+id, token, "application/json")
+				g.Expect(len(asked)).To(BeNumerically("<=", 7))
+				p := y.explain(asked)
+				g.Expect(p.Scanned).To(BeEmpty(), "%d remediations, %s", remediations, token)
+				most[remediations] = max(most[remediations], p.Buffers)
+				g.Expect(p.Buffers).To(BeNumerically("<=", 600), "%s, as %s", id, token)
+			}
+		}
+		t.Logf("%d remediations: at most %d buffers", remediations, most[remediations])
+	}
+}
+
+// A stream asks per page, not per report.
+func TestAStreamAsksForManyReportsAtOnce(t *testing.T) {
+	g := NewWithT(t)
+	y := newYear(t, 10_000)
+	const day = "?start=2026-11-10T00:00:00Z&end=2026-11-17T00:00:00Z" // 192 remediations
+	for _, token := range []string{"all", "shop-3,shop-5"} {
+		asked := y.statements(reports+day, token, ndjson)
+		t.Logf("%s: %d statements", token, len(asked))
+		g.Expect(len(asked)).To(BeNumerically("<=", 60), "of 192 reports: 8 for fifty, and 7 more for one that was posted")
+		g.Expect(y.explain(asked).Scanned).To(BeEmpty(), token)
+	}
+}

@@ -1,0 +1,107 @@
+package reportsapi
+
+import (
+	"context"
+	"net/http"
+	"slices"
+
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
+	"github.com/holdfast-dev/holdfast/postgres"
+	"github.com/holdfast-dev/holdfast/rar"
+)
+
+// readTogether is how many reports are read in one snapshot. More take fewer questions each, and more memory.
+const readTogether = 50
+
+// outcome is what became of one id. Where the others of its snapshot are too large to be read with it, it is read alone, when its turn comes: there is memory for one.
+type outcome struct {
+	id      string
+	input   *rar.Input
+	alone   bool
+	refused *httpapi.Problem
+}
+
+// several hands the reports of some ids to visit, in their order: some are read at a time, and while these are built and written, the next are read. It ends with the first refusal that visit
+// returns.
+func (s *Server) several(r *request, ids []string, w wanted, visit func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
+	ctx, cancel := context.WithCancel(r.Context())
+	ahead := *r
+	ahead.Request = r.WithContext(ctx)
+	read := make(chan []outcome)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer close(read)
+		for some := range slices.Chunk(ids, readTogether) {
+			select {
+			case read <- s.together(&ahead, some, w): //nolint:contextcheck // ahead has it
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	defer func() { // no read goes on when the request has ended
+		cancel()
+		<-done
+	}()
+	for some := range read {
+		for i, o := range some {
+			some[i].input = nil // the next ones need the memory
+			if refused := s.one(r, &o, w, visit); refused != nil {
+				return refused
+			}
+		}
+	}
+	if r.Context().Err() != nil { // the rest was not read
+		return ended()
+	}
+	return nil
+}
+
+// one hands one report, or why there is none, to visit. A large one takes memory until that returns.
+func (s *Server) one(r *request, o *outcome, w wanted, visit func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
+	if o.alone {
+		o.input, o.refused = s.input(r, o.id, w)
+	}
+	if o.refused != nil {
+		return visit(o.id, nil, o.refused)
+	}
+	release, refused := s.hold(r, o.input)
+	if refused != nil {
+		return visit(o.id, nil, refused)
+	}
+	defer release()
+	return visit(o.id, s.build(o.input), nil)
+}
+
+// together reads some reports in one snapshot. Where that fails, each is read alone: one that is too large, or slow, is not the others' fault.
+func (s *Server) together(r *request, ids []string, w wanted) []outcome {
+	all := make([]outcome, len(ids))
+	var inputs []*rar.Input
+	for i, id := range ids {
+		all[i].id = id
+		if all[i].input = w.input(id); all[i].input != nil {
+			inputs = append(inputs, all[i].input)
+		}
+	}
+	refused := s.read(r, func(ctx context.Context, q *postgres.Snapshot) error { return fill(ctx, q, inputs, w.asOf) })
+	for i := range all {
+		o := &all[i]
+		switch {
+		case o.input != nil && refused != nil && refused.Status == http.StatusUnprocessableEntity && len(inputs) > 1:
+			o.input, o.alone = nil, true
+		case o.input != nil && refused != nil:
+			o.refused = refused
+		case o.input == nil || len(o.input.Rows)+len(o.input.Others) == 0:
+			o.refused = notFound(remediationOfID)
+		}
+	}
+	return all
+}
+
+// build builds a report.
+func (s *Server) build(in *rar.Input) *rar.Report {
+	report := rar.Build(in)
+	s.metrics.reports.WithLabelValues(report.Complete.State).Inc()
+	return report
+}
