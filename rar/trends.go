@@ -369,7 +369,7 @@ type ThresholdCase struct {
 	Interval  *[2]float64 `json:"interval"` // Wilson
 	Rejected  int64       `json:"rejected"`
 	TooFew    bool        `json:"too_few"`
-	Examples  []string    `json:"examples"` // failed ones, the most confident first
+	Examples  []string    `json:"examples"` // failed ones, the least confident first
 }
 
 // DeliveryTrend is how channels did. Groups counts all channels; Channels has the first MaxTrendGroups, the most failed attempts first.
