@@ -82,7 +82,7 @@ type OutcomeGroup struct {
 	Share    float64  `json:"share"`
 	P50      *float64 `json:"p50"`
 	P90      *float64 `json:"p90"`
-	Examples []string `json:"examples"` // the newest first
+	Examples []string `json:"examples"` // the newest
 }
 
 // RepairTrend is the time to repair: seconds from signal to completion of what was remediated.
@@ -154,7 +154,7 @@ type BottleneckGroup struct {
 	Seconds    float64  `json:"seconds"`
 	Share      float64  `json:"share"`
 	Cumulative float64  `json:"cumulative"`
-	Examples   []string `json:"examples"` // the longest first
+	Examples   []string `json:"examples"` // the longest
 }
 
 // LossTrend is what the remediations were for, alerts or targets, by count and by time lost: seconds from signal to completion, whatever the outcome. Groups counts all of them; each list
@@ -180,7 +180,7 @@ type LossGroup struct {
 	Success   int64        `json:"success"`
 	Rate      *float64     `json:"rate"`
 	Interval  *[2]float64  `json:"interval"` // Wilson
-	Examples  []string     `json:"examples"` // the longest first
+	Examples  []string     `json:"examples"` // the longest
 }
 
 // TrendTarget is a workload.
