@@ -274,7 +274,10 @@ func TestNoTrendReadsATableWhole(t *testing.T) {
 	more := map[string][]any{"trends_outcomes": nil, "trends_received": {end}, "trends_repairs": {month.AddDate(0, 0, -30)}, "trends_spread": {month.AddDate(0, 0, -30)}, "trends_days": {"day"}, "trends_bottlenecks": nil,
 		"trends_alerts": {20}, "trends_workflows": {20}, "trends_decisions": {end, 20}, "trends_approvals": nil, "trends_deliveries": {20}}
 	for reader, r := range trendReaders() {
-		for filter, of := range map[string]Trend{"": {}, ", a namespace": {Namespaces: []string{"shop-3"}}, ", an alert": {Alert: "PodAlert7"}, ", a workflow": {Workflow: "restart-3"}, ", all": {Namespaces: []string{"shop-3"}, Alert: "PodAlert7", Workflow: "restart-3"}} {
+		for filter, of := range map[string]Trend{
+			"": {}, ", a namespace": {Namespaces: []string{"shop-3"}}, ", an alert": {Alert: "PodAlert7"}, ", a workflow": {Workflow: "restart-3"},
+			", all": {Namespaces: []string{"shop-3"}, Alert: "PodAlert7", Workflow: "restart-3"},
+		} {
 			buffers := 0
 			for name, arguments := range more {
 				text, arguments := of.narrow(query(name), append([]any{month, end, nil}, arguments...))

@@ -56,43 +56,51 @@ const (
 
 // findings are what to read first. Each rests on MinJudged cases or more.
 func (b *trendBuilder) findings() {
-	t := b.trends
-	say := func(refs []string, format string, args ...any) {
-		if len(t.Findings) < maxFindings {
-			t.Findings = append(t.Findings, Statement{fmt.Sprintf(format, args...), refs})
-		}
-	}
+	b.findingsOfAll(b.trends)
+	b.findingsByName(b.trends)
+	b.trends.Findings = b.trends.Findings[:min(len(b.trends.Findings), maxFindings)]
+}
+
+func (b *trendBuilder) find(refs []string, format string, args ...any) {
+	b.trends.Findings = append(b.trends.Findings, Statement{fmt.Sprintf(format, args...), refs})
+}
+
+func (b *trendBuilder) findingsOfAll(t *Trends) {
 	if c := t.MTTR.ChangeP50; c != nil && (c.Verdict == ChangeShorter || c.Verdict == ChangeLonger) {
-		say(t.MTTR.Refs, "The median time to repair is %s: %s", duration(*t.MTTR.P50), c.Text)
+		b.find(t.MTTR.Refs, "The median time to repair is %s: %s", duration(*t.MTTR.P50), c.Text)
 	}
 	if groups := t.Bottlenecks.Groups; len(groups) > 0 && t.Bottlenecks.N >= MinJudged && groups[0].Share >= notableShare {
-		say(t.Bottlenecks.Refs, "%s took %s of the time that bottlenecks took: %s in %s.", groups[0].Name, percent(groups[0].Share), duration(groups[0].Seconds), plural(groups[0].N, "remediation", "remediations"))
+		b.find(t.Bottlenecks.Refs, "%s took %s of the time that bottlenecks took: %s in %s.", groups[0].Name, percent(groups[0].Share), duration(groups[0].Seconds), plural(groups[0].N, "remediation", "remediations"))
 	}
 	if a := &t.AI.All; a.Verdict == ConfidenceOver || a.Verdict == ConfidenceUnder {
-		say(t.AI.Refs, "%s", a.Text)
+		b.find(t.AI.Refs, "%s", a.Text)
 	}
 	for _, c := range t.Thresholds.Items {
 		if !c.TooFew && c.Interval[1] <= tolerableRisk && c.Seconds > 0 {
-			say(t.Thresholds.Refs, "Automatic approval from a confidence of %d %% on would have saved %s of waiting in %s; %d of %d with a label failed (%s), and people had rejected %d more.",
+			b.find(t.Thresholds.Refs, "Automatic approval from a confidence of %d %% on would have saved %s of waiting in %s; %d of %d with a label failed (%s), and people had rejected %d more.",
 				c.Threshold, duration(c.Seconds), plural(c.N, "case", "cases"), c.Failed, c.Labelled, between(c.Interval), c.Rejected)
 			break
 		}
 	}
+}
+
+// findingsByName are of the first alert, workflow and channel that stand out.
+func (b *trendBuilder) findingsByName(t *Trends) {
 	for _, a := range t.Recurrence.Alerts {
 		if a.N >= MinJudged && float64(a.Returned) >= notableReturns*float64(a.N) {
-			say(t.Recurrence.Refs, "%s came back after %d of %s, within 7 days at most.", line(a.Alert, 80), a.Returned, plural(a.N, "repair", "repairs"))
+			b.find(t.Recurrence.Refs, "%s came back after %d of %s, within 7 days at most.", line(a.Alert, 80), a.Returned, plural(a.N, "repair", "repairs"))
 			break
 		}
 	}
 	for _, w := range t.Workflows.Items {
 		if !w.TooFew && w.Interval[1] < 0.5 {
-			say(t.Workflows.Refs, "Workflow %s succeeded in %d of %s (%s).", line(w.WorkflowID, 80), w.Success, plural(w.N, "execution", "executions"), between(w.Interval))
+			b.find(t.Workflows.Refs, "Workflow %s succeeded in %d of %s (%s).", line(w.WorkflowID, 80), w.Success, plural(w.N, "execution", "executions"), between(w.Interval))
 			break
 		}
 	}
 	for _, c := range t.Deliveries.Channels {
 		if c.Attempts >= MinJudged && *c.Rate >= notableFailures {
-			say(t.Deliveries.Refs, "Channel %s failed in %d of %s (%s).", line(c.Channel, 80), c.Failed, plural(c.Attempts, "attempt", "attempts"), between(c.Interval))
+			b.find(t.Deliveries.Refs, "Channel %s failed in %d of %s (%s).", line(c.Channel, 80), c.Failed, plural(c.Attempts, "attempt", "attempts"), between(c.Interval))
 			break
 		}
 	}

@@ -196,8 +196,9 @@ func brier(bins []binned) *Brier {
 		}
 		m := float64(b.n)
 		right := float64(b.success) / m
-		reliability += m * math.Pow(b.confidence/m-right, 2) / total
-		resolution += m * math.Pow(right-base, 2) / total
+		off, apart := b.confidence/m-right, right-base
+		reliability += m * off * off / total
+		resolution += m * apart * apart / total
 	}
 	score, uncertainty := squares/total, base*(1-base)
 	s := &Brier{

@@ -141,7 +141,8 @@ func TestBrierIsThatOfTheDefinition(t *testing.T) {
 				labels[i] = 1
 			}
 			b := &bins[min(int(confidences[i]*10), 9)]
-			b.n, b.success, b.confidence, b.squares = b.n+1, b.success+int64(labels[i]), b.confidence+confidences[i], b.squares+math.Pow(confidences[i]-labels[i], 2)
+			off := confidences[i] - labels[i]
+			b.n, b.success, b.confidence, b.squares = b.n+1, b.success+int64(labels[i]), b.confidence+confidences[i], b.squares+off*off
 		}
 		var score, base float64
 		means, rights, counts := make([]float64, 10), make([]float64, 10), make([]float64, 10)
