@@ -203,7 +203,7 @@ func brier(bins []binned) *Brier {
 	score, uncertainty := squares/total, base*(1-base)
 	s := &Brier{
 		Score: rounded(score, 4), Reliability: rounded(reliability, 4), Resolution: rounded(resolution, 4), Uncertainty: rounded(uncertainty, 4),
-		WithinBins: rounded(score-reliability+resolution-uncertainty, 4),
+		WithinBins: rounded(score-reliability+resolution-uncertainty, 4) + 0, // not -0
 	}
 	if uncertainty > 0 {
 		skill := rounded(1-score/uncertainty, 4)
