@@ -56,6 +56,10 @@ func (s *Server) trends(x *httpapi.Exchange, r *request) *httpapi.Problem {
 func (s *Server) trendsInput(r *request, t postgres.Trend) (*rar.TrendsInput, *httpapi.Problem) {
 	wait, cancel := context.WithTimeout(r.Context(), s.config.Limits.Wait)
 	defer cancel()
+	if err := r.own.trends.Acquire(wait, 1); err != nil {
+		return nil, s.shed(shedShare, "you have trends under way; wait for them")
+	}
+	defer r.own.trends.Release(1)
 	if err := s.gates.trends.Acquire(wait, 1); err != nil {
 		return nil, s.shed(shedTrends, "the service is at its limit of concurrent reads of trends")
 	}

@@ -146,4 +146,11 @@ func TestTrendsAreFewAtOnce(t *testing.T) {
 	g.Expect(refused.header.Get("Retry-After")).NotTo(BeEmpty())
 	s.server.gates.trends.Release(trendsAtOnce)
 	g.Expect(s.get(trendsOfMonth, "all").status).To(Equal(http.StatusOK))
+
+	own, leave := s.server.shares.enter("auditor") // half of them is one tenant's
+	defer leave()
+	g.Expect(own.trends.TryAcquire(trendsAtOnce / 2)).To(BeTrue())
+	g.Expect(s.get(trendsOfMonth, "all").problem(t).Detail).To(ContainSubstring("you have trends under way"))
+	g.Expect(s.get(trendsOfMonth, "shop").status).To(Equal(http.StatusOK), "another tenant")
+	own.trends.Release(trendsAtOnce / 2)
 }
