@@ -112,12 +112,16 @@ func TestTheVerdictOnTheAI(t *testing.T) {
 			bins := ask(t, c, "trends_ai", from, until, []string{"shop"}, asOf)
 			g.Expect(bins).To(HaveLen(1))
 			g.Expect(bins[0]).To(And(HaveKeyWithValue("n", BeEquivalentTo(1)), HaveKeyWithValue("bin", BeEquivalentTo(8))))
-			thresholds := ask(t, c, "trends_thresholds", from, until, []string{"shop"}, asOf)
-			g.Expect(thresholds).To(HaveLen(7), "80 % is at or above 50, 55 … 80")
 			one := map[bool]int{true: 1}
-			for _, row := range thresholds {
-				g.Expect(row).To(And(HaveKeyWithValue("n", BeEquivalentTo(1)), HaveKeyWithValue("failed", BeEquivalentTo(one[e.labelled && !e.good])), HaveKeyWithValue("labelled", BeEquivalentTo(one[e.labelled]))))
+			decisions := map[string][]map[string]any{}
+			for _, row := range ask(t, c, "trends_decisions", from, until, []string{"shop"}, asOf, 20) {
+				part := row["part"].(string)
+				decisions[part] = append(decisions[part], row["columns"].(map[string]any))
 			}
+			counts := And(HaveKeyWithValue("n", BeEquivalentTo(1)), HaveKeyWithValue("success", BeEquivalentTo(one[e.labelled && e.good])), HaveKeyWithValue("labelled", BeEquivalentTo(one[e.labelled])))
+			g.Expect(decisions["band"]).To(ConsistOf(And(counts, HaveKeyWithValue("threshold", BeEquivalentTo(80)), HaveKeyWithValue("seconds", BeEquivalentTo(60)))))
+			g.Expect(decisions["bin"]).To(HaveLen(2), "everyone, and the investigator")
+			g.Expect(decisions["bin"]).To(HaveEach(And(counts, HaveKeyWithValue("bin", BeEquivalentTo(8)), HaveKeyWithValue("executed", BeEquivalentTo(one[e.postConditions != ""])))))
 			g.Expect(bins[0]["labelled"]).To(BeEquivalentTo(one[e.labelled]))
 			if !e.labelled {
 				g.Expect(bins[0]).To(And(HaveKeyWithValue("success", BeNil()), HaveKeyWithValue("brier", BeNil())))
@@ -145,9 +149,9 @@ func (e ending) statements() []string {
 	statements := []string{
 		request("one", noon, "cart", "1", "NULL", "NULL", "NULL"),
 		request("one", noon, "cart", "2", "'"+e.outcome+"'", executed, ended),
-		fmt.Sprintf(`INSERT INTO ai_analysis_audit (id, remediation_id, investigation_started_at, action_confidence, approval_status, approval_duration_seconds, investigator, model,
+		fmt.Sprintf(`INSERT INTO ai_analysis_audit (id, remediation_id, investigation_started_at, action_confidence, approval_status, approval_requested_at, approval_duration_seconds, investigator, model,
 			source_namespace, source_uid, sequence, event, phase, final, recorded_at, schema_version, entry)
-			VALUES (gen_random_uuid(), 'one', %s, 80, 'approved', 60, 'rules', 'rules', 'shop', gen_random_uuid(), 2, 'Completed', '', true, now(), 1, '')`, noon),
+			VALUES (gen_random_uuid(), 'one', %[1]s, 80, 'approved', %[1]s, 60, 'rules', 'rules', 'shop', gen_random_uuid(), 2, 'Completed', '', true, now(), 1, '')`, noon),
 	}
 	if e.postConditions != "" {
 		statements = append(statements, fmt.Sprintf(`INSERT INTO workflow_execution_audit (id, remediation_id, workflow_id, execution_started_at, outcome, post_conditions_passed,

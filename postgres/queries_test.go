@@ -90,24 +90,27 @@ func questions(target, fingerprint, remediation, posted, name string, uids, case
 		"cohort_cases_namespaces":   {recent(readers), append([]string{"orchestration_audit_pkey"}, joined...)},
 		"cohort_deliveries":         {[]any{slices.Repeat([]int{0}, len(cases)), cases, []int{0}, []string{"console"}, end, 50, readers}, []string{"orchestration_audit_pkey", "notification_audit_remediation_id_idx"}},
 		"trends_outcomes":           {trend, []string{"orchestration_final_completed"}},
-		"trends_days":               {trend, []string{"orchestration_final_completed"}},
+		"trends_days":               {append(slices.Clone(trend), "day"), []string{"orchestration_final_completed"}},
 		"trends_bottlenecks":        {trend, []string{"orchestration_final_completed"}},
-		"trends_alerts":             {trend, []string{"orchestration_final_completed"}},
-		"trends_targets":            {trend, []string{"orchestration_final_namespace|orchestration_final_completed"}},
-		"trends_recurrence":         {append(slices.Clone(trend), end), []string{"orchestration_first_namespace|orchestration_first_received"}},
-		"trends_workflows":          {trend, []string{"workflow_execution_final_started"}},
+		"trends_alerts":             {append(slices.Clone(trend), 20), []string{"orchestration_final_completed"}},
+		"trends_received":           {append(slices.Clone(trend), end), []string{"orchestration_first_namespace|orchestration_first_received", "orchestration_final_completed"}},
+		"trends_repairs":            {append(slices.Clone(trend), month.AddDate(0, 0, -30)), []string{"orchestration_final_completed"}},
+		"trends_spread":             {append(slices.Clone(trend), month.AddDate(0, 0, -30)), []string{"orchestration_final_completed"}},
+		"trends_workflows":          {append(slices.Clone(trend), 20), []string{"workflow_execution_final_started"}},
 		"trends_approvals":          {trend, []string{"ai_analysis_final_started"}},
 		"trends_ai":                 {append(slices.Clone(trend), end), verdicts},
-		"trends_thresholds":         {append(slices.Clone(trend), end), verdicts},
-		"trends_deliveries":         {trend, []string{"notification_audit_notification_requested_at_idx"}},
-		"resource_entries":          {[]any{uids[0], 1, 100, "orchestration_audit", uids[0], []byte{}}, places},
-		"resource_uids":             {[]any{"", "shop-3", name}, names},
-		"resource_uids_cluster":     {[]any{"backups.example.com", "backup-12"}, names},
+		"trends_decisions": {append(slices.Clone(trend), end, 20), []string{"ai_analysis_final_started|ai_analysis_audit_investigation_started_at_idx", "workflow_execution_final_started|workflow_execution_audit_execution_started_at_idx",
+			"orchestration_final_completed|orchestration_final_namespace|orchestration_audit_completed_at_idx", "orchestration_first_received|orchestration_first_namespace"}},
+		"trends_deliveries":     {append(slices.Clone(trend), 20), []string{"notification_audit_notification_requested_at_idx"}},
+		"trends_examples":       {[]any{cases, cases, readers}, []string{"orchestration_audit_pkey", "workflow_execution_audit_pkey"}},
+		"resource_entries":      {[]any{uids[0], 1, 100, "orchestration_audit", uids[0], []byte{}}, places},
+		"resource_uids":         {[]any{"", "shop-3", name}, names},
+		"resource_uids_cluster": {[]any{"backups.example.com", "backup-12"}, names},
 	}
 }
 
 // indexOnly are those that read no row.
-var indexOnly = []string{"cohort", "trends_outcomes", "trends_days", "trends_bottlenecks", "trends_alerts", "trends_workflows", "trends_approvals"}
+var indexOnly = []string{"cohort", "trends_outcomes", "trends_received", "trends_repairs", "trends_spread", "trends_days", "trends_bottlenecks", "trends_alerts", "trends_workflows", "trends_approvals"}
 
 // The indexes of the first schema answer the questions of the reports that come later. 10^5 rows by default; HOLDFAST_FULL=1 takes 10^6, which is minutes on a small machine.
 func TestEveryQuestionHasItsIndex(t *testing.T) {

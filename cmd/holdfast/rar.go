@@ -34,7 +34,7 @@ control characters, whatever a record holds.`,
 		Args: aCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newRARGetCommand(), newRARListCommand(), newRARBatchCommand())
+	cmd.AddCommand(newRARGetCommand(), newRARListCommand(), newRARBatchCommand(), newRARTrendsCommand())
 	return cmd
 }
 

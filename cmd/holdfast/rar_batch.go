@@ -13,7 +13,7 @@ import (
 )
 
 func newRARBatchCommand() *cobra.Command {
-	f, w := &rarFlags{}, &windowFlags{}
+	f, w := &rarFlags{}, &windowFlags{since: span(24 * time.Hour)}
 	var as *form
 	var quiet bool
 	cmd := &cobra.Command{

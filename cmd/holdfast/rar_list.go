@@ -19,15 +19,20 @@ import (
 // windowFlags select remediations.
 type windowFlags struct {
 	start, end                       string
-	since                            time.Duration
+	since                            span
 	completed                        bool
 	outcome, alert, workflow, prefix string
 }
 
-func (w *windowFlags) add(flags *pflag.FlagSet) {
+// addWindow adds the flags of the window itself.
+func (w *windowFlags) addWindow(flags *pflag.FlagSet) {
 	flags.StringVar(&w.start, "start", "", "beginning of the window, RFC 3339")
 	flags.StringVar(&w.end, "end", "", "end of the window, which is not in it, RFC 3339 (default: now)")
-	flags.DurationVar(&w.since, "since", 24*time.Hour, "length of the window, without --start")
+	flags.Var(&w.since, "since", "length of the window, without --start, as in 30d, 2w or 12h")
+}
+
+func (w *windowFlags) add(flags *pflag.FlagSet) {
+	w.addWindow(flags)
 	flags.BoolVar(&w.completed, "completed", false, "window of the completion instead of the signal")
 	flags.StringVar(&w.outcome, "outcome", "", "only this outcome")
 	flags.StringVar(&w.alert, "alert", "", "only this alert")
@@ -38,7 +43,7 @@ func (w *windowFlags) add(flags *pflag.FlagSet) {
 // parameters are those of a list; what they say is checked by the service.
 func (w *windowFlags) parameters(now time.Time) (map[string]string, error) {
 	if w.since <= 0 {
-		return nil, fmt.Errorf("--since is %s, expected more than 0", w.since)
+		return nil, fmt.Errorf("--since is %s, expected more than 0", &w.since)
 	}
 	end := w.end
 	if end == "" {
@@ -50,7 +55,7 @@ func (w *windowFlags) parameters(now time.Time) (map[string]string, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--end is %s, expected RFC 3339, as in 2026-11-23T04:05:06Z", shown(w.end))
 		}
-		start = at.Add(-w.since).UTC().Format(time.RFC3339)
+		start = at.Add(-time.Duration(w.since)).UTC().Format(time.RFC3339)
 	}
 	all := map[string]string{"start": start, "end": end, "outcome": w.outcome, "alert": w.alert, "workflow": w.workflow, "q": w.prefix}
 	if w.completed {
@@ -117,7 +122,7 @@ func summaries(ctx context.Context, c *reportsclient.Client, q url.Values) (rows
 }
 
 func newRARListCommand() *cobra.Command {
-	f, w := &rarFlags{}, &windowFlags{}
+	f, w := &rarFlags{}, &windowFlags{since: span(24 * time.Hour)}
 	var as *form
 	var wide bool
 	limit := 100

@@ -57,7 +57,9 @@ func newDocument() *huma.OpenAPI {
 		httpapi.Refuse(op.Responses, always...)
 		o.AddOperation(op)
 	}
-	nullable(schemas)
+	for _, t := range []reflect.Type{reflect.TypeFor[rar.Report](), reflect.TypeFor[rar.RepairTrend](), reflect.TypeFor[rar.AIGroup]()} {
+		nullable(schemas, t)
+	}
 	describe(schemas)
 	httpapi.AddServiceOperations(o, "the audit trail can be read", "The database cannot be read, or the service is stopping.")
 	return o
@@ -75,14 +77,14 @@ func schemaName(t reflect.Type, hint string) string {
 	return name
 }
 
-// nullable says of the sections of a report which can be null: a reference has no such property of its own.
-func nullable(schemas huma.Registry) {
-	report := schemas.Map()["Report"]
-	for i := range reflect.TypeFor[rar.Report]().NumField() {
-		f := reflect.TypeFor[rar.Report]().Field(i)
+// nullable says which sections of a struct can be null: a reference has no such property of its own.
+func nullable(schemas huma.Registry, t reflect.Type) {
+	of := schemas.Map()[schemaName(t, "")]
+	for i := range t.NumField() {
+		f := t.Field(i)
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if s := report.Properties[name]; f.Type.Kind() == reflect.Pointer && s != nil && s.Ref != "" {
-			report.Properties[name] = &huma.Schema{AnyOf: []*huma.Schema{{Ref: s.Ref}, {Type: "null"}}}
+		if s := of.Properties[name]; f.Type.Kind() == reflect.Pointer && s != nil && s.Ref != "" {
+			of.Properties[name] = &huma.Schema{AnyOf: []*huma.Schema{{Ref: s.Ref}, {Type: "null"}}}
 		}
 	}
 }
@@ -203,7 +205,21 @@ func operations(schemas huma.Registry) []*huma.Operation {
 		Parameters: []*huma.Param{{Name: "name", In: "query", Required: true, Description: "The resource's name.", Schema: text(), Example: "cart"},
 			parameter("kind", "Kind of its entries: orchestration, ai-decision, execution, notification, or another operator's. Default: all.", text(), "orchestration"), namespaceParameter("; without it, of a kind that is in none")},
 		Responses: map[string]*huma.Response{"200": httpapi.Answer("The uids.", "application/json", object(map[string]*huma.Schema{"items": {Type: huma.TypeArray, Items: of(reflect.TypeFor[postgres.Resource]())}}, "items"), "")}}
-	return []*huma.Operation{getOne, list, batch, entries, resources}
+	return []*huma.Operation{getOne, list, batch, trendsOperation(of(reflect.TypeFor[rar.Trends]())), entries, resources}
+}
+
+func trendsOperation(schema *huma.Schema) *huma.Operation {
+	answer := httpapi.Answer("The trends.", "application/json", schema, "")
+	answer.Content[trendFormats[1].contentType] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+	window := listParameters()
+	trends := &huma.Operation{Method: http.MethodGet, Path: pathTrends, OperationID: "getTrends", Tags: []string{"reports"}, Summary: "What the remediations of a window show together",
+		Description: fmt.Sprintf("Outcomes, time to repair, bottlenecks, recurrence, workflows, the worth of the AI's confidence, approvals and deliveries. At most %d days. Each section says by which time its rows lie in the window.",
+			int(maxTrendWindow.Hours()/24)),
+		Parameters: []*huma.Param{window[0], window[1], namespaceParameter("; repeatable"), parameter("alert", "Only remediations of this alert.", text(), "PodOOMKilled"),
+			parameter("workflow", "Only remediations that ran this workflow.", text(), "restart-pods"), parameter("format", "Format of the answer.", words("json", "md"), "json")},
+		Responses: map[string]*huma.Response{"200": answer}}
+	httpapi.Refuse(trends.Responses, noFormat)
+	return trends
 }
 
 func batchSchema() *huma.Schema {

@@ -3,6 +3,7 @@ package reportsapi
 import (
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -20,30 +21,28 @@ var formats = []format{
 	{rar.FormatSVG, "image/svg+xml"},
 }
 
-func formatNamed(name string) format {
-	for _, f := range formats {
-		if f.name == name {
-			return f
-		}
-	}
-	return formats[0]
-}
+// trendFormats are those that trends come in.
+var trendFormats = formats[:2]
 
 // formatOf is the format that a request asks for: by the parameter, else by Accept, else JSON.
-func formatOf(r *request) (format, *httpapi.Problem) {
-	if name := r.choice("format", append([]string{""}, rar.Formats()...)...); name != "" {
-		return formatNamed(name), nil
+func formatOf(r *request, offered []format) (format, *httpapi.Problem) {
+	names, kinds := []string{""}, []string{}
+	for _, f := range offered {
+		kind, _, _ := strings.Cut(f.contentType, ";")
+		names, kinds = append(names, f.name), append(kinds, kind)
+	}
+	if name := r.choice("format", names...); name != "" {
+		return offered[slices.Index(names, name)-1], nil
 	}
 	best, quality := format{}, 0.0
-	for _, f := range formats {
+	for _, f := range offered {
 		kind, _, _ := strings.Cut(f.contentType, ";")
 		if q := accepted(r.Header.Values("Accept"), kind); q > quality {
 			best, quality = f, q
 		}
 	}
 	if quality == 0 {
-		return formats[0], httpapi.NewProblem(http.StatusNotAcceptable, "Accept is %s, expected application/json, text/markdown, text/html or image/svg+xml; or give format=json, md, html or svg",
-			quoted(strings.Join(r.Header.Values("Accept"), ", ")))
+		return offered[0], httpapi.NewProblem(http.StatusNotAcceptable, "Accept is %s, expected %s; or give format=%s", quoted(strings.Join(r.Header.Values("Accept"), ", ")), either(kinds), either(names))
 	}
 	return best, nil
 }

@@ -40,6 +40,7 @@ func TestACallerLearnsNothingOfAnotherNamespace(t *testing.T) {
 		reports + window, reports + window + "&limit=2", reports + window + "&view=summary", reports + window + "&view=summary&time=completed", reports + window + "&outcome=remediated",
 		reports + window + "&alert=PodOOMKilled", reports + window + "&q=car", reports + window + "&q=posted", reports + window + "&workflow=restart-pods", reports + window + "&namespace=bank", reports + window + "&namespace=shop",
 		"/api/v2/resources/" + own + "/entries", "/api/v2/resources/" + hidden + "/entries", "/api/v2/resources?name=cart&namespace=shop", "/api/v2/resources?name=cart&namespace=bank", "/api/v2/resources?name=cart",
+		trendsOfMonth, trendsOfMonth + "&format=md", trendsOfMonth + "&namespace=bank", trendsOfMonth + "&alert=PodOOMKilled", trendsOfMonth + "&workflow=restart-pods",
 	} {
 		for _, accept := range []string{"application/json", ndjson} {
 			if accept == ndjson && !strings.HasPrefix(path, reports+window) || accept == ndjson && strings.Contains(path, "limit") {
@@ -75,6 +76,8 @@ func TestANamespaceMadeAgainInheritsNothing(t *testing.T) {
 	g.Expect(s.get(reports+"/"+young, "all").report(t).History.N).To(BeEquivalentTo(1))
 	g.Expect(s.get(reports+window, "shop").page(t).ids()).To(Equal([]string{young}))
 	g.Expect(s.get(reports+window, "all").page(t).ids()).To(Equal([]string{young, old}))
+	g.Expect(s.get(trendsOfMonth, "shop").trends(t).Outcomes.N).To(BeEquivalentTo(1))
+	g.Expect(s.get(trendsOfMonth, "all").trends(t).Outcomes.N).To(BeEquivalentTo(2))
 	for _, item := range s.get("/api/v2/resources?name=cart&namespace=shop", "shop").page(t).Items {
 		g.Expect(item.UID).To(Equal(young))
 	}
@@ -88,6 +91,7 @@ func TestANamespaceOfAnotherCluster(t *testing.T) {
 	id := s.write(remediation{})
 	g.Expect(s.get(reports+"/"+id, "shop").status).To(Equal(http.StatusNotFound))
 	g.Expect(s.get(reports+window, "shop").page(t).Items).To(BeEmpty())
+	g.Expect(s.get(trendsOfMonth, "shop").trends(t).Outcomes.N).To(BeZero())
 	g.Expect(s.get(reports+"/"+id, "all").status).To(Equal(http.StatusOK))
 }
 

@@ -57,10 +57,13 @@ func (l *Limits) validate() error {
 }
 
 // gates count what is under way. memory is in bytes that large reports take.
-type gates struct{ requests, streams, reads, memory *semaphore.Weighted }
+type gates struct{ requests, streams, reads, trends, memory *semaphore.Weighted }
+
+// trendsAtOnce is how many trends are read at once: each keeps a processor of the database busy.
+const trendsAtOnce = 2
 
 func newGates(l Limits) *gates {
-	return &gates{semaphore.NewWeighted(int64(l.Requests)), semaphore.NewWeighted(int64(l.Streams)), semaphore.NewWeighted(int64(l.Reads)), semaphore.NewWeighted(reportMemory)}
+	return &gates{semaphore.NewWeighted(int64(l.Requests)), semaphore.NewWeighted(int64(l.Streams)), semaphore.NewWeighted(int64(l.Reads)), semaphore.NewWeighted(trendsAtOnce), semaphore.NewWeighted(reportMemory)}
 }
 
 const (

@@ -50,7 +50,7 @@ func (s *Server) wanted(p *params) wanted {
 // report answers with one report.
 func (s *Server) report(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	w := s.wanted(r.params)
-	f, refused := formatOf(r)
+	f, refused := formatOf(r, formats)
 	if bad := r.refused(); bad != nil {
 		return bad
 	}

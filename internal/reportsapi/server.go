@@ -91,6 +91,7 @@ func (s *Server) routes() (map[string]httpapi.Route, error) {
 		pathBatch:     {Post: s.guarded(verbList, s.batch), PostOnly: "this path accepts POST only"},
 		pathEntries:   {Get: s.guarded(verbGet, s.entries)},
 		pathResources: {Get: s.guarded(verbList, s.resources)},
+		pathTrends:    {Get: s.guarded(verbList, s.trends)},
 	})
 	return routes, nil
 }
@@ -102,6 +103,7 @@ const (
 	pathBatch     = "/api/v2/rar/batch"
 	pathResources = "/api/v2/resources"
 	pathEntries   = "/api/v2/resources/{uid}/entries"
+	pathTrends    = "/api/v2/trends"
 )
 
 // request is one that was let in.

@@ -34,6 +34,7 @@ func (s *shares) enter(caller string) (_ *gates, leave func()) {
 	one := s.of[tenant]
 	if one == nil {
 		one = &share{gates: newGates(s.limits)}
+		one.trends = semaphore.NewWeighted(trendsAtOnce / 2)
 		s.of[tenant] = one
 	}
 	one.users++

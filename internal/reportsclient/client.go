@@ -99,6 +99,16 @@ func (c *Client) Report(ctx context.Context, id string, query url.Values) ([]byt
 	return c.read(reply)
 }
 
+// Trends are those of a window, in a format.
+func (c *Client) Trends(ctx context.Context, query url.Values) ([]byte, error) {
+	reply, err := c.call(ctx, http.MethodGet, "/api/v2/trends", query, nil, "*/*")
+	if err != nil {
+		return nil, err
+	}
+	defer reply.Body.Close()
+	return c.read(reply)
+}
+
 // Page is a page of a list.
 type Page struct {
 	Items []json.RawMessage `json:"items"`

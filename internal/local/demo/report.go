@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/holdfast-dev/holdfast/internal/reportsclient"
+	"github.com/holdfast-dev/holdfast/rar"
 )
 
 // told is the workload whose report the demo shows: a person decided, and it was repaired.
@@ -53,6 +54,24 @@ func (d *demo) report(ctx context.Context) error {
 		return fmt.Errorf("write the report file: %w", err)
 	}
 	d.print("\n   The same report as a page: " + path + "\n")
+	return d.trends(ctx, c)
+}
+
+// trends says in a few sentences what the remediations of the demo show together.
+func (d *demo) trends(ctx context.Context, c *reportsclient.Client) error {
+	now := time.Now().UTC()
+	text, err := c.Trends(ctx, url.Values{"format": {"json"}, "start": {now.AddDate(0, 0, -1).Format(time.RFC3339)}, "end": {now.AddDate(0, 0, 1).Format(time.RFC3339)}})
+	if err != nil {
+		return err
+	}
+	trends := &rar.Trends{}
+	if err := json.Unmarshal(text, trends); err != nil {
+		return fmt.Errorf("read the trends of the report service: %w", err)
+	}
+	d.print("\n   " + d.paint(bold, "What all of them show together (holdfast rar trends)") + "\n")
+	for _, s := range trends.Brief() {
+		d.print("   " + reportsclient.Printable(s.Text) + "\n")
+	}
 	return nil
 }
 

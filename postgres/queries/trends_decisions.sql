@@ -1,0 +1,93 @@
+-- What the end of each remediation shows, and what came after it. One statement, since all of it rests on the same rows, and whether the alert came back. Parts are rows of JSON:
+--   bin: the AI's confidence beside the verdict on it, in ten bins by investigator and model, and in all (everyone), for reliability and Brier score.
+--   band: what people were asked about, by confidence in steps of 5 from 50 to 95: how long was waited, and how it ended. A threshold takes all bands from its own on.
+--   held: how long repairs held: minutes from the end of what was remediated until the same fingerprint and target was received again in the same namespace. Where it was not, the minutes that it was
+--     watched: at most 7 days, less where as_of comes before (Kaplan and Meier's estimate counts it as censored). A return counts in the minute that it completes: it is in no shorter window.
+--   alert: the alerts that came back most often, with those that did so soonest.
+--   target: targets by count and by time lost: the first of each order, with the longest remediation of each. The target's name is in the row only. Time lost is from signal to completion.
+-- The verdict, as in trends_ai: 1 if the remediation succeeded, the post-conditions passed, and the same fingerprint and target did not come back within 24 hours of its end; 0 if one of these is
+-- not so; null, no label, if no step ran (a refusal is not wrong), if somebody cancelled it, if nothing was checked after it, and as long as the 24 hours are not over. Ends later than 7 days
+-- after the window are not looked for. Rows count in the analysis' own namespace only: strangers may post some under its id. Of posted ones the first counts.
+-- Ends and signals are sorted into one row for each target, newest first: the next signal after an end is the least of those before it in that order. That is linear, whatever somebody repeats.
+-- Confidences are added in ten-thousandths of a percent, so that the sums are exact in any order.
+-- $1, $2: the window, half-open, of the start of the investigation; of what held, of the end. $3: the namespaces that the caller may read. $4: as_of. $5: how many investigators with models, alerts, or targets of each order.
+WITH happened AS (
+    SELECT f.id, f.signal_fingerprint, f.source_namespace, f.source_cluster, f.target ->> 'name' AS name, f.target ->> 'kind' AS kind, f.target ->> 'apiVersion' AS version, f.completed_at AS at,
+        NULL::timestamptz AS received, f.remediation_id, f.sequence IS NULL AS posted, f.outcome, f.alert_name, f.workflow_started_at IS NOT NULL AS ran,
+        greatest(0, 1000 * date_part('epoch', f.completed_at - f.signal_received_at))::bigint AS milliseconds
+    FROM orchestration_audit AS f
+    WHERE (f.final OR f.sequence IS NULL) AND f.completed_at >= $1 AND f.completed_at < $2::timestamptz + interval '7 days' AND f.source_namespace = ANY($3::text[])
+    UNION ALL
+    SELECT NULL, s.signal_fingerprint, s.source_namespace, s.source_cluster, s.target ->> 'name', s.target ->> 'kind', s.target ->> 'apiVersion', s.signal_received_at, s.signal_received_at, NULL, NULL, NULL, NULL, NULL, NULL
+    FROM orchestration_audit AS s
+    WHERE (s.sequence = 1 OR s.sequence IS NULL) AND s.signal_received_at > $1 AND s.signal_received_at <= least($2::timestamptz + interval '8 days', $4::timestamptz) AND s.source_namespace = ANY($3::text[])
+), followed AS (
+    SELECT h.*, min(h.received) OVER (
+        PARTITION BY h.signal_fingerprint COLLATE "C", h.source_namespace COLLATE "C", h.source_cluster COLLATE "C", h.name COLLATE "C", h.kind COLLATE "C", h.version COLLATE "C"
+        ORDER BY h.at DESC, h.received IS NOT NULL ROWS UNBOUNDED PRECEDING) AS again
+    FROM happened AS h
+), ended AS MATERIALIZED (
+    SELECT e.remediation_id, e.source_namespace, e.source_cluster, e.posted, e.outcome, e.alert_name, e.ran, e.at, e.name, e.kind, e.milliseconds, CASE WHEN e.source_namespace IS NOT NULL THEN e.again END AS again
+    FROM followed AS e
+    WHERE e.received IS NULL
+        AND (NOT e.posted OR NOT EXISTS (SELECT FROM orchestration_audit AS o WHERE o.remediation_id = e.remediation_id AND o.sequence IS NULL AND o.completed_at IS NOT NULL AND o.id < e.id))
+), executed AS (
+    SELECT w.remediation_id, w.source_namespace, w.source_cluster, w.sequence IS NULL AS posted, bool_and(w.post_conditions_passed) AS passed
+    FROM workflow_execution_audit AS w
+    WHERE (w.final OR w.sequence IS NULL) AND w.execution_started_at >= $1 AND w.execution_started_at < $2::timestamptz + interval '7 days' AND w.source_namespace = ANY($3::text[])
+    GROUP BY 1, 2, 3, 4
+), decided AS (
+    SELECT a.remediation_id, a.source_namespace, a.source_cluster, a.sequence IS NULL AS posted, a.investigator, a.model, round(a.action_confidence * 10000)::bigint AS confidence,
+        CASE WHEN a.approval_requested_at IS NOT NULL THEN a.approval_status END AS answer, greatest(a.approval_duration_seconds, 0) AS waited
+    FROM ai_analysis_audit AS a
+    WHERE (a.final OR a.sequence IS NULL) AND a.investigation_started_at >= $1 AND a.investigation_started_at < $2 AND a.action_confidence BETWEEN 0 AND 100 AND a.source_namespace = ANY($3::text[])
+), judged AS MATERIALIZED (
+    SELECT d.remediation_id, d.investigator, d.model, d.confidence, d.answer, d.waited, least(d.confidence / 100000, 9)::integer AS bin, e.remediation_id IS NOT NULL AS ran,
+        CASE WHEN e.outcome = 'remediated' AND w.passed IS NOT FALSE AND (e.again <= e.at + interval '24 hours') IS NOT TRUE THEN CASE WHEN w.passed AND e.at + interval '24 hours' <= $4 THEN 1 END
+            WHEN e.outcome <> 'cancelled' THEN 0 END AS success
+    FROM decided AS d
+    LEFT JOIN ended AS e ON e.ran AND e.remediation_id = d.remediation_id AND e.posted = d.posted
+        AND e.source_namespace IS NOT DISTINCT FROM d.source_namespace AND e.source_cluster IS NOT DISTINCT FROM d.source_cluster
+    LEFT JOIN executed AS w ON w.remediation_id = d.remediation_id AND w.posted = d.posted
+        AND w.source_namespace IS NOT DISTINCT FROM d.source_namespace AND w.source_cluster IS NOT DISTINCT FROM d.source_cluster
+), watched AS MATERIALIZED (
+    SELECT e.alert_name, e.remediation_id, coalesce(e.again <= e.at + interval '7 days', false) AS returned,
+        CASE WHEN e.again <= e.at + interval '7 days' THEN ceil(date_part('epoch', e.again - e.at) / 60) ELSE least(10080, floor(date_part('epoch', $4 - e.at) / 60)) END::integer AS minutes
+    FROM ended AS e WHERE e.outcome = 'remediated' AND e.at < $2 AND e.at <= $4 AND e.source_namespace IS NOT NULL
+), binned AS (
+    SELECT grouping(j.investigator) = 1 AS everyone, j.investigator, j.model, j.bin, count(*) AS n, count(*) FILTER (WHERE j.ran) AS executed, count(j.success) AS labelled,
+        coalesce(sum(j.success), 0) AS success, coalesce(sum(j.confidence) FILTER (WHERE j.success IS NOT NULL), 0) / 1e4 AS confidence,
+        coalesce(sum((j.confidence - 1000000 * j.success) * (j.confidence - 1000000 * j.success)), 0) / 1e12 AS squares,
+        (array_agg(j.remediation_id ORDER BY j.confidence DESC, j.remediation_id COLLATE "C") FILTER (WHERE j.success = 0))[1:3] AS examples
+    FROM judged AS j GROUP BY GROUPING SETS ((j.bin), (j.investigator, j.model, j.bin))
+), sized AS (
+    SELECT b.*, sum(b.n) OVER (PARTITION BY b.everyone, b.investigator, b.model) AS total FROM binned AS b
+), ranked AS (
+    SELECT z.*, dense_rank() OVER (ORDER BY z.everyone DESC, z.total DESC, z.investigator, z.model) AS place FROM sized AS z
+), banded AS (
+    SELECT least(j.confidence / 50000 * 5, 95) AS threshold, count(*) FILTER (WHERE j.answer = 'approved') AS n, count(j.success) FILTER (WHERE j.answer = 'approved') AS labelled,
+        count(*) FILTER (WHERE j.answer = 'approved' AND j.success = 1) AS success, coalesce(sum(j.waited) FILTER (WHERE j.answer = 'approved'), 0) AS seconds, count(*) FILTER (WHERE j.answer = 'rejected') AS rejected,
+        (array_agg(j.remediation_id ORDER BY j.confidence, j.remediation_id COLLATE "C") FILTER (WHERE j.answer = 'approved' AND j.success = 0))[1:3] AS examples
+    FROM judged AS j WHERE j.answer IN ('approved', 'rejected') AND j.confidence >= 500000 GROUP BY 1
+), held AS (
+    SELECT w.minutes, w.returned, count(*) AS n FROM watched AS w GROUP BY 1, 2
+), alerts AS (
+    SELECT coalesce(w.alert_name, '') AS alert_name, count(*) AS n, count(*) FILTER (WHERE w.returned) AS back, count(*) FILTER (WHERE NOT w.returned AND w.minutes < 10080) AS censored,
+        (array_agg(w.remediation_id ORDER BY w.minutes, w.remediation_id COLLATE "C") FILTER (WHERE w.returned))[1:3] AS examples
+    FROM watched AS w GROUP BY 1 HAVING bool_or(w.returned) ORDER BY back DESC, n, 1 LIMIT $5::bigint
+), lost AS MATERIALIZED (
+    SELECT e.source_cluster, e.source_namespace, left(e.kind, 63) AS kind, left(e.name, 253) AS name, count(*) AS n, sum(e.milliseconds)::bigint AS milliseconds,
+        count(*) FILTER (WHERE e.outcome = 'remediated') AS success, substr(max(lpad(e.milliseconds::text, 19, '0') || e.remediation_id), 20) AS example
+    FROM ended AS e WHERE e.at < $2 GROUP BY 1, 2, 3, 4
+), targets AS (
+    SELECT l.*, row_number() OVER (ORDER BY l.n DESC, l.milliseconds DESC, l.source_cluster, l.source_namespace, l.kind, l.name) AS by_count,
+        row_number() OVER (ORDER BY l.milliseconds DESC, l.n DESC, l.source_cluster, l.source_namespace, l.kind, l.name) AS by_time,
+        (SELECT count(*) FROM lost) AS groups, (SELECT sum(milliseconds) FROM lost) AS all_milliseconds
+    FROM ((SELECT * FROM lost ORDER BY n DESC, milliseconds DESC, source_cluster, source_namespace, kind, name LIMIT $5)
+        UNION (SELECT * FROM lost ORDER BY milliseconds DESC, n DESC, source_cluster, source_namespace, kind, name LIMIT $5)) AS l
+)
+SELECT 'bin' AS part, to_jsonb(r) AS columns FROM ranked AS r WHERE r.place <= $5 + 1
+UNION ALL SELECT 'band', to_jsonb(b) FROM banded AS b
+UNION ALL SELECT 'held', to_jsonb(h) FROM held AS h
+UNION ALL SELECT 'alert', to_jsonb(a) FROM alerts AS a
+UNION ALL SELECT 'target', to_jsonb(t) FROM targets AS t
