@@ -86,7 +86,8 @@ func (t *RepairTrend) chart() *chart {
 		most = max(most, b.P90)
 	}
 	last := t.Buckets[len(t.Buckets)-1]
-	description := fmt.Sprintf("%d %ss from %s to %s. The newest: half of %d repairs took at most %s, nine of ten at most %s.", len(t.Buckets), t.Bucket, day(t.Buckets[0].Start.Time), day(last.Start.Time), last.N, duration(last.P50), duration(last.P90))
+	description := fmt.Sprintf("%d %ss from %s to %s. The newest: half of %d repairs took at most %s, nine of ten at most %s.",
+		len(t.Buckets), t.Bucket, day(t.Buckets[0].Start.Time), day(last.Start.Time), last.N, duration(last.P50), duration(last.P90))
 	return chartOf("mttr-chart", "", "Time to repair over time, p50 and p90", description, func(narrow bool) *plot {
 		p := newPlot(narrow, 260)
 		step := stepFor(most, tickSteps)

@@ -3,6 +3,7 @@ package reportsapi
 import (
 	"bytes"
 	"cmp"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -110,9 +111,7 @@ func listCommands(q url.Values) []string {
 		command += " --completed"
 	}
 	api := url.Values{"view": {viewSummary}}
-	for name, values := range q {
-		api[name] = values
-	}
+	maps.Copy(api, q)
 	return []string{command + " -o json", curl(pathReports + "?" + api.Encode())}
 }
 

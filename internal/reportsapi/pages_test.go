@@ -125,7 +125,7 @@ func TestCommandsOfPages(t *testing.T) {
 		commands := regexp.MustCompile(`(?s)<pre class="code">(.*?)</pre>`).FindAllStringSubmatch(page.body, -1)
 		g.Expect(commands).To(HaveLen(2))
 		shell := func(program, command string) string {
-			said, err := exec.CommandContext(t.Context(), "sh", "-c", program+`() { printf '%s\n' "$@"; }; HOLDFAST_REPORTS_URL=http://x; `+html.UnescapeString(command)).Output() //nolint:gosec // that is the test
+			said, err := exec.CommandContext(t.Context(), "sh", "-c", program+`() { printf '%s\n' "$@"; }; HOLDFAST_REPORTS_URL=http://x; `+html.UnescapeString(command)).Output()
 			g.Expect(err).NotTo(HaveOccurred())
 			return strings.TrimSuffix(string(said), "\n")
 		}

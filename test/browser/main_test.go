@@ -21,7 +21,7 @@ import (
 
 // What all tests share: one browser, and one service with a month of remediations. They only read.
 var (
-	chrome context.Context //nolint:containedctx // the browser, which chromedp keeps there
+	chrome context.Context
 	site   *service
 )
 
@@ -58,7 +58,7 @@ func run(m *testing.M) int {
 	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	defer stop()
 	var end context.CancelFunc
-	chrome, end = chromedp.NewContext(allocator)
+	chrome, end = chromedp.NewContext(allocator) //nolint:fatcontext // one browser for all tests
 	defer end()
 	if err := chromedp.Do(chrome); err != nil {
 		fmt.Fprintln(os.Stderr, "start", path, "failed:", err)

@@ -21,8 +21,6 @@ func pages(s *service) map[string]int64 {
 	return all
 }
 
-var looks = []look{{}, {dark: true}, {phone: true}, {print: true}}
-
 // Nothing that a page needs is refused by its own policy, and nothing is written to the console.
 func TestPagesAreQuiet(t *testing.T) {
 	for path, status := range pages(site) {
@@ -61,7 +59,7 @@ func TestWidthAndPaper(t *testing.T) {
 			b := openTab(t, look{phone: true}, asReader)
 			b.open(site.url+path, status)
 			b.Expect(eval[int](b, `document.documentElement.scrollWidth`)).To(BeNumerically("<=", 360), "widest: %s", widest(b))
-			b = openTab(t, look{print: true}, asReader)
+			b = openTab(t, look{paper: true}, asReader)
 			b.open(site.url+path, status)
 			b.Expect(eval[[]string](b, `[...document.querySelectorAll("details > :not(summary)")].filter(e => e.parentElement.checkVisibility() && e.getBoundingClientRect().height == 0).map(e => e.outerHTML.slice(0, 200))`)).To(BeEmpty())
 			paper, err := chromedp.Run(b.ctx, chromedp.PrintToPDF())
@@ -77,7 +75,8 @@ func widest(b *tab) string {
 
 // focused says what has the focus, and whether that shows.
 const focused = `(() => { const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();
-	return [e === document.body ? "" : [...document.querySelectorAll("*")].indexOf(e).toString(), s.outlineStyle != "none" && parseFloat(s.outlineWidth) >= 1 || s.boxShadow != "none" ? "shown" : "not shown: " + e.outerHTML.slice(0, 120), r.width > 0 && r.right > 0 ? "there" : "outside"] })()`
+	return [e === document.body ? "" : [...document.querySelectorAll("*")].indexOf(e).toString(),
+	s.outlineStyle != "none" && parseFloat(s.outlineWidth) >= 1 || s.boxShadow != "none" ? "shown" : "not shown: " + e.outerHTML.slice(0, 120), r.width > 0 && r.right > 0 ? "there" : "outside"] })()`
 
 // Everything that can be used is reached with Tab, in the order of the text, and shows its focus.
 func TestTheKeyboardSuffices(t *testing.T) {

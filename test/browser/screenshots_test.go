@@ -23,7 +23,7 @@ func TestScreenshots(t *testing.T) {
 		t.Skip("no folder is given; see make screenshots")
 	}
 	for _, dir := range []string{"images", "examples"} {
-		NewWithT(t).Expect(os.MkdirAll(filepath.Join(*docs, dir), 0o755)).To(Succeed()) //nolint:gosec // for everybody
+		NewWithT(t).Expect(os.MkdirAll(filepath.Join(*docs, dir), 0o755)).To(Succeed())
 	}
 	report := "/remediations/" + site.ids["worked"]
 	for _, p := range []struct {
@@ -32,7 +32,7 @@ func TestScreenshots(t *testing.T) {
 		height     float64
 	}{
 		{"list", "/", look{}, 1000}, {"list-dark", "/", look{dark: true}, 1000}, {"list-phone", "/", look{phone: true}, 1100},
-		{"report", report, look{}, 1400}, {"report-dark", report, look{dark: true}, 1400}, {"report-phone", report, look{phone: true}, 1600}, {"report-print", report, look{print: true}, 1500},
+		{"report", report, look{}, 1400}, {"report-dark", report, look{dark: true}, 1400}, {"report-phone", report, look{phone: true}, 1600}, {"report-print", report, look{paper: true}, 1500},
 		{"trends", "/trends?since=30d", look{}, 1900}, {"trends-dark", "/trends?since=30d", look{dark: true}, 1900}, {"trends-phone", "/trends?since=30d", look{phone: true}, 2000},
 	} {
 		t.Run(p.name, func(t *testing.T) {
@@ -42,12 +42,12 @@ func TestScreenshots(t *testing.T) {
 			switch {
 			case p.look.phone:
 				width = 360
-			case p.look.print:
+			case p.look.paper:
 				width = 800
 			}
 			picture := b.screenshot(p.height, width)
 			b.Expect(len(picture)).To(BeNumerically("<", maxPicture), fmt.Sprintf("bytes of %s", p.name))
-			b.Expect(os.WriteFile(filepath.Join(*docs, "images", p.name+".png"), picture, 0o644)).To(Succeed()) //nolint:gosec // for everybody
+			b.Expect(os.WriteFile(filepath.Join(*docs, "images", p.name+".png"), picture, 0o644)).To(Succeed())
 		})
 	}
 }
@@ -71,6 +71,6 @@ func TestScreenshotsAsFiles(t *testing.T) {
 		g.Expect(err).NotTo(HaveOccurred())
 		g.Expect(answer.Body.Close()).To(Succeed())
 		g.Expect(answer.StatusCode).To(Equal(http.StatusOK), string(text))
-		g.Expect(os.WriteFile(filepath.Join(*docs, "examples", name+".html"), text, 0o644)).To(Succeed()) //nolint:gosec // for everybody
+		g.Expect(os.WriteFile(filepath.Join(*docs, "examples", name+".html"), text, 0o644)).To(Succeed())
 	}
 }

@@ -21,13 +21,13 @@ const patience = 2 * time.Minute
 
 // look is how a page is looked at.
 type look struct {
-	dark, print, phone bool
+	dark, paper, phone bool
 }
 
 func (l look) String() string {
 	name := "light"
 	switch {
-	case l.print:
+	case l.paper:
 		name = "print"
 	case l.dark:
 		name = "dark"
@@ -42,7 +42,7 @@ func (l look) String() string {
 type tab struct {
 	*WithT
 	t        *testing.T
-	ctx      context.Context //nolint:containedctx // the tab, which chromedp keeps there
+	ctx      context.Context
 	messages []string
 }
 
@@ -58,7 +58,7 @@ func openTab(t *testing.T, l look, headers network.Headers) *tab {
 	if l.dark {
 		scheme = "dark"
 	}
-	if l.print {
+	if l.paper {
 		media, width = "print", 800
 	}
 	if l.phone {
@@ -148,7 +148,7 @@ func (b *tab) press(keys string) {
 }
 
 // screenshot is a picture of the whole page, at most so many pixels high.
-func (b *tab) screenshot(most float64, width float64) []byte {
+func (b *tab) screenshot(most, width float64) []byte {
 	b.t.Helper()
 	height := min(most, eval[float64](b, `document.documentElement.scrollHeight`))
 	beyond := true

@@ -35,9 +35,11 @@ type workload struct {
 
 var workloads = []workload{
 	{"PodOOMKilled", "critical", "Deployment", "restart-then-scale", "increase-memory", "The container's memory limit of 512Mi is exceeded: a leak in the session cache grows by 40 MiB an hour.",
-		"A restart frees the leaked memory; a third replica keeps headroom until the leak is fixed.", "the nodes have no capacity for a larger limit", [][2]string{{"production", "web-app"}, {"production", "checkout"}, {"shop", "cart"}}, 75, .9, "holmesgpt", "gpt-4o", false},
+		"A restart frees the leaked memory; a third replica keeps headroom until the leak is fixed.", "the nodes have no capacity for a larger limit",
+		[][2]string{{"production", "web-app"}, {"production", "checkout"}, {"shop", "cart"}}, 75, .9, "holmesgpt", "gpt-4o", false},
 	{"KubeImagePull", "warning", "Deployment", "rollback-deployment", "restart-rollout", "The image tag v2.3.9 does not exist in the registry.",
-		"The revision before pulled without an error.", "a restart pulls the same image", [][2]string{{"shop", "search"}, {"staging", "ledger"}}, 92, .97, "rules", "", false},
+		"The revision before pulled without an error.", "a restart pulls the same image",
+		[][2]string{{"shop", "search"}, {"staging", "ledger"}}, 92, .97, "rules", "", false},
 	{"PodCrashLooping", "critical", "Deployment", "rollback-deployment", "restart-rollout", "Revision 8 exits with 1: the variable LEDGER_URL is not set.",
 		"Revision 7 ran for nine days without a restart.", "the container exits the same way after each restart", [][2]string{{"payments", "ledger"}, {"payments", "invoices"}, {"production", "api"}}, 84, .85, "holmesgpt", "gpt-4o", false},
 	{"KubePodNotScheduled", "warning", "Deployment", "scale-down", "evict-batch-jobs", "No node has 2 CPUs left: the batch jobs of the night still run.",
@@ -322,7 +324,7 @@ func (t *trail) open(w *workload, target [2]string, received time.Time) string {
 }
 
 func newTrail() *trail {
-	return &trail{ids: map[string]string{}, random: rand.New(rand.NewPCG(7, 11))} //nolint:gosec // the same rows each time
+	return &trail{ids: map[string]string{}, random: rand.New(rand.NewPCG(7, 11))}
 }
 
 // inThirtyDays is how many remediations fill writes.
