@@ -55,6 +55,8 @@ ifeq ($(RACE),)
 endif
 	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || echo 'pgbouncer not found: tests with a pooler are skipped (Debian: apt-get install pgbouncer)'
 	@command -v python3 >/dev/null || echo 'python3 not found: the check of docs/entry.md with another program is skipped (Debian: apt-get install python3)'
+	@command -v chromium >/dev/null || echo 'chromium not found: the pages are not tried in a browser (Debian: apt-get install chromium)'
+	@hack/axe-core
 	@mkdir -p coverage
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m -coverprofile coverage/cover.out ./...
 	@$(GO) tool cover -func coverage/cover.out | awk '$$1 == "total:" { print "statements covered: " $$3 }'
@@ -98,6 +100,10 @@ backpressure: ## Drain 5,000 resources after an outage of PostgreSQL, and print 
 .PHONY: vulncheck
 vulncheck: $(GOVULNCHECK) ## Check called code for known vulnerabilities; needs the network
 	$(GOVULNCHECK) ./...
+
+.PHONY: screenshots
+screenshots: ## Take the pictures and examples of docs/reports.md anew (needs chromium)
+	$(GO) test -count=1 ./test/browser -run TestScreenshots -v -args -docs '$(CURDIR)/docs'
 
 ##@ Measure
 

@@ -11,6 +11,7 @@ import (
 // Bounds of what Markdown, HTML and SVG show. JSON has everything.
 const (
 	maxInline = 300  // characters of a name, or of a text in a table
+	maxBrief  = 80   // characters of a text in a list
 	maxProse  = 4000 // characters of a text that has a place of its own
 	maxList   = 200  // rows of a table
 )

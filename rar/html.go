@@ -3,42 +3,30 @@ package rar
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/base64"
 	"fmt"
 	"html/template"
 	"io"
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-var (
-	//go:embed page.css
-	pageCSS string
-	//go:embed report.gohtml
-	pageText string
+//go:embed report.gohtml
+var reportText string
 
-	pageStyle    = pageCSS + chartCSS
-	pageTemplate = template.Must(template.New("report").Funcs(functions).Parse(pageText))
-)
-
-// ContentSecurityPolicy is the policy of an HTML report. The report says it itself; whoever serves one over HTTP says it in a header, too.
-func ContentSecurityPolicy() string {
-	sum := sha256.Sum256([]byte(pageStyle))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; form-action 'none'"
-}
+var reportTemplate = template.Must(ParsePage(reportText))
 
 // page is what the template shows. Report is cleaned, so that no template has to remember it; html/template escapes.
 type page struct {
+	Shell
 	Report                  *Report
-	Title, Policy           string
-	Style, Wide, Narrow     template.HTML
+	Wide, Narrow            template.HTML
 	Warning                 string
 	Damaged                 bool
 	Outcome, Mood           string
@@ -54,25 +42,28 @@ type section struct{ ID, Title string }
 // maxEvidence bounds the rows at the end: refs above point there.
 const maxEvidence = 1000
 
-func (r *Report) writeHTML(w io.Writer) error {
+// RenderPage writes a report as a page of a site. Without a site it is the file that Render writes as HTML.
+func RenderPage(w io.Writer, r *Report, s *Site) error {
 	clean := cleaned(r)
 	chart := clean.gantt()
 	p := page{
-		Report: clean, Policy: ContentSecurityPolicy(), Reasons: maxReasons, Most: maxList, MostRows: maxEvidence,
-		Title:   line(outcomeTitle(clean.Summary.Outcome)+": "+clean.Summary.Alert+" on "+clean.Summary.Target.String(), 120),
-		Style:   template.HTML("<style>" + pageStyle + "</style>"), //nolint:gosec // ours
-		Wide:    template.HTML(chart.inline(&wide)),                //nolint:gosec // drawing escapes every text
+		Report: clean, Reasons: maxReasons, Most: maxList, MostRows: maxEvidence,
+		Shell:   Shell{Title: line(outcomeTitle(clean.Summary.Outcome)+": "+clean.Summary.Alert+" on "+clean.Summary.Target.String(), 120), Site: s},
+		Wide:    template.HTML(chart.inline(&wide)), //nolint:gosec // drawing escapes every text
 		Warning: stateTitle(&clean.Complete), Damaged: len(clean.Complete.Chain.Faults) > 0, Outcome: outcomeTitle(clean.Summary.Outcome), Mood: mood(clean.Summary.Outcome),
 		Narrow:  template.HTML(chart.inline(&narrow)), //nolint:gosec // as above
 		Figures: clean.keyFigures(), Record: recordLine(&clean.Complete), Origin: narrativeOrigin(&clean.Narrative), Sections: clean.sections(), oneDay: clean.oneDay(),
 	}
 	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, &p); err != nil {
+	if err := reportTemplate.Execute(&b, &p); err != nil {
 		return fmt.Errorf("report of %.80q as HTML: %w", r.RemediationID, err)
 	}
 	_, err := w.Write(b.Bytes())
 	return err
 }
+
+// Other is another remediation, which a page links to.
+func (p *page) Other(id string) Link { return Link{cmp.Or(line(id, maxInline), "–"), p.Link(id)} }
 
 // Clock is the time of the day where all events are of one day, else the day, too.
 func (p *page) Clock(t outboxapi.Time) string {
@@ -193,6 +184,7 @@ var functions = template.FuncMap{
 		return &shownText{shown, note}
 	},
 	"short": func(text, otherwise string) string { return cmp.Or(line(text, maxInline), otherwise) },
+	"brief": func(text, otherwise string) string { return cmp.Or(line(text, maxBrief), otherwise) },
 	"first": func(n int, list any) any {
 		v := reflect.ValueOf(list)
 		return v.Slice(0, min(n, v.Len())).Interface()
@@ -205,6 +197,14 @@ var functions = template.FuncMap{
 	"whole":   func(s int64) string { return duration(float64(s)) },
 	"offset":  func(ms int64) string { return duration(float64(ms) / 1000) },
 	"moment":  momentOr,
+	"clock":   clock,
+	"minute":  func(t outboxapi.Time) string { return t.UTC().Format("2 January 2006 15:04") },
+	"date":    func(t outboxapi.Time) string { return t.UTC().Format("2006-01-02") },
+	"decimal": func(x float64) string { return strconv.FormatFloat(x, 'f', 3, 64) },
+	"judged":  func(verdict string) string { return cmp.Or(judgements[verdict], verdict) },
+	"outcome": outcomeTitle,
+	"mood":    mood,
+	"phase":   func(phase string) string { return cmp.Or(phaseNames[phase], line(phase, maxBrief)) },
 	"momentp": func(t *outboxapi.Time) string { return momentOr(*t) },
 	"verdict": func(v string) string { return cmp.Or(verdictWords[v], v) },
 	"verdictMood": func(v string) string {

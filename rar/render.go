@@ -26,7 +26,7 @@ func Render(w io.Writer, r *Report, format string) error {
 	case FormatMarkdown:
 		return r.writeMarkdown(w)
 	case FormatHTML:
-		return r.writeHTML(w)
+		return RenderPage(w, r, nil)
 	case FormatSVG:
 		return r.writeSVG(w)
 	}

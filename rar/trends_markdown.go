@@ -10,7 +10,7 @@ import (
 )
 
 // TrendFormats are the formats in which trends are written.
-func TrendFormats() []string { return []string{FormatJSON, FormatMarkdown} }
+func TrendFormats() []string { return []string{FormatJSON, FormatMarkdown, FormatHTML} }
 
 // RenderTrends writes trends in one of the TrendFormats. Trends have the same bytes each time.
 func RenderTrends(w io.Writer, t *Trends, format string) error {
@@ -25,6 +25,8 @@ func RenderTrends(w io.Writer, t *Trends, format string) error {
 		}
 		_, err := w.Write(b.Bytes())
 		return err
+	case FormatHTML:
+		return RenderTrendsPage(w, t, nil)
 	case FormatMarkdown:
 		m := &markdown{}
 		m.trends(t)

@@ -120,7 +120,7 @@ func TestTrendsAreAsTheyWere(t *testing.T) {
 			})
 		}
 	}
-	NewWithT(t).Expect(rar.RenderTrends(&bytes.Buffer{}, rar.BuildTrends(&rar.TrendsInput{}), "pdf")).To(MatchError(ContainSubstring(`format is "pdf", expected one of ["json" "md"]`)))
+	NewWithT(t).Expect(rar.RenderTrends(&bytes.Buffer{}, rar.BuildTrends(&rar.TrendsInput{}), "pdf")).To(MatchError(ContainSubstring(`format is "pdf", expected one of ["json" "md" "html"]`)))
 }
 
 // The order in which a database returns rows changes no byte.

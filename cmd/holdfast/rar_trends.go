@@ -50,6 +50,6 @@ Exit status: 0 they were shown, 2 they could not be.`,
 	w.addWindow(flags)
 	flags.StringVar(&w.alert, "alert", "", "only this alert")
 	flags.StringVar(&w.workflow, "workflow", "", "only remediations that ran this workflow")
-	as = formFlag(flags, "text", "md", "json")
+	as = formFlag(flags, "text", "md", "json", "html")
 	return notDone(cmd)
 }

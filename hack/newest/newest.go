@@ -4,6 +4,8 @@ package newest
 
 import (
 	_ "github.com/Shopify/toxiproxy/v2"
+	_ "github.com/chromedp/cdproto/page"
+	_ "github.com/chromedp/chromedp"
 	_ "github.com/danielgtaylor/huma/v2"
 	_ "github.com/evanphx/json-patch/v5"
 	_ "github.com/fergusstrange/embedded-postgres"

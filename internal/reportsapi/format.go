@@ -22,7 +22,7 @@ var formats = []format{
 }
 
 // trendFormats are those that trends come in.
-var trendFormats = formats[:2]
+var trendFormats = formats[:3]
 
 // formatOf is the format that a request asks for: by the parameter, else by Accept, else JSON.
 func formatOf(r *request, offered []format) (format, *httpapi.Problem) {

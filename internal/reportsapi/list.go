@@ -79,16 +79,21 @@ func (s *Server) listed(r *request) (*listed, *httpapi.Problem) {
 	}
 	l.list.Limit = r.number("limit", standard, 1, most)
 	l.wanted = s.wanted(r.params)
-	l.list.After = placeOf[postgres.ListPlace](r.params, l.question())
-	if at := l.list.After; at != nil {
-		if _, err := models.UUID(at.ID); err != nil || at.At.Year() < 1 || at.At.Year() > 9998 {
-			r.fault("next", "is no cursor of this list")
-		}
-	}
+	l.after(r.params)
 	if l.stream && r.values.Has("limit") {
 		r.fault("limit", "is for pages; a stream has all of the window")
 	}
 	return l, r.refused()
+}
+
+// after reads the place to go on from.
+func (l *listed) after(p *params) {
+	l.list.After = placeOf[postgres.ListPlace](p, l.question())
+	if at := l.list.After; at != nil {
+		if _, err := models.UUID(at.ID); err != nil || at.At.Year() < 1 || at.At.Year() > 9998 {
+			p.fault("next", "is no cursor of this list")
+		}
+	}
 }
 
 // question is all of a list's parameters but the place: a cursor is of one question.
@@ -136,14 +141,14 @@ func (s *Server) list(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	})
 }
 
-// listPage is one page, and the cursor of the next, "" at the end.
-type listPage struct {
+// foundPage is one page, and the cursor of the next, "" at the end.
+type foundPage struct {
 	rows []postgres.Summary
 	next string
 }
 
-func (s *Server) page(r *request, l *listed) (*listPage, *httpapi.Problem) {
-	p := &listPage{}
+func (s *Server) page(r *request, l *listed) (*foundPage, *httpapi.Problem) {
+	p := &foundPage{}
 	asked := l.list
 	asked.Limit++ // whether there is another page
 	refused := s.read(r, func(ctx context.Context, q *postgres.Snapshot) (err error) {

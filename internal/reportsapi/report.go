@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -57,6 +58,11 @@ func (s *Server) report(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	if refused != nil {
 		return refused
 	}
+	return s.answerReport(x, r, w, f, func(to io.Writer, report *rar.Report) error { return rar.Render(to, report, f.name) })
+}
+
+// answerReport reads a report and writes it, unless the caller has it.
+func (s *Server) answerReport(x *httpapi.Exchange, r *request, w wanted, f format, render func(io.Writer, *rar.Report) error) *httpapi.Problem {
 	in, refused := s.input(r, x.Param("remediation_id"), w)
 	if refused != nil {
 		return refused
@@ -77,14 +83,20 @@ func (s *Server) report(x *httpapi.Exchange, r *request) *httpapi.Problem {
 		return nil
 	}
 	var text bytes.Buffer
-	if err := rar.Render(&text, report, f.name); err != nil {
+	if err := render(&text, report); err != nil {
 		return s.failed(err)
 	}
-	x.Header().Set("Content-Type", f.contentType)
-	x.Header().Set("Content-Length", strconv.Itoa(text.Len()))
-	s.extend(x)
-	_, _ = x.Write(text.Bytes()) // whoever is gone needs no answer
+	s.write(x, http.StatusOK, f.contentType, text.Bytes())
 	return nil
+}
+
+// write answers with a whole text.
+func (s *Server) write(x *httpapi.Exchange, status int, contentType string, text []byte) {
+	x.Header().Set("Content-Type", contentType)
+	x.Header().Set("Content-Length", strconv.Itoa(len(text)))
+	s.extend(x)
+	x.WriteHeader(status)
+	_, _ = x.Write(text) // whoever is gone needs no answer
 }
 
 func (s *Server) failed(err error) *httpapi.Problem {

@@ -92,6 +92,10 @@ func (s *Server) routes() (map[string]httpapi.Route, error) {
 		pathEntries:   {Get: s.guarded(verbGet, s.entries)},
 		pathResources: {Get: s.guarded(verbList, s.resources)},
 		pathTrends:    {Get: s.guarded(verbList, s.trends)},
+
+		pathListPage:   {Get: s.paged(verbList, s.listedPage)},
+		pathReportPage: {Get: s.paged(verbGet, s.reportPage)},
+		pathTrendsPage: {Get: s.paged(verbList, s.trendsPage)},
 	})
 	return routes, nil
 }
@@ -104,6 +108,10 @@ const (
 	pathResources = "/api/v2/resources"
 	pathEntries   = "/api/v2/resources/{uid}/entries"
 	pathTrends    = "/api/v2/trends"
+
+	pathListPage   = "/"
+	pathReportPage = "/remediations/{remediation_id}"
+	pathTrendsPage = "/trends"
 )
 
 // request is one that was let in.
@@ -117,13 +125,21 @@ type request struct {
 	namespaces []string
 }
 
-// guarded lets a request in and answers it. An error of answer is written as long as nothing else was; after that the connection is cut, so that nobody takes a part for the whole.
-func (s *Server) guarded(verb string, answer func(*httpapi.Exchange, *request) *httpapi.Problem) func(*httpapi.Exchange, *http.Request) {
+// answering is how an endpoint answers a request that was let in.
+type answering func(*httpapi.Exchange, *request) *httpapi.Problem
+
+// guarded lets a request in and answers it. Refusals are JSON.
+func (s *Server) guarded(verb string, answer answering) func(*httpapi.Exchange, *http.Request) {
+	return s.guardedAs(verb, answer, func(x *httpapi.Exchange, _ *http.Request, refused *httpapi.Problem) { refused.Write(x) })
+}
+
+// guardedAs is guarded with another way to refuse. An error of answer is written as long as nothing else was; after that the connection is cut, so that nobody takes a part for the whole.
+func (s *Server) guardedAs(verb string, answer answering, refuse func(*httpapi.Exchange, *http.Request, *httpapi.Problem)) func(*httpapi.Exchange, *http.Request) {
 	return func(x *httpapi.Exchange, r *http.Request) {
 		x.Header().Set("Cache-Control", "private, no-cache")
 		x.Header().Set("Vary", "Accept, Authorization")
 		if !s.gates.requests.TryAcquire(1) {
-			s.shed(shedRequests, "the service is at its limit of concurrent requests").Write(x)
+			refuse(x, r, s.shed(shedRequests, "the service is at its limit of concurrent requests"))
 			return
 		}
 		defer s.gates.requests.Release(1)
@@ -138,7 +154,7 @@ func (s *Server) guarded(verb string, answer func(*httpapi.Exchange, *request) *
 		case x.Begun():
 			panic(http.ErrAbortHandler)
 		default:
-			refused.Write(x)
+			refuse(x, r, refused)
 		}
 	}
 }

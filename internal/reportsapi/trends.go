@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
@@ -18,8 +17,14 @@ const maxTrendWindow = 366 * 24 * time.Hour
 
 // trendAsked is what trends are asked for.
 func (s *Server) trendAsked(r *request) postgres.Trend {
+	start, end := r.window()
+	return s.trendOf(r, start, end)
+}
+
+// trendOf is a window, with the filters of a request.
+func (s *Server) trendOf(r *request, start, end time.Time) postgres.Trend {
 	t := postgres.Trend{AsOf: s.now(), Namespaces: r.namespaces, Alert: r.text("alert"), Workflow: r.text("workflow"), Patience: rar.RecurrenceWindow, Groups: rar.MaxTrendGroups}
-	t.Start, t.End = r.window()
+	t.Start, t.End = start, end
 	if length := t.End.Sub(t.Start); !t.Start.IsZero() && !t.End.IsZero() && length > maxTrendWindow {
 		r.fault("end", "is %s, expected at most %d days after start (%s)", t.End.Format(time.RFC3339), int(maxTrendWindow.Hours()/24), t.Start.Format(time.RFC3339))
 	}
@@ -45,10 +50,7 @@ func (s *Server) trends(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	if err := rar.RenderTrends(&text, rar.BuildTrends(in), f.name); err != nil {
 		return s.failed(err)
 	}
-	x.Header().Set("Content-Type", f.contentType)
-	x.Header().Set("Content-Length", strconv.Itoa(text.Len()))
-	s.extend(x)
-	_, _ = x.Write(text.Bytes()) // whoever is gone needs no answer
+	s.write(x, http.StatusOK, f.contentType, text.Bytes())
 	return nil
 }
 

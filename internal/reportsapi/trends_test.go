@@ -82,7 +82,7 @@ func TestTrends(t *testing.T) {
 	g.Expect(text.header.Get("Content-Type")).To(Equal("text/markdown; charset=utf-8"))
 	g.Expect(text.body).To(And(ContainSubstring("# Trends from 2026-11-01"), ContainSubstring("4 remediations ended: 3 remediated, 1 failed.")))
 	g.Expect(s.get(trendsOfMonth, "all", "Accept", "text/markdown").body).To(Equal(text.body))
-	g.Expect(s.get(trendsOfMonth, "all", "Accept", "image/svg+xml").problem(t).Detail).To(ContainSubstring("expected application/json or text/markdown; or give format=json or md"))
+	g.Expect(s.get(trendsOfMonth, "all", "Accept", "image/svg+xml").problem(t).Detail).To(ContainSubstring("expected application/json, text/markdown or text/html; or give format=json, md or html"))
 }
 
 // A decision is judged by rows of its own namespace: whoever writes an analysis under somebody's id gets no share in how that ended.
@@ -106,7 +106,7 @@ func TestBadTrends(t *testing.T) {
 		"": "start is missing",
 		"?start=2026-11-24T00:00:00Z&end=2026-11-24T00:00:00Z": "expected a time after start",
 		"?start=2025-01-01T00:00:00Z&end=2026-12-01T00:00:00Z": "end is 2026-12-01T00:00:00Z, expected at most 366 days after start (2025-01-01T00:00:00Z)",
-		window + "&format=html":                                `format is "html", expected json or md`,
+		window + "&format=svg":                                 `format is "svg", expected json, md or html`,
 		window + "&outcome=failed":                             "outcome is no parameter of this request",
 		window + "&alert=" + strings.Repeat("x", 256):          "alert has 256 characters",
 	} {

@@ -52,7 +52,7 @@ func (s *Stack) StartReports(ctx context.Context) error {
 		return err
 	}
 	s.ReportsURL = "http://" + address
-	fmt.Fprintf(s.options.Progress, "reports: ready after %s, described at %s/docs\n", time.Since(begin).Round(100*time.Millisecond), s.ReportsURL)
+	fmt.Fprintf(s.options.Progress, "reports: ready after %s, pages at %s/ (with the token), described at %s/docs\n", time.Since(begin).Round(100*time.Millisecond), s.ReportsURL, s.ReportsURL)
 	return nil
 }
 

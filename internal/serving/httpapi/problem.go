@@ -69,11 +69,16 @@ func (p *Problem) With(header, value string) *Problem {
 
 // Write answers with the problem.
 func (p *Problem) Write(w http.ResponseWriter) {
+	p.WriteHeaders(w)
+	WriteJSON(w, p.Status, ProblemType, p)
+}
+
+// WriteHeaders sets the headers of the problem's answer, for whoever writes another body.
+func (p *Problem) WriteHeaders(w http.ResponseWriter) {
 	maps.Copy(w.Header(), p.header)
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(p.retryAfter.Seconds()))))
 	}
-	WriteJSON(w, p.Status, ProblemType, p)
 }
 
 // WriteJSON answers with a value as JSON.

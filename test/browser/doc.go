@@ -1,0 +1,7 @@
+// Package browser tests the pages of the report service in a real Chromium, on a real PostgreSQL: accessibility, keyboard, contrast, policy, print, phone width, and texts that try to be
+// more than text. It also takes the screenshots of docs/reports.md (make screenshots).
+//
+// # What it needs
+//
+// Chromium from the machine, and axe-core, which hack/axe-core puts into the user's cache. Where one is missing, its tests are skipped with a line NOT TRIED.
+package browser

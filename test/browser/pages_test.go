@@ -1,0 +1,160 @@
+package browser
+
+import (
+	"bytes"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+	. "github.com/onsi/gomega"
+)
+
+// pages are those that a person sees, and their status.
+func pages(s *service) map[string]int64 {
+	all := map[string]int64{"/": 200, "/?outcome=remediated&since=24h": 200, "/?alert=Nothing": 200, "/?start=yesterday": 422, "/trends": 200, "/trends?since=24h&alert=Nothing": 200, "/trends?since=never": 422, "/remediations/none": 404}
+	for _, id := range s.ids {
+		all["/remediations/"+id] = 200
+	}
+	return all
+}
+
+// Nothing that a page needs is refused by its own policy, and nothing is written to the console.
+func TestPagesAreQuiet(t *testing.T) {
+	for path, status := range pages(site) {
+		t.Run(path, func(t *testing.T) {
+			b := openTab(t, look{}, asReader)
+			b.open(site.url+path, status)
+			quiet := b.complaints()
+			if status != 200 { // the browser itself writes the status of a page
+				quiet = slices.DeleteFunc(quiet, func(m string) bool { return strings.Contains(m, "the server responded with a status of") })
+			}
+			b.Expect(quiet).To(BeEmpty())
+			b.Expect(eval[int](b, `document.querySelectorAll("script, iframe, object, embed, [style], [onclick]").length`)).To(BeZero())
+			b.Expect(eval[[]string](b, `performance.getEntriesByType("resource").map(r => r.name)`)).To(BeEmpty(), "a page loads nothing else")
+		})
+	}
+}
+
+func TestPagesAreAccessible(t *testing.T) {
+	script := axeCore(t)
+	for _, l := range []look{{}, {dark: true}, {phone: true}, {dark: true, phone: true}} {
+		for path, status := range pages(site) {
+			t.Run(l.String()+path, func(t *testing.T) {
+				b := openTab(t, l, asReader)
+				b.open(site.url+path, status)
+				eval[chromedp.Void](b, `document.querySelectorAll("details").forEach(d => d.open = true)`)
+				b.Expect(b.axe(script)).To(BeEmpty())
+			})
+		}
+	}
+}
+
+// A phone never scrolls sideways, and paper has what is behind a fold.
+func TestWidthAndPaper(t *testing.T) {
+	for path, status := range pages(site) {
+		t.Run(path, func(t *testing.T) {
+			b := openTab(t, look{phone: true}, asReader)
+			b.open(site.url+path, status)
+			b.Expect(eval[int](b, `document.documentElement.scrollWidth`)).To(BeNumerically("<=", 360), "widest: %s", widest(b))
+			b = openTab(t, look{paper: true}, asReader)
+			b.open(site.url+path, status)
+			b.Expect(eval[[]string](b, `[...document.querySelectorAll("details > :not(summary)")].filter(e => e.parentElement.checkVisibility() && e.getBoundingClientRect().height == 0).map(e => e.outerHTML.slice(0, 200))`)).To(BeEmpty())
+			paper, err := chromedp.Run(b.ctx, chromedp.PrintToPDF())
+			b.Expect(err).NotTo(HaveOccurred())
+			b.Expect(bytes.HasPrefix(paper, []byte("%PDF-"))).To(BeTrue())
+		})
+	}
+}
+
+func widest(b *tab) string {
+	return eval[string](b, `[...document.querySelectorAll("body *")].filter(e => e.getBoundingClientRect().right > innerWidth && !e.closest(".scroll")).map(e => e.outerHTML.slice(0, 120)).slice(0, 3).join(" | ")`)
+}
+
+// focused says what has the focus, and whether that shows.
+const focused = `(() => { const e = document.activeElement, s = getComputedStyle(e), r = e.getBoundingClientRect();
+	return [e === document.body ? "" : [...document.querySelectorAll("*")].indexOf(e).toString(),
+	s.outlineStyle != "none" && parseFloat(s.outlineWidth) >= 1 || s.boxShadow != "none" ? "shown" : "not shown: " + e.outerHTML.slice(0, 120), r.width > 0 && r.right > 0 ? "there" : "outside"] })()`
+
+// Everything that can be used is reached with Tab, in the order of the text, and shows its focus.
+func TestTheKeyboardSuffices(t *testing.T) {
+	for _, path := range []string{"/", "/remediations/" + site.ids["worked"], "/trends"} {
+		t.Run(path, func(t *testing.T) {
+			b := openTab(t, look{}, asReader)
+			b.open(site.url+path, 200)
+			want := eval[[]string](b, `[...document.querySelectorAll("a[href], button, input, select, summary, [tabindex]")].filter(e => e.checkVisibility()).map(e => [...document.querySelectorAll("*")].indexOf(e).toString())`)
+			var got []string
+			for range 12 * len(want) { // a field for a time has several stops
+				b.press(kb.Tab)
+				at := eval[[]string](b, focused)
+				if at[0] == "" {
+					break
+				}
+				b.Expect(at[1:]).To(Equal([]string{"shown", "there"}))
+				if len(got) == 0 || got[len(got)-1] != at[0] {
+					got = append(got, at[0])
+				}
+				if at[0] == want[len(want)-1] {
+					break
+				}
+			}
+			b.Expect(got).To(Equal(want))
+		})
+	}
+}
+
+// From the list to a report and its tables, without a pointer.
+func TestAPersonReadsAReportWithKeysAlone(t *testing.T) {
+	b := openTab(t, look{}, asReader)
+	b.open(site.url+"/", 200)
+	b.press(kb.Tab + kb.Enter)
+	b.Expect(eval[string](b, `location.hash`)).To(Equal("#content"), "the skip link")
+	eval[chromedp.Void](b, `document.querySelector(".filter summary").focus()`)
+	b.press(kb.Enter)
+	eval[chromedp.Void](b, `document.querySelector("input[name=alert]").focus()`)
+	b.press("PodOOMKilled")
+	_, err := chromedp.RunResponse(b.ctx, chromedp.KeyEvent(kb.Enter))
+	b.Expect(err).NotTo(HaveOccurred())
+	b.Expect(eval[[]string](b, `[...new Set([...document.querySelectorAll(".alert")].map(a => a.textContent))]`)).To(Equal([]string{"PodOOMKilled"}))
+	eval[chromedp.Void](b, `document.querySelector(".alert").focus()`)
+	_, err = chromedp.RunResponse(b.ctx, chromedp.KeyEvent(kb.Enter))
+	b.Expect(err).NotTo(HaveOccurred())
+	b.Expect(eval[string](b, `document.querySelector("h1").textContent`)).To(HavePrefix("PodOOMKilled on "))
+	eval[chromedp.Void](b, `document.querySelector("main summary").focus()`)
+	before := eval[bool](b, `document.querySelector("main details").open`)
+	b.press(kb.Enter)
+	b.Expect(eval[bool](b, `document.querySelector("main details").open`)).To(Equal(!before))
+}
+
+// The pages of a list are each others' neighbours: no remediation twice, none left out.
+func TestPaging(t *testing.T) {
+	b := openTab(t, look{}, asReader)
+	b.open(site.url+"/?since=30d", 200)
+	seen := map[string]bool{}
+	for range 100 {
+		for _, url := range eval[[]string](b, `[...document.querySelectorAll(".alert")].map(a => a.href)`) {
+			b.Expect(seen).NotTo(HaveKey(url))
+			seen[url] = true
+		}
+		if eval[int](b, `document.querySelectorAll("a[rel=next]").length`) == 0 {
+			break
+		}
+		answer, err := chromedp.RunResponse(b.ctx, chromedp.Click(chromedp.CSS("a[rel=next]")))
+		b.Expect(err).NotTo(HaveOccurred())
+		b.Expect(answer.Status).To(Equal(int64(http.StatusOK)))
+	}
+	b.Expect(seen).To(HaveLen(inThirtyDays))
+}
+
+// Without a token a page says how to get one.
+func TestWithoutAToken(t *testing.T) {
+	for _, path := range []string{"/", "/remediations/" + site.ids["worked"]} {
+		b := openTab(t, look{}, nil)
+		b.open(site.url+path, http.StatusUnauthorized)
+		text := eval[string](b, `document.body.innerText`)
+		b.Expect(text).To(And(ContainSubstring("kubectl holdfast console"), ContainSubstring("curl --header"), ContainSubstring("'"+site.url+path+"'")))
+		b.Expect(eval[[]string](b, `window.violations`)).To(BeEmpty())
+	}
+}
