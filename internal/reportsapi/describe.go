@@ -41,6 +41,7 @@ var descriptions = map[string]string{
 	"RecordTarget":           "The workload as the record names it.",
 	"RecordValidationResult": "One evaluation of a condition, before (pre) or after (post) the steps.",
 	"RecurrenceReported":     "The same alert on the same target, received again within 7 days of the end.",
+	"Counts":                 "How many results a batch has, by what became of them.",
 	"Report":                 "A Remediation Analysis Report. Every figure has refs into evidence.",
 	"Resource":               "A uid that a name has had.",
 	"Span":                   "A phase, or a step or delivery within one. end, seconds and share are null while it is open.",

@@ -100,6 +100,9 @@ func (l *listed) question() any {
 
 // list answers with a page, or with a stream of all pages.
 func (s *Server) list(x *httpapi.Exchange, r *request) *httpapi.Problem {
+	if r.values.Get("narrative") == narrativeGenerate {
+		r.fault("narrative", "is generate, which is for one report or a batch (POST %s); expected none or cached", pathBatch)
+	}
 	l, refused := s.listed(r)
 	if refused != nil {
 		return refused
@@ -198,6 +201,12 @@ func (s *Server) build(r *request, id string, w wanted, visit func(*rar.Report, 
 	defer release()
 	report := rar.Build(in)
 	s.metrics.reports.WithLabelValues(report.Complete.State).Inc()
+	if refused := s.narrate(r, in, report, w); refused != nil {
+		if refused.Status != http.StatusForbidden {
+			return visit(nil, refused)
+		}
+		report.Narrative.Reason = notAllowed // of a batch: the others have theirs
+	}
 	return visit(report, nil)
 }
 

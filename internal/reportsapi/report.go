@@ -41,7 +41,7 @@ func (s *Server) wanted(p *params) wanted {
 	case w.asOf.After(now):
 		p.fault("as_of", "is %s, expected a time that is over (now is %s)", w.asOf.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
-	if w.narrative == narrativeGenerate {
+	if w.narrative == narrativeGenerate && s.config.Narrator == nil {
 		p.fault("narrative", "is generate, and no narrator is configured; expected none or cached")
 	}
 	return w
@@ -57,6 +57,7 @@ func (s *Server) report(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	if refused != nil {
 		return refused
 	}
+	s.extendNarrated(x, w)
 	in, refused := s.input(r, x.Param("remediation_id"), w)
 	if refused != nil {
 		return refused
@@ -68,6 +69,9 @@ func (s *Server) report(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	defer release()
 	report := rar.Build(in)
 	s.metrics.reports.WithLabelValues(report.Complete.State).Inc()
+	if refused := s.narrate(r, in, report, w); refused != nil {
+		return refused
+	}
 	tag, err := tagOf(in, report, f.name)
 	if err != nil {
 		return s.failed(err)
