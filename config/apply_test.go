@@ -16,6 +16,7 @@ func TestTheSameManifestsFromASecondManagerDoNotConflict(t *testing.T) {
 		"default, storage": "resources: [../default, ../storage]\n",
 		"sharded":          "resources: [../default]\ncomponents: [../manager/sharded]\n",
 		"relayed":          "resources: [../default, ../storage]\ncomponents: [../manager/relayed]\n",
+		"narrator":         "resources: [../default, ../reports]\ncomponents: [../reports/narrator]\n",
 		"samples":          "resources: [../samples, ../storage/samples]\n",
 	}
 	for name, content := range overlays {

@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/holdfast-dev/holdfast/internal/narrator"
 	_ "github.com/holdfast-dev/holdfast/internal/operator" // registers its metrics, and those of outbox and relay
 	"github.com/holdfast-dev/holdfast/internal/reportsapi"
 	"github.com/holdfast-dev/holdfast/internal/storageapi"
@@ -165,7 +166,10 @@ func serviceMetrics(t *testing.T) map[string][]string {
 	t.Cleanup(nowhere.Close)
 	storage, err := storageapi.New(storageapi.Config{Store: nowhere, Authorizer: storageapi.NoAuth{}})
 	g.Expect(err).NotTo(HaveOccurred())
-	reports, err := reportsapi.New(reportsapi.Config{Store: nowhere, Authorizer: reportsapi.NoAuth{}})
+	tells, err := narrator.New(narrator.Options{URL: "http://127.0.0.1:1", Model: "none"})
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(tells.Close)
+	reports, err := reportsapi.New(reportsapi.Config{Store: nowhere, Authorizer: reportsapi.NoAuth{}, Narrator: tells})
 	g.Expect(err).NotTo(HaveOccurred())
 	known, series, label := map[string][]string{}, regexp.MustCompile(`(?m)^(holdfast_(?:storage|reports)_\w+?)(?:_bucket)?(?:\{(.*)\})? `), regexp.MustCompile(`(\w+)="`)
 	for _, server := range []http.Handler{storage.Handler(), reports.Handler()} {

@@ -405,7 +405,9 @@ const (
 // Narrative is the report told in sentences, each of which cites facts.
 type Narrative struct {
 	Status string `json:"status"`
-	// Provenance is who wrote it: null for the rules.
+	// Reason says why it is that of the rules, where a language model was asked for: unavailable, over-quota, timeout, busy, paused, daily-limit, too-large, refused, unusable, unsupported or not-allowed.
+	Reason string `json:"reason,omitempty"`
+	// Provenance is the model that wrote it, or that was asked: null where none was.
 	Provenance *Provenance `json:"provenance"`
 	Claims     []Claim     `json:"claims"`
 	// Dropped counts claims of a model that were not supported.

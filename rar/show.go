@@ -117,6 +117,9 @@ func narrativeOrigin(n *Narrative) string {
 	case n.Status == NarrativeRefused:
 		return "The language model gave nothing that the facts support; written by rules instead."
 	}
+	if n.Reason != "" {
+		return "Written by rules from the rows. A language model was asked for: " + n.Reason + "."
+	}
 	return "Written by rules from the rows."
 }
 

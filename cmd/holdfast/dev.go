@@ -65,6 +65,9 @@ take seconds.`,
 		},
 	}
 	cmd.Flags().StringVar(&o.Dir, "state-dir", ".dev", "directory for kubeconfig, env, logs and data")
+	cmd.Flags().StringVar(&o.NarratorURL, "narrator-url", "", "--narrator-url of the report service")
+	cmd.Flags().StringVar(&o.NarratorModel, "narrator-model", "", "--narrator-model of the report service")
+	cmd.Flags().StringVar(&o.NarratorTokenFile, "narrator-token-file", "", "--narrator-token-file of the report service")
 	cmd.Flags().BoolVar(&o.InfraOnly, "infra-only", false, "servers, CRDs, policies and tables only, no manager and no storage service")
 	return cmd
 }

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/holdfast-dev/holdfast/internal/narrator"
 	"github.com/holdfast-dev/holdfast/internal/reportsapi"
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/postgres"
@@ -21,10 +22,11 @@ type reportsFlags struct {
 	cluster string
 	reviews int
 	limits  reportsapi.Limits
+	narratorFlags
 }
 
 func newReportsCommand() *cobra.Command {
-	f := &reportsFlags{limits: reportsapi.DefaultLimits()}
+	f := &reportsFlags{limits: reportsapi.DefaultLimits(), narratorFlags: narratorFlags{o: narrator.DefaultOptions()}}
 	cmd := &cobra.Command{
 		Use:   "reports",
 		Short: "Run the Report API: Remediation Analysis Reports over REST",
@@ -69,12 +71,14 @@ It starts without the database, and answers 503 until the database is there. SIG
 	flags.IntVar(&l.Reads, "max-concurrent-reads", l.Reads, "max reports or pages read at once; more wait for a second, then get 503")
 	flags.DurationVar(&l.ReadTimeout, "read-timeout", l.ReadTimeout, "timeout for reading a report or a page from the database")
 	flags.DurationVar(&l.WriteTimeout, "write-timeout", l.WriteTimeout, "timeout of a caller for taking a piece of an answer")
+	f.addNarrator(flags)
 	return cmd
 }
 
 // reportsLimits are the flags that bound what a caller may ask of the service.
 var reportsLimits = []string{
 	"max-reviews", "caller-requests-per-second", "caller-burst", "max-requests-in-flight", "max-streams", "max-concurrent-reads", "read-timeout", "write-timeout",
+	"narrator-call-timeout", "narrator-timeout", "narrator-max-input-tokens", "narrator-max-output-tokens", "narrator-max-concurrent", "narrator-max-tokens-per-day", "narrator-cache-bytes",
 }
 
 func (f *reportsFlags) run(ctx context.Context, logTo io.Writer) error {
@@ -98,10 +102,19 @@ func (f *reportsFlags) run(ctx context.Context, logTo io.Writer) error {
 	if err != nil {
 		return err
 	}
+	tells, err := f.narrator()
+	if err != nil {
+		return err
+	}
+	if tells != nil {
+		defer tells.Close()
+		c.Narrator = tells
+	}
 	server, err := reportsapi.New(c)
 	if err != nil {
 		return err
 	}
+	defer server.Close()
 	return f.serve(ctx, server.Server, watch, c.Check, "Audit trail not readable yet, answering 503")
 }
 

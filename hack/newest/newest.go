@@ -21,6 +21,7 @@ import (
 	_ "github.com/pressly/goose/v3"
 	_ "github.com/prometheus/client_golang/prometheus"
 	_ "github.com/rs/zerolog"
+	_ "github.com/sashabaranov/go-openai"
 	_ "github.com/spf13/cobra"
 	_ "github.com/spf13/pflag"
 	_ "github.com/uptrace/bun"

@@ -52,6 +52,9 @@ func (s *Server) batch(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	if refused != nil {
 		return refused
 	}
+	if a.Narrative == narrativeGenerate && s.config.Narrator != nil {
+		return s.startJob(x, r, a)
+	}
 	if a.IDs == nil {
 		l, refused := s.listed(r)
 		if refused != nil {
@@ -80,20 +83,29 @@ func (l *lines) batched(r *request, id string, report *rar.Report, refused *http
 	if r.Context().Err() != nil {
 		return ended()
 	}
-	l.counts.Total++
-	line := batchLine{ID: id, Status: http.StatusOK, Report: report, Problem: refused}
-	switch {
-	case refused == nil:
-		l.counts.OK++
-	case refused.Status == http.StatusNotFound:
-		l.counts.NotFound++
-	default:
-		l.counts.Failed++
-	}
-	if refused != nil {
-		line.Status, line.Report = refused.Status, nil
-	}
+	line := lineOf(id, report, refused)
+	l.counts.count(line.Status)
 	return l.line(line)
+}
+
+func lineOf(id string, report *rar.Report, refused *httpapi.Problem) batchLine {
+	if refused != nil {
+		return batchLine{ID: id, Status: refused.Status, Problem: refused}
+	}
+	return batchLine{ID: id, Status: http.StatusOK, Report: report}
+}
+
+// count counts a line by its status.
+func (c *Counts) count(status int) {
+	c.Total++
+	switch status {
+	case http.StatusOK:
+		c.OK++
+	case http.StatusNotFound:
+		c.NotFound++
+	default:
+		c.Failed++
+	}
 }
 
 // asked reads the body. What a range says becomes the parameters of a list, which are checked there.

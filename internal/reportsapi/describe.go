@@ -63,6 +63,7 @@ var descriptions = map[string]string{
 	"RepairBefore":           "The time to repair in the window before.",
 	"RepairBucket":           "The time to repair of one day, week or month.",
 	"RepairTrend":            "The time to repair: seconds from signal to completion of what was remediated.",
+	"Counts":                 "How many results a batch has, by what became of them.",
 	"Report":                 "A Remediation Analysis Report. Every figure has refs into evidence.",
 	"Resource":               "A uid that a name has had.",
 	"Span":                   "A phase, or a step or delivery within one. end, seconds and share are null while it is open.",

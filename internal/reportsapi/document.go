@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
+	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -30,6 +31,8 @@ var (
 	badQuery     = httpapi.Refusal{Status: http.StatusBadRequest, Description: "The query or the body cannot be read."}
 	noToken      = httpapi.Refusal{Status: http.StatusUnauthorized, Description: "There is no token, or not one that was made for this service.", Header: "WWW-Authenticate"}
 	notThere     = httpapi.Refusal{Status: http.StatusNotFound, Description: "There is none, or none that the caller may see."}
+	mayNot       = httpapi.Refusal{Status: http.StatusForbidden, Description: "The caller may not spend tokens on a narrative: it takes the verb narrate."}
+	gone         = httpapi.Refusal{Status: http.StatusGone, Description: "The job is no more, or the caller's rights have changed: send the request again."}
 	noFormat     = httpapi.Refusal{Status: http.StatusNotAcceptable, Description: "Accept names no format that a report comes in."}
 	tooLarge     = httpapi.Refusal{Status: http.StatusRequestEntityTooLarge, Description: "The body is too large."}
 	wrongType    = httpapi.Refusal{Status: http.StatusUnsupportedMediaType, Description: "The body is not application/json."}
@@ -43,7 +46,7 @@ var (
 
 // newDocument describes the service in OpenAPI 3.1.
 func newDocument() *huma.OpenAPI {
-	o := httpapi.NewDocument("Holdfast Report API", apiVersion, introduction, append([]httpapi.Refusal{notThere, noFormat, tooLarge, wrongType}, always...))
+	o := httpapi.NewDocument("Holdfast Report API", apiVersion, introduction, append([]httpapi.Refusal{notThere, mayNot, gone, noFormat, tooLarge, wrongType}, always...))
 	o.Tags = []*huma.Tag{{Name: "reports", Description: "Remediation Analysis Reports."}, {Name: "resources", Description: "The trail of one resource."}, {Name: "service", Description: "About the service itself."}}
 	o.Components.SecuritySchemes["kubernetes"] = &huma.SecurityScheme{Type: "http", Scheme: "bearer",
 		Description: "A token of a ServiceAccount, made for the service: kubectl create token NAME --audience " + DefaultAudience + "."}
@@ -111,6 +114,7 @@ func count(most int) *huma.Schema {
 // Examples of parameters.
 const (
 	exampleID    = "4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11"
+	exampleJob   = "00000000000000000000000000000000"
 	exampleStart = "2026-11-01T00:00:00Z"
 	exampleEnd   = "2026-12-01T00:00:00Z"
 	exampleAsOf  = "2026-11-24T12:00:00Z"
@@ -127,7 +131,9 @@ func namespaceParameter(repeated string) *huma.Param {
 
 func reportParameters() []*huma.Param {
 	return []*huma.Param{
-		parameter("narrative", "none: without one. cached: of a model if there is one, else of the rules. generate: asks a model; 422 where none is configured.", words(narrativeCached, narrativeNone, narrativeGenerate), narrativeNone),
+		parameter("narrative",
+			"none: without one. cached: of a model if one wrote it before, else of the rules. generate: asks a model, which takes the verb narrate; 422 where none is configured, or for a list.",
+			words(narrativeCached, narrativeNone, narrativeGenerate), narrativeNone),
 		parameter("as_of", "Rows that were recorded later are not looked at, and windows that end later are not over. Default: now.", moment(), exampleAsOf),
 	}
 }
@@ -163,6 +169,7 @@ func pageOf(item *huma.Schema) *huma.Schema {
 func operations(schemas huma.Registry) []*huma.Operation {
 	of := func(t reflect.Type) *huma.Schema { return schemas.Schema(t, true, "") }
 	report, summary := of(reflect.TypeFor[rar.Report]()), of(reflect.TypeFor[Item]())
+	job := jobSchema(of(reflect.TypeFor[Counts]()))
 	lines := &huma.Schema{Type: huma.TypeString, Description: "A JSON object a line. The last one has the counts, in a member end: a stream without it was cut."}
 
 	one := httpapi.Answer("The report. ETag names its content: it changes with the rows, not with the instant.", "application/json", report, "ETag")
@@ -174,7 +181,7 @@ func operations(schemas huma.Registry) []*huma.Operation {
 		Parameters: append([]*huma.Param{{Name: "remediation_id", In: "path", Required: true, Description: "Id of the remediation: the uid of its RemediationRequest.", Schema: text(), Example: exampleID},
 			parameter("format", "Format of the report.", words("json", "md", "html", "svg"), "json"), lookIn()}, reportParameters()...),
 		Responses: map[string]*huma.Response{"200": one, "304": {Description: "The content is the one that If-None-Match names."}}}
-	httpapi.Refuse(getOne.Responses, notThere, noFormat)
+	httpapi.Refuse(getOne.Responses, notThere, mayNot, noFormat)
 
 	page := httpapi.Answer("A page.", "application/json", pageOf(&huma.Schema{OneOf: []*huma.Schema{report, summary,
 		object(map[string]*huma.Schema{"remediation_id": {Type: huma.TypeString}, "problem": {Ref: httpapi.SchemaPrefix + "Problem"}}, "remediation_id", "problem")}}), "")
@@ -183,14 +190,15 @@ func operations(schemas huma.Registry) []*huma.Operation {
 		Description: "A page as JSON, or the whole window as a stream with Accept: application/x-ndjson. There is no total count.", Parameters: listParameters(), Responses: map[string]*huma.Response{"200": page}}
 
 	batch := &huma.Operation{Method: http.MethodPost, Path: pathBatch, OperationID: "batchReports", Tags: []string{"reports"}, Summary: "Reports of many remediations",
-		Description: fmt.Sprintf("Of up to %d ids, or of a window. A line each: {id, status, report or problem}. It takes the right to list.", maxBatch),
+		Description: fmt.Sprintf("Of up to %d ids, or of a window. A line each: {id, status, report or problem}. It takes the right to list. With narrative=generate it takes the right to narrate, and the answer is a job.", maxBatch),
 		Parameters:  []*huma.Param{namespaceParameter("; repeatable. With remediation_ids: namespace to look in")},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"application/json": {Schema: batchSchema(), Examples: map[string]*huma.Example{
 			"ids":    {Summary: "Some ids", Value: rawJSON(`{"remediation_ids": ["` + exampleID + `"], "narrative": "none"}`)},
 			"window": {Summary: "A window", Value: rawJSON(`{"start": "` + exampleStart + `", "end": "` + exampleEnd + `", "outcome": "remediated"}`)},
 		}}}},
 		Responses: map[string]*huma.Response{"200": httpapi.Answer("A line for each remediation.", ndjson, lines, "")}}
-	httpapi.Refuse(batch.Responses, tooLarge, wrongType)
+	batch.Responses["202"] = httpapi.Answer("With narrative=generate: the job, which Location names. The same request again is the same job.", "application/json", job, "Location")
+	httpapi.Refuse(batch.Responses, mayNot, tooLarge, wrongType)
 
 	cursor := &huma.Schema{Type: huma.TypeString}
 	entries := &huma.Operation{Method: http.MethodGet, Path: pathEntries, OperationID: "listEntries", Tags: []string{"resources"}, Summary: "The entries of one resource, of any kind, with their texts",
@@ -205,21 +213,46 @@ func operations(schemas huma.Registry) []*huma.Operation {
 		Parameters: []*huma.Param{{Name: "name", In: "query", Required: true, Description: "The resource's name.", Schema: text(), Example: "cart"},
 			parameter("kind", "Kind of its entries: orchestration, ai-decision, execution, notification, or another operator's. Default: all.", text(), "orchestration"), namespaceParameter("; without it, of a kind that is in none")},
 		Responses: map[string]*huma.Response{"200": httpapi.Answer("The uids.", "application/json", object(map[string]*huma.Schema{"items": {Type: huma.TypeArray, Items: of(reflect.TypeFor[postgres.Resource]())}}, "items"), "")}}
-	return []*huma.Operation{getOne, list, batch, trendsOperation(of(reflect.TypeFor[rar.Trends]())), entries, resources}
+	return append([]*huma.Operation{getOne, list, batch, trendsOperation(of(reflect.TypeFor[rar.Trends]())), entries, resources}, jobOperations(job)...)
 }
 
 func trendsOperation(schema *huma.Schema) *huma.Operation {
 	answer := httpapi.Answer("The trends.", "application/json", schema, "")
-	answer.Content[trendFormats[1].contentType] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+	for _, f := range trendFormats[1:] {
+		answer.Content[f.contentType] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
+	}
 	window := listParameters()
 	trends := &huma.Operation{Method: http.MethodGet, Path: pathTrends, OperationID: "getTrends", Tags: []string{"reports"}, Summary: "What the remediations of a window show together",
 		Description: fmt.Sprintf("Outcomes, time to repair, bottlenecks, recurrence, workflows, the worth of the AI's confidence, approvals and deliveries. At most %d days. Each section says by which time its rows lie in the window.",
 			int(maxTrendWindow.Hours()/24)),
 		Parameters: []*huma.Param{window[0], window[1], namespaceParameter("; repeatable"), parameter("alert", "Only remediations of this alert.", text(), "PodOOMKilled"),
-			parameter("workflow", "Only remediations that ran this workflow.", text(), "restart-pods"), parameter("format", "Format of the answer.", words("json", "md"), "json")},
+			parameter("workflow", "Only remediations that ran this workflow.", text(), "restart-pods"), parameter("format", "Format of the answer.", words("json", "md", "html"), "json")},
 		Responses: map[string]*huma.Response{"200": answer}}
 	httpapi.Refuse(trends.Responses, noFormat)
 	return trends
+}
+
+// jobSchema is that of Job.
+func jobSchema(counts *huma.Schema) *huma.Schema {
+	return object(map[string]*huma.Schema{
+		"job": {Type: huma.TypeString}, "state": {Type: huma.TypeString, Enum: []any{jobRunning, jobDone, jobCancelled, jobFailed}}, "created_at": moment(), "expires_at": moment(), "counts": counts,
+		"problem": {Ref: httpapi.SchemaPrefix + "Problem"}, "results": {Type: huma.TypeArray, Items: &huma.Schema{Type: huma.TypeObject, Description: "A line of a batch."}},
+		"next": {Type: huma.TypeInteger, Description: "The value of after for what follows."},
+	}, "job", "state", "created_at", "expires_at", "counts", "results", "next")
+}
+
+func jobOperations(of *huma.Schema) []*huma.Operation {
+	id := &huma.Param{Name: "job", In: "path", Required: true, Description: "Id of the job.", Schema: text(), Example: exampleJob}
+	get := &huma.Operation{Method: http.MethodGet, Path: pathJob, OperationID: "getJob", Tags: []string{"reports"}, Summary: "A batch with narratives: its state, and results as they come",
+		Description: fmt.Sprintf("Results are as the lines of a batch, at most %d an answer: ask again with after set to next. Jobs are in the memory of one process, for %s.", jobPage, jobLasts),
+		Parameters:  []*huma.Param{id, parameter("after", "How many results to leave out: the value of next.", &huma.Schema{Type: huma.TypeInteger, Minimum: ptr.To(0.0), Maximum: ptr.To(float64(maxBatch))}, 0)},
+		Responses:   map[string]*huma.Response{"200": httpapi.Answer("The job.", "application/json", of, "")}}
+	cancel := &huma.Operation{Method: http.MethodDelete, Path: pathJob, OperationID: "cancelJob", Tags: []string{"reports"}, Summary: "Cancel a batch with narratives",
+		Parameters: []*huma.Param{id}, Responses: map[string]*huma.Response{"200": httpapi.Answer("The job. Its results are kept.", "application/json", of, "")}}
+	for _, op := range []*huma.Operation{get, cancel} {
+		httpapi.Refuse(op.Responses, notThere, gone)
+	}
+	return []*huma.Operation{get, cancel}
 }
 
 func batchSchema() *huma.Schema {

@@ -93,7 +93,7 @@ func TestTheExamplesWork(t *testing.T) {
 		Paths map[string]map[string]operation
 	}
 	g.Expect(json.Unmarshal([]byte(s.get("/openapi.json", "").body), &document)).To(Succeed())
-	g.Expect(document.Paths).To(HaveLen(6 + 5))
+	g.Expect(document.Paths).To(HaveLen(7 + 5))
 	documented := func(o operation, answer reply) {
 		t.Helper()
 		of, ok := o.Responses[fmt.Sprint(answer.status)]

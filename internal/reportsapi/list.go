@@ -105,6 +105,9 @@ func (l *listed) question() any {
 
 // list answers with a page, or with a stream of all pages.
 func (s *Server) list(x *httpapi.Exchange, r *request) *httpapi.Problem {
+	if r.values.Get("narrative") == narrativeGenerate {
+		r.fault("narrative", "is generate, which is for one report or a batch (POST %s); expected none or cached", pathBatch)
+	}
 	l, refused := s.listed(r)
 	if refused != nil {
 		return refused

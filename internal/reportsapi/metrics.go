@@ -21,7 +21,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		reports:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_reports_built_total", Help: "Reports that were built, by the state of their record."}, []string{"state"}),
 		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "holdfast_reports_shed_total",
-			Help: "Requests refused because there was too much: of one caller (rate), at once (requests, streams), of reads (reads, trends), of large reports (memory), or of one tenant at once (share).",
+			Help: "Requests refused because there was too much: of one caller (rate), at once (requests, streams, jobs), of reads (reads, trends), of large reports (memory), or of one tenant at once (share).",
 		}, []string{"reason"}),
 		reads:   prometheus.NewHistogram(prometheus.HistogramOpts{Name: "holdfast_reports_read_seconds", Help: "Time of a snapshot, whatever became of it.", Buckets: httpapi.Buckets}),
 		queries: prometheus.NewCounter(prometheus.CounterOpts{Name: "holdfast_reports_queries_total", Help: "Queries to the database."}),
@@ -31,7 +31,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 			return nil, err
 		}
 	}
-	for _, reason := range []string{shedRate, shedRequests, shedStreams, shedReads, shedTrends, shedMemory, shedShare} {
+	for _, reason := range []string{shedRate, shedRequests, shedStreams, shedReads, shedTrends, shedMemory, shedShare, shedJobs} {
 		m.shed.WithLabelValues(reason)
 	}
 	return m, nil
@@ -46,4 +46,5 @@ const (
 	shedTrends   = "trends"
 	shedMemory   = "memory"
 	shedShare    = "share"
+	shedJobs     = "jobs"
 )

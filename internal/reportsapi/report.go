@@ -42,7 +42,7 @@ func (s *Server) wanted(p *params) wanted {
 	case w.asOf.After(now):
 		p.fault("as_of", "is %s, expected a time that is over (now is %s)", w.asOf.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
-	if w.narrative == narrativeGenerate {
+	if w.narrative == narrativeGenerate && s.config.Narrator == nil {
 		p.fault("narrative", "is generate, and no narrator is configured; expected none or cached")
 	}
 	return w
@@ -63,6 +63,7 @@ func (s *Server) report(x *httpapi.Exchange, r *request) *httpapi.Problem {
 
 // answerReport reads a report and writes it, unless the caller has it.
 func (s *Server) answerReport(x *httpapi.Exchange, r *request, w wanted, f format, render func(io.Writer, *rar.Report) error) *httpapi.Problem {
+	s.extendNarrated(x, w)
 	in, refused := s.input(r, x.Param("remediation_id"), w)
 	if refused != nil {
 		return refused
@@ -72,7 +73,10 @@ func (s *Server) answerReport(x *httpapi.Exchange, r *request, w wanted, f forma
 		return refused
 	}
 	defer release()
-	report := s.build(in)
+	report, refused := s.told(r, in, w)
+	if refused != nil {
+		return refused
+	}
 	tag, err := tagOf(in, report, f.name)
 	if err != nil {
 		return s.failed(err)

@@ -24,6 +24,9 @@ type Config struct {
 
 	httpapi.Endpoint
 
+	// Narrator is nil without a language model.
+	Narrator Narrator
+
 	// Check says whether the database can be read; by default whether a snapshot can be opened.
 	Check func(context.Context) error
 	Log   logr.Logger
@@ -41,6 +44,7 @@ type Server struct {
 	shares  *shares
 	rates   *httpapi.Rates
 	now     func() time.Time
+	jobs    *jobs
 }
 
 // New makes a server that is ready to Run.
@@ -63,10 +67,18 @@ func New(c Config) (*Server, error) {
 	}
 	l := c.Limits
 	s := &Server{config: c, log: c.Log, now: c.Now, gates: newGates(l), shares: newShares(l), rates: httpapi.NewRates(l.RequestsPerSecond, l.Burst, "ask for several reports in one request")}
+	s.jobs = newJobs(s)
 	registry := prometheus.NewRegistry()
 	var err error
 	if s.metrics, err = newMetrics(registry); err != nil {
 		return nil, fmt.Errorf("reports: %w", err)
+	}
+	if n, ok := c.Narrator.(interface {
+		Register(prometheus.Registerer) error
+	}); ok {
+		if err := n.Register(registry); err != nil {
+			return nil, fmt.Errorf("reports: %w", err)
+		}
 	}
 	routes, err := s.routes()
 	if err != nil {
@@ -89,6 +101,7 @@ func (s *Server) routes() (map[string]httpapi.Route, error) {
 		pathReports:   {Get: s.guarded(verbList, s.list)},
 		pathReport:    {Get: s.guarded(verbGet, s.report)},
 		pathBatch:     {Post: s.guarded(verbList, s.batch), PostOnly: "this path accepts POST only"},
+		pathJob:       {Get: s.guarded(verbList, s.job), Delete: s.guarded(verbList, s.cancelJob)},
 		pathEntries:   {Get: s.guarded(verbGet, s.entries)},
 		pathResources: {Get: s.guarded(verbList, s.resources)},
 		pathTrends:    {Get: s.guarded(verbList, s.trends)},
@@ -105,6 +118,7 @@ const (
 	pathReports   = "/api/v2/rar"
 	pathReport    = "/api/v2/rar/{remediation_id}"
 	pathBatch     = "/api/v2/rar/batch"
+	pathJob       = "/api/v2/rar/batch/{job}"
 	pathResources = "/api/v2/resources"
 	pathEntries   = "/api/v2/resources/{uid}/entries"
 	pathTrends    = "/api/v2/trends"

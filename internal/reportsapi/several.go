@@ -71,7 +71,14 @@ func (s *Server) one(r *request, o *outcome, w wanted, visit func(id string, rep
 		return visit(o.id, nil, refused)
 	}
 	defer release()
-	return visit(o.id, s.build(o.input), nil)
+	report, refused := s.told(r, o.input, w)
+	if refused != nil && refused.Status == http.StatusForbidden { // the others have their narratives
+		report.Narrative.Reason, refused = notAllowed, nil
+	}
+	if refused != nil {
+		return visit(o.id, nil, refused)
+	}
+	return visit(o.id, report, nil)
 }
 
 // together reads some reports in one snapshot. Where that fails, each is read alone: one that is too large, or slow, is not the others' fault.
@@ -99,9 +106,9 @@ func (s *Server) together(r *request, ids []string, w wanted) []outcome {
 	return all
 }
 
-// build builds a report.
-func (s *Server) build(in *rar.Input) *rar.Report {
+// told builds a report with its narrative. Where that is refused, it has that of the rules.
+func (s *Server) told(r *request, in *rar.Input, w wanted) (*rar.Report, *httpapi.Problem) {
 	report := rar.Build(in)
 	s.metrics.reports.WithLabelValues(report.Complete.State).Inc()
-	return report
+	return report, s.narrate(r, in, report, w)
 }

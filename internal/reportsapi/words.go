@@ -20,13 +20,16 @@ func commandLine(op *huma.Operation) string {
 	case len(op.Parameters) == 0:
 		return ""
 	}
-	path := strings.NewReplacer("{remediation_id}", exampleID, "{uid}", exampleID).Replace(op.Path)
+	path := strings.NewReplacer("{remediation_id}", exampleID, "{uid}", exampleID, "{job}", exampleJob).Replace(op.Path)
 	separator := "?"
 	for _, p := range op.Parameters {
 		if p.Required && p.In == "query" {
 			path += fmt.Sprintf("%s%s=%v", separator, p.Name, p.Example)
 			separator = "&"
 		}
+	}
+	if op.Method == http.MethodDelete {
+		return `curl --request DELETE "$HOLDFAST_REPORTS_URL` + path + `" ` + header
 	}
 	return `curl "$HOLDFAST_REPORTS_URL` + path + `" ` + header
 }

@@ -30,6 +30,9 @@ func (s *Stack) StartReports(ctx context.Context) error {
 	if s.ReportsToken, err = s.makeCaller(ctx, reader, "holdfast-report-viewer", reportsapi.DefaultAudience); err != nil {
 		return fmt.Errorf("make a caller for the report service: %w", err)
 	}
+	if err := s.bind(ctx, reader+"-narrator", "holdfast-report-narrator", reader); err != nil {
+		return fmt.Errorf("let the caller of the report service narrate: %w", err)
+	}
 	address, err := localcluster.FreeAddress()
 	if err != nil {
 		return err
@@ -38,7 +41,7 @@ func (s *Stack) StartReports(ctx context.Context) error {
 	s.reports, err = localcluster.StartProgram(ctx, localcluster.Program{
 		Name: "reports",
 		Path: s.options.Program,
-		Args: []string{"reports", "--insecure-http", "--bind-address", address},
+		Args: append([]string{"reports", "--insecure-http", "--bind-address", address}, s.narrator()...),
 		Env:  []string{"KUBECONFIG=" + s.Cluster.Kubeconfig(), "HOLDFAST_DATABASE_URL=" + database, "PATH=" + os.Getenv("PATH"), "TMPDIR=" + os.TempDir()},
 		Log:  filepath.Join(s.Dir, "logs", "reports.log"),
 		Ready: func(ctx context.Context) error {
@@ -54,6 +57,15 @@ func (s *Stack) StartReports(ctx context.Context) error {
 	s.ReportsURL = "http://" + address
 	fmt.Fprintf(s.options.Progress, "reports: ready after %s, pages at %s/ (with the token), described at %s/docs\n", time.Since(begin).Round(100*time.Millisecond), s.ReportsURL, s.ReportsURL)
 	return nil
+}
+
+// narrator are the flags of the language model, if there is one.
+func (s *Stack) narrator() []string {
+	o := &s.options
+	if o.NarratorURL == "" {
+		return nil
+	}
+	return []string{"--narrator-url=" + o.NarratorURL, "--narrator-model=" + o.NarratorModel, "--narrator-token-file=" + o.NarratorTokenFile}
 }
 
 // mayRead waits until the API server's authorizer knows of the role: only whoever may read in all namespaces may ask for a kind that is in none, and finds nothing.

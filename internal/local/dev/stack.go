@@ -28,6 +28,8 @@ type Options struct {
 	Dir string
 	// InfraOnly leaves Holdfast's own services out.
 	InfraOnly bool
+	// NarratorURL, NarratorModel and NarratorTokenFile are the report service's language model; "" is none.
+	NarratorURL, NarratorModel, NarratorTokenFile string
 	// Program is the holdfast binary that the services are started from.
 	Program string
 	// Progress gets one line a step; nil is silent.

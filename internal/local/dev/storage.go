@@ -98,11 +98,7 @@ func (s *Stack) makeCaller(ctx context.Context, name, role, audience string) (st
 	if _, err := client.CoreV1().ServiceAccounts(callersNamespace).Create(ctx, &corev1.ServiceAccount{ObjectMeta: meta}, metav1.CreateOptions{}); err != nil {
 		return "", err
 	}
-	if _, err := client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: meta,
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
-		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: name, Namespace: callersNamespace}},
-	}, metav1.CreateOptions{}); err != nil {
+	if err := s.bind(ctx, name, role, name); err != nil {
 		return "", err
 	}
 	seconds := int64(tokenLife.Seconds())
@@ -113,4 +109,18 @@ func (s *Stack) makeCaller(ctx context.Context, name, role, audience string) (st
 		return "", err
 	}
 	return answer.Status.Token, nil
+}
+
+// bind gives a caller a ClusterRole.
+func (s *Stack) bind(ctx context.Context, name, role, caller string) error {
+	client, err := kubernetes.NewForConfig(s.Cluster.RESTConfig())
+	if err != nil {
+		return err
+	}
+	_, err = client.RbacV1().ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: caller, Namespace: callersNamespace}},
+	}, metav1.CreateOptions{})
+	return err
 }

@@ -30,6 +30,7 @@ func (r Refusal) Code() string { return strconv.Itoa(r.Status) }
 var headers = map[string]*huma.Param{
 	"Retry-After":      {Description: "Seconds to wait.", Schema: &huma.Schema{Type: huma.TypeInteger, Minimum: ptr.To(1.0)}},
 	"WWW-Authenticate": {Description: "Bearer.", Schema: &huma.Schema{Type: huma.TypeString}},
+	"Location":         {Description: "Where it is.", Schema: &huma.Schema{Type: huma.TypeString}},
 	"ETag":             {Description: "Names the content, for If-None-Match.", Schema: &huma.Schema{Type: huma.TypeString}},
 }
 

@@ -75,7 +75,7 @@ func (w *pageWriter) page() ([]byte, error) {
 	}{o.Info.Title, o.Info.Version, strings.Split(o.Info.Description, "\n\n"), nil}
 	for _, path := range slices.Sorted(maps.Keys(o.Paths)) {
 		item := o.Paths[path]
-		for _, op := range []*huma.Operation{item.Post, item.Get} {
+		for _, op := range []*huma.Operation{item.Post, item.Get, item.Delete} {
 			if op != nil {
 				data.Operations = append(data.Operations, w.operation(op))
 			}

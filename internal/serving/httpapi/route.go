@@ -10,6 +10,8 @@ import (
 // Route is what a path has. Get answers HEAD too.
 type Route struct {
 	Get, Post func(*Exchange, *http.Request)
+	// Delete is beside Get, nil on most paths.
+	Delete func(*Exchange, *http.Request)
 	// PostOnly is the detail of the refusal of other methods, where nothing can be read.
 	PostOnly string
 	// unlogged requests are not in the access log.
@@ -84,6 +86,10 @@ func (s *Server) dispatch(x *Exchange, r *http.Request, known *Route) {
 		known.Post(x, r)
 	case known.Get != nil && reads:
 		known.Get(x, r)
+	case known.Delete != nil && r.Method == http.MethodDelete:
+		known.Delete(x, r)
+	case known.Delete != nil:
+		NewProblem(http.StatusMethodNotAllowed, "this path accepts GET, HEAD and DELETE only").With("Allow", "GET, HEAD, DELETE").Write(x)
 	case known.Post != nil:
 		NewProblem(http.StatusMethodNotAllowed, "%s", known.PostOnly).With("Allow", "POST").Write(x)
 	default:

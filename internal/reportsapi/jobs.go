@@ -1,0 +1,219 @@
+package reportsapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
+	"github.com/holdfast-dev/holdfast/postgres"
+	"github.com/holdfast-dev/holdfast/rar"
+)
+
+// Bounds of jobs. They are in memory.
+const (
+	maxJobs       = 16
+	maxCallerJobs = 2 // that run
+	maxJobBytes   = 32 << 20
+	jobLasts      = time.Hour
+	// jobPage is how many results an answer has at most.
+	jobPage = 50
+)
+
+// States of a job.
+const (
+	jobRunning   = "running"
+	jobDone      = "done"
+	jobCancelled = "cancelled"
+	jobFailed    = "failed"
+)
+
+// jobs are batches with narratives, which take longer than a request may. They live in this process and are lost with it.
+type jobs struct {
+	server *Server
+	now    func() time.Time
+
+	mu    sync.Mutex
+	known map[string]*job
+	root  context.Context //nolint:containedctx // of what goes on after its request
+	end   context.CancelFunc
+	all   sync.WaitGroup
+}
+
+// job is one batch.
+type job struct {
+	id, caller string
+	readable   postgres.Readable
+	namespaces []string
+	created    time.Time
+	cancel     context.CancelFunc
+
+	mu      sync.Mutex
+	state   string
+	problem *httpapi.Problem
+	counts  Counts
+	bytes   int
+	results []json.RawMessage
+}
+
+// Job is a job, as JSON.
+type Job struct {
+	Job       string    `json:"job"`
+	State     string    `json:"state"`
+	CreatedAt time.Time `json:"created_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+	Counts    Counts    `json:"counts"`
+	// Problem is why it failed.
+	Problem *httpapi.Problem `json:"problem,omitempty"`
+	// Results are those from the parameter after on. Next is the value of after for those that follow.
+	Results []json.RawMessage `json:"results"`
+	Next    int               `json:"next"`
+}
+
+func newJobs(s *Server) *jobs {
+	j := &jobs{server: s, now: time.Now, known: map[string]*job{}}
+	j.root, j.end = context.WithCancel(context.Background()) //nolint:gosec // Close ends it
+	return j
+}
+
+// Close ends the jobs, and waits for them.
+func (s *Server) Close() {
+	s.jobs.end()
+	s.jobs.all.Wait()
+}
+
+// jobID follows from caller, rights and request: asking twice is one job. Its first half is the caller's, so that it is known whose a job was that is no more.
+func jobID(caller Caller, namespaces []string, a *asked) string {
+	request, err := json.Marshal([]any{hex.EncodeToString([]byte(caller.Readable.Key())), namespaces, a})
+	if err != nil {
+		request = nil // it has texts only
+	}
+	sum := sha256.Sum256(append([]byte(caller.Name+"\n"), request...))
+	return callerPart(caller.Name) + hex.EncodeToString(sum[:8])
+}
+
+func callerPart(name string) string {
+	sum := sha256.Sum256([]byte("caller of jobs\n" + name))
+	return hex.EncodeToString(sum[:8])
+}
+
+// startJob answers with the job of a request, which is started unless it is known.
+func (s *Server) startJob(x *httpapi.Exchange, r *request, a *asked) *httpapi.Problem {
+	w := s.wanted(r.params)
+	var l *listed
+	if a.IDs == nil {
+		var refused *httpapi.Problem
+		if l, refused = s.listed(r); refused != nil {
+			return inBody(refused)
+		}
+	} else if refused := r.refused(); refused != nil {
+		return inBody(refused)
+	}
+	may, refused := s.narrators(r, r.namespaces)
+	if refused != nil {
+		return refused
+	}
+	if !may.Readable.Everything && len(may.Readable.Since) == 0 {
+		return mayNotNarrate()
+	}
+	one := &job{id: jobID(r.caller, r.namespaces, a), caller: r.caller.Name, readable: r.caller.Readable, namespaces: r.namespaces, created: s.jobs.now(), state: jobRunning}
+	known, ctx, refused := s.jobs.add(one)
+	if refused != nil {
+		return refused
+	}
+	if known == one {
+		own := *r
+		own.Request = r.Request.Clone(ctx) //nolint:contextcheck // it goes on after the request
+		go func() {
+			defer s.jobs.all.Done()
+			defer one.cancel()
+			one.finish(ctx, s.guardedJob(&own, one, a, l, w))
+		}()
+	}
+	x.Header().Set("Location", pathBatch+"/"+known.id)
+	httpapi.WriteJSON(x, http.StatusAccepted, "application/json", known.view(0))
+	return nil
+}
+
+// add takes a job, or returns the one of its id that is known.
+func (j *jobs) add(one *job) (*job, context.Context, *httpapi.Problem) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.forget()
+	if known := j.known[one.id]; known != nil && known.current() != jobFailed && known.current() != jobCancelled {
+		return known, nil, nil
+	}
+	running := 0
+	for _, other := range j.known {
+		if other.caller == one.caller && other.current() == jobRunning {
+			running++
+		}
+	}
+	switch {
+	case j.root.Err() != nil:
+		return nil, nil, httpapi.NewProblem(http.StatusServiceUnavailable, "the service is stopping").Later(httpapi.DatabaseAway)
+	case running >= maxCallerJobs:
+		return nil, nil, httpapi.NewProblem(http.StatusTooManyRequests, "%d of your jobs run already; wait for one, or cancel it with DELETE", running).Later(httpapi.NeedsPerson)
+	case len(j.known) >= maxJobs && j.known[one.id] == nil && !j.dropEnded():
+		return nil, nil, j.server.shed(shedJobs, "the service is at its limit of jobs")
+	}
+	ctx, cancel := context.WithTimeout(j.root, jobLasts)
+	one.cancel = cancel
+	j.known[one.id] = one
+	j.all.Add(1)
+	return one, ctx, nil
+}
+
+// forget drops the jobs that are too old.
+func (j *jobs) forget() {
+	for id, one := range j.known {
+		if j.now().Sub(one.created) > jobLasts {
+			one.cancel()
+			delete(j.known, id)
+		}
+	}
+}
+
+// dropEnded makes room: the oldest job that does not run goes.
+func (j *jobs) dropEnded() bool {
+	var oldest *job
+	for _, one := range j.known {
+		if one.current() != jobRunning && (oldest == nil || one.created.Before(oldest.created)) {
+			oldest = one
+		}
+	}
+	if oldest != nil {
+		delete(j.known, oldest.id)
+	}
+	return oldest != nil
+}
+
+// guardedJob is runJob, which takes no other request down with it.
+func (s *Server) guardedJob(r *request, one *job, a *asked, l *listed, w wanted) (refused *httpapi.Problem) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			s.log.Error(errors.New(fmt.Sprint(cause)), "Job panicked", "stack", string(debug.Stack()))
+			refused = httpapi.NewProblem(http.StatusInternalServerError, "internal error; the log of the service has the cause")
+		}
+	}()
+	return s.runJob(r, one, a, l, w)
+}
+
+// runJob reads, tells and keeps one report after the other.
+func (s *Server) runJob(r *request, one *job, a *asked, l *listed, w wanted) *httpapi.Problem {
+	if a.IDs == nil {
+		return s.pages(r, l, func(id string, item any, refused *httpapi.Problem) *httpapi.Problem {
+			return one.keep(r, id, item, refused)
+		})
+	}
+	return s.several(r, *a.IDs, w, func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+		return one.keep(r, id, report, refused)
+	})
+}
