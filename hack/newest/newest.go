@@ -4,6 +4,7 @@ package newest
 
 import (
 	_ "github.com/Shopify/toxiproxy/v2"
+	_ "github.com/creack/pty"
 	_ "github.com/danielgtaylor/huma/v2"
 	_ "github.com/evanphx/json-patch/v5"
 	_ "github.com/fergusstrange/embedded-postgres"
@@ -34,6 +35,7 @@ import (
 	_ "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	_ "k8s.io/apimachinery/pkg/apis/meta/v1"
 	_ "k8s.io/apiserver/pkg/cel/library"
+	_ "k8s.io/cli-runtime/pkg/genericclioptions"
 	_ "k8s.io/client-go/kubernetes"
 	_ "k8s.io/klog/v2"
 	_ "k8s.io/utils/ptr"
