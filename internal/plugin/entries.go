@@ -3,7 +3,6 @@ package plugin
 import (
 	"encoding/json"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,8 +15,6 @@ type outboxOf struct {
 	summary
 	HeadHash string         `json:"headHash"`
 	Entries  []pendingEntry `json:"entries"`
-
-	now time.Time
 }
 
 // pendingEntry is an entry that waits, decoded.
@@ -98,7 +95,7 @@ Exit status: 0 shown, 1 an entry is damaged, 2 the resource could not be read.`,
 }
 
 func decodeOutbox(r *resource) *outboxOf {
-	o := &outboxOf{summary: summarize(r), Entries: []pendingEntry{}, now: time.Now()}
+	o := &outboxOf{summary: summarize(r), Entries: []pendingEntry{}}
 	if r.outbox != nil {
 		o.HeadHash = r.outbox.HeadHash
 	}

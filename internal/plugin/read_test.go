@@ -146,11 +146,8 @@ func TestPages(t *testing.T) {
 	together.SetLimit(16)
 	for i := range many {
 		together.Go(func() error {
-			b := &backupv1.Backup{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: fmt.Sprintf("settings-%05d", i)}, Spec: backupv1.BackupSpec{Source: "a", Target: "b", EverySeconds: 10}}
-			if err := api.Create(ctx, b); err != nil {
-				return err
-			}
-			return f.writer.Draft(b).Save(ctx, &entry.Change{Kind: "backups.example.com", Event: "Started", Phase: "Running", Record: map[string]string{"text": strings.Repeat("x", 1000)}})
+			return api.Create(ctx, &backupv1.Backup{Spec: backupv1.BackupSpec{Source: "a", Target: "b", EverySeconds: 10}, ObjectMeta: metav1.ObjectMeta{
+				Namespace: f.namespace, Name: fmt.Sprintf("settings-%05d", i), Annotations: map[string]string{"example.com/pad": strings.Repeat("x", 2000)}}})
 		})
 	}
 	f.Expect(together.Wait()).To(Succeed())

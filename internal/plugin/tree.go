@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -63,7 +64,7 @@ func (f *family) names() []string {
 	return names
 }
 
-// requestArgs are the arguments of a command about a RemediationRequest: NAME, or KIND/NAME.
+// ownArgs finds the resource of one of Holdfast's own kinds that arguments name, as NAME, KIND/NAME or KIND NAME.
 func (c *cluster) ownArgs(ctx context.Context, resourceName string, args []string) (*resource, error) {
 	k, err := c.kindOf(resourceName + "." + ownGroup)
 	if err != nil {
@@ -79,7 +80,7 @@ func (c *cluster) ownArgs(ctx context.Context, resourceName string, args []strin
 			return nil, fmt.Errorf("the argument is a %s, expected a %s", other, k)
 		}
 		name = rest
-	} else if len(args) != 1 {
+	} else if len(args) != 1 || strings.ContainsAny(name, noName) {
 		return nil, err
 	}
 	return c.find(ctx, k, name)

@@ -16,11 +16,14 @@ func splitName(args []string) (kindName, name string, err error) {
 	case len(args) == 1:
 		kindName, name, _ = strings.Cut(args[0], "/")
 	}
-	if kindName == "" || name == "" || strings.ContainsAny(name, "/ ?#%") {
+	if kindName == "" || name == "" || strings.ContainsAny(name, noName) {
 		return "", "", fmt.Errorf("the argument is %q, expected KIND/NAME or KIND NAME, as in rr/cart-crash", strings.Join(args, " "))
 	}
 	return kindName, name, nil
 }
+
+// noName are characters that no name has, and that would lead elsewhere in a path.
+const noName = "/ ?#%"
 
 // similar reports whether a name may have been meant by another.
 func similar(is, meant string) bool {
