@@ -30,9 +30,12 @@ endif
 ##@ Build
 
 .PHONY: build
-build: ## Build bin/holdfast
+build: ## Build bin/holdfast, and the plugin of kubectl: bin/kubectl-holdfast, bin/kubectl-outbox
 	@mkdir -p bin
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/holdfast ./cmd/holdfast
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/kubectl-holdfast ./cmd/kubectl-holdfast
+	@ln -sf kubectl-holdfast bin/kubectl-outbox
+	@cp cmd/kubectl-holdfast/kubectl_complete-holdfast bin/
 
 .PHONY: generate
 generate: $(CONTROLLER_GEN) ## Regenerate deep copies and CustomResourceDefinitions

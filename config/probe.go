@@ -90,21 +90,39 @@ func (p probe) annotation() string {
 	return p.policy
 }
 
-// waitEnforced repeats the dry run, in a namespace that every cluster has, until it shows the policy at work.
+// Enforcement is what a dry run shows of a policy on a kind. Problem is nil if the policy is at work.
+type Enforcement struct {
+	Policy, Resource string
+	Problem          error
+}
+
+// Enforced tries each policy on each of its kinds once. The caller needs the verb create on the kinds in the namespace default.
+func Enforced(ctx context.Context, client dynamic.Interface) []Enforcement {
+	all := make([]Enforcement, len(probes))
+	for i, p := range probes {
+		all[i] = Enforcement{p.policy, p.resource.Resource, p.try(ctx, client)}
+	}
+	return all
+}
+
+// waitEnforced repeats the dry run until it shows the policy at work.
 func (p probe) waitEnforced(ctx context.Context, client dynamic.Interface) error {
+	return poll(ctx, "wait until the policy "+p.policy+" is enforced", func(ctx context.Context) error { return p.try(ctx, client) })
+}
+
+// try does the dry run, in a namespace that every cluster has.
+func (p probe) try(ctx context.Context, client dynamic.Interface) error {
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": p.resource.GroupVersion().String(), "kind": p.name, "spec": p.spec,
 		"metadata": map[string]any{"generateName": "probe-", "annotations": map[string]any{probeAnnotation: p.annotation()}},
 	}}
-	return poll(ctx, "wait until the policy "+p.policy+" is enforced", func(ctx context.Context) error {
-		made, err := client.Resource(p.resource).Namespace(metav1.NamespaceDefault).Create(ctx, object, metav1.CreateOptions{
-			DryRun: []string{metav1.DryRunAll}, FieldManager: FieldManager,
-		})
-		if p.changed != nil {
-			return p.mutated(made, err)
-		}
-		return p.refused(err)
+	made, err := client.Resource(p.resource).Namespace(metav1.NamespaceDefault).Create(ctx, object, metav1.CreateOptions{
+		DryRun: []string{metav1.DryRunAll}, FieldManager: FieldManager,
 	})
+	if p.changed != nil {
+		return p.mutated(made, err)
+	}
+	return p.refused(err)
 }
 
 func (p probe) refused(err error) error {

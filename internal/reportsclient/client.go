@@ -117,7 +117,21 @@ type Page struct {
 
 // List is a page of reports or summaries.
 func (c *Client) List(ctx context.Context, query url.Values) (*Page, error) {
-	reply, err := c.call(ctx, http.MethodGet, "/api/v2/rar", query, nil, "application/json")
+	return c.page(ctx, "/api/v2/rar", query)
+}
+
+// Resources are the uids that a name has had.
+func (c *Client) Resources(ctx context.Context, query url.Values) (*Page, error) {
+	return c.page(ctx, "/api/v2/resources", query)
+}
+
+// Entries is a page of the entries of the resource with a uid.
+func (c *Client) Entries(ctx context.Context, uid string, query url.Values) (*Page, error) {
+	return c.page(ctx, "/api/v2/resources/"+url.PathEscape(uid)+"/entries", query)
+}
+
+func (c *Client) page(ctx context.Context, path string, query url.Values) (*Page, error) {
+	reply, err := c.call(ctx, http.MethodGet, path, query, nil, "application/json")
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +142,7 @@ func (c *Client) List(ctx context.Context, query url.Values) (*Page, error) {
 	}
 	page := &Page{}
 	if err := json.Unmarshal(text, page); err != nil {
-		return nil, errors.New("the report service's answer is no page of reports")
+		return nil, errors.New("the report service's answer is no page of a list")
 	}
 	return page, nil
 }

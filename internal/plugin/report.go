@@ -1,0 +1,203 @@
+package plugin
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"github.com/holdfast-dev/holdfast/internal/reportsclient"
+)
+
+// reported is the result of report --since.
+type reported struct {
+	Items []json.RawMessage `json:"items"`
+}
+
+// reportRow is what the table shows of a summary.
+type reportRow struct {
+	RemediationID string `json:"remediation_id"`
+	Name          string `json:"name"`
+	Namespace     string `json:"namespace"`
+	Alert         string `json:"alert"`
+	Status        string `json:"status"`
+	Outcome       string `json:"outcome"`
+	TotalSeconds  *int64 `json:"total_seconds"`
+	Bottleneck    string `json:"bottleneck"`
+}
+
+func (r *reported) text(p *page) {
+	if len(r.Items) == 0 {
+		p.line("No remediations found.")
+		return
+	}
+	header := []string{"NAMESPACE", "NAME", "ALERT", "OUTCOME", "TOOK", "ID"}
+	if p.wide {
+		header = append(header, "STATUS", "BOTTLENECK")
+	}
+	rows := make([][]string, len(r.Items))
+	for i, item := range r.Items {
+		var row reportRow
+		_ = json.Unmarshal(item, &row) // what is of another shape is left empty
+		took := ""
+		if row.TotalSeconds != nil {
+			took = short(time.Duration(*row.TotalSeconds) * time.Second)
+		}
+		rows[i] = []string{row.Namespace, row.Name, row.Alert, row.Outcome, took, row.RemediationID}
+		if p.wide {
+			rows[i] = append(rows[i], row.Status, row.Bottleneck)
+		}
+	}
+	p.table(header, rows)
+}
+
+func (r *reported) names() []string {
+	names := make([]string, len(r.Items))
+	for i, item := range r.Items {
+		var row reportRow
+		_ = json.Unmarshal(item, &row) // what is of another shape is left empty
+		names[i] = row.RemediationID
+	}
+	return names
+}
+
+func newReportCommand(c *cluster) *cobra.Command {
+	var (
+		in    scope
+		from  reports
+		since time.Duration
+		limit int
+	)
+	out := output{}
+	cmd := &cobra.Command{
+		Use:   "report [REQUEST] [--since DURATION]",
+		Short: "Show the report of a remediation, or list the remediations of a time",
+		Long: `Show the Remediation Analysis Report of a RemediationRequest, by its name or its uid, also of one that is
+gone. With --since, list the remediations whose signal was received since then.
+
+The command reads the report service (--reports-url) with a token of the account holdfast-reader of the
+namespace; with -A, of the namespace of Holdfast.
+
+Exit status: 0 shown, 1 there is no such report that you may read, 2 it could not be read.`,
+		Example: `  kubectl holdfast report cart-crash -n shop --reports-url https://reports.example.com
+  kubectl holdfast report --since 24h -A
+  kubectl holdfast report cart-crash -n shop -o html > report.html`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: c.completeOwn(requests),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			one := len(args) == 1
+			switch {
+			case one == (since > 0) || since < 0:
+				return fmt.Errorf("got %s and --since %s, expected the name of a request, or --since above 0", counted(len(args), "argument"), since)
+			case !one && (out.format == formatMarkdown || out.format == formatHTML):
+				return fmt.Errorf("--output is %q with --since, expected table, wide, json, yaml or name", out.format)
+			case one && (out.format == formatWide || out.format == formatName):
+				return fmt.Errorf("--output is %q with a request, expected table, json, yaml, %s or %s", out.format, formatMarkdown, formatHTML)
+			case limit < 1:
+				return fmt.Errorf("--limit is %d, expected 1 or more", limit)
+			}
+			if err := out.check(); err != nil {
+				return err
+			}
+			namespace, err := c.namespaceOf(in)
+			if err != nil {
+				return err
+			}
+			if err := c.connect(); err != nil {
+				return err
+			}
+			client, err := from.client(cmd.Context(), c, namespace)
+			if err != nil {
+				return err
+			}
+			if one {
+				return c.report(cmd, client, namespace, args[0], out.format)
+			}
+			return c.reportList(cmd, client, namespace, since, limit, &out)
+		},
+	}
+	in.addFlags(cmd)
+	_ = cmd.Flags().MarkHidden("selector") // rows have no labels
+	out.addFlags(cmd, formatWide, formatName)
+	out.formats = append(out.formats, formatMarkdown, formatHTML)
+	cmd.Flags().Lookup("output").Usage = "output format: " + strings.Join(out.formats, ", ")
+	from.addFlags(cmd)
+	cmd.Flags().DurationVar(&since, "since", 0, "list remediations since, as in 24h")
+	cmd.Flags().IntVar(&limit, "limit", 100, "max remediations of --since")
+	return cmd
+}
+
+// Formats of reports.
+const (
+	formatMarkdown = "md"
+	formatHTML     = "html"
+)
+
+// report prints one report. The service renders it; JSON and YAML are its data.
+func (c *cluster) report(cmd *cobra.Command, client *reportsclient.Client, namespace, name, format string) error {
+	_, name, found := strings.Cut("/"+name[strings.LastIndex(name, "/")+1:], "/")
+	if !found || name == "" {
+		return errors.New("the argument is empty, expected the name or the uid of a request")
+	}
+	uid, err := c.uidOf(cmd.Context(), client, namespace, name)
+	if err != nil {
+		return err
+	}
+	ask := map[string]string{formatTable: "md", formatMarkdown: "md", formatJSON: "json", formatYAML: "json", formatHTML: "html"}[format]
+	text, err := client.Report(cmd.Context(), uid, url.Values{"format": {ask}})
+	var answered *reportsclient.Error
+	switch {
+	case errors.As(err, &answered) && answered.Status == http.StatusNotFound:
+		return &exitError{code: exitFound, err: err}
+	case err != nil:
+		return err
+	}
+	shown := reportsclient.Printable(string(text))
+	switch format {
+	case formatTable:
+		p := &page{colour: colourful(c.streams.Out)}
+		shown = reportsclient.Terminal(shown, func(heading string) string { return p.paint("1", heading) })
+	case formatJSON:
+		shown = string(reportsclient.PrintableJSON(text))
+	case formatYAML:
+		converted, err := yaml.JSONToYAML(text)
+		if err != nil {
+			return errors.New("the report service's answer is no JSON")
+		}
+		shown = reportsclient.Printable(string(converted))
+	}
+	if _, err := fmt.Fprint(c.streams.Out, shown); err != nil {
+		return fmt.Errorf("write the output: %w", err)
+	}
+	return nil
+}
+
+func (c *cluster) reportList(cmd *cobra.Command, client *reportsclient.Client, namespace string, since time.Duration, limit int, out *output) error {
+	now := time.Now().UTC()
+	q := url.Values{"view": {"summary"}, "start": {now.Add(-since).Format(time.RFC3339)}, "end": {now.Add(time.Minute).Format(time.RFC3339)}}
+	if namespace != "" {
+		q.Set("namespace", namespace)
+	}
+	r := &reported{Items: []json.RawMessage{}}
+	for len(r.Items) < limit {
+		q.Set("limit", strconv.Itoa(min(entriesAtOnce, limit-len(r.Items))))
+		page, err := client.List(cmd.Context(), q)
+		if err != nil {
+			return err
+		}
+		r.Items = slices.Concat(r.Items, page.Items)
+		if page.Next == nil {
+			break
+		}
+		q.Set("next", *page.Next)
+	}
+	return out.print(c.streams.Out, r)
+}

@@ -1,0 +1,149 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/klog/v2"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/reportsclient"
+)
+
+// Exit statuses.
+const (
+	exitFound       = 1
+	exitUnknown     = 2
+	exitTimeout     = 124
+	exitInterrupted = 130
+)
+
+// exitError carries an exit status. Without an error the command has said all that it had to say.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit status %d", e.code)
+	}
+	return e.err.Error()
+}
+
+func (e *exitError) Unwrap() error { return e.err }
+
+// found is the exit status of a command whose output says what it found.
+func found(something bool) error {
+	if something {
+		return &exitError{code: exitFound}
+	}
+	return nil
+}
+
+// Program is the command line's surroundings.
+type Program struct {
+	// Outboxes makes it `kubectl outbox`, which has only the verbs about outboxes.
+	Outboxes bool
+	Version  string
+	Streams  genericiooptions.IOStreams
+}
+
+func (p Program) name() string {
+	if p.Outboxes {
+		return "kubectl outbox"
+	}
+	return "kubectl holdfast"
+}
+
+// Run runs a command line and returns the exit status.
+func (p Program) Run(ctx context.Context, args []string) int {
+	// client-go logs what a command reports as its error.
+	klog.SetLogger(klog.Logger{})
+	root := p.Command() //nolint:contextcheck // commands take the context that ExecuteContext gives them
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	var exit *exitError
+	switch {
+	case err == nil:
+		return 0
+	case ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled):
+		fmt.Fprintf(p.Streams.ErrOut, "%s: interrupted\n", p.name())
+		return exitInterrupted
+	case errors.As(err, &exit):
+		if exit.err != nil {
+			fmt.Fprintf(p.Streams.ErrOut, "%s: %s\n", p.name(), reportsclient.Printable(exit.err.Error()))
+		}
+		return exit.code
+	default:
+		fmt.Fprintf(p.Streams.ErrOut, "%s: %s\n", p.name(), reportsclient.Printable(explained(err).Error()))
+		return exitUnknown
+	}
+}
+
+// Command makes the root command.
+func (p Program) Command() *cobra.Command {
+	c := &cluster{config: genericclioptions.NewConfigFlags(true), streams: p.Streams, program: p.name(), version: versionOf(p.Version)}
+	root := &cobra.Command{
+		Use:   "kubectl-holdfast",
+		Short: "See, explain and decide what the audit trail of custom resources waits for",
+		Long: `See, explain and decide what the audit trail of custom resources waits for.
+
+KIND is what kubectl takes: a plural, a singular or a short name, with or without its group.
+The commands that read the cluster need no database and no Holdfast service.
+
+Exit status: 0 fine, 1 found something, 2 could not tell, 124 timeout, 130 interrupted.`,
+		Example: `  # What waits, and why
+  kubectl holdfast status
+  kubectl holdfast list --pending -A
+  kubectl holdfast explain rr/cart-crash -n shop
+
+  # Decide
+  kubectl holdfast approvals -A
+  kubectl holdfast approve cart-crash-analysis -n shop --reason 'known bad release'`,
+		Annotations:   map[string]string{cobra.CommandDisplayNameAnnotation: p.name()},
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          aVerb,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	if p.Outboxes {
+		root.Use = "kubectl-outbox"
+		root.Example = `  kubectl outbox list --pending -A
+  kubectl outbox entries rr/cart-crash -n shop`
+	}
+	root.SetIn(p.Streams.In)
+	root.SetOut(p.Streams.Out)
+	root.SetErr(p.Streams.ErrOut)
+	c.config.AddFlags(root.PersistentFlags())
+	root.PersistentFlags().StringVar(&c.system, "system-namespace", "holdfast-system", "namespace of Holdfast's managers and services")
+	_ = root.RegisterFlagCompletionFunc("namespace", c.completeNamespaces)
+	root.AddCommand(newListCommand(c), newEntriesCommand(c), newStatusCommand(c), newExplainCommand(c), newWaitCommand(c), newDrainCommand(c), newVersionCommand(c))
+	if !p.Outboxes {
+		root.AddCommand(newTreeCommand(c), newApprovalsCommand(c), newDecideCommand(c, v1alpha1.VerdictApproved), newDecideCommand(c, v1alpha1.VerdictRejected), newCancelCommand(c), newCheckCommand(c), newBundleCommand(c), newHistoryCommand(c), newReportCommand(c))
+	}
+	return root
+}
+
+// aVerb refuses what is no command.
+func aVerb(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("unknown command %q; did you mean %q? (see %s --help)", args[0], near[0], cmd.DisplayName())
+	}
+	return fmt.Errorf("unknown command %q; see %s --help", args[0], cmd.DisplayName())
+}
+
+// Main is the whole program.
+func Main(ctx context.Context, outboxes bool, version string) int {
+	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
+	return Program{Outboxes: outboxes, Version: version, Streams: streams}.Run(ctx, os.Args[1:])
+}
