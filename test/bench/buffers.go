@@ -64,6 +64,7 @@ func (y *year) buffers(ctx context.Context) error {
 		{"a page of 100 summaries, of an outcome", all + "&view=summary&outcome=failed"},
 		{"a page of 100 summaries, of a namespace", all + "&view=summary&namespace=team-007"},
 		{"a page of 100 reports", all + "&limit=100"},
+		{"trends over 30 days", monthOfTrends()},
 	} {
 		plan, n, err := explain("application/json", list.path)
 		if err != nil {

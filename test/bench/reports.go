@@ -20,7 +20,7 @@ import (
 )
 
 // reports measures `holdfast reports` on a year of remediations: what one report, a page of a list and a stream take, beside the same rows read by one plain query; then what it does when it is
-// asked for twice as much as it can. Trends are not among it yet.
+// asked for twice as much as it can.
 func reports(ctx context.Context, b *bench) error {
 	y, err := newYear(ctx, b)
 	if err != nil {
@@ -36,7 +36,7 @@ func reports(ctx context.Context, b *bench) error {
 	defer y.caller.http.CloseIdleConnections()
 	idle := service.memory("VmRSS")
 	for _, measured := range []func(context.Context) error{
-		y.oneReport, y.pages, y.fingerprints, func(ctx context.Context) error { return y.stream(ctx, idle) }, y.buffers, func(ctx context.Context) error { return y.hostile(ctx, idle) },
+		y.oneReport, y.pages, y.fingerprints, y.trends, func(ctx context.Context) error { return y.stream(ctx, idle) }, y.buffers, func(ctx context.Context) error { return y.hostile(ctx, idle) },
 	} {
 		if err := measured(ctx); err != nil {
 			return err
@@ -306,6 +306,28 @@ func (y *year) fingerprints(ctx context.Context) error {
 		return y.plain(ctx, "SELECT remediation_id FROM orchestration_audit WHERE (sequence = 1 OR sequence IS NULL) AND signal_fingerprint = $1", fingerprint)
 	})
 	y.addTimes("recurrence of a fingerprint", "<= 30", took, floor)
+	return err
+}
+
+// monthOfTrends is the last month of the year.
+func monthOfTrends() string {
+	return "/api/v2/trends" + window(historyEnd.AddDate(0, 0, -30), historyEnd)
+}
+
+func (y *year) trends(ctx context.Context) error {
+	again := make([]int, y.size(20))
+	took, err := timed(again, func(int) error {
+		_, err := y.caller.read(ctx, monthOfTrends(), "application/json")
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	floor, err := timed(again, func(int) error {
+		return y.plain(ctx, `SELECT count(*) || coalesce(outcome, '') FROM orchestration_audit WHERE (final OR sequence IS NULL) AND completed_at >= $1::timestamptz - interval '30 days' AND completed_at < $1
+			GROUP BY outcome, target, signal_fingerprint`, historyEnd)
+	})
+	y.addTimes("trends over 30 days", "<= 1000", took, floor)
 	return err
 }
 
