@@ -42,6 +42,8 @@ func (t *table) Compare(want models.Row, columns string, recordOnly bool) ([]pos
 
 func (t *table) Incomplete(context.Context) ([]postgres.Incomplete, error) { return nil, nil }
 
+func (t *table) Clusters(context.Context, string) ([]string, error) { return nil, nil }
+
 // Whatever is in the tables, verify ends with findings, and never with an error or a panic: nobody may delete a row, so it would stay that way.
 func FuzzVerifyRows(f *testing.F) {
 	lazy, err := postgres.Open(f.Context(), "postgres://nobody@127.0.0.1:1/none?sslmode=disable", postgres.Options{})
