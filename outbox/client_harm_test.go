@@ -101,7 +101,9 @@ func TestTheConditionOfAFullOutboxIsAllThatIsWritten(t *testing.T) {
 
 	var owners []string
 	for _, f := range w.live().ManagedFields {
-		text := string(f.FieldsV1.Raw)
+		raw, err := f.FieldsV1.MarshalJSON()
+		w.Expect(err).NotTo(HaveOccurred())
+		text := string(raw)
 		if strings.Contains(text, outbox.Finalizer) || strings.Contains(text, `"f:phase"`) {
 			owners = append(owners, f.Manager)
 		}

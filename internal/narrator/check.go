@@ -70,8 +70,8 @@ func (t *token) word() string { return strings.ToLower(t.text) }
 
 // pieces of a text in the one form that is taken: words and placeholders with single spaces between, marks directly behind them.
 var (
-	pieces      = regexp.MustCompile(`^(?:([A-Za-z]+|\{\{F[1-9][0-9]{0,2}\}\})([,;:.]?)(?: |$))`)
-	placeholder = regexp.MustCompile(`\{\{F[1-9][0-9]{0,2}\}\}`)
+	pieces      = regexp.MustCompile(`^(?:([A-Za-z]+|\{\{F[1-9]\d{0,2}\}\})([,;:.]?)(?: |$))`)
+	placeholder = regexp.MustCompile(`\{\{F[1-9]\d{0,2}\}\}`)
 )
 
 // check reads a claim and returns its text in pieces, or why it is not shown.
@@ -190,18 +190,13 @@ func checkClause(clause []token, kind string, later bool) *objection {
 	if bad != nil {
 		return bad
 	}
-	may, used := map[string]bool{}, map[int]bool{} // labels that the facts of the clause bring along, and where one is beside its value
-	for _, name := range cited {
-		for _, w := range slices.Concat(terms[name].before, terms[name].after, terms[name].also) {
-			may[w] = true
-		}
+	used, bad := allLabelled(clause)
+	if bad != nil {
+		return bad
 	}
-	for i := range clause {
-		if clause[i].fact != nil {
-			if bad := labelled(clause, i, used); bad != nil {
-				return bad
-			}
-		}
+	may := labelsOfFacts(cited)
+	if later && (len(clause) < 2 || clause[0].word() != "the" || !may[clause[1].word()]) {
+		return object(badSubject, "what follows a semicolon has to begin with the, and a label of one of its facts")
 	}
 	for i := range clause {
 		w := clause[i].word()
@@ -218,10 +213,31 @@ func checkClause(clause []token, kind string, later bool) *objection {
 			return unknown(w, about)
 		}
 	}
-	if later && (len(clause) < 2 || clause[0].word() != "the" || !may[clause[1].word()]) {
-		return object(badSubject, "what follows a semicolon has to begin with the, and a label of one of its facts")
-	}
 	return nil
+}
+
+// allLabelled checks that each value stands beside what it is, and returns where a label is beside its value.
+func allLabelled(clause []token) (used map[int]bool, _ *objection) {
+	used = map[int]bool{}
+	for i := range clause {
+		if clause[i].fact != nil {
+			if bad := labelled(clause, i, used); bad != nil {
+				return nil, bad
+			}
+		}
+	}
+	return used, nil
+}
+
+// labelsOfFacts are the labels that facts bring along.
+func labelsOfFacts(cited []string) map[string]bool {
+	may := map[string]bool{}
+	for _, name := range cited {
+		for _, w := range slices.Concat(terms[name].before, terms[name].after, terms[name].also) {
+			may[w] = true
+		}
+	}
+	return may
 }
 
 // spoken reports whether a word is for claims of a kind.

@@ -59,7 +59,7 @@ func New(o Options) (*Narrator, error) {
 	}
 	n := &Narrator{o: o, client: c, metrics: newMetrics(o.Model), cache: newCache(o.CacheBytes), budget: &budget{limit: o.TokensPerDay, now: o.Now}, breaker: &breaker{failures: o.Failures, pause: o.Pause, now: o.Now},
 		waiting: semaphore.NewWeighted(int64(o.Concurrency * (1 + waitingPerCall))), calling: semaphore.NewWeighted(int64(o.Concurrency))}
-	n.root, n.end = context.WithCancel(context.Background()) //nolint:gosec // Close ends it
+	n.root, n.end = context.WithCancel(context.Background())
 	return n, nil
 }
 

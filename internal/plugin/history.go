@@ -171,20 +171,9 @@ Exit status: 0 the chain is whole, 1 it is not, or an entry is a dead letter, 2 
 
 // history merges what is live and what is stored.
 func (c *cluster) history(ctx context.Context, args []string, uid string, from *archive) (*told, error) {
-	kindName, name, err := splitName(args)
+	k, namespace, name, err := c.named(args)
 	if err != nil {
 		return nil, err
-	}
-	k, err := c.kindOf(kindName)
-	if err != nil {
-		return nil, err
-	}
-	namespace, err := c.namespace()
-	if err != nil {
-		return nil, err
-	}
-	if !k.namespaced {
-		namespace = ""
 	}
 	if uid != "" {
 		if uid, err = models.UUID(uid); err != nil {

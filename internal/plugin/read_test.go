@@ -167,7 +167,8 @@ func TestHelpHasAnExampleForEachVerb(t *testing.T) {
 	f := setup(t)
 	s := f.kubectl("--help")
 	f.Expect(s.Code).To(BeZero())
-	for _, l := range strings.Split(s.Stdout[strings.Index(s.Stdout, "Available Commands:"):], "\n")[1:] {
+	_, commands, _ := strings.Cut(s.Stdout, "Available Commands:\n")
+	for l := range strings.SplitSeq(commands, "\n") {
 		verb, _, _ := strings.Cut(strings.TrimSpace(l), " ")
 		if verb == "" {
 			break

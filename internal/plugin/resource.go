@@ -179,23 +179,28 @@ func (c *cluster) read(ctx context.Context, k kind, namespace, name string) (*re
 
 // get reads the resource that arguments name, as KIND/NAME or KIND NAME. If there is none, the error names those that are near.
 func (c *cluster) get(ctx context.Context, args []string) (*resource, error) {
+	k, namespace, name, err := c.named(args)
+	if err != nil {
+		return nil, err
+	}
+	return c.find(ctx, k, namespace, name)
+}
+
+// named is the kind, the namespace (none of a kind that is in none) and the name of the resource that arguments name.
+func (c *cluster) named(args []string) (k kind, namespace, name string, err error) {
 	kindName, name, err := splitName(args)
 	if err != nil {
-		return nil, err
+		return k, "", "", err
 	}
-	k, err := c.kindOf(kindName)
-	if err != nil {
-		return nil, err
+	if k, err = c.kindOf(kindName); err != nil || !k.namespaced {
+		return k, "", name, err
 	}
-	return c.find(ctx, k, name)
+	namespace, err = c.namespace()
+	return k, namespace, name, err
 }
 
 // find is get of a kind that is known.
-func (c *cluster) find(ctx context.Context, k kind, name string) (*resource, error) {
-	namespace, err := c.namespace()
-	if err != nil {
-		return nil, err
-	}
+func (c *cluster) find(ctx context.Context, k kind, namespace, name string) (*resource, error) {
 	r, err := c.read(ctx, k, namespace, name)
 	if apierrors.IsNotFound(err) {
 		return nil, c.absent(ctx, k, namespace, name)

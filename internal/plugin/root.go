@@ -125,7 +125,8 @@ Exit status: 0 fine, 1 found something, 2 could not tell, 124 timeout, 130 inter
 	_ = root.RegisterFlagCompletionFunc("namespace", c.completeNamespaces)
 	root.AddCommand(newListCommand(c), newEntriesCommand(c), newStatusCommand(c), newExplainCommand(c), newWaitCommand(c), newDrainCommand(c), newVersionCommand(c))
 	if !p.Outboxes {
-		root.AddCommand(newTreeCommand(c), newApprovalsCommand(c), newDecideCommand(c, v1alpha1.VerdictApproved), newDecideCommand(c, v1alpha1.VerdictRejected), newCancelCommand(c), newCheckCommand(c), newBundleCommand(c), newHistoryCommand(c), newReportCommand(c))
+		root.AddCommand(newTreeCommand(c), newApprovalsCommand(c), newDecideCommand(c, v1alpha1.VerdictApproved), newDecideCommand(c, v1alpha1.VerdictRejected), newCancelCommand(c),
+			newCheckCommand(c), newBundleCommand(c), newHistoryCommand(c), newReportCommand(c))
 	}
 	return root
 }

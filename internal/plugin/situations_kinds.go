@@ -147,7 +147,7 @@ func (f *facts) notification() *explanation {
 		last[a.Channel] = a
 	}
 	for i := range f.nr.Spec.Channels {
-		a := last[int32(i)] //nolint:gosec // at most 200 channels
+		a := last[int32(i)]
 		if a == nil || a.RetryTime == nil {
 			continue
 		}

@@ -90,7 +90,8 @@ func buildPlugin() error {
 	}
 	binaries, err := localcluster.Binaries(ctx, io.Discard, "kubectl")
 	completes, bad := filepath.Abs(filepath.Join("..", "..", "cmd", "kubectl-holdfast", "kubectl_complete-holdfast"))
-	return errors.Join(err, bad, os.Symlink(completes, filepath.Join(programs, "kubectl_complete-holdfast")), os.Symlink("kubectl-holdfast", filepath.Join(programs, "kubectl-outbox")), os.Symlink(binaries["kubectl"], filepath.Join(programs, "kubectl")))
+	return errors.Join(err, bad, os.Symlink(completes, filepath.Join(programs, "kubectl_complete-holdfast")), os.Symlink("kubectl-holdfast", filepath.Join(programs, "kubectl-outbox")),
+		os.Symlink(binaries["kubectl"], filepath.Join(programs, "kubectl")))
 }
 
 func connect() (err error) {

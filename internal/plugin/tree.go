@@ -83,7 +83,11 @@ func (c *cluster) ownArgs(ctx context.Context, resourceName string, args []strin
 	} else if len(args) != 1 || strings.ContainsAny(name, noName) {
 		return nil, err
 	}
-	return c.find(ctx, k, name)
+	namespace, err := c.namespace()
+	if err != nil {
+		return nil, err
+	}
+	return c.find(ctx, k, namespace, name)
 }
 
 func newTreeCommand(c *cluster) *cobra.Command {

@@ -106,7 +106,7 @@ func (h *history) items() []relay.Item {
 
 // generate makes the nth history of a seed.
 func (s *service) generate(seed uint64, n int) (h *history) {
-	h = &history{Rand: rand.New(rand.NewPCG(seed, uint64(n))), s: s, n: n} //nolint:gosec // a test's
+	h = &history{Rand: rand.New(rand.NewPCG(seed, uint64(n))), s: s, n: n}
 	if h.IntN(5) == 0 {
 		h.left = 1 + h.IntN(14)
 		if h.left == 1 {

@@ -79,7 +79,7 @@ type Job struct {
 
 func newJobs(s *Server) *jobs {
 	j := &jobs{server: s, now: time.Now, known: map[string]*job{}}
-	j.root, j.end = context.WithCancel(context.Background()) //nolint:gosec // Close ends it
+	j.root, j.end = context.WithCancel(context.Background())
 	return j
 }
 
@@ -130,11 +130,11 @@ func (s *Server) startJob(x *httpapi.Exchange, r *request, a *asked) *httpapi.Pr
 	}
 	if known == one {
 		own := *r
-		own.Request = r.Request.Clone(ctx) //nolint:contextcheck // it goes on after the request
+		own.Request = r.Request.Clone(ctx)
 		go func() {
 			defer s.jobs.all.Done()
 			defer one.cancel()
-			one.finish(ctx, s.guardedJob(&own, one, a, l, w))
+			one.finish(ctx, s.guardedJob(&own, one, a, l, w)) //nolint:contextcheck // the request has it, and goes on after the one that asked
 		}()
 	}
 	x.Header().Set("Location", pathBatch+"/"+known.id)

@@ -12,11 +12,12 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
-// flood posts n rows under an id into a table, as as many callers as there are rows: more than a report may read.
+// flood posts n rows under an id into a table, each as another caller: more than a report may read.
 func (s *service) flood(id string, n int) {
 	s.t.Helper()
 	s.execute(fmt.Sprintf(`INSERT INTO orchestration_audit (id, remediation_id, signal_fingerprint, signal_received_at, remediation_created_at, event, phase, final, recorded_at, recorded_by, schema_version, entry)
-		SELECT gen_random_uuid(), '%s', 'f', '%s', '%[2]s', 'Posted', '', false, '%[2]s'::timestamptz + n * interval '1 millisecond', 'flood-' || n, 1, '{}' FROM generate_series(1, %d) AS n`, id, received.Add(time.Minute).Format(time.RFC3339Nano), n))
+		SELECT gen_random_uuid(), '%s', 'f', '%s', '%[2]s', 'Posted', '', false, '%[2]s'::timestamptz + n * interval '1 millisecond', 'flood-' || n, 1, '{}' FROM generate_series(1, %d) AS n`,
+		id, received.Add(time.Minute).Format(time.RFC3339Nano), n))
 }
 
 // Whoever may post rows can post any number under any id. The remediation's own report stays whole, says how many there are as far as it counts, and a caller who may not see them
@@ -96,7 +97,8 @@ func TestARemediationThatIsTooLargeHidesNoOther(t *testing.T) {
 	s := start(t, func(c *Config) { c.Limits.ReadTimeout = 4 * patience })
 	id := s.write(remediation{})
 	large := s.write(remediation{received: received.Add(time.Hour)})
-	s.execute(fmt.Sprintf(`INSERT INTO orchestration_audit (id, remediation_id, signal_fingerprint, signal_received_at, remediation_created_at, source_cluster, source_namespace, source_name, source_uid, sequence, event, phase, final, recorded_at, schema_version, entry)
+	s.execute(fmt.Sprintf(`INSERT INTO orchestration_audit (id, remediation_id, signal_fingerprint, signal_received_at, remediation_created_at, 
+		source_cluster, source_namespace, source_name, source_uid, sequence, event, phase, final, recorded_at, schema_version, entry)
 		SELECT gen_random_uuid(), '%s', 'f', '%s', '%[2]s', 'east', 'shop', 'cart', '%[1]s', n, 'Flooded', '', false, '%[2]s', 1, repeat('x', 65536) FROM generate_series(3, 600) AS n`, large, received.Add(time.Hour).Format(time.RFC3339Nano)))
 	for _, token := range []string{"all", "shop"} {
 		refused := s.get(reports+"/"+large, token)
@@ -117,7 +119,8 @@ func TestLargeReportsAreBoundedTogether(t *testing.T) {
 	g := NewWithT(t)
 	s := start(t, func(c *Config) { c.Limits.Wait = 20 * time.Millisecond })
 	id := s.write(remediation{})
-	s.execute(fmt.Sprintf(`INSERT INTO orchestration_audit (id, remediation_id, signal_fingerprint, signal_received_at, remediation_created_at, source_cluster, source_namespace, source_name, source_uid, sequence, event, phase, final, recorded_at, schema_version, entry)
+	s.execute(fmt.Sprintf(`INSERT INTO orchestration_audit (id, remediation_id, signal_fingerprint, signal_received_at, remediation_created_at, 
+		source_cluster, source_namespace, source_name, source_uid, sequence, event, phase, final, recorded_at, schema_version, entry)
 		SELECT gen_random_uuid(), '%s', 'f', '%s', '%[2]s', 'east', 'shop', 'cart', '%[1]s', n, 'Large', '', false, '%[2]s', 1, repeat('x', 65536) FROM generate_series(3, 40) AS n`, id, received.Format(time.RFC3339Nano)))
 	other := s.write(remediation{received: received.Add(-time.Hour)})
 	g.Expect(s.get(reports+"/"+id, "all").status).To(Equal(http.StatusOK))
