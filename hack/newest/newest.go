@@ -45,6 +45,7 @@ import (
 	_ "k8s.io/utils/ptr"
 	_ "pgregory.net/rapid"
 	_ "sigs.k8s.io/controller-runtime"
+	_ "sigs.k8s.io/json"
 	_ "sigs.k8s.io/kustomize/api/krusty"
 	_ "sigs.k8s.io/kustomize/kyaml/filesys"
 	_ "sigs.k8s.io/yaml"

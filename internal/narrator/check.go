@@ -195,7 +195,7 @@ func checkClause(clause []token, kind string, later bool) *objection {
 		return bad
 	}
 	may := labelsOfFacts(cited)
-	if later && (len(clause) < 2 || clause[0].word() != "the" || !may[clause[1].word()]) {
+	if later && !begins(clause, may) {
 		return object(badSubject, "what follows a semicolon has to begin with the, and a label of one of its facts")
 	}
 	for i := range clause {
@@ -214,6 +214,11 @@ func checkClause(clause []token, kind string, later bool) *objection {
 		}
 	}
 	return nil
+}
+
+// begins reports whether a clause begins with what it is about.
+func begins(clause []token, may map[string]bool) bool {
+	return len(clause) >= 2 && clause[0].word() == "the" && may[clause[1].word()]
 }
 
 // allLabelled checks that each value stands beside what it is, and returns where a label is beside its value.
