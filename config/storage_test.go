@@ -127,7 +127,7 @@ func fitsTogether(t *testing.T, component string) {
 	service := only[corev1.Service](t, objects, "Service")
 	policy := only[networkingv1.NetworkPolicy](t, objects, "NetworkPolicy")
 	budget := only[policyv1.PodDisruptionBudget](t, objects, "PodDisruptionBudget")
-	g.Expect(pod.Spec.ServiceAccountName).To(Equal(only[corev1.ServiceAccount](t, objects, "ServiceAccount").Name))
+	g.Expect(ofKind(objects, "ServiceAccount")).To(ContainElement(HaveField("GetName()", pod.Spec.ServiceAccountName)), "readers have an account of their own")
 	for _, selector := range []map[string]string{service.Spec.Selector, policy.Spec.PodSelector.MatchLabels, budget.Spec.Selector.MatchLabels, deployment.Spec.Selector.MatchLabels} {
 		g.Expect(labels.SelectorFromSet(selector).Matches(labels.Set(pod.Labels))).To(BeTrue())
 		g.Expect(labels.SelectorFromSet(selector).Matches(labels.Set(deploymentOf(t, "manager").Spec.Template.Labels))).To(BeFalse(), "the manager is another")
