@@ -136,9 +136,9 @@ func (b *builder) calibration() *Calibration {
 	const of = "in the newest comparable remediations"
 	switch {
 	case c.Interval == nil:
-		c.Text = fmt.Sprintf("No decision of %s with a confidence of %s %% %s has a verdict, so nothing shows what this confidence is worth.", who, c.Bin, of)
+		c.Text = fmt.Sprintf("No decision of %s with a confidence of %s %% %s has a verdict, so nothing here shows what this confidence is worth; trends have it for all alerts.", who, c.Bin, of)
 	case c.N < minLabelled:
-		c.Text = fmt.Sprintf("%s with a confidence of %s %% %s: %s right. That is too few to conclude anything (fewer than %d).", who, c.Bin, of, counted(c), minLabelled)
+		c.Text = fmt.Sprintf("%s with a confidence of %s %% %s: %s right. That is too few to conclude anything (fewer than %d); trends have it for all alerts.", who, c.Bin, of, counted(c), minLabelled)
 	default:
 		c.Text = fmt.Sprintf("%s with a confidence of %s %% %s: %s right (95 %% interval %s to %s).", who, c.Bin, of, counted(c), percent(c.Interval[0]), percent(c.Interval[1]))
 	}
