@@ -66,8 +66,7 @@ func (d *Draft) ensureKept(ctx context.Context) error {
 	if outboxapi.Get(d.base) != nil {
 		return nil
 	}
-	tried := d.obj.DeepCopyObject().(Object)
-	err := d.write(ctx, tried, true)
+	tried, err := d.try(ctx)
 	undeclared := err != nil && strings.Contains(err.Error(), ".status.outbox: field not declared in schema") // the answer to an apply
 	if err != nil && !undeclared {
 		return fmt.Errorf("save status, as a dry run: %w", explainSchema(err))
@@ -77,6 +76,23 @@ func (d *Draft) ensureKept(ctx context.Context) error {
 			entry.SourceOf(d.obj), d.kind)
 	}
 	return nil
+}
+
+// try is a dry run of the write, and what the API server would have answered. What others wrote meanwhile is no matter here: put looks at that.
+func (d *Draft) try(ctx context.Context) (tried Object, err error) {
+	tried = d.obj.DeepCopyObject().(Object)
+	for range rebases {
+		if err = d.write(ctx, tried, true); !apierrors.IsConflict(err) || d.exact {
+			return tried, err
+		}
+		live, getErr := d.readLive(ctx)
+		if getErr != nil {
+			return nil, fmt.Errorf("read after a conflict: %w", getErr)
+		}
+		tried = d.obj.DeepCopyObject().(Object)
+		tried.SetResourceVersion(live.GetResourceVersion())
+	}
+	return tried, err
 }
 
 // ensureFinalizer makes sure that the finalizer is there before an entry is. Only what was read counts: the caller may have put it into obj, or taken it out, in memory.

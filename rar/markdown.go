@@ -178,7 +178,7 @@ func optional(s *float64) string {
 
 func (m *markdown) head(r *Report) {
 	s := &r.Summary
-	m.line("# %s: %s on %s\n", outcomeTitle(s.Outcome), md(cmp.Or(s.Alert, "alert without a name")), md(cmp.Or(s.Target.String(), "an unknown target")))
+	m.line("# %s: %s on %s\n", md(outcomeTitle(s.Outcome)), md(cmp.Or(s.Alert, "alert without a name")), md(cmp.Or(s.Target.String(), "an unknown target")))
 	if title := stateTitle(&r.Complete); title != "" {
 		m.line("> **%s**", title)
 		for _, reason := range r.Complete.Reasons[:min(len(r.Complete.Reasons), maxReasons)] {

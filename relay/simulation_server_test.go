@@ -11,6 +11,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -347,9 +348,19 @@ type modelStatus struct {
 	c *modelClient
 }
 
-// Update is the Writer's PUT.
+// Update is the Writer's PUT, or the dry run of its first one: an untyped object, which the model leaves as it is, since its schema has the outbox.
 func (m modelStatus) Update(_ context.Context, obj client.Object, _ ...client.SubResourceUpdateOption) error {
 	p := m.c.p
+	if _, dryRun := obj.(*unstructured.Unstructured); dryRun {
+		live := &notification{}
+		if err := p.call(live, func() (*notification, error) { return p.sim.server.get(obj.GetName()) }); err != nil {
+			return err
+		}
+		if live.GetResourceVersion() != obj.GetResourceVersion() {
+			return apierrors.NewConflict(kindResource, obj.GetName(), fmt.Errorf("it is at %s", live.ResourceVersion))
+		}
+		return nil
+	}
 	return p.call(obj, func() (*notification, error) { return p.putStatus(obj.(*notification)) })
 }
 
