@@ -261,7 +261,7 @@ func TestAnUnknownOutcomeIsText(t *testing.T) {
 		return blocks(render2(t, &r, rar.FormatMarkdown))
 	}
 	for _, outcome := range short {
-		NewWithT(t).Expect(headings(outcome + " x")).To(Equal(headings("x")), outcome)
+		NewWithT(t).Expect(headings(outcome+" x")).To(Equal(headings("x")), outcome)
 	}
 }
 
