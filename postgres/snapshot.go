@@ -146,15 +146,20 @@ func collect[T any](rows pgx.Rows, err error) ([]T, error) {
 		}
 		var one T
 		values := make([]any, len(places))
-		for i, place := range places { // a pointer to each field's type is nil for NULL
-			values[i] = reflect.New(reflect.PointerTo(reflect.ValueOf(&one).Elem().FieldByIndex(place).Type())).Interface()
+		for i, place := range places { // a pointer to each field's type is nil for NULL; a pointer is one already
+			if field := reflect.ValueOf(&one).Elem().FieldByIndex(place); field.Kind() == reflect.Pointer {
+				values[i] = field.Addr().Interface()
+			} else {
+				values[i] = reflect.New(reflect.PointerTo(field.Type())).Interface()
+			}
 		}
 		if err := rows.Scan(values...); err != nil {
 			return &readError{err}
 		}
 		for i, place := range places {
-			if v := reflect.ValueOf(values[i]).Elem(); !v.IsNil() {
-				reflect.ValueOf(&one).Elem().FieldByIndex(place).Set(v.Elem())
+			field, v := reflect.ValueOf(&one).Elem().FieldByIndex(place), reflect.ValueOf(values[i]).Elem()
+			if field.Kind() != reflect.Pointer && !v.IsNil() {
+				field.Set(v.Elem())
 			}
 		}
 		all = append(all, one)
