@@ -157,10 +157,13 @@ func (b *besides) stands(relation, _ string, columns []byte) error {
 func (b *besides) others() batched {
 	var ids []string
 	var known []Known
-	at := map[string]int{}
+	at := map[string]places{} // an id may be asked for twice: a UUID is written in several ways
 	for i := range b.subjects {
-		at[b.subjects[i].ID] = i
-		ids, known = append(ids, b.subjects[i].ID), append(known, b.subjects[i].Known)
+		s := &b.subjects[i]
+		if at[s.ID] == nil {
+			ids, known = append(ids, s.ID), append(known, s.Known)
+		}
+		at[s.ID] = append(at[s.ID], i)
 	}
 	if ids == nil {
 		return batched{}
@@ -170,8 +173,9 @@ func (b *besides) others() batched {
 		all, err := collect[Other](rows, nil)
 		for _, o := range all {
 			o.Cut = o.Total > maxOtherRows
-			found := &b.found[at[o.ID]]
-			found.Others = append(found.Others, o)
+			for _, i := range at[o.ID] {
+				b.found[i].Others = append(b.found[i].Others, o)
+			}
 		}
 		return err
 	}}

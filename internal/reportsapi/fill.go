@@ -43,7 +43,7 @@ func fillKnown(ctx context.Context, q *postgres.Snapshot, inputs []*rar.Input, k
 			return err
 		}
 	}
-	beside, err := q.Beside(ctx, subjects, rar.CohortWindow, postgres.Limits{Earlier: rar.MaxCases, Later: rar.MaxLaterCases}, asOf)
+	beside, err := besideThem(ctx, q, subjects, asOf)
 	if err != nil {
 		return err
 	}
@@ -82,11 +82,16 @@ func compare(ctx context.Context, q *postgres.Snapshot, in *rar.Input) error {
 	if err != nil {
 		return err
 	}
-	beside, err := q.Beside(ctx, []postgres.Subject{subject}, rar.CohortWindow, postgres.Limits{Earlier: rar.MaxCases, Later: rar.MaxLaterCases}, in.AsOf)
+	beside, err := besideThem(ctx, q, []postgres.Subject{subject}, in.AsOf)
 	if err == nil {
 		put(in, &beside[0])
 	}
 	return err
+}
+
+// besideThem reads what stands beside the rows of some reports.
+func besideThem(ctx context.Context, q *postgres.Snapshot, subjects []postgres.Subject, asOf time.Time) ([]postgres.Beside, error) {
+	return q.Beside(ctx, subjects, rar.CohortWindow, postgres.Limits{Earlier: rar.MaxCases, Later: rar.MaxLaterCases}, asOf)
 }
 
 // subjectOf is what a remediation's rows are compared by.

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	. "github.com/onsi/gomega"
 )
 
@@ -137,6 +138,21 @@ func TestABatch(t *testing.T) {
 	ranged := s.batch("all", `{"start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z", "outcome": "remediated", "narrative": "none"}`).lines(t)
 	g.Expect(ranged).To(HaveLen(3))
 	g.Expect(string(ranged[0]["id"])).To(Equal(fmt.Sprintf("%q", a)))
+}
+
+// A UUID is one id in whatever case it is written, and each that was asked for has the whole report.
+func TestABatchWithAnIDInTwoSpellings(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t)
+	id := s.write(remediation{})
+	for _, one := range []string{id, uuid.NewString()} {
+		s.flood(one, 2) // the second has no resource: its rows make the report
+		lines := s.batch("all", fmt.Sprintf(`{"remediation_ids": [%q, %q], "as_of": "2026-11-25T00:00:00Z"}`, one, strings.ToUpper(one))).lines(t)
+		g.Expect(lines).To(HaveLen(3))
+		g.Expect(lines[2]["end"]).To(MatchJSON(`{"total":2,"ok":2,"not_found":0,"failed":0}`))
+		g.Expect(lines[1]["report"]).To(MatchJSON(lines[0]["report"]))
+		g.Expect(lines[0]["report"]).To(MatchJSON(s.get(reports+"/"+one+"?as_of=2026-11-25T00:00:00Z", "all").body))
+	}
 }
 
 func TestABadBatch(t *testing.T) {
