@@ -59,6 +59,7 @@ endif
 	@command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer || echo 'pgbouncer not found: tests with a pooler are skipped (Debian: apt-get install pgbouncer)'
 	@command -v python3 >/dev/null || echo 'python3 not found: the check of docs/entry.md with another program is skipped (Debian: apt-get install python3)'
 	@command -v chromium >/dev/null || echo 'chromium not found: the pages are not tried in a browser (Debian: apt-get install chromium)'
+	@{ command -v prometheus && command -v prometheus-alertmanager; } >/dev/null || echo 'prometheus, prometheus-alertmanager not found: rules, dashboard and gateway are not tried with them (Debian: apt-get install prometheus prometheus-alertmanager)'
 	@hack/axe-core
 	@mkdir -p coverage
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m -coverprofile coverage/cover.out ./...

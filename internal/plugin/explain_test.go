@@ -207,6 +207,7 @@ func TestExplainsWork(t *testing.T) {
 	f.Expect(e.Why).To(ContainSubstring("nobody is bound to the role"))
 	f.approver("jane")
 	f.Expect(f.is("rr/cart", "AwaitingApproval").Why).To(ContainSubstring("user jane may decide"))
+	f.Expect(f.in("drain", "--timeout=2m").Code).To(BeZero()) // the tree says what is pending
 	for name, args := range map[string][]string{"tree.txt": {"tree", "cart"}, "approvals.txt": {"approvals"}} {
 		s := f.in(args...)
 		f.Expect(s.Code).To(BeZero(), "%+v", s)
