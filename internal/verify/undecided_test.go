@@ -102,10 +102,11 @@ func TestARemediationWithoutADecision(t *testing.T) {
 		}{
 			"the one with the approval":       {children: made(3)},
 			"another, that nobody approved":   {children: made(2), want: []string{"undecided cart-1 1"}},
-			"another, whose rows are missing": {children: made(9), want: []string{"undecided cart-1 1"}},
+			"another, whose rows are missing": {children: made(9), want: []string{"missing cart-1 1", "undecided cart-1 1"}},
 			"none, only a workflow":           {children: made(3)[1:]},
 			"one without a uid":               {children: []models.Child{{Service: "AIAnalysis", Name: "a"}}},
-			"one whose uid is none":           {children: []models.Child{{Service: "AIAnalysis", Name: "a", UID: "no uid"}}, want: []string{"undecided cart-1 1"}},
+			"one whose uid is none":           {children: []models.Child{{Service: "AIAnalysis", Name: "a", UID: "no uid"}}, want: []string{"missing cart-1 1", "undecided cart-1 1"}},
+			"one that is not the workflow":    {children: []models.Child{made(3)[0], {Service: "WorkflowExecution", Name: "w", UID: string(source(9).UID)}}, want: []string{"missing cart-1 1"}},
 		} {
 			t.Run(name, func(t *testing.T) {
 				g := NewWithT(t)
@@ -250,4 +251,17 @@ func TestADeadLetterOfElsewhereExcusesNothing(t *testing.T) {
 	bad(source(4), "r")
 	_, found = check(t, db, nil, "")
 	g.Expect(found).To(BeEmpty())
+
+	// A remediation that names what it made is excused by that alone, whatever another resource in its namespace says.
+	named := remediation("remediated")
+	named.RemediationID, named.Children = "s", made(6)[:1]
+	persist(t, db, chainOf(t, source(5), entry.KindOrchestration, named))
+	bad(source(7), "s")
+	text := outboxapi.Entry(`no entry "remediation_id":"s"`)
+	persist(t, db, relay.NewItems(source(8), "AIAnalysis", entry.PendingOf(source(8).UID, &outboxapi.Outbox{LastSequence: 1, HeadHash: entry.Hash([]byte(text)), Entries: []outboxapi.Entry{text}})))
+	_, found = check(t, db, nil, "")
+	g.Expect(brief(found)).To(ConsistOf("changed cart-8 1", "undecided cart-5 1"))
+	bad(source(6), "s")
+	_, found = check(t, db, nil, "")
+	g.Expect(brief(found)).To(Equal([]string{"changed cart-8 1"}))
 }
