@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"errors"
@@ -38,11 +38,11 @@ type printer struct {
 
 func (f *verifyFlags) printer(to io.Writer) (printer, error) {
 	switch {
-	case f.template && f.output == asJSON:
+	case f.template && f.output == AsJSON:
 		return printer{}, errors.New("--acknowledgement-template prints YAML only; remove --output json")
 	case f.template:
 		return templateTo(to), nil
-	case f.output == asJSON:
+	case f.output == AsJSON:
 		return jsonTo(to), nil
 	}
 	var apart []verify.Finding
@@ -77,7 +77,7 @@ func jsonTo(to io.Writer) printer {
 		},
 		report: func(r verify.Report) error {
 			answer.Report = r
-			return printJSON(to, answer)
+			return PrintJSON(to, answer)
 		},
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -18,12 +18,14 @@ import (
 
 // exportFlags are the settings of `holdfast export`.
 type exportFlags struct {
+	program                              Program
 	kubeconfig, cluster, namespace, file string
 	resources                            []string
 }
 
-func newExportCommand() *cobra.Command {
-	f := &exportFlags{}
+// Export makes the command export.
+func (p Program) Export() *cobra.Command {
+	f := &exportFlags{program: p}
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write the pending entries of live resources to a file",
@@ -40,13 +42,13 @@ Exit status: 0 the export is complete, 2 the export failed.`,
 
   # Include the resources of another operator
   holdfast export --resource backups.v1alpha1.backups.example.com --file pending.jsonl`,
-		Args: noArguments,
+		Args: NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	flags := cmd.Flags()
-	addKubeconfig(flags, &f.kubeconfig)
+	AddKubeconfig(flags, &f.kubeconfig)
 	flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources (default: all namespaces)")
 	flags.StringVar(&f.file, "file", "", "output file (default: standard output)")
 	addExported(flags, &f.cluster, &f.resources)
@@ -64,7 +66,7 @@ func (f *exportFlags) run(ctx context.Context, to, messages io.Writer) error {
 	if err != nil {
 		return err
 	}
-	file, err := breakglass.NewFile(f.file, headerOf(f.cluster, cluster))
+	file, err := breakglass.NewFile(f.file, f.header(cluster))
 	if err != nil {
 		return err
 	}
@@ -89,7 +91,7 @@ func (f *exportFlags) run(ctx context.Context, to, messages io.Writer) error {
 
 // connect finds the cluster and the resources: Holdfast's own, and those that were named.
 func connect(kubeconfig string, more []string) (*breakglass.Cluster, []schema.GroupVersionResource, error) {
-	config, err := restConfig(kubeconfig)
+	config, err := RESTConfig(kubeconfig)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -114,8 +116,8 @@ func connect(kubeconfig string, more []string) (*breakglass.Cluster, []schema.Gr
 	return cluster, types, nil
 }
 
-func headerOf(name string, cluster *breakglass.Cluster) breakglass.Header {
-	return breakglass.Header{Version: versionText(), Cluster: name, Server: cluster.Server, Time: time.Now().UTC()}
+func (f *exportFlags) header(cluster *breakglass.Cluster) breakglass.Header {
+	return breakglass.Header{Version: f.program.Version, Cluster: f.cluster, Server: cluster.Server, Time: time.Now().UTC()}
 }
 
 func warnAbsent(to io.Writer, absent []string) {

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bufio"
@@ -24,8 +24,9 @@ type releaseFlags struct {
 	all, allNamespaces, yes, dryRun bool
 }
 
-func newReleaseCommand() *cobra.Command {
-	f := &releaseFlags{}
+// Release makes the command release.
+func (p Program) Release() *cobra.Command {
+	f := &releaseFlags{exportFlags: exportFlags{program: p}}
 	cmd := &cobra.Command{
 		Use:   "release {RESOURCE/NAME... --namespace NAMESPACE | --all {--namespace NAMESPACE | --all-namespaces}} --file FILE",
 		Short: "Break-glass: export pending entries, then remove the finalizer from resources stuck in Terminating",
@@ -54,7 +55,7 @@ Exit status: 0 all resources were released, 1 some were not, 2 the command faile
 		},
 	}
 	flags := cmd.Flags()
-	addKubeconfig(flags, &f.kubeconfig)
+	AddKubeconfig(flags, &f.kubeconfig)
 	flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources")
 	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "all namespaces; requires --all")
 	flags.BoolVar(&f.all, "all", false, "all resources with an outbox that are stuck in Terminating")
@@ -84,7 +85,7 @@ func (f *releaseFlags) run(ctx context.Context, names []string, from io.Reader, 
 	if err != nil {
 		return err
 	}
-	file, err := breakglass.NewFile(f.file, headerOf(f.cluster, cluster))
+	file, err := breakglass.NewFile(f.file, f.header(cluster))
 	if err != nil {
 		return err
 	}
@@ -212,7 +213,7 @@ func (f *releaseFlags) release(ctx context.Context, cluster *breakglass.Cluster,
 	}
 	fmt.Fprintf(to, "Keep %s. When a database is available, run: holdfast import %s\n", f.file, shellPath(f.file))
 	if failed > 0 {
-		return &exitError{code: 1, err: fmt.Errorf("%d of %s were not released, see above", failed, counted(len(terminating), "resource"))}
+		return &ExitError{Code: 1, Err: fmt.Errorf("%d of %s were not released, see above", failed, counted(len(terminating), "resource"))}
 	}
 	return nil
 }

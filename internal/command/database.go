@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -30,12 +30,12 @@ func notDone(cmd *cobra.Command) *cobra.Command {
 			return nil
 		}
 		if cmd.Context() != nil && cmd.Context().Err() != nil {
-			return &exitError{code: exitInterrupted, err: errors.New("interrupted")}
+			return &ExitError{Code: exitInterrupted, Err: errors.New("interrupted")}
 		}
-		if _, ok := err.(*exitError); ok { //nolint:errorlint // only one that the command itself has made
+		if _, ok := err.(*ExitError); ok { //nolint:errorlint // only one that the command itself has made
 			return err
 		}
-		return &exitError{code: exitNotDone, err: err}
+		return &ExitError{Code: exitNotDone, Err: err}
 	}
 	run, inherited := cmd.RunE, cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error { return status(inherited(cmd, args)) }
@@ -43,35 +43,35 @@ func notDone(cmd *cobra.Command) *cobra.Command {
 	cmd.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
 		return status(cmd.Root().PersistentPreRunE(cmd, args))
 	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return status(flagError(err)) })
+	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return status(FlagError(err)) })
 	return cmd
 }
 
-// output is the form of what a command prints.
-type output string
+// Output is the form of what a command prints.
+type Output string
 
 const (
-	asTable output = "table"
-	asJSON  output = "json"
+	AsTable Output = "table"
+	AsJSON  Output = "json"
 )
 
 // String, Set and Type make it a flag.
-func (o *output) String() string { return string(*o) }
-func (o *output) Type() string   { return "table|json" }
-func (o *output) Set(s string) error {
-	if s != string(asTable) && s != string(asJSON) {
+func (o *Output) String() string { return string(*o) }
+func (o *Output) Type() string   { return "table|json" }
+func (o *Output) Set(s string) error {
+	if s != string(AsTable) && s != string(AsJSON) {
 		return fmt.Errorf("output is %q, expected table or json", s)
 	}
-	*o = output(s)
+	*o = Output(s)
 	return nil
 }
 
-func addOutput(flags *pflag.FlagSet, into *output) {
-	*into = asTable
+func AddOutput(flags *pflag.FlagSet, into *Output) {
+	*into = AsTable
 	flags.VarP(into, "output", "o", "output format: table or json")
 }
 
-func printJSON(to io.Writer, v any) error {
+func PrintJSON(to io.Writer, v any) error {
 	encoder := json.NewEncoder(to)
 	encoder.SetIndent("", "  ")
 	encoder.SetEscapeHTML(false)

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -17,11 +17,12 @@ type verifyFlags struct {
 	kubeconfig, databaseURL, cluster string
 	acknowledged                     string
 	resources, otherClusters         []string
-	output                           output
+	output                           Output
 	template                         bool
 }
 
-func newVerifyCommand() *cobra.Command {
+// Verify makes the command verify.
+func (p Program) Verify() *cobra.Command {
 	f := &verifyFlags{}
 	cmd := &cobra.Command{
 		Use:   "verify",
@@ -56,18 +57,18 @@ acknowledgement matches no finding; 2 the check failed, or could not look at eve
 
   # Check the resources of another operator too
   holdfast verify --resource backups.example.com=backups.v1alpha1.backups.example.com`,
-		Args: noArguments,
+		Args: NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file (env KUBECONFIG; default: no cluster, rows only)")
-	addDatabaseURL(flags, &f.databaseURL)
+	AddDatabaseURL(flags, &f.databaseURL)
 	flags.StringVar(&f.cluster, "cluster-name", "", "--cluster-name of the manager of this cluster")
 	flags.StringSliceVar(&f.otherClusters, "other-clusters", nil, "other clusters in the same database, which are verified separately; repeatable")
 	flags.StringSliceVar(&f.resources, "resource", nil, "additional entry kind and its resource, KIND=RESOURCE.VERSION.GROUP; repeatable")
 	flags.StringVar(&f.acknowledged, "acknowledged", "", "YAML or JSON file with acknowledged findings")
 	flags.BoolVar(&f.template, "acknowledgement-template", false, "print the findings as a file for --acknowledged, to fill in")
-	addOutput(flags, &f.output)
+	AddOutput(flags, &f.output)
 	return notDone(cmd)
 }
 
@@ -98,11 +99,11 @@ func (f *verifyFlags) run(ctx context.Context, to io.Writer) error {
 	case err != nil:
 		return err
 	case report.Verdict == verify.NotWhole:
-		return &exitError{code: 1, err: fmt.Errorf("the trail is not whole: %s", counted(report.Findings, "finding"))}
+		return &ExitError{Code: 1, Err: fmt.Errorf("the trail is not whole: %s", counted(report.Findings, "finding"))}
 	case len(report.Unmatched) > 0:
-		return &exitError{code: 1, err: fmt.Errorf("%s in %s matches no finding; investigate, then remove it from the file", counted(len(report.Unmatched), "acknowledgement"), f.acknowledged)}
+		return &ExitError{Code: 1, Err: fmt.Errorf("%s in %s matches no finding; investigate, then remove it from the file", counted(len(report.Unmatched), "acknowledgement"), f.acknowledged)}
 	case report.Verdict == verify.Unknown:
-		return &exitError{code: 2, err: fmt.Errorf("the check is incomplete: live resources of %s were not compared; "+
+		return &ExitError{Code: 2, Err: fmt.Errorf("the check is incomplete: live resources of %s were not compared; "+
 			"install their CRDs, name kinds with --resource and clusters with --other-clusters, or check rows only with --kubeconfig ''",
 			strings.Join(report.NotCompared, ", "))}
 	}
@@ -122,7 +123,7 @@ func (f *verifyFlags) live() (verify.Live, error) {
 		}
 		return nil, nil
 	}
-	config, err := restConfig(f.kubeconfig)
+	config, err := RESTConfig(f.kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("%w, or give --kubeconfig '' to check rows only", err)
 	}
