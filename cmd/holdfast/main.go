@@ -78,7 +78,7 @@ is KUBECONFIG. A flag overrides its variable.`,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return command.FlagError(err) })
 	root.SetVersionTemplate("holdfast {{.Version}}\n")
-	trail := command.Program{Version: versionText()}
+	trail := command.Program{Name: "holdfast", Version: versionText(), Prepare: root.PersistentPreRunE}
 	root.AddCommand(
 		newManagerCommand(),
 		newStorageCommand(),

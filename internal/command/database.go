@@ -3,49 +3,17 @@ package command
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
 	"strings"
 	"unicode"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
-
-// exitNotDone is the status of verify and dead-letter when they could not do what they were asked, as opposed to having found something.
-const exitNotDone = 2
-
-// exitInterrupted is that of a shell for SIGINT.
-const exitInterrupted = 130
-
-// notDone makes every error of a command, that of its flags and variables too, one with this status.
-func notDone(cmd *cobra.Command) *cobra.Command {
-	status := func(err error) error {
-		if err == nil {
-			return nil
-		}
-		if cmd.Context() != nil && cmd.Context().Err() != nil {
-			return &ExitError{Code: exitInterrupted, Err: errors.New("interrupted")}
-		}
-		if _, ok := err.(*ExitError); ok { //nolint:errorlint // only one that the command itself has made
-			return err
-		}
-		return &ExitError{Code: exitNotDone, Err: err}
-	}
-	run, inherited := cmd.RunE, cmd.Args
-	cmd.Args = func(cmd *cobra.Command, args []string) error { return status(inherited(cmd, args)) }
-	cmd.RunE = func(cmd *cobra.Command, args []string) error { return status(run(cmd, args)) }
-	cmd.PersistentPreRunE = func(cmd *cobra.Command, args []string) error {
-		return status(cmd.Root().PersistentPreRunE(cmd, args))
-	}
-	cmd.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return status(FlagError(err)) })
-	return cmd
-}
 
 // Output is the form of what a command prints.
 type Output string

@@ -86,7 +86,7 @@ Exit status: 0 the list was printed, even if it is empty; 2 the dead letters cou
 	AddDatabaseURL(cmd.Flags(), &url)
 	cmd.Flags().BoolVar(&all, "all", false, "include redriven dead letters")
 	AddOutput(cmd.Flags(), &form)
-	return notDone(cmd)
+	return p.finish(cmd)
 }
 
 func listDeadLetters(ctx context.Context, url string, which postgres.Letters, form Output, to io.Writer) error {
@@ -162,18 +162,18 @@ Exit status: 0 all dead letters became rows, 1 some did not, 2 the command faile
   holdfast dead-letter redrive 019ab3c4-5d6e-8f70-8123-456789abcdef`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if f.all == (len(args) > 0) {
-				return errors.New("give either --all or the IDs of dead letters (run `holdfast dead-letter list`)")
+				return errors.New(p.called("give either --all or the IDs of dead letters (run `holdfast dead-letter list`)"))
 			}
 			return nil
 		},
-		ValidArgsFunction: completeDeadLetters(postgres.Letters{}),
+		ValidArgsFunction: p.completeDeadLetters(postgres.Letters{}),
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args, cmd.OutOrStdout()) },
 	}
 	AddDatabaseURL(cmd.Flags(), &f.databaseURL)
 	cmd.Flags().BoolVar(&f.all, "all", false, "all dead letters that are not redriven yet")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would happen and change nothing")
 	AddOutput(cmd.Flags(), &f.output)
-	return notDone(cmd)
+	return p.finish(cmd)
 }
 
 // redriven is what became of one dead letter: redriven (or would-redrive), already-redriven, failed, or unknown for an id that has none.

@@ -18,14 +18,14 @@ import (
 
 // exportFlags are the settings of `holdfast export`.
 type exportFlags struct {
-	program                              Program
-	kubeconfig, cluster, namespace, file string
-	resources                            []string
+	connection
+	cluster, file string
+	resources     []string
 }
 
 // Export makes the command export.
 func (p Program) Export() *cobra.Command {
-	f := &exportFlags{program: p}
+	f := &exportFlags{connection: connection{program: p}}
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write the pending entries of live resources to a file",
@@ -48,11 +48,15 @@ Exit status: 0 the export is complete, 2 the export failed.`,
 		},
 	}
 	flags := cmd.Flags()
-	AddKubeconfig(flags, &f.kubeconfig)
-	flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources (default: all namespaces)")
+	f.addKubeconfig(flags)
+	if p.Kubectl == nil {
+		flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources (default: all namespaces)")
+	} else {
+		flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "resources of all namespaces")
+	}
 	flags.StringVar(&f.file, "file", "", "output file (default: standard output)")
 	addExported(flags, &f.cluster, &f.resources)
-	return notDone(cmd)
+	return p.finish(cmd)
 }
 
 // addExported adds what export and release have in common.
@@ -62,7 +66,11 @@ func addExported(flags *pflag.FlagSet, cluster *string, resources *[]string) {
 }
 
 func (f *exportFlags) run(ctx context.Context, to, messages io.Writer) error {
-	cluster, types, err := connect(f.kubeconfig, f.resources)
+	cluster, types, err := f.connect()
+	if err != nil {
+		return err
+	}
+	namespace, err := f.chosen()
 	if err != nil {
 		return err
 	}
@@ -71,7 +79,7 @@ func (f *exportFlags) run(ctx context.Context, to, messages io.Writer) error {
 		return err
 	}
 	defer file.Close()
-	absent, err := cluster.Each(ctx, types, f.namespace, file.Add)
+	absent, err := cluster.Each(ctx, types, namespace, file.Add)
 	if err != nil {
 		return err
 	}
@@ -90,8 +98,8 @@ func (f *exportFlags) run(ctx context.Context, to, messages io.Writer) error {
 }
 
 // connect finds the cluster and the resources: Holdfast's own, and those that were named.
-func connect(kubeconfig string, more []string) (*breakglass.Cluster, []schema.GroupVersionResource, error) {
-	config, err := RESTConfig(kubeconfig)
+func (f *exportFlags) connect() (*breakglass.Cluster, []schema.GroupVersionResource, error) {
+	config, err := f.config()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -100,7 +108,7 @@ func connect(kubeconfig string, more []string) (*breakglass.Cluster, []schema.Gr
 		return nil, nil, err
 	}
 	types := verify.DefaultResources().Sorted()
-	for _, name := range more {
+	for _, name := range f.resources {
 		_, after, found := strings.Cut(name, "=") // KIND=RESOURCE.VERSION.GROUP, as verify takes it
 		if found {
 			name = after

@@ -48,7 +48,7 @@ Exit status: 0 every entry has a row, 1 some entries have none (each is listed),
 	flags.StringVar(&f.cluster, "cluster-name", "", "name of the cluster in the rows (default: the name in the file)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would happen and change nothing")
 	AddOutput(flags, &f.output)
-	return notDone(cmd)
+	return p.finish(cmd)
 }
 
 func (f *importFlags) run(ctx context.Context, path string, stdin io.Reader, to io.Writer) error {

@@ -109,7 +109,7 @@ Exit status: 0 it was shown, 1 there is none that you may read, 2 it could not b
 		Example: `  holdfast rar get 4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11
   holdfast rar get 4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11 -o html > report.html
   holdfast rar get 4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11 -o json | jq .recommendations`,
-		Args:              OneArgument("the id of a remediation (see `holdfast rar list`)"),
+		Args:              OneArgument(p.called("the id of a remediation (see `holdfast rar list`)")),
 		ValidArgsFunction: f.complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := f.client()
@@ -135,7 +135,7 @@ Exit status: 0 it was shown, 1 there is none that you may read, 2 it could not b
 	as = formFlag(flags, "text", "md", "json", "html", "svg")
 	flags.StringVar(&asOf, "as-of", "", "time of the report, RFC 3339 (default: now)")
 	flags.StringVar(&narrative, "narrative", "", "narrative: cached, none or generate (default: cached)")
-	return notDone(cmd)
+	return p.finish(cmd)
 }
 
 // printRAR prints a report so that a terminal takes none of it for a command.
@@ -165,7 +165,7 @@ func (f *rarFlags) complete(cmd *cobra.Command, args []string, _ string) ([]cobr
 	const none = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
-	if err := cmd.Root().PersistentPreRunE(cmd, args); err != nil {
+	if err := f.program.Prepare(cmd, args); err != nil {
 		return nil, none
 	}
 	c, err := f.client()

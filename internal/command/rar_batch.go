@@ -63,7 +63,7 @@ Exit status: 0 every report was read, 1 some are not there or failed, 2 it could
 	w.add(flags)
 	as = formFlag(flags, "table", "json")
 	flags.BoolVar(&quiet, "quiet", false, "no progress on stderr")
-	return notDone(cmd)
+	return p.finish(cmd)
 }
 
 // batchPrinter prints the lines of a batch as they come.

@@ -162,7 +162,7 @@ Exit status: 0 they were listed, 2 they could not be.`,
 	as = formFlag(flags, "table", "json")
 	flags.BoolVarP(&wide, "wide", "w", false, "more columns: severity, name, bottleneck")
 	flags.IntVar(&limit, "limit", limit, "max remediations")
-	return notDone(cmd)
+	return p.finish(cmd)
 }
 
 // printList prints pages until the limit is reached.

@@ -51,5 +51,5 @@ Exit status: 0 they were shown, 2 they could not be.`,
 	flags.StringVar(&w.alert, "alert", "", "only this alert")
 	flags.StringVar(&w.workflow, "workflow", "", "only remediations that ran this workflow")
 	as = formFlag(flags, "text", "md", "json", "html")
-	return notDone(cmd)
+	return p.finish(cmd)
 }
