@@ -21,6 +21,7 @@ import (
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
+	"github.com/holdfast-dev/holdfast/postgres"
 )
 
 // pending makes a notification with n entries that nobody drains.
@@ -79,7 +80,7 @@ func TestExportAndImport(t *testing.T) {
 		}
 	}
 	var rows []map[string]any
-	s, err := openChecked(t.Context(), os.Getenv("HOLDFAST_DATABASE_URL"), "")
+	s, err := postgres.Open(t.Context(), os.Getenv("HOLDFAST_DATABASE_URL"), postgres.Options{})
 	g.Expect(err).NotTo(HaveOccurred())
 	defer s.Close()
 	g.Expect(s.DB().NewRaw("SELECT encode(entry_hash, 'hex') AS hash FROM notification_audit WHERE source_cluster = 'prod'").Scan(t.Context(), &rows)).To(Succeed())

@@ -273,7 +273,7 @@ func TestDeadLetters(t *testing.T) {
 	second, third := items[1].Entry.ID, items[2].Entry.ID
 	listed := holdfast(t, "dead-letter", "list")
 	g.Expect(listed).To(has(0, MatchRegexp(second+` +notification +shop/cart +2 +1 +\S+ +- +- +"for the \\x1b\[31mtest"`), BeEmpty()))
-	var letters []letter
+	var letters []struct{ Entry string }
 	g.Expect(json.Unmarshal([]byte(holdfast(t, "dead-letter", "list", "-o", "json").Stdout), &letters)).To(Succeed())
 	g.Expect(letters).To(ConsistOf(HaveField("Entry", string(items[1].Text)), HaveField("Entry", string(items[2].Text))))
 

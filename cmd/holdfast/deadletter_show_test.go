@@ -18,7 +18,7 @@ func TestShowADeadLetter(t *testing.T) {
 	g.Expect(shown).To(has(0, And(
 		MatchRegexp(`ID: +`+stored.ID), MatchRegexp(`Resource: +shop/cart`), MatchRegexp(`Sequence: +2`), MatchRegexp(`Hash: +`+stored.Hash), MatchRegexp(`Previous hash: +`+items[0].Hash),
 		MatchRegexp(`Redriven: +no`), MatchRegexp(`Error: +"for the \\x1b\[31mtest"`), ContainSubstring("dead-letter redrive "+stored.ID), ContainSubstring("\n    \"event\": \"Changed\"")), BeEmpty()))
-	var all []letter
+	var all []struct{ Entry, Next string }
 	g.Expect(json.Unmarshal([]byte(holdfast(t, "dead-letter", "show", stored.ID, "-o", "json").Stdout), &all)).To(Succeed())
 	g.Expect(all).To(ConsistOf(And(HaveField("Entry", string(items[1].Text)), HaveField("Next", ContainSubstring("redrive")))))
 

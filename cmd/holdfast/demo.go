@@ -16,6 +16,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/internal/local/demo"
 )
 
@@ -43,8 +44,8 @@ failed, 130 interrupted.`,
 
   # Print a summary as JSON; progress goes to stderr, logs stay in .demo/logs
   holdfast demo -o json --state-dir .demo > summary.json`,
-		Args:              noArguments,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return checkProxies(os.LookupEnv) }, // no other variable is read
+		Args:              command.NoArguments,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return command.CheckProxies(os.LookupEnv) }, // no other variable is read
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if err := unsetPostgresVariables(); err != nil {
 				return err

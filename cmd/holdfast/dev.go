@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/internal/local/dev"
 )
 
@@ -40,8 +41,8 @@ take seconds.`,
 
   # Only the servers, with CRDs, policies and tables; run your own manager
   holdfast dev --infra-only`,
-		Args:              noArguments,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return checkProxies(os.LookupEnv) }, // no other variable is read
+		Args:              command.NoArguments,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return command.CheckProxies(os.LookupEnv) }, // no other variable is read
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
 			if err := unsetPostgresVariables(); err != nil {
 				return err

@@ -16,6 +16,8 @@ import (
 
 	. "github.com/onsi/gomega"
 	"github.com/spf13/pflag"
+
+	"github.com/holdfast-dev/holdfast/internal/command"
 )
 
 const operationsPage = "../../docs/operations.md"
@@ -42,7 +44,7 @@ func TestTheFlagsOfTheManagerAreDocumented(t *testing.T) {
 		} else {
 			value = ""
 		}
-		fmt.Fprintf(&want, "| `--%s` | `%s` | %s | %s |\n", f.Name, variable(f.Name), value, f.Usage)
+		fmt.Fprintf(&want, "| `--%s` | `%s` | %s | %s |\n", f.Name, command.Variable(f.Name), value, f.Usage)
 	})
 	if *update {
 		g.Expect(os.WriteFile(operationsPage, []byte(before+begin+want.String()+end+after), 0o644)).To(Succeed())

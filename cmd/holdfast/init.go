@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/internal/scaffold"
 )
 
@@ -35,7 +36,7 @@ Exit status: 0 done, or nothing to do; 1 the project cannot be changed.`,
 
   # In another folder; the kind has several versions, and v2 is the one that is stored
   holdfast init Release --dir ~/src/release-operator --api api/v2 | git -C ~/src/release-operator apply`,
-		Args: oneArgument("the kind, as in Release"),
+		Args: command.OneArgument("the kind, as in Release"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.options.Kind = args[0]
 			return f.run(cmd.OutOrStdout(), cmd.ErrOrStderr())

@@ -12,19 +12,12 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/holdfast-dev/holdfast/internal/command"
 )
 
 // version is set by the linker (make build).
 var version = ""
-
-// exitError carries the exit status of a command that has said all it had to say.
-type exitError struct {
-	code int
-	err  error
-}
-
-func (e *exitError) Error() string { return e.err.Error() }
-func (e *exitError) Unwrap() error { return e.err }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -40,15 +33,15 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
-	var exit *exitError
+	var exit *command.ExitError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &exit):
-		if exit.err != nil {
-			fmt.Fprintln(stderr, "holdfast:", exit.err)
+		if exit.Err != nil {
+			fmt.Fprintln(stderr, "holdfast:", exit.Err)
 		}
-		return exit.code
+		return exit.Code
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(stderr, "holdfast: interrupted")
 		return 130
@@ -77,26 +70,27 @@ is KUBECONFIG. A flag overrides its variable.`,
 		Version:       versionText(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          aCommand,
+		Args:          command.OnlyCommands,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return errors.Join(checkProxies(os.LookupEnv), fromEnvironment(cmd.Flags(), os.LookupEnv))
+			return errors.Join(command.CheckProxies(os.LookupEnv), command.FromEnvironment(cmd.Flags(), os.LookupEnv))
 		},
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return flagError(err) })
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return command.FlagError(err) })
 	root.SetVersionTemplate("holdfast {{.Version}}\n")
+	trail := command.Program{Name: "holdfast", Version: versionText(), Prepare: root.PersistentPreRunE}
 	root.AddCommand(
 		newManagerCommand(),
 		newStorageCommand(),
 		newReportsCommand(),
-		newRARCommand(),
+		trail.RAR(),
 		newMigrateCommand(),
-		newVerifyCommand(),
-		newDeadLetterCommand(),
-		newExportCommand(),
-		newImportCommand(),
+		trail.Verify(),
+		trail.DeadLetter(),
+		trail.Export(),
+		trail.Import(),
 		newInitCommand(),
-		newReleaseCommand(),
+		trail.Release(),
 		newDevCommand(),
 		newDemoCommand(),
 	)

@@ -13,6 +13,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/internal/operator"
 	"github.com/holdfast-dev/holdfast/internal/serving"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
@@ -53,7 +54,7 @@ back. SIGTERM stops the manager within 20 seconds; it first flushes the entries 
 
   # Ask HolmesGPT instead of the built-in rules
   holdfast manager --investigator-url http://holmes.monitoring:5050`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if !cmd.Flags().Changed("metrics-secure") { // by its variable neither
 				f.config.MetricsSecure = f.secureMetrics()
@@ -62,7 +63,7 @@ back. SIGTERM stops the manager within 20 seconds; it first flushes the entries 
 		},
 	}
 	flags := cmd.Flags()
-	addKubeconfig(flags, &f.kubeconfig)
+	command.AddKubeconfig(flags, &f.kubeconfig)
 	f.store.add(flags)
 	flags.StringVar(&f.config.MetricsBindAddress, "metrics-bind-address", "127.0.0.1:8080", "address of /metrics (0: disabled)")
 	flags.BoolVar(&f.config.MetricsSecure, "metrics-secure", false, "TLS and bearer tokens for /metrics (default: true, except on loopback without a certificate)")
@@ -113,7 +114,7 @@ func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if f.config.REST, err = restConfig(f.kubeconfig); err != nil {
+	if f.config.REST, err = command.RESTConfig(f.kubeconfig); err != nil {
 		return err
 	}
 	if f.config.Investigator, err = f.investigator(); err != nil {
@@ -145,7 +146,7 @@ func (f *managerFlags) check() error {
 	}
 	for _, name := range f.config.Namespaces {
 		if len(validation.IsDNS1123Label(name)) > 0 {
-			return fmt.Errorf("--namespaces contains %s, expected comma-separated namespace names, as in shop,checkout", shown(name))
+			return fmt.Errorf("--namespaces contains %s, expected comma-separated namespace names, as in shop,checkout", command.Shown(name))
 		}
 	}
 	return nil

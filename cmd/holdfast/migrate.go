@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/migrations"
 )
 
@@ -15,7 +16,7 @@ func newMigrateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "migrate",
 		Short: "Create and upgrade the audit tables",
-		Args:  aCommand,
+		Args:  command.OnlyCommands,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newMigrateUpCommand(), newMigrateStatusCommand())
@@ -24,7 +25,7 @@ func newMigrateCommand() *cobra.Command {
 
 func newMigrateUpCommand() *cobra.Command {
 	var url string
-	form := output("")
+	form := command.Output("")
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Upgrade the database to the schema of this release",
@@ -35,33 +36,33 @@ Each migration runs in one transaction. Concurrent runs wait for each other, and
 can be repeated. There is no downgrade. The login needs the right to create tables, and to create
 roles unless they exist. Connect to the server directly, not through a connection pooler.`,
 		Example: `  holdfast migrate up --database-url 'postgres://admin@db.example.com/holdfast'`,
-		Args:    noArguments,
+		Args:    command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			progress := cmd.OutOrStdout()
-			if form == asJSON {
+			if form == command.AsJSON {
 				progress = cmd.ErrOrStderr()
 			}
 			if err := migrations.Up(cmd.Context(), url, progress); err != nil {
 				return err
 			}
-			if form != asJSON {
+			if form != command.AsJSON {
 				return nil
 			}
 			all, err := migrations.Status(cmd.Context(), url)
 			if err != nil {
 				return err
 			}
-			return printJSON(cmd.OutOrStdout(), all)
+			return command.PrintJSON(cmd.OutOrStdout(), all)
 		},
 	}
-	addDatabaseURL(cmd.Flags(), &url)
-	addOutput(cmd.Flags(), &form)
+	command.AddDatabaseURL(cmd.Flags(), &url)
+	command.AddOutput(cmd.Flags(), &form)
 	return cmd
 }
 
 func newMigrateStatusCommand() *cobra.Command {
 	var url string
-	form := output("")
+	form := command.Output("")
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "List the migrations and their state in the database",
@@ -72,20 +73,20 @@ holdfast_reader or holdfast_writer.
 Exit status: 0 the list was printed, whatever the states are; 1 the database could not be read.`,
 		Example: `  holdfast migrate status
   holdfast migrate status -o json | jq -e 'all(.state == "applied")'`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			all, err := migrations.Status(cmd.Context(), url)
 			if err != nil {
 				return err
 			}
-			if form == asJSON {
-				return printJSON(cmd.OutOrStdout(), all)
+			if form == command.AsJSON {
+				return command.PrintJSON(cmd.OutOrStdout(), all)
 			}
 			return printMigrations(cmd.OutOrStdout(), all)
 		},
 	}
-	addDatabaseURL(cmd.Flags(), &url)
-	addOutput(cmd.Flags(), &form)
+	command.AddDatabaseURL(cmd.Flags(), &url)
+	command.AddOutput(cmd.Flags(), &form)
 	return cmd
 }
 

@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/internal/narrator"
 	"github.com/holdfast-dev/holdfast/internal/reportsapi"
 	"github.com/holdfast-dev/holdfast/migrations"
@@ -50,7 +51,7 @@ It starts without the database, and answers 503 until the database is there. SIG
 
   # To try it without a cluster
   holdfast reports --insecure-no-auth --insecure-http --bind-address 127.0.0.1:8081 --database-url postgres://me@localhost/holdfast`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := aboveZero(cmd.Flags(), reportsLimits...); err != nil {
 				return err

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/internal/serving"
 	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	"github.com/holdfast-dev/holdfast/postgres"
@@ -30,8 +31,8 @@ type serviceFlags struct {
 
 // add adds the flags. audience is the default of --audience.
 func (f *serviceFlags) add(flags *pflag.FlagSet, audience string) {
-	addKubeconfig(flags, &f.kubeconfig)
-	addDatabaseURL(flags, &f.databaseURL)
+	command.AddKubeconfig(flags, &f.kubeconfig)
+	command.AddDatabaseURL(flags, &f.databaseURL)
 	flags.IntVar(&f.poolSize, "database-pool-size", 0, "max database connections (0: pool_max_conns of the URL, else the larger of 4 and the number of CPUs)")
 	flags.StringVar(&f.address, "bind-address", "127.0.0.1:8443", "address of the service")
 	flags.StringVar(&f.certFile, "tls-cert-file", "", "PEM certificate chain, reloaded on change (default: self-signed, loopback only)")
@@ -104,7 +105,7 @@ func (f *serviceFlags) authenticate(c *httpapi.Endpoint, authorizer func(*rest.C
 	if f.noAuth {
 		return nil
 	}
-	cluster, err := restConfig(f.kubeconfig)
+	cluster, err := command.RESTConfig(f.kubeconfig)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/internal/storageapi"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
@@ -45,7 +46,7 @@ stops it within 20 seconds, after it finishes the requests in flight.`,
 
   # Without a cluster, to try it
   holdfast storage --insecure-no-auth --insecure-http --bind-address 127.0.0.1:8080 --database-url postgres://me@localhost/holdfast`,
-		Args: noArguments,
+		Args: command.NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := aboveZero(cmd.Flags(), storageLimits...); err != nil {
 				return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/internal/credential"
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/postgres"
@@ -27,7 +28,7 @@ type storeFlags struct {
 }
 
 func (f *storeFlags) add(flags *pflag.FlagSet) {
-	addDatabaseURL(flags, &f.databaseURL)
+	command.AddDatabaseURL(flags, &f.databaseURL)
 	flags.IntVar(&f.poolSize, "database-pool-size", 0, "max database connections (0: pool_max_conns of the URL, else the larger of 4 and the number of CPUs)")
 	flags.StringVar(&f.storeURL, "store-url", "", "URL of a Data Storage API to use instead of a database (env HOLDFAST_STORE_URL)")
 	flags.StringVar(&f.client.TokenFile, "store-token-file", "", "file with the bearer token for --store-url, read for each request")

@@ -12,6 +12,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/internal/reportsclient"
 )
 
@@ -69,6 +70,7 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	var exit *exitError
+	var trail *command.ExitError
 	switch {
 	case err == nil:
 		return 0
@@ -80,6 +82,9 @@ func (p Program) Run(ctx context.Context, args []string) int {
 			fmt.Fprintf(p.Streams.ErrOut, "%s: %s\n", p.name(), reportsclient.Printable(exit.err.Error()))
 		}
 		return exit.code
+	case errors.As(err, &trail):
+		fmt.Fprintf(p.Streams.ErrOut, "%s: %s\n", p.name(), reportsclient.Printable(explained(trail.Err).Error()))
+		return trail.Code
 	default:
 		fmt.Fprintf(p.Streams.ErrOut, "%s: %s\n", p.name(), reportsclient.Printable(explained(err).Error()))
 		return exitUnknown
@@ -117,6 +122,7 @@ Exit status: 0 fine, 1 found something, 2 could not tell, 124 timeout, 130 inter
 		root.Example = `  kubectl outbox list --pending -A
   kubectl outbox entries rr/cart-crash -n shop`
 	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return command.FlagError(err) })
 	root.SetIn(p.Streams.In)
 	root.SetOut(p.Streams.Out)
 	root.SetErr(p.Streams.ErrOut)
@@ -124,6 +130,7 @@ Exit status: 0 fine, 1 found something, 2 could not tell, 124 timeout, 130 inter
 	root.PersistentFlags().StringVar(&c.system, "system-namespace", "holdfast-system", "namespace of Holdfast's managers and services")
 	_ = root.RegisterFlagCompletionFunc("namespace", c.completeNamespaces)
 	root.AddCommand(newListCommand(c), newEntriesCommand(c), newStatusCommand(c), newExplainCommand(c), newWaitCommand(c), newDrainCommand(c), newVersionCommand(c))
+	root.AddCommand(c.trailCommands()...)
 	if !p.Outboxes {
 		root.AddCommand(newTreeCommand(c), newApprovalsCommand(c), newDecideCommand(c, v1alpha1.VerdictApproved), newDecideCommand(c, v1alpha1.VerdictRejected), newCancelCommand(c),
 			newCheckCommand(c), newBundleCommand(c), newHistoryCommand(c), newReportCommand(c))

@@ -1,8 +1,7 @@
-package main
+package command
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -14,15 +13,17 @@ import (
 
 // verifyFlags are the settings of `holdfast verify`.
 type verifyFlags struct {
-	kubeconfig, databaseURL, cluster string
-	acknowledged                     string
-	resources, otherClusters         []string
-	output                           output
-	template                         bool
+	connection
+	databaseURL, cluster     string
+	acknowledged             string
+	resources, otherClusters []string
+	output                   Output
+	template                 bool
 }
 
-func newVerifyCommand() *cobra.Command {
-	f := &verifyFlags{}
+// Verify makes the command verify.
+func (p Program) Verify() *cobra.Command {
+	f := &verifyFlags{connection: connection{program: p}}
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Check that the audit trail is complete and unaltered",
@@ -56,19 +57,24 @@ acknowledgement matches no finding; 2 the check failed, or could not look at eve
 
   # Check the resources of another operator too
   holdfast verify --resource backups.example.com=backups.v1alpha1.backups.example.com`,
-		Args: noArguments,
+		Args: NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), cmd.OutOrStdout()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file (env KUBECONFIG; default: no cluster, rows only)")
-	addDatabaseURL(flags, &f.databaseURL)
+	if p.Kubectl == nil {
+		flags.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file (env KUBECONFIG; default: no cluster, rows only)")
+	} else {
+		flags.BoolVar(&f.rowsOnly, "rows-only", false, "check rows only, without the cluster")
+		cmd.Long, cmd.Example = strings.NewReplacer(withKubeconfig...).Replace(cmd.Long), strings.NewReplacer(withKubeconfig...).Replace(cmd.Example)
+	}
+	AddDatabaseURL(flags, &f.databaseURL)
 	flags.StringVar(&f.cluster, "cluster-name", "", "--cluster-name of the manager of this cluster")
 	flags.StringSliceVar(&f.otherClusters, "other-clusters", nil, "other clusters in the same database, which are verified separately; repeatable")
 	flags.StringSliceVar(&f.resources, "resource", nil, "additional entry kind and its resource, KIND=RESOURCE.VERSION.GROUP; repeatable")
 	flags.StringVar(&f.acknowledged, "acknowledged", "", "YAML or JSON file with acknowledged findings")
 	flags.BoolVar(&f.template, "acknowledgement-template", false, "print the findings as a file for --acknowledged, to fill in")
-	addOutput(flags, &f.output)
-	return notDone(cmd)
+	AddOutput(flags, &f.output)
+	return p.finish(cmd)
 }
 
 func (f *verifyFlags) run(ctx context.Context, to io.Writer) error {
@@ -98,13 +104,13 @@ func (f *verifyFlags) run(ctx context.Context, to io.Writer) error {
 	case err != nil:
 		return err
 	case report.Verdict == verify.NotWhole:
-		return &exitError{code: 1, err: fmt.Errorf("the trail is not whole: %s", counted(report.Findings, "finding"))}
+		return &ExitError{Code: 1, Err: fmt.Errorf("the trail is not whole: %s", counted(report.Findings, "finding"))}
 	case len(report.Unmatched) > 0:
-		return &exitError{code: 1, err: fmt.Errorf("%s in %s matches no finding; investigate, then remove it from the file", counted(len(report.Unmatched), "acknowledgement"), f.acknowledged)}
+		return &ExitError{Code: 1, Err: fmt.Errorf("%s in %s matches no finding; investigate, then remove it from the file", counted(len(report.Unmatched), "acknowledgement"), f.acknowledged)}
 	case report.Verdict == verify.Unknown:
-		return &exitError{code: 2, err: fmt.Errorf("the check is incomplete: live resources of %s were not compared; "+
-			"install their CRDs, name kinds with --resource and clusters with --other-clusters, or check rows only with --kubeconfig ''",
-			strings.Join(report.NotCompared, ", "))}
+		return &ExitError{Code: 2, Err: fmt.Errorf("the check is incomplete: live resources of %s were not compared; "+
+			"install their CRDs, name kinds with --resource and clusters with --other-clusters, or check rows only with %s",
+			strings.Join(report.NotCompared, ", "), f.withoutCluster())}
 	}
 	return nil
 }
@@ -116,15 +122,34 @@ func (f *verifyFlags) live() (verify.Live, error) {
 			return nil, fmt.Errorf("--resource: %w", err)
 		}
 	}
-	if f.kubeconfig == "" {
+	if f.rowsOnly || f.program.Kubectl == nil && f.kubeconfig == "" {
 		if len(f.resources) > 0 {
-			return nil, errors.New("--resource is set without a cluster; set --kubeconfig or KUBECONFIG")
+			return nil, fmt.Errorf("--resource is set without a cluster; %s", f.withCluster())
 		}
 		return nil, nil
 	}
-	config, err := restConfig(f.kubeconfig)
+	config, err := f.config()
 	if err != nil {
-		return nil, fmt.Errorf("%w, or give --kubeconfig '' to check rows only", err)
+		return nil, fmt.Errorf("%w, or give %s to check rows only", err, f.withoutCluster())
 	}
 	return verify.Cluster(config, resources)
+}
+
+// withKubeconfig are the words of the texts that are others in a plugin of kubectl.
+var withKubeconfig = []string{
+	"With a cluster (--kubeconfig or KUBECONFIG), also", "Unless --rows-only is given, also", ` --kubeconfig ~/.kube/config`, "", `--kubeconfig ''`, "--rows-only",
+}
+
+func (f *verifyFlags) withoutCluster() string {
+	if f.program.Kubectl != nil {
+		return "--rows-only"
+	}
+	return "--kubeconfig ''"
+}
+
+func (f *verifyFlags) withCluster() string {
+	if f.program.Kubectl != nil {
+		return "remove --rows-only"
+	}
+	return "set --kubeconfig or KUBECONFIG"
 }

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"cmp"
@@ -21,10 +21,11 @@ import (
 type importFlags struct {
 	databaseURL, cluster string
 	dryRun               bool
-	output               output
+	output               Output
 }
 
-func newImportCommand() *cobra.Command {
+// Import makes the command import.
+func (p Program) Import() *cobra.Command {
 	f := &importFlags{}
 	cmd := &cobra.Command{
 		Use:   "import FILE",
@@ -37,17 +38,17 @@ input. The database login must be a member of holdfast_writer.
 Exit status: 0 every entry has a row, 1 some entries have none (each is listed), 2 the import failed.`,
 		Example: `  holdfast import pending.jsonl --dry-run
   holdfast import pending.jsonl`,
-		Args: oneArgument("an export file, or - for standard input"),
+		Args: OneArgument("an export file, or - for standard input"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return f.run(cmd.Context(), args[0], cmd.InOrStdin(), cmd.OutOrStdout())
 		},
 	}
 	flags := cmd.Flags()
-	addDatabaseURL(flags, &f.databaseURL)
+	AddDatabaseURL(flags, &f.databaseURL)
 	flags.StringVar(&f.cluster, "cluster-name", "", "name of the cluster in the rows (default: the name in the file)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would happen and change nothing")
-	addOutput(flags, &f.output)
-	return notDone(cmd)
+	AddOutput(flags, &f.output)
+	return p.finish(cmd)
 }
 
 func (f *importFlags) run(ctx context.Context, path string, stdin io.Reader, to io.Writer) error {
@@ -77,13 +78,13 @@ func (f *importFlags) run(ctx context.Context, path string, stdin io.Reader, to 
 	if err != nil {
 		return err
 	}
-	if f.output == asJSON {
-		err = printJSON(to, result)
+	if f.output == AsJSON {
+		err = PrintJSON(to, result)
 	} else {
 		err = result.print(to, header, f.dryRun)
 	}
 	if err == nil && len(result.Problems) > 0 {
-		err = &exitError{code: 1, err: fmt.Errorf("import is incomplete: %s, listed above", counted(len(result.Problems), "problem"))}
+		err = &ExitError{Code: 1, Err: fmt.Errorf("import is incomplete: %s, listed above", counted(len(result.Problems), "problem"))}
 	}
 	return err
 }

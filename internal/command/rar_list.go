@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -53,7 +53,7 @@ func (w *windowFlags) parameters(now time.Time) (map[string]string, error) {
 	if start == "" {
 		at, err := time.Parse(time.RFC3339, end)
 		if err != nil {
-			return nil, fmt.Errorf("--end is %s, expected RFC 3339, as in 2026-11-23T04:05:06Z", shown(w.end))
+			return nil, fmt.Errorf("--end is %s, expected RFC 3339, as in 2026-11-23T04:05:06Z", Shown(w.end))
 		}
 		start = at.Add(-time.Duration(w.since)).UTC().Format(time.RFC3339)
 	}
@@ -121,8 +121,8 @@ func summaries(ctx context.Context, c *reportsclient.Client, q url.Values) (rows
 	return rows, next, nil
 }
 
-func newRARListCommand() *cobra.Command {
-	f, w := &rarFlags{}, &windowFlags{since: span(24 * time.Hour)}
+func (p Program) newRARListCommand() *cobra.Command {
+	f, w := &rarFlags{program: p}, &windowFlags{since: span(24 * time.Hour)}
 	var as *form
 	var wide bool
 	limit := 100
@@ -135,7 +135,7 @@ Exit status: 0 they were listed, 2 they could not be.`,
 		Example: `  holdfast rar list
   holdfast rar list --since 168h --outcome failed --wide
   holdfast rar list --start 2026-11-01T00:00:00Z --end 2026-12-01T00:00:00Z -n shop -o json | jq -r '.[].remediation_id'`,
-		Args: noArguments,
+		Args: NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if limit < 1 {
 				return fmt.Errorf("--limit is %d, expected 1 or more", limit)
@@ -162,7 +162,7 @@ Exit status: 0 they were listed, 2 they could not be.`,
 	as = formFlag(flags, "table", "json")
 	flags.BoolVarP(&wide, "wide", "w", false, "more columns: severity, name, bottleneck")
 	flags.IntVar(&limit, "limit", limit, "max remediations")
-	return notDone(cmd)
+	return p.finish(cmd)
 }
 
 // printList prints pages until the limit is reached.

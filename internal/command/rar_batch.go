@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"encoding/json"
@@ -12,8 +12,8 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/reportsclient"
 )
 
-func newRARBatchCommand() *cobra.Command {
-	f, w := &rarFlags{}, &windowFlags{since: span(24 * time.Hour)}
+func (p Program) newRARBatchCommand() *cobra.Command {
+	f, w := &rarFlags{program: p}, &windowFlags{since: span(24 * time.Hour)}
 	var as *form
 	var quiet bool
 	cmd := &cobra.Command{
@@ -53,7 +53,7 @@ Exit status: 0 every report was read, 1 some are not there or failed, 2 it could
 			}
 			fmt.Fprintf(p.progress, "%s read, %d not there, %d failed\n", counted(counts.OK, "report"), counts.NotFound, counts.Failed)
 			if counts.OK != counts.Total {
-				return &exitError{code: 1, err: errors.New("some reports are not there, or failed")}
+				return &ExitError{Code: 1, Err: errors.New("some reports are not there, or failed")}
 			}
 			return nil
 		},
@@ -63,7 +63,7 @@ Exit status: 0 every report was read, 1 some are not there or failed, 2 it could
 	w.add(flags)
 	as = formFlag(flags, "table", "json")
 	flags.BoolVar(&quiet, "quiet", false, "no progress on stderr")
-	return notDone(cmd)
+	return p.finish(cmd)
 }
 
 // batchPrinter prints the lines of a batch as they come.

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bufio"
@@ -21,11 +21,12 @@ import (
 type releaseFlags struct {
 	exportFlags
 
-	all, allNamespaces, yes, dryRun bool
+	all, yes, dryRun bool
 }
 
-func newReleaseCommand() *cobra.Command {
-	f := &releaseFlags{}
+// Release makes the command release.
+func (p Program) Release() *cobra.Command {
+	f := &releaseFlags{exportFlags: exportFlags{connection: connection{program: p}}}
 	cmd := &cobra.Command{
 		Use:   "release {RESOURCE/NAME... --namespace NAMESPACE | --all {--namespace NAMESPACE | --all-namespaces}} --file FILE",
 		Short: "Break-glass: export pending entries, then remove the finalizer from resources stuck in Terminating",
@@ -54,15 +55,17 @@ Exit status: 0 all resources were released, 1 some were not, 2 the command faile
 		},
 	}
 	flags := cmd.Flags()
-	addKubeconfig(flags, &f.kubeconfig)
-	flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources")
+	f.addKubeconfig(flags)
+	if p.Kubectl == nil {
+		flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources")
+	}
 	flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "all namespaces; requires --all")
 	flags.BoolVar(&f.all, "all", false, "all resources with an outbox that are stuck in Terminating")
 	flags.StringVar(&f.file, "file", "", "new file for the pending entries (required)")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be released and change nothing")
 	flags.BoolVar(&f.yes, "yes", false, "no confirmation prompt")
 	addExported(flags, &f.cluster, &f.resources)
-	return notDone(cmd)
+	return p.finish(cmd)
 }
 
 func (f *releaseFlags) check(args []string) error {
@@ -71,7 +74,7 @@ func (f *releaseFlags) check(args []string) error {
 		return errors.New("give either --all or RESOURCE/NAME, as in remediationrequest/cart-crash")
 	case f.allNamespaces && !f.all:
 		return errors.New("--all-namespaces is set without --all; add --all, or give --namespace")
-	case f.allNamespaces == (f.namespace != ""):
+	case f.program.Kubectl == nil && f.allNamespaces == (f.namespace != ""):
 		return errors.New("give either --namespace, or --all with --all-namespaces")
 	case f.file == "":
 		return errors.New("--file is not set: give a new file for the pending entries, which are written before any release")
@@ -80,11 +83,14 @@ func (f *releaseFlags) check(args []string) error {
 }
 
 func (f *releaseFlags) run(ctx context.Context, names []string, from io.Reader, to io.Writer) error {
-	cluster, types, err := connect(f.kubeconfig, f.resources)
+	cluster, types, err := f.connect()
 	if err != nil {
 		return err
 	}
-	file, err := breakglass.NewFile(f.file, headerOf(f.cluster, cluster))
+	if f.namespace, err = f.chosen(); err != nil {
+		return err
+	}
+	file, err := breakglass.NewFile(f.file, f.header(cluster))
 	if err != nil {
 		return err
 	}
@@ -101,7 +107,7 @@ func (f *releaseFlags) run(ctx context.Context, names []string, from io.Reader, 
 		return err
 	}
 	fmt.Fprintf(to, "%s will be exported to %s. ", contents(file.Header()), f.file)
-	if !f.yes && !confirmed(from, to, len(terminating)) {
+	if !f.yes && !confirmed(ctx, from, to, len(terminating)) {
 		return errors.New("canceled: the answer was not yes, so nothing was written or released; --yes skips the question")
 	}
 	if err := file.Save(f.file); err != nil {
@@ -190,10 +196,20 @@ func printTerminating(to io.Writer, terminating []terminatingResource) error {
 	return table.Flush()
 }
 
-func confirmed(from io.Reader, to io.Writer, n int) bool {
+// confirmed asks. An interruption ends the wait for an answer.
+func confirmed(ctx context.Context, from io.Reader, to io.Writer, n int) bool {
 	fmt.Fprintf(to, "Remove the finalizer from %s? Type yes to continue: ", counted(n, "resource"))
-	answer, _ := bufio.NewReader(from).ReadString('\n')
-	return strings.TrimSpace(answer) == "yes"
+	answers := make(chan string, 1)
+	go func() {
+		answer, _ := bufio.NewReader(from).ReadString('\n') // what was typed before the end counts
+		answers <- answer
+	}()
+	select {
+	case <-ctx.Done():
+		return false
+	case answer := <-answers:
+		return strings.TrimSpace(answer) == "yes"
+	}
 }
 
 func (f *releaseFlags) release(ctx context.Context, cluster *breakglass.Cluster, terminating []terminatingResource, to io.Writer) error {
@@ -210,9 +226,9 @@ func (f *releaseFlags) release(ctx context.Context, cluster *breakglass.Cluster,
 		}
 		fmt.Fprintf(to, "%d/%d released %s\n", i+1, len(terminating), h)
 	}
-	fmt.Fprintf(to, "Keep %s. When a database is available, run: holdfast import %s\n", f.file, shellPath(f.file))
+	fmt.Fprintf(to, f.program.called("Keep %s. When a database is available, run: holdfast import %s\n"), f.file, shellPath(f.file))
 	if failed > 0 {
-		return &exitError{code: 1, err: fmt.Errorf("%d of %s were not released, see above", failed, counted(len(terminating), "resource"))}
+		return &ExitError{Code: 1, Err: fmt.Errorf("%d of %s were not released, see above", failed, counted(len(terminating), "resource"))}
 	}
 	return nil
 }

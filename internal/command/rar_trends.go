@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"time"
@@ -6,8 +6,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func newRARTrendsCommand() *cobra.Command {
-	f := &rarFlags{}
+func (p Program) newRARTrendsCommand() *cobra.Command {
+	f := &rarFlags{program: p}
 	w := &windowFlags{since: span(30 * 24 * time.Hour)}
 	var as *form
 	cmd := &cobra.Command{
@@ -20,7 +20,7 @@ Exit status: 0 they were shown, 2 they could not be.`,
 		Example: `  holdfast rar trends --since 30d
   holdfast rar trends --since 2w -n shop --alert PodOOMKilled
   holdfast rar trends --start 2026-11-01T00:00:00Z --end 2026-12-01T00:00:00Z -o json | jq .ai.all`,
-		Args: noArguments,
+		Args: NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := f.client()
 			if err != nil {
@@ -51,5 +51,5 @@ Exit status: 0 they were shown, 2 they could not be.`,
 	flags.StringVar(&w.alert, "alert", "", "only this alert")
 	flags.StringVar(&w.workflow, "workflow", "", "only remediations that ran this workflow")
 	as = formFlag(flags, "text", "md", "json", "html")
-	return notDone(cmd)
+	return p.finish(cmd)
 }

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -20,21 +20,23 @@ import (
 
 // rarFlags say where the report service is, and who asks.
 type rarFlags struct {
+	program    Program
 	url        string
 	options    reportsclient.Options
 	namespaces []string
 }
 
-func newRARCommand() *cobra.Command {
+// RAR makes the command rar.
+func (p Program) RAR() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rar",
 		Short: "Read Remediation Analysis Reports",
 		Long: `Read Remediation Analysis Reports from the report service (HOLDFAST_REPORTS_URL) with a token of its audience (HOLDFAST_REPORTS_TOKEN or HOLDFAST_REPORTS_TOKEN_FILE). What is printed has no
 control characters, whatever a record holds.`,
-		Args: aCommand,
+		Args: OnlyCommands,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newRARGetCommand(), newRARListCommand(), newRARBatchCommand(), newRARTrendsCommand())
+	cmd.AddCommand(p.newRARGetCommand(), p.newRARListCommand(), p.newRARBatchCommand(), p.newRARTrendsCommand())
 	return cmd
 }
 
@@ -51,7 +53,7 @@ func (f *rarFlags) client() (*reportsclient.Client, error) {
 		return nil, errors.New("no report service: give --reports-url or HOLDFAST_REPORTS_URL, as in https://reports.example.com")
 	}
 	o := f.options
-	o.UserAgent = "holdfast/" + versionText()
+	o.UserAgent = "holdfast/" + f.program.Version
 	return reportsclient.New(f.url, o)
 }
 
@@ -94,8 +96,8 @@ func formFlag(flags *pflag.FlagSet, words ...string) *form {
 	return f
 }
 
-func newRARGetCommand() *cobra.Command {
-	f := &rarFlags{}
+func (p Program) newRARGetCommand() *cobra.Command {
+	f := &rarFlags{program: p}
 	var asOf, narrative string
 	var as *form
 	cmd := &cobra.Command{
@@ -107,7 +109,7 @@ Exit status: 0 it was shown, 1 there is none that you may read, 2 it could not b
 		Example: `  holdfast rar get 4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11
   holdfast rar get 4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11 -o html > report.html
   holdfast rar get 4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11 -o json | jq .recommendations`,
-		Args:              oneArgument("the id of a remediation (see `holdfast rar list`)"),
+		Args:              OneArgument(p.called("the id of a remediation (see `holdfast rar list`)")),
 		ValidArgsFunction: f.complete,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := f.client()
@@ -133,7 +135,7 @@ Exit status: 0 it was shown, 1 there is none that you may read, 2 it could not b
 	as = formFlag(flags, "text", "md", "json", "html", "svg")
 	flags.StringVar(&asOf, "as-of", "", "time of the report, RFC 3339 (default: now)")
 	flags.StringVar(&narrative, "narrative", "", "narrative: cached, none or generate (default: cached)")
-	return notDone(cmd)
+	return p.finish(cmd)
 }
 
 // printRAR prints a report so that a terminal takes none of it for a command.
@@ -153,7 +155,7 @@ func printRAR(to io.Writer, text []byte, form string) error {
 func notThere(err error) error {
 	var answered *reportsclient.Error
 	if errors.As(err, &answered) && answered.Status == http.StatusNotFound {
-		return &exitError{code: 1, err: err}
+		return &ExitError{Code: 1, Err: err}
 	}
 	return err
 }
@@ -163,7 +165,7 @@ func (f *rarFlags) complete(cmd *cobra.Command, args []string, _ string) ([]cobr
 	const none = cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
 	ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 	defer cancel()
-	if err := cmd.Root().PersistentPreRunE(cmd, args); err != nil {
+	if err := f.program.Prepare(cmd, args); err != nil {
 		return nil, none
 	}
 	c, err := f.client()

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"errors"
@@ -38,11 +38,11 @@ type printer struct {
 
 func (f *verifyFlags) printer(to io.Writer) (printer, error) {
 	switch {
-	case f.template && f.output == asJSON:
+	case f.template && f.output == AsJSON:
 		return printer{}, errors.New("--acknowledgement-template prints YAML only; remove --output json")
 	case f.template:
-		return templateTo(to), nil
-	case f.output == asJSON:
+		return templateTo(to, f.program.called("holdfast verify")), nil
+	case f.output == AsJSON:
 		return jsonTo(to), nil
 	}
 	var apart []verify.Finding
@@ -77,15 +77,15 @@ func jsonTo(to io.Writer) printer {
 		},
 		report: func(r verify.Report) error {
 			answer.Report = r
-			return printJSON(to, answer)
+			return PrintJSON(to, answer)
 		},
 	}
 }
 
 // templateTo prints a file for --acknowledged. by and reason are left to whoever looks into the findings: as it is, the file is refused.
-func templateTo(to io.Writer) printer {
+func templateTo(to io.Writer, command string) printer {
 	now := time.Now().UTC().Truncate(time.Second)
-	fmt.Fprintf(to, "# Findings of `holdfast verify`, %s. Investigate each one: fill in by and reason, or remove it.\nacknowledged:\n", now.Format(time.RFC3339))
+	fmt.Fprintf(to, "# Findings of `%s`, %s. Investigate each one: fill in by and reason, or remove it.\nacknowledged:\n", command, now.Format(time.RFC3339))
 	var failed error
 	return printer{
 		finding: func(x verify.Finding) {

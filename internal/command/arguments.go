@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"errors"
@@ -11,16 +11,16 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// noArguments refuses arguments without quoting them: they may be a part of a URL that the shell has split, or one that a flag is missing before.
-func noArguments(cmd *cobra.Command, args []string) error {
+// NoArguments refuses arguments without quoting them: they may be a part of a URL that the shell has split, or one that a flag is missing before.
+func NoArguments(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%q takes flags only, as in --database-url '…', but got %d arguments (not shown)", cmd.CommandPath(), len(args))
 }
 
-// oneArgument asks for exactly one argument, and quotes none of them.
-func oneArgument(what string) cobra.PositionalArgs {
+// OneArgument asks for exactly one argument, and quotes none of them.
+func OneArgument(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) == 1 {
 			return nil
@@ -29,8 +29,8 @@ func oneArgument(what string) cobra.PositionalArgs {
 	}
 }
 
-// aCommand refuses what is no command. It quotes what looks like one that is misspelt, and nothing else.
-func aCommand(cmd *cobra.Command, args []string) error {
+// OnlyCommands refuses what is no command. It quotes what looks like one that is misspelt, and nothing else.
+func OnlyCommands(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
@@ -43,8 +43,8 @@ func aCommand(cmd *cobra.Command, args []string) error {
 
 var flagName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9-]{0,40}$`)
 
-// flagError says what is wrong with a flag without the rest of the argument, which may be a credential: pflag quotes all of -database-url=postgres://…
-func flagError(err error) error {
+// FlagError says what is wrong with a flag without the rest of the argument, which may be a credential: pflag quotes all of -database-url=postgres://…
+func FlagError(err error) error {
 	var (
 		unknown *pflag.NotExistError
 		syntax  *pflag.InvalidSyntaxError
@@ -63,7 +63,7 @@ func flagError(err error) error {
 // withoutValue takes a value out of an error of its flag unless it may be shown.
 func withoutValue(err error) error {
 	var invalid *pflag.InvalidValueError
-	if errors.As(err, &invalid) && shown(invalid.GetValue()) == unshown {
+	if errors.As(err, &invalid) && Shown(invalid.GetValue()) == unshown {
 		return fmt.Errorf("invalid argument for --%s: expected %s", invalid.GetFlag().Name, invalid.GetFlag().Value.Type())
 	}
 	return err
@@ -73,8 +73,8 @@ const unshown = "(not shown)"
 
 var plainValue = regexp.MustCompile(`^[A-Za-z0-9_.,:/+-]{0,40}$`)
 
-// shown quotes the value of a setting that holds no credential, unless it looks like one that went to the wrong place.
-func shown(value string) string {
+// Shown quotes the value of a setting that holds no credential, unless it looks like one that went to the wrong place.
+func Shown(value string) string {
 	if !plainValue.MatchString(value) || strings.Contains(value, "//") {
 		return unshown
 	}

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"errors"
@@ -14,8 +14,8 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/credential"
 )
 
-// restConfig reads a kubeconfig; without one it is that of the Pod, or of the user's ~/.kube/config. Its errors quote nothing that is in the file but names.
-func restConfig(kubeconfig string) (*rest.Config, error) {
+// RESTConfig reads a kubeconfig; without one it is that of the Pod, or of the user's ~/.kube/config. Its errors quote nothing that is in the file but names.
+func RESTConfig(kubeconfig string) (*rest.Config, error) {
 	const advice = "set --kubeconfig or KUBECONFIG"
 	rules := clientcmd.NewDefaultClientConfigLoadingRules()
 	switch files := filepath.SplitList(strings.TrimSpace(kubeconfig)); {

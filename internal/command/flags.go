@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"errors"
@@ -11,27 +11,27 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/credential"
 )
 
-// variable is the name of the environment variable that stands for a flag.
-func variable(flag string) string {
+// Variable is the name of the environment variable that stands for a flag.
+func Variable(flag string) string {
 	if flag == "kubeconfig" {
 		return "KUBECONFIG"
 	}
 	return "HOLDFAST_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
 }
 
-// fromEnvironment sets every flag that was not given from its variable, without blanks and newlines around it: a variable of blanks counts as not given.
-func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
+// FromEnvironment sets every flag that was not given from its variable, without blanks and newlines around it: a variable of blanks counts as not given.
+func FromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) error {
 	var errs []error
 	flags.VisitAll(func(f *pflag.Flag) {
 		name := "--" + f.Name
 		if !f.Changed && f.Name != "help" && f.Name != "version" {
-			value, _ := lookup(variable(f.Name))
+			value, _ := lookup(Variable(f.Name))
 			if value = strings.TrimSpace(value); value == "" {
 				return
 			}
-			name = variable(f.Name)
+			name = Variable(f.Name)
 			if err := flags.Set(f.Name, value); err != nil {
-				errs = append(errs, fmt.Errorf("variable %s is %s: %w", name, shown(value), withoutValue(err)))
+				errs = append(errs, fmt.Errorf("variable %s is %s: %w", name, Shown(value), withoutValue(err)))
 			}
 		}
 		errs = append(errs, checkPath(f, name))
@@ -47,9 +47,9 @@ func checkPath(f *pflag.Flag, name string) error {
 	return fmt.Errorf("%s contains a newline or another control character, expected the path of a file, not its contents", name)
 }
 
-// checkProxies looks at the proxy of all HTTP clients of this process. Of a variable that can be read in two ways they take a part of the password for the host, and one that
+// CheckProxies looks at the proxy of all HTTP clients of this process. Of a variable that can be read in two ways they take a part of the password for the host, and one that
 // they can't read they ignore: requests go out past the proxy.
-func checkProxies(lookup func(string) (string, bool)) error {
+func CheckProxies(lookup func(string) (string, bool)) error {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
 		value, _ := lookup(name)
 		if value == "" {
@@ -65,12 +65,12 @@ func checkProxies(lookup func(string) (string, bool)) error {
 	return nil
 }
 
-// addKubeconfig adds --kubeconfig.
-func addKubeconfig(flags *pflag.FlagSet, into *string) {
+// AddKubeconfig adds --kubeconfig.
+func AddKubeconfig(flags *pflag.FlagSet, into *string) {
 	flags.StringVar(into, "kubeconfig", "", "kubeconfig file (env KUBECONFIG; default: the Pod's service account, else ~/.kube/config)")
 }
 
-// addDatabaseURL adds --database-url.
-func addDatabaseURL(flags *pflag.FlagSet, into *string) {
+// AddDatabaseURL adds --database-url.
+func AddDatabaseURL(flags *pflag.FlagSet, into *string) {
 	flags.StringVar(into, "database-url", "", "PostgreSQL URL, postgres://user:password@host:5432/database (env HOLDFAST_DATABASE_URL)")
 }

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"bytes"
@@ -18,9 +18,9 @@ import (
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
-func newDeadLetterShowCommand() *cobra.Command {
+func (p Program) newDeadLetterShowCommand() *cobra.Command {
 	var url string
-	form := output("")
+	form := Output("")
 	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show one dead letter in full",
@@ -31,18 +31,18 @@ The database login must be a member of holdfast_reader.
 Exit status: 0 it was printed, 1 no dead letter has this ID, 2 the dead letter could not be read.`,
 		Example: `  holdfast dead-letter show 019ab3c4-5d6e-8f70-8123-456789abcdef
   holdfast dead-letter show 019ab3c4-5d6e-8f70-8123-456789abcdef -o json | jq '.[].entry | fromjson'`,
-		Args:              oneArgument("the ID of a dead letter (run `holdfast dead-letter list`)"),
-		ValidArgsFunction: completeDeadLetters(postgres.Letters{Redriven: true}),
+		Args:              OneArgument(p.called("the ID of a dead letter (run `holdfast dead-letter list`)")),
+		ValidArgsFunction: p.completeDeadLetters(postgres.Letters{Redriven: true}),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return showDeadLetter(cmd.Context(), url, args[0], form, cmd.OutOrStdout())
+			return p.showDeadLetter(cmd.Context(), url, args[0], form, cmd.OutOrStdout())
 		},
 	}
-	addDatabaseURL(cmd.Flags(), &url)
-	addOutput(cmd.Flags(), &form)
-	return notDone(cmd)
+	AddDatabaseURL(cmd.Flags(), &url)
+	AddOutput(cmd.Flags(), &form)
+	return p.finish(cmd)
 }
 
-func showDeadLetter(ctx context.Context, url, id string, form output, to io.Writer) error {
+func (p Program) showDeadLetter(ctx context.Context, url, id string, form Output, to io.Writer) error {
 	s, err := openChecked(ctx, url, "")
 	if err != nil {
 		return err
@@ -51,7 +51,7 @@ func showDeadLetter(ctx context.Context, url, id string, form output, to io.Writ
 	letters := []letter{}
 	err = s.DeadLetters(ctx, postgres.Letters{IDs: []string{id}, Redriven: true}, func(d models.DeadLetter) error {
 		l := letterOf(d)
-		l.Next = next(d)
+		l.Next = p.called(next(d))
 		letters = append(letters, l)
 		return nil
 	})
@@ -59,9 +59,9 @@ func showDeadLetter(ctx context.Context, url, id string, form output, to io.Writ
 	case err != nil:
 		return err
 	case len(letters) == 0:
-		return &exitError{code: 1, err: fmt.Errorf("no dead letter has the ID %s; run `holdfast dead-letter list --all`", id)}
-	case form == asJSON:
-		return printJSON(to, letters)
+		return &ExitError{Code: 1, Err: fmt.Errorf(p.called("no dead letter has the ID %s; run `holdfast dead-letter list --all`"), id)}
+	case form == AsJSON:
+		return PrintJSON(to, letters)
 	}
 	for i, l := range letters {
 		if i > 0 {
@@ -131,11 +131,11 @@ const (
 )
 
 // completeDeadLetters offers the ids of dead letters, with their resources.
-func completeDeadLetters(which postgres.Letters) cobra.CompletionFunc {
+func (p Program) completeDeadLetters(which postgres.Letters) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, typed string) ([]cobra.Completion, cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmd.Context(), completionTimeout)
 		defer cancel()
-		if err := cmd.Root().PersistentPreRunE(cmd, args); err != nil {
+		if err := p.Prepare(cmd, args); err != nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		url, _ := cmd.Flags().GetString("database-url")

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -18,12 +18,14 @@ import (
 
 // exportFlags are the settings of `holdfast export`.
 type exportFlags struct {
-	kubeconfig, cluster, namespace, file string
-	resources                            []string
+	connection
+	cluster, file string
+	resources     []string
 }
 
-func newExportCommand() *cobra.Command {
-	f := &exportFlags{}
+// Export makes the command export.
+func (p Program) Export() *cobra.Command {
+	f := &exportFlags{connection: connection{program: p}}
 	cmd := &cobra.Command{
 		Use:   "export",
 		Short: "Write the pending entries of live resources to a file",
@@ -40,17 +42,21 @@ Exit status: 0 the export is complete, 2 the export failed.`,
 
   # Include the resources of another operator
   holdfast export --resource backups.v1alpha1.backups.example.com --file pending.jsonl`,
-		Args: noArguments,
+		Args: NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	flags := cmd.Flags()
-	addKubeconfig(flags, &f.kubeconfig)
-	flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources (default: all namespaces)")
+	f.addKubeconfig(flags)
+	if p.Kubectl == nil {
+		flags.StringVarP(&f.namespace, "namespace", "n", "", "namespace of the resources (default: all namespaces)")
+	} else {
+		flags.BoolVarP(&f.allNamespaces, "all-namespaces", "A", false, "resources of all namespaces")
+	}
 	flags.StringVar(&f.file, "file", "", "output file (default: standard output)")
 	addExported(flags, &f.cluster, &f.resources)
-	return notDone(cmd)
+	return p.finish(cmd)
 }
 
 // addExported adds what export and release have in common.
@@ -60,16 +66,20 @@ func addExported(flags *pflag.FlagSet, cluster *string, resources *[]string) {
 }
 
 func (f *exportFlags) run(ctx context.Context, to, messages io.Writer) error {
-	cluster, types, err := connect(f.kubeconfig, f.resources)
+	cluster, types, err := f.connect()
 	if err != nil {
 		return err
 	}
-	file, err := breakglass.NewFile(f.file, headerOf(f.cluster, cluster))
+	namespace, err := f.chosen()
+	if err != nil {
+		return err
+	}
+	file, err := breakglass.NewFile(f.file, f.header(cluster))
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	absent, err := cluster.Each(ctx, types, f.namespace, file.Add)
+	absent, err := cluster.Each(ctx, types, namespace, file.Add)
 	if err != nil {
 		return err
 	}
@@ -88,8 +98,8 @@ func (f *exportFlags) run(ctx context.Context, to, messages io.Writer) error {
 }
 
 // connect finds the cluster and the resources: Holdfast's own, and those that were named.
-func connect(kubeconfig string, more []string) (*breakglass.Cluster, []schema.GroupVersionResource, error) {
-	config, err := restConfig(kubeconfig)
+func (f *exportFlags) connect() (*breakglass.Cluster, []schema.GroupVersionResource, error) {
+	config, err := f.config()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -98,7 +108,7 @@ func connect(kubeconfig string, more []string) (*breakglass.Cluster, []schema.Gr
 		return nil, nil, err
 	}
 	types := verify.DefaultResources().Sorted()
-	for _, name := range more {
+	for _, name := range f.resources {
 		_, after, found := strings.Cut(name, "=") // KIND=RESOURCE.VERSION.GROUP, as verify takes it
 		if found {
 			name = after
@@ -114,8 +124,8 @@ func connect(kubeconfig string, more []string) (*breakglass.Cluster, []schema.Gr
 	return cluster, types, nil
 }
 
-func headerOf(name string, cluster *breakglass.Cluster) breakglass.Header {
-	return breakglass.Header{Version: versionText(), Cluster: name, Server: cluster.Server, Time: time.Now().UTC()}
+func (f *exportFlags) header(cluster *breakglass.Cluster) breakglass.Header {
+	return breakglass.Header{Version: f.program.Version, Cluster: f.cluster, Server: cluster.Server, Time: time.Now().UTC()}
 }
 
 func warnAbsent(to io.Writer, absent []string) {

@@ -1,4 +1,4 @@
-package main
+package command
 
 import (
 	"context"
@@ -20,14 +20,15 @@ import (
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
-func newDeadLetterCommand() *cobra.Command {
+// DeadLetter makes the command dead-letter.
+func (p Program) DeadLetter() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead-letter",
 		Short: "List, show and redrive entries that could not be stored as rows",
-		Args:  aCommand,
+		Args:  OnlyCommands,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDeadLetterListCommand(), newDeadLetterShowCommand(), newDeadLetterRedriveCommand())
+	cmd.AddCommand(p.newDeadLetterListCommand(), p.newDeadLetterShowCommand(), p.newDeadLetterRedriveCommand())
 	return cmd
 }
 
@@ -64,10 +65,10 @@ func letterOf(d models.DeadLetter) letter {
 	return l
 }
 
-func newDeadLetterListCommand() *cobra.Command {
+func (p Program) newDeadLetterListCommand() *cobra.Command {
 	var url string
 	var all bool
-	form := output("")
+	form := Output("")
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the dead letters that are not redriven yet",
@@ -77,24 +78,24 @@ entry. The database login must be a member of holdfast_reader.
 Exit status: 0 the list was printed, even if it is empty; 2 the dead letters could not be read.`,
 		Example: `  holdfast dead-letter list
   holdfast dead-letter list --all -o json | jq '.[] | {id, error, entry: (.entry | fromjson)}'`,
-		Args: noArguments,
+		Args: NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return listDeadLetters(cmd.Context(), url, postgres.Letters{Redriven: all}, form, cmd.OutOrStdout())
 		},
 	}
-	addDatabaseURL(cmd.Flags(), &url)
+	AddDatabaseURL(cmd.Flags(), &url)
 	cmd.Flags().BoolVar(&all, "all", false, "include redriven dead letters")
-	addOutput(cmd.Flags(), &form)
-	return notDone(cmd)
+	AddOutput(cmd.Flags(), &form)
+	return p.finish(cmd)
 }
 
-func listDeadLetters(ctx context.Context, url string, which postgres.Letters, form output, to io.Writer) error {
+func listDeadLetters(ctx context.Context, url string, which postgres.Letters, form Output, to io.Writer) error {
 	s, err := openChecked(ctx, url, "")
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	if form == asJSON {
+	if form == AsJSON {
 		letters := []letter{}
 		err := s.DeadLetters(ctx, which, func(d models.DeadLetter) error {
 			letters = append(letters, letterOf(d))
@@ -103,7 +104,7 @@ func listDeadLetters(ctx context.Context, url string, which postgres.Letters, fo
 		if err != nil {
 			return err
 		}
-		return printJSON(to, letters)
+		return PrintJSON(to, letters)
 	}
 	table := tabwriter.NewWriter(to, 0, 0, 2, ' ', 0)
 	n := 0
@@ -140,10 +141,10 @@ func resourceName(d models.DeadLetter) string {
 type redriveFlags struct {
 	databaseURL string
 	all, dryRun bool
-	output      output
+	output      Output
 }
 
-func newDeadLetterRedriveCommand() *cobra.Command {
+func (p Program) newDeadLetterRedriveCommand() *cobra.Command {
 	f := &redriveFlags{}
 	cmd := &cobra.Command{
 		Use:   "redrive {--all | ID...}",
@@ -161,18 +162,18 @@ Exit status: 0 all dead letters became rows, 1 some did not, 2 the command faile
   holdfast dead-letter redrive 019ab3c4-5d6e-8f70-8123-456789abcdef`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if f.all == (len(args) > 0) {
-				return errors.New("give either --all or the IDs of dead letters (run `holdfast dead-letter list`)")
+				return errors.New(p.called("give either --all or the IDs of dead letters (run `holdfast dead-letter list`)"))
 			}
 			return nil
 		},
-		ValidArgsFunction: completeDeadLetters(postgres.Letters{}),
+		ValidArgsFunction: p.completeDeadLetters(postgres.Letters{}),
 		RunE:              func(cmd *cobra.Command, args []string) error { return f.run(cmd.Context(), args, cmd.OutOrStdout()) },
 	}
-	addDatabaseURL(cmd.Flags(), &f.databaseURL)
+	AddDatabaseURL(cmd.Flags(), &f.databaseURL)
 	cmd.Flags().BoolVar(&f.all, "all", false, "all dead letters that are not redriven yet")
 	cmd.Flags().BoolVar(&f.dryRun, "dry-run", false, "print what would happen and change nothing")
-	addOutput(cmd.Flags(), &f.output)
-	return notDone(cmd)
+	AddOutput(cmd.Flags(), &f.output)
+	return p.finish(cmd)
 }
 
 // redriven is what became of one dead letter: redriven (or would-redrive), already-redriven, failed, or unknown for an id that has none.
@@ -195,7 +196,7 @@ func (f *redriveFlags) run(ctx context.Context, ids []string, to io.Writer) erro
 			failed++
 		}
 		all = append(all, r)
-		if f.output == asTable {
+		if f.output == AsTable {
 			fmt.Fprintln(to, strings.TrimSuffix(fmt.Sprintf("%s %s: %s", r.Result, r.ID, plain(r.Error)), ": "))
 		}
 	}
@@ -217,13 +218,13 @@ func (f *redriveFlags) run(ctx context.Context, ids []string, to io.Writer) erro
 		}
 	}
 	switch {
-	case f.output == asJSON:
-		err = printJSON(to, all)
+	case f.output == AsJSON:
+		err = PrintJSON(to, all)
 	case len(all) == 0:
 		_, err = fmt.Fprintln(to, "No dead letters.")
 	}
 	if err == nil && failed > 0 {
-		err = &exitError{code: 1, err: fmt.Errorf("%d of %s could not be stored as rows", failed, counted(len(all), "dead letter"))}
+		err = &ExitError{Code: 1, Err: fmt.Errorf("%d of %s could not be stored as rows", failed, counted(len(all), "dead letter"))}
 	}
 	return err
 }
