@@ -15,7 +15,7 @@ import (
 )
 
 //go:embed crd/bases/*.yaml admission/approval.yaml admission/finalizer.yaml admission/identity.yaml admission/impersonation.yaml admission/metadata.yaml admission/orchestration.yaml
-//go:embed rbac/approver.yaml rbac/metrics-reader.yaml rbac/requester.yaml rbac/viewer.yaml storage/callers.yaml reports/viewer.yaml
+//go:embed rbac/approver.yaml rbac/metrics-reader.yaml rbac/requester.yaml rbac/viewer.yaml storage/callers.yaml reports/viewer.yaml gateway/role.yaml
 var manifests embed.FS
 
 // CRDs returns the CustomResourceDefinitions of the four kinds, sorted by name.
@@ -38,10 +38,10 @@ func CRDs() ([]*apiextensionsv1.CustomResourceDefinition, error) {
 // Policies returns the admission policies and their bindings, each policy before its binding.
 func Policies() ([]*unstructured.Unstructured, error) { return read("admission/*.yaml") }
 
-// Roles returns the ClusterRoles that people and callers are bound to. The manager's own is not among them.
+// Roles returns the ClusterRoles that people, callers and the gateway are bound to. The manager's own is not among them.
 func Roles() ([]*unstructured.Unstructured, error) {
 	var all []*unstructured.Unstructured
-	for _, folder := range []string{"rbac", "storage", "reports"} {
+	for _, folder := range []string{"rbac", "storage", "reports", "gateway"} {
 		some, err := read(folder + "/*.yaml")
 		if err != nil {
 			return nil, err

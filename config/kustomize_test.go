@@ -53,8 +53,8 @@ func folders(t *testing.T) []string {
 	for i := range found {
 		found[i] = filepath.Dir(found[i])
 	}
-	NewWithT(t).Expect(found).To(ContainElements("admission", "crd", "default", "manager", "prometheus", "rbac", "reports", "samples", "storage"))
-	return append(found, "storage/samples")
+	NewWithT(t).Expect(found).To(ContainElements("admission", "crd", "default", "gateway", "manager", "prometheus", "rbac", "reports", "samples", "storage"))
+	return append(found, "storage/samples", "gateway/samples")
 }
 
 // apply is a server-side apply, strict about fields that nobody knows.
@@ -100,7 +100,7 @@ func TestTheDefaultHasWhatInstallApplies(t *testing.T) {
 	g.Expect(policies).To(HaveLen(2 * 7))
 	roles, err := config.Roles()
 	g.Expect(err).NotTo(HaveOccurred())
-	for _, o := range append(build(t, "storage"), build(t, "reports")...) {
+	for _, o := range slices.Concat(build(t, "storage"), build(t, "reports"), build(t, "gateway")) {
 		names[o.GetKind()+" "+o.GetName()] = true
 	}
 	for _, role := range roles {

@@ -111,7 +111,7 @@ func TestTheStorageAccountMayAskAboutItsCallers(t *testing.T) {
 }
 
 func TestTheManifestsOfAServiceFitTogether(t *testing.T) {
-	for _, component := range []string{"storage", "reports"} {
+	for _, component := range []string{"storage", "reports", "gateway"} {
 		t.Run(component, func(t *testing.T) { fitsTogether(t, component) })
 	}
 }

@@ -18,28 +18,39 @@ import (
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
-// serviceFlags are the settings that every REST service has.
-type serviceFlags struct {
-	kubeconfig, databaseURL                string
-	poolSize                               int
+// endpointFlags are the settings that every service has.
+type endpointFlags struct {
+	kubeconfig                             string
 	address, metricsAddress, healthAddress string
 	certFile, keyFile                      string
 	plain, noAuth                          bool
-	audience                               string
 	logLevel, logFormat                    string
+}
+
+// serviceFlags are the settings of a REST service before the database.
+type serviceFlags struct {
+	endpointFlags
+	databaseURL string
+	poolSize    int
+	audience    string
 }
 
 // add adds the flags. audience is the default of --audience.
 func (f *serviceFlags) add(flags *pflag.FlagSet, audience string) {
-	command.AddKubeconfig(flags, &f.kubeconfig)
+	f.endpointFlags.add(flags)
 	command.AddDatabaseURL(flags, &f.databaseURL)
 	flags.IntVar(&f.poolSize, "database-pool-size", 0, "max database connections (0: pool_max_conns of the URL, else the larger of 4 and the number of CPUs)")
+	flags.StringVar(&f.audience, "audience", audience, "audience that a caller's token must have")
+}
+
+// add adds the flags.
+func (f *endpointFlags) add(flags *pflag.FlagSet) {
+	command.AddKubeconfig(flags, &f.kubeconfig)
 	flags.StringVar(&f.address, "bind-address", "127.0.0.1:8443", "address of the service")
 	flags.StringVar(&f.certFile, "tls-cert-file", "", "PEM certificate chain, reloaded on change (default: self-signed, loopback only)")
 	flags.StringVar(&f.keyFile, "tls-key-file", "", "PEM private key of --tls-cert-file")
 	flags.BoolVar(&f.plain, "insecure-http", false, "plain HTTP instead of HTTPS; loopback only")
 	flags.BoolVar(&f.noAuth, "insecure-no-auth", false, "no authentication, every caller may do everything; loopback only")
-	flags.StringVar(&f.audience, "audience", audience, "audience that a caller's token must have")
 	flags.StringVar(&f.metricsAddress, "metrics-bind-address", "", "separate address of /metrics, with the same certificate (default: --bind-address; 0: disabled)")
 	flags.StringVar(&f.healthAddress, "health-probe-bind-address", "", "additional address of /healthz and /readyz, over plain HTTP (default: none)")
 	flags.StringVar(&f.logLevel, "log-level", "info", "log level: debug, info or error")
@@ -56,13 +67,19 @@ func aboveZero(flags *pflag.FlagSet, names ...string) error {
 	return nil
 }
 
-// validate refuses what would leave the service open.
+// validate refuses what would leave the service open, and a service without a database.
 func (f *serviceFlags) validate() error {
+	if f.databaseURL == "" {
+		return errors.New("no database is set: give --database-url (HOLDFAST_DATABASE_URL), as in postgres://user:password@host:5432/holdfast")
+	}
+	return f.endpointFlags.validate()
+}
+
+// validate refuses what would leave the service open.
+func (f *endpointFlags) validate() error {
 	loopback := serving.Loopback(f.address)
 	const open = "%s works on a loopback address only, but --bind-address is %q; %s"
 	switch {
-	case f.databaseURL == "":
-		return errors.New("no database is set: give --database-url (HOLDFAST_DATABASE_URL), as in postgres://user:password@host:5432/holdfast")
 	case f.plain && (f.certFile != "" || f.keyFile != ""):
 		return errors.New("--insecure-http is set together with --tls-cert-file or --tls-key-file, expected one of the two; unset the other")
 	case f.plain && !loopback:
@@ -91,7 +108,7 @@ func (f *serviceFlags) prepare(ctx context.Context, logTo io.Writer, o postgres.
 }
 
 // endpoint puts the addresses and the certificate into a service's settings; watch keeps the certificate current until its context ends.
-func (f *serviceFlags) endpoint(c *httpapi.Endpoint) (watch func(context.Context) error, err error) {
+func (f *endpointFlags) endpoint(c *httpapi.Endpoint) (watch func(context.Context) error, err error) {
 	c.Address, c.MetricsAddress, c.HealthAddress = f.address, f.metricsAddress, f.healthAddress
 	if f.plain {
 		return func(ctx context.Context) error { <-ctx.Done(); return nil }, nil
@@ -101,7 +118,7 @@ func (f *serviceFlags) endpoint(c *httpapi.Endpoint) (watch func(context.Context
 }
 
 // authenticate lets authorizer make what says who may call, and protects the metrics. Without authentication it does neither.
-func (f *serviceFlags) authenticate(c *httpapi.Endpoint, authorizer func(*rest.Config) error) error {
+func (f *endpointFlags) authenticate(c *httpapi.Endpoint, authorizer func(*rest.Config) error) error {
 	if f.noAuth {
 		return nil
 	}
@@ -117,7 +134,7 @@ func (f *serviceFlags) authenticate(c *httpapi.Endpoint, authorizer func(*rest.C
 }
 
 // serve runs a service until ctx ends. unusable is logged if check fails at the start.
-func (f *serviceFlags) serve(ctx context.Context, server *httpapi.Server, watch, check func(context.Context) error, unusable string) error {
+func (f *endpointFlags) serve(ctx context.Context, server interface{ Run(context.Context) error }, watch, check func(context.Context) error, unusable string) error {
 	ctrl.Log.Info("Starting", "version", versionText(), "authentication", !f.noAuth)
 	if err := check(ctx); err != nil && ctx.Err() == nil {
 		ctrl.Log.Error(err, unusable)

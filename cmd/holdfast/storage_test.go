@@ -13,10 +13,10 @@ func TestStorageRefusesToBeOpen(t *testing.T) {
 		want  string
 	}{
 		"no database":              {serviceFlags{}, "--database-url"},
-		"plain, everywhere":        {serviceFlags{databaseURL: "x", plain: true}, "--insecure-http works on a loopback address only"},
-		"no authentication":        {serviceFlags{databaseURL: "x", noAuth: true, certFile: "c", keyFile: "k"}, "--insecure-no-auth works on a loopback address only"},
+		"plain, everywhere":        {serviceFlags{databaseURL: "x", endpointFlags: endpointFlags{plain: true}}, "--insecure-http works on a loopback address only"},
+		"no authentication":        {serviceFlags{databaseURL: "x", endpointFlags: endpointFlags{noAuth: true, certFile: "c", keyFile: "k"}}, "--insecure-no-auth works on a loopback address only"},
 		"self-signed, everywhere":  {serviceFlags{databaseURL: "x"}, "a self-signed certificate works on a loopback address only"},
-		"plain with a certificate": {serviceFlags{databaseURL: "x", plain: true, certFile: "c"}, "expected one of the two"},
+		"plain with a certificate": {serviceFlags{databaseURL: "x", endpointFlags: endpointFlags{plain: true, certFile: "c"}}, "expected one of the two"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			test.flags.address = ":8443"
@@ -24,12 +24,12 @@ func TestStorageRefusesToBeOpen(t *testing.T) {
 		})
 	}
 	g := NewWithT(t)
-	open := serviceFlags{databaseURL: "x", plain: true, noAuth: true}
+	open := serviceFlags{databaseURL: "x", endpointFlags: endpointFlags{plain: true, noAuth: true}}
 	open.address = "127.0.0.1:8080"
 	g.Expect(open.validate()).To(Succeed())
 	open.metricsAddress = ":9090"
 	g.Expect(open.validate()).To(MatchError(ContainSubstring("--metrics-bind-address")))
-	closed := serviceFlags{databaseURL: "x", certFile: "c", keyFile: "k"}
+	closed := serviceFlags{databaseURL: "x", endpointFlags: endpointFlags{certFile: "c", keyFile: "k"}}
 	closed.address = "0.0.0.0:8443"
 	g.Expect(closed.validate()).To(Succeed())
 }

@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/outbox"
+)
+
+// maxTries bounds how many names are tried. Each one that is taken tells of a request that the ledger did not have.
+const maxTries = 20
+
+// policyName is the admission policy that compares accounts with the creator's rights; its refusals name it.
+const policyName = "holdfast-impersonation"
+
+// ensure sees to it that an incident has an open request, or says why it makes none. An error means that it is not known, and the alert has to come again.
+func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (Outcome, error) {
+	h := s.ledger.history(n)
+	if h.open != "" {
+		// The ledger may be late: it counts only if it is still so.
+		live, err := s.read(ctx, n.namespace, h.open)
+		switch {
+		case err != nil:
+			return Outcome{}, err
+		case live != nil && knownOf(live).is(n) && !knownOf(live).finished:
+			return Outcome{Result: open, Request: live.Name}, nil
+		case live != nil && knownOf(live).is(n):
+			h.add(knownOf(live))
+		}
+	}
+	rule := t.policy.ruleFor(a.Labels)
+	for range maxTries {
+		if h.ended != "" && a.StartsAt.Before(h.endedAt) {
+			return Outcome{Result: ended, Request: h.ended, Detail: fmt.Sprintf("the alert began at %s, before RemediationRequest %s of the same workload ended at %s; it makes a new request when it has stopped and fires again, or when that request is deleted",
+				a.StartsAt.UTC().Format(time.RFC3339), h.ended, h.endedAt.UTC().Format(time.RFC3339))}, nil
+		}
+		name := n.requestName(h.last)
+		if !s.ledger.reserve(n, name, s.config.Limits.OpenRequests) {
+			s.events.limit(n.namespace, s.config.Limits.OpenRequests)
+			return Outcome{Result: limited, Detail: fmt.Sprintf("namespace %s has %d open requests, as many as --max-open-requests allows; the alert is taken when it is repeated and one of them has ended", n.namespace, s.config.Limits.OpenRequests)}, nil
+		}
+		rr := requestOf(n, name, a, rule, s.now())
+		err := s.config.Client.Create(ctx, rr)
+		if err == nil {
+			return s.confirm(ctx, n, rr)
+		}
+		s.ledger.forget(n.namespace, name, "")
+		if !apierrors.IsAlreadyExists(err) {
+			return s.refusal(n, rr, err)
+		}
+		live, err := s.read(ctx, n.namespace, name)
+		if err != nil {
+			return Outcome{}, err
+		}
+		switch k := knownOfOrNone(live); {
+		case live == nil: // deleted since
+		case !k.is(n): // somebody else's, of this name: the name after it is free, or ours
+			h.last, h.lastAt = k.uid, k.at
+		case k.finished:
+			h.add(k)
+			h.last, h.lastAt = k.uid, k.at
+		default:
+			return Outcome{Result: open, Request: name}, nil
+		}
+	}
+	return Outcome{}, fmt.Errorf("create a RemediationRequest in namespace %s: %d names are taken", n.namespace, maxTries)
+}
+
+func knownOfOrNone(rr *v1alpha1.RemediationRequest) known {
+	if rr == nil {
+		return known{}
+	}
+	return knownOf(rr)
+}
+
+// read is a request as the API server has it now, or nil.
+func (s *Server) read(ctx context.Context, namespace, name string) (*v1alpha1.RemediationRequest, error) {
+	rr := &v1alpha1.RemediationRequest{}
+	err := s.config.Client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, rr)
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil, nil //nolint:nilnil // there is none
+	case err != nil:
+		return nil, fmt.Errorf("read RemediationRequest %s/%s: %w", namespace, name, err)
+	}
+	return rr, nil
+}
+
+// fingerprintField is a selectable field of the kind.
+const fingerprintField = "spec.signal.fingerprint"
+
+// confirm looks for another open request of the incident, after the new one was created. If the last finished one was deleted at the same time, two gateways can come to two names.
+// Both look after they created, so at least one of them sees the other's, and cancels its own. The alert then has to come again.
+func (s *Server) confirm(ctx context.Context, n incident, mine *v1alpha1.RemediationRequest) (Outcome, error) {
+	all := &v1alpha1.RemediationRequestList{}
+	if err := s.config.Client.List(ctx, all, client.InNamespace(n.namespace), client.MatchingFields{fingerprintField: n.fingerprint()}); err != nil {
+		return Outcome{}, fmt.Errorf("list the requests of the incident in namespace %s: %w", n.namespace, err)
+	}
+	for i := range all.Items {
+		other := &all.Items[i]
+		if k := knownOf(other); other.UID == mine.UID || k.finished || k.duplicate || !k.is(n) || other.Spec.Cancel {
+			continue
+		}
+		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}},"spec":{"cancel":true}}`, duplicateOf, other.Name)
+		if err := s.config.Client.Patch(ctx, mine, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+			return Outcome{}, fmt.Errorf("cancel RemediationRequest %s/%s, a duplicate of %s: %w", mine.Namespace, mine.Name, other.Name, err)
+		}
+		return Outcome{}, fmt.Errorf("RemediationRequest %s/%s was cancelled, because %s of the same workload was created at the same time", mine.Namespace, mine.Name, other.Name)
+	}
+	return Outcome{Result: created, Request: mine.Name}, nil
+}
+
+// refusal says what a create that failed means for the alert. Unless it is certain that sending it again is in vain, it is an error.
+func (s *Server) refusal(n incident, rr *v1alpha1.RemediationRequest, err error) (Outcome, error) {
+	reason := outbox.Bound(err.Error(), 500)
+	switch {
+	case apierrors.IsForbidden(err) && strings.Contains(reason, policyName):
+		s.events.account(n.namespace, rr.Spec.ServiceAccountName)
+		return Outcome{Result: account, Detail: fmt.Sprintf("ConfigMap %s names the account %q, which the gateway may not use: grant it the verb impersonate on that ServiceAccount in namespace %s; no request was created with another account",
+			ConfigMapName, rr.Spec.ServiceAccountName, n.namespace)}, nil
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsNotFound(err), apierrors.IsRequestEntityTooLargeError(err):
+		s.events.refused(n.namespace, reason)
+		return Outcome{Result: refused, Detail: "the API server refuses the request: " + reason}, nil
+	}
+	return Outcome{}, fmt.Errorf("create RemediationRequest %s/%s: %w", n.namespace, rr.Name, err)
+}
+
+// reasonOf is an error as an answer shows it: what the API server said, without addresses.
+func reasonOf(err error) string {
+	var status apierrors.APIStatus
+	switch {
+	case errors.As(err, &status):
+		return outbox.Bound(err.Error(), 500)
+	case errors.Is(err, context.DeadlineExceeded):
+		return "there was not enough time"
+	case errors.Is(err, context.Canceled):
+		return "the gateway is stopping, or the sender has gone"
+	}
+	return "the API server does not answer"
+}
