@@ -62,7 +62,7 @@ type (
 	alert struct {
 		Alert       string            `json:"alert"`
 		Expr        string            `json:"expr"`
-		For         string            `json:"for"`
+		For         string            `json:"for,omitempty"`
 		Labels      map[string]string `json:"labels"`
 		Annotations map[string]string `json:"annotations"`
 	}
@@ -70,10 +70,7 @@ type (
 
 func TestAlerts(t *testing.T) {
 	g := NewWithT(t)
-	found := ofKind(build(t, "prometheus"), "PrometheusRule")
-	g.Expect(found).To(HaveLen(1))
-	rules := &prometheusRule{}
-	g.Expect(runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(found[0].Object, rules, true)).To(Succeed())
+	rules := rulesOf(t, build(t, "prometheus"))
 	known := metricsOfTheServices(t)
 	runbooks, err := os.ReadFile("../docs/operations.md")
 	g.Expect(err).NotTo(HaveOccurred())
@@ -83,7 +80,7 @@ func TestAlerts(t *testing.T) {
 				g := NewWithT(t)
 				g.Expect(a.Alert).To(HavePrefix("Holdfast"))
 				g.Expect(a.Labels["severity"]).To(BeElementOf("critical", "warning"))
-				g.Expect(a.Annotations).To(HaveKeyWithValue("runbook", "docs/operations.md#"+strings.ToLower(a.Alert)))
+				g.Expect(a.Annotations).To(HaveKeyWithValue("runbook_url", "https://github.com/holdfast-dev/holdfast/blob/main/docs/operations.md#"+strings.ToLower(a.Alert)))
 				g.Expect(string(runbooks)).To(ContainSubstring("\n### "+a.Alert+"\n"), "its runbook")
 				g.Expect(a.Annotations).To(And(HaveKey("summary"), HaveKey("description")))
 				used := regexp.MustCompile(`(holdfast_\w+)(?:\{([^}]*)\})?`).FindAllStringSubmatch(a.Expr, -1)

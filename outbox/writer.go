@@ -233,6 +233,7 @@ func (d *Draft) save(ctx context.Context, change *Change) error {
 	}
 	if change != nil {
 		appended.WithLabelValues(d.kind).Inc()
+		full.WithLabelValues(d.kind) // so that increase() has a first value
 	}
 	return nil
 }

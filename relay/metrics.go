@@ -59,6 +59,13 @@ func init() {
 	}
 }
 
+// beginSeries lets the counters of a kind begin with 0, so that increase() has a first value.
+func beginSeries(kind string) {
+	for _, counter := range []*prometheus.CounterVec{persisted, conflicts, gaps} {
+		counter.WithLabelValues(kind)
+	}
+}
+
 // gauges are counted from the trackers of the running relays when they are scraped.
 var gauges = &collector{trackers: map[*tracker]struct{}{}}
 

@@ -37,8 +37,7 @@ func newTracker(c Config) *tracker {
 
 func (t *tracker) addKind(kind string) {
 	t.kinds = append(t.kinds, kind)
-	conflicts.WithLabelValues(kind) // so that increase() has a first value
-	gaps.WithLabelValues(kind)
+	beginSeries(kind)
 }
 
 // deletions count the resources that vanished so far, by a hash of their names. One number for all would have each reconcile start over again and again while many resources are deleted.
