@@ -39,7 +39,8 @@ WITH newest AS (
 	SELECT 'AIAnalysis' AS service, remediation_id, source_cluster, source_namespace, source_uid, final AND approval_status IN ('approved', 'auto-approved') AS decided
 	FROM ai_analysis_audit WHERE source_uid IS NOT NULL AND sequence IS NOT NULL
 	UNION ALL SELECT 'WorkflowExecution', remediation_id, source_cluster, source_namespace, source_uid, false FROM workflow_execution_audit WHERE source_uid IS NOT NULL AND sequence IS NOT NULL
-	UNION ALL SELECT 'Notification', remediation_id, source_cluster, source_namespace, source_uid, false FROM notification_audit WHERE source_uid IS NOT NULL AND sequence IS NOT NULL
+	UNION ALL SELECT 'Notification', remediation_id, source_cluster, source_namespace, source_uid, false FROM notification_audit
+	WHERE source_uid IS NOT NULL AND sequence IS NOT NULL AND coalesce(purpose, '') IN ('', 'Outcome') -- one that asked for a decision is not the one that told the end
 ), claimed AS (
 	SELECT n.*, s.service, false AS undecided FROM newest AS n,
 		jsonb_array_elements_text(CASE WHEN jsonb_typeof(services_invoked) = 'array' THEN services_invoked ELSE '[]' END) AS s(service)

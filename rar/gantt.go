@@ -120,7 +120,7 @@ func (c *gantt) fill(spans []Span) {
 		c.rows = append(append(c.rows, row), details[row.label]...)
 		delete(details, row.label)
 	}
-	for _, phase := range []string{phaseWorkflow, phaseNotification} { // those whose phase no row tells
+	for _, phase := range []string{phaseApproval, phaseWorkflow, phaseNotification} { // those whose phase no row tells
 		c.rows = append(c.rows, details[phaseNames[phase]]...)
 	}
 }
@@ -132,6 +132,7 @@ var laneWithin = map[string]struct {
 }{
 	laneSteps:      {phaseNames[phaseWorkflow], "", maxStepRows},
 	laneDeliveries: {phaseNames[phaseNotification], "to ", maxDeliveryRows},
+	laneQuestions:  {phaseNames[phaseApproval], "asked on ", maxDeliveryRows},
 }
 
 func afterOthers(row ganttRow) int {
@@ -153,7 +154,7 @@ func (c *gantt) bar(s *Span) ganttBar {
 		b.class = "undone"
 	case s.Lane == laneSteps:
 		b.class = "workflow"
-	case s.Lane == laneDeliveries:
+	case s.Lane == laneDeliveries, s.Lane == laneQuestions:
 		b.class = "notification"
 	}
 	b.title = line(s.Name, 60) + ", " + clock(s.Start) + ": " + noteOfSpan(s)

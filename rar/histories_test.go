@@ -26,6 +26,8 @@ type story struct {
 	analysis *resource
 	workflow *resource
 	notice   *resource
+	// asked and reminder are the notifications that ask for a decision, nil without one.
+	asked, reminder *resource
 }
 
 func (s *story) at(seconds float64) time.Time {
@@ -59,6 +61,10 @@ func newStory(t *testing.T) *story {
 
 func (s *story) child(service, name string, n int) {
 	s.o.ServicesInvoked = append(s.o.ServicesInvoked, service)
+	s.children(service, name, n)
+}
+
+func (s *story) children(service, name string, n int) {
 	s.o.Children = append(s.o.Children, child(service, name, n))
 }
 
@@ -83,11 +89,31 @@ func (s *story) auto() *story {
 	return s
 }
 
+// asks for a decision, on the console.
 func (s *story) asks() *story {
 	s.a.ApprovalRequestedAt, s.a.ApprovalDeadline = s.stamp(12), s.stamp(3612)
 	s.analysis.record(s.at(12), "ApprovalRequested", "AwaitingApproval", s.a, false)
+	s.asked = newResource(s.t, entry.KindNotification, "cart-pull-approval", 5, s.at(12))
+	s.children("Notification", "cart-pull-approval", 5)
 	s.request.record(s.at(12.1), "ApprovalRequested", "AwaitingApproval", s.o, false)
+	s.asked.record(s.at(12.3), "DeliverySucceeded", "Sent", s.question("ApprovalNeeded", 12), true)
 	return s
+}
+
+// reminds at half of the time.
+func (s *story) reminds() *story {
+	s.reminder = newResource(s.t, entry.KindNotification, "cart-pull-reminder", 6, s.at(1812))
+	s.children("Notification", "cart-pull-reminder", 6)
+	s.request.record(s.at(1812.1), "ApprovalReminderStarted", "AwaitingApproval", s.o, false)
+	s.reminder.record(s.at(1812.3), "DeliverySucceeded", "Sent", s.question("ApprovalReminder", 1812), true)
+	return s
+}
+
+func (s *story) question(purpose string, seconds float64) models.Notification {
+	n := models.Notification{RemediationID: uid(1), NotificationRequestedAt: *s.stamp(seconds), Channels: []string{"console"}, Purpose: purpose, Subject: "Approval needed: KubeImagePull on Deployment production/cart",
+		NotificationSentAt: s.stamp(seconds + 0.2), DeliveryConfirmedAt: s.stamp(seconds + 0.2), DeliveryStatus: "success"}
+	n.DeliveryAttempts = []models.DeliveryAttempt{{Channel: "console", Attempt: 1, Status: "success", Duration: 2, StartedAt: s.stamp(seconds + 0.198)}}
+	return n
 }
 
 func (s *story) decides(seconds float64, status, by, why string) *story {
@@ -185,6 +211,11 @@ func (s *story) cancels(seconds float64, by, reason string) *story {
 // input is that of a reader ten days later.
 func (s *story) input() *rar.Input {
 	in := &rar.Input{RemediationID: uid(1), AsOf: s.start.AddDate(0, 0, 10), Rows: rowsOf(s.request, s.analysis, s.workflow, s.notice)}
+	for _, r := range []*resource{s.asked, s.reminder} {
+		if r != nil {
+			in.Rows = append(in.Rows, r.rows...)
+		}
+	}
 	in.Cohort = &rar.Cohort{}
 	return in
 }
@@ -206,7 +237,7 @@ var histories = map[string]func(*testing.T) *rar.Input{
 		return newStory(t).recommends(70).asks().decides(95, "rejected", "boris@example.com", "A fix is on its way.").tells(96, "rejected", "The recommendation was rejected by boris@example.com: A fix is on its way.").input()
 	},
 	"expired": func(t *testing.T) *rar.Input {
-		return newStory(t).recommends(70).asks().decides(3612, "expired", "", "").tells(3613, "timed-out", "Nobody decided within 1h0m0s").input()
+		return newStory(t).recommends(70).asks().reminds().decides(3612, "expired", "", "").tells(3613, "timed-out", "Nobody decided within 1h0m0s").input()
 	},
 	"rolled-back": func(t *testing.T) *rar.Input {
 		return newStory(t).recommends(90).auto().runs(13).fails(140).tells(146, "failed", "Condition \"all replicas are available\" did not hold within 2m0s").input()

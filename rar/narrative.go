@@ -104,6 +104,9 @@ func (f *factList) done(r *Report) {
 	}
 	var told, missed, refs []string
 	for _, n := range r.Notifications {
+		if n.Purpose != "" && n.Purpose != purposeOutcome { // one that asked for a decision
+			continue
+		}
 		refs = join(refs, n.Refs)
 		if n.DeliveredAt != nil {
 			told = append(told, n.Channel)

@@ -32,6 +32,7 @@ func phaseName(phase string) string { return cmp.Or(phaseNames[phase], phase) }
 const (
 	laneSteps      = "Steps"
 	laneDeliveries = "Deliveries"
+	laneQuestions  = "Requests for approval"
 )
 
 // phase is a part of the remediation's time. Its times are as the rows say, end is zero while it is open. length is what it counts for in microseconds.
@@ -104,7 +105,7 @@ func (b *builder) claimedPhases() []phase {
 	}
 	for _, t := range b.trails {
 		// One that asks for an approval lies within the wait for it.
-		if n, ok := lastOf[*models.NotificationRow](t); ok && !told && (n.Purpose == purposeOutcome || n.Purpose == "") {
+		if n, ok := lastOf[*models.NotificationRow](t); ok && !told && tellsOutcome(n) {
 			told = true
 			claim(phaseNotification, &n.NotificationRequestedAt, cmp.Or(n.DeliveryConfirmedAt, n.NotificationSentAt), t, b.refs(n))
 		}
@@ -216,8 +217,12 @@ func (b *builder) spans() []Span {
 		if !ok {
 			continue
 		}
+		lane := laneDeliveries
+		if !tellsOutcome(n) {
+			lane = laneQuestions
+		}
 		for _, a := range n.DeliveryAttempts {
-			spans = appendSpan(spans, laneDeliveries, a.Channel, a.StartedAt, attemptEnd(a), a.Status, b.refs(n))
+			spans = appendSpan(spans, lane, a.Channel, a.StartedAt, attemptEnd(a), a.Status, b.refs(n))
 		}
 	}
 	return spans

@@ -275,7 +275,8 @@ func (b *builder) failingChannel() *Recommendation {
 	for _, n := range b.report.Notifications {
 		failed := 0
 		for _, a := range n.Attempts {
-			if attemptFailed(a) {
+			// A question is called off when somebody decides. An attempt that this breaks off says nothing of the channel.
+			if a.Status == "failed" || a.Status == "unknown" && (n.Purpose == "" || n.Purpose == purposeOutcome) {
 				failed++
 			}
 		}

@@ -11,8 +11,13 @@ import (
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// purposeOutcome is the purpose of a notification that tells the end.
+// purposeOutcome is the purpose of a notification that tells the end. The others ask for a decision.
 const purposeOutcome = "Outcome"
+
+// tellsOutcome reports whether a notification tells the end. Old rows, and those that were posted, may not say.
+func tellsOutcome(n *models.NotificationRow) bool {
+	return n.Purpose == purposeOutcome || n.Purpose == ""
+}
 
 func (b *builder) approval() *Approval {
 	a := b.analysis

@@ -32,6 +32,8 @@ const (
 	ConditionAnalysisBlocked     = "AnalysisBlocked"
 	ConditionWorkflowBlocked     = "WorkflowBlocked"
 	ConditionNotificationBlocked = "NotificationBlocked"
+	// ConditionApprovalNotificationBlocked regards the notifications that ask for a decision. The remediation does not wait for them.
+	ConditionApprovalNotificationBlocked = "ApprovalNotificationBlocked"
 )
 
 // ConditionCoolingDown is True for a request that was held back, because another had repaired the same target for the same alert not long before, and for that other one if it is kept beyond its TTL. It stays.
@@ -236,12 +238,34 @@ type RemediationRequestStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	WorkflowUID types.UID `json:"workflowUID,omitempty"`
 
-	// notification is the name of the NotificationRequest.
+	// approvalNotification is the name of the NotificationRequest that asks for a decision. The remediation does not wait for it.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ApprovalNotification string `json:"approvalNotification,omitempty"`
+
+	// approvalNotificationUID is the uid of the NotificationRequest that asks for a decision. A resource with the same name and another uid is ignored.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=128
+	ApprovalNotificationUID types.UID `json:"approvalNotificationUID,omitempty"`
+
+	// approvalReminder is the name of the NotificationRequest that asks again, at half of the time for a decision.
+	// +optional
+	// +kubebuilder:validation:MaxLength=253
+	ApprovalReminder string `json:"approvalReminder,omitempty"`
+
+	// approvalReminderUID is the uid of the NotificationRequest that asks again. A resource with the same name and another uid is ignored.
+	// +optional
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MaxLength=128
+	ApprovalReminderUID types.UID `json:"approvalReminderUID,omitempty"`
+
+	// notification is the name of the NotificationRequest of the outcome.
 	// +optional
 	// +kubebuilder:validation:MaxLength=253
 	Notification string `json:"notification,omitempty"`
 
-	// notificationUID is the uid of the NotificationRequest. A resource with the same name and another uid is ignored.
+	// notificationUID is the uid of the NotificationRequest of the outcome. A resource with the same name and another uid is ignored.
 	// +optional
 	// +kubebuilder:validation:Type=string
 	// +kubebuilder:validation:MaxLength=128
@@ -287,7 +311,7 @@ type RemediationRequestStatus struct {
 
 	// conditions of the resource. Ready: True if it ended successfully. Finished: True once it has ended. OutboxBlocked: True while a change waits because the outbox is full.
 	// ForeignChild: True once a resource that this request did not create was found with the name of one of its children. AnalysisBlocked, WorkflowBlocked, NotificationBlocked: True while
-	// the child cannot be created. CoolingDown: True if the request was not started because another request recently repaired the same target for the same alert, or if this request is that
+	// the child cannot be created. ApprovalNotificationBlocked: True while the request for a decision cannot be sent. CoolingDown: True if the request was not started because another request recently repaired the same target for the same alert, or if this request is that
 	// other one and is kept longer than its TTL.
 	// +optional
 	// +listType=map

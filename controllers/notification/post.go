@@ -35,7 +35,7 @@ var errorCode = regexp.MustCompile(`^[a-z][a-z0-9_]{1,63}$`)
 // slackCodes are those that Slack documents (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks#handling_errors). Three letters that a URL shares
 // with one of them are no part of the URL that leaks.
 const slackCodes = `invalid_payload user_not_found channel_not_found channel_is_archived action_prohibited posting_to_general_channel_denied
-	too_many_attachments no_service no_service_id no_team team_disabled invalid_token no_text no_active_hooks rollup_error`
+	too_many_attachments invalid_blocks invalid_blocks_format no_service no_service_id no_team team_disabled invalid_token no_text no_active_hooks rollup_error`
 
 // poster posts JSON to URLs that Secrets hold.
 type poster struct {
@@ -68,11 +68,13 @@ func (p *poster) post(ctx context.Context, m message, timeout time.Duration, bod
 	if err != nil {
 		return failed(err.Error())
 	}
-	text, err := json.Marshal(body)
-	if err != nil {
+	text := &bytes.Buffer{}
+	encoder := json.NewEncoder(text)
+	encoder.SetEscapeHTML(false) // people read it in the receiver's log, too
+	if err := encoder.Encode(body); err != nil {
 		return failed("the message cannot be encoded as JSON").forGood()
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), bytes.NewReader(text))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, target.String(), text)
 	if err != nil {
 		return failed("cannot build a request from the URL")
 	}

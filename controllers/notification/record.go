@@ -35,10 +35,15 @@ func recordOf(nr *v1alpha1.NotificationRequest) models.Notification {
 		Channels:                labels,
 		DeliveryAttempts:        attemptsOf(nr, labels),
 		DeliveryStatus:          nr.Status.DeliveryStatus,
-		Purpose:                 string(cmp.Or(nr.Spec.Purpose, v1alpha1.PurposeOutcome)), // resources older than the field have none
+		Purpose:                 string(purposeOf(nr)),
 		Subject:                 oneLine(nr.Spec.Subject, subjectBytes),
 		FailureReason:           nr.Status.FailureReason,
 	}
+}
+
+// purposeOf is the purpose of a notification. Resources older than the field have none.
+func purposeOf(nr *v1alpha1.NotificationRequest) v1alpha1.NotificationPurpose {
+	return cmp.Or(nr.Spec.Purpose, v1alpha1.PurposeOutcome)
 }
 
 // attemptStates are the words of the audit trail for an attempt's state.

@@ -29,7 +29,11 @@ func (r *Reconciler) stop(ctx context.Context, s *scope) error {
 	if len(p.reached) > 0 {
 		delivery = v1alpha1.DeliveryPartial
 	}
-	r.end(s, v1alpha1.NotificationCancelled, delivery, fmt.Sprintf("%s after %d of %d channels were reached", s.stopping, len(p.reached), len(s.nr.Spec.Channels)))
+	reason := fmt.Sprintf("%s after %d of %d channels were reached", s.stopping, len(p.reached), len(s.nr.Spec.Channels))
+	if purposeOf(s.nr) != v1alpha1.PurposeOutcome && s.nr.Spec.Cancel {
+		reason += ": the decision was made, or is no longer awaited" // unless a person cancelled it, which nothing tells apart
+	}
+	r.end(s, v1alpha1.NotificationCancelled, delivery, reason)
 	if err := r.save(ctx, s, "Cancelled"); err != nil {
 		return err
 	}

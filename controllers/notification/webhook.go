@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 )
 
 // webhook posts JSON to a URL. A status of 2xx says that the receiver took it, whatever the body is.
@@ -18,8 +20,11 @@ type payload struct {
 	Namespace   string      `json:"namespace"`
 	Name        string      `json:"name"`
 	Remediation remediation `json:"remediation"`
-	Subject     string      `json:"subject"`
-	Body        string      `json:"body"`
+	// Purpose is Outcome, ApprovalNeeded or ApprovalReminder.
+	Purpose v1alpha1.NotificationPurpose `json:"purpose"`
+	// Subject and Body are plain text with the words of strangers in it. A receiver that puts them into markup has to escape them.
+	Subject string `json:"subject"`
+	Body    string `json:"body"`
 }
 
 type remediation struct {
@@ -32,6 +37,6 @@ func (w *webhook) deliver(ctx context.Context, m message, timeout time.Duration)
 	return w.poster.post(ctx, m, timeout, payload{
 		ID: m.key(), Attempt: m.attempt, Namespace: m.nr.Namespace, Name: m.nr.Name,
 		Remediation: remediation{Name: spec.RemediationRef.Name, UID: spec.RemediationRef.UID},
-		Subject:     spec.Subject, Body: spec.Body,
+		Purpose:     purposeOf(m.nr), Subject: spec.Subject, Body: spec.Body,
 	}, http.Header{"Idempotency-Key": {m.key()}}, nil)
 }

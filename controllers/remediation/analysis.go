@@ -94,6 +94,9 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 		_, err := r.cancelChildren(ctx, s)
 		return s.lookAgain(s.analysisSlot, next), err
 	}
+	if lifecycle.Closed(a) {
+		r.adoptMessages(ctx, s)
+	}
 	v := judgeAnalysis(a)
 	if due := lifecycle.Closed(a) && v.outcome == ""; !due && s.workflowSlot.unadopted() {
 		if err := r.notDue(ctx, s, s.workflowSlot, "no workflow is due, because nothing was approved"); err != nil {
@@ -102,11 +105,12 @@ func (r *Reconciler) followAnalysis(ctx context.Context, s *scope) (ctrl.Result,
 	}
 	switch {
 	case !lifecycle.Closed(a) && a.Status.Phase == v1alpha1.AnalysisAwaitingApproval && s.rr.Status.Phase == v1alpha1.RemediationAnalyzing:
-		err := r.enter(ctx, s, v1alpha1.RemediationAwaitingApproval, "ApprovalRequested")
-		_, next = overdue(s.rr, s.now)
-		return ctrl.Result{RequeueAfter: next}, err
+		return r.requestApproval(ctx, s)
 	case !lifecycle.Closed(a):
-		return s.lookAgain(s.analysisSlot, next), r.noteRefusal(ctx, s)
+		if err := r.noteRefusal(ctx, s); err != nil {
+			return ctrl.Result{}, err
+		}
+		return r.awaitDecision(ctx, s, next)
 	case v.outcome == "" && s.running(s.workflowSlot): // an earlier process may have made it and died before it saved that: adopt or stop it, even if the time is over
 		return r.startWorkflow(ctx, s)
 	case reason != "" && (v.outcome == "" || a.Status.Phase == v1alpha1.AnalysisCancelled):

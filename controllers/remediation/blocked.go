@@ -106,7 +106,7 @@ func (s *scope) explain(reason string, l *slot) string {
 
 // unblock turns the conditions off when the request goes on.
 func (s *scope) unblock() {
-	for _, l := range s.slots() {
+	for _, l := range s.all() {
 		if s.blockedCondition(l) != nil {
 			s.setCondition(metav1.Condition{Type: l.blocked, Status: metav1.ConditionFalse, Reason: "NotBlocked"})
 		}

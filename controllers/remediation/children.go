@@ -35,16 +35,36 @@ type slot struct {
 	// has the usual name.
 	name *string
 	uid  *types.UID
+	// aside: the request neither waits for the child nor ends differently without it.
+	aside bool
 	// found is the resource that has the child's name, nil if there is none. It is the child only if adopted reports true.
 	found outbox.Object
 }
 
-func slotsOf(rr *v1alpha1.RemediationRequest) (analysis, workflow, notification *slot) {
-	st := &rr.Status
-	return &slot{part: "analysis", blocked: v1alpha1.ConditionAnalysisBlocked, name: &st.Analysis, uid: &st.AnalysisUID},
-		&slot{part: "workflow", blocked: v1alpha1.ConditionWorkflowBlocked, name: &st.Workflow, uid: &st.WorkflowUID},
-		&slot{part: "notification", blocked: v1alpha1.ConditionNotificationBlocked, name: &st.Notification, uid: &st.NotificationUID}
+// slots are the children of a request.
+type slots struct {
+	analysisSlot, workflowSlot, notificationSlot *slot
+	// The notifications that ask for a decision, and ask again.
+	askingSlot, remindingSlot *slot
 }
+
+func slotsOf(rr *v1alpha1.RemediationRequest) slots {
+	st := &rr.Status
+	return slots{
+		analysisSlot:     &slot{part: "analysis", blocked: v1alpha1.ConditionAnalysisBlocked, name: &st.Analysis, uid: &st.AnalysisUID},
+		workflowSlot:     &slot{part: "workflow", blocked: v1alpha1.ConditionWorkflowBlocked, name: &st.Workflow, uid: &st.WorkflowUID},
+		notificationSlot: &slot{part: "notification", blocked: v1alpha1.ConditionNotificationBlocked, name: &st.Notification, uid: &st.NotificationUID},
+		askingSlot:       &slot{part: "approval", blocked: v1alpha1.ConditionApprovalNotificationBlocked, name: &st.ApprovalNotification, uid: &st.ApprovalNotificationUID, aside: true},
+		remindingSlot:    &slot{part: "reminder", blocked: v1alpha1.ConditionApprovalNotificationBlocked, name: &st.ApprovalReminder, uid: &st.ApprovalReminderUID, aside: true},
+	}
+}
+
+func (s *slots) all() []*slot {
+	return append([]*slot{s.analysisSlot, s.workflowSlot, s.notificationSlot}, s.messages()...)
+}
+
+// messages are the slots of the notifications that ask for a decision.
+func (s *slots) messages() []*slot { return []*slot{s.askingSlot, s.remindingSlot} }
 
 // childName is the child's name, known before the child exists.
 func (l *slot) childName(rr *v1alpha1.RemediationRequest) string {
@@ -108,19 +128,24 @@ func (r *Reconciler) create(ctx context.Context, rr *v1alpha1.RemediationRequest
 	return true, nil
 }
 
-// cancelChildren cancels every child that has not ended, and every resource that claims to be a child, and counts them.
+// cancelChildren cancels every child that has not ended, and every resource that claims to be a child. It counts those that the request waits for.
 func (r *Reconciler) cancelChildren(ctx context.Context, s *scope) (open int, _ error) {
-	for _, l := range s.slots() {
-		if !l.adopted() && !s.claimed(l) || ended(l.found) {
+	for _, l := range s.all() {
+		if !s.open(l) {
 			continue
 		}
-		open++
+		if !l.aside {
+			open++
+		}
 		if err := r.cancelChild(ctx, l.found); err != nil {
 			return open, err
 		}
 	}
 	return open, nil
 }
+
+// open reports whether a slot has a child, or a resource that claims to be one, that has not ended.
+func (s *scope) open(l *slot) bool { return (l.adopted() || s.claimed(l)) && !ended(l.found) }
 
 func (r *Reconciler) cancelChild(ctx context.Context, child outbox.Object) error {
 	if cancelled(child) || child.GetDeletionTimestamp() != nil {

@@ -41,8 +41,8 @@ func (r *Reconciler) conclude(ctx context.Context, s *scope, v verdict) (ctrl.Re
 	notification := &v1alpha1.NotificationRequest{Spec: v1alpha1.NotificationRequestSpec{
 		RemediationRef: refTo(s.rr),
 		Purpose:        v1alpha1.PurposeOutcome,
-		Subject:        outbox.Bound(subject(s), 512),
-		Body:           outbox.Bound(body(s), 12<<10),
+		Subject:        outbox.Bound(subject(s), subjectBytes),
+		Body:           outbox.Bound(body(s), bodyBytes),
 		Channels:       s.rr.Spec.Notification.Channels,
 	}}
 	st.Outcome, st.FailureReason = before.outcome, before.reason // until the child is adopted: what is saved meanwhile does not end the request

@@ -64,9 +64,14 @@ func (s *scope) decisionDeadline() time.Time {
 	return deadline
 }
 
-// subject is the notification's one line.
+// Bounds in bytes of a notification.
+const (
+	subjectBytes = 512
+	bodyBytes    = 12 << 10
+)
+
+// subject is the one line of the notification of the outcome.
 func subject(s *scope) string {
-	spec := &s.rr.Spec
 	what := map[string]string{
 		v1alpha1.OutcomeRemediated: "Remediated",
 		v1alpha1.OutcomeNoAction:   "No action needed",
@@ -77,37 +82,51 @@ func subject(s *scope) string {
 	if meta.IsStatusConditionTrue(s.rr.Status.Conditions, v1alpha1.ConditionCoolingDown) {
 		what = "Not started after an earlier remediation"
 	}
-	return fmt.Sprintf("%s: %s on %s %s/%s", what, oneLine(spec.Signal.Name), spec.Target.Kind, s.rr.Namespace, spec.Target.Name)
+	return s.about(what)
 }
 
-// body lists what was found, decided and done. Texts quote what strangers write, such as Events: what they begin on a new line is set in, so that it does not look like a line of ours.
-func body(s *scope) string {
-	var b strings.Builder
-	line := func(name, text string) {
-		if text != "" {
-			fmt.Fprintf(&b, "%s: %s\n", name, strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n  "))
-		}
+// about says what a message is about.
+func (s *scope) about(title string) string {
+	spec := &s.rr.Spec
+	return fmt.Sprintf("%s: %s on %s %s/%s", title, oneLine(spec.Signal.Name), spec.Target.Kind, s.rr.Namespace, spec.Target.Name)
+}
+
+// facts is the body of a message: one fact a line.
+type facts struct{ strings.Builder }
+
+// fact writes a line, if there is something to say. Texts quote what strangers write, such as Events: what they begin on a new line is set in, so that it does not look like a line of ours.
+func (t *facts) fact(name, value string) {
+	if value = strings.TrimSpace(value); value != "" {
+		fmt.Fprintf(t, "%s: %s\n", name, strings.ReplaceAll(breaks.Replace(value), "\n", "\n  "))
 	}
-	line("Severity", s.rr.Spec.Signal.Severity)
-	line("Outcome", s.rr.Status.Outcome)
-	line("Reason", s.rr.Status.FailureReason)
+}
+
+// breaks makes a line break of all that is shown as one.
+var breaks = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\v", "\n", "\f", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
+// body lists what was found, decided and done.
+func body(s *scope) string {
+	t := &facts{}
+	t.fact("Severity", s.rr.Spec.Signal.Severity)
+	t.fact("Outcome", s.rr.Status.Outcome)
+	t.fact("Reason", s.rr.Status.FailureReason)
 	if a := s.analysis(); a != nil {
-		line("Root cause", a.Status.RootCause)
+		t.fact("Root cause", a.Status.RootCause)
 		if r := a.Status.Recommendation; r != nil {
-			line("Recommended", fmt.Sprintf("%s (confidence %d %%): %s", r.WorkflowID, r.Confidence, r.Rationale))
+			t.fact("Recommended", fmt.Sprintf("%s (confidence %d %%): %s", r.WorkflowID, r.Confidence, r.Rationale))
 		}
 		if p := a.Status.Approval; p != nil {
-			line("Approval", strings.TrimSpace(p.Status+" "+p.DecidedBy))
+			t.fact("Approval", strings.TrimSpace(p.Status+" "+p.DecidedBy))
 		}
 	}
 	if w := s.workflow(); w != nil {
 		for _, step := range w.Status.Steps {
-			line("Step "+step.Name, strings.TrimSuffix(fmt.Sprintf("%s: %s", step.State, step.Message), ": "))
+			t.fact("Step "+step.Name, strings.TrimSuffix(fmt.Sprintf("%s: %s", step.State, step.Message), ": "))
 		}
 		if e := w.Status.EffectivenessScore; e != nil {
-			line("Effectiveness", fmt.Sprintf("%d %%", *e))
+			t.fact("Effectiveness", fmt.Sprintf("%d %%", *e))
 		}
 	}
-	line("Request", fmt.Sprintf("%s/%s (uid %s)", s.rr.Namespace, s.rr.Name, s.rr.UID))
-	return b.String()
+	t.fact("Request", fmt.Sprintf("%s/%s (uid %s)", s.rr.Namespace, s.rr.Name, s.rr.UID))
+	return t.String()
 }

@@ -2,6 +2,7 @@ package remediation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -82,9 +83,9 @@ func (r *Reconciler) advance(ctx context.Context, rr *v1alpha1.RemediationReques
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, r.cancel(ctx, s, "The request was deleted while it ran")
 	case rr.Spec.Cancel:
 		return ctrl.Result{RequeueAfter: lifecycle.BlockedRetry}, r.cancel(ctx, s, "The request was cancelled")
-	default:
-		return r.proceed(ctx, s)
 	}
+	result, err := r.proceed(ctx, s)
+	return result, errors.Join(err, r.dropMessages(ctx, s))
 }
 
 // closed looks after a request that can have no entries any more. One whose finalizer was stripped cancels its children all the same.

@@ -82,6 +82,8 @@ func children(st *v1alpha1.RemediationRequestStatus) []models.Child {
 	}{
 		{v1alpha1.ServiceAIAnalysis, st.Analysis, st.AnalysisUID},
 		{v1alpha1.ServiceWorkflowExecution, st.Workflow, st.WorkflowUID},
+		{v1alpha1.ServiceNotification, st.ApprovalNotification, st.ApprovalNotificationUID},
+		{v1alpha1.ServiceNotification, st.ApprovalReminder, st.ApprovalReminderUID},
 		{v1alpha1.ServiceNotification, st.Notification, st.NotificationUID},
 	} {
 		if c.uid != "" {

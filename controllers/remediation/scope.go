@@ -22,29 +22,33 @@ type scope struct {
 	draft *outbox.Draft
 	now   time.Time
 	// The children's slots, with whatever has the children's names, whoever made it.
-	analysisSlot, workflowSlot, notificationSlot *slot
+	slots
 }
 
 func (r *Reconciler) newScope(ctx context.Context, rr *v1alpha1.RemediationRequest, draft *outbox.Draft) (*scope, error) {
-	s := &scope{rr: rr, draft: draft, now: r.clock.Now()}
-	s.analysisSlot, s.workflowSlot, s.notificationSlot = slotsOf(rr)
+	s := &scope{rr: rr, draft: draft, now: r.clock.Now(), slots: slotsOf(rr)}
 	if err := r.find(ctx, s, s.analysisSlot, &v1alpha1.AIAnalysis{}); err != nil {
 		return nil, err
 	}
 	if err := r.find(ctx, s, s.workflowSlot, &v1alpha1.WorkflowExecution{}); err != nil {
 		return nil, err
 	}
-	return s, r.find(ctx, s, s.notificationSlot, &v1alpha1.NotificationRequest{})
+	for _, l := range []*slot{s.notificationSlot, s.askingSlot, s.remindingSlot} {
+		if err := r.find(ctx, s, l, &v1alpha1.NotificationRequest{}); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
 }
 
 // find reads the resource that has a child's name. A cache without it may be older than its creation. So a live read confirms that a child is gone, if the status
-// names the child or if this reconcile acts on its absence.
+// names the child or if this reconcile acts on its absence. Nothing follows from the absence of a child that nothing waits for.
 func (r *Reconciler) find(ctx context.Context, s *scope, l *slot, into outbox.Object) error {
 	key := client.ObjectKey{Namespace: s.rr.Namespace, Name: l.childName(s.rr)}
 	err := r.client.Get(ctx, key, into)
 	late, _ := overdue(s.rr, s.now)
 	ending := s.rr.Spec.Cancel || s.rr.DeletionTimestamp != nil || late != ""
-	if apierrors.IsNotFound(err) && (*l.name != "" || ending) {
+	if apierrors.IsNotFound(err) && !l.aside && (*l.name != "" || ending) {
 		err = r.live.Get(ctx, key, into)
 	}
 	switch {
@@ -59,8 +63,6 @@ func (r *Reconciler) find(ctx context.Context, s *scope, l *slot, into outbox.Ob
 	l.found = into
 	return nil
 }
-
-func (s *scope) slots() []*slot { return []*slot{s.analysisSlot, s.workflowSlot, s.notificationSlot} }
 
 // The adopted children, nil while they do not exist.
 

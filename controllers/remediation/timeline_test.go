@@ -113,9 +113,12 @@ func TestChildNamesFitAndDiffer(t *testing.T) {
 	}
 	a := &v1alpha1.RemediationRequest{ObjectMeta: metav1.ObjectMeta{Name: string(long), UID: "1"}}
 	b := &v1alpha1.RemediationRequest{ObjectMeta: metav1.ObjectMeta{Name: string(long), UID: "2"}}
-	names := func(rr *v1alpha1.RemediationRequest) []string {
-		x, y, z := slotsOf(rr)
-		return []string{x.childName(rr), y.childName(rr), z.childName(rr)}
+	names := func(rr *v1alpha1.RemediationRequest) (all []string) {
+		children := slotsOf(rr)
+		for _, l := range children.all() {
+			all = append(all, l.childName(rr))
+		}
+		return all
 	}
 	for _, name := range append(names(a), names(b)...) {
 		g.Expect(validation.IsDNS1123Subdomain(name)).To(BeEmpty(), name)
@@ -134,15 +137,15 @@ func TestChildNamesAreNames(t *testing.T) {
 		}
 		rr := &v1alpha1.RemediationRequest{ObjectMeta: metav1.ObjectMeta{Name: name, UID: types.UID(rapid.String().Draw(t, "uid"))}}
 		names := sets.New[string]()
-		analysis, workflow, notification := slotsOf(rr)
-		for _, l := range []*slot{analysis, workflow, notification} {
+		children := slotsOf(rr)
+		for _, l := range children.all() {
 			child := l.childName(rr)
 			if wrong := validation.IsDNS1123Subdomain(child); wrong != nil {
 				t.Fatalf("%q, a child of %q: %v", child, name, wrong)
 			}
 			names.Insert(child)
 		}
-		if len(names) != 3 {
+		if len(names) != 5 {
 			t.Fatalf("children of %q share a name: %v", name, names.UnsortedList())
 		}
 	})

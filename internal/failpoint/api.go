@@ -61,7 +61,7 @@ func (n *namer) name(r *http.Request) string {
 	case r.Method == http.MethodGet && api == group && named:
 		return "get " + resource
 	case r.Method == http.MethodPost:
-		return "create " + resource
+		return strings.TrimSpace("create " + resource + " " + purpose(body(r)))
 	case r.Method == http.MethodDelete:
 		return "delete " + resource
 	case r.Method == http.MethodPut:
@@ -71,6 +71,17 @@ func (n *namer) name(r *http.Request) string {
 		return verb + " " + resource + " " + changes(verb, body(r))
 	}
 	return ""
+}
+
+// purpose is that of a notification.
+func purpose(text []byte) string {
+	var o struct {
+		Spec struct {
+			Purpose string `json:"purpose"`
+		} `json:"spec"`
+	}
+	_ = json.Unmarshal(text, &o) // what is not JSON has none
+	return o.Spec.Purpose
 }
 
 // resourceOf reads a path such as /apis/holdfast.dev/v1alpha1/namespaces/shop/aianalyses/a/status.

@@ -8,6 +8,7 @@
 // Each has a name, which says what is done and to what:
 //
 //	create aianalyses
+//	create notificationrequests ApprovalNeeded           a notification is named with its purpose
 //	update remediationrequests/status AnalysisStarted    a status write; the event is that of the entry which it appends
 //	update workflowexecutions/status                     one that appends nothing
 //	merge-patch notificationrequests metadata            the finalizer is added

@@ -207,6 +207,12 @@ func TestExplainsWork(t *testing.T) {
 	f.Expect(e.Why).To(ContainSubstring("nobody is bound to the role"))
 	f.approver("jane")
 	f.Expect(f.is("rr/cart", "AwaitingApproval").Why).To(ContainSubstring("user jane may decide"))
+	f.read(rr)
+	f.Eventually(func() bool {
+		asked := &v1alpha1.NotificationRequest{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: rr.Status.ApprovalNotification}}
+		f.read(asked)
+		return asked.Status.Phase.Final()
+	}).Should(BeTrue())
 	f.Expect(f.in("drain", "--timeout=2m").Code).To(BeZero()) // the tree says what is pending
 	for name, args := range map[string][]string{"tree.txt": {"tree", "cart"}, "approvals.txt": {"approvals"}} {
 		s := f.in(args...)

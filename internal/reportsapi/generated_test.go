@@ -142,7 +142,7 @@ func (h *history) tell() {
 		outcome = h.execute(request)
 	}
 	if h.IntN(4) > 0 {
-		h.notify(request, "Outcome")
+		h.notify(request)
 	}
 	h.o.CompletedAt, h.o.Outcome = h.pass(), outcome
 	h.o.TotalDurationSeconds = ptr.To(int64(h.o.CompletedAt.Time.Sub(h.o.RemediationCreatedAt.Time).Seconds()))
@@ -175,6 +175,10 @@ func (h *history) investigate(request *generated) string {
 	}
 	a.ApprovalRequestedAt = h.pass()
 	h.record(analysis, "ApprovalRequested", "AwaitingApproval", a, false)
+	if h.IntN(2) == 0 {
+		h.deliver(h.child("Notification", entry.KindNotification), "ApprovalNeeded")
+		h.record(request, "ApprovalRequested", "AwaitingApproval", h.o, false)
+	}
 	status := []string{"approved", "approved", "approved", "rejected", "expired", ""}[h.IntN(6)]
 	decided := h.pass()
 	if a.ApprovalStatus = status; status != "" {
@@ -210,12 +214,16 @@ func (h *history) execute(request *generated) string {
 	return map[string]string{"success": "remediated", "failure": "failed"}[outcome]
 }
 
-func (h *history) notify(request *generated, purpose string) {
+func (h *history) notify(request *generated) {
 	notice := h.child("Notification", entry.KindNotification)
 	h.o.NotificationSentAt = h.pass()
 	h.record(request, "NotificationStarted", "Notifying", h.o, false)
 	h.clock()
 	defer func() { h.skew = 0 }()
+	h.deliver(notice, "Outcome")
+}
+
+func (h *history) deliver(notice *generated, purpose string) {
 	n := models.Notification{RemediationID: h.id(1), NotificationRequestedAt: *h.pass(), Channels: []string{"console", "slack"}, Purpose: purpose}
 	h.record(notice, "Requested", "Sending", n, false)
 	for attempt := int32(1); attempt <= 3; attempt++ {

@@ -154,7 +154,7 @@ func reckonedOf(r *rar.Report) reckoned {
 		case "Steps":
 			got.Steps++
 			continue
-		case "Deliveries":
+		case "Deliveries", "Requests for approval":
 			got.Attempts++
 			continue
 		}

@@ -182,6 +182,10 @@ func TestAChildWhoseWholeLifeIsMissing(t *testing.T) {
 					persist(t, db, chainOf(t, source(n), kind, child))
 				}
 			}
+			// A message that asked for the decision is a notification, too, and not the one that told the outcome.
+			asked := record(entry.KindNotification, 1).(models.Notification)
+			asked.Purpose = "ApprovalNeeded"
+			persist(t, db, chainOf(t, source(9), entry.KindNotification, asked))
 			_, found := check(t, db, nil, "")
 			g.Expect(brief(found)).To(ContainElement("missing cart-1 2"))
 			g.Expect(found[0].Detail).To(ContainSubstring("invoked " + gone + ", but its trail has no row"))

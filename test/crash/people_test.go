@@ -16,7 +16,8 @@ import (
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
-// decide is what people do when they see a resource. A request is cancelled or deleted by its name, and an analysis that nobody owns is decided by its own.
+// decide is what people do when they see a resource. A request is cancelled or deleted by its name, and an analysis that nobody owns is decided by its own. One that has an owner is approved when the reminder
+// was sent.
 func decide(w *world, o outbox.Object) {
 	switch o := o.(type) {
 	case *v1alpha1.RemediationRequest:
@@ -35,6 +36,25 @@ func decide(w *world, o outbox.Object) {
 		if o.Status.Phase == v1alpha1.AnalysisAwaitingApproval && o.Spec.Decision == nil && metav1.GetControllerOf(o) == nil {
 			patch(w, o, fmt.Sprintf(`{"spec":{"decision":{"verdict":%q,"method":"api","decidedBy":%q}}}`, decisions[o.Name], me()))
 		}
+	case *v1alpha1.NotificationRequest:
+		if o.Spec.Purpose == v1alpha1.PurposeApprovalReminder && o.Status.Phase == v1alpha1.NotificationSent {
+			approve(w, o)
+		}
+	}
+}
+
+// approve decides on the request that a message is about.
+func approve(w *world, message *v1alpha1.NotificationRequest) {
+	rr, a := &v1alpha1.RemediationRequest{}, &v1alpha1.AIAnalysis{}
+	err := env.Client.Get(ctx, client.ObjectKey{Namespace: message.Namespace, Name: message.Spec.RemediationRef.Name}, rr)
+	if err == nil {
+		err = env.Client.Get(ctx, client.ObjectKey{Namespace: message.Namespace, Name: rr.Status.Analysis}, a)
+	}
+	switch {
+	case client.IgnoreNotFound(err) != nil:
+		w.t.Errorf("decide on %s: %v", message.Spec.RemediationRef.Name, err)
+	case err == nil && a.Spec.Decision == nil:
+		patch(w, a, fmt.Sprintf(`{"spec":{"decision":{"verdict":%q,"method":"api","decidedBy":%q}}}`, v1alpha1.VerdictApproved, me()))
 	}
 }
 

@@ -36,6 +36,7 @@ func newReceiver(w *world) *receiver {
 		}
 		return http.StatusOK
 	}))
+	mux.HandleFunc("POST /fails", r.deliver(func(int) int { return http.StatusServiceUnavailable }))
 	mux.HandleFunc("POST /refuses", r.deliver(func(int) int { return http.StatusNotFound }))
 	mux.HandleFunc("POST /api/chat", r.answer)
 	mux.HandleFunc("POST /touch/{kind}", r.touch)

@@ -106,11 +106,26 @@ func scenarios() []*scenario {
 				for _, name := range []string{"cancelled", "deleted"} {
 					rr := testenv.MakeRemediation(w.namespace, name).Obj()
 					rr.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}
+					rr.Spec.Notification.Channels = []v1alpha1.Channel{webhook("fails")} // so that the message that asks for a decision is open
 					w.create(rr)
 				}
 			},
-			makes:  map[string]int{requests: 2, analyses: 2},
+			makes:  map[string]int{requests: 2, analyses: 2, notifications: 2},
 			phases: map[string]string{"cancelled": "Cancelled", "deleted": "Cancelled"},
+		},
+		{
+			name: "approval", // a person decides when the reminder has come
+			fill: func(w *world) {
+				deployment(w, "cart", 0)
+				rr := testenv.MakeRemediation(w.namespace, "cart").Obj()
+				rr.Spec.Approval = v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}
+				rr.Spec.Timeouts.Approval = &metav1.Duration{Duration: 40 * time.Second}
+				rr.Spec.Notification.Channels = []v1alpha1.Channel{webhook("takes")}
+				w.create(rr)
+			},
+			makes:       map[string]int{requests: 1, analyses: 1, workflows: 1, notifications: 3},
+			phases:      map[string]string{"cart": "Completed"},
+			generations: map[string]int64{"cart": 2},
 		},
 		{
 			name: "conflict",

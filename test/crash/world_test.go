@@ -35,7 +35,7 @@ func newWorld(t *testing.T, s *scenario) *world {
 	w.tracker = newTracker(w)
 	w.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "remediator"}})
 	w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "receiver"}, StringData: map[string]string{
-		"takes": w.receiver.URL + "/takes", "recovers": w.receiver.URL + "/recovers", "refuses": w.receiver.URL + "/refuses"}})
+		"takes": w.receiver.URL + "/takes", "recovers": w.receiver.URL + "/recovers", "refuses": w.receiver.URL + "/refuses", "fails": w.receiver.URL + "/fails"}})
 	s.fill(w)
 	if s.first != "" {
 		w.Expect(w.dies(s, s.first)).To(BeTrue(), "the work was done without passing %s", s.first)

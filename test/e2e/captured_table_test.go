@@ -182,6 +182,7 @@ var questions = []question{
 		"model_config.prompt_sha256", "model_config.catalogue_sha256"), verdict)},
 	{"Why not another action, and would that have been better?", of(analysis, "alternatives_considered", "alternatives_considered[0].workflow_id", "action_rationale", "no_action_reason")},
 	{"Who decided, and how long did we wait?", of(analysis, "approved_by", "rejected_by", "approval_requested_at", "approval_time", "approval_duration_seconds", "approval_deadline")},
+	{"Who was asked for a decision, by which channels, and did they take it?", of(notification, "purpose", "subject", "notification_requested_at", "channels", "delivery_attempts", "failure_reason")},
 	{"What would another threshold have saved, and at which risk?", slices.Concat(of(analysis, "approval_mode", "approval_threshold", "approval_required", "action_confidence"), verdict)},
 	{"Who asked, who cancelled, and with which rights was it done?", slices.Concat(of(orchestration, "requested_by", "cancelled_by", "policy"), of(execution, "acted_as"))},
 	{"Is anything missing or changed, and how do I check that?", slices.Concat([]string{"entry", "entry_hash", "previous_hash", "sequence", "final", "source_uid"}, of(orchestration, "children", "services_invoked"))},

@@ -82,6 +82,7 @@ func TestEveryEndingLeavesWhatAReportNeeds(t *testing.T) {
 	for _, e := range every {
 		t.Run(string(e), func(t *testing.T) {
 			f.holds(t, e, made[e].UID)
+			f.asks(t, e, made[e].UID)
 		})
 	}
 	t.Run("what was rolled back was rolled back", func(t *testing.T) {
@@ -106,7 +107,11 @@ func (f *fixture) holds(t *testing.T, e ending, uid types.UID) {
 	g := NewWithT(t)
 	for _, table := range tables {
 		var text []byte
-		err := f.database.QueryRow(`SELECT coalesce(json_agg(r), '[]') FROM `+table+` AS r WHERE remediation_id = $1 AND final`, string(uid)).Scan(&text)
+		of := ""
+		if table == notification { // those that ask for a decision may be called off before they are sent
+			of = ` AND purpose = 'Outcome'`
+		}
+		err := f.database.QueryRow(`SELECT coalesce(json_agg(r), '[]') FROM `+table+` AS r WHERE remediation_id = $1 AND final`+of, string(uid)).Scan(&text)
 		g.Expect(err).NotTo(HaveOccurred())
 		var rows []map[string]any
 		g.Expect(json.Unmarshal(text, &rows)).To(Succeed())
@@ -123,6 +128,20 @@ func (f *fixture) holds(t *testing.T, e ending, uid types.UID) {
 				}
 			}
 		}
+	}
+}
+
+// asks checks that a remediation which asked for a decision has a row that says so, of a child that the request names.
+func (f *fixture) asks(t *testing.T, e ending, uid types.UID) {
+	g := NewWithT(t)
+	var n int
+	g.Expect(f.database.QueryRow(`SELECT count(*) FROM notification_audit AS n JOIN orchestration_audit AS o ON o.remediation_id = n.remediation_id AND o.final
+		WHERE n.remediation_id = $1 AND n.final AND n.purpose = 'ApprovalNeeded' AND n.subject LIKE 'Approval needed: %' AND n.channels = '["console"]'
+		AND o.children @> jsonb_build_array(jsonb_build_object('service', 'Notification', 'uid', n.source_uid))`, string(uid)).Scan(&n)).To(Succeed())
+	if slices.Contains(asked, e) {
+		g.Expect(n).To(Equal(1))
+	} else {
+		g.Expect(n).To(BeZero())
 	}
 }
 

@@ -76,7 +76,7 @@ const maxConditions = 16
 // ourConditions are those that the controllers set.
 var ourConditions = []string{
 	v1alpha1.ConditionReady, v1alpha1.ConditionFinished, v1alpha1.ConditionRemediationRefused, v1alpha1.ConditionDecisionRefused, v1alpha1.ConditionForeignChild, v1alpha1.ConditionCoolingDown,
-	v1alpha1.ConditionAnalysisBlocked, v1alpha1.ConditionWorkflowBlocked, v1alpha1.ConditionNotificationBlocked, outbox.ConditionBlocked,
+	v1alpha1.ConditionAnalysisBlocked, v1alpha1.ConditionWorkflowBlocked, v1alpha1.ConditionNotificationBlocked, v1alpha1.ConditionApprovalNotificationBlocked, outbox.ConditionBlocked,
 }
 
 // Announce emits a Kubernetes Event for a transition that was saved. note has the details.

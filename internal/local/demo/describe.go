@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"sync"
@@ -87,7 +88,8 @@ func describe(k kind, e entry) (what, colour, detail string, ok bool) {
 		if final, _ := e.fields["final"].(bool); !final {
 			return "", "", "", false
 		}
-		return "  notification", dim, strings.TrimPrefix(r.text("delivery_status")+" on "+texts(r, "channels"), " on "), true
+		what := map[string]string{"ApprovalNeeded": "  asked", "ApprovalReminder": "  reminded"}[r.text("purpose")]
+		return cmp.Or(what, "  notification"), dim, strings.TrimPrefix(r.text("delivery_status")+" on "+texts(r, "channels"), " on "), true
 	}
 }
 
@@ -97,7 +99,7 @@ func describeRequest(event, phase string, r record) (what, colour, detail string
 		signal, _, _ := unstructured.NestedString(r, "signal_context", "name")
 		return phase, bold, "accepted: " + signal, true
 	case "AwaitingApproval":
-		return phase, yellow, "waiting for a decision", true
+		return phase, yellow, map[bool]string{true: "still waiting for a decision", false: "waiting for a decision"}[event == "ApprovalReminderStarted"], true
 	case "Executing", "Analyzing":
 		return phase, bold, "", true
 	case "Notifying":

@@ -39,6 +39,8 @@ func TestDescribe(t *testing.T) {
 			`{"steps_executed":[{"name":"raise","action":"SetResources","status":"rolled-back","message":"64Mi to 128Mi | rollback: 128Mi to 64Mi"},{"name":"settle","action":"Wait","status":"failure"}]}`,
 			"  step rolled back", "raise: 128Mi to 64Mi"},
 		{"WorkflowExecution", "TimedOut", "TimedOut", `{"workflow_id":"increase-memory","outcome":"failure","rollbacks_performed":1}`, "  workflow", "increase-memory: failure, steps rolled back: 1"},
+		{"RemediationRequest", "ApprovalReminderStarted", "AwaitingApproval", `{}`, "AwaitingApproval", "still waiting for a decision"},
+		{"NotificationRequest", "Asked", "Sent", `{"delivery_status":"success","channels":["console"],"purpose":"ApprovalNeeded"}`, "  asked", "success on console"},
 		{"NotificationRequest", "SendingStarted", "Sending", `{}`, "", ""},
 		{"NotificationRequest", "DeliverySucceeded", "Sent", `{"delivery_status":"success","channels":["console","slack"]}`, "  notification", "success on console, slack"},
 	} {

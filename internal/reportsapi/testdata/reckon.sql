@@ -25,7 +25,7 @@ WITH RECURSIVE every AS (
         UNION ALL SELECT id, 4, 'Workflow', (row ->> 'workflow_started_at')::timestamptz, coalesce(row ->> 'notification_sent_at', row ->> 'completed_at')::timestamptz
             FROM newest AS o WHERE of = 'o' AND NOT EXISTS (SELECT FROM newest AS w WHERE w.id = o.id AND w.of = 'w')
         UNION ALL SELECT id, 5, 'Notification', (row ->> 'notification_requested_at')::timestamptz, coalesce(row ->> 'delivery_confirmed_at', row ->> 'notification_sent_at', closed::text)::timestamptz
-            FROM newest WHERE of = 'n'
+            FROM newest WHERE of = 'n' AND coalesce(row ->> 'purpose', '') IN ('', 'Outcome')
     ) AS c WHERE start IS NOT NULL AND EXISTS (SELECT FROM newest AS o WHERE o.id = c.id AND o.of = 'o')
 ), request AS MATERIALIZED (
     SELECT id, source_namespace, row, (row ->> 'signal_received_at')::timestamptz AS received, (row ->> 'completed_at')::timestamptz AS completed FROM newest WHERE of = 'o'
@@ -70,7 +70,7 @@ WITH RECURSIVE every AS (
         AND f.source_namespace = r.source_namespace AND f.received > r.completed AND f.received <= r.completed + interval '7 days' GROUP BY r.id
 ), counts AS (
     SELECT id, max((row ->> 'retries_performed')::bigint) FILTER (WHERE of = 'w') AS retries,
-        max(jsonb_array_length(coalesce(nullif(row -> 'steps_executed', 'null'), '[]'))) FILTER (WHERE of = 'w') AS steps, max(jsonb_array_length(coalesce(nullif(row -> 'delivery_attempts', 'null'), '[]'))) FILTER (WHERE of = 'n') AS attempts,
+        max(jsonb_array_length(coalesce(nullif(row -> 'steps_executed', 'null'), '[]'))) FILTER (WHERE of = 'w') AS steps, sum(jsonb_array_length(coalesce(nullif(row -> 'delivery_attempts', 'null'), '[]'))) FILTER (WHERE of = 'n') AS attempts,
         max(extract(epoch FROM greatest((row ->> 'approval_time')::timestamptz, (row ->> 'approval_requested_at')::timestamptz) - (row ->> 'approval_requested_at')::timestamptz)::float8)
             FILTER (WHERE of = 'a' AND row ->> 'approval_time' IS NOT NULL AND row ->> 'approval_requested_at' IS NOT NULL) AS wait
     FROM newest GROUP BY id
