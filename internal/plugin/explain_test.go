@@ -305,6 +305,13 @@ func everySituation() (code int) {
 		fmt.Println("situation.go is not as this test reads it")
 		return 1
 	}
+	sources, _ := filepath.Glob("situations*.go")
+	for _, name := range sources {
+		if source, err := os.ReadFile(name); err != nil || strings.Contains(string(source), `Situation: "`) {
+			fmt.Printf("%s has a situation that is not in situation.go (%v)\n", name, err)
+			code = 1
+		}
+	}
 	for _, match := range known {
 		if !explainedSituations[match[1]] {
 			fmt.Printf("no test makes the situation %s\n", match[1])

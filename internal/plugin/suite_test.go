@@ -290,7 +290,7 @@ var varying = []struct {
 	{regexp.MustCompile(`"holder": "[^"]*"`), `"holder": "HOLDER"`},
 	{regexp.MustCompile(`\S+_UID`), "HOLDER"},
 	{regexp.MustCompile(`\b(\d+[dhms])+\b`), "AGE"},
-	{regexp.MustCompile(`persist \d+ entries: `), "persist N entries: "},
+	{regexp.MustCompile(`(persist \d+ entries|check the store): `), "OPERATION: "}, // of the relay; the first that fails opens the breaker
 	{regexp.MustCompile(` {2,}`), "  "},
 }
 
