@@ -109,6 +109,10 @@ vulncheck: $(GOVULNCHECK) ## Check called code for known vulnerabilities; needs 
 screenshots: ## Take the pictures and examples of docs/reports.md anew (needs chromium)
 	$(GO) test -count=1 ./test/browser -run TestScreenshots -v -args -docs '$(CURDIR)/docs'
 
+.PHONY: docs-kubectl
+docs-kubectl: ## Make the examples and the recorded session of docs/kubectl.md anew
+	$(GO) test -count=1 ./internal/plugin -run TestDocs -args -docs '$(CURDIR)/docs'
+
 ##@ Measure
 
 .PHONY: bench

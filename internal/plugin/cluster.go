@@ -87,7 +87,16 @@ func (c *cluster) namespaceOf(s scope) (string, error) {
 func (c *cluster) kubectl() string { return "kubectl" + c.flags() }
 
 // verb is a command of this program.
-func (c *cluster) verb(words string) string { return "kubectl holdfast " + words + c.flags() }
+func (c *cluster) verb(words string) string {
+	system := ""
+	if c.system != defaultSystem {
+		system = " --system-namespace=" + quoted(c.system)
+	}
+	return "kubectl holdfast " + words + c.flags() + system
+}
+
+// defaultSystem is where the manifests install Holdfast.
+const defaultSystem = "holdfast-system"
 
 func (c *cluster) flags() string {
 	var flags strings.Builder

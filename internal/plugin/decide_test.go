@@ -4,13 +4,16 @@ package plugin_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/creack/pty"
 	. "github.com/onsi/gomega"
@@ -38,16 +41,21 @@ func (f *fixture) onTerminal(args ...string) *screen {
 	terminal, err := pty.StartWithSize(s.cmd, &pty.Winsize{Rows: 24, Cols: 60})
 	f.Expect(err).NotTo(HaveOccurred())
 	s.terminal = terminal
-	go func() {
-		defer close(s.done)
-		_, _ = io.Copy(s, terminal) // ends with an error on Linux when the program ends
-	}()
+	s.follow()
 	f.t.Cleanup(func() {
 		_ = s.cmd.Process.Kill()
 		terminal.Close()
 		<-s.done
 	})
 	return s
+}
+
+// follow keeps what the program writes.
+func (s *screen) follow() {
+	go func() {
+		defer close(s.done)
+		_, _ = io.Copy(s, s.terminal) // ends with an error on Linux when the program ends
+	}()
 }
 
 // Write keeps what the program has written.
@@ -141,7 +149,7 @@ func TestWatches(t *testing.T) {
 	f.Eventually(written.text).Should(ContainSubstring("state=none"))
 
 	f.append(b, entry.Change{Kind: "backups.example.com", Event: "Started", Phase: "Running"})
-	f.Eventually(drawn.text).Should(MatchRegexp(`pending +1`))
+	f.Eventually(drawn.text).Should(MatchRegexp(`pending +1 `)) // the terminal has 60 columns
 	f.Eventually(written.text).Should(ContainSubstring("state=pending pending=1"))
 	f.Expect(written.text()).NotTo(ContainSubstring("\x1b"))
 	f.Expect(strings.Count(written.text(), "\n")).To(Equal(2), "a line a change")
@@ -154,3 +162,29 @@ func TestWatches(t *testing.T) {
 	f.Expect(lines.ProcessState.ExitCode()).To(Equal(130))
 	f.Expect(strings.Count(written.text(), "\n")).To(Equal(2))
 }
+
+// A watch fits a terminal of 60 columns and 24 lines, whatever it shows.
+func TestWatchesOnASmallTerminal(t *testing.T) {
+	f := setup(t)
+	for i := range 30 {
+		f.backup(fmt.Sprintf("settings-with-a-long-name-%02d", i))
+	}
+	for _, args := range [][]string{{"list", "-o", "wide"}, {"status"}, {"approvals"}} {
+		s := f.onTerminal(append(args, "--watch", "--interval=100ms")...)
+		f.Eventually(s.text).Should(ContainSubstring("\x1b[H\x1b[2J"))
+		f.Eventually(func() int { return strings.Count(s.text(), "\x1b[H\x1b[2J") }).Should(BeNumerically(">", 1))
+		f.Expect(s.types("\x03")).To(Succeed())
+		f.Expect(s.ends()).To(Equal(130), "%q", args)
+		picture := strings.Split(s.text(), "\x1b[H\x1b[2J")[1]
+		lines := strings.Split(strings.TrimRight(strings.ReplaceAll(picture, "\r", ""), "\n"), "\n")
+		f.Expect(len(lines)).To(BeNumerically("<", 24), picture)
+		for _, l := range lines {
+			f.Expect(utf8.RuneCountInString(painted.ReplaceAllString(l, ""))).To(BeNumerically("<=", 60), l)
+		}
+		if args[0] == "list" {
+			f.Expect(lines[len(lines)-1]).To(MatchRegexp(`^… \d+ lines below$`))
+		}
+	}
+}
+
+var painted = regexp.MustCompile("\x1b\\[[0-9;]*m")

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -21,7 +22,7 @@ type explanation struct {
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name"`
 	// Situation is a name for programs, docs/kubectl.md lists them.
-	Situation string `json:"situation"`
+	Situation situation `json:"situation"`
 	// Why is one sentence.
 	Why string `json:"why"`
 	// Command moves the resource on, or shows more where only somebody else can.
@@ -109,8 +110,9 @@ func (c *cluster) explain(ctx context.Context, r *resource) (*explanation, error
 		return nil, err
 	}
 	e := f.decide()
-	if e.Through == "" && f.rr != nil && !r.closed() && slices.Contains([]string{"WaitsForChild", "OpenRecord"}, e.Situation) {
-		if inner := c.explainChild(ctx, f); inner != nil {
+	if f.rr != nil && !r.closed() && slices.Contains([]situation{situationWaitsForChild, situationOpenRecord, situationForeignChild}, e.Situation) {
+		// A foreign child is ignored. So it matters less than a child that waits for somebody.
+		if inner := c.explainChild(ctx, f); inner != nil && (inner.Attention || e.Situation != situationForeignChild) {
 			e = inner
 		}
 	}
@@ -120,6 +122,9 @@ func (c *cluster) explain(ctx context.Context, r *resource) (*explanation, error
 	e.Kind, e.Namespace, e.Name, e.Unread = r.kind.Kind, r.Namespace, r.Name, f.unread
 	return e, nil
 }
+
+// childNouns are what a child is to its request.
+var childNouns = map[string]string{analyses: "analysis", workflows: "workflow", notifications: "notification"}
 
 // explainChild explains the child that a request waits for.
 func (c *cluster) explainChild(ctx context.Context, f *facts) *explanation {
@@ -136,7 +141,7 @@ func (c *cluster) explainChild(ctx context.Context, f *facts) *explanation {
 			return nil
 		}
 		inner.Through = one.ref()
-		inner.Why = f.r.Name + " waits for " + one.ref() + ": " + inner.Why
+		inner.Why = fmt.Sprintf("%s waits for its %s: %s", f.r.Name, childNouns[one.kind.Resource], within(inner.Why))
 		return inner
 	}
 	return nil

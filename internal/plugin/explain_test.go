@@ -3,15 +3,17 @@
 package plugin_test
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	. "github.com/onsi/gomega"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -31,6 +33,9 @@ type explained struct {
 	Attention                        bool
 }
 
+// explainedSituations are those that a test has made.
+var explainedSituations = map[string]bool{}
+
 // is explains a resource, checks the situation, and pastes the command into a shell.
 func (f *fixture) is(ref, situation string) explained {
 	f.t.Helper()
@@ -42,7 +47,8 @@ func (f *fixture) is(ref, situation string) explained {
 		g.Expect(e.Situation).To(Equal(situation), "%+v", s)
 		g.Expect(s.Code).To(Equal(map[bool]int{true: 1, false: 0}[e.Attention]))
 	}).Should(Succeed())
-	f.Expect(e.Why).To(And(HaveSuffix("."), Not(ContainSubstring("\n"))))
+	f.Expect(e.Why).To(And(HaveSuffix("."), Not(ContainSubstring("\n")), Not(MatchRegexp(`\. [A-Z]`))), "one sentence")
+	explainedSituations[situation] = true
 	f.t.Logf("%s: %s\n    %s", situation, e.Why, e.Command)
 	return e
 }
@@ -77,13 +83,14 @@ func (f *fixture) backdated(o outbox.Object, c entry.Change) {
 // Situations that need no manager, or none that works.
 func TestExplainsWhatNobodyWorksOn(t *testing.T) {
 	f := setup(t)
+	f.system = f.namespace // no manager has ever had a lease
 
 	nr := testenv.MakeNotification(f.namespace, "waits").Obj()
 	f.create(nr)
 	f.backdated(nr, change("Created", "Pending", false))
 	f.pasted(f.is("nr/waits", "NoManager").Command)
 	f.delete(nr)
-	f.Expect(f.is("nr/waits", "NoManager").Why).To(ContainSubstring("is in deletion since"))
+	f.Expect(f.is("nr/waits", "NoManager").Why).To(ContainSubstring("has been in deletion for"))
 
 	newer := testenv.MakeNotification(f.namespace, "newer").Obj()
 	f.create(newer)
@@ -100,6 +107,11 @@ func TestExplainsWhatNobodyWorksOn(t *testing.T) {
 	f.pasted(f.is("backup/open", "InProgress").Command)
 	f.delete(b)
 	f.pasted(f.is("backup/open", "OpenRecord").Command)
+
+	between := testenv.MakeRemediation(f.namespace, "between").Obj()
+	f.create(between)
+	f.append(between, entry.Change{Kind: entry.KindOrchestration, Event: "Received", Phase: "Pending", Record: models.Orchestration{RemediationID: string(between.UID)}})
+	f.pasted(f.is("rr/between", "WaitsForChild").Command)
 
 	ended := f.backup("ended")
 	f.append(ended, entry.Change{Kind: "backups.example.com", Event: "Ended", Phase: "Done", Final: true})
@@ -151,26 +163,33 @@ const away = "postgres://nobody:x@127.0.0.1:1/holdfast?sslmode=disable&connect_t
 
 func TestExplainsAnOutage(t *testing.T) {
 	f := setup(t)
+	f.system = f.namespace
 	stop := f.manager(away)
-	rr := testenv.MakeRemediation(f.namespace, "cart").Obj()
-	f.create(rr)
-	f.Eventually(func() int64 { f.read(rr); return rr.Status.Outbox.LastSequence }).Should(BeNumerically(">", 0))
-	f.delete(rr)
-	e := f.is("rr/cart", "StoreUnavailable")
-	f.Expect(e.Why).To(ContainSubstring("until the store accepts entries again"))
-	f.pasted(e.Command)
-	s := f.kubectl("status", "-A", "--exit-code")
-	f.Expect(s.Code).To(Equal(1), "%+v", s)
-	f.Expect(s.Stdout).To(And(ContainSubstring("breaker open"), ContainSubstring("The store accepts no entries.")))
-	s = f.in("drain", "--timeout=1s")
-	f.Expect(s).To(And(HaveField("Code", 124), HaveField("Stderr", ContainSubstring("kubectl holdfast explain"))))
+	nr := testenv.MakeNotification(f.namespace, "news").Obj()
+	f.create(nr)
+	s := f.in("wait", "nr/news", "--for=Sent", "--timeout=2m")
+	f.Expect(s.Code).To(BeZero(), "%+v", s)
+	f.delete(nr)
+	f.pasted(f.is("nr/news", "StoreUnavailable").Command)
+	f.Expect(f.goldens("status-outage", "status", "--exit-code")).To(Equal(1))
+	f.Expect(f.goldens("explain-outage", "explain", "nr/news")).To(Equal(1))
+	f.Expect(f.goldens("list-held", "list", "--held")).To(BeZero())
+	f.Expect(f.goldens("wait-timeout", "wait", "nr/news", "--for=drained", "--timeout=1s")).To(Equal(124))
+	f.Expect(f.goldens("drain-timeout", "drain", "--timeout=1s")).To(Equal(124))
+	f.Expect(f.in("drain", "--timeout=1s").Stderr).To(ContainSubstring("kubectl holdfast explain"))
+	f.Expect(f.goldens("check", "check")).To(Equal(1)) // the account of the managers has no rights in this cluster
 	stop()
 
 	// The store is back.
 	f.manager(stack.Postgres.URL())
-	f.gone(rr)
-	s = f.in("drain", "--timeout=2m")
-	f.Expect(s).To(And(HaveField("Code", 0), HaveField("Stdout", Equal("Nothing is pending.\n"))))
+	f.gone(nr)
+	f.create(testenv.MakeNotification(f.namespace, "more").Obj())
+	f.settled("nr/more", "Sent")
+	f.Expect(f.goldens("status", "status", "--exit-code")).To(BeZero())
+	f.Expect(f.goldens("wait", "wait", "nr/more", "--for=closed")).To(BeZero())
+	f.Expect(f.goldens("drain", "drain")).To(BeZero())
+	f.Expect(f.goldens("list-drained", "list")).To(BeZero())
+	f.Expect(f.goldens("entries-drained", "entries", "nr/more")).To(BeZero())
 }
 
 func TestExplainsAShardWithoutAManager(t *testing.T) {
@@ -191,58 +210,6 @@ func TestExplainsAShardWithoutAManager(t *testing.T) {
 	e := f.is("rr/"+lost.Name, "ShardWithoutManager")
 	f.Expect(e.Why).To(ContainSubstring(fmt.Sprintf("shard %d-of-2", missing.Index)))
 	f.pasted(e.Command)
-}
-
-// Situations of a manager that works.
-func TestExplainsWork(t *testing.T) {
-	f := setup(t)
-	d := f.broken("cart")
-	f.manager(stack.Postgres.URL())
-	rr := testenv.MakeRemediation(f.namespace, d.Name).Obj()
-	f.create(rr)
-
-	// A request waits for its analysis, which waits for a person.
-	e := f.is("rr/cart", "AwaitingApproval")
-	f.Expect(e.Through).To(HavePrefix("aianalysis.holdfast.dev/cart-"))
-	f.Expect(e.Why).To(ContainSubstring("nobody is bound to the role"))
-	f.approver("jane")
-	f.Expect(f.is("rr/cart", "AwaitingApproval").Why).To(ContainSubstring("user jane may decide"))
-	f.read(rr)
-	f.Eventually(func() bool {
-		asked := &v1alpha1.NotificationRequest{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: rr.Status.ApprovalNotification}}
-		f.read(asked)
-		return asked.Status.Phase.Final()
-	}).Should(BeTrue())
-	f.Expect(f.in("drain", "--timeout=2m").Code).To(BeZero()) // the tree says what is pending
-	for name, args := range map[string][]string{"tree.txt": {"tree", "cart"}, "approvals.txt": {"approvals"}} {
-		s := f.in(args...)
-		f.Expect(s.Code).To(BeZero(), "%+v", s)
-		f.golden(name, hashless(s.Stdout))
-	}
-	f.pasted(e.Command + " --yes")
-	s := f.in("wait", "rr/cart", "--for=closed", "--timeout=2m")
-	f.Expect(s.Code).To(BeZero(), "%+v", s)
-	e = f.is("rr/cart", "TTLRunning")
-	var analysis string
-	for _, line := range strings.Split(f.in("tree", "cart", "-o", "name").Stdout, "\n") {
-		if strings.HasPrefix(line, "aianalysis") {
-			analysis = line
-		}
-	}
-	f.pasted(f.is(analysis, "KeptByOwner").Command)
-	f.pasted(e.Command)
-	f.gone(rr)
-
-	// A step that waits, and a delivery that is tried again.
-	wfe := f.workflow("patient")
-	wfe.Spec.Steps = []v1alpha1.WorkflowStep{{Name: "settle", Action: "Wait", Parameters: map[string]v1alpha1.ParameterValue{"for": "target.spec.replicas >= 99"}}}
-	f.create(wfe)
-	f.pasted(f.is("wfe/patient", "StepRunning").Command)
-	f.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "hook"}, StringData: map[string]string{"url": "http://127.0.0.1:1/"}})
-	nr := testenv.MakeNotification(f.namespace, "retried").Obj()
-	nr.Spec.Channels = []v1alpha1.Channel{{Type: v1alpha1.ChannelWebhook, SecretRef: &v1alpha1.SecretKeyRef{Name: "hook", Key: "url"}}}
-	f.create(nr)
-	f.pasted(f.is("nr/retried", "DeliveryRetries").Command)
 }
 
 // The deletion of a request in the foreground waits for what it owns.
@@ -321,4 +288,39 @@ func TestExplainsDeadLetters(t *testing.T) {
 	}
 	s = f.program(env, filepath.Join(programs, "kubectl-holdfast"), "status", "-A")
 	f.Expect(s.Stdout).To(MatchRegexp(`schema current, \d+ dead letters`), "%+v", s)
+}
+
+// everySituation says which situation has no test that made it, or no row in docs/kubectl.md. It is asked when all tests have run.
+func everySituation() (code int) {
+	text, err := os.ReadFile("situation.go")
+	docs, bad := os.ReadFile(filepath.Join("..", "..", "docs", "kubectl.md"))
+	if err := errors.Join(err, bad); err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	_, table, _ := strings.Cut(string(docs), "\n## Situations\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	known := regexp.MustCompile(`situation = "(\w+)"`).FindAllStringSubmatch(string(text), -1)
+	if len(known) < 15 {
+		fmt.Println("situation.go is not as this test reads it")
+		return 1
+	}
+	sources, _ := filepath.Glob("situations*.go")
+	for _, name := range sources {
+		if source, err := os.ReadFile(name); err != nil || strings.Contains(string(source), `Situation: "`) {
+			fmt.Printf("%s has a situation that is not in situation.go (%v)\n", name, err)
+			code = 1
+		}
+	}
+	for _, match := range known {
+		if !explainedSituations[match[1]] {
+			fmt.Printf("no test makes the situation %s\n", match[1])
+			code = 1
+		}
+		if !strings.Contains(table, "`"+match[1]+"`") {
+			fmt.Printf("docs/kubectl.md has no row for the situation %s\n", match[1])
+			code = 1
+		}
+	}
+	return code
 }

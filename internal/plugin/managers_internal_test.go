@@ -81,6 +81,14 @@ func TestQuotes(t *testing.T) {
 	g.Expect(quoted("")).To(Equal("''"))
 }
 
+func TestPartsOfASentence(t *testing.T) {
+	g := NewWithT(t)
+	g.Expect(sentence("This acted. Until 3h it stays.")).To(Equal("this acted; until 3h it stays"))
+	g.Expect(sentence("RemediationRequest cart acted. To begin, delete it")).To(Equal("RemediationRequest cart acted; to begin, delete it"))
+	g.Expect(sentence("")).To(Equal("-"))
+	g.Expect(within("é")).To(Equal("é"))
+}
+
 // What a manager said of the store that has stopped, or before an entry was persisted, does not count.
 func TestAnOutageThatIsOver(t *testing.T) {
 	g := NewWithT(t)

@@ -33,6 +33,8 @@ type namer interface {
 type output struct {
 	format  string
 	formats []string
+	// columns that a table may have; 0: as many as it needs. Only a watch has a limit: what is printed once can be scrolled and copied.
+	columns int
 }
 
 const (
@@ -100,7 +102,7 @@ func (o *output) render(to io.Writer, r result) ([]byte, error) {
 		}
 		return []byte(text.String()), nil
 	}
-	p := &page{wide: o.format == formatWide, colour: colourful(to)}
+	p := &page{wide: o.format == formatWide, colour: colourful(to), columns: o.columns}
 	r.text(p)
 	return p.buffer.Bytes(), nil
 }
@@ -131,6 +133,7 @@ func isTerminal(w any) bool {
 type page struct {
 	buffer       bytes.Buffer
 	wide, colour bool
+	columns      int
 }
 
 // line writes a line. Its arguments may be anybody's text.
@@ -158,12 +161,13 @@ func (p *page) table(header []string, rows [][]string) {
 			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
+	gap := p.narrow(all, widths)
 	for n, row := range all {
 		var text strings.Builder
 		for i, c := range row {
 			text.WriteString(c)
 			if i < len(row)-1 {
-				text.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+3))
+				text.WriteString(strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c)+gap))
 			}
 		}
 		shown := strings.TrimRight(text.String(), " ")
@@ -172,6 +176,33 @@ func (p *page) table(header []string, rows [][]string) {
 		}
 		p.buffer.WriteString(shown + "\n")
 	}
+}
+
+// narrow shortens the widest columns until a row fits the page, and returns the space between two columns.
+func (p *page) narrow(rows [][]string, widths []int) (gap int) {
+	const wideGap, smallGap, narrowest = 3, 2, 7
+	total := func(gap int) int {
+		sum := gap * (len(widths) - 1)
+		for _, w := range widths {
+			sum += w
+		}
+		return sum
+	}
+	if p.columns == 0 || total(wideGap) <= p.columns {
+		return wideGap
+	}
+	for total(smallGap) > p.columns && slices.Max(widths) > narrowest {
+		widths[slices.Index(widths, slices.Max(widths))]--
+	}
+	for _, row := range rows {
+		for i, c := range row {
+			if runes := []rune(c); len(runes) > widths[i] {
+				head := widths[i] / 2
+				row[i] = string(runes[:head]) + "…" + string(runes[len(runes)-(widths[i]-head-1):]) // names of a kind differ at their end
+			}
+		}
+	}
+	return smallGap
 }
 
 // line is a text on one line, without anything that a terminal could take for a command.

@@ -127,7 +127,7 @@ Exit status: 0 fine, 1 found something, 2 could not tell, 124 timeout, 130 inter
 	root.SetOut(p.Streams.Out)
 	root.SetErr(p.Streams.ErrOut)
 	c.config.AddFlags(root.PersistentFlags())
-	root.PersistentFlags().StringVar(&c.system, "system-namespace", "holdfast-system", "namespace of Holdfast's managers and services")
+	root.PersistentFlags().StringVar(&c.system, "system-namespace", defaultSystem, "namespace of Holdfast's managers and services")
 	_ = root.RegisterFlagCompletionFunc("namespace", c.completeNamespaces)
 	root.AddCommand(newListCommand(c), newEntriesCommand(c), newStatusCommand(c), newExplainCommand(c), newWaitCommand(c), newDrainCommand(c), newVersionCommand(c))
 	root.AddCommand(c.trailCommands()...)

@@ -23,31 +23,45 @@ func (f *facts) decide() *explanation {
 			return e
 		}
 	}
-	return &explanation{Situation: "InProgress", Why: fmt.Sprintf("%s is in the phase %s, and its %s durable.", f.r.ref(), cell(f.r.phase), f.entriesAre()),
+	return &explanation{Situation: situationInProgress, Why: fmt.Sprintf("%s %s, and %s.", f.r.ref(), f.inPhase(), f.entriesAre()),
 		Command: f.verb("entries " + f.r.named())}
 }
 
-func (f *facts) entriesAre() string {
-	if f.r.outbox.IsZero() {
-		return "record has no entry yet, so everything is"
+func (f *facts) inPhase() string {
+	if f.r.phase == "" {
+		return "has no phase"
 	}
-	return "entries are"
+	return "is in the phase " + cell(f.r.phase)
+}
+
+func (f *facts) entriesAre() string {
+	switch {
+	case f.r.outbox.IsZero():
+		return "its record has no entry yet"
+	case f.undrained():
+		return counted(len(f.pending), "entry") + are(len(f.pending), " is", " are") + " in its outbox"
+	}
+	return "all its entries are durable"
 }
 
 // deletion begins a sentence about a resource that is being deleted.
 func (f *facts) deletion() string {
-	return fmt.Sprintf("%s is in deletion since %s", f.r.ref(), age(f.r.DeletionTimestamp.Time, f.now))
+	return fmt.Sprintf("%s has been in deletion for %s", f.r.ref(), age(f.r.DeletionTimestamp.Time, f.now))
 }
 
 func (f *facts) inSystem() string { return f.kubectl() + " -n " + quoted(f.system) }
+
+func (f *facts) managerLogs() string {
+	return f.inSystem() + " logs -l app.kubernetes.io/component=manager --tail=50"
+}
 
 // unsupportedEntries: written by a newer release than the managers, or than this program.
 func unsupportedEntries(f *facts) *explanation {
 	if !f.unsupported() {
 		return nil
 	}
-	return &explanation{Situation: "SchemaUnknown", Attention: true,
-		Why:     fmt.Sprintf("%s has entries of a newer release, which an older manager leaves in the resource until it is upgraded.", f.r.ref()),
+	return &explanation{Situation: situationSchemaUnknown, Attention: true,
+		Why:     fmt.Sprintf("%s has entries of a newer release, which stay in the resource until the managers are upgraded.", f.r.ref()),
 		Command: f.inSystem() + " get pods -l app.kubernetes.io/component=manager -o custom-columns='NAME:.metadata.name,IMAGE:.spec.containers[0].image'"}
 }
 
@@ -57,19 +71,19 @@ func unattended(f *facts) *explanation {
 		return nil
 	}
 	work := "works on it"
-	if f.undrained() {
-		work = fmt.Sprintf("drains its %s", counted(len(f.pending), "entry"))
-		if len(f.pending) > 1 {
-			work = fmt.Sprintf("drains its %d entries", len(f.pending))
-		}
+	switch n := len(f.pending); {
+	case n == 1:
+		work = "drains its entry"
+	case n > 1:
+		work = fmt.Sprintf("drains its %d entries", n)
 	}
-	e := &explanation{Situation: "NoManager", Attention: true, Command: f.inSystem() + " get pods,leases"}
+	e := &explanation{Situation: situationNoManager, Attention: true, Command: f.inSystem() + " get pods,leases"}
 	start := f.r.ref() + " waits"
 	if f.r.terminating() {
 		start = f.deletion()
 	}
 	if f.shard != "" {
-		e.Situation = "ShardWithoutManager"
+		e.Situation = situationShardWithoutManager
 		e.Why = fmt.Sprintf("%s: it is in the shard %s, and no manager of this shard %s.", start, f.shard, work)
 		return e
 	}
@@ -86,10 +100,10 @@ func storeAway(f *facts) *explanation {
 	if f.r.terminating() {
 		start = f.deletion()
 	}
-	return &explanation{Situation: "StoreUnavailable", Attention: true,
-		Why: fmt.Sprintf("%s: %s until the store accepts entries again, which it has not done for %s (%s).", start, waits(len(f.pending)), age(*f.store.Since, f.now),
+	return &explanation{Situation: situationStoreUnavailable, Attention: true,
+		Why: fmt.Sprintf("%s: %s, because the store has accepted none for %s (%s).", start, waits(len(f.pending)), age(*f.store.Since, f.now),
 			outbox.Bound(strings.TrimPrefix(f.store.Reason, "The audit store accepts no entries; they stay in their resources: "), 300)),
-		Command: f.inSystem() + " logs -l app.kubernetes.io/component=manager --tail=50"}
+		Command: f.managerLogs()}
 }
 
 func waits(n int) string { return counted(n, "entry") + are(n, " waits", " wait") }
@@ -99,7 +113,7 @@ func openRecord(f *facts) *explanation {
 	if !f.r.held() || f.r.closed() {
 		return nil
 	}
-	e := &explanation{Situation: "OpenRecord", Why: f.deletion() + ": its record is open, and the finalizer stays until its controller has appended the last entry."}
+	e := &explanation{Situation: situationOpenRecord, Why: f.deletion() + ": its controller has not ended its record, and the finalizer stays until it has."}
 	var open []string
 	for _, child := range f.children {
 		if !child.closed() && ownedBy(child, f.r) {
@@ -109,9 +123,9 @@ func openRecord(f *facts) *explanation {
 	switch {
 	case len(open) > 0:
 		e.Why = fmt.Sprintf("%s: its record stays open until %s %s ended.", f.deletion(), strings.Join(open, " and "), are(len(open), "has", "have"))
-		e.Command = f.verb("tree " + quoted(f.r.Name) + " -n " + quoted(f.r.Namespace))
+		e.Command = f.treeCommand()
 	case f.ours:
-		e.Command = f.inSystem() + " logs -l app.kubernetes.io/component=manager --tail=50"
+		e.Command = f.managerLogs()
 	default:
 		e.Attention = true
 		e.Command = f.verb("entries " + f.r.named())
@@ -125,10 +139,10 @@ func draining(f *facts) *explanation {
 		return nil
 	}
 	if f.r.terminating() {
-		return &explanation{Situation: "Draining", Why: fmt.Sprintf("%s: %s to be drained, and then the finalizer goes.", f.deletion(), waits(len(f.pending))),
+		return &explanation{Situation: situationDraining, Why: fmt.Sprintf("%s: %s to be drained, and then the finalizer goes.", f.deletion(), waits(len(f.pending))),
 			Command: f.verb("wait " + f.r.named() + " --for=drained")}
 	}
-	return &explanation{Situation: "Draining", Why: fmt.Sprintf("%s has ended, and %s to be drained.", f.r.ref(), waits(len(f.pending))), Command: f.verb("wait " + f.r.named() + " --for=drained")}
+	return &explanation{Situation: situationDraining, Why: fmt.Sprintf("%s has ended, and %s to be drained.", f.r.ref(), waits(len(f.pending))), Command: f.verb("wait " + f.r.named() + " --for=drained")}
 }
 
 // undrainedClosed is storeAway and unattended for a record that has ended.
@@ -150,8 +164,8 @@ func foreignFinalizer(f *facts) *explanation {
 	}
 	name := f.r.Finalizers[at]
 	patch := fmt.Sprintf(`[{"op":"test","path":"/metadata/finalizers/%d","value":%q},{"op":"remove","path":"/metadata/finalizers/%d"}]`, at, name, at)
-	return &explanation{Situation: "ForeignFinalizer", Attention: true,
-		Why:     fmt.Sprintf("%s: Holdfast has released it, and the finalizer %s of another controller keeps it; remove that only if its controller is gone.", f.deletion(), name),
+	return &explanation{Situation: situationForeignFinalizer, Attention: true,
+		Why:     fmt.Sprintf("%s: Holdfast has released it, and the finalizer %s of another controller keeps it; remove it only if that controller is gone.", f.deletion(), name),
 		Command: f.kubectl() + " patch " + f.r.named() + " --type=json -p " + quoted(patch)}
 }
 
@@ -161,12 +175,12 @@ func dependents(f *facts) *explanation {
 		return nil
 	}
 	if len(f.dependents) == 0 {
-		return &explanation{Situation: "WaitsForDependents", Why: f.deletion() + ": Holdfast has released it, and the garbage collector removes what it owns first (deletion in the foreground).",
+		return &explanation{Situation: situationWaitsForDependents, Why: f.deletion() + ": Holdfast has released it, and the garbage collector removes what it owns first (deletion in the foreground).",
 			Command: f.kubectl() + " get events -n " + quoted(f.r.Namespace)}
 	}
 	first := f.dependents[0]
-	return &explanation{Situation: "WaitsForDependents", Attention: true,
-		Why:     fmt.Sprintf("%s: Holdfast has released it, and the owner reference of %s keeps it (deletion in the foreground waits for what it owns).", f.deletion(), first.ref()),
+	return &explanation{Situation: situationWaitsForDependents, Attention: true,
+		Why:     fmt.Sprintf("%s: Holdfast has released it, and the owner reference of %s keeps it, since a deletion in the foreground waits for what it owns.", f.deletion(), first.ref()),
 		Command: f.verb("explain " + first.named())}
 }
 
@@ -176,7 +190,7 @@ func tooLarge(f *facts) *explanation {
 	if c == nil || c.Reason != "ResourceTooLarge" {
 		return nil
 	}
-	return &explanation{Situation: "ResourceTooLarge", Attention: true, Why: fmt.Sprintf("%s is too large to be audited: shorten its annotations, labels or spec.", f.r.ref()),
+	return &explanation{Situation: situationResourceTooLarge, Attention: true, Why: fmt.Sprintf("%s is too large to be audited: shorten its annotations, labels or spec.", f.r.ref()),
 		Command: f.kubectl() + " annotate " + f.r.named() + " --list"}
 }
 
@@ -185,15 +199,15 @@ func outboxFull(f *facts) *explanation {
 	if c == nil {
 		return nil
 	}
-	why := "it goes on when the relay has drained some"
-	e := &explanation{Situation: "OutboxFull", Attention: true, Command: f.verb("status -A")}
+	why := "it goes on when the managers have drained some"
+	e := &explanation{Situation: situationOutboxFull, Attention: true, Command: f.verb("status -A")}
 	switch {
 	case !f.attended:
 		why = "no active manager drains them"
 	case f.store.Breaker == breakerOpen:
 		why = "the store accepts no entries"
 	}
-	e.Why = fmt.Sprintf("The outbox of %s is full (%s), so its controller changes nothing: %s.", f.r.ref(), counted(len(f.pending), "entry"), why)
+	e.Why = fmt.Sprintf("The outbox of %s is full (%s), so its controller holds back every change: %s.", f.r.ref(), counted(len(f.pending), "entry"), why)
 	return e
 }
 
@@ -202,7 +216,7 @@ func restoredEtcd(f *facts) *explanation {
 	if !strings.Contains(f.letter, postgres.PlaceTaken) {
 		return nil
 	}
-	return &explanation{Situation: "SecondHistory", Attention: true,
+	return &explanation{Situation: situationSecondHistory, Attention: true,
 		Why:     fmt.Sprintf("An entry of %s is a dead letter: the store has another entry in its place, as after a restore of etcd.", f.r.ref()),
 		Command: letterCommand(f.letter)}
 }
@@ -211,7 +225,7 @@ func deadLetter(f *facts) *explanation {
 	if f.letter == "" {
 		return nil
 	}
-	return &explanation{Situation: "DeadLetter", Attention: true, Why: fmt.Sprintf("An entry of %s is a dead letter, since the store refused it; its other entries are not held up.", f.r.ref()),
+	return &explanation{Situation: situationDeadLetter, Attention: true, Why: fmt.Sprintf("An entry of %s is a dead letter, because the store refused it; its other entries go on.", f.r.ref()),
 		Command: letterCommand(f.letter)}
 }
 

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -64,6 +65,7 @@ func TestHistory(t *testing.T) {
 	f.Expect(h.Others).To(HaveExactElements(HaveField("UID", first)))
 	f.Expect(h.Verdict.Whole).To(BeTrue())
 	f.golden("history.txt", f.program(env, plugin, "history", "nr/news", "-n", f.namespace).Stdout)
+	f.golden("history.json", durations.ReplaceAllString(f.program(env, plugin, "history", "nr/news", "-n", f.namespace, "-o", "json").Stdout, "${1}N"))
 
 	f.delete(again)
 	f.gone(again)
@@ -74,6 +76,9 @@ func TestHistory(t *testing.T) {
 	f.Expect(len(h.Entries)).To(BeNumerically(">=", 2))
 	f.Expect(f.program(env, plugin, "history", "nr/newz", "-n", f.namespace)).To(And(HaveField("Code", 2), HaveField("Stderr", ContainSubstring("has the name"))))
 }
+
+// durations are what a record says of how long something took.
+var durations = regexp.MustCompile(`("[a-z_]*(?:duration|seconds|_ms)[a-z_]*": )\d+`)
 
 // The account holdfast-reader of a namespace opens its rows, and no others.
 func TestReportsOfANamespace(t *testing.T) {

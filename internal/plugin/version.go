@@ -103,8 +103,14 @@ func (v *versions) read(cmd *cobra.Command, c *cluster, db *database) {
 	}
 	v.Server = server.GitVersion
 	var minor int
-	if _, err := fmt.Sscanf(server.Minor, "%d", &minor); err == nil && server.Major == "1" && minor < oldestServer {
+	if _, err := fmt.Sscanf(server.Minor, "%d", &minor); err != nil || server.Major != "1" {
+		minor = oldestServer // it is unknown whether it fits
+	}
+	switch newest := libraryMinor(); {
+	case minor < oldestServer:
 		v.Skew = fmt.Sprintf("The API server is %s. Holdfast's admission policies need 1.%d or newer.", server.GitVersion, oldestServer)
+	case newest > 0 && minor > newest+1:
+		v.Skew = fmt.Sprintf("The API server is %s. This program was built for 1.%d, and tried with nothing newer: take a newer release of it.", server.GitVersion, newest)
 	}
 	pods, err := c.clientset.CoreV1().Pods(c.system).List(ctx, metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=holdfast,app.kubernetes.io/component=manager"})
 	if err != nil {
@@ -126,6 +132,22 @@ func (v *versions) read(cmd *cobra.Command, c *cluster, db *database) {
 			v.Skew = strings.TrimSpace(v.Skew + " The database schema does not fit this program: " + state.Advice + ".")
 		}
 	}
+}
+
+// libraryMinor is the minor version of Kubernetes that this program was built for, 0 if it is not known. client-go 0.37 is that of Kubernetes 1.37.
+func libraryMinor() (minor int) {
+	info, _ := debug.ReadBuildInfo()
+	if info == nil {
+		return 0
+	}
+	for _, d := range info.Deps {
+		if d.Path == "k8s.io/client-go" {
+			if _, err := fmt.Sscanf(d.Version, "v0.%d.", &minor); err != nil {
+				return 0
+			}
+		}
+	}
+	return minor
 }
 
 // versionOf is the linker's version, or that of the module.

@@ -1,13 +1,18 @@
 package plugin
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 // watched is a result that a watch can compare.
@@ -76,21 +81,77 @@ func (w *watch) run(ctx context.Context, c *cluster, out *output, read func(cont
 	}
 }
 
-// redraw writes a screen in one piece, so that it does not flicker.
+// redraw writes a screen in one piece, so that it does not flicker. What does not fit the terminal is cut: a line that wraps, or that scrolls the first one away, would spoil the picture.
 func (w *watch) redraw(c *cluster, out *output, r result) error {
+	width, height := terminalSize(c.streams.Out)
+	out.columns = width
 	text, err := out.render(c.streams.Out, r)
 	if err != nil {
 		return err
 	}
-	var screen bytes.Buffer
-	screen.WriteString("\x1b[H\x1b[2J")
-	fmt.Fprintf(&screen, "%s  (every %s, Ctrl-C ends)\n\n", time.Now().UTC().Format(time.RFC3339), w.interval)
-	screen.Write(text)
-	if _, err := c.streams.Out.Write(screen.Bytes()); err != nil {
+	head := fmt.Sprintf("%s  (every %s, Ctrl-C ends)\n\n", time.Now().UTC().Format(time.RFC3339), w.interval)
+	screen := "\x1b[H\x1b[2J" + fitted(head+string(text), width, height)
+	if _, err := io.WriteString(c.streams.Out, screen); err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}
 	return nil
 }
+
+// terminalSize is 0, 0 where it is not known.
+func terminalSize(of any) (width, height int) {
+	file, ok := of.(*os.File)
+	if !ok {
+		return 0, 0
+	}
+	width, height, err := term.GetSize(int(file.Fd()))
+	if err != nil || width < 2 || height < 3 {
+		return 0, 0
+	}
+	return width, height
+}
+
+// fitted cuts a text to the width and the height of a terminal, and says so.
+func fitted(text string, width, height int) string {
+	if width == 0 {
+		return text
+	}
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if more := len(lines) - (height - 1); more > 0 {
+		lines = append(lines[:height-2], fmt.Sprintf("… %s below", counted(more+1, "line")))
+	}
+	for i := range lines {
+		lines[i] = cut(lines[i], width)
+	}
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// cut shortens a line to a number of columns. Colours take none, and end with the line.
+func cut(line string, width int) string {
+	var short strings.Builder
+	inColour := false
+	column := 0
+	for _, r := range line {
+		switch {
+		case r == '\x1b':
+			inColour = true
+		case inColour:
+			inColour = r != 'm'
+		case column == width-1 && utf8.RuneCountInString(colours.ReplaceAllString(line, "")) > width:
+			short.WriteString("…")
+			if strings.Contains(line, "\x1b") {
+				short.WriteString("\x1b[0m")
+			}
+			return short.String()
+		default:
+			column++
+		}
+		short.WriteRune(r)
+	}
+	return short.String()
+}
+
+// colours are what a page paints with.
+var colours = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
 // changes writes the lines that were not there before.
 func (w *watch) changes(c *cluster, r watched, before map[string]bool) (map[string]bool, error) {

@@ -43,6 +43,7 @@ var measures = []measure{
 	{"storage", 3 * time.Minute, storageAPI},
 	{"shards", 8 * time.Minute, shards},
 	{reportsMeasure, 15 * time.Minute, reports},
+	{pluginMeasure, 20 * time.Minute, pluginVerbs},
 }
 
 // bench is what the measures share.

@@ -62,8 +62,11 @@ func (b *bench) start(ctx context.Context, env []string, ready, metrics string, 
 func (p *process) end() error { return p.Stop(20 * time.Second) }
 
 // memory is VmRSS or, since it began, VmHWM, in MiB.
-func (p *process) memory(of string) float64 {
-	kib, _, _ := strings.Cut(field(fmt.Sprintf("/proc/%d/status", p.PID()), of), " ")
+func (p *process) memory(of string) float64 { return memoryOf(p.PID(), of) }
+
+// memoryOf is the same of any process, 0 if it has ended.
+func memoryOf(pid int, of string) float64 {
+	kib, _, _ := strings.Cut(field(fmt.Sprintf("/proc/%d/status", pid), of), " ")
 	n, err := strconv.ParseFloat(kib, 64)
 	if err != nil {
 		return 0

@@ -6,6 +6,8 @@
 // simulated node do), and their alerts become remediations. On the way the demo stops the database and kills the manager. Then it posts records over REST, each twice;
 // these have no resource, so the step itself counts their rows.
 //
+// What a person would look at and decide with the plugin of kubectl, the demo shows by running it (plugin.go).
+//
 // The narrator prints what happens from a watch of the four kinds (feed.go). The witness is the oracle of package test/oracle. It records every audit entry that the
 // API server commits, and shares no code with the outbox and the relay. At the end it compares its record with the tables (verdict.go): every entry must be there
 // exactly once, with the hash that it had in its resource.

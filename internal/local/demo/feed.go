@@ -17,19 +17,17 @@ import (
 	toolswatch "k8s.io/client-go/tools/watch"
 )
 
-// kind is one of the four kinds, and where its entries go.
+// kind is one of the four kinds.
 type kind struct {
 	name     string // as in status and messages
 	resource string
-	short    string // for the narrative
-	table    string
 }
 
 var kinds = []kind{
-	{"RemediationRequest", "remediationrequests", "request", "orchestration_audit"},
-	{"AIAnalysis", "aianalyses", "analysis", "ai_analysis_audit"},
-	{"WorkflowExecution", "workflowexecutions", "workflow", "workflow_execution_audit"},
-	{"NotificationRequest", "notificationrequests", "notification", "notification_audit"},
+	{"RemediationRequest", "remediationrequests"},
+	{"AIAnalysis", "aianalyses"},
+	{"WorkflowExecution", "workflowexecutions"},
+	{"NotificationRequest", "notificationrequests"},
 }
 
 var group = schema.GroupVersion{Group: "holdfast.dev", Version: "v1alpha1"}

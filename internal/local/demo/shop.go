@@ -63,8 +63,8 @@ func (d *demo) setup(ctx context.Context) error {
 	objects = append(objects, grant("alert-receiver", person(receiver),
 		rule("holdfast.dev", "remediationrequests", "create", "get"),
 		named(rule("", "serviceaccounts", "impersonate"), remediator))...)
-	objects = append(objects, grant("approver", person(approver),
-		rule("holdfast.dev", "aianalyses", "get", "list", "patch", "approve"))...)
+	objects = append(objects, &rbacv1.RoleBinding{ObjectMeta: inShop("approver"), Subjects: []rbacv1.Subject{person(approver)},
+		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "holdfast-approver"}})
 	objects = append(objects, grant("trainee", person(trainee),
 		rule("holdfast.dev", "aianalyses", "get", "list", "patch"))...)
 	for _, o := range objects {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -76,7 +75,12 @@ func (d *demo) alertsArrive(ctx context.Context) error {
 			return err
 		}
 	}
-	return d.awaitPhase(ctx, find("reports").request(), "Executing")
+	if err := d.awaitPhase(ctx, find("reports").request(), "Executing"); err != nil {
+		return err
+	}
+	request := find("checkout").request()
+	d.print("\n")
+	return errors.Join(d.kubectl(ctx, "tree", request, "-n", namespace), d.kubectl(ctx, "explain", "rr/"+request, "-n", namespace))
 }
 
 // alert turns the alert of a workload into a request, as the receiver.
@@ -119,25 +123,12 @@ func (d *demo) databaseStops(ctx context.Context) error {
 			return err
 		}
 	}
-	d.say("%[2]d entries were appended in %[1].1f s without a database", time.Since(begin).Seconds(), d.oracle.Appended()-before)
-	d.print(d.paint(dim, "\n   PENDING is the number of entries in the resource; PERSISTED is the last sequence confirmed as a row:\n"))
-	d.table(d.requestTable())
-	d.print("\n")
-	return d.startDatabase(ctx)
-}
-
-// requestTable is what `kubectl get remediationrequests -o wide` shows.
-func (d *demo) requestTable() [][]string {
-	table := [][]string{{"NAME", "PHASE", "OUTCOME", " PENDING", " LAST-SEQ", " PERSISTED"}}
-	for _, w := range workloads {
-		o := d.request(w.request())
-		row := []string{w.request(), text(o, "status", "phase"), text(o, "status", "outcome")}
-		for _, field := range []string{"pending", "lastSequence", "persistedSequence"} {
-			row = append(row, strconv.FormatInt(number(o, "status", "outbox", field), 10))
-		}
-		table = append(table, row)
+	d.say("%d entries were appended in %.1f s without a database", d.oracle.Appended()-before, time.Since(begin).Seconds())
+	d.print(d.paint(dim, "\n   PENDING is the number of entries that wait in the resource:\n"))
+	if err := d.kubectl(ctx, "list", "rr", "-n", namespace); err != nil {
+		return err
 	}
-	return table
+	return d.startDatabase(ctx)
 }
 
 func (d *demo) stopDatabase(ctx context.Context) error {
@@ -196,7 +187,8 @@ func (d *demo) decide(ctx context.Context, name string, verdict v1alpha1.Verdict
 // managerIsKilled shows that a repair goes on where it was.
 func (d *demo) managerIsKilled(ctx context.Context) error {
 	d.heading("5  The manager is killed during repairs", "Each resource records what the manager was about to do, so the next manager neither repeats nor skips a step.")
-	if err := d.decide(ctx, "checkout", v1alpha1.VerdictApproved, "release 1.0 was healthy, and the new image does not exist"); err != nil {
+	if err := d.kubectl(ctx, "approve", text(d.request(find("checkout").request()), "status", "analysis"), "-n", namespace, "--as", approver, "--yes",
+		"--reason", "release 1.0 was healthy, and the new image does not exist"); err != nil {
 		return err
 	}
 	if err := d.awaitFirstStep(ctx, "checkout"); err != nil {
@@ -267,6 +259,10 @@ func (d *demo) deletionIsHeld(ctx context.Context) error {
 		return err
 	}
 	if err := d.watchItStay(ctx, name); err != nil {
+		return err
+	}
+	d.print("\n")
+	if err := d.kubectl(ctx, "explain", "rr/"+name, "-n", namespace); err != nil {
 		return err
 	}
 	if err := d.startDatabase(ctx); err != nil {

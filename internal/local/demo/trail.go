@@ -59,26 +59,7 @@ func (d *demo) trail(ctx context.Context) error {
 		d.table(rows)
 		d.print("\n")
 	}
-	return d.timeline(ctx, "checkout")
-}
-
-// timeline shows all rows of one remediation. The sequence orders the rows of one resource; between resources only the clock can.
-func (d *demo) timeline(ctx context.Context, target string) error {
-	var parts []string
-	for _, k := range kinds {
-		parts = append(parts, fmt.Sprintf("SELECT recorded_at, '%s' AS of, source_uid, sequence, event, phase, remediation_id, entry_hash FROM %s", k.short, k.table))
-	}
-	sql := `SELECT to_char(recorded_at AT TIME ZONE 'UTC', 'HH24:MI:SS.MS'), of, sequence::text, event, phase, left(encode(entry_hash, 'hex'), 12)
-		FROM (` + strings.Join(parts, " UNION ALL ") + `) AS trail
-		WHERE remediation_id IN (SELECT remediation_id FROM orchestration_audit WHERE target->>'name' = $1)
-		ORDER BY recorded_at, source_uid, sequence`
-	rows, err := d.ledger.table(ctx, []string{"time (UTC)", "of", " sequence", "event", "phase", "hash"}, sql, target)
-	if err != nil {
-		return fmt.Errorf("timeline of %s: %w", target, err)
-	}
-	d.print(fmt.Sprintf(" %s\n", d.paint(cyan, "all events of "+target)))
-	d.table(rows)
-	return nil
+	return d.kubectl(ctx, "history", "rr/"+find("checkout").request(), "-n", namespace)
 }
 
 // selfCheck lets the product check its own trail, as its users do. Its exit status says whether the trail is whole.

@@ -33,7 +33,12 @@ var program string
 
 func TestMain(m *testing.M) {
 	var err error
-	if program, err = gexec.Build("github.com/holdfast-dev/holdfast/cmd/holdfast"); err != nil {
+	if program, err = gexec.Build("github.com/holdfast-dev/holdfast/cmd/holdfast"); err == nil {
+		var plugin string
+		plugin, err = gexec.Build("github.com/holdfast-dev/holdfast/cmd/kubectl-holdfast")
+		err = errors.Join(err, os.Symlink(plugin, filepath.Join(filepath.Dir(program), "kubectl-holdfast"))) // as make build puts it
+	}
+	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
@@ -124,6 +129,10 @@ func TestDemo(t *testing.T) {
 	g.Expect(play).To(MatchRegexp(`entries appended +rows found +dead letters +lost +doubled\n`))
 	g.Expect(play).To(MatchRegexp(`\n +total +\d+ +%d +%d +0 +0 +0\n`, s.Verdict.Total.Appended, s.Verdict.Total.Appended))
 	g.Expect(play).To(ContainSubstring("deletion waits"))
+	g.Expect(play).To(MatchRegexp(`\$ kubectl holdfast tree checkout[\s\S]*aianalysis.holdfast.dev/checkout`))
+	g.Expect(play).To(MatchRegexp(`\$ kubectl holdfast approve [\s\S]*root cause[\s\S]*approved by jane@example.com`))
+	g.Expect(play).To(ContainSubstring("because the store has accepted none for"))
+	g.Expect(play).To(MatchRegexp(`\$ kubectl holdfast history [\s\S]*The chain is whole: \d+ entries`))
 	g.Expect(play).To(MatchRegexp(`The trail is whole.*4 posted rows`))
 	g.Expect(play).To(ContainSubstring("step rolled back"))
 	g.Expect(play).NotTo(ContainSubstring("\x1b"), "there is no terminal, so there are no colours")
