@@ -41,6 +41,12 @@ build: ## Build bin/holdfast, and the plugin of kubectl: bin/kubectl-holdfast, b
 generate: $(CONTROLLER_GEN) ## Regenerate deep copies and CustomResourceDefinitions
 	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' hack/generate
 
+.PHONY: install.yaml
+install.yaml: ## Write bin/install.yaml: what kubectl apply -f installs, with the image IMAGE
+	@mkdir -p bin
+	@GO='$(GO)' hack/install-yaml '$(or $(IMAGE),$(error IMAGE is not set: the image that you built, as in registry.example.com/holdfast:v0.1.0))' > bin/install.yaml
+	@echo "wrote bin/install.yaml"
+
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## Format the sources
 	$(GOLANGCI_LINT) fmt
@@ -63,6 +69,8 @@ endif
 	@hack/axe-core
 	@mkdir -p coverage
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m -coverprofile coverage/cover.out ./...
+	@echo 'chart, install.yaml, check: test/install, without the race detector'
+	cd test/install && GOWORK=off CGO_ENABLED=0 $(GO) test -timeout 20m ./...
 	@$(GO) tool cover -func coverage/cover.out | awk '$$1 == "total:" { print "statements covered: " $$3 }'
 
 # Packages whose tests start no server, and link little.
@@ -92,6 +100,7 @@ verify: $(CONTROLLER_GEN) $(APIDIFF) ## Check that generated files, modules and 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, including kube-api-linter
 	$(GOLANGCI_LINT) run ./...
+	cd test/install && GOWORK=off ../../$(GOLANGCI_LINT) run --config ../../.golangci.yml ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 30s)

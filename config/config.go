@@ -60,7 +60,7 @@ func read(pattern string) ([]*unstructured.Unstructured, error) {
 	slices.Sort(files)
 	var objects []*unstructured.Unstructured
 	for _, file := range files {
-		more, err := decode(file)
+		more, err := decode(manifests, file)
 		if err != nil {
 			return nil, fmt.Errorf("read the manifest %s: %w", file, err)
 		}
@@ -69,8 +69,8 @@ func read(pattern string) ([]*unstructured.Unstructured, error) {
 	return objects, nil
 }
 
-func decode(file string) ([]*unstructured.Unstructured, error) {
-	content, err := manifests.Open(file)
+func decode(from fs.FS, file string) ([]*unstructured.Unstructured, error) {
+	content, err := from.Open(file)
 	if err != nil {
 		return nil, err
 	}

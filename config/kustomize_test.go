@@ -210,7 +210,6 @@ func TestARelayedManagerHasNoDatabase(t *testing.T) {
 	for _, o := range objects {
 		if o.GetKind() == "Namespace" {
 			g.Expect(apply(t, o.DeepCopy())).To(Succeed())
-			g.Expect(o.GetLabels()).To(HaveKeyWithValue("holdfast.dev/storage-client", "true"))
 		}
 		g.Expect(apply(t, o, client.DryRunAll)).To(Succeed(), "%s %s", o.GetKind(), o.GetName())
 		switch o.GetKind() {
@@ -222,6 +221,8 @@ func TestARelayedManagerHasNoDatabase(t *testing.T) {
 		}
 	}
 	g.Expect(granted).To(HaveKeyWithValue("holdfast-manager-relay", true))
+	ingress, _, _ := unstructured.NestedSlice(ofKind(objects, "NetworkPolicy")[0].Object, "spec", "ingress")
+	g.Expect(ingress[0]).To(HaveKeyWithValue("from", ContainElement(HaveKeyWithValue("podSelector", HaveKeyWithValue("matchLabels", HaveKeyWithValue("app.kubernetes.io/component", "manager"))))))
 	deployment := &appsv1.Deployment{}
 	for _, o := range ofKind(objects, "Deployment") {
 		if o.GetName() == "holdfast-manager" {

@@ -92,6 +92,7 @@ is KUBECONFIG. A flag overrides its variable.`,
 		trail.Import(),
 		newInitCommand(),
 		trail.Release(),
+		newDrainCommand(),
 		newDevCommand(),
 		newDemoCommand(),
 	)

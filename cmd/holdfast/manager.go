@@ -5,14 +5,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap/zapcore"
 	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
+	"github.com/holdfast-dev/holdfast/config"
 	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/internal/operator"
 	"github.com/holdfast-dev/holdfast/internal/serving"
@@ -126,6 +129,7 @@ func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
 	}
 	defer s.close()
 	f.config.Store, f.config.Check = s.store, s.check
+	preflight(ctx, f.config.REST)
 	mgr, err := operator.New(f.config)
 	if err != nil {
 		return err
@@ -133,6 +137,21 @@ func (f *managerFlags) run(ctx context.Context, logTo io.Writer) error {
 	ctrl.Log.Info("Starting", "version", versionText(), "investigator", f.investigatorName(), "shard", f.config.Shard.String(), "lease", f.leaseName())
 	return mgr.Start(ctx)
 }
+
+// preflight logs what the installation lacks. The manager starts nevertheless: it may come.
+func preflight(ctx context.Context, cfg *rest.Config) {
+	ctx, stop := context.WithTimeout(ctx, preflightTimeout)
+	defer stop()
+	problems, err := config.Preflight(ctx, cfg, os.Getenv("POD_NAMESPACE"))
+	if err != nil {
+		ctrl.Log.Info("Skipped the check of the installation", "reason", err.Error())
+	}
+	for _, problem := range problems {
+		ctrl.Log.Error(problem, "Installation is not complete; `kubectl holdfast check` says what to do")
+	}
+}
+
+const preflightTimeout = 10 * time.Second
 
 // check names a flag whose value would be taken for another one, or would make the manager look after nothing.
 func (f *managerFlags) check() error {

@@ -5,12 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
 	"github.com/holdfast-dev/holdfast/config"
@@ -67,9 +68,10 @@ func newCheckCommand(c *cluster) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check an installation: kinds, policies, rights, managers, schema",
-		Long: `Check an installation: the CustomResourceDefinitions, the admission policies (by dry runs that they must
-refuse or change), the rights of the managers' account, the managers' leases, and with --database-url the
-schema. The command creates nothing.
+		Long: `Check an installation: the CustomResourceDefinitions and their fields, the admission policies (by dry runs
+that they must refuse or change), the managers' workload, account and Secret, their leases, every right of
+their account, the roles for people, that no other namespace has managers too, and with --database-url the
+schema. The command creates nothing. For each thing that is missing it prints the command that helps.
 
 Exit status: 0 everything is there, 1 something is missing, 2 something could not be checked, 124 --wait
 took too long.`,
@@ -109,45 +111,60 @@ func (c *cluster) check(ctx context.Context, db *database) (*checked, error) {
 	if err := c.connect(); err != nil {
 		return nil, err
 	}
-	result := &checked{State: checkOK}
-	complete := c.checkKinds(ctx, result)
-	if complete {
-		if err := c.checkPolicies(ctx, result); err != nil {
+	client, err := dynamic.NewForConfig(c.rest)
+	if err != nil {
+		return nil, fmt.Errorf("create a cluster client: %w", err)
+	}
+	in := &installation{cluster: c, client: client, result: &checked{State: checkOK}}
+	if err := in.find(ctx); err != nil {
+		return nil, err
+	}
+	if err := in.checkDefinitions(ctx); err != nil {
+		return nil, err
+	}
+	if in.checkKinds(ctx) {
+		if err := in.checkPolicies(ctx); err != nil {
 			return nil, err
 		}
 	}
-	c.checkManagers(ctx, result)
-	c.checkRights(ctx, result)
-	checkSchema(ctx, db, result)
-	return result, ctx.Err()
+	in.checkWorkload(ctx)
+	in.checkManagers(ctx)
+	if err := in.checkRights(ctx); err != nil {
+		return nil, err
+	}
+	if err := in.checkRoles(ctx); err != nil {
+		return nil, err
+	}
+	checkSchema(ctx, db, in.result)
+	return in.result, ctx.Err()
 }
 
 // checkKinds reports whether all four kinds are served.
-func (c *cluster) checkKinds(ctx context.Context, to *checked) bool {
-	install := c.kubectl() + " apply -k config/crd --server-side"
-	types, err := c.kinds(ctx)
+func (in *installation) checkKinds(ctx context.Context) bool {
+	types, err := in.kinds(ctx)
 	if err != nil {
-		to.add(checkItem{"kinds", checkFailed, err.Error(), install})
+		in.add(checkFailed, "kinds", err.Error(), in.repair("crd"))
 		return false
 	}
 	for _, name := range []string{requests, analyses, workflows, notifications} {
 		if !slices.ContainsFunc(types, func(k kind) bool { return k.Group == ownGroup && k.Resource == name }) {
-			to.add(checkItem{"kinds", checkFailed, name + "." + ownGroup + " is not served, or its status has no outbox", install})
+			in.add(checkFailed, "kinds", name+"."+ownGroup+" is not served, or its status has no outbox", in.repair("crd"))
 			return false
 		}
 	}
-	to.add(checkItem{"kinds", checkOK, fmt.Sprintf("%d kinds have an outbox", len(types)), ""})
+	in.add(checkOK, "kinds", fmt.Sprintf("%d kinds have an outbox", len(types)), "")
 	return true
 }
 
-func (c *cluster) checkPolicies(ctx context.Context, to *checked) error {
-	client, err := dynamic.NewForConfig(c.rest)
+// checkPolicies tries each policy, and says of one that is not at work whether it or its binding is missing.
+func (in *installation) checkPolicies(ctx context.Context) error {
+	objects, err := config.Policies()
 	if err != nil {
-		return fmt.Errorf("create a cluster client: %w", err)
+		return err
 	}
 	at := map[string]int{}
 	var all []checkItem
-	for _, e := range config.Enforced(ctx, client) {
+	for _, e := range config.Enforced(ctx, in.client) {
 		n, ok := at[e.Policy]
 		if !ok {
 			n = len(all)
@@ -157,58 +174,51 @@ func (c *cluster) checkPolicies(ctx context.Context, to *checked) error {
 		if e.Problem == nil || all[n].State != checkOK {
 			continue
 		}
-		all[n].State, all[n].Detail, all[n].Command = checkFailed, e.Problem.Error(), c.kubectl()+" apply -k config/admission --server-side"
+		all[n].State, all[n].Detail, all[n].Command = checkFailed, e.Problem.Error(), in.repair("admission")
 		if apierrors.IsForbidden(e.Problem) {
 			all[n].State, all[n].Command = checkUnknown, ""
 		}
 	}
+	for _, o := range objects {
+		item := &all[at[o.GetName()]]
+		if item.State != checkFailed {
+			continue
+		}
+		if _, err := in.client.Resource(policyResource(o.GetKind())).Get(ctx, o.GetName(), metav1.GetOptions{}); apierrors.IsNotFound(err) {
+			item.Detail = fmt.Sprintf("the %s is missing: %s", o.GetKind(), item.Detail)
+		}
+	}
 	for _, i := range all {
-		to.add(i)
+		in.result.add(i)
 	}
 	return nil
 }
 
-func (c *cluster) checkManagers(ctx context.Context, to *checked) {
-	all, err := c.managers(ctx, time.Now())
-	see := c.kubectl() + " -n " + quoted(c.system) + " get pods,leases"
+// policyResource is where a kind of policy, or of binding, is.
+func policyResource(kind string) schema.GroupVersionResource {
+	plural := strings.ToLower(kind) + "s"
+	if stem, ok := strings.CutSuffix(plural, "ys"); ok {
+		plural = stem + "ies"
+	}
+	return schema.GroupVersionResource{Group: "admissionregistration.k8s.io", Version: "v1", Resource: plural}
+}
+
+func (in *installation) checkManagers(ctx context.Context) {
+	all, err := in.managers(ctx, time.Now())
+	see := in.kubectl() + " -n " + quoted(in.system) + " get pods,leases"
 	switch {
 	case err != nil:
-		to.add(checkItem{"managers", checkUnknown, reasonOf(err), ""})
+		in.add(checkUnknown, "managers", reasonOf(err), "")
 		return
 	case len(all) == 0:
-		to.add(checkItem{"managers", checkFailed, "no manager holds a lease in the namespace " + c.system, see})
+		in.add(checkFailed, "managers", "no manager holds a lease in the namespace "+in.system, see)
 		return
 	}
 	if missing := gaps(all); len(missing) > 0 {
-		to.add(checkItem{"managers", checkFailed, "nobody holds the lease " + missing[0], see})
+		in.add(checkFailed, "managers", "nobody holds the lease "+missing[0], see)
 		return
 	}
-	to.add(checkItem{"managers", checkOK, counted(len(all), "lease") + are(len(all), " is", " are") + " held", ""})
-}
-
-// managerRights are some of what the managers' account needs, of each kind one.
-var managerRights = []authorizationv1.ResourceAttributes{
-	{Group: ownGroup, Resource: requests, Verb: "list"}, {Group: ownGroup, Resource: requests, Verb: "watch"}, {Group: ownGroup, Resource: requests, Subresource: "status", Verb: "update"},
-	{Group: ownGroup, Resource: analyses, Verb: "create"}, {Group: ownGroup, Resource: workflows, Verb: "create"}, {Group: ownGroup, Resource: notifications, Verb: "create"},
-	{Group: ownGroup, Resource: notifications, Verb: "patch"},
-}
-
-func (c *cluster) checkRights(ctx context.Context, to *checked) {
-	user := "system:serviceaccount:" + c.system + ":holdfast-manager"
-	for i := range managerRights {
-		right := managerRights[i]
-		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, ResourceAttributes: &right}}
-		answer, err := c.clientset.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
-		if err != nil {
-			to.add(checkItem{"rights", checkUnknown, reasonOf(err), ""})
-			return
-		}
-		if !answer.Status.Allowed {
-			to.add(checkItem{"rights", checkFailed, fmt.Sprintf("the account %s may not %s %s", user, right.Verb, right.Resource), c.kubectl() + " apply -k config/default --server-side"})
-			return
-		}
-	}
-	to.add(checkItem{"rights", checkOK, "the account holdfast-manager may do its work", ""})
+	in.add(checkOK, "managers", counted(len(all), "lease")+are(len(all), " is", " are")+" held", "")
 }
 
 func checkSchema(ctx context.Context, db *database, to *checked) {
@@ -218,8 +228,16 @@ func checkSchema(ctx context.Context, db *database, to *checked) {
 		to.add(checkItem{"schema", checkUnknown, err.Error(), ""})
 	case state == nil:
 	case state.Schema != schemaCurrent:
-		to.add(checkItem{"schema", checkFailed, state.Advice, "holdfast migrate status"})
+		to.add(checkItem{"schema", checkFailed, state.Advice, schemaCommand(state.Schema)})
 	default:
 		to.add(checkItem{"schema", checkOK, "current", ""})
 	}
+}
+
+// schemaCommand is what helps: nothing makes a newer schema older.
+func schemaCommand(state string) string {
+	if state == "newer" {
+		return "holdfast migrate status"
+	}
+	return "holdfast migrate up"
 }

@@ -4,9 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 // drained is the result of drain.
@@ -15,18 +20,26 @@ type drained struct {
 	Items   []summary `json:"items"`
 	Pending int       `json:"pendingEntries"`
 
-	now time.Time
+	now      time.Time
+	released bool
 }
 
 // drainShown is how many of the resources that are left are shown.
 const drainShown = 20
 
 func (d *drained) text(p *page) {
-	if d.Drained {
+	switch {
+	case d.Drained && d.released:
+		p.line("Nothing is pending, and no resource has the finalizer %s.", outbox.Finalizer)
+		return
+	case d.Drained:
 		p.line("Nothing is pending.")
 		return
+	case d.Pending == 0:
+		p.line("%s with the finalizer %s:", counted(len(d.Items), "resource"), outbox.Finalizer)
+	default:
+		p.line("%s in %s:", counted(d.Pending, "entry"), counted(len(d.Items), "resource"))
 	}
-	p.line("%s in %s:", counted(d.Pending, "entry"), counted(len(d.Items), "resource"))
 	rows := make([][]string, 0, drainShown)
 	for i := range d.Items[:min(len(d.Items), drainShown)] {
 		rows = append(rows, d.Items[i].row(false, d.now))
@@ -39,9 +52,9 @@ func (d *drained) text(p *page) {
 
 func newDrainCommand(c *cluster) *cobra.Command {
 	var (
-		in      scope
-		out     output
-		timeout time.Duration
+		in  scope
+		out output
+		how = drainUntil{timeout: defaultDrainTimeout}
 	)
 	cmd := &cobra.Command{
 		Use:   "drain",
@@ -49,19 +62,23 @@ func newDrainCommand(c *cluster) *cobra.Command {
 		Long: `Wait until no resource has an entry in its outbox, and show how many are left. The command changes
 nothing: the managers drain. New entries of resources that still change count too.
 
+Before an uninstallation use --released: a resource that has the outbox's finalizer when its manager is
+gone cannot be deleted any more. Delete the resources first.
+
 Exit status: 0 drained, 2 something could not be read, 124 timeout; then the resources that are left are
 shown.`,
 		Example: `  kubectl holdfast drain -A --timeout 5m
-  kubectl holdfast drain -n shop`,
+  kubectl holdfast drain -n shop
+  kubectl holdfast drain -A --released`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.check(); err != nil {
 				return err
 			}
-			if timeout <= 0 {
-				return fmt.Errorf("--timeout is %s, expected a time above 0", timeout)
+			if how.timeout <= 0 {
+				return fmt.Errorf("--timeout is %s, expected a time above 0", how.timeout)
 			}
-			d, err := c.drain(cmd.Context(), in, timeout)
+			d, err := c.drain(cmd.Context(), in, how)
 			if d == nil {
 				return err
 			}
@@ -70,43 +87,112 @@ shown.`,
 	}
 	in.addFlags(cmd)
 	out.addFlags(cmd)
-	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "longest wait")
+	cmd.Flags().DurationVar(&how.timeout, "timeout", how.timeout, "longest wait")
+	cmd.Flags().BoolVar(&how.released, "released", false, "wait also until no resource has the outbox's finalizer")
 	return cmd
 }
 
-// drainInterval is the time between two looks at all resources.
-const drainInterval = time.Second
+const (
+	// drainInterval is the time between two looks at all resources.
+	drainInterval       = time.Second
+	defaultDrainTimeout = 5 * time.Minute
+)
 
-func (c *cluster) drain(ctx context.Context, in scope, timeout time.Duration) (*drained, error) {
-	deadline, stop := context.WithTimeout(ctx, timeout)
+// drainUntil says what drain waits for.
+type drainUntil struct {
+	timeout time.Duration
+	// released: also until no resource has the finalizer.
+	released bool
+	// own leaves out other operators' kinds, which their own programs drain.
+	own bool
+}
+
+func (how drainUntil) waitsFor(s *summary) bool {
+	return (!how.own || own(s.Resource)) && (s.Pending > 0 || how.released && s.finalizer)
+}
+
+// own reports whether a resource type is one of the four.
+func own(resource string) bool { return strings.HasSuffix(resource, "."+ownGroup) }
+
+func (c *cluster) drain(ctx context.Context, in scope, how drainUntil) (*drained, error) {
+	deadline, stop := context.WithTimeout(ctx, how.timeout)
 	defer stop()
-	last := -1
+	last := ""
 	for {
-		l, err := c.list(ctx, nil, in, func(s *summary) bool { return s.Pending > 0 })
+		l, err := c.list(ctx, nil, in, how.waitsFor)
+		if errors.Is(err, errNoOutboxes) && how.own {
+			return &drained{Drained: true, released: how.released}, nil // the definitions went first, which they do only after their last resource
+		}
 		if err != nil {
 			return nil, err
 		}
-		if len(l.Unread) > 0 {
-			return nil, fmt.Errorf("could not read %s: %s", l.Unread[0].What, l.Unread[0].Reason)
+		for _, u := range l.Unread {
+			if !how.own || own(u.What) {
+				return nil, fmt.Errorf("could not read %s: %s", u.What, u.Reason)
+			}
 		}
-		d := &drained{Drained: len(l.Items) == 0, Items: l.Items, now: l.now}
+		d := &drained{Drained: len(l.Items) == 0, Items: l.Items, now: l.now, released: how.released}
 		for i := range l.Items {
 			d.Pending += l.Items[i].Pending
 		}
 		if d.Drained {
 			return d, nil
 		}
-		if d.Pending != last {
-			last = d.Pending
-			fmt.Fprintf(c.streams.ErrOut, "%s pending in %s\n", counted(d.Pending, "entry"), counted(len(l.Items), "resource"))
+		if now := fmt.Sprintf("%s pending, %s left", counted(d.Pending, "entry"), counted(len(l.Items), "resource")); now != last {
+			last = now
+			fmt.Fprintln(c.streams.ErrOut, now)
 		}
 		select {
 		case <-deadline.Done():
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			return d, &exitError{code: exitTimeout, err: fmt.Errorf("timeout after %s; `%s` says why", timeout, c.verb("explain "+l.Items[0].named()))}
+			return d, &exitError{code: exitTimeout, err: c.late(d, how)}
 		case <-time.After(drainInterval):
 		}
 	}
+}
+
+// late says what to do when the time is up.
+func (c *cluster) late(d *drained, how drainUntil) error {
+	explain := c.verb("explain " + d.Items[0].named())
+	if d.Pending == 0 {
+		return fmt.Errorf("timeout after %s: a resource that keeps the finalizer cannot be deleted without a manager; while one runs, `%s delete %s --all -A`; `%s` says what one waits for",
+			how.timeout, c.kubectl(), d.Items[0].Resource, explain)
+	}
+	return fmt.Errorf("timeout after %s; `%s` says why", how.timeout, explain)
+}
+
+// NewDrainCommand makes `holdfast drain`: what a Job does before an uninstallation, in an image that has no kubectl.
+func NewDrainCommand(version string) *cobra.Command {
+	how := drainUntil{timeout: defaultDrainTimeout, released: true, own: true}
+	config := genericclioptions.NewConfigFlags(true)
+	cmd := &cobra.Command{
+		Use:   "drain",
+		Short: "Wait until Holdfast's resources need no manager any more: before an uninstallation",
+		Long: `Wait until no RemediationRequest, AIAnalysis, WorkflowExecution or NotificationRequest has an entry in
+its outbox or the outbox's finalizer. The command changes nothing: delete the resources, and the managers
+close, drain and release them. 'kubectl holdfast drain -A --released' does the same for every kind with an
+outbox. The command needs the verb list on the four kinds.
+
+Exit status: 0 nothing is left, 2 something could not be read, 124 timeout; then the resources that are left
+are shown.`,
+		Example: `  kubectl delete remediationrequests --all -A
+  holdfast drain --timeout 4m`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if how.timeout <= 0 {
+				return fmt.Errorf("--timeout is %s, expected a time above 0", how.timeout)
+			}
+			c := &cluster{config: config, version: versionOf(version), streams: genericiooptions.IOStreams{In: cmd.InOrStdin(), Out: cmd.OutOrStdout(), ErrOut: cmd.ErrOrStderr()}}
+			d, err := c.drain(cmd.Context(), scope{all: true}, how)
+			if d == nil {
+				return err
+			}
+			return errors.Join((&output{}).print(c.streams.Out, d), err)
+		},
+	}
+	cmd.Flags().StringVar(config.KubeConfig, "kubeconfig", "", "kubeconfig file (env KUBECONFIG; default: the Pod's service account, else ~/.kube/config)")
+	cmd.Flags().DurationVar(&how.timeout, "timeout", how.timeout, "longest wait")
+	return cmd
 }

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -95,11 +96,13 @@ func (c *cluster) kinds(ctx context.Context) ([]kind, error) {
 		return nil, err
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("no resource type of this cluster has an outbox: install the CustomResourceDefinitions (kubectl apply -k config/crd --server-side), or choose another cluster with --context")
+		return nil, errNoOutboxes
 	}
 	slices.SortFunc(all, byRank)
 	return all, nil
 }
+
+var errNoOutboxes = errors.New("no resource type of this cluster has an outbox: install the CustomResourceDefinitions (kubectl apply -k config/crd --server-side), or choose another cluster with --context")
 
 // ranks put Holdfast's own kinds first, in the order in which a remediation makes them.
 var ranks = map[string]int{"remediationrequests": 1, "aianalyses": 2, "workflowexecutions": 3, "notificationrequests": 4}

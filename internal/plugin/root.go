@@ -39,6 +39,15 @@ func (e *exitError) Error() string {
 
 func (e *exitError) Unwrap() error { return e.err }
 
+// ExitStatus is what a program ends with after the error of a command of this package.
+func ExitStatus(err error) int {
+	var exit *exitError
+	if errors.As(err, &exit) {
+		return exit.code
+	}
+	return exitUnknown
+}
+
 // found is the exit status of a command whose output says what it found.
 func found(something bool) error {
 	if something {

@@ -38,6 +38,7 @@ type summary struct {
 
 	ref       string
 	persisted time.Time
+	finalizer bool
 }
 
 // States of a resource, the most urgent first.
@@ -53,7 +54,7 @@ func summarize(r *resource) summary {
 	s := summary{
 		Kind: r.kind.Kind, Resource: r.kind.GroupResource().String(), Namespace: r.Namespace, Name: r.Name, UID: string(r.UID), Phase: r.phase,
 		Pending: r.pending(), Blocked: r.condition(outbox.ConditionBlocked) != nil, Held: r.held(), Closed: r.closed(),
-		CreationTime: r.CreationTimestamp, DeletionTime: r.DeletionTimestamp, ref: r.ref(),
+		CreationTime: r.CreationTimestamp, DeletionTime: r.DeletionTimestamp, ref: r.ref(), finalizer: slices.Contains(r.Finalizers, outbox.Finalizer),
 	}
 	if r.outbox != nil {
 		s.LastSequence, s.PersistedSequence = r.outbox.LastSequence, r.outbox.PersistedSequence

@@ -1,0 +1,171 @@
+package config
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+)
+
+// Preflight returns what an installation lacks, as far as the manager itself can see it: kinds that are not served, or are those of another release, and rights of its account. It needs no right: the
+// API server publishes schemas to everybody, and answers everybody about their own rights. namespace is the manager's; "" leaves out the rights there.
+func Preflight(ctx context.Context, cfg *rest.Config, namespace string) (problems []error, err error) {
+	client, err := kubernetes.NewForConfig(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("create a client: %w", err)
+	}
+	problems, err = served(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	refused, err := refusedRights(ctx, client, namespace)
+	if err != nil {
+		return nil, err
+	}
+	return append(problems, refused...), nil
+}
+
+// served compares the schemas that the API server publishes with those of this release.
+func served(ctx context.Context, client kubernetes.Interface) (problems []error, err error) {
+	ours, err := CRDs()
+	if err != nil {
+		return nil, err
+	}
+	theirs, err := published(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	for _, our := range ours {
+		schema, found := theirs[our.Spec.Names.Kind]
+		if !found {
+			problems = append(problems, fmt.Errorf("%s is not served, expected its CustomResourceDefinition; apply config/crd", our.Name))
+			continue
+		}
+		their := our.DeepCopy()
+		for i := range their.Spec.Versions {
+			if their.Spec.Versions[i].Name == group.Version {
+				their.Spec.Versions[i].Schema = &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &schema}
+			}
+		}
+		switch lacking, more := Difference(our, their); {
+		case len(lacking) > 0:
+			problems = append(problems, fmt.Errorf("the CustomResourceDefinition %s lacks %s, and the API server drops what is written there; apply config/crd of this release", our.Name, lacking[0]))
+		case len(more) > 0:
+			problems = append(problems, fmt.Errorf("the CustomResourceDefinition %s has %s, which this release does not know and drops; run the newer release that it belongs to", our.Name, more[0]))
+		}
+	}
+	return problems, nil
+}
+
+// published are the schemas of our version, by kind; none if nothing of it is served.
+func published(ctx context.Context, client kubernetes.Interface) (map[string]apiextensionsv1.JSONSchemaProps, error) {
+	text, err := client.Discovery().RESTClient().Get().AbsPath("/openapi/v3/apis", group.Group, group.Version).SetHeader("Accept", "application/json").Do(ctx).Raw()
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the schemas of %s: %w", group, err)
+	}
+	var document struct {
+		Components struct {
+			Schemas map[string]json.RawMessage `json:"schemas"`
+		} `json:"components"`
+	}
+	if err := json.Unmarshal(text, &document); err != nil {
+		return nil, fmt.Errorf("read the schemas of %s: the answer is no OpenAPI document: %w", group, err)
+	}
+	schemas := map[string]apiextensionsv1.JSONSchemaProps{}
+	for name, text := range document.Components.Schemas {
+		kind := name[strings.LastIndex(name, ".")+1:]
+		var schema apiextensionsv1.JSONSchemaProps
+		if err := json.Unmarshal(text, &schema); err == nil {
+			if schema.Properties != nil {
+				schema.Properties["metadata"] = apiextensionsv1.JSONSchemaProps{} // its fields are the API server's own
+			}
+			schemas[kind] = schema
+		}
+	}
+	return schemas, nil
+}
+
+// reviewsAtOnce are the rights that are asked about at the same time.
+const reviewsAtOnce = 8
+
+// refusedRights is one error, with the first right that the caller lacks.
+func refusedRights(ctx context.Context, client kubernetes.Interface, namespace string) ([]error, error) {
+	wanted, own, err := ManagerRights()
+	if err != nil {
+		return nil, err
+	}
+	if namespace != "" {
+		for _, r := range own {
+			if r.Name == "" { // the lease's name depends on the shard
+				r.Namespace = namespace
+				wanted = append(wanted, r)
+			}
+		}
+	}
+	allowed := make([]bool, len(wanted))
+	together, ctx := errgroup.WithContext(ctx)
+	together.SetLimit(reviewsAtOnce)
+	for i := range wanted {
+		together.Go(func() error {
+			review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{ResourceAttributes: &wanted[i]}}
+			answer, err := client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+			if err == nil {
+				allowed[i] = answer.Status.Allowed
+			}
+			return err
+		})
+	}
+	if err := together.Wait(); err != nil {
+		return nil, fmt.Errorf("ask for the rights of this account: %w", err)
+	}
+	first, more := "", -1
+	for i := range wanted {
+		if !allowed[i] {
+			if more++; first == "" {
+				first = RightText(&wanted[i])
+			}
+		}
+	}
+	if first == "" {
+		return nil, nil
+	}
+	return []error{errors.New("this account may not " + first + others(more) +
+		"; apply config/rbac, and see whether another installation has taken the ClusterRoleBinding holdfast-manager: its subject is the account of the last one that was installed")}, nil
+}
+
+func others(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", and lacks %d of the other rights", n)
+}
+
+// RightText says what a right allows, as in: update remediationrequests/status.holdfast.dev.
+func RightText(r *authorizationv1.ResourceAttributes) string {
+	text := r.Verb + " " + r.Resource
+	if r.Subresource != "" {
+		text += "/" + r.Subresource
+	}
+	if r.Group != "" {
+		text += "." + r.Group
+	}
+	if r.Name != "" {
+		text += " " + r.Name
+	}
+	if r.Namespace != "" {
+		text += " in the namespace " + r.Namespace
+	}
+	return text
+}

@@ -1,0 +1,299 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/dynamic"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/holdfast-dev/holdfast/config"
+)
+
+// installation is what check finds, and how it was installed.
+type installation struct {
+	*cluster
+	client dynamic.Interface
+	result *checked
+	// workloads run managers, in whatever namespace. unread says why they could not be listed.
+	workloads []workload
+	unread    error
+}
+
+// workload is a Deployment or StatefulSet of managers.
+type workload struct {
+	metav1.ObjectMeta
+	kind string
+	pod  corev1.PodSpec
+}
+
+const managerName = "holdfast-manager"
+
+func (in *installation) add(state, check, detail, command string) {
+	in.result.add(checkItem{Check: check, State: state, Detail: detail, Command: command})
+}
+
+// repair is the command that brings back what belongs to a folder of config, in the way in which Holdfast was installed.
+func (in *installation) repair(folder string) string {
+	for i := range in.workloads {
+		w := &in.workloads[i]
+		if release := w.Annotations["meta.helm.sh/release-name"]; release != "" && w.Namespace == in.system {
+			return "helm upgrade " + quoted(release) + " charts/holdfast --reuse-values -n " + quoted(in.system)
+		}
+	}
+	return in.kubectl() + " apply -k config/" + folder + " --server-side"
+}
+
+// find lists the managers' workloads.
+func (in *installation) find(ctx context.Context) error {
+	managers := metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=holdfast,app.kubernetes.io/component=manager"}
+	deployments, err := in.clientset.AppsV1().Deployments(metav1.NamespaceAll).List(ctx, managers)
+	if err == nil {
+		for i := range deployments.Items {
+			d := &deployments.Items[i]
+			in.workloads = append(in.workloads, workload{d.ObjectMeta, "deployment", d.Spec.Template.Spec})
+		}
+		sets, failed := in.clientset.AppsV1().StatefulSets(metav1.NamespaceAll).List(ctx, managers)
+		if err = failed; err == nil {
+			for i := range sets.Items {
+				s := &sets.Items[i]
+				in.workloads = append(in.workloads, workload{s.ObjectMeta, "statefulset", s.Spec.Template.Spec})
+			}
+		}
+	}
+	if apierrors.IsForbidden(err) {
+		in.unread, err = err, nil
+	}
+	return err
+}
+
+// checkDefinitions compares the CustomResourceDefinitions with those of this release.
+func (in *installation) checkDefinitions(ctx context.Context) error {
+	ours, err := config.CRDs()
+	if err != nil {
+		return err
+	}
+	resource := apiextensionsv1.SchemeGroupVersion.WithResource("customresourcedefinitions")
+	for _, our := range ours {
+		check := "definition " + our.Spec.Names.Plural
+		found, err := in.client.Resource(resource).Get(ctx, our.Name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			in.add(checkFailed, check, "the CustomResourceDefinition "+our.Name+" is missing", in.repair("crd"))
+			continue
+		case apierrors.IsForbidden(err):
+			in.add(checkUnknown, "definitions", reasonOf(err), "")
+			return nil
+		case err != nil:
+			return err
+		}
+		their := &apiextensionsv1.CustomResourceDefinition{}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(found.Object, their); err != nil {
+			return fmt.Errorf("read the CustomResourceDefinition %s: %w", our.Name, err)
+		}
+		in.checkDefinition(check, our, their)
+	}
+	return nil
+}
+
+func (in *installation) checkDefinition(check string, our, their *apiextensionsv1.CustomResourceDefinition) {
+	lacking, more := config.Difference(our, their)
+	switch {
+	case their.DeletionTimestamp != nil:
+		in.add(checkFailed, check, "it is being deleted, and goes with its last resource: docs/operations.md#uninstalled-in-the-wrong-order", in.verb("list -A --held"))
+	case len(lacking) > 0:
+		in.add(checkFailed, check, "it is of another release than this program: the API server drops what it does not have, "+listed3(lacking), in.repair("crd"))
+	case len(more) > 0:
+		in.add(checkFailed, check, "it is of a newer release than this program: use the program and the manager of that release, since this one drops what it does not know, "+listed3(more), in.verb("version"))
+	default:
+		in.add(checkOK, check, "as in this release", "")
+	}
+}
+
+// listed3 names the first of some fields.
+func listed3(fields []string) string {
+	const shown = 3
+	if n := len(fields) - shown; n > 0 {
+		return strings.Join(fields[:shown], ", ") + " and " + counted(n, "other field")
+	}
+	return strings.Join(fields, ", ")
+}
+
+// checkWorkload looks for what runs managers, its account and its Secret. Managers that run outside of the cluster have none.
+func (in *installation) checkWorkload(ctx context.Context) {
+	if in.unread != nil {
+		in.add(checkUnknown, "workload", reasonOf(in.unread), "")
+		return
+	}
+	var here []*workload
+	elsewhere := []string{}
+	for i := range in.workloads {
+		if w := &in.workloads[i]; w.Namespace == in.system {
+			here = append(here, w)
+		} else if !slices.Contains(elsewhere, w.Namespace) {
+			elsewhere = append(elsewhere, w.Namespace)
+		}
+	}
+	if len(elsewhere) > 0 {
+		in.add(checkFailed, "one installation", fmt.Sprintf("managers are installed in the namespace %s too: the roles' bindings are those of the last installation, so the others lose their rights; uninstall all but one",
+			strings.Join(elsewhere, ", ")), in.kubectl()+" get deployments,statefulsets -A -l app.kubernetes.io/name=holdfast")
+	}
+	if len(here) == 0 {
+		in.add(checkFailed, "workload", "no Deployment and no StatefulSet "+managerName+" is in the namespace "+in.system, in.repair("default"))
+		return
+	}
+	if len(here) > 1 {
+		in.add(checkFailed, "workload", "a Deployment and a StatefulSet run managers: the Deployment handles all resources, also those of the shards",
+			in.kubectl()+" -n "+quoted(in.system)+" delete deployment "+managerName)
+	}
+	for _, w := range here {
+		in.checkAccount(ctx, w)
+		in.checkSecrets(ctx, w)
+	}
+}
+
+func (in *installation) checkAccount(ctx context.Context, w *workload) {
+	_, err := in.clientset.CoreV1().ServiceAccounts(in.system).Get(ctx, w.pod.ServiceAccountName, metav1.GetOptions{})
+	switch {
+	case apierrors.IsNotFound(err):
+		in.add(checkFailed, "account", "the ServiceAccount "+w.pod.ServiceAccountName+" is missing, and its Pods cannot be created", in.repair("default"))
+	case err != nil:
+		in.add(checkUnknown, "account", reasonOf(err), "")
+	default:
+		in.add(checkOK, "account", "the ServiceAccount "+w.pod.ServiceAccountName+" is there", "")
+	}
+}
+
+// checkSecrets looks for the keys of Secrets that the managers' variables come from. It reads whether they are there, and shows nothing of them.
+func (in *installation) checkSecrets(ctx context.Context, w *workload) {
+	for i := range w.pod.Containers {
+		for _, v := range w.pod.Containers[i].Env {
+			if v.ValueFrom == nil || v.ValueFrom.SecretKeyRef == nil {
+				continue
+			}
+			ref := v.ValueFrom.SecretKeyRef
+			make := fmt.Sprintf("%s -n %s create secret generic %s --from-literal=%s='…'", in.kubectl(), quoted(in.system), quoted(ref.Name), quoted(ref.Key))
+			secret, err := in.clientset.CoreV1().Secrets(in.system).Get(ctx, ref.Name, metav1.GetOptions{})
+			switch {
+			case apierrors.IsNotFound(err):
+				in.add(checkFailed, "secret "+ref.Name, "it is missing: "+v.Name+" comes from its key "+ref.Key+", and the Pods do not start", make)
+			case err != nil:
+				in.add(checkUnknown, "secret "+ref.Name, reasonOf(err), "")
+			case len(secret.Data[ref.Key]) == 0:
+				in.add(checkFailed, "secret "+ref.Name, "it has no key "+ref.Key+", which "+v.Name+" comes from, and the Pods do not start",
+					fmt.Sprintf("%s -n %s edit secret %s", in.kubectl(), quoted(in.system), quoted(ref.Name)))
+			default:
+				in.add(checkOK, "secret "+ref.Name, "it has the key "+ref.Key, "")
+			}
+		}
+	}
+}
+
+// shards is --total-shards of the installed managers.
+func (in *installation) shards() int {
+	for i := range in.workloads {
+		if w := &in.workloads[i]; w.Namespace == in.system && len(w.pod.Containers) > 0 {
+			for _, arg := range w.pod.Containers[0].Args {
+				if value, ok := strings.CutPrefix(arg, "--total-shards="); ok {
+					n, _ := strconv.Atoi(value)
+					return min(n, maxShards)
+				}
+			}
+		}
+	}
+	return 1
+}
+
+const (
+	maxShards = 1024
+	// reviewsAtOnce are the rights that are asked about at the same time.
+	reviewsAtOnce = 8
+)
+
+// checkRights asks for every right that the manifests give to the managers' account.
+func (in *installation) checkRights(ctx context.Context) error {
+	wanted, own, err := config.ManagerRights()
+	if err != nil {
+		return err
+	}
+	for i := range in.shards() {
+		for _, verb := range []string{"get", "update"} {
+			if n := in.shards(); n > 1 {
+				own = append(own, authorizationv1.ResourceAttributes{Group: "coordination.k8s.io", Resource: "leases", Verb: verb, Name: fmt.Sprintf("%s-%d-of-%d", managerName, i, n)})
+			}
+		}
+	}
+	for i := range own {
+		own[i].Namespace = in.system
+	}
+	wanted = append(wanted, own...)
+	user := "system:serviceaccount:" + in.system + ":" + managerName
+	refused := make([]error, len(wanted))
+	var together errgroup.Group
+	together.SetLimit(reviewsAtOnce)
+	for i := range wanted {
+		together.Go(func() error {
+			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + in.system, "system:authenticated"}, ResourceAttributes: &wanted[i]}}
+			answer, err := in.clientset.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+			if err == nil && !answer.Status.Allowed {
+				refused[i] = errors.New(config.RightText(&wanted[i]))
+			}
+			return err
+		})
+	}
+	if err := together.Wait(); err != nil {
+		in.add(checkUnknown, "rights", reasonOf(err), "")
+		return nil
+	}
+	refused = slices.DeleteFunc(refused, func(e error) bool { return e == nil })
+	if len(refused) == 0 {
+		in.add(checkOK, "rights", "the account "+managerName+" may do its work", "")
+		return nil
+	}
+	detail := fmt.Sprintf("the account %s may not %v", user, refused[0])
+	if n := len(refused) - 1; n > 0 {
+		detail += ", and lacks " + counted(n, "other right")
+	}
+	in.add(checkFailed, "rights", detail, in.repair("default"))
+	return nil
+}
+
+// checkRoles looks for the roles that people are bound to. Those of services that are not installed are theirs.
+func (in *installation) checkRoles(ctx context.Context) error {
+	roles, err := config.Roles()
+	if err != nil {
+		return err
+	}
+	var missing []string
+	for _, role := range roles {
+		if !slices.Contains([]string{"holdfast-approver", "holdfast-metrics-reader", "holdfast-requester", "holdfast-viewer"}, role.GetName()) {
+			continue
+		}
+		_, err := in.client.Resource(rbacv1.SchemeGroupVersion.WithResource("clusterroles")).Get(ctx, role.GetName(), metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+			missing = append(missing, role.GetName())
+		case err != nil:
+			in.add(checkUnknown, "roles", reasonOf(err), "")
+			return nil
+		}
+	}
+	if len(missing) > 0 {
+		in.add(checkFailed, "roles", "the ClusterRole "+strings.Join(missing, ", ")+are(len(missing), " is", " are")+" missing: whoever is bound to it has lost its rights", in.repair("rbac"))
+		return nil
+	}
+	in.add(checkOK, "roles", "the ClusterRoles for people are there", "")
+	return nil
+}

@@ -1,0 +1,196 @@
+//go:build unix
+
+package install
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	. "github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// finding is a check that is not ok.
+type finding struct{ Check, State, Detail, Command string }
+
+// findings are the checks that are not ok, managers aside: none runs here.
+func (w *world) findings(t *testing.T, args ...string) (found []finding) {
+	t.Helper()
+	g := NewWithT(t)
+	said := w.check(t, append([]string{"-o", "json"}, args...)...)
+	var result struct{ Checks []finding }
+	g.Expect(json.Unmarshal([]byte(said.Stdout), &result)).To(Succeed(), "%+v", said)
+	g.Expect(result.Checks).NotTo(BeEmpty())
+	for _, f := range result.Checks {
+		if f.State != "ok" && f.Check != "managers" {
+			found = append(found, f)
+		}
+	}
+	return found
+}
+
+func (w *world) green(t *testing.T) {
+	t.Helper()
+	NewWithT(t).Eventually(func() []finding { return w.findings(t) }, timeout, interval).Should(BeEmpty())
+}
+
+// expected says which check finds that an object is missing; "" is none: what an installation can do without, or what another object's line is about.
+func expected(o *unstructured.Unstructured) (check, command string) {
+	switch o.GetKind() {
+	case "CustomResourceDefinition":
+		plural, _, _ := strings.Cut(o.GetName(), ".")
+		return "definition " + plural, "apply -k config/crd"
+	case "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding":
+		return "policy " + o.GetName(), "apply -k config/admission"
+	case "Deployment":
+		return "workload", "apply -k config/default"
+	case "ServiceAccount":
+		return "account", "apply -k config/default"
+	case "Secret":
+		return "secret holdfast-database", "create secret generic holdfast-database --from-literal=url="
+	case "ClusterRole":
+		if o.GetName() != "holdfast-manager" {
+			return "roles", "apply -k config/rbac"
+		}
+		return "rights", "apply -k config/default"
+	default: // roles and bindings
+		return "rights", "apply -k config/default"
+	}
+}
+
+// Each object is left out alone. Afterwards it is there again, and check is green.
+func TestCheckNamesWhateverWasLeftOut(t *testing.T) {
+	w := servers(t)
+	w.prepare(t, "holdfast-database", "url")
+	w.migrate(t)
+	secret := &unstructured.Unstructured{Object: map[string]any{"stringData": map[string]any{"url": w.databaseURL}}}
+	secret.SetAPIVersion("v1")
+	secret.SetKind("Secret")
+	secret.SetName("holdfast-database")
+	secret.SetNamespace(namespace)
+	objects := append(kustomized(t, "resources: [../default]"), secret)
+	w.apply(t, objects)
+	defer w.remove(t, objects)
+	w.green(t)
+	for _, o := range objects {
+		if o.GetKind() == "Namespace" {
+			continue
+		}
+		t.Run(o.GetKind()+" "+o.GetName(), func(t *testing.T) {
+			g := NewWithT(t)
+			check, command := expected(o)
+			g.Expect(w.client.Delete(ctx, o.DeepCopy())).To(Succeed())
+			if o.GetKind() == "CustomResourceDefinition" {
+				w.gone(t, o.DeepCopy())
+			}
+			g.Eventually(func() []finding { return w.findings(t) }, timeout, interval).Should(ContainElement(And(
+				HaveField("Check", check), HaveField("State", "failed"), HaveField("Detail", Not(BeEmpty())), HaveField("Command", ContainSubstring(command)))))
+			w.put(t, o)
+			if strings.HasPrefix(check, "definition ") {
+				g.Eventually(func() []finding { return w.findings(t) }, timeout, interval).ShouldNot(ContainElement(HaveField("Check", check)))
+			}
+		})
+	}
+	w.green(t)
+}
+
+func TestCheckNamesWhatIsOfAnotherRelease(t *testing.T) {
+	g, w := NewWithT(t), servers(t)
+	w.prepare(t, "holdfast-database", "url")
+	objects := kustomized(t, "resources: [../default]")
+	w.migrate(t)
+	w.apply(t, objects)
+	defer w.remove(t, objects)
+
+	t.Run("a newer definition", func(t *testing.T) {
+		g := NewWithT(t)
+		for _, o := range objects {
+			if o.GetName() != "aianalyses.holdfast.dev" {
+				continue
+			}
+			newer := o.DeepCopy()
+			versions, _, _ := unstructured.NestedSlice(newer.Object, "spec", "versions")
+			g.Expect(unstructured.SetNestedMap(versions[0].(map[string]any), map[string]any{"type": "string"}, "schema", "openAPIV3Schema", "properties", "status", "properties", "invented")).To(Succeed())
+			g.Expect(unstructured.SetNestedSlice(newer.Object, versions, "spec", "versions")).To(Succeed())
+			w.put(t, newer)
+			g.Expect(w.findings(t)).To(ContainElement(And(HaveField("Check", "definition aianalyses"), HaveField("Detail", ContainSubstring("newer release than this program")), HaveField("Detail", ContainSubstring("status.invented")))))
+			w.managerLog(t, "has status.invented, which this release does not know and drops; run the newer release that it belongs to")
+			w.put(t, o)
+		}
+	})
+
+	t.Run("the manager's start", func(t *testing.T) {
+		g := NewWithT(t)
+		crd, binding := definition("aianalyses.holdfast.dev"), objects[0]
+		for _, o := range objects {
+			if o.GetKind() == "ClusterRoleBinding" {
+				binding = o
+			}
+		}
+		g.Expect(w.client.Delete(ctx, crd.DeepCopy())).To(Succeed())
+		w.gone(t, crd.DeepCopy())
+		g.Expect(w.client.Delete(ctx, binding.DeepCopy())).To(Succeed())
+		said := w.managerLog(t, "aianalyses.holdfast.dev is not served, expected its CustomResourceDefinition; apply config/crd", "this account may not get remediationrequests.holdfast.dev")
+		g.Expect(said).To(ContainSubstring("`kubectl holdfast check` says what to do"))
+		for _, o := range objects {
+			if o.GetName() == crd.GetName() || o == binding {
+				w.put(t, o)
+			}
+		}
+	})
+
+	t.Run("a second installation", func(t *testing.T) {
+		g := NewWithT(t)
+		for _, o := range objects {
+			if o.GetKind() != "Deployment" {
+				continue
+			}
+			other := o.DeepCopy()
+			other.SetNamespace("default")
+			w.put(t, other)
+			g.Expect(w.findings(t)).To(ContainElement(And(HaveField("Check", "one installation"), HaveField("Detail", ContainSubstring("namespace default")))))
+			g.Expect(w.client.Delete(ctx, other, client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
+		}
+	})
+
+	t.Run("a Secret without the key", func(t *testing.T) {
+		g := NewWithT(t)
+		deployment, err := w.clientset.AppsV1().Deployments(namespace).Get(ctx, "holdfast-manager", metav1.GetOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		deployment.Spec.Template.Spec.Containers[0].Env[0].ValueFrom.SecretKeyRef.Key = "uri"
+		_, err = w.clientset.AppsV1().Deployments(namespace).Update(ctx, deployment, metav1.UpdateOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(w.findings(t)).To(ContainElement(And(HaveField("Check", "secret holdfast-database"), HaveField("Detail", ContainSubstring("no key uri")))))
+	})
+
+	admin, err := pgx.Connect(ctx, w.postgres.URL())
+	g.Expect(err).NotTo(HaveOccurred())
+	defer admin.Close(ctx)
+	for _, name := range []string{"empty", "newer"} {
+		_, err := admin.Exec(ctx, "CREATE DATABASE "+name+" OWNER app")
+		g.Expect(err).NotTo(HaveOccurred())
+	}
+	in := func(database string) string {
+		return strings.Replace(w.postgres.URL(), "/holdfast?", "/"+database+"?", 1)
+	}
+	schema := func(database string) []finding {
+		return w.findings(t, "--database-url", in(database))
+	}
+	t.Run("a migration that was left out", func(t *testing.T) {
+		NewWithT(t).Expect(schema("empty")).To(ContainElement(And(HaveField("Check", "schema"), HaveField("State", "failed"), HaveField("Command", "holdfast migrate up"))))
+	})
+	t.Run("a newer schema", func(t *testing.T) {
+		g := NewWithT(t)
+		g.Expect(w.runWith(t, []string{"HOLDFAST_DATABASE_URL=" + w.database("newer")}, "holdfast", "migrate", "up").Code).To(Equal(0))
+		newer, err := pgx.Connect(ctx, w.database("newer"))
+		g.Expect(err).NotTo(HaveOccurred())
+		defer newer.Close(ctx)
+		_, err = newer.Exec(ctx, "INSERT INTO holdfast_migrations (version_id, is_applied) SELECT max(version_id) + 1, true FROM holdfast_migrations")
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(schema("newer")).To(ContainElement(And(HaveField("Check", "schema"), HaveField("State", "failed"), HaveField("Detail", ContainSubstring("newer")), HaveField("Command", "holdfast migrate status"))))
+	})
+}
