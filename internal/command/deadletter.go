@@ -25,8 +25,10 @@ func (p Program) DeadLetter() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "dead-letter",
 		Short: "List, show and redrive entries that could not be stored as rows",
-		Args:  OnlyCommands,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: p.called(`  holdfast dead-letter list
+  holdfast dead-letter redrive --all --dry-run`),
+		Args: OnlyCommands,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(p.newDeadLetterListCommand(), p.newDeadLetterShowCommand(), p.newDeadLetterRedriveCommand())
 	return cmd
