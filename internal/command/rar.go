@@ -118,7 +118,7 @@ Exit status: 0 it was shown, 1 there is none that you may read, 2 it could not b
 			}
 			q := f.question()
 			q.Set("format", as.value)
-			if as.value == "text" {
+			if as.value == FormText {
 				q.Set("format", "md")
 			}
 			set(q, "as_of", asOf)
@@ -127,29 +127,34 @@ Exit status: 0 it was shown, 1 there is none that you may read, 2 it could not b
 			if err != nil {
 				return notThere(err)
 			}
-			return printRAR(cmd.OutOrStdout(), text, as.value)
+			return PrintRendered(cmd.OutOrStdout(), text, as.value, plainHeading)
 		},
 	}
 	flags := cmd.Flags()
 	f.add(flags)
-	as = formFlag(flags, "text", "md", "json", "html", "svg")
+	as = formFlag(flags, FormText, "md", "json", "html", "svg")
 	flags.StringVar(&asOf, "as-of", "", "time of the report, RFC 3339 (default: now)")
 	flags.StringVar(&narrative, "narrative", "", "narrative: cached, none or generate (default: cached)")
 	return p.finish(cmd)
 }
 
-// printRAR prints a report so that a terminal takes none of it for a command.
-func printRAR(to io.Writer, text []byte, form string) error {
+// FormText is the form of a report for a terminal. Others are named as the service names them.
+const FormText = "text"
+
+// PrintRendered prints what the service has rendered, so that a terminal takes none of it for a command. bold paints headings of FormText.
+func PrintRendered(to io.Writer, text []byte, form string, bold func(string) string) error {
 	shown := reportsclient.Printable(string(text))
 	switch form {
 	case "json":
 		shown = string(reportsclient.PrintableJSON(text))
-	case "text":
-		shown = reportsclient.Terminal(shown, func(heading string) string { return heading })
+	case FormText:
+		shown = reportsclient.Terminal(shown, bold)
 	}
 	_, err := io.WriteString(to, shown)
 	return err
 }
+
+func plainHeading(heading string) string { return heading }
 
 // notThere makes a 404 a finding: the exit status is 1.
 func notThere(err error) error {

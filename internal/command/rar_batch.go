@@ -13,7 +13,7 @@ import (
 )
 
 func (p Program) newRARBatchCommand() *cobra.Command {
-	f, w := &rarFlags{program: p}, &windowFlags{since: span(24 * time.Hour)}
+	f, w := &rarFlags{program: p}, NewWindow(24*time.Hour)
 	var as *form
 	var quiet bool
 	cmd := &cobra.Command{

@@ -16,22 +16,41 @@ import (
 	"github.com/holdfast-dev/holdfast/internal/reportsclient"
 )
 
-// windowFlags select remediations.
-type windowFlags struct {
+// Window are the flags that select remediations.
+type Window struct {
 	start, end                       string
 	since                            span
 	completed                        bool
 	outcome, alert, workflow, prefix string
 }
 
+// NewWindow is one of a length, unless flags tell another.
+func NewWindow(length time.Duration) *Window { return &Window{since: span(length)} }
+
+// AddTrends adds the flags of trends.
+func (w *Window) AddTrends(flags *pflag.FlagSet) {
+	w.addWindow(flags)
+	flags.StringVar(&w.alert, "alert", "", "only this alert")
+	flags.StringVar(&w.workflow, "workflow", "", "only remediations that ran this workflow")
+}
+
+// Ask puts the window into a question.
+func (w *Window) Ask(q url.Values) error {
+	parameters, err := w.parameters(time.Now())
+	for name, value := range parameters {
+		q.Set(name, value)
+	}
+	return err
+}
+
 // addWindow adds the flags of the window itself.
-func (w *windowFlags) addWindow(flags *pflag.FlagSet) {
+func (w *Window) addWindow(flags *pflag.FlagSet) {
 	flags.StringVar(&w.start, "start", "", "beginning of the window, RFC 3339")
 	flags.StringVar(&w.end, "end", "", "end of the window, which is not in it, RFC 3339 (default: now)")
 	flags.Var(&w.since, "since", "length of the window, without --start, as in 30d, 2w or 12h")
 }
 
-func (w *windowFlags) add(flags *pflag.FlagSet) {
+func (w *Window) add(flags *pflag.FlagSet) {
 	w.addWindow(flags)
 	flags.BoolVar(&w.completed, "completed", false, "window of the completion instead of the signal")
 	flags.StringVar(&w.outcome, "outcome", "", "only this outcome")
@@ -41,7 +60,7 @@ func (w *windowFlags) add(flags *pflag.FlagSet) {
 }
 
 // parameters are those of a list; what they say is checked by the service.
-func (w *windowFlags) parameters(now time.Time) (map[string]string, error) {
+func (w *Window) parameters(now time.Time) (map[string]string, error) {
 	if w.since <= 0 {
 		return nil, fmt.Errorf("--since is %s, expected more than 0", &w.since)
 	}
@@ -122,7 +141,7 @@ func summaries(ctx context.Context, c *reportsclient.Client, q url.Values) (rows
 }
 
 func (p Program) newRARListCommand() *cobra.Command {
-	f, w := &rarFlags{program: p}, &windowFlags{since: span(24 * time.Hour)}
+	f, w := &rarFlags{program: p}, NewWindow(24*time.Hour)
 	var as *form
 	var wide bool
 	limit := 100
@@ -144,14 +163,10 @@ Exit status: 0 they were listed, 2 they could not be.`,
 			if err != nil {
 				return err
 			}
-			parameters, err := w.parameters(time.Now())
-			if err != nil {
-				return err
-			}
 			q := f.question()
 			q.Set("view", "summary")
-			for name, value := range parameters {
-				q.Set(name, value)
+			if err := w.Ask(q); err != nil {
+				return err
 			}
 			return printList(cmd, c, q, limit, as.value, wide)
 		},

@@ -6,9 +6,12 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// TrendsLength is the length of a window unless it is told.
+const TrendsLength = 30 * 24 * time.Hour
+
 func (p Program) newRARTrendsCommand() *cobra.Command {
 	f := &rarFlags{program: p}
-	w := &windowFlags{since: span(30 * 24 * time.Hour)}
+	w := NewWindow(TrendsLength)
 	var as *form
 	cmd := &cobra.Command{
 		Use:   "trends",
@@ -26,30 +29,24 @@ Exit status: 0 they were shown, 2 they could not be.`,
 			if err != nil {
 				return err
 			}
-			parameters, err := w.parameters(time.Now())
-			if err != nil {
+			q := f.question()
+			if err := w.Ask(q); err != nil {
 				return err
 			}
-			q := f.question()
-			for name, value := range parameters {
-				q.Set(name, value)
-			}
 			q.Set("format", as.value)
-			if as.value == "text" {
+			if as.value == FormText {
 				q.Set("format", "md")
 			}
 			text, err := c.Trends(cmd.Context(), q)
 			if err != nil {
 				return err
 			}
-			return printRAR(cmd.OutOrStdout(), text, as.value)
+			return PrintRendered(cmd.OutOrStdout(), text, as.value, plainHeading)
 		},
 	}
 	flags := cmd.Flags()
 	f.add(flags)
-	w.addWindow(flags)
-	flags.StringVar(&w.alert, "alert", "", "only this alert")
-	flags.StringVar(&w.workflow, "workflow", "", "only remediations that ran this workflow")
-	as = formFlag(flags, "text", "md", "json", "html")
+	w.AddTrends(flags)
+	as = formFlag(flags, FormText, "md", "json", "html")
 	return p.finish(cmd)
 }

@@ -5,74 +5,18 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/cobra"
-	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/holdfast-dev/holdfast/internal/reportsclient"
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
-// reports is where the report service is, and who asks.
-type reports struct {
-	url, tokenFile, caFile string
-}
-
-func (r *reports) addFlags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&r.url, "reports-url", "", "URL of the report service (env HOLDFAST_REPORTS_URL)")
-	cmd.Flags().StringVar(&r.tokenFile, "reports-token-file", "", "file with the token for --reports-url (env HOLDFAST_REPORTS_TOKEN_FILE; default: a token of the account holdfast-reader)")
-	cmd.Flags().StringVar(&r.caFile, "reports-ca-file", "", "PEM CA bundle for --reports-url (env HOLDFAST_REPORTS_CA_FILE; default: system roots)")
-}
-
-// fromEnvironment fills what no flag gave.
-func (r *reports) fromEnvironment() {
-	for name, into := range map[string]*string{"HOLDFAST_REPORTS_URL": &r.url, "HOLDFAST_REPORTS_TOKEN_FILE": &r.tokenFile, "HOLDFAST_REPORTS_CA_FILE": &r.caFile} {
-		if *into == "" {
-			*into = strings.TrimSpace(os.Getenv(name))
-		}
-	}
-}
-
-const (
-	// reader is the account whose token opens the report service: whoever may create its tokens reads what it may read.
-	reader = "holdfast-reader"
-	// reportsAudience is what the service's tokens are made for.
-	reportsAudience = "holdfast-reports"
-	// tokenSeconds is the shortest time that an API server takes.
-	tokenSeconds = 600
-)
-
-// client makes a client of the report service, with a token for the rows of a namespace, or of all ("").
-func (r *reports) client(ctx context.Context, c *cluster, namespace string) (*reportsclient.Client, error) {
-	if r.fromEnvironment(); r.url == "" {
-		return nil, fmt.Errorf("no report service: give --reports-url or HOLDFAST_REPORTS_URL, as in https://reports.example.com; `%s -n %s port-forward service/holdfast-reports 8443:443` makes one at https://localhost:8443",
-			c.kubectl(), quoted(c.system))
-	}
-	o := reportsclient.Options{TokenFile: r.tokenFile, CAFile: r.caFile, UserAgent: "kubectl-holdfast/" + c.version}
-	if r.tokenFile == "" {
-		if namespace == "" {
-			namespace = c.system
-		}
-		seconds := int64(tokenSeconds)
-		review, err := c.clientset.CoreV1().ServiceAccounts(namespace).CreateToken(ctx, reader,
-			&authenticationv1.TokenRequest{Spec: authenticationv1.TokenRequestSpec{Audiences: []string{reportsAudience}, ExpirationSeconds: &seconds}}, metav1.CreateOptions{})
-		if err != nil {
-			return nil, fmt.Errorf("create a token of the account %s in %s: %w; docs/kubectl.md says how a namespace gets the account, and --reports-token-file takes another token", reader, namespace, err)
-		}
-		o.Token = review.Status.Token
-	}
-	return reportsclient.New(r.url, o)
-}
-
-// archive is where stored entries are read: the database, the report service, or nowhere.
+// archive is where stored entries are read: the database, or the report service.
 type archive struct {
 	database
 	reports
@@ -85,8 +29,8 @@ func (a *archive) addFlags(cmd *cobra.Command) {
 
 // store reads stored entries.
 type store interface {
-	// there reports whether there is a store at all.
-	there() bool
+	// unread says why nothing of the store can be read, nil where it can.
+	unread() error
 	// resources are the uids that a name has had, newest first.
 	resources(ctx context.Context, namespace, name string) ([]postgres.Resource, error)
 	// entries are those of a uid, in order.
@@ -94,33 +38,35 @@ type store interface {
 	close()
 }
 
+// open opens the store that flags or variables name, else the report service of the cluster. Without that the store is nowhere, for a reason.
 func (a *archive) open(ctx context.Context, c *cluster, namespace string) (store, error) {
 	if a.database.url != "" && a.reports.url != "" {
 		return nil, errors.New("--database-url and --reports-url are both set, expected one")
 	}
 	flag := a.database.url != ""
 	a.fromEnvironment()
-	switch {
-	case flag, a.reports.url == "" && a.address() != "":
+	if flag || a.reports.url == "" && a.address() != "" {
 		s, err := a.database.open(ctx)
 		if err != nil {
 			return nil, err
 		}
 		return &rows{s}, nil
-	case a.reports.url == "":
-		return nowhere{}, nil
 	}
-	client, err := a.client(ctx, c, namespace)
+	link, err := a.link(ctx, c, namespace)
 	if err != nil {
-		return nil, err
+		if a.reports.named() || ctx.Err() != nil {
+			return nil, err
+		}
+		return nowhere{explained(err)}, nil
 	}
-	return &service{client}, nil
+	return &service{link.Client, link.close}, nil
 }
 
-type nowhere struct{}
+// nowhere is the store that could not be found.
+type nowhere struct{ why error }
 
-func (nowhere) there() bool { return false }
-func (nowhere) close()      {}
+func (n nowhere) unread() error { return n.why }
+func (nowhere) close()          {}
 func (nowhere) resources(context.Context, string, string) ([]postgres.Resource, error) {
 	return nil, nil
 }
@@ -131,8 +77,8 @@ const entriesAtOnce = 500
 
 type rows struct{ store *postgres.Store }
 
-func (r *rows) there() bool { return true }
-func (r *rows) close()      { r.store.Close() }
+func (r *rows) unread() error { return nil }
+func (r *rows) close()        { r.store.Close() }
 
 var everything = postgres.Readable{Everything: true}
 
@@ -184,10 +130,13 @@ func withoutRedriven(all []pastEntry) []pastEntry {
 	return kept
 }
 
-type service struct{ client *reportsclient.Client }
+type service struct {
+	client *reportsclient.Client
+	done   func()
+}
 
-func (s *service) there() bool { return true }
-func (s *service) close()      {}
+func (s *service) unread() error { return nil }
+func (s *service) close()        { s.done() }
 
 func (s *service) resources(ctx context.Context, namespace, name string) ([]postgres.Resource, error) {
 	q := url.Values{"name": {name}}
@@ -261,7 +210,7 @@ func (c *cluster) uidOf(ctx context.Context, client *reportsclient.Client, names
 	if live, err := c.read(ctx, k, namespace, name); err == nil {
 		return string(live.UID), nil
 	}
-	known, err := (&service{client}).resources(ctx, namespace, name)
+	known, err := (&service{client: client}).resources(ctx, namespace, name)
 	if err != nil {
 		return "", err
 	}

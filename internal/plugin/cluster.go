@@ -16,6 +16,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+
+	"github.com/holdfast-dev/holdfast/internal/portforward"
 )
 
 // cluster is where a command reads, and where it writes what it prints. Nothing is connected before a verb asks for it.
@@ -128,7 +130,7 @@ func explained(err error) error {
 		return fmt.Errorf("%w; the cluster does not accept your credentials: log in again", err)
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("%w; docs/kubectl.md lists the rights of each verb", err)
-	case errors.As(err, &network):
+	case errors.As(err, &network) && network.Op != portforward.Op:
 		return fmt.Errorf("%w; check the cluster's address (kubectl cluster-info) or choose another with --context", err)
 	case errors.Is(err, context.DeadlineExceeded):
 		return fmt.Errorf("%w; the cluster did not answer in time", err)

@@ -31,6 +31,7 @@ type told struct {
 	Entries []pastEntry   `json:"entries"`
 	Verdict verdict       `json:"verdict"`
 	Others  []incarnation `json:"others,omitempty"`
+	Unread  []unread      `json:"unread,omitempty"`
 
 	ref    string
 	record bool
@@ -97,11 +98,17 @@ func (h *told) text(p *page) {
 			p.line("%d %s: %s", e.Sequence, name, text)
 		}
 	}
-	if h.Verdict.Whole {
+	switch {
+	case h.Verdict.Whole && len(h.Unread) > 0:
+		p.line("The entries in the resource are one chain. What is stored was not read.")
+	case h.Verdict.Whole:
 		p.line("The chain is whole: %s.", counted(len(h.Entries), "entry"))
 	}
 	for _, problem := range h.Verdict.Problems {
 		p.line("The chain is not whole: %s", problem)
+	}
+	for _, u := range h.Unread {
+		p.line("Could not read %s: %s", u.What, u.Reason)
 	}
 	for _, o := range h.Others {
 		p.line("The name had another uid: %s, %s to %s", o.UID, o.First.UTC().Format(time.RFC3339), o.Last.UTC().Format(time.RFC3339))
@@ -132,11 +139,12 @@ func newHistoryCommand(c *cluster) *cobra.Command {
 A resource that is gone has a history too. Names come again: without --uid the newest resource of the name
 is shown, and the others are listed. Underneath stands whether the hashes make one chain without a gap.
 
-The store is read through the report service (--reports-url), or in the database (--database-url, which
-also shows dead letters). Without both only the entries in the resource are shown.
+The store is read in the database (--database-url), else through the report service: the one of the
+cluster, by a port-forward, or --reports-url. Without a store only the entries in the resource are shown.
 
 Exit status: 0 the chain is whole, 1 it is not, or an entry is a dead letter, 2 it could not be read.`,
-		Example: `  kubectl holdfast history rr/cart-crash -n shop --database-url "$HOLDFAST_DATABASE_URL"
+		Example: `  kubectl holdfast history rr/cart-crash -n shop
+  kubectl holdfast history rr/cart-crash -n shop --database-url "$HOLDFAST_DATABASE_URL"
   kubectl holdfast history rr/cart-crash -n shop --since 1h --diff
   kubectl holdfast history rr/cart-crash -n shop --uid 4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11 -o json`,
 		Args:              cobra.RangeArgs(1, 2),
@@ -157,7 +165,11 @@ Exit status: 0 the chain is whole, 1 it is not, or an entry is a dead letter, 2 
 				after := time.Now().Add(-since)
 				h.Entries = slices.DeleteFunc(h.Entries, func(e pastEntry) bool { return e.RecordedTime != nil && e.RecordedTime.Before(after) })
 			}
-			return errors.Join(out.print(c.streams.Out, h), found(dead || !h.Verdict.Whole))
+			status := found(dead || !h.Verdict.Whole)
+			if status == nil && len(h.Unread) > 0 {
+				status = &exitError{code: exitUnknown}
+			}
+			return errors.Join(out.print(c.streams.Out, h), status)
 		},
 	}
 	out.addFlags(cmd)
@@ -201,6 +213,8 @@ func (c *cluster) history(ctx context.Context, args []string, uid string, from *
 			uid = string(live.UID)
 		case len(known) > 0:
 			uid = known[0].UID
+		case stored.unread() != nil:
+			return nil, fmt.Errorf("%w; it may be gone, and what is stored could not be read: %w", c.absent(ctx, k, namespace, name), stored.unread())
 		default:
 			return nil, c.absent(ctx, k, namespace, name)
 		}
@@ -221,7 +235,10 @@ func (c *cluster) history(ctx context.Context, args []string, uid string, from *
 	if len(h.Entries) == 0 && !h.Live {
 		return nil, fmt.Errorf("%s has no entry under the uid %s that you may read; without --uid the newest is shown", h.ref, uid)
 	}
-	h.judge(live, stored.there())
+	if err := stored.unread(); err != nil {
+		h.Unread = append(h.Unread, unread{"the store", err.Error()})
+	}
+	h.judge(live, len(h.Unread) == 0)
 	return h, nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/internal/reportsclient"
 )
 
@@ -83,11 +84,11 @@ func newReportCommand(c *cluster) *cobra.Command {
 		Long: `Show the Remediation Analysis Report of a RemediationRequest, by its name or its uid, also of one that is
 gone. With --since, list the remediations whose signal was received since then.
 
-The command reads the report service (--reports-url) with a token of the account holdfast-reader of the
-namespace; with -A, of the namespace of Holdfast.
+The command reads the report service of the cluster by a port-forward, or the one at --reports-url, with a
+token of the account holdfast-reader of the namespace; with -A, of the namespace of Holdfast.
 
 Exit status: 0 shown, 1 there is no such report that you may read, 2 it could not be read.`,
-		Example: `  kubectl holdfast report cart-crash -n shop --reports-url https://reports.example.com
+		Example: `  kubectl holdfast report cart-crash -n shop
   kubectl holdfast report --since 24h -A
   kubectl holdfast report cart-crash -n shop -o html > report.html`,
 		Args:              cobra.MaximumNArgs(1),
@@ -114,21 +115,20 @@ Exit status: 0 shown, 1 there is no such report that you may read, 2 it could no
 			if err := c.connect(); err != nil {
 				return err
 			}
-			client, err := from.client(cmd.Context(), c, namespace)
+			service, err := from.link(cmd.Context(), c, namespace)
 			if err != nil {
 				return err
 			}
+			defer service.close()
 			if one {
-				return c.report(cmd, client, namespace, args[0], out.format)
+				return c.report(cmd, service.Client, namespace, args[0], out.format)
 			}
-			return c.reportList(cmd, client, namespace, since, limit, &out)
+			return c.reportList(cmd, service.Client, namespace, since, limit, &out)
 		},
 	}
 	in.addFlags(cmd)
 	_ = cmd.Flags().MarkHidden("selector") // rows have no labels
-	out.addFlags(cmd, formatWide, formatName)
-	out.formats = append(out.formats, formatMarkdown, formatHTML)
-	cmd.Flags().Lookup("output").Usage = "output format: " + strings.Join(out.formats, ", ")
+	out.addRendered(cmd, formatWide, formatName)
 	from.addFlags(cmd)
 	cmd.Flags().DurationVar(&since, "since", 0, "list remediations since, as in 24h")
 	cmd.Flags().IntVar(&limit, "limit", 100, "max remediations of --since")
@@ -151,8 +151,7 @@ func (c *cluster) report(cmd *cobra.Command, client *reportsclient.Client, names
 	if err != nil {
 		return err
 	}
-	ask := map[string]string{formatTable: "md", formatMarkdown: "md", formatJSON: "json", formatYAML: "json", formatHTML: "html"}[format]
-	text, err := client.Report(cmd.Context(), uid, url.Values{"format": {ask}})
+	text, err := client.Report(cmd.Context(), uid, url.Values{"format": {renderings[format]}})
 	var answered *reportsclient.Error
 	switch {
 	case errors.As(err, &answered) && answered.Status == http.StatusNotFound:
@@ -160,21 +159,26 @@ func (c *cluster) report(cmd *cobra.Command, client *reportsclient.Client, names
 	case err != nil:
 		return err
 	}
-	shown := reportsclient.Printable(string(text))
-	switch format {
-	case formatTable:
-		p := &page{colour: colourful(c.streams.Out)}
-		shown = reportsclient.Terminal(shown, func(heading string) string { return p.paint("1", heading) })
-	case formatJSON:
-		shown = string(reportsclient.PrintableJSON(text))
-	case formatYAML:
+	return c.printRendered(text, format)
+}
+
+// renderings are what the service is asked for, by format: JSON and YAML are its data.
+var renderings = map[string]string{formatTable: "md", formatMarkdown: "md", formatJSON: "json", formatYAML: "json", formatHTML: "html"}
+
+// printRendered prints what the service has rendered.
+func (c *cluster) printRendered(text []byte, format string) error {
+	if format == formatYAML {
 		converted, err := yaml.JSONToYAML(text)
 		if err != nil {
 			return errors.New("the report service's answer is no JSON")
 		}
-		shown = reportsclient.Printable(string(converted))
+		text = converted
 	}
-	if _, err := fmt.Fprint(c.streams.Out, shown); err != nil {
+	if format == formatTable {
+		format = command.FormText
+	}
+	p := &page{colour: colourful(c.streams.Out)}
+	if err := command.PrintRendered(c.streams.Out, text, format, func(heading string) string { return p.paint("1", heading) }); err != nil {
 		return fmt.Errorf("write the output: %w", err)
 	}
 	return nil

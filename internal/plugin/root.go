@@ -142,7 +142,7 @@ Exit status: 0 fine, 1 found something, 2 could not tell, 124 timeout, 130 inter
 	root.AddCommand(c.trailCommands()...)
 	if !p.Outboxes {
 		root.AddCommand(newTreeCommand(c), newApprovalsCommand(c), newDecideCommand(c, v1alpha1.VerdictApproved), newDecideCommand(c, v1alpha1.VerdictRejected), newCancelCommand(c),
-			newCheckCommand(c), newBundleCommand(c), newHistoryCommand(c), newReportCommand(c))
+			newCheckCommand(c), newBundleCommand(c), newHistoryCommand(c), newReportCommand(c), newTrendsCommand(c), newConsoleCommand(c))
 	}
 	return root
 }

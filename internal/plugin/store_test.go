@@ -106,7 +106,7 @@ func TestReportsOfANamespace(t *testing.T) {
 	f.Expect(h.Entries).To(HaveEach(HaveField("State", "durable")))
 	s = f.kubectl(append([]string{"report", string(rr.UID), "-n", "default"}, with...)...)
 	f.Expect(s).To(And(HaveField("Code", 2), HaveField("Stderr", ContainSubstring("holdfast-reader"))))
-	f.Expect(f.in("report", "absent")).To(And(HaveField("Code", 2), HaveField("Stderr", ContainSubstring("port-forward"))))
+	f.Expect(f.in("report", "absent")).To(And(HaveField("Code", 2), HaveField("Stderr", ContainSubstring("no report service"))))
 }
 
 func TestChecksAnInstallation(t *testing.T) {

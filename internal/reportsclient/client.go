@@ -27,6 +27,8 @@ type Options struct {
 	CAFile string
 	// UserAgent of the calls.
 	UserAgent string
+	// Dial connects instead of the network and its proxies: through something that leads to the service and nowhere else. Without CAFile the certificate is not checked then.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Client is safe for concurrent use.
@@ -44,12 +46,9 @@ const (
 
 // New makes a client of the service at an address, as in https://reports.example.com. It does not connect. Its errors, and those of calls, have no part of a token.
 func New(address string, o Options) (*Client, error) {
-	base, err := credential.ServiceURL(address)
+	base, err := Address(address)
 	if err != nil {
-		return nil, fmt.Errorf("address of the report service (--reports-url): %w, as in https://reports.example.com", err)
-	}
-	if ip := net.ParseIP(base.Hostname()); base.Scheme == "http" && base.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("address of the report service (--reports-url) is one of http at %s, expected https: over plain HTTP anybody on the way could read the token", base.Host)
+		return nil, err
 	}
 	c := &Client{base: base}
 	switch {
@@ -64,17 +63,44 @@ func New(address string, o Options) (*Client, error) {
 			return nil, fmt.Errorf("token of the report service (--reports-token): %w", err)
 		}
 	}
+	transport, err := o.Transport()
+	if err != nil {
+		return nil, err
+	}
+	c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	return c, nil
+}
+
+// Address reads the address of a service, to which a token may go.
+func Address(text string) (*url.URL, error) {
+	base, err := credential.ServiceURL(text)
+	if err != nil {
+		return nil, fmt.Errorf("address of the report service (--reports-url): %w, as in https://reports.example.com", err)
+	}
+	if ip := net.ParseIP(base.Hostname()); base.Scheme == "http" && base.Hostname() != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, fmt.Errorf("address of the report service (--reports-url) is one of http at %s, expected https: over plain HTTP anybody on the way could read the token", base.Host)
+	}
+	return base, nil
+}
+
+// Transport makes requests, without a token.
+func (o Options) Transport() (http.RoundTripper, error) {
 	if o.CAFile != "" {
 		if err := credential.ReadableFile(o.CAFile); err != nil {
 			return nil, fmt.Errorf("certificates of the report service (--reports-ca-file): %w", err)
 		}
 	}
-	transport, err := rest.TransportFor(&rest.Config{UserAgent: o.UserAgent, TLSClientConfig: rest.TLSClientConfig{CAFile: o.CAFile}})
-	if err != nil {
-		return nil, fmt.Errorf("report service at %s: %w", base.Host, err)
+	config := &rest.Config{UserAgent: o.UserAgent, TLSClientConfig: rest.TLSClientConfig{CAFile: o.CAFile}}
+	if o.Dial != nil {
+		config.Dial = o.Dial
+		config.Proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
+		config.Insecure = o.CAFile == ""
 	}
-	c.http = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	return c, nil
+	transport, err := rest.TransportFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("connections to the report service: %w", err)
+	}
+	return transport, nil
 }
 
 // Error is an answer that is no success.

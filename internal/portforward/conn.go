@@ -1,0 +1,63 @@
+package portforward
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/util/httpstream"
+)
+
+// conn is a connection to a Pod. A pipe gives it deadlines, which streams have not.
+type conn struct {
+	net.Conn
+
+	mu     sync.Mutex
+	failed error
+}
+
+// Read implements net.Conn. At the end of a connection that failed it says why.
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if errors.Is(err, io.EOF) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.failed != nil {
+			err = c.failed
+		}
+	}
+	return n, err
+}
+
+// maxFailure bounds what is read of a failure.
+const maxFailure = 4 << 10
+
+// carry copies between the far end of a connection and its streams until one of both ends.
+func (t *tunnel) carry(c *conn, far net.Conn, data, failures httpstream.Stream) {
+	said := make(chan []byte, 1)
+	go func() {
+		message, _ := io.ReadAll(io.LimitReader(failures, maxFailure)) // what there is of it
+		said <- message
+	}()
+	ended := make(chan struct{}, 2)
+	copying := func(to io.Writer, from io.Reader) {
+		_, _ = io.Copy(to, from) // whoever ends it knows why
+		ended <- struct{}{}
+	}
+	go copying(far, data)
+	go copying(data, far)
+	<-ended
+	_ = data.Reset() // else what nobody reads any more keeps the other streams waiting
+	message := <-said
+	t.upgraded.RemoveStreams(data, failures)
+	if len(message) > 0 {
+		c.mu.Lock()
+		c.failed = &net.OpError{Op: Op, Net: "tcp", Err: fmt.Errorf("the kubelet says of the Pod %s: %s", t.target.Pod, message)}
+		c.mu.Unlock()
+		_ = t.upgraded.Close() // the next connection finds a Pod anew
+	}
+	_ = far.Close()
+	<-ended
+}
