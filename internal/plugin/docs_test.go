@@ -11,10 +11,12 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/internal/testenv"
@@ -31,7 +33,7 @@ func TestDocs(t *testing.T) {
 	f.onlyTheseLeases()
 	f.approver("jane@example.com")
 	f.mayDoAll("jane@example.com")
-	f.managersAccount()
+	f.installed()
 	f.broken("cart")
 
 	// An outage: a resource that is deleted stays until its entries are rows.
@@ -101,13 +103,28 @@ func (f *fixture) mayDoAll(user string) {
 	f.t.Cleanup(func() { f.delete(binding) })
 }
 
-// managersAccount gives the account of the managers its rights, as an installation does.
-func (f *fixture) managersAccount() {
+// installed has what an installation has beside the manager, which runs outside of the cluster here: its account with rights, its Secret, and a Deployment without Pods.
+func (f *fixture) installed() {
 	f.t.Helper()
-	binding := &rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{GenerateName: "docs-"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
-		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "holdfast-manager", Namespace: "holdfast-system"}}}
-	f.create(binding)
-	f.t.Cleanup(func() { f.delete(binding) })
+	name := metav1.ObjectMeta{Namespace: f.system, Name: "holdfast-manager"}
+	labels := map[string]string{"app.kubernetes.io/name": "holdfast", "app.kubernetes.io/component": "manager"}
+	url := &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: "holdfast-database"}, Key: "url"}
+	deployment := &appsv1.Deployment{ObjectMeta: name, Spec: appsv1.DeploymentSpec{
+		Replicas: ptr.To[int32](0), Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{ServiceAccountName: name.Name, Containers: []corev1.Container{
+			{Name: "manager", Image: "holdfast", Env: []corev1.EnvVar{{Name: "HOLDFAST_DATABASE_URL", ValueFrom: &corev1.EnvVarSource{SecretKeyRef: url}}}}}}},
+	}}
+	deployment.Labels = labels
+	for _, o := range []client.Object{
+		deployment,
+		&corev1.ServiceAccount{ObjectMeta: name},
+		&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: f.system, Name: "holdfast-database"}, StringData: map[string]string{"url": "postgres://example"}},
+		&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{Name: "docs-manager"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "cluster-admin"},
+			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: name.Name, Namespace: f.system}}},
+	} {
+		f.create(o)
+		f.t.Cleanup(func() { f.delete(o, client.PropagationPolicy(metav1.DeletePropagationBackground)) })
+	}
 }
 
 // kubeconfigOf is a kubeconfig whose user is somebody.

@@ -110,9 +110,10 @@ func (c *cluster) explain(ctx context.Context, r *resource) (*explanation, error
 		return nil, err
 	}
 	e := f.decide()
-	if f.rr != nil && !r.closed() && slices.Contains([]situation{situationWaitsForChild, situationOpenRecord, situationForeignChild}, e.Situation) {
-		// A foreign child is ignored. So it matters less than a child that waits for somebody.
-		if inner := c.explainChild(ctx, f); inner != nil && (inner.Attention || e.Situation != situationForeignChild) {
+	if f.rr != nil && !r.closed() && slices.Contains([]situation{situationWaitsForChild, situationOpenRecord, situationForeignChild, situationNotificationBlocked}, e.Situation) {
+		// A foreign child is ignored, and a message that cannot be made delays no decision. So they matter less than a child that waits for somebody.
+		beside := e.Situation == situationForeignChild || e.Situation == situationNotificationBlocked
+		if inner := c.explainChild(ctx, f); inner != nil && (inner.Attention || !beside) {
 			e = inner
 		}
 	}

@@ -25,18 +25,13 @@ type refusal struct {
 var refused = []refusal{
 	{v1alpha1.ConditionDecisionRefused, situationDecisionRefused, "The decision on %s does not count: %s", "The decision on %s did not count: %s", (*facts).cancelRequest},
 	{v1alpha1.ConditionRemediationRefused, situationRemediationRefused, "%s is not worked on: %s", "%s was not worked on: %s", (*facts).describe},
-	{v1alpha1.ConditionAnalysisBlocked, situationAnalysisBlocked, "%s cannot create its analysis, and tries until its timeout: %s", "", (*facts).quotas},
-	{v1alpha1.ConditionWorkflowBlocked, situationWorkflowBlocked, "%s cannot create its workflow, and tries until its timeout: %s", "", (*facts).quotas},
-	{v1alpha1.ConditionNotificationBlocked, situationNotificationBlocked, "%s cannot create its notification, and tries until its timeout: %s", "", (*facts).quotas},
+	{v1alpha1.ConditionAnalysisBlocked, situationAnalysisBlocked, "%s cannot create its analysis, and tries until its timeout: %s", "", (*facts).describe},
+	{v1alpha1.ConditionWorkflowBlocked, situationWorkflowBlocked, "%s cannot create its workflow, and tries until its timeout: %s", "", (*facts).describe},
+	{v1alpha1.ConditionNotificationBlocked, situationNotificationBlocked, "%s cannot create its notification, and tries until its timeout: %s", "", (*facts).describe},
 	{v1alpha1.ConditionForeignChild, situationForeignChild, "%s goes on without a resource that took the name of its child: %s", "", (*facts).treeCommand},
 }
 
 func (f *facts) describe() string { return f.kubectl() + " describe " + f.r.named() }
-
-// quotas is what most often keeps a child from being created.
-func (f *facts) quotas() string {
-	return f.kubectl() + " describe quota -n " + quoted(f.r.Namespace)
-}
 
 // cancelRequest cancels the request, so that it can be created again. One that has ended is looked at.
 func (f *facts) cancelRequest() string {
@@ -61,9 +56,16 @@ func refusals(f *facts) *explanation {
 func (f *facts) refusal(begin func(*refusal) string) *explanation {
 	for i := range refused {
 		r := &refused[i]
-		if c := f.r.condition(r.condition); f.ours && c != nil && begin(r) != "" {
-			return &explanation{Situation: r.situation, Attention: !f.r.closed(), Why: fmt.Sprintf(begin(r), f.r.ref(), sentence(strings.TrimPrefix(c.Message, "Retrying until the timeout: "))) + ".", Command: r.command(f)}
+		c := f.r.condition(r.condition)
+		if !f.ours || c == nil || begin(r) == "" {
+			continue
 		}
+		e := &explanation{Situation: r.situation, Attention: !f.r.closed(), Command: r.command(f)}
+		e.Why = fmt.Sprintf(begin(r), f.r.ref(), sentence(strings.TrimPrefix(c.Message, "Retrying until the timeout: "))) + "."
+		if c.Reason == "QuotaExceeded" {
+			e.Command = f.kubectl() + " describe quota -n " + quoted(f.r.Namespace)
+		}
+		return e
 	}
 	return nil
 }

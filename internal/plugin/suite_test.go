@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	backupv1 "github.com/holdfast-dev/holdfast/examples/backup/api/v1"
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 	"github.com/holdfast-dev/holdfast/internal/local/dev"
@@ -253,13 +255,18 @@ func (f *fixture) in(args ...string) said {
 	return f.kubectl(append(args, "-n", f.namespace, "--system-namespace", f.system)...)
 }
 
-// settled waits until a resource is in a phase and nothing is pending any more in the namespace: what is compared with a file does not change after that.
+// settled waits until a resource is in a phase, every notification has ended, and nothing is pending any more in the namespace: what is compared with a file does not change after that.
 func (f *fixture) settled(ref, phase string) {
 	f.t.Helper()
-	for _, args := range [][]string{{"wait", ref, "--for", phase, "--timeout=2m"}, {"drain", "--timeout=2m"}} {
-		s := f.in(args...)
-		f.Expect(s.Code).To(BeZero(), "%+v", s)
-	}
+	s := f.in("wait", ref, "--for", phase, "--timeout=2m")
+	f.Expect(s.Code).To(BeZero(), "%+v", s)
+	f.Eventually(func() bool {
+		all := &v1alpha1.NotificationRequestList{}
+		f.Expect(api.List(ctx, all, client.InNamespace(f.namespace))).To(Succeed())
+		return !slices.ContainsFunc(all.Items, func(nr v1alpha1.NotificationRequest) bool { return nr.Status.Outbox == nil || !nr.Status.Outbox.Closed })
+	}).Should(BeTrue())
+	s = f.in("drain", "--timeout=2m")
+	f.Expect(s.Code).To(BeZero(), "%+v", s)
 }
 
 // goldens compares what a command prints, as text and as JSON, with NAME.txt and NAME.json, and returns its exit status.
