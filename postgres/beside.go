@@ -20,8 +20,10 @@ const (
 
 // Subject is a remediation that others are compared with: what its request says. What is zero is not asked for.
 type Subject struct {
-	// Known has the uids of its resources: rows of other kinds and dead letters of these are looked for, and rows of others under its id are counted.
+	// Known has the uids of its resources: rows of other kinds and dead letters of these are looked for.
 	Known
+	// Crowded is that of Under: the rows of others under its id are counted.
+	Crowded bool
 	// Alert, Kind and Received are what its cohort is found by; Seconds is how long it took.
 	Alert, Kind string
 	Received    time.Time
@@ -153,20 +155,21 @@ func (b *besides) stands(relation, _ string, columns []byte) error {
 	return nil
 }
 
-// others asks whose rows stand under the ids beside those of the remediations' own resources.
+// others asks whose rows stand under the ids beside those of the remediations' own resources, where so many stand there that these were not looked at. It is asked even if there is no such id:
+// the number of questions says nothing about rows that the reader may not see.
 func (b *besides) others() batched {
-	var ids []string
+	ids := []string{}
 	var known []Known
 	at := map[string]places{} // an id may be asked for twice: a UUID is written in several ways
 	for i := range b.subjects {
 		s := &b.subjects[i]
+		if !s.Crowded {
+			continue
+		}
 		if at[s.ID] == nil {
 			ids, known = append(ids, s.ID), append(known, s.Known)
 		}
 		at[s.ID] = append(at[s.ID], i)
-	}
-	if ids == nil {
-		return batched{}
 	}
 	of, uids := pairs(known)
 	return batched{query("report_others"), []any{ids, of, uids, b.asOf, maxOtherRows + 1, maxOthers, nil}, func(rows pgx.Rows) error {
@@ -209,14 +212,6 @@ func (b *besides) returned() batched {
 	}}
 }
 
-// file is the query for the reader: one who may see everything needs the index alone.
-func (b *besides) file(name string) string {
-	if b.readable.Everything {
-		return query(name)
-	}
-	return query(name + "_namespaces")
-}
-
 // comparable are the subjects that have an alert and a kind of target, and arguments of both.
 func (b *besides) comparable(which func(*Subject) bool) (at places, alerts, kinds []string) {
 	for i := range b.subjects {
@@ -238,7 +233,7 @@ func (b *besides) compared() batched {
 	for _, i := range at {
 		received, seconds = append(received, b.subjects[i].Received), append(seconds, b.subjects[i].Seconds)
 	}
-	return batched{b.file("cohort"), []any{alerts, kinds, received, seconds, MaxCohort, nil}, func(rows pgx.Rows) error {
+	return batched{query("cohort"), []any{alerts, kinds, received, seconds, MaxCohort, b.asOf, nil}, func(rows pgx.Rows) error {
 		all, err := collect[Cohort](rows, nil)
 		for i := range all {
 			b.found[at[all[i].Place-1]].Cohort = &all[i]
@@ -250,16 +245,16 @@ func (b *besides) compared() batched {
 // earlier asks for the newest cases of the cohorts.
 func (b *besides) earlier(window time.Duration, limit int) batched {
 	at, alerts, kinds := b.comparable(func(*Subject) bool { return true })
-	return b.cases(at, alerts, kinds, limit, func(s *Subject) (from, to time.Time) { return s.Received.Add(-window), s.Received }, func(f *Beside) *[]*Case { return &f.Earlier })
+	return b.cases(at, alerts, kinds, limit, true, func(s *Subject) (from, to time.Time) { return s.Received.Add(-window), s.Received }, func(f *Beside) *[]*Case { return &f.Earlier })
 }
 
-// later asks for the newest cases after the ends.
+// later asks for the newest cases after the ends: how an action did then is what counts of them, so their analyses are not read.
 func (b *besides) later(limit int) batched {
 	at, alerts, kinds := b.comparable(func(s *Subject) bool { return s.LaterFrom.Before(s.LaterTo) })
-	return b.cases(at, alerts, kinds, limit, func(s *Subject) (from, to time.Time) { return s.LaterFrom, s.LaterTo }, func(f *Beside) *[]*Case { return &f.Later })
+	return b.cases(at, alerts, kinds, limit, false, func(s *Subject) (from, to time.Time) { return s.LaterFrom, s.LaterTo }, func(f *Beside) *[]*Case { return &f.Later })
 }
 
-func (b *besides) cases(at places, alerts, kinds []string, limit int, window func(*Subject) (from, to time.Time), list func(*Beside) *[]*Case) batched {
+func (b *besides) cases(at places, alerts, kinds []string, limit int, analyses bool, window func(*Subject) (from, to time.Time), list func(*Beside) *[]*Case) batched {
 	if at == nil {
 		return batched{}
 	}
@@ -268,7 +263,7 @@ func (b *besides) cases(at places, alerts, kinds []string, limit int, window fun
 		start, end := window(&b.subjects[i])
 		from, to = append(from, start), append(to, end)
 	}
-	return batched{b.file("cohort_cases"), []any{alerts, kinds, from, to, limit, b.asOf, nil}, func(rows pgx.Rows) error {
+	return batched{query("cohort_cases"), []any{alerts, kinds, from, to, limit, b.asOf, maxPosted, nil, analyses}, func(rows pgx.Rows) error {
 		all, err := collect[Case](rows, nil)
 		for i := range all {
 			for _, place := range all[i].Places {

@@ -3,10 +3,13 @@ package postgres
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -69,6 +72,19 @@ const greatestID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 // List reads a page. Each question has its file, and its index; further filters are conditions on top of it.
 func (q *Snapshot) List(ctx context.Context, l List) ([]Summary, error) {
 	b := &listing{List: l, readable: &q.readable}
+	if l.Workflow != "" && q.readable.Everything {
+		rows, err := q.ask(ctx, query("list_workflow"), l.Workflow, maxRare+1)
+		if err != nil {
+			return nil, err
+		}
+		of, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil {
+			return nil, &readError{err}
+		}
+		if len(of) <= maxRare {
+			b.of = append([]string{}, of...) // none is not NULL
+		}
+	}
 	text, arguments := b.compose()
 	return collect[Summary](q.run(ctx, text, arguments)) // restricted by compose
 }
@@ -76,10 +92,15 @@ func (q *Snapshot) List(ctx context.Context, l List) ([]Summary, error) {
 // listing composes the query of a list.
 type listing struct {
 	List
-	readable  *Readable
+	readable *Readable
+	// of are the remediations that may have run the workflow; nil if these are too many, or not known.
+	of        []string
 	arguments []any
 	more      []string
 }
+
+// maxRare is how many remediations a rare workflow has: a list starts from these. A list of another one goes through the window, and finds enough on its way.
+const maxRare = 5000
 
 // compose takes the file of the filter that selects most, and adds the others. A reader who may not see everything is always asked by namespace.
 func (b *listing) compose() (text string, arguments []any) {
@@ -105,14 +126,12 @@ func (b *listing) compose() (text string, arguments []any) {
 		file += "_q"
 		b.arguments = append(b.arguments, b.Prefix, b.Prefix+"\U0010ffff")
 		b.filter(b.outcome, b.alert, b.workflow)
-	case b.Workflow != "":
-		file += "_workflow"
-		b.arguments = append(b.arguments, b.Workflow)
-		b.filter(b.outcome, b.alert)
 	case b.Alert != "":
 		file += "_alert"
 		b.arguments = append(b.arguments, b.Alert)
-		b.filter(b.outcome)
+		b.filter(b.outcome, b.workflow)
+	case b.Workflow != "":
+		b.filter(b.outcome, b.workflow)
 	case b.Outcome != "":
 		file += "_outcome"
 		b.arguments = append(b.arguments, b.Outcome)
@@ -185,12 +204,23 @@ func (b *listing) alert() {
 	}
 }
 
-// workflow looks at executions of the remediation's own namespace: strangers may post some under its id.
+// workflow looks at the executions that the remediation's own rows name as children: strangers may post any number under its id. What was posted names none, so no more than a bound are looked at.
 func (b *listing) workflow() {
-	if b.Workflow != "" {
-		b.more = append(b.more, "EXISTS (SELECT FROM "+models.TableExecution+" AS w WHERE w.remediation_id = f.remediation_id AND w.workflow_id = "+b.argument(b.Workflow)+
-			" AND (w.sequence = 1 OR w.sequence IS NULL) AND w.source_namespace IS NOT DISTINCT FROM f.source_namespace AND w.source_cluster IS NOT DISTINCT FROM f.source_cluster)")
+	if b.Workflow == "" {
+		return
 	}
+	if b.of != nil {
+		b.more = append(b.more, "f.remediation_id = ANY("+b.argument(b.of)+"::text[])")
+	}
+	children := "f.children"
+	if !b.Completed { // the list has first rows, and the newest names them all
+		children = "(SELECT o.children FROM " + models.TableOrchestration + " AS o WHERE o.source_uid = f.source_uid ORDER BY o.sequence DESC LIMIT 1)"
+	}
+	same := " AND w.workflow_id = " + b.argument(b.Workflow) + " AND w.source_namespace IS NOT DISTINCT FROM f.source_namespace AND w.source_cluster IS NOT DISTINCT FROM f.source_cluster"
+	b.more = append(b.more, fmt.Sprintf(`(EXISTS (SELECT FROM jsonb_path_query(%[2]s, '$[*] ? (@.service == "`+ServiceWorkflowExecution+`").uid', '{}', true) AS c CROSS JOIN %[1]s AS w
+		WHERE w.source_uid = CASE WHEN c #>> '{}' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN (c #>> '{}')::uuid END AND w.sequence = 1 AND w.remediation_id || '' = f.remediation_id%[3]s)
+	OR f.sequence IS NULL AND EXISTS (SELECT FROM (SELECT w.* FROM %[1]s AS w WHERE w.remediation_id = f.remediation_id LIMIT %[4]d) AS w WHERE w.sequence IS NULL%[3]s))`,
+		models.TableExecution, children, same, maxPosted))
 }
 
 func (b *listing) prefix() {

@@ -26,6 +26,9 @@ const (
 	maxOthers    = 25
 )
 
+// maxPosted is how many rows of a table are looked at under the id of a remediation that names no resources, beside reports of it.
+const maxPosted = 50
+
 // ErrTooLarge says that one remediation has more rows of its own than a report takes.
 var ErrTooLarge = errors.New("the remediation has more rows than one report takes")
 
@@ -55,14 +58,58 @@ func (n *size) columns(rows pgx.Rows, visit func(relation, of string, columns []
 	})
 }
 
+// Under is what stands under the id of a remediation.
+type Under struct {
+	// Rows are those of the remediation's own resources.
+	Rows []models.Row
+	// Others are whose other rows stand there. They are not known where the id is Crowded: then Beside counts them.
+	Others  []Other
+	Crowded bool
+}
+
+// maxUnder is how many rows of a table are read by their remediation's id: more than nearly every remediation has.
+const maxUnder = 100
+
 // ReportRows are the rows of the four tables that some remediations have of their own, as of an instant, by id: those of resources that are known, and of the children that their records
-// name. What the reader may not see is left out. The bounds are for all of them: where they are exceeded by several, each may still be read alone.
-func (q *Snapshot) ReportRows(ctx context.Context, known []Known, asOf time.Time) (map[string][]models.Row, error) {
-	ids, uids := pairs(known)
-	if len(uids) == 0 {
-		return nil, nil
+// name. Beside these it says who else has rows there. What the reader may not see is left out. The bounds are for all of them: where they are exceeded by several, each may still be read alone.
+func (q *Snapshot) ReportRows(ctx context.Context, known []Known, asOf time.Time) (map[string]*Under, error) {
+	var ids []string
+	var uids []*string
+	for _, k := range known {
+		if len(k.UIDs) == 0 { // what stands under the id is of others
+			ids, uids = append(ids, k.ID), append(uids, nil)
+		}
+		for i := range k.UIDs {
+			ids, uids = append(ids, k.ID), append(uids, &k.UIDs[i])
+		}
 	}
-	return q.rows(ctx, newSize(len(known)), query("report_rows"), ids, uids, asOf, nil)
+	all := map[string]*Under{}
+	read := func(relation, id string, columns []byte) error {
+		u := all[id]
+		if u == nil {
+			u = &Under{}
+			all[id] = u
+		}
+		switch relation {
+		case "crowded":
+			u.Crowded = true
+			return nil
+		case "other":
+			return add(&u.Others, columns)
+		}
+		return q.add(&u.Rows, relation, columns)
+	}
+	n := newSize(len(known))
+	return all, q.pipeline(ctx, batched{query("report_rows"), []any{ids, uids, asOf, maxUnder, maxOthers, nil}, func(rows pgx.Rows) error { return n.columns(rows, read) }})
+}
+
+// add makes a row from its columns and adds it, unless the reader may not see it.
+func (q *Snapshot) add(all *[]models.Row, relation string, columns []byte) error {
+	row, err := models.FromColumns(relation, columns)
+	if err == nil && q.readable.Sees(row.Head()) {
+		*all = append(*all, row)
+	}
+	return err
 }
 
 // ReportPosted are the rows that were posted under a remediation's id up to asOf: in each table those of the caller who came first. Only who may see everything sees any.
@@ -70,20 +117,10 @@ func (q *Snapshot) ReportPosted(ctx context.Context, id string, asOf time.Time) 
 	if !q.readable.Everything {
 		return nil, nil
 	}
-	rows, err := q.rows(ctx, newSize(1), query("report_posted"), id, asOf)
-	return rows[id], err
-}
-
-func (q *Snapshot) rows(ctx context.Context, n *size, text string, arguments ...any) (map[string][]models.Row, error) {
-	all := map[string][]models.Row{}
-	read := func(relation, id string, columns []byte) error {
-		row, err := models.FromColumns(relation, columns)
-		if err == nil && q.readable.Sees(row.Head()) {
-			all[id] = append(all[id], row)
-		}
-		return err
-	}
-	return all, q.pipeline(ctx, batched{text, arguments, func(rows pgx.Rows) error { return n.columns(rows, read) }})
+	var all []models.Row
+	n := newSize(1)
+	read := func(relation, _ string, columns []byte) error { return q.add(&all, relation, columns) }
+	return all, q.pipeline(ctx, batched{query("report_posted"), []any{id, asOf}, func(rows pgx.Rows) error { return n.columns(rows, read) }})
 }
 
 // Known is the id of a remediation with the uids that are known to be those of its resources.
@@ -102,18 +139,18 @@ func pairs(all []Known) (ids, uids []string) {
 	return ids, uids
 }
 
-// Other is one row of report_others.sql: a resource, or a caller who posted, with N rows under the id of a remediation in a table. Total is the number of all others' rows in that table; it is
+// Other is a resource, or a caller who posted, with N rows under the id of a remediation in a table. Total is the number of all others' rows in that table; it is
 // Cut where more were there than are looked at.
 type Other struct {
-	ID              string `db:"id"`
-	Table           string `db:"relation"`
-	SourceNamespace string `db:"source_namespace"`
-	SourceName      string `db:"source_name"`
-	SourceUID       string `db:"source_uid"`
-	RecordedBy      string `db:"recorded_by"`
-	N               int64  `db:"n"`
-	Total           int64  `db:"total"`
-	Cut             bool   `db:"-"`
+	ID              string `db:"id" json:"id"`
+	Table           string `db:"relation" json:"relation"`
+	SourceNamespace string `db:"source_namespace" json:"source_namespace"`
+	SourceName      string `db:"source_name" json:"source_name"`
+	SourceUID       string `db:"source_uid" json:"source_uid"`
+	RecordedBy      string `db:"recorded_by" json:"recorded_by"`
+	N               int64  `db:"n" json:"n"`
+	Total           int64  `db:"total" json:"total"`
+	Cut             bool   `db:"-" json:"-"`
 }
 
 // Entry is one row of resource_entries.sql: an entry of a resource with its text.
@@ -267,9 +304,6 @@ type Deliveries struct {
 	Lost    int64  `db:"lost"`
 }
 
-// maxCaseNotifications is how many rows of notifications are looked at of each remediation.
-const maxCaseNotifications = 50
-
 // Channels are those of a report that failed, and the ids of the rows of its cases.
 type Channels struct{ Cases, Channels []string }
 
@@ -284,7 +318,7 @@ func (q *Snapshot) Deliveries(ctx context.Context, all []Channels, asOf time.Tim
 	if len(cases) == 0 {
 		return nil, nil
 	}
-	return collect[Deliveries](q.ask(ctx, query("cohort_deliveries"), ofCases, cases, ofChannels, channels, asOf, maxCaseNotifications, nil))
+	return collect[Deliveries](q.ask(ctx, query("cohort_deliveries"), ofCases, cases, ofChannels, channels, asOf, maxPosted, nil))
 }
 
 // Place of the entry, for the page after it.

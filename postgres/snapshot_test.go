@@ -46,7 +46,7 @@ func TestASnapshotReadsRowsAsTheyWereWritten(t *testing.T) {
 	look(t, s, Readable{Everything: true}, func(ctx context.Context, q *Snapshot) error {
 		byID, err := q.ReportRows(ctx, []Known{{id, []string{id}}, {"another", nil}}, start.Add(time.Hour))
 		g.Expect(err).NotTo(HaveOccurred())
-		rows := byID[id]
+		rows := byID[id].Rows
 		g.Expect(byID).To(HaveLen(1))
 		g.Expect(rows).To(HaveLen(2))
 		var want models.OrchestrationRow
@@ -106,7 +106,11 @@ func TestASnapshotShowsWhatIsReadable(t *testing.T) {
 			look(t, s, test.readable, func(ctx context.Context, q *Snapshot) error {
 				rows, err := q.ReportRows(ctx, []Known{{id, []string{id}}}, start.Add(time.Hour))
 				g.Expect(err).NotTo(HaveOccurred())
-				g.Expect(rows[id]).To(HaveLen(2 * test.seen))
+				if test.seen == 0 {
+					g.Expect(rows).To(BeEmpty())
+				} else {
+					g.Expect(rows[id].Rows).To(HaveLen(2))
+				}
 				for _, completed := range []bool{false, true} {
 					for _, l := range []List{{}, {Outcome: "remediated"}, {Alert: "PodCrash"}, {Prefix: "car"}, {Prefix: id[:8]}, {Namespaces: []string{"shop"}}} {
 						l.Start, l.End, l.Limit, l.Completed = start.Add(-time.Hour), start.Add(time.Hour), 10, completed
@@ -146,4 +150,25 @@ func TestASnapshotOnlyReads(t *testing.T) {
 	g.Expect(s.Readable(t.Context())).To(Succeed())
 	execute(t, s, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
 	g.Expect(s.Readable(t.Context())).To(Succeed(), "on a new session")
+}
+
+// What was posted after the instant of a report is in no cohort of it, however long ago it ended.
+func TestACohortIsAsOfItsInstant(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	row := &models.OrchestrationRow{
+		Envelope:      models.Envelope{ID: "4f8e0a52-6a3e-4be0-8f0e-000000000001", Event: "Posted", RecordedAt: outboxapi.NewTime(start.Add(2 * time.Hour)), RecordedBy: "stranger", SchemaVersion: 1, Entry: "{}"},
+		Orchestration: orchestration("by-hand", "f", "PodCrash", "remediated", start),
+	}
+	_, err := s.Post(t.Context(), []models.Row{row})
+	g.Expect(err).NotTo(HaveOccurred())
+	look(t, s, Readable{Everything: true}, func(ctx context.Context, q *Snapshot) error {
+		for asOf, n := range map[time.Duration]int{90 * time.Minute: 0, 3 * time.Hour: 1} {
+			beside, err := q.Beside(ctx, []Subject{compared("another")}, 30*24*time.Hour, Limits{5, 5}, start.Add(asOf))
+			g.Expect(err).NotTo(HaveOccurred())
+			g.Expect(beside[0].Cohort.N).To(BeEquivalentTo(n))
+			g.Expect(beside[0].Earlier).To(HaveLen(n))
+		}
+		return nil
+	})
 }

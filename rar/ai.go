@@ -36,9 +36,6 @@ const (
 // verdictWindow is how long the alert must stay away for a recommendation to count as correct.
 const verdictWindow = 24 * time.Hour
 
-// minLabelled is how many decisions with a verdict a calibration needs before something is concluded from it.
-const minLabelled = 20
-
 func (b *builder) ai() *AI {
 	a := b.analysis
 	if a == nil {
@@ -107,8 +104,8 @@ func (b *builder) executedSomething() bool {
 	return b.execution != nil && len(b.execution.StepsExecuted) > 0 || b.request != nil && b.request.WorkflowStartedAt != nil || b.posted && b.execution != nil
 }
 
-// calibration compares the confidence of this recommendation with how often the investigator was right when it was as confident, on the same alert and kind of target. Trends have it for all
-// alerts.
+// calibration compares the confidence of this recommendation with how often the investigator was right when it was as confident, on the same alert and kind of target. It concludes from as many
+// cases as a recommendation does: fewer than trends, whose groups are of anything. Wilson's interval says what they are worth.
 func (b *builder) calibration() *Calibration {
 	a := b.analysis
 	if a.ActionConfidence == nil || !(*a.ActionConfidence >= 0 && *a.ActionConfidence <= 100) {
@@ -117,6 +114,7 @@ func (b *builder) calibration() *Calibration {
 	bin := binOf(*a.ActionConfidence)
 	c := &Calibration{Bin: fmt.Sprintf("%d–%d", 10*bin, 10*bin+10), Refs: b.analysisRefs()}
 	var success int64
+	var confidence float64
 	for _, before := range b.earlier(func(x *Case) bool {
 		return x.Investigator == a.Investigator && x.Model == a.Model && x.ActionConfidence != nil && binOf(*x.ActionConfidence) == bin
 	}) {
@@ -126,6 +124,7 @@ func (b *builder) calibration() *Calibration {
 			continue
 		}
 		c.N++
+		confidence += *before.ActionConfidence
 		if good {
 			success++
 		}
@@ -137,10 +136,11 @@ func (b *builder) calibration() *Calibration {
 	switch {
 	case c.Interval == nil:
 		c.Text = fmt.Sprintf("No decision of %s with a confidence of %s %% %s has a verdict, so nothing here shows what this confidence is worth; trends have it for all alerts.", who, c.Bin, of)
-	case c.N < minLabelled:
-		c.Text = fmt.Sprintf("%s with a confidence of %s %% %s: %s right. That is too few to conclude anything (fewer than %d); trends have it for all alerts.", who, c.Bin, of, counted(c), minLabelled)
+	case c.N < minComparable:
+		c.Text = fmt.Sprintf("%s with a confidence of %s %% %s: %s right. That is too few to conclude anything (fewer than %d); trends have it for all alerts.", who, c.Bin, of, counted(c), minComparable)
 	default:
-		c.Text = fmt.Sprintf("%s with a confidence of %s %% %s: %s right (95 %% interval %s to %s).", who, c.Bin, of, counted(c), percent(c.Interval[0]), percent(c.Interval[1]))
+		verdict := compareConfidence(confidence/float64(c.N), c.Interval)
+		c.Text = fmt.Sprintf("%s with a confidence of %s %% %s: %s right (95 %% interval %s to %s): %s.", who, c.Bin, of, counted(c), percent(c.Interval[0]), percent(c.Interval[1]), confidenceWords[verdict])
 	}
 	return c
 }

@@ -27,7 +27,7 @@ type Input struct {
 	// Rows are the rows of the four tables under RemediationID: of the remediation's resources (report_rows.sql), or what was posted where there are none (report_posted.sql). A row without a
 	// sequence was posted over REST. Rows of others may be among them, and are set apart.
 	Rows []models.Row
-	// Others count the rows under RemediationID that are not in Rows (report_others.sql): there may be any number.
+	// Others count the rows under RemediationID that are not in Rows (report_rows.sql, or report_others.sql where there are many): there may be any number.
 	Others []Other
 	// Resources are the rows of resource_audit, DeadLetters the entries that could not become rows, of the same resources and of the children that they name (report_beside.sql).
 	Resources   []*models.ResourceRow
@@ -47,7 +47,7 @@ type Input struct {
 	Narrative *Narrative
 }
 
-// Other is one row of report_others.sql: how many rows under the id a resource has that is not the remediation's, or a caller who posted (then SourceUID is empty).
+// Other is how many rows under the id a resource has that is not the remediation's, or a caller who posted (then SourceUID is empty).
 type Other struct {
 	Table, Namespace, Name, SourceUID, RecordedBy string
 	Rows                                          int64

@@ -85,12 +85,18 @@ func meanConfidence(sum float64, n int64) *float64 {
 
 // confidenceVerdict compares a mean confidence with the interval of the share that was right.
 func confidenceVerdict(confidence *float64, interval *[2]float64, n int64) string {
-	switch {
-	case n < MinJudged || confidence == nil || interval == nil:
+	if n < MinJudged || confidence == nil || interval == nil {
 		return TooFew
-	case *confidence/100 > interval[1]:
+	}
+	return compareConfidence(*confidence, interval)
+}
+
+// compareConfidence is what an interval of the share that was right says of a mean confidence in percent.
+func compareConfidence(confidence float64, interval *[2]float64) string {
+	switch {
+	case confidence/100 > interval[1]:
 		return ConfidenceOver
-	case *confidence/100 < interval[0]:
+	case confidence/100 < interval[0]:
 		return ConfidenceUnder
 	}
 	return ConfidenceFits

@@ -1,6 +1,7 @@
 package reportsapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -38,10 +39,12 @@ func fillKnown(ctx context.Context, q *postgres.Snapshot, inputs []*rar.Input, k
 	}
 	subjects := make([]postgres.Subject, len(inputs))
 	for i, in := range inputs {
-		in.Rows = rows[in.RemediationID]
+		under := cmp.Or(rows[in.RemediationID], &postgres.Under{})
+		in.Rows, in.Others = under.Rows, othersOf(under.Others)
 		if subjects[i], err = subjectOf(in, known[i]); err != nil {
 			return err
 		}
+		subjects[i].Crowded = under.Crowded
 	}
 	beside, err := besideThem(ctx, q, subjects, asOf)
 	if err != nil {
@@ -51,6 +54,9 @@ func fillKnown(ctx context.Context, q *postgres.Snapshot, inputs []*rar.Input, k
 	var named []postgres.Known
 	for i, in := range inputs {
 		put(in, &beside[i])
+		if subjects[i].Crowded {
+			in.Others = othersOf(beside[i].Others)
+		}
 		if more := resourcesOf(in, subjects[i].Known); len(more.UIDs) > len(subjects[i].UIDs) {
 			again, named = append(again, in), append(named, more)
 			continue
@@ -117,7 +123,7 @@ func subjectOf(in *rar.Input, known postgres.Known) (s postgres.Subject, err err
 
 // put makes what was found a part of the input.
 func put(in *rar.Input, b *postgres.Beside) {
-	in.Resources, in.DeadLetters, in.Others = b.Resources, b.DeadLetters, othersOf(b.Others)
+	in.Resources, in.DeadLetters = b.Resources, b.DeadLetters
 	in.Recurrences, in.Earlier, in.Later = nil, nil, nil
 	for _, r := range b.Recurrences {
 		in.Recurrences = append(in.Recurrences, rar.Recurrence{ID: r.ID, RemediationID: r.RemediationID, SourceCluster: r.SourceCluster, SourceNamespace: r.SourceNamespace, SourceUID: r.SourceUID,

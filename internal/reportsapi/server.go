@@ -230,25 +230,41 @@ func (s *Server) admit(x *httpapi.Exchange, r *http.Request, verb string) (*requ
 
 // read runs a snapshot when it is its turn.
 func (s *Server) read(r *request, fn func(context.Context, *postgres.Snapshot) error) *httpapi.Problem {
-	wait, cancelWait := context.WithTimeout(r.Context(), s.config.Limits.Wait)
-	defer cancelWait()
-	if err := r.own.reads.Acquire(wait, 1); err != nil {
-		return s.shed(shedShare, "you have too many reads under way")
+	release, refused := s.turn(r)
+	if refused != nil {
+		return refused
 	}
-	defer r.own.reads.Release(1)
-	if err := s.gates.reads.Acquire(wait, 1); err != nil {
-		return s.shed(shedReads, "the service is at its limit of concurrent reads")
+	defer release()
+	return s.unread(r, s.snapshot(r, fn))
+}
+
+// turn waits for a place among the reads that run at once, of the caller's share and of all.
+func (s *Server) turn(r *request) (release func(), refused *httpapi.Problem) {
+	wait, cancel := context.WithTimeout(r.Context(), s.config.Limits.Wait)
+	defer cancel()
+	own := r.own.reads
+	if own.Acquire(wait, 1) != nil {
+		return nil, s.shed(shedShare, "you have too many reads under way")
 	}
-	defer s.gates.reads.Release(1)
+	if s.gates.reads.Acquire(wait, 1) != nil {
+		own.Release(1)
+		return nil, s.shed(shedReads, "the service is at its limit of concurrent reads")
+	}
+	return func() {
+		s.gates.reads.Release(1)
+		own.Release(1)
+	}, nil
+}
+
+func (s *Server) snapshot(r *request, fn func(context.Context, *postgres.Snapshot) error) error {
 	ctx, cancel := context.WithTimeout(r.Context(), s.config.Limits.ReadTimeout)
 	defer cancel()
 	begin := time.Now()
-	err := s.config.Store.Snapshot(ctx, r.caller.Readable, func(ctx context.Context, q *postgres.Snapshot) error {
+	defer func() { s.metrics.reads.Observe(time.Since(begin).Seconds()) }()
+	return s.config.Store.Snapshot(ctx, r.caller.Readable, func(ctx context.Context, q *postgres.Snapshot) error {
 		defer func() { s.metrics.queries.Add(float64(q.Asked())) }()
 		return fn(ctx, q)
 	})
-	s.metrics.reads.Observe(time.Since(begin).Seconds())
-	return s.unread(r, err)
 }
 
 // unread is the answer when the database could not be read.

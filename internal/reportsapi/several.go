@@ -2,6 +2,7 @@ package reportsapi
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 
@@ -13,7 +14,7 @@ import (
 // readTogether is how many reports are read in one snapshot. More take fewer questions each, and more memory.
 const readTogether = 50
 
-// outcome is what became of one id. Where the others of its snapshot are too large to be read with it, it is read alone, when its turn comes: there is memory for one.
+// outcome is what became of one id. Where it cannot be read together with others, it is read alone, when its turn comes.
 type outcome struct {
 	id      string
 	input   *rar.Input
@@ -81,7 +82,8 @@ func (s *Server) one(r *request, o *outcome, w wanted, visit func(id string, rep
 	return visit(o.id, report, nil)
 }
 
-// together reads some reports in one snapshot. Where that fails, each is read alone: one that is too large, or slow, is not the others' fault.
+// together reads some reports in one snapshot. Where they are too large or take too long, or no place among the reads is free, each is read alone: one that is too large, slow, or too many is not the
+// others' fault.
 func (s *Server) together(r *request, ids []string, w wanted) []outcome {
 	all := make([]outcome, len(ids))
 	var inputs []*rar.Input
@@ -91,11 +93,17 @@ func (s *Server) together(r *request, ids []string, w wanted) []outcome {
 			inputs = append(inputs, all[i].input)
 		}
 	}
-	refused := s.read(r, func(ctx context.Context, q *postgres.Snapshot) error { return fill(ctx, q, inputs, w.asOf) })
+	release, refused := s.turn(r)
+	alone := refused != nil
+	if release != nil {
+		err := s.snapshot(r, func(ctx context.Context, q *postgres.Snapshot) error { return fill(ctx, q, inputs, w.asOf) })
+		release()
+		alone, refused = errors.Is(err, postgres.ErrTooLarge) || postgres.TookTooLong(err), s.unread(r, err)
+	}
 	for i := range all {
 		o := &all[i]
 		switch {
-		case o.input != nil && refused != nil && refused.Status == http.StatusUnprocessableEntity && len(inputs) > 1:
+		case o.input != nil && alone && len(inputs) > 1 && r.Context().Err() == nil:
 			o.input, o.alone = nil, true
 		case o.input != nil && refused != nil:
 			o.refused = refused

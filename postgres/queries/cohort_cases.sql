@@ -1,16 +1,28 @@
 -- The newest remediations of an alert and kind of target that were received and ended in a window, with the last rows of their analysis and execution, and when their alert came back: of some reports.
--- Analyses and executions count in the request's own namespace only: strangers may post some under its id.
+-- Analyses and executions are found by the uids of the children that the request's last row names: strangers may post any number of rows under its id. What was posted names none: of
+-- the rows under its id no more than a bound are looked at.
+-- For a caller who may read some namespaces the index gives the rows of the namespaces' names, and only these are read.
 -- places has the places of the reports that a case is of: in a stream many have the same.
--- A report asks twice: for the 30 days before its signal, and for what was received after its end.
--- $1: alerts' names. $2: targets' kinds. $3, $4: windows, half-open. $5: how many of each. $6: as_of. $7: the namespaces that the caller may read.
+-- A report asks twice: for the 30 days before its signal, and for what was received after its end. Of the latter it needs no analyses. Whether an alert came back counts only where it was remediated.
+-- $1: alerts' names. $2: targets' kinds. $3, $4: windows, half-open. $5: how many of each. $6: as_of. $7: how many rows under the id of what was posted are looked at. $8: the namespaces that the
+-- caller may read. $9: whether analyses are needed.
 WITH asked AS MATERIALIZED (
-    SELECT q.place, f.id, f.remediation_id, f.source_cluster, f.source_namespace, f.source_uid, f.sequence, f.entry_hash, f.outcome, f.signal_fingerprint, f.target, f.signal_received_at, f.completed_at
+    SELECT q.place, f.id, f.remediation_id, f.source_cluster, f.source_namespace, f.source_uid, f.sequence, f.entry_hash, f.outcome, f.signal_fingerprint, f.target, f.signal_received_at, f.completed_at,
+        CASE WHEN jsonb_typeof(f.children) = 'array' THEN f.children ELSE '[]' END AS children
     FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::timestamptz[]) WITH ORDINALITY AS q(alert, kind, start, until, place)
     CROSS JOIN LATERAL (
-        SELECT f.* FROM orchestration_audit AS f
-        WHERE (f.final OR f.sequence IS NULL) AND f.alert_name = left(q.alert, 255) AND f.target_kind = left(q.kind, 63)
-            AND f.completed_at >= q.start AND f.completed_at < q.until AND f.signal_received_at >= q.start AND f.source_namespace = ANY($7::text[]) AND f.recorded_at <= $6::timestamptz
-        ORDER BY f.completed_at DESC, f.id DESC LIMIT $5
+        (SELECT f.* FROM orchestration_audit AS f
+        WHERE $8::text[] IS NULL AND (f.final OR f.sequence IS NULL) AND f.alert_name = left(q.alert, 255) AND f.target_kind = left(q.kind, 63)
+            AND f.completed_at >= q.start AND f.completed_at < q.until AND f.signal_received_at >= q.start AND f.recorded_at <= $6::timestamptz
+        ORDER BY f.completed_at DESC, f.id DESC LIMIT $5)
+        UNION ALL
+        (SELECT f.* FROM (
+            SELECT c.id, c.completed_at FROM orchestration_audit AS c
+            WHERE $8::text[] IS NOT NULL AND (c.final OR c.sequence IS NULL) AND c.alert_name = left(q.alert, 255) AND c.target_kind = left(q.kind, 63)
+                AND c.completed_at >= q.start AND c.completed_at < q.until AND c.signal_received_at >= q.start AND c.source_namespace = ANY($8)
+            ORDER BY c.completed_at DESC, c.id DESC OFFSET 0) AS c
+        CROSS JOIN LATERAL (SELECT f.* FROM orchestration_audit AS f WHERE f.id = c.id AND f.source_namespace = ANY($8::text[]) AND f.recorded_at <= $6) AS f
+        ORDER BY c.completed_at DESC, c.id DESC LIMIT $5)
     ) AS f
 ), cases AS MATERIALIZED (
     SELECT DISTINCT ON (f.id) f.*, array_agg(f.place) OVER (PARTITION BY f.id) AS places FROM asked AS f
@@ -22,16 +34,34 @@ SELECT f.places, f.id, f.remediation_id, f.source_uid, f.sequence, f.entry_hash,
     w.total_duration_seconds AS execution_seconds, w.retries_performed, w.post_conditions_passed
 FROM cases AS f
 LEFT JOIN LATERAL (
-    SELECT a.* FROM ai_analysis_audit AS a WHERE a.remediation_id = f.remediation_id AND (a.final OR a.sequence IS NULL) AND a.source_namespace = ANY($7::text[])
-        AND a.source_namespace IS NOT DISTINCT FROM f.source_namespace AND a.source_cluster IS NOT DISTINCT FROM f.source_cluster AND (a.sequence IS NULL) = (f.sequence IS NULL) AND a.recorded_at <= $6
-    ORDER BY a.recorded_at DESC, a.id DESC LIMIT 1) AS a ON true
+    SELECT a.* FROM (
+        SELECT a.* FROM jsonb_array_elements(f.children) AS c CROSS JOIN LATERAL (
+            SELECT a.* FROM ai_analysis_audit AS a
+            WHERE a.source_uid = CASE WHEN c ->> 'uid' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN (c ->> 'uid')::uuid END AND a.remediation_id || '' = f.remediation_id AND a.final
+                AND a.source_namespace = ANY($8::text[]) AND a.source_namespace IS NOT DISTINCT FROM f.source_namespace AND a.source_cluster IS NOT DISTINCT FROM f.source_cluster AND a.recorded_at <= $6
+            ORDER BY a.sequence DESC LIMIT 1) AS a
+        WHERE c ->> 'service' = 'AIAnalysis' AND f.sequence IS NOT NULL AND $9::boolean
+        UNION ALL
+        SELECT a.* FROM (SELECT a.* FROM ai_analysis_audit AS a WHERE a.remediation_id = f.remediation_id LIMIT $7) AS a
+        WHERE f.sequence IS NULL AND $9 AND a.sequence IS NULL AND a.source_namespace = ANY($8::text[]) AND a.source_namespace IS NOT DISTINCT FROM f.source_namespace
+            AND a.source_cluster IS NOT DISTINCT FROM f.source_cluster AND a.recorded_at <= $6
+    ) AS a ORDER BY a.recorded_at DESC, a.id DESC LIMIT 1) AS a ON true
 LEFT JOIN LATERAL (
-    SELECT w.* FROM workflow_execution_audit AS w WHERE w.remediation_id = f.remediation_id AND (w.final OR w.sequence IS NULL) AND w.source_namespace = ANY($7::text[])
-        AND w.source_namespace IS NOT DISTINCT FROM f.source_namespace AND w.source_cluster IS NOT DISTINCT FROM f.source_cluster AND (w.sequence IS NULL) = (f.sequence IS NULL) AND w.recorded_at <= $6
-    ORDER BY w.recorded_at DESC, w.id DESC LIMIT 1) AS w ON true
+    SELECT w.* FROM (
+        SELECT w.* FROM jsonb_array_elements(f.children) AS c CROSS JOIN LATERAL (
+            SELECT w.* FROM workflow_execution_audit AS w
+            WHERE w.source_uid = CASE WHEN c ->> 'uid' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN (c ->> 'uid')::uuid END AND w.remediation_id || '' = f.remediation_id AND w.final
+                AND w.source_namespace = ANY($8::text[]) AND w.source_namespace IS NOT DISTINCT FROM f.source_namespace AND w.source_cluster IS NOT DISTINCT FROM f.source_cluster AND w.recorded_at <= $6
+            ORDER BY w.sequence DESC LIMIT 1) AS w
+        WHERE c ->> 'service' = 'WorkflowExecution' AND f.sequence IS NOT NULL
+        UNION ALL
+        SELECT w.* FROM (SELECT w.* FROM workflow_execution_audit AS w WHERE w.remediation_id = f.remediation_id LIMIT $7) AS w
+        WHERE f.sequence IS NULL AND w.sequence IS NULL AND w.source_namespace = ANY($8::text[]) AND w.source_namespace IS NOT DISTINCT FROM f.source_namespace
+            AND w.source_cluster IS NOT DISTINCT FROM f.source_cluster AND w.recorded_at <= $6
+    ) AS w ORDER BY w.recorded_at DESC, w.id DESC LIMIT 1) AS w ON true
 LEFT JOIN LATERAL (
     SELECT r.signal_received_at AS came_back_at FROM orchestration_audit AS r
-    WHERE (r.sequence = 1 OR r.sequence IS NULL) AND r.signal_fingerprint = f.signal_fingerprint AND r.signal_received_at > f.completed_at
+    WHERE f.outcome = 'remediated' AND (r.sequence = 1 OR r.sequence IS NULL) AND r.signal_fingerprint = f.signal_fingerprint AND r.signal_received_at > f.completed_at
         AND r.signal_received_at <= least(f.completed_at + interval '7 days', $6::timestamptz) AND r.source_namespace = f.source_namespace AND r.source_cluster IS NOT DISTINCT FROM f.source_cluster
         AND r.target -> 'apiVersion' = f.target -> 'apiVersion' AND r.target -> 'kind' = f.target -> 'kind' AND r.target -> 'name' = f.target -> 'name'
     ORDER BY r.signal_received_at LIMIT 1) AS b ON true

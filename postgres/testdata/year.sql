@@ -14,12 +14,14 @@ CREATE FUNCTION pg_temp.id(at timestamptz, of text) RETURNS uuid LANGUAGE sql IM
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '8' || substr(md5(of), 1, 3) || '8' || substr(md5(of), 4, 15))::uuid $$;
 
 INSERT INTO orchestration_audit (id, remediation_id, signal_fingerprint, signal_received_at, remediation_created_at, workflow_started_at, completed_at, total_duration_seconds, bottleneck_phase,
-    bottleneck_duration_seconds, signal_context, target, outcome, source_namespace, source_name, source_uid, sequence, event, phase, final, recorded_at, schema_version, previous_hash, entry_hash, entry)
+    bottleneck_duration_seconds, signal_context, target, outcome, children, source_namespace, source_name, source_uid, sequence, event, phase, final, recorded_at, schema_version, previous_hash, entry_hash, entry)
 SELECT pg_temp.id(received, 'request' || g || '/' || s), uid::text, md5('fingerprint' || k %% (%[1]d / 5 + 1)), received, received + interval '1 second',
     CASE WHEN last AND outcome <> 'rejected' THEN received + interval '10 seconds' END, CASE WHEN last THEN received + seconds * interval '1 second' END,
     CASE WHEN last THEN seconds END, CASE WHEN last THEN (ARRAY['Approval', 'Analysis', 'Execution'])[1 + g %% 3] END, CASE WHEN last THEN seconds / 2 END,
     jsonb_build_object('name', alert, 'severity', 'critical', 'source', 'prometheus', 'labels', jsonb_build_object('pod', target)),
     jsonb_build_object('apiVersion', 'apps/v1', 'kind', CASE WHEN k %% 4 = 0 THEN 'StatefulSet' ELSE 'Deployment' END, 'name', target), CASE WHEN last THEN outcome END,
+    CASE WHEN NOT posted AND last THEN jsonb_build_array(jsonb_build_object('service', 'AIAnalysis', 'uid', analysis), jsonb_build_object('service', 'WorkflowExecution', 'uid', execution),
+        jsonb_build_object('service', 'Notification', 'uid', md5('notification' || g)::uuid)) END,
     CASE WHEN NOT posted THEN namespace END, CASE WHEN NOT posted THEN 'request-' || g END, CASE WHEN NOT posted THEN uid END, CASE WHEN NOT posted THEN s END,
     'Changed', CASE WHEN last THEN 'Completed' ELSE 'Working' END, last AND NOT posted, received + s * interval '5 seconds', 1, hash, hash, entry
 FROM remediations, generate_series(1, 4) AS s, LATERAL (SELECT posted OR s = 4 AND NOT open AS last) AS l
