@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -151,6 +152,9 @@ func (in *installation) checkWorkload(ctx context.Context) {
 			strings.Join(elsewhere, ", ")), in.kubectl()+" get deployments,statefulsets -A -l app.kubernetes.io/name=holdfast")
 	}
 	if len(here) == 0 {
+		if all, err := in.managers(ctx, time.Now()); err == nil && slices.ContainsFunc(all, func(m manager) bool { return m.Active }) {
+			return // whoever holds the lease runs elsewhere
+		}
 		in.add(checkFailed, "workload", "no Deployment and no StatefulSet "+managerName+" is in the namespace "+in.system, in.repair("default"))
 		return
 	}
@@ -184,11 +188,11 @@ func (in *installation) checkSecrets(ctx context.Context, w *workload) {
 				continue
 			}
 			ref := v.ValueFrom.SecretKeyRef
-			make := fmt.Sprintf("%s -n %s create secret generic %s --from-literal=%s='…'", in.kubectl(), quoted(in.system), quoted(ref.Name), quoted(ref.Key))
+			create := fmt.Sprintf("%s -n %s create secret generic %s --from-literal=%s='…'", in.kubectl(), quoted(in.system), quoted(ref.Name), quoted(ref.Key))
 			secret, err := in.clientset.CoreV1().Secrets(in.system).Get(ctx, ref.Name, metav1.GetOptions{})
 			switch {
 			case apierrors.IsNotFound(err):
-				in.add(checkFailed, "secret "+ref.Name, "it is missing: "+v.Name+" comes from its key "+ref.Key+", and the Pods do not start", make)
+				in.add(checkFailed, "secret "+ref.Name, "it is missing: "+v.Name+" comes from its key "+ref.Key+", and the Pods do not start", create)
 			case err != nil:
 				in.add(checkUnknown, "secret "+ref.Name, reasonOf(err), "")
 			case len(secret.Data[ref.Key]) == 0:
