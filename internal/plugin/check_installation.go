@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -17,8 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/holdfast-dev/holdfast/config"
 )
@@ -244,12 +243,13 @@ func (in *installation) checkRights(ctx context.Context) error {
 	}
 	wanted = append(wanted, own...)
 	user := "system:serviceaccount:" + in.system + ":" + managerName
+	groups := []string{"system:serviceaccounts", "system:serviceaccounts:" + in.system, "system:authenticated"}
 	refused := make([]error, len(wanted))
 	var together errgroup.Group
 	together.SetLimit(reviewsAtOnce)
 	for i := range wanted {
 		together.Go(func() error {
-			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + in.system, "system:authenticated"}, ResourceAttributes: &wanted[i]}}
+			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &wanted[i]}}
 			answer, err := in.clientset.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 			if err == nil && !answer.Status.Allowed {
 				refused[i] = errors.New(config.RightText(&wanted[i]))

@@ -100,7 +100,7 @@ func decode(t *testing.T, manifest string) []*unstructured.Unstructured {
 func kustomized(t *testing.T, content string) []*unstructured.Unstructured {
 	t.Helper()
 	g := NewWithT(t)
-	folder, err := os.MkdirTemp("../../config", "overlay-") // kustomize reaches bases by relative paths only
+	folder, err := os.MkdirTemp("../../config", "overlay-") //nolint:usetesting // kustomize reaches bases by relative paths only
 	g.Expect(err).NotTo(HaveOccurred())
 	defer os.RemoveAll(folder)
 	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n" + content
