@@ -28,6 +28,7 @@ ClusterRole holdfast-recorder: installed
 ClusterRole holdfast-relay: installed
 ClusterRole holdfast-report-viewer: installed
 ClusterRole holdfast-report-narrator: installed
+ClusterRole holdfast-gateway: installed
 policy holdfast-approval: enforced on aianalyses
 policy holdfast-finalizer: enforced on remediationrequests
 policy holdfast-finalizer: enforced on aianalyses

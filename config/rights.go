@@ -13,7 +13,10 @@ import (
 //go:embed rbac/manager.yaml rbac/leader-election.yaml
 var managerManifests embed.FS
 
-// ManagerRights returns what the manifests let the manager's account do in the cluster, and in its own namespace.
+// restrictable are resources whose rules an administrator may take out of the manager's ClusterRole and grant in some namespaces instead: docs/operations.md#permissions.
+var restrictable = map[string]bool{"serviceaccounts": true, "secrets": true}
+
+// ManagerRights returns what the manifests let the manager's account do in the whole cluster, and in its own namespace. What may be granted per namespace instead is not among it.
 func ManagerRights() (cluster, own []authorizationv1.ResourceAttributes, err error) {
 	for _, file := range []string{"rbac/manager.yaml", "rbac/leader-election.yaml"} {
 		objects, err := decode(managerManifests, file)
@@ -44,6 +47,9 @@ func rights(rules []rbacv1.PolicyRule) (all []authorizationv1.ResourceAttributes
 		}
 		for _, group := range rule.APIGroups {
 			for _, resource := range rule.Resources {
+				if group == "" && restrictable[resource] {
+					continue
+				}
 				for _, verb := range rule.Verbs {
 					for _, name := range names {
 						all = append(all, right(group, resource, verb, name))

@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -16,8 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/holdfast-dev/holdfast/config"
 )
@@ -151,6 +151,9 @@ func (in *installation) checkWorkload(ctx context.Context) {
 			strings.Join(elsewhere, ", ")), in.kubectl()+" get deployments,statefulsets -A -l app.kubernetes.io/name=holdfast")
 	}
 	if len(here) == 0 {
+		if all, err := in.managers(ctx, time.Now()); err == nil && slices.ContainsFunc(all, func(m manager) bool { return m.Active }) {
+			return // whoever holds the lease runs elsewhere
+		}
 		in.add(checkFailed, "workload", "no Deployment and no StatefulSet "+managerName+" is in the namespace "+in.system, in.repair("default"))
 		return
 	}
@@ -184,11 +187,11 @@ func (in *installation) checkSecrets(ctx context.Context, w *workload) {
 				continue
 			}
 			ref := v.ValueFrom.SecretKeyRef
-			make := fmt.Sprintf("%s -n %s create secret generic %s --from-literal=%s='…'", in.kubectl(), quoted(in.system), quoted(ref.Name), quoted(ref.Key))
+			create := fmt.Sprintf("%s -n %s create secret generic %s --from-literal=%s='…'", in.kubectl(), quoted(in.system), quoted(ref.Name), quoted(ref.Key))
 			secret, err := in.clientset.CoreV1().Secrets(in.system).Get(ctx, ref.Name, metav1.GetOptions{})
 			switch {
 			case apierrors.IsNotFound(err):
-				in.add(checkFailed, "secret "+ref.Name, "it is missing: "+v.Name+" comes from its key "+ref.Key+", and the Pods do not start", make)
+				in.add(checkFailed, "secret "+ref.Name, "it is missing: "+v.Name+" comes from its key "+ref.Key+", and the Pods do not start", create)
 			case err != nil:
 				in.add(checkUnknown, "secret "+ref.Name, reasonOf(err), "")
 			case len(secret.Data[ref.Key]) == 0:
@@ -240,12 +243,13 @@ func (in *installation) checkRights(ctx context.Context) error {
 	}
 	wanted = append(wanted, own...)
 	user := "system:serviceaccount:" + in.system + ":" + managerName
+	groups := []string{"system:serviceaccounts", "system:serviceaccounts:" + in.system, "system:authenticated"}
 	refused := make([]error, len(wanted))
 	var together errgroup.Group
 	together.SetLimit(reviewsAtOnce)
 	for i := range wanted {
 		together.Go(func() error {
-			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: []string{"system:serviceaccounts", "system:serviceaccounts:" + in.system, "system:authenticated"}, ResourceAttributes: &wanted[i]}}
+			review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user, Groups: groups, ResourceAttributes: &wanted[i]}}
 			answer, err := in.clientset.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 			if err == nil && !answer.Status.Allowed {
 				refused[i] = errors.New(config.RightText(&wanted[i]))

@@ -108,6 +108,7 @@ func TestTheChartOnAnAPIServer(t *testing.T) {
 	g.Expect(checked.Code).To(Equal(0), "%s%s", checked.Stdout, checked.Stderr)
 	t.Log(checked.Stdout)
 	w.finished(t, pending)
+	g.Expect(w.run(t, "holdfast", "drain", "--timeout", "1m")).To(And(HaveField("Code", 0), HaveField("Stdout", "Nothing is pending, and no resource has the finalizer holdfast.dev/outbox.\n")))
 	stop()
 
 	stranded := w.request(t, "stranded") // it has the finalizer, and no manager has seen it

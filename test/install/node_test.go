@@ -182,7 +182,7 @@ func (w *world) managerLog(t *testing.T, words ...string) string {
 		Args: append(pod.Containers[0].Args, "--health-probe-bind-address=0", "--metrics-bind-address=0", "--leader-elect-namespace="+namespace),
 	})
 	g.Expect(err).NotTo(HaveOccurred())
-	defer running.Kill()
+	defer func() { _ = running.Kill() }() // it may have ended
 	matchers := make([]types.GomegaMatcher, len(words))
 	for i := range words {
 		matchers[i] = ContainSubstring(words[i])

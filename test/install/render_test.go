@@ -100,7 +100,7 @@ func decode(t *testing.T, manifest string) []*unstructured.Unstructured {
 func kustomized(t *testing.T, content string) []*unstructured.Unstructured {
 	t.Helper()
 	g := NewWithT(t)
-	folder, err := os.MkdirTemp("../../config", "overlay-") // kustomize reaches bases by relative paths only
+	folder, err := os.MkdirTemp("../../config", "overlay-") //nolint:usetesting // kustomize reaches bases by relative paths only
 	g.Expect(err).NotTo(HaveOccurred())
 	defer os.RemoveAll(folder)
 	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n" + content
@@ -168,6 +168,7 @@ func TestTheChartIsWhatKustomizeBuilds(t *testing.T) {
 			"resources: [../default, ../storage]\ncomponents: [../manager/relayed, ../manager/sharded]"},
 		"reports":    {"reports: {enabled: true}", "resources: [../default, ../reports]"},
 		"narrator":   {"reports: {enabled: true, narrator: {enabled: true}}", "resources: [../default, ../reports]\ncomponents: [../reports/narrator]"},
+		"gateway":    {"gateway: {enabled: true}", "resources: [../default, ../gateway]"},
 		"monitoring": {"monitoring: {podMonitors: true, rules: true}", "resources: [../default, ../prometheus]"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -183,7 +184,7 @@ func TestTheChartIsWhatKustomizeBuilds(t *testing.T) {
 }
 
 func TestTheChartFollowsTheNamespaceOfItsRelease(t *testing.T) {
-	all := "storage: {enabled: true}\nreports: {enabled: true}\nmanager: {shards: 2, relayed: {enabled: true}}\nmonitoring: {podMonitors: true, rules: true}\nmigrate: {enabled: true}"
+	all := "storage: {enabled: true}\nreports: {enabled: true}\ngateway: {enabled: true}\nmanager: {shards: 2, relayed: {enabled: true}}\nmonitoring: {podMonitors: true, rules: true}\nmigrate: {enabled: true}"
 	text := everything(t, values(t, all))
 	install := action.NewInstall(action.NewConfiguration())
 	install.DryRunStrategy, install.ReleaseName, install.Namespace = action.DryRunClient, "holdfast", "audit"

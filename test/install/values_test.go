@@ -38,6 +38,7 @@ var changes = map[string]struct{ value, with string }{
 	"reports.narrator.model":                {`other`, `reports: {enabled: true, narrator: {enabled: true}}`},
 	"reports.narrator.tokenSecret":          {`other`, `reports: {enabled: true, narrator: {enabled: true}}`},
 	"reports.narrator.port":                 {`8443`, `reports: {enabled: true, narrator: {enabled: true}}`},
+	"gateway.networkPolicy.enabled":         {`false`, `gateway: {enabled: true}`},
 	"networkPolicy.apiServerPorts":          {`[8443]`, `storage: {enabled: true}`},
 	"networkPolicy.databasePorts":           {`[6432]`, `reports: {enabled: true}`},
 	"monitoring.labels":                     {`{release: prometheus}`, `monitoring: {rules: true}`},
@@ -56,7 +57,7 @@ var changes = map[string]struct{ value, with string }{
 
 // ofTheKind are changes of values that occur in several places, by the last word.
 var ofTheKind = map[string]string{
-	"enabled": `true`, "replicas": `3`, "args": `["--log-level=debug"]`, "env": `[{name: A, value: b}]`, "key": `other`, "existingSecret": `other`, "tlsSecret": `other`,
+	"enabled": `true`, "replicas": `3`, "args": `["--log-level=debug"]`, "env": `[{name: A, value: b}]`, "key": `other`, "existingSecret": `other`, "tlsSecret": `other`, "tokenSecret": `other`,
 	"resources.requests": `{cpu: 2}`, "resources.limits": `{memory: 2Gi}`, "goMemoryLimit": `1GiB`, "podMonitors": `true`, "rules": `true`, "maxSkew": `2`, "timeoutSeconds": `5`,
 	"podDisruptionBudget.enabled": `false`, "topologySpread.enabled": `false`, "drain": `false`, "manager.podDisruptionBudget.enabled": `true`,
 }
@@ -125,7 +126,7 @@ func TestEveryValueChangesWhatIsRendered(t *testing.T) {
 						break
 					}
 				}
-				if top, _, inner := strings.Cut(path, "."); inner && !strings.HasSuffix(path, top+".enabled") && slices.Contains([]string{"storage", "reports", "migrate"}, top) {
+				if top, _, inner := strings.Cut(path, "."); inner && !strings.HasSuffix(path, top+".enabled") && slices.Contains([]string{"storage", "reports", "gateway", "migrate"}, top) {
 					change.with = top + ": {enabled: true}"
 				}
 			}

@@ -16,7 +16,10 @@ spec:
       app.kubernetes.io/component: {{ .component }}
 {{- end }}
 
-{{- /* A service behind TLS that reads or writes the database: root, component, values, database, env, mounts, volumes, client (the label of namespaces), peers, ports, affinity. */ -}}
+{{- /*
+A service behind TLS: root, component, values; and where it has them: database, args and env of its own, secret (name, secretName) that it reads, peer (a component that may reach it),
+port that it reaches, sticky (a caller stays with a Pod).
+*/ -}}
 {{- define "holdfast.service" -}}
 {{- $values := .values -}}
 apiVersion: apps/v1
@@ -57,7 +60,9 @@ spec:
             - {{ . | quote }}
             {{- end }}
           env:
-            {{- include "holdfast.database" .database | nindent 12 }}
+            {{- with .database }}
+            {{- include "holdfast.database" . | nindent 12 }}
+            {{- end }}
             - name: GOMEMLIMIT
               value: {{ $values.goMemoryLimit | quote }}
             {{- with .env }}
@@ -169,7 +174,7 @@ spec:
         - port: 53
           protocol: TCP
     - ports:
-        {{- range concat .root.Values.networkPolicy.apiServerPorts .root.Values.networkPolicy.databasePorts }}
+        {{- range concat .root.Values.networkPolicy.apiServerPorts (ternary .root.Values.networkPolicy.databasePorts list (not (empty .database))) }}
         - port: {{ . }}
           protocol: TCP
         {{- end }}
