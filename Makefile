@@ -120,7 +120,7 @@ screenshots: ## Take the pictures and examples of docs/reports.md anew (needs ch
 
 .PHONY: docs-kubectl
 docs-kubectl: ## Make the examples and the recorded session of docs/kubectl.md anew
-	$(GO) test -count=1 ./internal/plugin -run TestDocs -args -docs '$(CURDIR)/docs'
+	$(GO) test -count=1 ./internal/plugin -run 'TestDocs|TestTheTrail|TestTheWayToTheReportService' -args -docs '$(CURDIR)/docs'
 
 ##@ Measure
 

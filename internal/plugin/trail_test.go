@@ -113,11 +113,11 @@ func TestBadInputForTheTrail(t *testing.T) {
 // ofTheMoment is the begin of a hash that is cut, and what trends say of times.
 var ofTheMoment = regexp.MustCompile(`[0-9a-f]+…|(?m:^Trends from .*\n|^- Most of the time .*\n)`)
 
-// example holds a block of docs/kubectl.md to what its command prints. UPDATE_GOLDEN=1 writes the block anew.
+// example holds a block of docs/kubectl.md to what its command prints. `make docs-kubectl` writes it anew.
 func (f *fixture) example(command string, s said, code int) {
 	f.t.Helper()
 	f.Expect(s.Code).To(Equal(code), "%+v", s)
-	const path = "../../docs/kubectl.md"
+	path := filepath.Join("..", "..", "docs", "kubectl.md")
 	page, err := os.ReadFile(path)
 	f.Expect(err).NotTo(HaveOccurred())
 	start := "```shell-session\n$ kubectl holdfast " + command + "\n"
@@ -127,15 +127,10 @@ func (f *fixture) example(command string, s said, code int) {
 	padding := strings.Repeat(" ", len(f.namespace)-len("shop")) // columns stay in line
 	is := regexp.MustCompile(f.namespace+`(\S*)(  +)`).ReplaceAllString(s.Stdout, "shop${1}"+padding+"${2}")
 	is = strings.ReplaceAll(is, f.namespace, "shop")
-	if os.Getenv("UPDATE_GOLDEN") != "" {
-		f.Expect(os.WriteFile(path, []byte(before+start+is+"```"+after), 0o600)).To(Succeed())
+	if *docsFolder != "" {
+		f.Expect(os.WriteFile(filepath.Join(*docsFolder, "kubectl.md"), []byte(before+start+is+"```"+after), 0o600)).To(Succeed())
 		return
 	}
-	without := func(text string) string {
-		for _, v := range varying {
-			text = v.text.ReplaceAllString(text, v.by)
-		}
-		return ofTheMoment.ReplaceAllString(text, "")
-	}
-	f.Expect(without(shown)).To(Equal(without(is)), "run the test with UPDATE_GOLDEN=1 if this is right")
+	same := func(text string) string { return ofTheMoment.ReplaceAllString(f.without(text), "") }
+	f.Expect(same(shown)).To(Equal(same(is)), "make docs-kubectl writes the page anew")
 }
