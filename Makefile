@@ -8,6 +8,8 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# That of a release begins with v and three numbers, also before the first tag.
+RELEASE_VERSION = $(if $(filter v%,$(VERSION)),$(VERSION),v0.0.0-$(VERSION))
 GO      ?= go
 # The oldest Go that the libraries support, as a toolchain.
 FLOOR_GO ?= go1.24.9
@@ -17,6 +19,8 @@ tool_version   = $(shell cd hack && GOWORK=off $(GO) list -m -f '{{.Version}}' $
 CONTROLLER_GEN = bin/controller-gen-$(call tool_version,sigs.k8s.io/controller-tools)
 GOLANGCI_LINT  = bin/golangci-lint-$(call tool_version,github.com/golangci/golangci-lint/v2)-$(call tool_version,sigs.k8s.io/kube-api-linter)
 APIDIFF        = bin/apidiff-$(call tool_version,golang.org/x/exp)
+ACTIONLINT     = bin/actionlint-$(call tool_version,github.com/rhysd/actionlint)
+CRD_REF_DOCS   = bin/crd-ref-docs-$(call tool_version,github.com/elastic/crd-ref-docs)
 GOVULNCHECK    = bin/govulncheck-$(call tool_version,golang.org/x/vuln)
 
 # The race detector needs cgo and a C compiler.
@@ -37,9 +41,17 @@ build: ## Build bin/holdfast, and the plugin of kubectl: bin/kubectl-holdfast, b
 	@ln -sf kubectl-holdfast bin/kubectl-outbox
 	@cp cmd/kubectl-holdfast/kubectl_complete-holdfast bin/
 
+PLATFORMS ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64
+
+.PHONY: release-snapshot
+release-snapshot: ## Make what a version publishes in dist/: archives, checksums, SBOMs, image, krew manifest; VERSION=v0.1.0 PLATFORMS=linux/amd64 PUSH=registry.example.com/holdfast
+	rm -rf dist
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) run ./release -source .. -out ../dist -version '$(RELEASE_VERSION)' -time "$$(git log -1 --format=%ct)" -platforms '$(PLATFORMS)' -push '$(PUSH)'
+	@ls -l dist
+
 .PHONY: generate
-generate: $(CONTROLLER_GEN) ## Regenerate deep copies and CustomResourceDefinitions
-	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' hack/generate
+generate: $(CONTROLLER_GEN) ## Regenerate deep copies, CustomResourceDefinitions and the dashboard
+	@GO='$(GO)' CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' hack/generate
 
 .PHONY: install.yaml
 install.yaml: ## Write bin/install.yaml: what kubectl apply -f installs, with the image IMAGE
@@ -53,7 +65,7 @@ fmt: $(GOLANGCI_LINT) ## Format the sources
 
 .PHONY: clean
 clean: ## Remove build output and .dev
-	rm -rf bin coverage .dev
+	rm -rf bin coverage dist .dev
 
 ##@ Check
 
@@ -71,6 +83,7 @@ endif
 	CGO_ENABLED=$(if $(RACE),1,0) $(GO) test $(RACE) -timeout 60m -coverprofile coverage/cover.out ./...
 	@echo 'chart, install.yaml, check: test/install, without the race detector'
 	cd test/install && GOWORK=off CGO_ENABLED=0 $(GO) test -timeout 20m ./...
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) test ./...
 	@$(GO) tool cover -func coverage/cover.out | awk '$$1 == "total:" { print "statements covered: " $$3 }'
 
 # Packages whose tests start no server, and link little.
@@ -113,6 +126,10 @@ backpressure: ## Drain 5,000 resources after an outage of PostgreSQL, and print 
 .PHONY: vulncheck
 vulncheck: $(GOVULNCHECK) ## Check called code for known vulnerabilities; needs the network
 	$(GOVULNCHECK) ./...
+
+.PHONY: site
+site: build $(CRD_REF_DOCS) ## Build the documentation as a site in dist/site, with a generated reference (needs npm)
+	@CRD_REF_DOCS='$(CURDIR)/$(CRD_REF_DOCS)' hack/site
 
 .PHONY: screenshots
 screenshots: ## Take the pictures and examples of docs/reports.md anew (needs chromium)
@@ -160,6 +177,14 @@ $(GOLANGCI_LINT):
 $(APIDIFF):
 	@mkdir -p bin
 	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ golang.org/x/exp/cmd/apidiff
+
+$(ACTIONLINT):
+	@mkdir -p bin
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ github.com/rhysd/actionlint/cmd/actionlint
+
+$(CRD_REF_DOCS):
+	@mkdir -p bin
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ github.com/elastic/crd-ref-docs
 
 $(GOVULNCHECK):
 	@mkdir -p bin
