@@ -93,6 +93,28 @@ func TestALoopAroundConflictsAppendsOncePerSave(t *testing.T) {
 	}
 }
 
+// A controller reads from a cache, which sets the kind, and patches later from what it read.
+func TestTheObjectOfACallKeepsItsKind(t *testing.T) {
+	for name, write := range map[string]func(c client.Client, obj, read *v1alpha1.NotificationRequest) error{
+		"update": func(c client.Client, obj, _ *v1alpha1.NotificationRequest) error { return c.Status().Update(ctx, obj) },
+		"patch": func(c client.Client, obj, read *v1alpha1.NotificationRequest) error {
+			return c.Status().Patch(ctx, obj, client.MergeFrom(read))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f, obj := setup(t)
+			c, read := f.writer.Client(describeFailure), f.live(obj)
+			read.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind("NotificationRequest"))
+			obj = read.DeepCopy()
+			obj.Status.FailureReason = "failed"
+			f.Expect(write(c, obj, read)).To(Succeed())
+			f.Expect(obj.TypeMeta).To(Equal(read.TypeMeta))
+			obj.Labels = map[string]string{"a": "b"}
+			f.Expect(c.Patch(ctx, obj, client.MergeFrom(read))).To(Succeed())
+		})
+	}
+}
+
 func TestAnUpdateOfAnOldObjectChangesNothing(t *testing.T) {
 	f, obj := setup(t)
 	c := f.writer.Client(describeFailure)

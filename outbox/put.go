@@ -52,13 +52,17 @@ func fromUnstructured(answer *unstructured.Unstructured, o Object) error {
 	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(answer.Object, fresh); err != nil {
 		return fmt.Errorf("read the answer of the API server: %w", err)
 	}
-	fresh.GetObjectKind().SetGroupVersionKind(o.GetObjectKind().GroupVersionKind()) // typed clients leave it empty
 	assign(o, fresh)
 	return nil
 }
 
-// assign makes one object another.
-func assign(to, from Object) { reflect.ValueOf(to).Elem().Set(reflect.ValueOf(from).Elem()) }
+// assign makes one object another, but its apiVersion and kind stay, as in a call of controller-runtime's client: an object from a cache has them, one that was decoded has not, and the API server
+// refuses a merge patch from the first to the second, since it removes the kind.
+func assign(to, from Object) {
+	gvk := to.GetObjectKind().GroupVersionKind()
+	reflect.ValueOf(to).Elem().Set(reflect.ValueOf(from).Elem())
+	to.GetObjectKind().SetGroupVersionKind(gvk)
+}
 
 // ensureKept makes sure, before the first state with an entry is saved, that the API server keeps the outbox: one whose CustomResourceDefinition lacks the field drops it without an error. With
 // the field and its default, a resource shows an outbox before its first entry. Where it shows none, a dry run of the write finds out.
