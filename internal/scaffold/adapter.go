@@ -86,7 +86,12 @@ func ready%[1]s(conditions []%[2]s.Condition) string {
 
 // addEnd lets Reconcile end the record of a resource that is being deleted. A controller with a finalizer of its own does that after its clean-up, which is its author's to say.
 func (c *controller) addEnd() error {
-	if c.ownDeletion() {
+	if c.selects("Finalizers", "GetFinalizers", "SetFinalizers") {
+		c.notes = append(c.notes, fmt.Sprintf(
+			"%s reads or sets the list of finalizers itself: the outbox's will be in it, and setting the list removes that; use AddFinalizer and RemoveFinalizer of controllerutil, see %s#what-becomes-of-your-calls",
+			c.file.name, docs))
+	}
+	if c.selects("AddFinalizer", "SetFinalizers", "DeletionTimestamp", "GetDeletionTimestamp") {
 		c.notes = append(c.notes, fmt.Sprintf("%s does something when a resource is deleted: end the record there, where a finalizer of yours is not there any more, see %s#deletion", c.file.name, docs))
 		return nil
 	}
@@ -138,10 +143,10 @@ func (c *controller) read(s ast.Stmt, receiver string) (object ast.Expr) {
 	return object
 }
 
-// ownDeletion reports whether the controller's file adds a finalizer, or looks whether a resource is being deleted.
-func (c *controller) ownDeletion() (found bool) {
+// selects reports whether the controller's file uses a field or a function of one of these names.
+func (c *controller) selects(names ...string) (found bool) {
 	ast.Inspect(c.syntax, func(n ast.Node) bool {
-		if s, ok := n.(*ast.SelectorExpr); ok && slices.Contains([]string{"AddFinalizer", "SetFinalizers", "DeletionTimestamp", "GetDeletionTimestamp"}, s.Sel.Name) {
+		if s, ok := n.(*ast.SelectorExpr); ok && slices.Contains(names, s.Sel.Name) {
 			found = true
 		}
 		return !found

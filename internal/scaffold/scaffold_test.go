@@ -122,6 +122,14 @@ func TestOddProjects(t *testing.T) {
 			changes: map[string][]string{reconciler: {"if rel.Status.Phase == \"\" {", "controllerutil.AddFinalizer(rel, \"x\")\n\tif rel.Status.Phase == \"\" {"}},
 			notes:   "does something when a resource is deleted",
 		},
+		"a client in a variable": {
+			changes: map[string][]string{program: {"\tif err := (&controller.ReleaseReconciler{", "\tcl := mgr.GetClient()\n\tif err := (&controller.ReleaseReconciler{", "Client: mgr.GetClient()", "Client: cl"}},
+			has:     map[string]string{program: "Client: outbox.NewWriter(cl, mgr.GetAPIReader(), trail).Client(controller.AuditRelease)"},
+		},
+		"a list of finalizers that it sets itself": {
+			changes: map[string][]string{reconciler: {"if rel.Status.Phase == \"\" {", "if len(rel.GetFinalizers()) == 0 {\n\t\trel.SetFinalizers([]string{\"x\"})\n\t}\n\tif rel.Status.Phase == \"\" {"}},
+			notes:   "reads or sets the list of finalizers itself",
+		},
 		"a right that is there": {
 			changes: map[string][]string{reconciler: {"resources=releases,verbs=get;list;watch", "resources=releases,verbs=*"}},
 			has:     map[string]string{reconciler: "verbs=get;list;watch;patch\n\n// Reconcile"},
@@ -178,6 +186,8 @@ func TestRefusals(t *testing.T) {
 		"another log":             {changes: map[string][]string{program: {"setupLog", "logger"}}, says: []string{program + ":", "no variable setupLog"}},
 		"a package's name":        {changes: map[string][]string{program: {"probeAddr", "relay"}}, says: []string{program + ":", "relay is a name in this file already", "github.com/holdfast-dev/holdfast/relay would be called so"}},
 		"another package outbox":  {changes: map[string][]string{reconciler: {"retry.", "outbox.", "\"k8s.io/client-go/util/retry\"", "\"example.com/mail/outbox\""}}, says: []string{reconciler + ":", "outbox is a name in this file already"}},
+		"a client that may be another": {changes: map[string][]string{program: {"\tif err := (&controller.ReleaseReconciler{", "\tcl := mgr.GetClient()\n\tcl = cached\n\tif err := (&controller.ReleaseReconciler{", "Client: mgr.GetClient()", "Client: cl"}},
+			says: []string{program + ":", "the client of ReleaseReconciler is cl"}},
 		"a manager in an if": {changes: map[string][]string{program: {"\tif err := (&controller.ReleaseReconciler{", "\tif mgr, err := ctrl.NewManager(nil, ctrl.Options{}); err != nil {\n\t\tos.Exit(1)\n\t} else if err := (&controller.ReleaseReconciler{"}},
 			says: []string{program + ":", "the manager mgr is made in the statement of the reconciler"}},
 		"a loop": {changes: map[string][]string{program: {"\tif err := (&controller.ReleaseReconciler{", "\tfor err := (&controller.ReleaseReconciler{", "SetupWithManager(mgr); err != nil {", "SetupWithManager(mgr); err != nil; {"}}, says: []string{program + ":", "made in a loop"}},

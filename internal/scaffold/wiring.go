@@ -142,7 +142,11 @@ func (f *file) wiringAt(at *place, name string) (*wiring, error) {
 		}
 		w := &wiring{file: f, place: at, client: kv.Value}
 		text := f.text(kv.Value)
-		if mgr, ok := strings.CutSuffix(text, ".GetClient()"); ok && token.IsIdentifier(mgr) {
+		made := text
+		if value := at.value(text); value != nil {
+			made = f.text(value)
+		}
+		if mgr, ok := strings.CutSuffix(made, ".GetClient()"); ok && token.IsIdentifier(mgr) {
 			w.mgr = mgr
 			return w, nil
 		}
@@ -153,6 +157,35 @@ func (f *file) wiringAt(at *place, name string) (*wiring, error) {
 		return nil, f.refuse(kv.Pos(), "the-wiring", "Client: mgr.GetClient()", "the client of %s is %s", name, text)
 	}
 	return nil, f.refuse(at.literal.Pos(), "the-wiring", "Client: mgr.GetClient() in it", "%s gets no client", name)
+}
+
+// value is what a variable of the function has for its whole life; nil if there is no such variable, or if it may have another value.
+func (at *place) value(name string) (value ast.Expr) {
+	if len(declarations(at.function, name)) != 1 {
+		return nil
+	}
+	changes := false
+	ast.Inspect(at.function, func(n ast.Node) bool {
+		a, ok := n.(*ast.AssignStmt)
+		if !ok {
+			return true
+		}
+		for _, e := range a.Lhs {
+			if id, ok := e.(*ast.Ident); !ok || id.Name != name {
+				continue
+			}
+			if a.Tok == token.DEFINE && len(a.Lhs) == 1 {
+				value = a.Rhs[0]
+			} else {
+				changes = true
+			}
+		}
+		return true
+	})
+	if changes {
+		return nil
+	}
+	return value
 }
 
 // fits refuses a place where the relay cannot be made before the reconciler.
@@ -288,6 +321,6 @@ func (w *wiring) connect(k *kind) error {
 		%[6]s.Exit(1)
 	}
 `, w.mgr, w.api, k.name, names["postgres"], names["context"], names["os"], names["relay"]))
-	w.replace(w.client, fmt.Sprintf("%[4]s.NewWriter(%[1]s.GetClient(), %[1]s.GetAPIReader(), trail).Client(%[2]s.Audit%[3]s)", w.mgr, w.controllers, k.name, names["outbox"]))
+	w.replace(w.client, fmt.Sprintf("%[4]s.NewWriter(%[5]s, %[1]s.GetAPIReader(), trail).Client(%[2]s.Audit%[3]s)", w.mgr, w.controllers, k.name, names["outbox"], w.text(w.client)))
 	return nil
 }
