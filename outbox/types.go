@@ -30,7 +30,7 @@ type Object interface {
 	OutboxStatus() (*outboxapi.Status, *[]metav1.Condition)
 }
 
-// Change describes an entry: the event, and the record after the change.
+// Change describes an entry: the event, and the record after the change. Its fields are those of [entry.Change].
 type Change = entry.Change
 
 // Limits bound an outbox. relay.Config has them; the Writer takes them from its Relay.
