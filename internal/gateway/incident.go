@@ -24,16 +24,17 @@ const policyName = "holdfast-impersonation"
 // ensure sees to it that an incident has an open request, or says why it makes none. An error means that it is not known, and the alert has to come again.
 func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (Outcome, error) {
 	h := s.ledger.history(n)
-	if h.open != "" {
-		// The ledger may be late: it counts only if it is still so.
-		live, err := s.read(ctx, n.namespace, h.open)
-		switch {
-		case err != nil:
+	for _, name := range h.open { // the ledger may be late: they count only if they are still open
+		live, err := s.read(ctx, n.namespace, name)
+		if err != nil {
 			return Outcome{}, err
-		case live != nil && knownOf(live).is(n) && !knownOf(live).finished:
-			return Outcome{Result: open, Request: live.Name}, nil
-		case live != nil && knownOf(live).is(n):
-			h.add(knownOf(live))
+		}
+		switch k := knownOfOrNone(live); {
+		case !k.is(n) || k.duplicate:
+		case k.finished:
+			h.add(k)
+		default:
+			return Outcome{Result: open, Request: name}, nil
 		}
 	}
 	rule := t.policy.ruleFor(a.Labels)
@@ -52,8 +53,8 @@ func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (O
 		if err == nil {
 			return s.confirm(ctx, n, rr)
 		}
-		s.ledger.forget(n.namespace, name, "")
 		if !apierrors.IsAlreadyExists(err) {
+			s.ledger.forget(n.namespace, name, "")
 			return s.refusal(n, rr, err)
 		}
 		live, err := s.read(ctx, n.namespace, name)
@@ -67,6 +68,8 @@ func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (O
 		case k.finished:
 			h.add(k)
 			h.last, h.lastAt = k.uid, k.at
+		case k.duplicate:
+			return Outcome{}, fmt.Errorf("RemediationRequest %s/%s is being cancelled, as a duplicate", n.namespace, name)
 		default:
 			return Outcome{Result: open, Request: name}, nil
 		}
