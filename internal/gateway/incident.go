@@ -39,14 +39,14 @@ func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (O
 	}
 	rule := t.policy.ruleFor(a.Labels)
 	for range maxTries {
-		if h.ended != "" && a.StartsAt.Before(h.endedAt) {
-			return Outcome{Result: ended, Request: h.ended, Detail: fmt.Sprintf("the alert began at %s, before RemediationRequest %s of the same workload ended at %s; it makes a new request when it has stopped and fires again, or when that request is deleted",
-				a.StartsAt.UTC().Format(time.RFC3339), h.ended, h.endedAt.UTC().Format(time.RFC3339))}, nil
+		if why := h.over(a.StartsAt, s.now()); why != "" {
+			return Outcome{Result: ended, Request: h.ended, Detail: why}, nil
 		}
 		name := n.requestName(h.last)
 		if !s.ledger.reserve(n, name, s.config.Limits.OpenRequests) {
 			s.events.limit(n.namespace, s.config.Limits.OpenRequests)
-			return Outcome{Result: limited, Detail: fmt.Sprintf("namespace %s has %d open requests, as many as --max-open-requests allows; the alert is taken when it is repeated and one of them has ended", n.namespace, s.config.Limits.OpenRequests)}, nil
+			return Outcome{Result: limited, Detail: fmt.Sprintf("namespace %s has %d open requests, as many as --max-open-requests allows; the alert is taken when it is repeated and one of them has ended",
+				n.namespace, s.config.Limits.OpenRequests)}, nil
 		}
 		rr := requestOf(n, name, a, rule, s.now())
 		err := s.config.Client.Create(ctx, rr)
@@ -75,6 +75,23 @@ func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (O
 		}
 	}
 	return Outcome{}, fmt.Errorf("create a RemediationRequest in namespace %s: %d names are taken", n.namespace, maxTries)
+}
+
+// maxAhead is how far a sender's clock may be ahead. An alert from further in the future would begin after the end of every request, and be repaired again and again.
+const maxAhead = 5 * time.Minute
+
+// over says why an alert belongs to the last request of its incident, which has ended; "" if it is a new occurrence.
+func (h *history) over(began, now time.Time) string {
+	const until = "it makes a new request when it has stopped and fires again, or when that request is deleted"
+	switch {
+	case h.ended == "":
+		return ""
+	case began.Before(h.endedAt):
+		return fmt.Sprintf("the alert began at %s, before RemediationRequest %s of the same workload ended at %s; %s", began.UTC().Format(time.RFC3339), h.ended, h.endedAt.UTC().Format(time.RFC3339), until)
+	case began.After(now.Add(maxAhead)):
+		return fmt.Sprintf("the alert begins at %s, in the future, and RemediationRequest %s of the same workload has ended; correct the clock of Prometheus", began.UTC().Format(time.RFC3339), h.ended)
+	}
+	return ""
 }
 
 func knownOfOrNone(rr *v1alpha1.RemediationRequest) known {
