@@ -102,7 +102,7 @@ func TestAlerts(t *testing.T) {
 
 func TestThePodMonitorsFindTheServices(t *testing.T) {
 	objects := build(t, "prometheus")
-	for _, component := range []string{"manager", "storage", "reports", "gateway"} {
+	for _, component := range []string{"manager", "storage", "reports"} {
 		t.Run(component, func(t *testing.T) {
 			g := NewWithT(t)
 			name := "holdfast-" + component
