@@ -20,8 +20,8 @@ func newDevCommand() *cobra.Command {
 		Use:   "dev",
 		Short: "Run a local cluster with Holdfast until interrupted",
 		Long: `Start etcd, the Kubernetes servers with one simulated node, and PostgreSQL, all on loopback.
-Install the CRDs, roles, policies and tables, and run the manager and the storage service. SIGINT
-or SIGTERM stops everything and deletes the cluster and the database.
+Install the CRDs, roles, policies and tables, and run the manager, the storage and report services
+and the gateway. SIGINT or SIGTERM stops everything and deletes the cluster and the database.
 
 The state directory gets 'kubeconfig' (cluster-admin). When everything is ready it also gets 'env',
 with the environment variables for the other commands. KUBECONFIG and HOLDFAST_* variables are
@@ -33,6 +33,9 @@ take seconds.`,
   export $(cat .dev/env)
   kubectl get holdfast -A
   curl "$HOLDFAST_STORAGE_URL/openapi.json"
+
+  # Alerts of an Alertmanager on this machine: webhook URL and credentials_file
+  echo "$HOLDFAST_GATEWAY_URL/api/v1/alertmanager" "$HOLDFAST_GATEWAY_TOKEN_FILE"
 
   # Let the user jane approve and reject recommendations
   kubectl create namespace shop
@@ -69,6 +72,6 @@ take seconds.`,
 	cmd.Flags().StringVar(&o.NarratorURL, "narrator-url", "", "--narrator-url of the report service")
 	cmd.Flags().StringVar(&o.NarratorModel, "narrator-model", "", "--narrator-model of the report service")
 	cmd.Flags().StringVar(&o.NarratorTokenFile, "narrator-token-file", "", "--narrator-token-file of the report service")
-	cmd.Flags().BoolVar(&o.InfraOnly, "infra-only", false, "servers, CRDs, policies and tables only, no manager and no storage service")
+	cmd.Flags().BoolVar(&o.InfraOnly, "infra-only", false, "servers, CRDs, policies and tables only, none of Holdfast's services")
 	return cmd
 }

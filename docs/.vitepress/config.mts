@@ -59,6 +59,7 @@ export default defineConfig({
         { text: 'Restore', link: '/operations#the-database-was-restored-or-failed-over' },
         { text: 'Scale', link: '/scaling' },
         { text: 'Post records over REST', link: '/storage-auth' },
+        { text: 'Connect Alertmanager', link: '/gateway' },
       ] },
       { text: 'Reference', items: [
         { text: 'Resources', link: '/reference/resources' },

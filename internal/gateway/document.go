@@ -27,7 +27,9 @@ var refusals = []httpapi.Refusal{
 	{Status: http.StatusInternalServerError, Description: "Internal error. Send the message again."},
 }
 
-const example = `{"version":"4","receiver":"holdfast","status":"firing","truncatedAlerts":0,"alerts":[{"status":"firing","labels":{"alertname":"KubePodCrashLooping","severity":"warning","namespace":"shop","pod":"cart-6d4cf56db6-x2x7p"},"annotations":{"summary":"cart crashes"},"startsAt":"2026-11-23T04:05:06.789Z","endsAt":"0001-01-01T00:00:00Z","fingerprint":"3f0c1b2a4d5e6f70"}]}`
+const example = `{"version":"4","receiver":"holdfast","status":"firing","truncatedAlerts":0,"alerts":[{"status":"firing",` +
+	`"labels":{"alertname":"KubePodCrashLooping","severity":"warning","namespace":"shop","pod":"cart-6d4cf56db6-x2x7p"},"annotations":{"summary":"cart crashes"},` +
+	`"startsAt":"2026-11-23T04:05:06.789Z","endsAt":"0001-01-01T00:00:00Z","fingerprint":"3f0c1b2a4d5e6f70"}]}`
 
 // newDocument describes the service in OpenAPI 3.1.
 func newDocument(l Limits) *huma.OpenAPI {

@@ -24,36 +24,37 @@ const policyName = "holdfast-impersonation"
 // ensure sees to it that an incident has an open request, or says why it makes none. An error means that it is not known, and the alert has to come again.
 func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (Outcome, error) {
 	h := s.ledger.history(n)
-	if h.open != "" {
-		// The ledger may be late: it counts only if it is still so.
-		live, err := s.read(ctx, n.namespace, h.open)
-		switch {
-		case err != nil:
+	for _, name := range h.open { // the ledger may be late: they count only if they are still open
+		live, err := s.read(ctx, n.namespace, name)
+		if err != nil {
 			return Outcome{}, err
-		case live != nil && knownOf(live).is(n) && !knownOf(live).finished:
-			return Outcome{Result: open, Request: live.Name}, nil
-		case live != nil && knownOf(live).is(n):
-			h.add(knownOf(live))
+		}
+		switch k := knownOfOrNone(live); {
+		case !k.is(n) || k.duplicate:
+		case k.finished:
+			h.add(k)
+		default:
+			return Outcome{Result: open, Request: name}, nil
 		}
 	}
 	rule := t.policy.ruleFor(a.Labels)
 	for range maxTries {
-		if h.ended != "" && a.StartsAt.Before(h.endedAt) {
-			return Outcome{Result: ended, Request: h.ended, Detail: fmt.Sprintf("the alert began at %s, before RemediationRequest %s of the same workload ended at %s; it makes a new request when it has stopped and fires again, or when that request is deleted",
-				a.StartsAt.UTC().Format(time.RFC3339), h.ended, h.endedAt.UTC().Format(time.RFC3339))}, nil
+		if why := h.over(a.StartsAt, s.now()); why != "" {
+			return Outcome{Result: ended, Request: h.ended, Detail: why}, nil
 		}
 		name := n.requestName(h.last)
 		if !s.ledger.reserve(n, name, s.config.Limits.OpenRequests) {
 			s.events.limit(n.namespace, s.config.Limits.OpenRequests)
-			return Outcome{Result: limited, Detail: fmt.Sprintf("namespace %s has %d open requests, as many as --max-open-requests allows; the alert is taken when it is repeated and one of them has ended", n.namespace, s.config.Limits.OpenRequests)}, nil
+			return Outcome{Result: limited, Detail: fmt.Sprintf("namespace %s has %d open requests, as many as --max-open-requests allows; the alert is taken when it is repeated and one of them has ended",
+				n.namespace, s.config.Limits.OpenRequests)}, nil
 		}
 		rr := requestOf(n, name, a, rule, s.now())
 		err := s.config.Client.Create(ctx, rr)
 		if err == nil {
 			return s.confirm(ctx, n, rr)
 		}
-		s.ledger.forget(n.namespace, name, "")
 		if !apierrors.IsAlreadyExists(err) {
+			s.ledger.forget(n.namespace, name, "")
 			return s.refusal(n, rr, err)
 		}
 		live, err := s.read(ctx, n.namespace, name)
@@ -67,11 +68,30 @@ func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (O
 		case k.finished:
 			h.add(k)
 			h.last, h.lastAt = k.uid, k.at
+		case k.duplicate:
+			return Outcome{}, fmt.Errorf("RemediationRequest %s/%s is being cancelled, as a duplicate", n.namespace, name)
 		default:
 			return Outcome{Result: open, Request: name}, nil
 		}
 	}
 	return Outcome{}, fmt.Errorf("create a RemediationRequest in namespace %s: %d names are taken", n.namespace, maxTries)
+}
+
+// maxAhead is how far a sender's clock may be ahead. An alert from further in the future would begin after the end of every request, and be repaired again and again.
+const maxAhead = 5 * time.Minute
+
+// over says why an alert belongs to the last request of its incident, which has ended; "" if it is a new occurrence.
+func (h *history) over(began, now time.Time) string {
+	const until = "it makes a new request when it has stopped and fires again, or when that request is deleted"
+	switch {
+	case h.ended == "":
+		return ""
+	case began.Before(h.endedAt):
+		return fmt.Sprintf("the alert began at %s, before RemediationRequest %s of the same workload ended at %s; %s", began.UTC().Format(time.RFC3339), h.ended, h.endedAt.UTC().Format(time.RFC3339), until)
+	case began.After(now.Add(maxAhead)):
+		return fmt.Sprintf("the alert begins at %s, in the future, and RemediationRequest %s of the same workload has ended; correct the clock of Prometheus", began.UTC().Format(time.RFC3339), h.ended)
+	}
+	return ""
 }
 
 func knownOfOrNone(rr *v1alpha1.RemediationRequest) known {

@@ -184,8 +184,8 @@ func incidentKey(namespace, fingerprint string) string { return namespace + "/" 
 
 // history is what is known of an incident's requests.
 type history struct {
-	// open is one that has not finished; "" without one.
-	open string
+	// open have not finished. There is more than one only while a duplicate is being cancelled.
+	open []string
 	// last is the uid that the next name follows from: that of the last finished request.
 	last   types.UID
 	lastAt time.Time
@@ -196,9 +196,7 @@ type history struct {
 
 func (h *history) add(k known) {
 	if !k.finished {
-		if h.open == "" || k.name < h.open {
-			h.open = k.name
-		}
+		h.open = append(h.open, k.name)
 		return
 	}
 	if h.last == "" || k.at.After(h.lastAt) || k.at.Equal(h.lastAt) && k.uid > h.last {

@@ -27,7 +27,10 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 		alerts:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_gateway_alerts_total", Help: "Alerts received, by what became of them (docs/gateway.md)."}, []string{"result"}),
 		truncated: prometheus.NewCounter(prometheus.CounterOpts{Name: "holdfast_gateway_truncated_alerts_total", Help: "Alerts that Alertmanager left out of its messages (max_alerts)."}),
 		broken:    prometheus.NewCounter(prometheus.CounterOpts{Name: "holdfast_gateway_invalid_config_total", Help: "Messages for a namespace whose ConfigMap holdfast-gateway cannot be used."}),
-		shed:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "holdfast_gateway_shed_total", Help: "Messages answered 503 unread: too many at once (requests, bytes), or the requests of the cluster are not known yet (not_ready)."}, []string{"reason"}),
+		shed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "holdfast_gateway_shed_total",
+			Help: "Messages answered 503 unread: too many at once (requests, bytes), or the requests of the cluster are not known yet (not_ready).",
+		}, []string{"reason"}),
 		delay: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "holdfast_gateway_alert_delay_seconds", Help: "Time from the start of an alert until its request was created.", Buckets: []float64{1, 5, 15, 30, 60, 120, 300, 600, 1800, 3600},
 		}),

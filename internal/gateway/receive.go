@@ -127,6 +127,14 @@ type batch struct {
 	server  *Server
 	tenants memo[string, *tenant]
 	targets memo[subject, found]
+	shares  memo[incident, *share]
+}
+
+// share is an incident within a message. Its alerts take turns, and the first one that finds or creates the open request has done it for the others: a message with a thousand alerts of few
+// workloads needs few round trips.
+type share struct {
+	turn sync.Mutex
+	open string
 }
 
 // lost is the outcome of an alert that there was no time for.
@@ -181,11 +189,30 @@ func (b *batch) decide(ctx context.Context, a *alert) (o Outcome, err error) {
 	if owner.why != nil {
 		return Outcome{Result: owner.why.result, Detail: owner.why.detail}, nil
 	}
-	if o, err = b.server.ensure(ctx, incident{about.namespace, owner.target}, a, t); err != nil {
+	return b.ensure(ctx, incident{about.namespace, owner.target}, a, t)
+}
+
+// ensure is the server's, once for all alerts of an incident that has an open request.
+func (b *batch) ensure(ctx context.Context, n incident, a *alert, t *tenant) (Outcome, error) {
+	s, err := b.shares.get(n, func() (*share, error) { return &share{}, nil })
+	if err != nil {
 		return Outcome{}, err
 	}
-	if o.Result == created {
+	s.turn.Lock()
+	defer s.turn.Unlock()
+	if s.open != "" {
+		return Outcome{Result: open, Request: s.open}, nil
+	}
+	o, err := b.server.ensure(ctx, n, a, t)
+	if err != nil {
+		return Outcome{}, err
+	}
+	switch o.Result {
+	case created:
 		b.server.metrics.created(a.StartsAt, b.server.now())
+		s.open = o.Request
+	case open:
+		s.open = o.Request
 	}
 	return o, nil
 }

@@ -41,6 +41,7 @@ var measures = []measure{
 	{"scale", 8 * time.Minute, scale},
 	{"remediation", 3 * time.Minute, remediation},
 	{"storage", 3 * time.Minute, storageAPI},
+	{"gateway", 4 * time.Minute, gatewayAlerts},
 	{"shards", 8 * time.Minute, shards},
 	{reportsMeasure, 15 * time.Minute, reports},
 	{pluginMeasure, 20 * time.Minute, pluginVerbs},

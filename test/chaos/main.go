@@ -16,19 +16,24 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/holdfast-dev/holdfast/test/chaos/gateway"
 )
 
 func main() { os.Exit(command()) }
 
 func command() (exitCode int) {
 	o := options{}
-	over := flag.String("store", "both", "store that managers drain to: database, api, shards, both (database and api) or all")
+	over := flag.String("store", "both", "store that managers drain to: database, api, shards, both (database and api) or all; or gateway, for the gateway of Alertmanager instead")
 	flag.Uint64Var(&o.seed, "seed", 0, "what everything is drawn from; 0: the time")
 	flag.IntVar(&o.runs, "runs", 200, "number of schedules")
 	flag.IntVar(&o.first, "first", 1, "number of the first schedule")
 	flag.StringVar(&o.only, "fault", "", "part of the names of the faults to draw (default: all)")
 	flag.StringVar(&o.out, "out", "chaos.json", "file for the findings")
 	flag.Parse()
+	if *over == "gateway" {
+		return aroundTheGateway(o)
+	}
 	var err error
 	if o.drains, err = drains(*over); err != nil {
 		fmt.Fprintln(os.Stderr, "chaos:", err)
@@ -56,6 +61,26 @@ func command() (exitCode int) {
 	return 0
 }
 
+// aroundTheGateway plays the schedules of package gateway instead.
+func aroundTheGateway(o options) int {
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
+	ctrl.SetLogger(logr.Discard())
+	klog.SetLogger(logr.Discard())
+	if o.seed == 0 {
+		o.seed = uint64(time.Now().UnixNano())
+	}
+	s, err := gateway.Run(ctx, o.seed, o.first, o.runs, os.Stdout)
+	switch {
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "chaos:", err)
+		return 2
+	case len(s.Findings) > 0:
+		return 1
+	}
+	return 0
+}
+
 // drains reads the flag.
 func drains(over string) ([]drain, error) {
 	switch over {
@@ -66,7 +91,7 @@ func drains(over string) ([]drain, error) {
 	case string(overDatabase), string(overAPI), string(acrossShards):
 		return []drain{drain(over)}, nil
 	}
-	return nil, fmt.Errorf("-store is %q, expected database, api, shards, both or all", over)
+	return nil, fmt.Errorf("-store is %q, expected database, api, shards, both, all or gateway", over)
 }
 
 type options struct {

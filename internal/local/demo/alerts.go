@@ -1,96 +1,137 @@
+//go:build unix
+
 package demo
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 )
 
-// alertRule is what an alerting rule adds to an alert. short makes the name of the request.
-type alertRule struct{ name, short, severity, summary string }
+// alertRule is what an alerting rule adds to an alert.
+type alertRule struct{ name, severity, summary string }
 
-// notice is what Alertmanager posts to a webhook (payload version 4), as far as it is used here.
-type notice struct {
-	Version  string  `json:"version"`
-	Status   string  `json:"status"`
-	Receiver string  `json:"receiver"`
-	Alerts   []alert `json:"alerts"`
-}
-
-// alert is one of its alerts. startsAt has nanoseconds, as Alertmanager sends them.
+// alert is one that fires, in the fields that Alertmanager's API and the messages of its webhook share.
 type alert struct {
-	Status      string            `json:"status"`
+	Status      string            `json:"status,omitempty"`
 	Labels      map[string]string `json:"labels"`
 	Annotations map[string]string `json:"annotations"`
 	StartsAt    time.Time         `json:"startsAt"`
 }
 
-// fire is the notice about a workload.
-func fire(w workload, now time.Time) ([]byte, error) {
-	return json.Marshal(notice{Version: "4", Status: "firing", Receiver: "holdfast", Alerts: []alert{{
-		Status:      "firing",
-		Labels:      map[string]string{"alertname": w.alert.name, "severity": w.alert.severity, "namespace": namespace, "deployment": w.name},
+// fire is the alert of a workload. occasion tells a later one from the first; it is a label that names nothing.
+func fire(w workload, occasion string, now time.Time) alert {
+	return alert{
+		Labels:      map[string]string{"alertname": w.alert.name, "severity": w.alert.severity, "namespace": namespace, "deployment": w.name, "instance": occasion},
 		Annotations: map[string]string{"summary": w.alert.summary},
 		StartsAt:    now,
-	}}})
+	}
 }
 
-// requestsFrom turns a notice into requests, one for each alert that fires. What an alert does not say comes from the workload's policy.
-func requestsFrom(payload []byte, name string, w workload) ([]*v1alpha1.RemediationRequest, error) {
-	var n notice
-	if err := json.Unmarshal(payload, &n); err != nil {
-		return nil, fmt.Errorf("read the notice of Alertmanager: %w", err)
+// sender is how alerts reach the gateway: through an Alertmanager where this machine has one, else as it would post them.
+type sender struct {
+	url, token   string
+	alertmanager *localcluster.Running
+}
+
+// alertmanagers are the names of the program, in Debian and elsewhere.
+var alertmanagers = []string{"prometheus-alertmanager", "alertmanager"}
+
+// newSender starts an Alertmanager if there is one.
+func (d *demo) newSender(ctx context.Context) (*sender, error) {
+	token, err := os.ReadFile(d.stack.GatewayTokenFile)
+	if err != nil {
+		return nil, fmt.Errorf("read the token of the gateway: %w", err)
 	}
-	var requests []*v1alpha1.RemediationRequest
-	for _, a := range n.Alerts {
-		if a.Status != "firing" {
+	s := &sender{url: d.stack.GatewayURL + "/api/v1/alertmanager", token: strings.TrimSpace(string(token))}
+	for _, name := range alertmanagers {
+		path, err := exec.LookPath(name)
+		if err != nil {
 			continue
 		}
-		signal := v1alpha1.Signal{
-			Fingerprint: fingerprint(a.Labels), Name: a.Labels["alertname"], Severity: a.Labels["severity"], Source: "alertmanager",
-			ReceivedTime: outboxapi.NewTime(a.StartsAt), Labels: map[string]v1alpha1.LabelValue{}, Annotations: map[string]v1alpha1.AnnotationValue{},
+		address, err := localcluster.FreeAddress()
+		if err != nil {
+			return nil, err
 		}
-		for k, v := range a.Labels {
-			signal.Labels[k] = v1alpha1.LabelValue(v)
+		settings := filepath.Join(d.stack.Dir, "alertmanager.yml")
+		if err := os.WriteFile(settings, fmt.Appendf(nil, alertmanagerSettings, s.url, d.stack.GatewayTokenFile), 0o600); err != nil {
+			return nil, fmt.Errorf("write the settings of Alertmanager: %w", err)
 		}
-		for k, v := range a.Annotations {
-			signal.Annotations[k] = v1alpha1.AnnotationValue(v)
-		}
-		requests = append(requests, &v1alpha1.RemediationRequest{
-			ObjectMeta: metav1.ObjectMeta{Namespace: a.Labels["namespace"], Name: name},
-			Spec: v1alpha1.RemediationRequestSpec{
-				Signal:             signal,
-				Target:             v1alpha1.Target{APIVersion: "apps/v1", Kind: "Deployment", Name: a.Labels["deployment"]},
-				ServiceAccountName: remediator,
-				Approval:           w.policy(),
-				Timeouts:           v1alpha1.RemediationTimeouts{Execution: &metav1.Duration{Duration: w.execution}},
-			},
+		s.alertmanager, err = localcluster.StartProgram(ctx, localcluster.Program{
+			Name: "alertmanager", Path: path, Env: []string{"PATH=" + os.Getenv("PATH")}, Log: filepath.Join(d.stack.Dir, "logs", "alertmanager.log"),
+			Args:  []string{"--config.file=" + settings, "--storage.path=" + filepath.Join(d.stack.Dir, "alertmanager"), "--web.listen-address=" + address, "--cluster.listen-address="},
+			Ready: localcluster.Answers("http://" + address + "/-/ready"),
 		})
+		if err != nil {
+			return nil, err
+		}
+		s.url, s.token = "http://"+address+"/api/v2/alerts", ""
+		break
 	}
-	return requests, nil
+	return s, nil
 }
 
-func (w workload) policy() v1alpha1.ApprovalPolicy {
-	if w.approveAbove == nil {
-		return v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}
+const alertmanagerSettings = `route: {receiver: holdfast, group_by: [namespace, deployment], group_wait: 100ms, group_interval: 1s, repeat_interval: 1h}
+receivers:
+  - name: holdfast
+    webhook_configs:
+      - url: %s
+        http_config: {authorization: {type: Bearer, credentials_file: %s}}
+`
+
+func (s *sender) stop() error {
+	if s == nil || s.alertmanager == nil {
+		return nil
 	}
-	return v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalAuto, AutoApproveAbove: w.approveAbove}
+	return s.alertmanager.Stop(5 * time.Second)
 }
 
-// fingerprint identifies an alert by its labels: 64 hex digits of SHA-256 over the sorted pairs.
-func fingerprint(labels map[string]string) string {
-	sum := sha256.New()
-	for _, k := range slices.Sorted(maps.Keys(labels)) {
-		fmt.Fprintf(sum, "%q=%q\n", k, labels[k])
+// through names what the alerts go through.
+func (s *sender) through() string {
+	if s.alertmanager == nil {
+		return "posted to the gateway as Alertmanager does (there is none on this machine)"
 	}
-	return hex.EncodeToString(sum.Sum(nil))
+	return "posted to Alertmanager, which sends them to the gateway"
+}
+
+// send hands an alert over.
+func (s *sender) send(ctx context.Context, a alert) error {
+	var body any = []alert{a}
+	if s.alertmanager == nil {
+		a.Status = "firing"
+		body = map[string]any{"version": "4", "status": "firing", "receiver": "holdfast", "alerts": []alert{a}}
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(text))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if s.token != "" {
+		req.Header.Set("Authorization", "Bearer "+s.token)
+	}
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	reply, err := io.ReadAll(io.LimitReader(answer.Body, 4096))
+	if err == nil && answer.StatusCode != http.StatusOK {
+		err = errors.New(answer.Status + ": " + string(reply))
+	}
+	return err
 }

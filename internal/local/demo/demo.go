@@ -55,6 +55,9 @@ type demo struct {
 	oracle  *oracle.Oracle
 	ledger  ledger
 	admin   client.Client
+	sender  *sender
+	// names are those of the workloads' requests, which the gateway chooses.
+	names   map[string]string
 	summary Summary
 	// reportDir gets the report as a page.
 	reportDir string
@@ -67,7 +70,7 @@ func Run(ctx context.Context, o Options) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &demo{narrator: n, program: o.Program, reportDir: reportDirOf(o.StateDir)}
+	d := &demo{narrator: n, names: map[string]string{}, program: o.Program, reportDir: reportDirOf(o.StateDir)}
 	err = d.perform(ctx, dev.Options{Dir: dir.path, Program: o.Program, Progress: n.lines()})
 	if stopped := d.strike(); stopped != nil {
 		err = errors.Join(err, fmt.Errorf("stop the servers: %w", stopped))
@@ -111,6 +114,9 @@ func (d *demo) perform(ctx context.Context, o dev.Options) (err error) {
 	if d.admin, err = newClient(cfg, ""); err != nil {
 		return err
 	}
+	if d.sender, err = d.newSender(ctx); err != nil {
+		return err
+	}
 	for _, step := range []func(context.Context) error{
 		d.failingWorkloads, d.alertsArrive, d.databaseStops, d.managerIsKilled, d.endings, d.deletionIsHeld, d.trail, d.outside, d.selfCheck, d.verdict, d.report,
 	} {
@@ -133,7 +139,7 @@ func (d *demo) strike() error {
 		return nil
 	}
 	begin := time.Now()
-	err := d.stack.Stop()
+	err := errors.Join(d.sender.stop(), d.stack.Stop())
 	if err == nil {
 		d.print("\n")
 		d.say("all servers are stopped (%.1f s)", time.Since(begin).Seconds())

@@ -1,3 +1,5 @@
+//go:build unix
+
 package demo
 
 import (
@@ -16,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/local/dev"
 )
 
 // Who acts in the namespace.
@@ -23,8 +26,6 @@ const (
 	namespace = "shop"
 	// remediator is the account that workflows act as.
 	remediator = "remediator"
-	// receiver turns alerts into requests.
-	receiver = "alert-receiver@example.com"
 	// approver may decide; trainee may change analyses, but not decide.
 	approver = "jane@example.com"
 	trainee  = "trainee@example.com"
@@ -52,7 +53,8 @@ func newClient(cfg *rest.Config, user string) (client.Client, error) {
 // setup makes the namespace, the account and who may do what.
 func (d *demo) setup(ctx context.Context) error {
 	objects := []client.Object{
-		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}},
+		&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace, Labels: map[string]string{"holdfast.dev/gateway": "enabled"}}},
+		&corev1.ConfigMap{ObjectMeta: inShop("holdfast-gateway"), Data: map[string]string{"config.yaml": gatewayRules(workloads)}},
 		&corev1.ServiceAccount{ObjectMeta: inShop(remediator)},
 	}
 	objects = append(objects, grant(remediator, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Name: remediator, Namespace: namespace},
@@ -60,8 +62,7 @@ func (d *demo) setup(ctx context.Context) error {
 		rule("apps", "replicasets", "get", "list"),
 		rule("", "pods", "list"),
 		rule("", "pods/eviction", "create"))...)
-	objects = append(objects, grant("alert-receiver", person(receiver),
-		rule("holdfast.dev", "remediationrequests", "create", "get"),
+	objects = append(objects, grant("gateway", rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Name: dev.GatewayAccount, Namespace: dev.GatewayNamespace},
 		named(rule("", "serviceaccounts", "impersonate"), remediator))...)
 	objects = append(objects, &rbacv1.RoleBinding{ObjectMeta: inShop("approver"), Subjects: []rbacv1.Subject{person(approver)},
 		RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "holdfast-approver"}})
@@ -77,6 +78,19 @@ func (d *demo) setup(ctx context.Context) error {
 		err := d.admin.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "default"}, &corev1.ServiceAccount{})
 		return err == nil, "missing", client.IgnoreNotFound(err)
 	})
+}
+
+// gatewayRules say for each workload who approves its repair, and how long that may take. All act as the remediator.
+func gatewayRules(all []workload) string {
+	text := "rules:\n"
+	for _, w := range all {
+		approval := "{mode: Manual}"
+		if w.approveAbove != nil {
+			approval = fmt.Sprintf("{mode: Auto, autoApproveAbove: %d}", *w.approveAbove)
+		}
+		text += fmt.Sprintf("  - {matchers: [deployment=%s], serviceAccountName: %s, approval: %s, timeouts: {execution: %s}, notification: {channels: [{type: console}]}}\n", w.name, remediator, approval, w.execution)
+	}
+	return text
 }
 
 func inShop(name string) metav1.ObjectMeta {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
@@ -60,49 +61,58 @@ func (d *demo) failingWorkloads(ctx context.Context) error {
 
 // alertsArrive makes a request of each alert, and waits until people are asked.
 func (d *demo) alertsArrive(ctx context.Context) error {
-	d.heading("3  Alertmanager fires; each alert becomes a RemediationRequest",
+	d.heading("3  Alerts fire; the gateway makes a RemediationRequest of each",
 		"Each line after the alerts is an audit entry. One update wrote the entry together with the change that it describes.")
 	for _, w := range workloads {
 		d.step(w.name, "alert", yellow, w.alert.name+" ("+w.story+")")
 	}
+	d.say("%s", d.sender.through())
 	for _, w := range workloads {
-		if err := d.alert(ctx, w, w.request()); err != nil {
+		if err := d.alert(ctx, w, "first"); err != nil {
 			return err
 		}
 	}
 	for _, name := range []string{"checkout", "search"} {
-		if err := d.awaitPhase(ctx, find(name).request(), "AwaitingApproval"); err != nil {
+		if err := d.awaitPhase(ctx, d.names[name], "AwaitingApproval"); err != nil {
 			return err
 		}
 	}
-	if err := d.awaitPhase(ctx, find("reports").request(), "Executing"); err != nil {
+	if err := d.awaitPhase(ctx, d.names["reports"], "Executing"); err != nil {
 		return err
 	}
-	request := find("checkout").request()
+	request := d.names["checkout"]
 	d.print("\n")
 	return errors.Join(d.kubectl(ctx, "tree", request, "-n", namespace), d.kubectl(ctx, "explain", "rr/"+request, "-n", namespace))
 }
 
-// alert turns the alert of a workload into a request, as the receiver.
-func (d *demo) alert(ctx context.Context, w workload, name string) error {
-	as, err := newClient(d.stack.Cluster.RESTConfig(), receiver)
-	if err != nil {
-		return err
+// alert lets the alert of a workload fire, and waits until it has made a request, whose name it notes.
+func (d *demo) alert(ctx context.Context, w workload, occasion string) error {
+	before := map[string]bool{}
+	for _, o := range d.requestsOf(w) {
+		before[o.GetName()] = true
 	}
-	payload, err := fire(w, time.Now())
-	if err != nil {
-		return err
+	if err := d.sender.send(ctx, fire(w, occasion, time.Now())); err != nil {
+		return fmt.Errorf("send the alert of %s: %w", w.name, err)
 	}
-	requests, err := requestsFrom(payload, name, w)
-	if err != nil {
-		return err
-	}
-	for _, r := range requests {
-		if err := as.Create(ctx, r); err != nil {
-			return fmt.Errorf("make the request for %s as %s: %w", w.name, receiver, err)
+	return d.feed.await(ctx, "the alert of "+w.name+" has made a request", func() (bool, string, error) {
+		for _, o := range d.requestsOf(w) {
+			if !before[o.GetName()] {
+				d.names[w.name] = o.GetName()
+				return true, "", nil
+			}
+		}
+		return false, "none, see logs/gateway.log", nil
+	})
+}
+
+// requestsOf are the requests whose target is a workload.
+func (d *demo) requestsOf(w workload) (all []*unstructured.Unstructured) {
+	for _, o := range d.feed.all() {
+		if o.GetKind() == "RemediationRequest" && text(o, "spec", "target", "name") == w.name {
+			all = append(all, o)
 		}
 	}
-	return nil
+	return all
 }
 
 // databaseStops shows that controllers go on without the database, and that nothing is lost.
@@ -187,7 +197,7 @@ func (d *demo) decide(ctx context.Context, name string, verdict v1alpha1.Verdict
 // managerIsKilled shows that a repair goes on where it was.
 func (d *demo) managerIsKilled(ctx context.Context) error {
 	d.heading("5  The manager is killed during repairs", "Each resource records what the manager was about to do, so the next manager neither repeats nor skips a step.")
-	if err := d.kubectl(ctx, "approve", text(d.request(find("checkout").request()), "status", "analysis"), "-n", namespace, "--as", approver, "--yes",
+	if err := d.kubectl(ctx, "approve", text(d.request(d.names["checkout"]), "status", "analysis"), "-n", namespace, "--as", approver, "--yes",
 		"--reason", "release 1.0 was healthy, and the new image does not exist"); err != nil {
 		return err
 	}
@@ -220,7 +230,7 @@ func (d *demo) endings(ctx context.Context) error {
 		if err := d.awaitEnd(ctx, w); err != nil {
 			return err
 		}
-		d.summary.Remediations = append(d.summary.Remediations, Remediation{Request: w.request(), Target: w.name, Phase: w.ends, Outcome: w.outcome})
+		d.summary.Remediations = append(d.summary.Remediations, Remediation{Request: d.names[w.name], Target: w.name, Phase: w.ends, Outcome: w.outcome})
 	}
 	for _, w := range workloads {
 		deployment, err := d.deployment(ctx, w)
@@ -240,10 +250,10 @@ var errHeld = errors.New("the request disappeared although its entries were not 
 // deletionIsHeld deletes a request while the database is away.
 func (d *demo) deletionIsHeld(ctx context.Context) error {
 	d.heading("7  A deletion waits for its rows", "The alert of search fires again. Its request is deleted while the database is down.")
-	const name = "search-memory-again"
-	if err := d.alert(ctx, find("search"), name); err != nil {
+	if err := d.alert(ctx, find("search"), "again"); err != nil {
 		return err
 	}
+	name := d.names["search"]
 	if err := d.awaitPhase(ctx, name, "AwaitingApproval"); err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (d *demo) trail(ctx context.Context) error {
 		d.table(rows)
 		d.print("\n")
 	}
-	return d.kubectl(ctx, "history", "rr/"+find("checkout").request(), "-n", namespace)
+	return d.kubectl(ctx, "history", "rr/"+d.names["checkout"], "-n", namespace)
 }
 
 // selfCheck lets the product check its own trail, as its users do. Its exit status says whether the trail is whole.

@@ -59,11 +59,12 @@ func (d *demo) awaitPhase(ctx context.Context, name, phase string) error {
 }
 
 func (d *demo) awaitEnd(ctx context.Context, w workload) error {
-	if err := d.awaitPhase(ctx, w.request(), w.ends); err != nil {
+	name := d.names[w.name]
+	if err := d.awaitPhase(ctx, name, w.ends); err != nil {
 		return err
 	}
-	if outcome := text(d.request(w.request()), "status", "outcome"); outcome != w.outcome {
-		return fmt.Errorf("request %s ended with the outcome %q, expected %q", w.request(), outcome, w.outcome)
+	if outcome := text(d.request(name), "status", "outcome"); outcome != w.outcome {
+		return fmt.Errorf("request %s ended with the outcome %q, expected %q", name, outcome, w.outcome)
 	}
 	return nil
 }
@@ -71,7 +72,7 @@ func (d *demo) awaitEnd(ctx context.Context, w workload) error {
 // awaitFirstStep waits until the first step of a request's workflow is done.
 func (d *demo) awaitFirstStep(ctx context.Context, name string) error {
 	return d.feed.await(ctx, "the workflow of "+name+" has completed its first step", func() (bool, string, error) {
-		workflow := d.feed.get("WorkflowExecution", namespace, text(d.request(find(name).request()), "status", "workflow"))
+		workflow := d.feed.get("WorkflowExecution", namespace, text(d.request(d.names[name]), "status", "workflow"))
 		if workflow == nil {
 			return false, "not there", nil
 		}
@@ -93,7 +94,7 @@ func (d *demo) patchDecision(ctx context.Context, name, user string, decision v1
 	if err != nil {
 		return err
 	}
-	analysis := &v1alpha1.AIAnalysis{ObjectMeta: inShop(text(d.request(find(name).request()), "status", "analysis"))}
+	analysis := &v1alpha1.AIAnalysis{ObjectMeta: inShop(text(d.request(d.names[name]), "status", "analysis"))}
 	return as.Patch(ctx, analysis, client.RawPatch(types.MergePatchType, patch))
 }
 

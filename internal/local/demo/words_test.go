@@ -5,9 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"testing"
-	"time"
 
 	. "github.com/onsi/gomega"
+
+	"github.com/holdfast-dev/holdfast/internal/gateway"
 )
 
 func entryOf(event, phase, record string) entry {
@@ -94,31 +95,17 @@ func TestLineWriterWaitsForTheEndOfALine(t *testing.T) {
 	g.Expect(lines).To(Equal([]string{"etcd: ready", "kube-apiserver: ready"}))
 }
 
-func TestRequestsComeFromTheNotice(t *testing.T) {
+// What the namespace tells the gateway is a policy that it can use, with what each workload needs.
+func TestTheRulesForTheGateway(t *testing.T) {
 	g := NewWithT(t)
-	at := time.Date(2026, 11, 23, 4, 5, 6, 123456789, time.UTC)
-	for _, w := range workloads {
-		payload, err := fire(w, at)
-		g.Expect(err).NotTo(HaveOccurred())
-		requests, err := requestsFrom(payload, w.request(), w)
-		g.Expect(err).NotTo(HaveOccurred())
-		g.Expect(requests).To(HaveLen(1))
-		spec := requests[0].Spec
-		g.Expect(spec.Signal.Name).To(Equal(w.alert.name))
-		g.Expect(spec.Signal.Fingerprint).To(MatchRegexp("^[0-9a-f]{64}$"))
-		g.Expect(spec.Signal.ReceivedTime.String()).To(ContainSubstring("04:05:06.123456"))
-		g.Expect(spec.Target.Name).To(Equal(w.name))
-		g.Expect(spec.Approval.AutoApproveAbove).To(Equal(w.approveAbove))
-	}
-	resolved, err := json.Marshal(notice{Alerts: []alert{{Status: "resolved"}}})
+	policy, err := gateway.ParsePolicy(gatewayRules(workloads))
 	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(requestsFrom(resolved, "x", workload{})).To(BeEmpty())
-	_, err = requestsFrom([]byte("{"), "x", workload{})
-	g.Expect(err).To(MatchError(ContainSubstring("notice of Alertmanager")))
-}
-
-func TestFingerprintDependsOnTheLabelsAlone(t *testing.T) {
-	g := NewWithT(t)
-	g.Expect(fingerprint(map[string]string{"a": "1", "b": "2"})).To(Equal(fingerprint(map[string]string{"b": "2", "a": "1"})))
-	g.Expect(fingerprint(map[string]string{"a": "1", "b": "2"})).NotTo(Equal(fingerprint(map[string]string{"a": "1b", "": "2"})))
+	g.Expect(policy.Rules).To(HaveLen(len(workloads)))
+	for i, w := range workloads {
+		rule := policy.Rules[i]
+		g.Expect(rule.Matchers).To(Equal([]string{"deployment=" + w.name}))
+		g.Expect(rule.Approval.AutoApproveAbove).To(Equal(w.approveAbove))
+		g.Expect(rule.Timeouts.Execution.Duration).To(Equal(w.execution))
+		g.Expect(rule.ServiceAccountName).To(Equal(remediator))
+	}
 }

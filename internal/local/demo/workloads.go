@@ -39,9 +39,6 @@ type workload struct {
 	story         string
 }
 
-// request is the name of its RemediationRequest.
-func (w workload) request() string { return w.name + "-" + strings.ToLower(w.alert.short) }
-
 func (w workload) image(tag string) string { return registry + w.name + ":" + tag }
 
 // start makes the Deployment as it was when it was well, or never was.

@@ -55,9 +55,13 @@ type Stack struct {
 	reports *localcluster.Running
 	// ReportsURL is the Report API, and ReportsToken that of somebody who may read every report.
 	ReportsURL, ReportsToken string
+
+	gateway *localcluster.Running
+	// GatewayURL is where Alertmanager posts, and GatewayTokenFile has the token for it.
+	GatewayURL, GatewayTokenFile string
 }
 
-// Start brings everything up and returns when it is ready: the policies are enforced, the schema is there, manager, storage and report service are ready. On failure nothing is left.
+// Start brings everything up and returns when it is ready: the policies are enforced, the schema is there, manager, storage, report service and gateway are ready. On failure nothing is left.
 func Start(ctx context.Context, o Options) (*Stack, error) {
 	if o.Progress == nil {
 		o.Progress = io.Discard
@@ -89,7 +93,7 @@ func (s *Stack) bringUp(ctx context.Context) (err error) {
 		return err
 	}
 	if !s.options.InfraOnly {
-		for _, start := range []func(context.Context) error{s.StartManager, s.StartStorage, s.StartReports} {
+		for _, start := range []func(context.Context) error{s.StartManager, s.StartStorage, s.StartReports, s.StartGateway} {
 			if err := start(ctx); err != nil {
 				return err
 			}
@@ -124,6 +128,9 @@ func (s *Stack) Env() []string {
 	}
 	if s.ReportsURL != "" {
 		env = append(env, "HOLDFAST_REPORTS_URL="+s.ReportsURL, "HOLDFAST_REPORTS_TOKEN="+s.ReportsToken)
+	}
+	if s.GatewayURL != "" {
+		env = append(env, "HOLDFAST_GATEWAY_URL="+s.GatewayURL, "HOLDFAST_GATEWAY_TOKEN_FILE="+s.GatewayTokenFile)
 	}
 	return env
 }
@@ -179,7 +186,7 @@ func (s *Stack) KillManager() error {
 
 // Wait returns when ctx ends (nil) or one of our services ends by itself (why).
 func (s *Stack) Wait(ctx context.Context) error {
-	if s.manager == nil || s.storage == nil || s.reports == nil {
+	if s.manager == nil || s.storage == nil || s.reports == nil || s.gateway == nil {
 		<-ctx.Done()
 		return nil
 	}
@@ -192,6 +199,8 @@ func (s *Stack) Wait(ctx context.Context) error {
 		return s.storage.Failure()
 	case <-s.reports.Done():
 		return s.reports.Failure()
+	case <-s.gateway.Done():
+		return s.gateway.Failure()
 	}
 }
 
@@ -219,7 +228,7 @@ func (s *Stack) Stop() error {
 // stopServices stops ours, all at once.
 func (s *Stack) stopServices() error {
 	var together errgroup.Group
-	for _, service := range []*localcluster.Running{s.manager, s.storage, s.reports} {
+	for _, service := range []*localcluster.Running{s.manager, s.storage, s.reports, s.gateway} {
 		if service != nil {
 			together.Go(func() error { return service.Stop(serviceGrace) })
 		}

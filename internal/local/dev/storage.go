@@ -88,7 +88,7 @@ func (s *Stack) makePoster(ctx context.Context) (string, error) {
 	return s.makeCaller(ctx, poster, "holdfast-relay", storageapi.DefaultAudience)
 }
 
-// makeCaller makes a ServiceAccount with a ClusterRole, and returns a token of it for an audience.
+// makeCaller makes a ServiceAccount with a ClusterRole, and returns a token of it for an audience; "" is the API server.
 func (s *Stack) makeCaller(ctx context.Context, name, role, audience string) (string, error) {
 	client, err := kubernetes.NewForConfig(s.Cluster.RESTConfig())
 	if err != nil {
@@ -101,9 +101,12 @@ func (s *Stack) makeCaller(ctx context.Context, name, role, audience string) (st
 	if err := s.bind(ctx, name, role, name); err != nil {
 		return "", err
 	}
-	seconds := int64(tokenLife.Seconds())
+	seconds, audiences := int64(tokenLife.Seconds()), []string{audience}
+	if audience == "" {
+		audiences = nil
+	}
 	answer, err := client.CoreV1().ServiceAccounts(callersNamespace).CreateToken(ctx, name, &authenticationv1.TokenRequest{
-		Spec: authenticationv1.TokenRequestSpec{Audiences: []string{audience}, ExpirationSeconds: &seconds},
+		Spec: authenticationv1.TokenRequestSpec{Audiences: audiences, ExpirationSeconds: &seconds},
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return "", err

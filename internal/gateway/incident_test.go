@@ -1,0 +1,425 @@
+package gateway_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	. "github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
+
+	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/gateway"
+)
+
+// pipe is a body that is written bit by bit; "" ends it.
+func pipe() (io.Reader, func(string)) {
+	r, w := io.Pipe()
+	return r, func(text string) {
+		if text == "" {
+			_ = w.Close()
+			return
+		}
+		_, _ = w.Write([]byte(text))
+	}
+}
+
+func (r *running) stream(body io.Reader) int {
+	req, err := http.NewRequestWithContext(r.t.Context(), http.MethodPost, r.url+gateway.Path, body)
+	if err != nil {
+		return 0
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+token)
+	answer, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0
+	}
+	defer answer.Body.Close()
+	return answer.StatusCode
+}
+
+// The life of an incident: grouped, repeated, of another alert, resolved, ended, firing on, firing anew.
+func TestOneOpenRequestAnIncident(t *testing.T) {
+	g := NewWithT(t)
+	ns := tenant(t)
+	podOf(t, ns, "cart")
+	r := start(t)
+	began := time.Now()
+	crash := func(a map[string]any) { a["startsAt"] = began.Format(time.RFC3339Nano) }
+	status, answer, _ := r.post(messageOf(
+		firing(labelsOf(ns, "deployment", "cart"), crash), firing(labelsOf(ns, "pod", "cart-6d4cf56db6-x2x7p"), crash),
+		firing(labelsOf(ns, "deployment", "cart", "alertname", "KubeDeploymentReplicasMismatch"), crash), firing(labelsOf(ns, "replicaset", "cart-6d4cf56db6"), crash),
+	))
+	g.Expect(status).To(Equal(http.StatusOK))
+	count := map[string]int{}
+	for _, o := range answer.Alerts {
+		count[o.Result]++
+		g.Expect(o.Request).To(Equal(answer.Alerts[0].Request))
+	}
+	g.Expect(count).To(Equal(map[string]int{"created": 1, "open": 3}))
+	first := requests(t, ns)[0]
+	g.Expect(first.Name).To(HavePrefix("cart-"))
+	g.Expect(first.Spec.RequestedBy).To(Equal(account), "the policy has checked who asks")
+	g.Expect(first.Spec.Approval.Mode).To(Equal(v1alpha1.ApprovalManual))
+	g.Expect(first.Spec.ServiceAccountName).To(BeEmpty())
+	g.Expect(first.Spec.Notification.Channels).To(BeEmpty())
+
+	g.Expect(r.one(firing(labelsOf(ns, "deployment", "cart"), crash)).Result).To(Equal("open"))
+	g.Expect(r.one(firing(labelsOf(ns, "deployment", "cart"), func(a map[string]any) { a["status"] = "resolved" })).Result).To(Equal("resolved"))
+
+	over := time.Now().Add(time.Second)
+	finish(t, ns, first.Name, over)
+	o := r.one(firing(labelsOf(ns, "deployment", "cart"), crash))
+	g.Expect(o).To(And(HaveField("Result", "ended"), HaveField("Request", first.Name), HaveField("Detail", ContainSubstring("fires again"))))
+	anew := func(a map[string]any) { a["startsAt"] = over.Add(time.Minute).Format(time.RFC3339Nano) }
+	second := r.one(firing(labelsOf(ns, "deployment", "cart"), anew))
+	g.Expect(second.Result).To(Equal("created"))
+	g.Expect(second.Request).NotTo(Equal(first.Name))
+	g.Expect(r.one(firing(labelsOf(ns, "deployment", "cart"), crash)).Result).To(Equal("open"), "the old alert belongs to the new request, too")
+
+	ahead := func(a map[string]any) { a["startsAt"] = "2999-11-23T04:05:06Z" }
+	finish(t, ns, second.Request, over.Add(2*time.Minute))
+	g.Eventually(func() string { return r.one(firing(labelsOf(ns, "deployment", "cart"), ahead)).Detail }, timeout, interval).Should(ContainSubstring("correct the clock"), "it would begin after every end")
+
+	// A gateway that starts now finds the same, and so does one that has not seen the end of the second yet.
+	other := start(t)
+	for _, each := range []*running{r, other} {
+		g.Expect(each.one(firing(labelsOf(ns, "deployment", "cart"), anew))).To(And(HaveField("Result", "ended"), HaveField("Request", second.Request)))
+	}
+	g.Expect(r.metrics()).To(And(ContainSubstring(`holdfast_gateway_alerts_total{result="created"} 2`), ContainSubstring(`holdfast_gateway_alerts_total{result="resolved"} 1`)))
+}
+
+// Three gateways get the alerts of two Alertmanagers, all at once and again and again.
+func TestGatewaysAtOnce(t *testing.T) {
+	g := NewWithT(t)
+	ns := tenant(t)
+	var alerts []map[string]any
+	for i := range 10 {
+		name := fmt.Sprintf("app-%d", i)
+		podOf(t, ns, name)
+		alerts = append(alerts, firing(labelsOf(ns, "deployment", name)), firing(labelsOf(ns, "pod", name+"-6d4cf56db6-x2x7p")))
+	}
+	body := messageOf(alerts...)
+	var together sync.WaitGroup
+	for range 3 {
+		r := start(t)
+		for range 4 {
+			together.Go(func() {
+				status, _, text := r.post(body)
+				if status != http.StatusOK {
+					t.Errorf("answered %d: %s", status, text)
+				}
+			})
+		}
+	}
+	together.Wait()
+	g.Expect(requests(t, ns)).To(HaveLen(10))
+}
+
+// intercepted makes the gateway's client one that the test can break.
+func intercepted(funcs interceptor.Funcs) func(*gateway.Config) {
+	return func(c *gateway.Config) { c.Client = interceptor.NewClient(c.Client, funcs) }
+}
+
+// The API server has created the request, but its reply is lost. The gateway does not know, so Alertmanager sends again.
+func TestALostReply(t *testing.T) {
+	g := NewWithT(t)
+	ns := tenant(t)
+	deployment(t, ns, "cart")
+	lose := true
+	r := start(t, intercepted(interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.CreateOption) error {
+		err := c.Create(ctx, o, options...)
+		if lose {
+			lose = false
+			return errors.Join(err, errors.New("read tcp 127.0.0.1: connection reset by peer"))
+		}
+		return err
+	}}))
+	alert := firing(labelsOf(ns, "deployment", "cart"))
+	status, answer, text := r.post(messageOf(alert))
+	g.Expect(status).To(Equal(http.StatusServiceUnavailable))
+	g.Expect(answer.Alerts).To(HaveExactElements(And(HaveField("Result", "again"), HaveField("Detail", "the API server does not answer"), HaveField("Alert", "3f0c1b2a4d5e6f70"))))
+	g.Expect(text).NotTo(ContainSubstring("127.0.0.1"))
+	g.Expect(r.one(alert).Result).To(Equal("open"))
+	g.Expect(requests(t, ns)).To(HaveLen(1))
+}
+
+// While the API server refuses or does not answer, no alert is answered 200.
+func TestAnAPIServerThatIsAway(t *testing.T) {
+	g := NewWithT(t)
+	ns := tenant(t)
+	var broken atomic.Pointer[failing]
+	r := start(t, intercepted(interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+			return cmp.Or(broken.Load().at("get"), c.Get(ctx, key, o, options...))
+		},
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.CreateOption) error {
+			if err := broken.Load().at("create"); err != nil {
+				return err
+			}
+			return c.Create(ctx, o, options...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, o client.ObjectList, options ...client.ListOption) error {
+			return cmp.Or(broken.Load().at("list"), c.List(ctx, o, options...))
+		},
+	}))
+	n := 0
+	for _, failure := range []error{
+		errors.New("dial tcp: connection refused"), apierrors.NewTooManyRequests("slow down", 1), apierrors.NewInternalError(errors.New("etcd has no leader")),
+		apierrors.NewTimeoutError("timed out", 1), apierrors.NewUnauthorized("token expired"),
+	} {
+		for _, verb := range []string{"get", "create", "list"} {
+			name := fmt.Sprintf("app-%d", n)
+			n++
+			alert := firing(labelsOf(ns, "pod", podOf(t, ns, name).Name))
+			broken.Store(&failing{verb, failure})
+			status, answer, _ := r.post(messageOf(alert))
+			g.Expect(status).To(Equal(http.StatusServiceUnavailable), "%s: %v", verb, failure)
+			g.Expect(answer.Alerts).To(HaveExactElements(HaveField("Result", "again")))
+			broken.Store(nil)
+			g.Expect(r.one(alert).Result).To(BeElementOf("created", "open"))
+			g.Expect(requests(t, ns)).To(HaveLen(n))
+		}
+	}
+}
+
+// failing is what happens to one verb.
+type failing struct {
+	verb string
+	err  error
+}
+
+func (f *failing) at(verb string) error {
+	if f == nil || f.verb != verb {
+		return nil
+	}
+	return f.err
+}
+
+// vanish deletes a request and strips it, as somebody may who may delete it.
+func vanish(t *testing.T, ns, name string) {
+	t.Helper()
+	g := NewWithT(t)
+	rr := &v1alpha1.RemediationRequest{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}}
+	g.Expect(admin.Delete(t.Context(), rr)).To(Succeed())
+	g.Expect(client.IgnoreNotFound(admin.Patch(t.Context(), rr, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))).To(Succeed())
+}
+
+// The last finished request is deleted between the look and the create of two gateways: they come to two names. One of the requests is cancelled, and the alert comes again.
+func TestADeletionBetweenLookAndCreate(t *testing.T) {
+	g := NewWithT(t)
+	ns := tenant(t)
+	deployment(t, ns, "cart")
+	var before func()
+	late := start(t, intercepted(interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.CreateOption) error {
+		if before != nil {
+			before()
+			before = nil
+		}
+		return c.Create(ctx, o, options...)
+	}}))
+	first := late.one(firing(labelsOf(ns, "deployment", "cart")))
+	over := time.Now()
+	finish(t, ns, first.Request, over)
+	anew := firing(labelsOf(ns, "deployment", "cart"), func(a map[string]any) { a["startsAt"] = over.Add(time.Minute).Format(time.RFC3339Nano) })
+	var quick gateway.Outcome
+	before = func() {
+		vanish(t, ns, first.Request)
+		quick = start(t).one(anew)
+	}
+	status, answer, _ := late.post(messageOf(anew))
+	g.Expect(quick.Result).To(Equal("created"))
+	g.Expect(status).To(Equal(http.StatusServiceUnavailable))
+	g.Expect(answer.Alerts).To(HaveExactElements(HaveField("Result", "again")))
+	opened := 0
+	for _, rr := range requests(t, ns) {
+		if !rr.Spec.Cancel {
+			opened++
+			g.Expect(rr.Name).To(Equal(quick.Request))
+			continue
+		}
+		g.Expect(rr.Annotations).To(HaveKeyWithValue("holdfast.dev/duplicate-of", quick.Request))
+		finish(t, ns, rr.Name, over.Add(time.Hour)) // the controller cancels it
+	}
+	g.Expect(opened).To(Equal(1))
+	g.Expect(late.one(anew).Request).To(Equal(quick.Request))
+	finish(t, ns, quick.Request, over.Add(time.Second))
+	g.Expect(late.one(anew).Result).To(Equal("created"), "a duplicate that was cancelled is not the end of the incident")
+}
+
+// Somebody creates a request with the name that the next one would get.
+func TestANameThatIsTaken(t *testing.T) {
+	g := NewWithT(t)
+	ns, model := tenant(t), tenant(t)
+	deployment(t, ns, "cart")
+	r := start(t)
+	made := r.one(firing(labelsOf(ns, "deployment", "cart")))
+	rr := requests(t, ns)[0]
+	vanish(t, ns, rr.Name)
+	squatter := &v1alpha1.RemediationRequest{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: made.Request}, Spec: *rr.Spec.DeepCopy()}
+	squatter.Spec.Target.Name, squatter.Spec.RequestedBy = "other", ""
+	g.Expect(admin.Create(t.Context(), squatter)).To(Succeed())
+	g.Eventually(func() string { return r.one(firing(labelsOf(ns, "deployment", "cart"))).Request }, timeout, interval).ShouldNot(Equal(made.Request))
+	g.Expect(requests(t, ns)).To(HaveLen(2))
+	g.Expect(requests(t, model)).To(BeEmpty())
+}
+
+// eventsOf are the reasons of a namespace's Events with how often each was told.
+func eventsOf(t *testing.T, ns string) map[string]string {
+	list := &eventsv1.EventList{}
+	if err := admin.List(t.Context(), list, client.InNamespace(ns)); err != nil {
+		return nil
+	}
+	found := map[string]string{}
+	for _, e := range list.Items {
+		found[e.Reason+" on "+e.Regarding.Kind+" "+e.Regarding.Name] = e.Note
+	}
+	return found
+}
+
+// A namespace has at most so many open requests, however many alerts come at once.
+func TestTheLimitOfOpenRequests(t *testing.T) {
+	g := NewWithT(t)
+	ns := tenant(t)
+	var alerts []map[string]any
+	for i := range 40 {
+		name := fmt.Sprintf("app-%d", i)
+		deployment(t, ns, name)
+		alerts = append(alerts, firing(labelsOf(ns, "deployment", name)))
+	}
+	r := start(t, func(c *gateway.Config) { c.Limits.OpenRequests = 5 })
+	status, answer, _ := r.post(messageOf(alerts...))
+	g.Expect(status).To(Equal(http.StatusOK))
+	count, made := map[string]int{}, ""
+	for _, o := range answer.Alerts {
+		count[o.Result]++
+		if o.Result == "created" {
+			made = o.Request
+		} else {
+			g.Expect(o.Detail).To(ContainSubstring("5 open requests, as many as --max-open-requests allows"))
+		}
+	}
+	g.Expect(count).To(Equal(map[string]int{"created": 5, "limit": 35}))
+	g.Expect(requests(t, ns)).To(HaveLen(5))
+	g.Eventually(func() map[string]string { return eventsOf(t, ns) }, timeout, interval).Should(HaveKeyWithValue("GatewayLimitReached on Namespace "+ns, ContainSubstring("while 5 are open")))
+	g.Expect(r.metrics()).To(ContainSubstring(`holdfast_gateway_alerts_total{result="limit"} 35`))
+
+	finish(t, ns, made, time.Now())
+	g.Eventually(func() int { r.post(messageOf(alerts...)); return len(requests(t, ns)) }, timeout, interval).Should(Equal(6), "the repeated alerts take the place that is free")
+}
+
+func configure(t *testing.T, ns, text string) {
+	t.Helper()
+	m := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: gateway.ConfigMapName}, Data: map[string]string{gateway.ConfigKey: text}}
+	if err := admin.Create(t.Context(), m); apierrors.IsAlreadyExists(err) {
+		NewWithT(t).Expect(admin.Update(t.Context(), m)).To(Succeed())
+	}
+}
+
+const policy = `
+rules:
+  - matchers: ['alertname=~"KubePod.*"', 'severity!="info"']
+    serviceAccountName: remediator
+    approval: {mode: Auto, autoApproveAbove: 90}
+    notification: {channels: [{type: console}]}
+    timeouts: {execution: 5m}
+  - matchers: [team=shop]
+    notification: {channels: [{type: slack, secretRef: {name: slack, key: url}}]}
+`
+
+// What a namespace configures is what its requests get. The account only after its administrator has granted the gateway impersonate on it.
+func TestPolicy(t *testing.T) {
+	g := NewWithT(t)
+	ns := tenant(t)
+	for _, name := range []string{"cart", "web", "db"} {
+		deployment(t, ns, name)
+	}
+	create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "remediator"}})
+	configure(t, ns, policy)
+	r := start(t)
+	get := func(name string) *v1alpha1.RemediationRequest {
+		rr := &v1alpha1.RemediationRequest{}
+		g.Expect(admin.Get(t.Context(), client.ObjectKey{Namespace: ns, Name: name}, rr)).To(Succeed())
+		return rr
+	}
+	o := r.one(firing(labelsOf(ns, "deployment", "cart")))
+	g.Expect(o).To(And(HaveField("Result", "account"), HaveField("Detail", ContainSubstring(`the account "remediator", which the gateway may not use: grant it the verb impersonate`))))
+	g.Expect(requests(t, ns)).To(BeEmpty(), "nor is there one without the account")
+	g.Eventually(func() map[string]string { return eventsOf(t, ns) }, timeout, interval).Should(HaveKeyWithValue("GatewayAccountForbidden on ConfigMap holdfast-gateway", ContainSubstring("remediator")))
+
+	create(t, &rbacv1.Role{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "x"}, Rules: []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"serviceaccounts"}, ResourceNames: []string{"remediator"}, Verbs: []string{"impersonate"}},
+	}})
+	create(t, &rbacv1.RoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "x"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "x"},
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "holdfast-gateway", Namespace: "holdfast-system"}},
+	})
+	g.Eventually(func() string { o = r.one(firing(labelsOf(ns, "deployment", "cart"))); return o.Result }, timeout, interval).Should(Equal("created"))
+	rr := get(o.Request)
+	g.Expect(rr.Spec.ServiceAccountName).To(Equal("remediator"))
+	g.Expect(rr.Spec.Approval).To(And(HaveField("Mode", v1alpha1.ApprovalAuto), HaveField("AutoApproveAbove", HaveValue(BeEquivalentTo(90)))))
+	g.Expect(rr.Spec.Notification.Channels).To(HaveExactElements(HaveField("Type", v1alpha1.ChannelConsole)))
+	g.Expect(rr.Spec.Timeouts.Execution.Duration).To(Equal(5 * time.Minute))
+
+	rr = get(r.one(firing(labelsOf(ns, "deployment", "web", "severity", "info", "team", "shop"))).Request)
+	g.Expect(rr.Spec.Approval.Mode).To(Equal(v1alpha1.ApprovalManual))
+	g.Expect(rr.Spec.ServiceAccountName).To(BeEmpty())
+	g.Expect(rr.Spec.Notification.Channels).To(HaveExactElements(HaveField("SecretRef.Name", "slack")))
+	rr = get(r.one(firing(labelsOf(ns, "deployment", "db", "severity", "info"))).Request)
+	g.Expect(rr.Spec.Notification.Channels).To(BeEmpty())
+}
+
+// Nothing of a ConfigMap that cannot be used is used.
+func TestBrokenPolicies(t *testing.T) {
+	r := start(t)
+	for name, c := range map[string]struct{ text, why string }{
+		"no YAML":              {"rules: [", "did not find expected node content"},
+		"a field too many":     {"rules: [{account: remediator}]", `unknown field "account"`},
+		"an account like path": {"rules: [{serviceAccountName: ../x}]", "rules[0].serviceAccountName"},
+		"Auto without percent": {"rules: [{serviceAccountName: remediator, approval: {mode: Auto}}]", "rules[0].approval.autoApproveAbove: missing"},
+		"another mode":         {"rules: [{serviceAccountName: remediator, approval: {mode: auto}}]", `rules[0].approval.mode: "auto", expected Manual or Auto`},
+		"no percentage":        {"rules: [{approval: {mode: Auto, autoApproveAbove: 101}}]", "expected a percentage"},
+		"a matcher":            {"rules: [{matchers: ['severity == critical'], serviceAccountName: remediator}, {matchers: ['a b']}]", `rules[1].matchers[0]: "a b"`},
+		"a regular expression": {`rules: [{matchers: ['a=~"("'], serviceAccountName: remediator}]`, "expected a regular expression"},
+		"an open quote":        {`rules: [{matchers: ['a="x'], serviceAccountName: remediator}]`, "no closing quote"},
+		"too many rules":       {"rules: [" + strings.Repeat("{},", 101) + "]", "101, expected at most 100"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			ns := tenant(t)
+			deployment(t, ns, "cart")
+			configure(t, ns, c.text)
+			g.Expect(r.one(firing(labelsOf(ns, "deployment", "cart"))).Result).To(Equal("created"))
+			spec := requests(t, ns)[0].Spec
+			g.Expect(spec.ServiceAccountName).To(BeEmpty())
+			g.Expect(spec.Approval.Mode).To(Equal(v1alpha1.ApprovalManual))
+			g.Expect(spec.Notification.Channels).To(BeEmpty())
+			g.Eventually(func() map[string]string { return eventsOf(t, ns) }, timeout, interval).Should(HaveKeyWithValue("GatewayConfigInvalid on ConfigMap holdfast-gateway", ContainSubstring(c.why)))
+		})
+	}
+	NewWithT(t).Expect(r.metrics()).To(MatchRegexp(`holdfast_gateway_invalid_config_total [1-9]`))
+	t.Run("one that the API server refuses", func(t *testing.T) {
+		g := NewWithT(t)
+		ns := tenant(t)
+		deployment(t, ns, "cart")
+		configure(t, ns, "rules: [{notification: {channels: [{type: pigeon}]}}]")
+		g.Expect(r.one(firing(labelsOf(ns, "deployment", "cart")))).To(And(HaveField("Result", "refused"), HaveField("Detail", ContainSubstring("pigeon"))))
+		g.Eventually(func() map[string]string { return eventsOf(t, ns) }, timeout, interval).Should(HaveKey("GatewayRequestRefused on ConfigMap holdfast-gateway"))
+	})
+}
