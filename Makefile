@@ -113,7 +113,6 @@ verify: $(CONTROLLER_GEN) $(APIDIFF) ## Check that generated files, modules and 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) ## Run the linters, including kube-api-linter
 	$(GOLANGCI_LINT) run ./...
-	cd test/install && GOWORK=off ../../$(GOLANGCI_LINT) run --config ../../.golangci.yml ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 30s)

@@ -165,6 +165,7 @@ func (c *cluster) late(d *drained, how drainUntil) error {
 
 // NewDrainCommand makes `holdfast drain`: what a Job does before an uninstallation, in an image that has no kubectl.
 func NewDrainCommand(version string) *cobra.Command {
+	var out output
 	how := drainUntil{timeout: defaultDrainTimeout, released: true, own: true}
 	config := genericclioptions.NewConfigFlags(true)
 	cmd := &cobra.Command{
@@ -189,7 +190,7 @@ are shown.`,
 			if d == nil {
 				return err
 			}
-			return errors.Join((&output{}).print(c.streams.Out, d), err)
+			return errors.Join(out.print(c.streams.Out, d), err)
 		},
 	}
 	cmd.Flags().StringVar(config.KubeConfig, "kubeconfig", "", "kubeconfig file (env KUBECONFIG; default: the Pod's service account, else ~/.kube/config)")
