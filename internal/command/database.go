@@ -23,9 +23,13 @@ const (
 	AsJSON  Output = "json"
 )
 
-// String, Set and Type make it a flag.
+// String implements pflag.Value.
 func (o *Output) String() string { return string(*o) }
-func (o *Output) Type() string   { return "table|json" }
+
+// Type implements pflag.Value.
+func (o *Output) Type() string { return "table|json" }
+
+// Set implements pflag.Value.
 func (o *Output) Set(s string) error {
 	if s != string(AsTable) && s != string(AsJSON) {
 		return fmt.Errorf("output is %q, expected table or json", s)
@@ -34,11 +38,13 @@ func (o *Output) Set(s string) error {
 	return nil
 }
 
+// AddOutput adds --output.
 func AddOutput(flags *pflag.FlagSet, into *Output) {
 	*into = AsTable
 	flags.VarP(into, "output", "o", "output format: table or json")
 }
 
+// PrintJSON writes a value as JSON for people.
 func PrintJSON(to io.Writer, v any) error {
 	encoder := json.NewEncoder(to)
 	encoder.SetIndent("", "  ")

@@ -146,7 +146,7 @@ func (p *consolePages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if q := r.URL.Query(); q.Has(consoleKey) && p.keys.opens(q.Get(consoleKey)) {
 		q.Del(consoleKey)
-		http.SetCookie(w, &http.Cookie{Name: p.cookie, Value: p.session, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode})
+		http.SetCookie(w, &http.Cookie{Name: p.cookie, Value: p.session, Path: "/", HttpOnly: true, SameSite: http.SameSiteStrictMode}) //nolint:gosec // no Secure: it is plain HTTP, and does not leave the machine
 		h.Set("Cache-Control", "no-store")
 		http.Redirect(w, r, (&url.URL{Path: "/", RawQuery: q.Encode()}).String(), http.StatusSeeOther)
 		return

@@ -54,7 +54,7 @@ func (f *fixture) console(t *testing.T, in *installed) {
 	g.Expect(cmd.Start()).To(Succeed())
 	said, err := bufio.NewReader(out).ReadString('\n')
 	g.Expect(err).NotTo(HaveOccurred())
-	address, err := url.Parse(strings.TrimSpace(said[strings.Index(said, "http://"):]))
+	address, err := url.Parse(strings.TrimSpace(said[strings.LastIndex(said, " ")+1:]))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(address.Hostname()).To(Equal("127.0.0.1"))
 	jar, err := cookiejar.New(nil)

@@ -31,7 +31,7 @@ func (k kubectl) Config() (*rest.Config, error) {
 // Namespace implements command.Kubectl.
 func (k kubectl) Namespace() (string, error) { return k.c.namespace() }
 
-// fromVariables fills --database-url from its variable. No other flag of a plugin has one that kubectl does not have.
+// fromVariables fills --database-url from its variable. Of kubectl's own flags none has one here but --kubeconfig, which kubectl's code reads.
 func fromVariables(cmd *cobra.Command, _ []string) error {
 	own := pflag.NewFlagSet("", pflag.ContinueOnError)
 	if f := cmd.Flags().Lookup("database-url"); f != nil {

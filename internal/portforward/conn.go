@@ -7,7 +7,7 @@ import (
 	"net"
 	"sync"
 
-	"k8s.io/apimachinery/pkg/util/httpstream"
+	"k8s.io/apimachinery/pkg/util/httpstream" //nolint:staticcheck // its successor, k8s.io/streaming, would raise the floors of go.mod
 )
 
 // conn is a connection to a Pod. A pipe gives it deadlines, which streams have not.

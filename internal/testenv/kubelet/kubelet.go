@@ -16,8 +16,8 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/httpstream"
-	"k8s.io/apimachinery/pkg/util/httpstream/spdy"
+	"k8s.io/apimachinery/pkg/util/httpstream"      //nolint:staticcheck // its successor, k8s.io/streaming, would raise the floors of go.mod
+	"k8s.io/apimachinery/pkg/util/httpstream/spdy" //nolint:staticcheck // its successor, k8s.io/streaming, would raise the floors of go.mod
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -165,7 +165,7 @@ func (k *Kubelet) forward(port string, data, failures httpstream.Stream) {
 		fmt.Fprintf(failures, "nothing listens on %s", port)
 		return
 	}
-	to, err := net.Dial("tcp", address)
+	to, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
 	if err != nil {
 		fmt.Fprintf(failures, "connect to %s: %v", port, err)
 		return
