@@ -311,8 +311,8 @@ type RemediationRequestStatus struct {
 
 	// conditions of the resource. Ready: True if it ended successfully. Finished: True once it has ended. OutboxBlocked: True while a change waits because the outbox is full.
 	// ForeignChild: True once a resource that this request did not create was found with the name of one of its children. AnalysisBlocked, WorkflowBlocked, NotificationBlocked: True while
-	// the child cannot be created. ApprovalNotificationBlocked: True while the request for a decision cannot be sent. CoolingDown: True if the request was not started because another request recently repaired the same target for the same alert, or if this request is that
-	// other one and is kept longer than its TTL.
+	// the child cannot be created. ApprovalNotificationBlocked: True while the request for a decision cannot be sent. CoolingDown: True if the request was not started because another
+	// request recently repaired the same target for the same alert, or if this request is that other one and is kept longer than its TTL.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -28,7 +28,8 @@ func (f *fixture) asks(change ...func(*v1alpha1.AIAnalysis)) {
 	draft := outbox.NewWriter(env.Client, env.Client, &testenv.Watermarks{}, outbox.WithClock(f.clock)).Draft(a)
 	a.Status.Phase = v1alpha1.AnalysisAwaitingApproval
 	a.Status.RootCause = "The newest release crashes at its start."
-	a.Status.Evidence = []v1alpha1.Evidence{{Tool: "get", Purpose: "target Deployment cart", Excerpt: "0 of 3 replicas are available"}, {Tool: "list", Purpose: "pods of the target", Excerpt: "cart-1: CrashLoopBackOff\ncart-2: CrashLoopBackOff"}}
+	a.Status.Evidence = []v1alpha1.Evidence{{Tool: "get", Purpose: "target Deployment cart", Excerpt: "0 of 3 replicas are available"},
+		{Tool: "list", Purpose: "pods of the target", Excerpt: "cart-1: CrashLoopBackOff\ncart-2: CrashLoopBackOff"}}
 	a.Status.Recommendation = &v1alpha1.Recommendation{WorkflowID: "rollout-undo", Parameters: map[string]string{"toRevision": "4"}, Confidence: 75, Rationale: "It began with the rollout."}
 	a.Status.Alternatives = []v1alpha1.Alternative{{Action: "rollout-restart", Confidence: 20, RejectedReason: "The image stays the same."}}
 	a.Status.Approval = &v1alpha1.Approval{Required: true, RequestedTime: outboxapi.NewTimePointer(f.clock.Now())}

@@ -149,7 +149,7 @@ func TestOddAlerts(t *testing.T) {
 				l[fmt.Sprintf("label_%d", i)] = "x"
 			}
 		}, "created", func(g Gomega, rr *v1alpha1.RemediationRequest) {
-			g.Expect(len(rr.Spec.Signal.Labels)).To(Equal(64))
+			g.Expect(rr.Spec.Signal.Labels).To(HaveLen(64))
 			g.Expect(rr.Spec.Signal.Labels).To(HaveKeyWithValue("alertname", v1alpha1.LabelValue("KubePodCrashLooping")))
 			g.Expect(rr.Spec.Signal.Annotations).To(HaveKeyWithValue("holdfast.dev/alert-left-out", v1alpha1.AnnotationValue("labels and annotations that did not fit: 49")))
 			g.Expect(rr.Spec.Signal.Labels).To(HaveKeyWithValue("controls", v1alpha1.LabelValue("a\uFFFD[31mb\uFFFD\nc")))

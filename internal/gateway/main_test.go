@@ -159,7 +159,7 @@ func startAt(t *testing.T, address string, adapt ...func(*gateway.Config)) *runn
 }
 
 func (r *running) get(path string) int {
-	answer, err := http.Get(r.url + path) //nolint:noctx // a test
+	answer, err := http.Get(r.url + path)
 	if err != nil {
 		return 0
 	}
@@ -169,7 +169,7 @@ func (r *running) get(path string) int {
 
 // metrics is what /metrics says.
 func (r *running) metrics() string {
-	answer, err := http.Get(r.url + "/metrics") //nolint:noctx // a test
+	answer, err := http.Get(r.url + "/metrics")
 	g := NewWithT(r.t)
 	g.Expect(err).NotTo(HaveOccurred())
 	defer answer.Body.Close()

@@ -38,8 +38,8 @@ func targetOf(ctx context.Context, reader client.Reader, s subject) (v1alpha1.Ta
 		if owner == nil {
 			return v1alpha1.Target{}, leave(unsuited, "%s %q has no owner, expected a Deployment, StatefulSet or DaemonSet to own it", kind, name), nil
 		}
-		group, err := schema.ParseGroupVersion(owner.APIVersion)
-		if err != nil || group.Group != appsv1.GroupName || !supported[owner.Kind] && owner.Kind != "ReplicaSet" || owner.Kind == kind {
+		group, malformed := schema.ParseGroupVersion(owner.APIVersion)
+		if malformed != nil || group.Group != appsv1.GroupName || !supported[owner.Kind] && owner.Kind != "ReplicaSet" || owner.Kind == kind {
 			return v1alpha1.Target{}, leave(unsuited, "%s %q is owned by %s %q of %s, expected a Deployment, StatefulSet or DaemonSet of apps/v1",
 				kind, name, outbox.Bound(owner.Kind, 100), outbox.Bound(owner.Name, 260), outbox.Bound(owner.APIVersion, 260)), nil
 		}

@@ -150,12 +150,12 @@ func (k *Kubelet) serve(w http.ResponseWriter, r *http.Request) {
 				failures[id] = s
 				continue
 			}
-			go k.forward(pod+":"+s.Headers().Get(corev1.PortHeader), s, failures[id])
+			go k.forward(r.Context(), pod+":"+s.Headers().Get(corev1.PortHeader), s, failures[id])
 		}
 	}
 }
 
-func (k *Kubelet) forward(port string, data, failures httpstream.Stream) {
+func (k *Kubelet) forward(ctx context.Context, port string, data, failures httpstream.Stream) {
 	defer failures.Close()
 	defer data.Close()
 	k.mu.Lock()
@@ -165,7 +165,7 @@ func (k *Kubelet) forward(port string, data, failures httpstream.Stream) {
 		fmt.Fprintf(failures, "nothing listens on %s", port)
 		return
 	}
-	to, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
+	to, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		fmt.Fprintf(failures, "connect to %s: %v", port, err)
 		return

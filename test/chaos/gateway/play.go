@@ -69,7 +69,7 @@ func Run(ctx context.Context, seed uint64, first, runs int, to io.Writer) (_ *Su
 		}
 	}()
 	for number := first; number < first+runs && ctx.Err() == nil; number++ {
-		p := &play{world: w, number: number, rand: rand.New(rand.NewPCG(seed, uint64(number)))} //nolint:gosec // not a secret
+		p := &play{world: w, number: number, rand: rand.New(rand.NewPCG(seed, uint64(number)))}
 		findings := p.run(ctx)
 		s.Schedules++
 		s.Answered, s.Refused, s.Requests = s.Answered+p.answered.Load(), s.Refused+p.refused.Load(), s.Requests+p.ended.Load()+workloads
@@ -109,10 +109,10 @@ func (p *play) run(ctx context.Context) []string {
 	}
 	together, playing := errgroup.WithContext(ctx)
 	sending, over := context.WithCancel(playing)
-	together.Go(func() error { return p.control(sending, rand.New(rand.NewPCG(p.rand.Uint64(), 1))) }) //nolint:gosec // not a secret
+	together.Go(func() error { return p.control(sending, rand.New(rand.NewPCG(p.rand.Uint64(), 1))) })
 	var posts sync.WaitGroup
 	for range senders {
-		r := rand.New(rand.NewPCG(p.rand.Uint64(), 2)) //nolint:gosec // not a secret
+		r := rand.New(rand.NewPCG(p.rand.Uint64(), 2))
 		posts.Add(1)
 		together.Go(func() error { defer posts.Done(); return p.send(playing, r) })
 	}

@@ -62,7 +62,7 @@ func TestTheQuickstart(t *testing.T) {
 	for _, folder := range []string{"config/samples", "docs/quickstart"} {
 		g.Expect(copyFolder(filepath.Join(dir, folder), filepath.Join(root, folder), ports)).To(Succeed())
 	}
-	page, err := os.ReadFile(filepath.Join(root, "docs/quickstart.md"))
+	page, err := os.ReadFile(filepath.Join(root, "docs", "quickstart.md"))
 	g.Expect(err).NotTo(HaveOccurred())
 	var script strings.Builder
 	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(string(page), -1) {
