@@ -111,8 +111,10 @@ verify: $(CONTROLLER_GEN) $(APIDIFF) ## Check that generated files, modules and 
 	@CONTROLLER_GEN='$(CURDIR)/$(CONTROLLER_GEN)' APIDIFF='$(CURDIR)/$(APIDIFF)' GO='$(GO)' FLOOR_GO='$(FLOOR_GO)' hack/verify
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Run the linters, including kube-api-linter
+lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, including kube-api-linter
 	$(GOLANGCI_LINT) run ./...
+	$(ACTIONLINT)
+	cd test/install && GOWORK=off ../../$(GOLANGCI_LINT) run --config ../../.golangci.yml ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 30s)
