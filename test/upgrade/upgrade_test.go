@@ -148,14 +148,14 @@ func (i *installation) pending() {
 	}
 }
 
-// durable waits until every outbox is empty, and counts the rows in plain SQL.
+// durable waits until every record has ended and its outbox is empty, and counts the rows in plain SQL.
 func (i *installation) durable() {
 	i.t.Helper()
 	database, err := sql.Open("pgx", i.postgres.URL())
 	i.Expect(err).NotTo(HaveOccurred())
 	defer database.Close()
 	for _, rr := range i.requests {
-		i.Eventually(func() int { return len(i.read(rr).Status.Outbox.Entries) }).Should(BeZero(), rr.Name)
+		i.Eventually(func() bool { o := i.read(rr).Status.Outbox; return o != nil && o.Closed && len(o.Entries) == 0 }).Should(BeTrue(), rr.Name)
 		var rows, last int64
 		i.Expect(database.QueryRowContext(i.t.Context(), `SELECT count(*), max(sequence) FROM orchestration_audit WHERE source_uid = $1`, string(rr.UID)).Scan(&rows, &last)).To(Succeed())
 		i.Expect([]int64{rows, last}).To(HaveEach(i.read(rr).Status.Outbox.LastSequence), rr.Name)
