@@ -35,6 +35,10 @@ func archivesOf(p platform) []archive {
 // goBuild builds a program as `make build` does.
 func goBuild(source, version string) func(ctx context.Context, p platform, program, to string) error {
 	return func(ctx context.Context, p platform, program, to string) error {
+		to, err := filepath.Abs(to) // the command runs in another folder
+		if err != nil {
+			return err
+		}
 		c := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -X main.version="+version, "-o", to, "./cmd/"+program)
 		c.Dir, c.Stderr = source, os.Stderr
 		c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=", "GOOS="+p.os, "GOARCH="+p.arch) // this tool runs without go.work, and our programs are built with it
