@@ -4,8 +4,10 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
+	"sync"
 
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
@@ -33,22 +35,22 @@ type envelopeColumns struct {
 	Record          json.RawMessage `json:"record"`
 }
 
-// decode reads the members that are the envelope's.
-func (c *envelopeColumns) decode(columns []byte) error {
-	target := reflect.ValueOf(c).Elem()
-	values, err := membersOf(columns, fieldsOf(target.Type()))
-	if err != nil {
-		return err
+// envelopeShape is that of envelopeColumns.
+var envelopeShape = shapeOf(reflect.TypeFor[envelopeColumns]())
+
+var columnIndexes sync.Map // by the record's reflect.Type
+
+// columnIndex has the envelope's fields, and after these the record's, so that the columns are gone through once.
+func columnIndex(record reflect.Type) map[string]int {
+	if known, ok := columnIndexes.Load(record); ok {
+		return known.(map[string]int)
 	}
-	for i, raw := range values {
-		if raw == nil || string(raw) == "null" || scalar(raw, target.Field(i)) {
-			continue
-		}
-		if err := json.Unmarshal(raw, target.Field(i).Addr().Interface()); err != nil {
-			return fmt.Errorf("column %s is %.80s: %w", nameOf(target.Type().Field(i)), raw, err)
-		}
+	index := maps.Clone(envelopeShape.index)
+	for name, i := range shapeOf(record).index {
+		index[name] = len(envelopeShape.fields) + i
 	}
-	return nil
+	columnIndexes.Store(record, index)
+	return index
 }
 
 // byteaText is a bytea as to_jsonb writes it: \x and hex digits.
@@ -81,8 +83,19 @@ func FromColumns(table string, columns []byte) (Row, error) {
 	if row == nil {
 		return nil, fmt.Errorf("read a row: table is %q, expected one of %s", table, strings.Join(Tables(), ", "))
 	}
+	record := reflect.ValueOf(&struct{}{})
+	if _, ok := row.(*ResourceRow); !ok {
+		record = reflect.ValueOf(row.record())
+	}
+	record = record.Elem()
+	s := shapeOf(record.Type())
+	n := len(envelopeShape.fields)
+	values, err := membersOf(columns, columnIndex(record.Type()), n+len(s.fields))
+	if err != nil {
+		return nil, fmt.Errorf("read a row of %s: %w", table, err)
+	}
 	var c envelopeColumns
-	if err := c.decode(columns); err != nil {
+	if err := envelopeShape.set(values[:n], reflect.ValueOf(&c).Elem()); err != nil {
 		return nil, fmt.Errorf("read a row of %s: %w", table, err)
 	}
 	*row.Head() = Envelope{
@@ -94,7 +107,7 @@ func FromColumns(table string, columns []byte) (Row, error) {
 		r.Kind, r.Record = c.Kind, string(c.Record)
 		return row, nil
 	}
-	if err := DecodeRecord(columns, row.record()); err != nil {
+	if err := s.set(values[n:], record); err != nil {
 		return nil, fmt.Errorf("read row %s of %s: %w", c.ID, table, err)
 	}
 	return row, nil

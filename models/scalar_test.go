@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	. "github.com/onsi/gomega"
+
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // What is read quickly is what encoding/json reads.
@@ -19,10 +21,15 @@ func TestScalarsAreReadAsJSONIs(t *testing.T) {
 		PB *bool
 		I  int64
 		PI *int64
-		F  *float64
+		F  float64
+		PF *float64
+		T  outboxapi.Time
+		PT *outboxapi.Time
+		H  byteaText
+		R  json.RawMessage
 	}
 	for _, raw := range []string{
-		`""`, `"a"`, `"\u0061"`, `"a\"b"`, "\"\xff\"", `"字"`, "\"\u2028\"", `true`, `false`, `0`, `-0`, `7`, `-9223372036854775808`, `9223372036854775807`, `9223372036854775808`, `1.0`, `1e3`, `[]`, `{}`,
+		`""`, `"a"`, `"\u0061"`, `"a\"b"`, "\"\xff\"", `"字"`, "\"\u2028\"", `true`, `false`, `0`, `-0`, `7`, `-9223372036854775808`, `9223372036854775807`, `9223372036854775808`, `1.0`, `1e3`, `1e400`, `-0.5`, `"\\x"`, `"\\x00ff"`, `"\\x0"`, `"\\xzz"`, `"2026-11-23T00:00:00+00:00"`, `"2026-11-23t01:02:03.456789z"`, `"2026-11-23"`, `"0001-01-01T00:00:00+00:00 BC"`, `[]`, `{}`,
 	} {
 		for i := range reflect.TypeFor[all]().NumField() {
 			var quick, plain all

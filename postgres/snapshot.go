@@ -29,6 +29,7 @@ func query(name string) string {
 
 // Snapshot is the rows at one moment, as far as a reader may see them: one REPEATABLE READ transaction that only reads, with the rights of holdfast_reader. It is for one goroutine.
 type Snapshot struct {
+	store    *Store
 	conn     *pgx.Conn
 	readable Readable
 	asked    int
@@ -42,7 +43,7 @@ const beginTimeout = 900 * time.Millisecond
 
 // begin opens the transaction. It is one simple query, hence one round trip. Sessions of a pooler in transaction mode keep nothing of it. No plan reads a table
 // from end to end: every question has its index, and statistics may be old, as after a restore.
-const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+const begin = `BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;%s
 SET LOCAL ROLE holdfast_reader;
 SELECT set_config('statement_timeout', '%d', true), set_config('timezone', 'UTC', true), set_config('bytea_output', 'hex', true), set_config('extra_float_digits', '1', true), set_config('jit', 'off', true),
 	set_config('enable_seqscan', 'off', true)`
@@ -70,6 +71,11 @@ func (s *Store) Snapshot(ctx context.Context, readable Readable, fn func(context
 }
 
 func (s *Store) snapshotOnce(ctx context.Context, readable Readable, fn func(context.Context, *Snapshot) error) (opened bool, err error) {
+	return s.snapshotOf(ctx, "", readable, fn)
+}
+
+// snapshotOf is the snapshot that another session exported under a name; a new one without a name.
+func (s *Store) snapshotOf(ctx context.Context, name string, readable Readable, fn func(context.Context, *Snapshot) error) (opened bool, err error) {
 	soon, cancel := context.WithTimeout(ctx, beginTimeout)
 	defer cancel()
 	session, err := s.db.Conn(soon)
@@ -77,13 +83,17 @@ func (s *Store) snapshotOnce(ctx context.Context, readable Readable, fn func(con
 		return false, err
 	}
 	defer session.Close() // a session that is still in a transaction is ended by the pool
+	imported := ""
+	if name != "" {
+		imported = " SET TRANSACTION SNAPSHOT '" + name + "';" // the server made the name, of digits and dashes
+	}
 	err = session.Raw(func(driver any) error {
 		conn := driver.(*stdlib.Conn).Conn()
-		if _, err := conn.Exec(soon, fmt.Sprintf(begin, s.options.StatementTimeout.Milliseconds()), pgx.QueryExecModeSimpleProtocol); err != nil {
+		if _, err := conn.Exec(soon, fmt.Sprintf(begin, imported, s.options.StatementTimeout.Milliseconds()), pgx.QueryExecModeSimpleProtocol); err != nil {
 			return err
 		}
 		opened = true
-		if err := fn(ctx, &Snapshot{conn: conn, readable: readable}); err != nil {
+		if err := fn(ctx, &Snapshot{store: s, conn: conn, readable: readable}); err != nil {
 			(&transaction{conn: conn}).rollBack(ctx)
 			return err
 		}
@@ -91,6 +101,46 @@ func (s *Store) snapshotOnce(ctx context.Context, readable Readable, fn func(con
 		return err
 	})
 	return opened, err
+}
+
+// twice runs two functions on the rows of this moment at once, the second one in another session. If no session is free, or the other one leads to another server, they run one after the other.
+func (q *Snapshot) twice(ctx context.Context, here, there func(context.Context, *Snapshot) error) error {
+	var name string
+	if pool := q.store.pool.Stat(); pool.AcquiredConns() < pool.MaxConns() {
+		if err := q.conn.QueryRow(ctx, "SELECT pg_export_snapshot()", pgx.QueryExecModeSimpleProtocol).Scan(&name); err != nil {
+			return &readError{err}
+		}
+	}
+	if name == "" {
+		if err := here(ctx, q); err != nil {
+			return err
+		}
+		return there(ctx, q)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opened, done, asked := false, make(chan error, 1), 0
+	go func() {
+		var err error
+		opened, err = q.store.snapshotOf(ctx, name, q.readable, func(ctx context.Context, other *Snapshot) error {
+			defer func() { asked = other.asked }()
+			return there(ctx, other)
+		})
+		done <- err
+	}()
+	err := here(ctx, q)
+	if err != nil {
+		cancel()
+	}
+	failed := <-done
+	q.asked += asked
+	switch {
+	case err != nil:
+		return err
+	case !opened:
+		return there(ctx, q)
+	}
+	return failed
 }
 
 // ask runs a query, restricted to what the reader may see.

@@ -164,11 +164,46 @@ func TestACohortIsAsOfItsInstant(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	look(t, s, Readable{Everything: true}, func(ctx context.Context, q *Snapshot) error {
 		for asOf, n := range map[time.Duration]int{90 * time.Minute: 0, 3 * time.Hour: 1} {
-			beside, err := q.Beside(ctx, []Subject{compared("another")}, 30*24*time.Hour, Limits{5, 5}, start.Add(asOf))
+			beside, err := q.Beside(ctx, []Subject{compared("4f8e0a52-6a3e-4be0-8f0e-000000000002")}, 30*24*time.Hour, Limits{5, 5}, start.Add(asOf))
 			g.Expect(err).NotTo(HaveOccurred())
 			g.Expect(beside[0].Cohort.N).To(BeEquivalentTo(n))
 			g.Expect(beside[0].Earlier).To(HaveLen(n))
 		}
 		return nil
 	})
+}
+
+// Two sessions read the rows of one moment, whatever is written meanwhile. Where no other session is free, one reads all of it.
+func TestTwoSessionsReadOneSnapshot(t *testing.T) {
+	g := NewWithT(t)
+	url := database(t)
+	writer := open(t, url)
+	write := func() {
+		persist(t, writer, history(t, newSource(), entry.KindOrchestration, 1, func(int) any { return orchestration("an id", "f", "PodCrash", "remediated", start) }))
+	}
+	for _, sessions := range []int{1, 4} {
+		s, err := Open(t.Context(), url, Options{PoolSize: sessions})
+		g.Expect(err).NotTo(HaveOccurred())
+		defer s.Close()
+		counted := func(ctx context.Context, q *Snapshot) (n int) {
+			g.Expect(q.conn.QueryRow(ctx, "SELECT count(*) FROM orchestration_audit").Scan(&n)).To(Succeed())
+			return n
+		}
+		look(t, s, Readable{Everything: true}, func(ctx context.Context, q *Snapshot) error {
+			before := counted(ctx, q)
+			write()
+			var here, there int
+			var other *Snapshot
+			err := q.twice(ctx, func(ctx context.Context, q *Snapshot) error {
+				here = counted(ctx, q)
+				return nil
+			}, func(ctx context.Context, q *Snapshot) error {
+				other, there = q, counted(ctx, q)
+				return nil
+			})
+			g.Expect([]int{here, there}).To(Equal([]int{before, before}))
+			g.Expect(other == q).To(Equal(sessions == 1))
+			return err
+		})
+	}
 }

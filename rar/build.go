@@ -30,6 +30,8 @@ type builder struct {
 	phases []phase
 	// recurrences are those that count: of the same place, after the end, oldest first.
 	recurrences []RecurrenceReported
+	// newest are the comparable remediations before this one, the newest first.
+	newest []Case
 	// faulty are the refs of entries that do not agree with their hash, their text or their place.
 	faulty map[string]bool
 }
@@ -76,6 +78,7 @@ func (b *builder) gather() {
 			b.completed = *c
 		}
 	}
+	b.newest = newestFirst(b.in.Earlier)
 	b.phases = b.findPhases()
 	b.recurrences = b.findRecurrences()
 }

@@ -97,7 +97,7 @@ func (l *link) fault(t *trail, before *link) string {
 		return "was changed: its text does not have the hash that the row claims."
 	}
 	var e text
-	if json.Unmarshal(l.text, &e) != nil {
+	if models.DecodeRecord(l.text, &e) != nil {
 		if l.row == nil {
 			return "" // that is why it is a dead letter
 		}
@@ -142,6 +142,9 @@ func differs(row models.Row, e *text) string {
 		return "kind"
 	}
 	stored, claimed := recordOf(row), recordOf(said)
+	if reflect.DeepEqual(stored.Addr().Interface(), claimed.Addr().Interface()) {
+		return ""
+	}
 	for i := range stored.NumField() {
 		if !sameJSON(stored.Field(i).Interface(), claimed.Field(i).Interface()) {
 			name, _, _ := strings.Cut(stored.Type().Field(i).Tag.Get("json"), ",")
@@ -155,20 +158,20 @@ func differs(row models.Row, e *text) string {
 func recordOf(row models.Row) reflect.Value {
 	switch r := row.(type) {
 	case *models.OrchestrationRow:
-		return reflect.ValueOf(r.Orchestration)
+		return reflect.ValueOf(&r.Orchestration).Elem()
 	case *models.AIDecisionRow:
-		return reflect.ValueOf(r.AIDecision)
+		return reflect.ValueOf(&r.AIDecision).Elem()
 	case *models.ExecutionRow:
-		return reflect.ValueOf(r.Execution)
+		return reflect.ValueOf(&r.Execution).Elem()
 	case *models.NotificationRow:
-		return reflect.ValueOf(r.Notification)
+		return reflect.ValueOf(&r.Notification).Elem()
 	case *models.ResourceRow:
-		return reflect.ValueOf(struct {
+		return reflect.ValueOf(&struct {
 			Kind   string          `json:"kind"`
 			Record json.RawMessage `json:"record"`
-		}{r.Kind, json.RawMessage(r.Record)})
+		}{r.Kind, json.RawMessage(r.Record)}).Elem()
 	}
-	return reflect.ValueOf(struct{}{})
+	return reflect.ValueOf(&struct{}{}).Elem()
 }
 
 // sameJSON compares values as JSON: an empty list and none are one, as they are in a row.

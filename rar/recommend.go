@@ -47,9 +47,9 @@ func saving(r *Recommendation) float64 {
 
 // earlier are the comparable remediations before this one that a condition holds for, and their refs in a table.
 func (b *builder) earlier(holds func(*Case) bool) (found []Case) {
-	for _, c := range newestFirst(b.in.Earlier) {
-		if c.RemediationID != b.in.RemediationID && holds(&c) {
-			found = append(found, c)
+	for i := range b.newest {
+		if c := &b.newest[i]; c.RemediationID != b.in.RemediationID && holds(c) {
+			found = append(found, *c)
 		}
 	}
 	return found

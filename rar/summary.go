@@ -147,7 +147,7 @@ func (b *builder) history() *History {
 			h.Longer = ptr.To(longer(*total, *c.Mean))
 		}
 	}
-	for _, x := range newestFirst(b.in.Earlier)[:min(len(b.in.Earlier), maxCases)] {
+	for _, x := range b.newest[:min(len(b.newest), maxCases)] {
 		refs := b.ledger.place(models.TableOrchestration, x.Row)
 		h.Cases = append(h.Cases, HistoricCase{RemediationID: x.RemediationID, Outcome: x.Outcome, CompletedAt: x.CompletedAt, Seconds: x.seconds(), WorkflowID: x.WorkflowID, Refs: refs})
 		h.Refs = join(h.Refs, refs)

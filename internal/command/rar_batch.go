@@ -16,11 +16,13 @@ func (p Program) newRARBatchCommand() *cobra.Command {
 	f, w := &rarFlags{program: p}, NewWindow(24*time.Hour)
 	var as *form
 	var quiet bool
+	var narrative string
 	cmd := &cobra.Command{
 		Use:   "batch [ID...]",
 		Short: "Read many reports: of some ids, or of a window",
 		Long: `Read the reports of the remediations that are named, at most 500, or else of a window as 'holdfast rar list' has it. With -o json, one JSON object a line comes out: {id, status, report} or
-{id, status, problem}. How far it has come goes to stderr.
+{id, status, problem}. How far it has come goes to stderr. With --narrative generate a language model writes the narratives, which takes the right to narrate; the results come as they are ready, and Ctrl-C
+cancels the rest.
 
 Exit status: 0 every report was read, 1 some are not there or failed, 2 it could not be done, or not to its end.`,
 		Example: `  holdfast rar batch --since 24h -o json > reports.ndjson
@@ -43,6 +45,9 @@ Exit status: 0 every report was read, 1 some are not there or failed, 2 it could
 					body[name] = value
 				}
 			}
+			if narrative != "" {
+				body["narrative"] = narrative
+			}
 			p := &batchPrinter{to: cmd.OutOrStdout(), progress: cmd.ErrOrStderr(), json: as.value == "json", of: len(ids)}
 			if quiet {
 				p.progress = io.Discard
@@ -62,6 +67,7 @@ Exit status: 0 every report was read, 1 some are not there or failed, 2 it could
 	f.add(flags)
 	w.add(flags)
 	as = formFlag(flags, "table", "json")
+	flags.StringVar(&narrative, "narrative", "", "narrative: cached, none or generate (default: cached)")
 	flags.BoolVar(&quiet, "quiet", false, "no progress on stderr")
 	return p.finish(cmd)
 }

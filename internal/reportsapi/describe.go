@@ -81,11 +81,16 @@ var descriptions = map[string]string{
 	"WorkflowTrend":          "Workflows, the most executions first.",
 }
 
-// describe gives the schemas their descriptions.
+// describe gives the schemas and their fields descriptions.
 func describe(schemas huma.Registry) {
 	for name, s := range schemas.Map() {
 		if s.Description == "" {
 			s.Description = descriptions[name]
+		}
+		for field, of := range s.Properties {
+			if of.Ref == "" && of.Description == "" {
+				of.Description = propertyOf(name, field)
+			}
 		}
 	}
 }

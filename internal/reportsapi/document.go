@@ -183,11 +183,13 @@ func operations(schemas huma.Registry) []*huma.Operation {
 		Responses: map[string]*huma.Response{"200": one, "304": {Description: "The content is the one that If-None-Match names."}}}
 	httpapi.Refuse(getOne.Responses, notThere, mayNot, noFormat)
 
-	page := httpapi.Answer("A page.", "application/json", pageOf(&huma.Schema{OneOf: []*huma.Schema{report, summary,
-		object(map[string]*huma.Schema{"remediation_id": {Type: huma.TypeString}, "problem": {Ref: httpapi.SchemaPrefix + "Problem"}}, "remediation_id", "problem")}}), "")
+	unreadable := object(map[string]*huma.Schema{"remediation_id": {Type: huma.TypeString, Description: "Id of the remediation."}, "problem": {Ref: httpapi.SchemaPrefix + "Problem"}}, "remediation_id", "problem")
+	unreadable.Description = "What stands in place of a report that cannot be made of its rows."
+	page := httpapi.Answer("A page. With view=summary it has an ETag.", "application/json", pageOf(&huma.Schema{OneOf: []*huma.Schema{report, summary, unreadable}}), "ETag")
 	page.Content[ndjson] = &huma.MediaType{Schema: lines}
 	list := &huma.Operation{Method: http.MethodGet, Path: pathReports, OperationID: "listReports", Tags: []string{"reports"}, Summary: "Reports of a window, newest first",
-		Description: "A page as JSON, or the whole window as a stream with Accept: application/x-ndjson. There is no total count.", Parameters: listParameters(), Responses: map[string]*huma.Response{"200": page}}
+		Description: "A page as JSON, or the whole window as a stream with Accept: application/x-ndjson. There is no total count.", Parameters: listParameters(),
+		Responses: map[string]*huma.Response{"200": page, "304": {Description: "The page is the one that If-None-Match names."}}}
 
 	batch := &huma.Operation{Method: http.MethodPost, Path: pathBatch, OperationID: "batchReports", Tags: []string{"reports"}, Summary: "Reports of many remediations",
 		Description: fmt.Sprintf("Of up to %d ids, or of a window. A line each: {id, status, report or problem}. It takes the right to list. With narrative=generate it takes the right to narrate, and the answer is a job.", maxBatch),
@@ -217,7 +219,7 @@ func operations(schemas huma.Registry) []*huma.Operation {
 }
 
 func trendsOperation(schema *huma.Schema) *huma.Operation {
-	answer := httpapi.Answer("The trends.", "application/json", schema, "")
+	answer := httpapi.Answer("The trends. ETag names their content, not the instant.", "application/json", schema, "ETag")
 	for _, f := range trendFormats[1:] {
 		answer.Content[f.contentType] = &huma.MediaType{Schema: &huma.Schema{Type: huma.TypeString}}
 	}
@@ -227,7 +229,7 @@ func trendsOperation(schema *huma.Schema) *huma.Operation {
 			int(maxTrendWindow.Hours()/24)),
 		Parameters: []*huma.Param{window[0], window[1], namespaceParameter("; repeatable"), parameter("alert", "Only remediations of this alert.", text(), "PodOOMKilled"),
 			parameter("workflow", "Only remediations that ran this workflow.", text(), "restart-pods"), parameter("format", "Format of the answer.", words("json", "md", "html"), "json")},
-		Responses: map[string]*huma.Response{"200": answer}}
+		Responses: map[string]*huma.Response{"200": answer, "304": {Description: "The content is the one that If-None-Match names."}}}
 	httpapi.Refuse(trends.Responses, noFormat)
 	return trends
 }

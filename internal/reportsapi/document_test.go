@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -48,9 +49,17 @@ func TestTheDocumentIsTheGoldenOne(t *testing.T) {
 func TestEverythingIsDescribed(t *testing.T) {
 	g := NewWithT(t)
 	o := newDocument()
+	var missing []string
 	for name, s := range o.Components.Schemas.Map() {
 		g.Expect(s.Description).NotTo(BeEmpty(), "schema %s", name)
+		for field, of := range s.Properties {
+			if of.Ref == "" && of.Description == "" {
+				missing = append(missing, name+"."+field)
+			}
+		}
 	}
+	slices.Sort(missing)
+	g.Expect(missing).To(BeEmpty(), "fields without a description")
 	for path, item := range o.Paths {
 		for _, op := range []*huma.Operation{item.Get, item.Post} {
 			if op == nil {

@@ -131,6 +131,9 @@ func (s *Server) list(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	if refused != nil {
 		return refused
 	}
+	if !l.full && unchanged(x, r, page.tag(l)) {
+		return nil
+	}
 	return s.writePage(x, page.next, func(add func(any) *httpapi.Problem) *httpapi.Problem {
 		return s.items(r, l, page.rows, func(id string, item any, refused *httpapi.Problem) *httpapi.Problem {
 			switch {
@@ -148,6 +151,15 @@ func (s *Server) list(x *httpapi.Exchange, r *request) *httpapi.Problem {
 type foundPage struct {
 	rows []postgres.Summary
 	next string
+}
+
+// tag names what a page of summaries shows.
+func (p *foundPage) tag(l *listed) string {
+	text, err := json.Marshal([]any{l.question(), p.rows, p.next})
+	if err != nil { // it has texts, numbers and JSON of the database only
+		panic(err)
+	}
+	return tagOfContent(viewSummary, string(text))
 }
 
 func (s *Server) page(r *request, l *listed) (*foundPage, *httpapi.Problem) {

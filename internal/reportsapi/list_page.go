@@ -87,6 +87,9 @@ func (s *Server) listedPage(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	if err := listTemplate.Execute(&text, p); err != nil {
 		return s.failed(err)
 	}
+	if status == http.StatusOK && unchanged(x, r, tagOfContent(pageFormat.name, text.String())) {
+		return nil
+	}
 	s.write(x, status, pageFormat.contentType, text.Bytes())
 	return nil
 }

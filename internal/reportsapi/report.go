@@ -81,9 +81,7 @@ func (s *Server) answerReport(x *httpapi.Exchange, r *request, w wanted, f forma
 	if err != nil {
 		return s.failed(err)
 	}
-	x.Header().Set("ETag", tag)
-	if matches(r.Header.Get("If-None-Match"), tag) {
-		x.WriteHeader(http.StatusNotModified)
+	if unchanged(x, r, tag) {
 		return nil
 	}
 	var text bytes.Buffer
@@ -158,13 +156,26 @@ func tagOf(in *rar.Input, report *rar.Report, format string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return tagOfContent(format, append([]string{string(text)}, rowHashes(in)...)...), nil
+}
+
+// tagOfContent names what an answer of a format is made of. It is weak: the bytes may say another instant.
+func tagOfContent(format string, parts ...string) string {
 	sum := sha256.New()
-	fmt.Fprintf(sum, "%s\n%s\n", rar.Template, format)
-	sum.Write(text)
-	for _, h := range rowHashes(in) {
-		fmt.Fprintln(sum, h)
+	for _, part := range append([]string{rar.Template, format}, parts...) {
+		fmt.Fprintf(sum, "%d %s\n", len(part), part)
 	}
-	return `W/"` + hex.EncodeToString(sum.Sum(nil)[:16]) + `"`, nil
+	return `W/"` + hex.EncodeToString(sum.Sum(nil)[:16]) + `"`
+}
+
+// unchanged sets the ETag, and answers with 304 if the caller has that content.
+func unchanged(x *httpapi.Exchange, r *request, tag string) bool {
+	x.Header().Set("ETag", tag)
+	if !matches(r.Header.Get("If-None-Match"), tag) {
+		return false
+	}
+	x.WriteHeader(http.StatusNotModified)
+	return true
 }
 
 // matches reports whether If-None-Match names the tag: it compares weakly (RFC 9110, section 13.1.2).

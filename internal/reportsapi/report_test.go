@@ -30,6 +30,30 @@ func TestOneReport(t *testing.T) {
 	g.Expect(s.get(reports+"/"+strings.ToUpper(id), "all").report(t).RemediationID).To(Equal(id), "a UUID in any case")
 }
 
+// Lists of summaries, trends and their pages are not sent again to whoever has them, and are when a row is new.
+func TestListsAndTrendsHaveETags(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t)
+	s.write(remediation{})
+	const page = "?start=2026-11-01T00:00:00Z&end=2026-12-20T00:00:00Z"
+	tags := map[string]string{}
+	paths := []string{reports + page + "&view=summary", "/" + page, pathTrends + page, pathTrends + page + "&format=md", "/trends" + page}
+	for _, path := range paths {
+		first := s.get(path, "all")
+		tags[path] = first.header.Get("ETag")
+		g.Expect(tags[path]).NotTo(BeEmpty(), path)
+		again := s.get(path, "all", "If-None-Match", tags[path])
+		g.Expect(again.status).To(Equal(http.StatusNotModified), path)
+		g.Expect(again.body).To(BeEmpty())
+	}
+	g.Expect(tags[paths[2]]).NotTo(Equal(tags[paths[3]]))
+	s.write(remediation{received: received.Add(time.Hour)})
+	for _, path := range paths {
+		g.Expect(s.get(path, "all", "If-None-Match", tags[path]).status).To(Equal(http.StatusOK), path)
+	}
+	g.Expect(s.get(reports+page, "all").header.Get("ETag")).To(BeEmpty(), "whole reports are written as they are made")
+}
+
 // The same rows as of the same instant are the same bytes, and the ETag does not depend on the instant.
 func TestTheETagNamesTheContent(t *testing.T) {
 	g := NewWithT(t)

@@ -3,6 +3,7 @@ package reportsapi
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
@@ -46,12 +47,27 @@ func (s *Server) trends(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	if refused != nil {
 		return refused
 	}
+	trends := rar.BuildTrends(in)
+	if unchanged(x, r, tagOfTrends(trends, f.name)) {
+		return nil
+	}
 	var text bytes.Buffer
-	if err := rar.RenderTrends(&text, rar.BuildTrends(in), f.name); err != nil {
+	if err := rar.RenderTrends(&text, trends, f.name); err != nil {
 		return s.failed(err)
 	}
 	s.write(x, http.StatusOK, f.contentType, text.Bytes())
 	return nil
+}
+
+// tagOfTrends names the content of trends, without the instant.
+func tagOfTrends(t *rar.Trends, format string) string {
+	timeless := *t
+	timeless.AsOf.Time = time.Time{}
+	text, err := json.Marshal(&timeless)
+	if err != nil { // it is what the answer is made of
+		panic(err)
+	}
+	return tagOfContent(format, string(text))
 }
 
 // trendsInput reads what trends are made of, in one snapshot. They keep a processor of the database busy for long, so few are read at once.

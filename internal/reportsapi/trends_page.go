@@ -27,8 +27,12 @@ func (s *Server) trendsPage(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	q.Set("end", end.Format(time.RFC3339))
 	fields := append([]rar.Field{r.field("Alert", "alert", "PodOOMKilled"), r.field("Workflow", "workflow", "restart-pods")}, r.namespaceFields()...)
 	site := &rar.Site{Section: pathTrendsPage, Ranges: rangesOf(pathTrendsPage, r, since), Fields: append(fields, r.windowFields(start, end)...), Commands: trendsCommands(q)}
+	trends := rar.BuildTrends(in)
+	if unchanged(x, r, tagOfTrends(trends, pageFormat.name+"?"+r.URL.RawQuery)) {
+		return nil
+	}
 	var text bytes.Buffer
-	if err := rar.RenderTrendsPage(&text, rar.BuildTrends(in), site); err != nil {
+	if err := rar.RenderTrendsPage(&text, trends, site); err != nil {
 		return s.failed(err)
 	}
 	s.write(x, http.StatusOK, pageFormat.contentType, text.Bytes())

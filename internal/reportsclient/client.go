@@ -191,7 +191,7 @@ type Counts struct {
 	Failed   int `json:"failed"`
 }
 
-// Batch hands each line to visit, as it comes, and returns the counts. A stream that ends without them was cut, which is an error.
+// Batch hands each line to visit, as it comes, and returns the counts. A stream that ends without them was cut, which is an error. Where the service answers with a job, the job's results are the lines.
 func (c *Client) Batch(ctx context.Context, query url.Values, body any, visit func(text []byte, line *Line) error) (*Counts, error) {
 	sent, err := json.Marshal(body)
 	if err != nil {
@@ -202,6 +202,9 @@ func (c *Client) Batch(ctx context.Context, query url.Values, body any, visit fu
 		return nil, err
 	}
 	defer reply.Body.Close()
+	if reply.StatusCode == http.StatusAccepted {
+		return c.follow(ctx, reply, visit)
+	}
 	lines := bufio.NewScanner(reply.Body)
 	lines.Buffer(nil, lineBytes)
 	for lines.Scan() {
@@ -246,7 +249,7 @@ func (c *Client) call(ctx context.Context, method, path string, query url.Values
 	if err != nil {
 		return nil, fmt.Errorf("call the report service at %s: %w", c.base.Host, credential.Cause(err))
 	}
-	if reply.StatusCode == http.StatusOK {
+	if reply.StatusCode == http.StatusOK || reply.StatusCode == http.StatusAccepted {
 		return reply, nil
 	}
 	defer reply.Body.Close()

@@ -64,6 +64,56 @@ func TestACutBatchIsNoticed(t *testing.T) {
 	}
 }
 
+// A batch that is a job is followed to its end. Whoever gives up cancels it.
+func TestAJobIsFollowed(t *testing.T) {
+	answers := map[string]string{
+		"POST":    `{"job":"j1","state":"running","counts":{},"results":[],"next":0}`,
+		"after=0": `{"job":"j1","state":"running","counts":{},"results":[{"id":"a","status":200,"report":{}}],"next":1}`,
+		"after=1": `{"job":"j1","state":"done","counts":{"total":2,"ok":2},"results":[{"id":"b","status":200,"report":{}}],"next":2}`,
+		"after=2": `{"job":"j1","state":"done","counts":{"total":2,"ok":2},"results":[],"next":2}`,
+	}
+	for name, test := range map[string]struct{ last, want, deleted string }{
+		"done":      {"", "", ""},
+		"failed":    {`{"job":"j1","state":"failed","problem":{"title":"Unprocessable Entity","status":422,"detail":"too many"},"results":[],"next":1}`, "422 Unprocessable Entity: too many", ""},
+		"cancelled": {`{"job":"j1","state":"cancelled","results":[],"next":1}`, "was cancelled", ""},
+		"junk":      {`<html>`, "is no job", "/api/v2/rar/batch/j1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			deleted := ""
+			service := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case r.Method == http.MethodPost:
+					w.WriteHeader(http.StatusAccepted)
+					fmt.Fprint(w, answers["POST"])
+				case r.Method == http.MethodDelete:
+					deleted = r.URL.Path
+				case test.last != "" && r.URL.RawQuery == "after=1":
+					fmt.Fprint(w, test.last)
+				default:
+					fmt.Fprint(w, answers[r.URL.RawQuery])
+				}
+			}))
+			t.Cleanup(service.Close)
+			c, err := reportsclient.New(service.URL, reportsclient.Options{Token: "secret-token"})
+			g.Expect(err).NotTo(HaveOccurred())
+			var ids []string
+			counts, err := c.Batch(t.Context(), url.Values{}, map[string]any{"narrative": "generate"}, func(_ []byte, line *reportsclient.Line) error {
+				ids = append(ids, line.ID)
+				return nil
+			})
+			g.Expect(deleted).To(Equal(test.deleted))
+			if test.want == "" {
+				g.Expect(err).NotTo(HaveOccurred())
+				g.Expect(ids).To(Equal([]string{"a", "b"}))
+				g.Expect(counts.OK).To(Equal(2))
+				return
+			}
+			g.Expect(err).To(MatchError(ContainSubstring(test.want)))
+		})
+	}
+}
+
 // A token goes over TLS or loopback only, and no error repeats it.
 func TestTheTokenStaysWhereItBelongs(t *testing.T) {
 	g := NewWithT(t)

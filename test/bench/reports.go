@@ -5,19 +5,18 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-
-	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
-	"github.com/holdfast-dev/holdfast/postgres"
 )
+
+const reportsMeasure = "reports"
 
 // reports measures `holdfast reports` on a year of remediations: what one report, a page of a list and a stream take, beside the same rows read by one plain query; then what it does when it is
 // asked for twice as much as it can.
@@ -36,119 +35,13 @@ func reports(ctx context.Context, b *bench) error {
 	defer y.caller.http.CloseIdleConnections()
 	idle := service.memory("VmRSS")
 	for _, measured := range []func(context.Context) error{
-		y.oneReport, y.pages, y.fingerprints, y.trends, func(ctx context.Context) error { return y.stream(ctx, idle) }, y.buffers, func(ctx context.Context) error { return y.hostile(ctx, idle) },
+		y.oneReport, y.pages, y.browsed, y.fingerprints, y.trends, func(ctx context.Context) error { return y.stream(ctx, idle) }, y.buffers, func(ctx context.Context) error { return y.hostile(ctx, idle) },
 	} {
 		if err := measured(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// year is a database with a year of remediations, and a service that reads it.
-type year struct {
-	*bench
-	url     string
-	control *pgx.Conn
-	service *process
-	caller  *caller
-	// ids are remediations from all over the year but its first month, so that there is something to compare them with.
-	ids []string
-}
-
-const reportsMeasure = "reports"
-
-// newYear fills a database, unless it has rows from an earlier run.
-func newYear(ctx context.Context, b *bench) (_ *year, err error) {
-	y := &year{bench: b, url: b.database}
-	if y.url == "" {
-		if y.url, err = b.newDatabase(ctx); err != nil {
-			return nil, err
-		}
-	}
-	if y.control, err = pgx.Connect(ctx, y.url); err != nil {
-		return nil, err
-	}
-	filled := false
-	if err := y.control.QueryRow(ctx, "SELECT EXISTS (SELECT FROM orchestration_audit)").Scan(&filled); err != nil {
-		return nil, err
-	}
-	if !filled {
-		if err := y.fill(ctx); err != nil {
-			return nil, err
-		}
-	}
-	rows, err := y.control.Query(ctx, `SELECT r.remediation_id FROM generate_series(1, $1::integer) AS n CROSS JOIN LATERAL (SELECT f.remediation_id FROM orchestration_audit AS f
-		WHERE (f.sequence = 1 OR f.sequence IS NULL) AND f.signal_received_at >= $2::timestamptz - interval '330 days' + n * interval '322 days' / $1 ORDER BY f.signal_received_at, f.id LIMIT 1) AS r`,
-		b.size(300), historyEnd)
-	if err != nil {
-		return nil, err
-	}
-	y.ids, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	return y, err
-}
-
-func (y *year) fill(ctx context.Context) error {
-	s, err := postgres.Open(ctx, y.url, postgres.Options{StatementTimeout: 10 * time.Minute})
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	rows := y.size(1_000_000)
-	if y.full {
-		rows = 10_000_000
-	}
-	begin := time.Now()
-	h, err := fillHistory(ctx, s, rows)
-	if err != nil {
-		return err
-	}
-	y.report.add(reportsMeasure, "rows that are there", "", "", float64(h.rows))
-	y.report.add(reportsMeasure, "remediations that these are of", "", "", float64(h.remediations))
-	y.report.add(reportsMeasure, "writing them, with chains and hashes", "s", "", time.Since(begin).Seconds())
-	return nil
-}
-
-func (y *year) close(ctx context.Context) { _ = y.control.Close(ctx) }
-
-// startReports runs `holdfast reports`, which lets everybody read everything.
-func (b *bench) startReports(ctx context.Context, database string) (p *process, address string, _ error) {
-	address, err := localcluster.FreeAddress()
-	if err != nil {
-		return nil, "", err
-	}
-	p, err = b.start(ctx, []string{"HOLDFAST_DATABASE_URL=" + database}, "http://"+address+"/readyz", "http://"+address+"/metrics", "reports", "--insecure-no-auth", "--insecure-http",
-		"--bind-address", address, "--caller-requests-per-second", "1000000", "--caller-burst", "1000000", "--log-level", "error")
-	return p, "http://" + address, err
-}
-
-// caller asks the service.
-type caller struct {
-	url  string
-	http *http.Client
-}
-
-func (c *caller) get(ctx context.Context, path, accept string) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url+path, http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	r.Header.Set("Accept", accept)
-	return c.http.Do(r)
-}
-
-// read is the body of an answer that must be 200.
-func (c *caller) read(ctx context.Context, path, accept string) ([]byte, error) {
-	answer, err := c.get(ctx, path, accept)
-	if err != nil {
-		return nil, err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("the reports service answered %d to %s: %.300s", answer.StatusCode, path, text)
-	}
-	return text, err
 }
 
 const rarPath = "/api/v2/rar"
@@ -196,9 +89,15 @@ func (y *year) oneReport(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, f := range []struct{ name, accept, target string }{{"JSON", "application/json", "<= 50"}, {"HTML", "text/html", "<= 100"}} {
-		took, err := timed(y.ids, func(id string) error {
-			_, err := y.caller.read(ctx, rarPath+"/"+id, f.accept)
+	for _, f := range []struct{ name, path, accept, target string }{
+		{"JSON", rarPath, "application/json", "<= 50"}, {"HTML", rarPath, "text/html", "<= 100"}, {"page of the browser", "/remediations", "text/html", "<= 100"},
+	} {
+		var took sample
+		err := y.cost("one report as "+f.name, 2*len(y.ids), func() (err error) {
+			took, err = timed(y.ids, func(id string) error {
+				_, err := y.caller.read(ctx, f.path+"/"+id, f.accept)
+				return err
+			})
 			return err
 		})
 		if err != nil {
@@ -286,6 +185,27 @@ func (y *year) walk(ctx context.Context, path string) ([]cursor, error) {
 	}
 }
 
+// browsed reads the list and the trends as a browser does.
+func (y *year) browsed(ctx context.Context) error {
+	for _, page := range []struct {
+		name, path, target string
+		times              int
+	}{
+		{"the list as a page of the browser", "/" + window(historyEnd.AddDate(-1, 0, 0), historyEnd), "<= 100", 100},
+		{"trends over 30 days as a page of the browser", "/trends" + window(historyEnd.AddDate(0, 0, -30), historyEnd), "<= 1000", 10},
+	} {
+		took, err := timed(make([]int, y.size(page.times)), func(int) error {
+			_, err := y.caller.read(ctx, page.path, "text/html")
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		y.addTimes(page.name, page.target, took, nil)
+	}
+	return nil
+}
+
 func (y *year) fingerprints(ctx context.Context) error {
 	rows, err := y.control.Query(ctx, "SELECT DISTINCT signal_fingerprint FROM orchestration_audit WHERE remediation_id = ANY($1)", y.ids)
 	if err != nil {
@@ -316,8 +236,12 @@ func monthOfTrends() string {
 
 func (y *year) trends(ctx context.Context) error {
 	again := make([]int, y.size(20))
-	took, err := timed(again, func(int) error {
-		_, err := y.caller.read(ctx, monthOfTrends(), "application/json")
+	var took sample
+	err := y.cost("trends over 30 days", 2*len(again), func() (err error) {
+		took, err = timed(again, func(int) error {
+			_, err := y.caller.read(ctx, monthOfTrends(), "application/json")
+			return err
+		})
 		return err
 	})
 	if err != nil {
@@ -340,9 +264,10 @@ func (y *year) stream(ctx context.Context, idle float64) error {
 		return err
 	}
 	from = from.Truncate(time.Second)
-	var rates, floor, above sample
+	var rates, floor, above, service, database, possible sample
 	for range y.rounds(3) {
 		highest, stop := y.watch()
+		serviceBefore, databaseBefore := y.spent()
 		begin := time.Now()
 		n, err := y.lines(ctx, rarPath+window(from, historyEnd))
 		rates = append(rates, float64(n)/time.Since(begin).Seconds())
@@ -351,6 +276,9 @@ func (y *year) stream(ctx context.Context, idle float64) error {
 			return err
 		}
 		above = append(above, *highest-idle)
+		serviceAfter, databaseAfter := y.spent()
+		service, database = append(service, 1000*(serviceAfter-serviceBefore)/float64(n)), append(database, 1000*(databaseAfter-databaseBefore)/float64(n))
+		possible = append(possible, float64(n)*float64(runtime.NumCPU())/(serviceAfter-serviceBefore+databaseAfter-databaseBefore))
 		begin = time.Now()
 		if n, err = y.plainRange(ctx, from); err != nil {
 			return err
@@ -358,6 +286,9 @@ func (y *year) stream(ctx context.Context, idle float64) error {
 		floor = append(floor, float64(n)/time.Since(begin).Seconds())
 	}
 	y.report.add(reportsMeasure, "range as NDJSON", "reports/s", ">= 500", rates...)
+	y.report.add(reportsMeasure, "range as NDJSON: the service's CPU", "ms", "", service...)
+	y.report.add(reportsMeasure, "range as NDJSON: the database's CPU", "ms", "", database...)
+	y.report.add(reportsMeasure, "range as NDJSON: what that makes possible with all processors for both", "reports/s", "", possible...)
 	y.report.add(reportsMeasure, "range as NDJSON: the same rows by plain queries of 100", "remediations/s", "", floor...)
 	y.report.add(reportsMeasure, "range as NDJSON: the service's memory above idle, at its highest", "MiB", "<= 64", above...)
 	return nil
@@ -442,7 +373,7 @@ func (y *year) hostile(ctx context.Context, idle float64) error {
 	}
 	highest, stop := y.watch()
 	var accepted sample
-	refused, later, other := 0, 0, 0
+	refused, share, later, other := 0, 0, 0, 0
 	var asked sync.WaitGroup
 	err = pace(ctx, int(2*capacity)*y.size(10), 2*capacity, func(int, time.Time) {
 		asked.Go(func() {
@@ -457,8 +388,10 @@ func (y *year) hostile(ctx context.Context, idle float64) error {
 			switch {
 			case err == nil && answer.StatusCode == http.StatusOK:
 				accepted = append(accepted, milliseconds(time.Since(begin)))
-			case err == nil && answer.StatusCode == http.StatusServiceUnavailable:
-				refused++
+			case err == nil && (answer.StatusCode == http.StatusServiceUnavailable || answer.StatusCode == http.StatusTooManyRequests):
+				if refused++; answer.StatusCode == http.StatusTooManyRequests {
+					share++
+				}
 				if answer.Header.Get("Retry-After") != "" {
 					later++
 				}
@@ -474,12 +407,14 @@ func (y *year) hostile(ctx context.Context, idle float64) error {
 	}
 	const name = "twice the capacity: "
 	total := float64(len(accepted) + refused + other)
+	percent := func(n int) float64 { return 100 * float64(n) / total }
 	y.report.add(reportsMeasure, "reports by 8 callers", "reports/s", "", capacity)
 	y.report.add(reportsMeasure, name+"asked", "requests/s", "", 2*capacity)
-	y.report.add(reportsMeasure, name+"accepted", "%", "", 100*float64(len(accepted))/total)
-	y.report.add(reportsMeasure, name+"refused with 503", "%", "", 100*float64(refused)/total)
+	y.report.add(reportsMeasure, name+"accepted", "%", "", percent(len(accepted)))
+	y.report.add(reportsMeasure, name+"refused with 503", "%", "", percent(refused-share))
+	y.report.add(reportsMeasure, name+"refused with 429: the caller has its share", "%", "", percent(share))
 	y.report.add(reportsMeasure, name+"of these with Retry-After", "%", ">= 100", 100*float64(later)/max(1, float64(refused)))
-	y.report.add(reportsMeasure, name+"other answers, and none", "%", "<= 0", 100*float64(other)/total)
+	y.report.add(reportsMeasure, name+"other answers, and none", "%", "<= 0", percent(other))
 	y.report.add(reportsMeasure, name+"p50 of the accepted", "ms", "", accepted.percentile(50))
 	y.report.add(reportsMeasure, name+"p99 of the accepted", "ms", "<= 2000", accepted.percentile(99))
 	y.report.add(reportsMeasure, name+"the service's memory above idle, at its highest", "MiB", "<= 64", *highest-idle)
