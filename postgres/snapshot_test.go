@@ -184,7 +184,7 @@ func TestTwoSessionsReadOneSnapshot(t *testing.T) {
 	for _, sessions := range []int{1, 4} {
 		s, err := Open(t.Context(), url, Options{PoolSize: sessions})
 		g.Expect(err).NotTo(HaveOccurred())
-		defer s.Close()
+		t.Cleanup(s.Close)
 		counted := func(ctx context.Context, q *Snapshot) (n int) {
 			g.Expect(q.conn.QueryRow(ctx, "SELECT count(*) FROM orchestration_audit").Scan(&n)).To(Succeed())
 			return n
@@ -202,7 +202,8 @@ func TestTwoSessionsReadOneSnapshot(t *testing.T) {
 				return nil
 			})
 			g.Expect([]int{here, there}).To(Equal([]int{before, before}))
-			g.Expect(other == q).To(Equal(sessions == 1))
+			alone := other == q
+			g.Expect(alone).To(Equal(sessions == 1))
 			return err
 		})
 	}

@@ -9,7 +9,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -38,8 +37,8 @@ func targetOf(ctx context.Context, reader client.Reader, s subject) (v1alpha1.Ta
 		if owner == nil {
 			return v1alpha1.Target{}, leave(unsuited, "%s %q has no owner, expected a Deployment, StatefulSet or DaemonSet to own it", kind, name), nil
 		}
-		group, malformed := schema.ParseGroupVersion(owner.APIVersion)
-		if malformed != nil || group.Group != appsv1.GroupName || !supported[owner.Kind] && owner.Kind != "ReplicaSet" || owner.Kind == kind {
+		group, _, _ := strings.Cut(owner.APIVersion, "/")
+		if group != appsv1.GroupName || !supported[owner.Kind] && owner.Kind != "ReplicaSet" || owner.Kind == kind {
 			return v1alpha1.Target{}, leave(unsuited, "%s %q is owned by %s %q of %s, expected a Deployment, StatefulSet or DaemonSet of apps/v1",
 				kind, name, outbox.Bound(owner.Kind, 100), outbox.Bound(owner.Name, 260), outbox.Bound(owner.APIVersion, 260)), nil
 		}
