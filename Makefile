@@ -114,7 +114,6 @@ verify: $(CONTROLLER_GEN) $(APIDIFF) ## Check that generated files, modules and 
 lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, including kube-api-linter
 	$(GOLANGCI_LINT) run ./...
 	$(ACTIONLINT)
-	cd test/install && GOWORK=off ../../$(GOLANGCI_LINT) run --config ../../.golangci.yml ./...
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME (default 30s)
