@@ -123,7 +123,7 @@ func TestWhereToDrain(t *testing.T) {
 	g.Expect(drains("shards")).To(Equal([]drain{acrossShards}))
 	g.Expect(drains("all")).To(Equal([]drain{overDatabase, overAPI, acrossShards}))
 	_, err := drains("file")
-	g.Expect(err).To(MatchError(ContainSubstring("expected database, api, shards, both or all")))
+	g.Expect(err).To(MatchError(ContainSubstring("expected database, api, shards, both, all or gateway")))
 	both := options{drains: []drain{overDatabase, overAPI}, runs: 5}
 	g.Expect(both.schedules(overDatabase)).To(Equal(5))
 	g.Expect(both.schedules(overAPI)).To(Equal(2))
