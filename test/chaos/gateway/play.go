@@ -109,7 +109,8 @@ func (p *play) run(ctx context.Context) []string {
 	}
 	together, playing := errgroup.WithContext(ctx)
 	sending, over := context.WithCancel(playing)
-	together.Go(func() error { return p.control(sending, rand.New(rand.NewPCG(p.rand.Uint64(), 1))) })
+	controls := rand.New(rand.NewPCG(p.rand.Uint64(), 1))
+	together.Go(func() error { return p.control(sending, controls) })
 	var posts sync.WaitGroup
 	for range senders {
 		r := rand.New(rand.NewPCG(p.rand.Uint64(), 2))

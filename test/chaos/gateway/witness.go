@@ -43,26 +43,46 @@ func newWitness(ctx context.Context, cfg *rest.Config) (*witness, error) {
 		return nil, err
 	}
 	w := &witness{all: map[string]seen{}, of: client.Resource(requests)}
-	list, err := w.of.List(ctx, metav1.ListOptions{})
+	from, err := w.list(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list the requests: %w", err)
+		return nil, err
 	}
 	ctx, w.stop = context.WithCancel(context.WithoutCancel(ctx))
-	versions, err := toolswatch.NewRetryWatcherWithContext(ctx, list.GetResourceVersion(), w)
-	if err != nil {
-		w.stop()
-		return nil, fmt.Errorf("watch the requests: %w", err)
-	}
-	w.done.Go(func() {
-		defer versions.Stop()
+	w.done.Go(func() { w.follow(ctx, from) })
+	return w, nil
+}
+
+// follow takes every change after a version. Where the API server no longer knows what came before, as after etcd was killed, it begins with a list again.
+func (w *witness) follow(ctx context.Context, from string) {
+	for ctx.Err() == nil {
+		versions, err := toolswatch.NewRetryWatcherWithContext(ctx, from, w)
+		if err != nil {
+			w.find("the watch of the witness: %v", err)
+			return
+		}
 		for event := range versions.ResultChan() {
 			w.take(event)
 		}
-		if ctx.Err() == nil {
-			w.find("the watch of the witness has ended")
+		versions.Stop()
+		for from, err = w.list(ctx); err != nil && ctx.Err() == nil; from, err = w.list(ctx) {
+			pause(ctx, 50*time.Millisecond) // the API server is away
 		}
-	})
-	return w, nil
+	}
+}
+
+// list takes every request as it is, forgets the others, and returns the version of that.
+func (w *witness) list(ctx context.Context) (version string, err error) {
+	list, err := w.of.List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return "", fmt.Errorf("list the requests: %w", err)
+	}
+	w.mu.Lock()
+	clear(w.all)
+	w.mu.Unlock()
+	for i := range list.Items {
+		w.take(watch.Event{Type: watch.Modified, Object: &list.Items[i]})
+	}
+	return list.GetResourceVersion(), nil
 }
 
 // WatchWithContext is what a RetryWatcher needs.
@@ -84,6 +104,9 @@ func (w *witness) find(format string, args ...any) {
 func (w *witness) take(event watch.Event) {
 	o, ok := event.Object.(*unstructured.Unstructured)
 	if !ok {
+		if err := apierrors.FromObject(event.Object); apierrors.IsResourceExpired(err) || apierrors.IsGone(err) {
+			return // follow lists
+		}
 		w.find("the watch of the witness failed: %v", apierrors.FromObject(event.Object))
 		return
 	}

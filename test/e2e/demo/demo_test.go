@@ -167,7 +167,7 @@ func TestInterruptedDemoLeavesNothing(t *testing.T) {
 func TestServersOfAKilledDemoEndWithIt(t *testing.T) {
 	g := NewWithT(t)
 	session := start(t, t.TempDir())
-	g.Eventually(session.Out, wholeTimeout).Should(gbytes.Say("Alertmanager fires"))
+	g.Eventually(session.Out, wholeTimeout).Should(gbytes.Say("Alerts fire"))
 	servers := descendants(t, session.Command.Process.Pid)
 	g.Expect(len(servers)).To(BeNumerically(">=", 8), "etcd, four Kubernetes servers, PostgreSQL, the manager and the storage service")
 	session.Kill()
