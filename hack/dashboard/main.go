@@ -1,4 +1,4 @@
-// Command dashboard prints Holdfast's Grafana dashboard as JSON. `make generate` writes it to config/grafana/dashboard.json; test/monitoring runs each of its queries against
+// Command dashboard prints Holdfast's Grafana dashboard as JSON. `make generate` writes it to config/grafana/dashboard.json; test/e2e runs each of its queries against
 // a Prometheus. It is in the module of the tools, so that whoever imports the libraries does not get Grafana's SDK.
 package main
 

@@ -160,6 +160,25 @@ func TestALostReply(t *testing.T) {
 	g.Expect(requests(t, ns)).To(HaveLen(1))
 }
 
+// An alert whose handling panics takes neither the others of its message nor the gateway with it.
+func TestAPanicIsOneAlerts(t *testing.T) {
+	g := NewWithT(t)
+	ns := tenant(t)
+	deployment(t, ns, "cart")
+	deployment(t, ns, "cursed")
+	r := start(t, intercepted(interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.CreateOption) error {
+		if strings.HasPrefix(o.GetName(), "cursed-") {
+			panic("cursed")
+		}
+		return c.Create(ctx, o, options...)
+	}}))
+	status, answer, text := r.post(messageOf(firing(labelsOf(ns, "deployment", "cursed")), firing(labelsOf(ns, "deployment", "cart"))))
+	g.Expect(status).To(Equal(http.StatusServiceUnavailable))
+	g.Expect(answer.Alerts).To(HaveExactElements(And(HaveField("Result", "again"), HaveField("Detail", "internal error")), HaveField("Result", "created")))
+	g.Expect(text).NotTo(ContainSubstring("goroutine"))
+	g.Expect(requests(t, ns)).To(HaveLen(1))
+}
+
 // While the API server refuses or does not answer, no alert is answered 200.
 func TestAnAPIServerThatIsAway(t *testing.T) {
 	g := NewWithT(t)

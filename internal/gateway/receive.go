@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"sync"
@@ -146,12 +148,20 @@ func (b *batch) lost(text json.RawMessage, err error) Outcome {
 	return o
 }
 
-// take decides on one alert.
-func (b *batch) take(ctx context.Context, text json.RawMessage) Outcome {
+// take decides on one alert. A panic is that alert's alone: the goroutine is not the server's, whose recover would not see it.
+func (b *batch) take(ctx context.Context, text json.RawMessage) (o Outcome) {
+	defer func() {
+		if p := recover(); p != nil {
+			b.server.log.Error(fmt.Errorf("panic: %v", p), "Alert not taken, Alertmanager is asked to send it again", "stack", string(debug.Stack()))
+			o.Result, o.Detail = again, "internal error"
+		}
+	}()
 	a, why := readAlert(text)
 	if why != nil {
 		return Outcome{Result: why.result, Detail: why.detail}
 	}
+	alert := outbox.Bound(a.Fingerprint, 100)
+	o.Alert = alert
 	o, err := b.decide(ctx, a)
 	if err != nil {
 		if ctx.Err() == nil {
@@ -159,7 +169,7 @@ func (b *batch) take(ctx context.Context, text json.RawMessage) Outcome {
 		}
 		o = Outcome{Result: again, Detail: reasonOf(err)}
 	}
-	o.Alert = outbox.Bound(a.Fingerprint, 100)
+	o.Alert = alert
 	return o
 }
 
