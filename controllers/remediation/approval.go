@@ -171,7 +171,7 @@ func (r *Reconciler) dropMessages(ctx context.Context, s *scope) error {
 	var errs []error
 	for _, l := range s.messages() {
 		if s.open(l) {
-			errs = append(errs, r.cancelChild(ctx, l.found))
+			errs = append(errs, r.cancelChild(ctx, s, l.found))
 		}
 	}
 	return errors.Join(errs...)

@@ -137,7 +137,7 @@ func (r *Reconciler) cancelChildren(ctx context.Context, s *scope) (open int, _ 
 		if !l.aside {
 			open++
 		}
-		if err := r.cancelChild(ctx, l.found); err != nil {
+		if err := r.cancelChild(ctx, s, l.found); err != nil {
 			return open, err
 		}
 	}
@@ -147,13 +147,39 @@ func (r *Reconciler) cancelChildren(ctx context.Context, s *scope) (open int, _ 
 // open reports whether a slot has a child, or a resource that claims to be one, that has not ended.
 func (s *scope) open(l *slot) bool { return (l.adopted() || s.claimed(l)) && !ended(l.found) }
 
-func (r *Reconciler) cancelChild(ctx context.Context, child outbox.Object) error {
+func (r *Reconciler) cancelChild(ctx context.Context, s *scope, child outbox.Object) error {
 	if cancelled(child) || child.GetDeletionTimestamp() != nil {
 		return nil
+	}
+	if err := r.confirm(ctx, s); err != nil {
+		return err
 	}
 	patch := client.RawPatch(types.MergePatchType, []byte(`{"spec":{"cancel":true}}`))
 	if err := r.client.Patch(ctx, child, patch); client.IgnoreNotFound(err) != nil {
 		return fmt.Errorf("cancel %s: %w", child.GetName(), err)
+	}
+	return nil
+}
+
+// confirm makes sure that what a reconcile knows of the request and of its analysis is what the API server has, before it stops a child. A cache follows each kind by
+// itself, and may be behind: it may have the workflow that another manager, or an earlier process, made, and not yet the end of the analysis that it came of. The error is
+// a conflict. That a request is deleted, cancelled or closed stays true, and needs no confirmation.
+func (r *Reconciler) confirm(ctx context.Context, s *scope) error {
+	if s.rr.DeletionTimestamp != nil || s.rr.Spec.Cancel || lifecycle.Closed(s.rr) || lifecycle.Released(s.rr) {
+		return nil
+	}
+	known := []client.Object{s.rr}
+	if a := s.analysis(); a != nil {
+		known = append(known, a)
+	}
+	for _, o := range known {
+		live := o.DeepCopyObject().(client.Object)
+		switch err := r.live.Get(ctx, client.ObjectKeyFromObject(o), live); {
+		case err != nil && !apierrors.IsNotFound(err):
+			return fmt.Errorf("read %s before a child is cancelled: %w", o.GetName(), err)
+		case err != nil || live.GetUID() != o.GetUID() || live.GetResourceVersion() != o.GetResourceVersion():
+			return apierrors.NewConflict(schema.GroupResource{Group: v1alpha1.GroupVersion.Group}, o.GetName(), errors.New("the cache is behind"))
+		}
 	}
 	return nil
 }

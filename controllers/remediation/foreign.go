@@ -168,7 +168,7 @@ func specOf(child outbox.Object) (map[string]json.RawMessage, error) {
 // first, and renamed is false until it has ended: an earlier release may have made it, and two workflows must not change one target at the same time.
 func (r *Reconciler) renameChild(ctx context.Context, s *scope, l *slot, why string) (renamed bool, _ error) {
 	if s.claimed(l) && !ended(l.found) {
-		return false, r.cancelChild(ctx, l.found)
+		return false, r.cancelChild(ctx, s, l.found)
 	}
 	seed := make([]byte, 16)
 	_, _ = rand.Read(seed) // never fails
@@ -197,7 +197,7 @@ func (l *slot) ofPart() string { return "this request's " + l.part + "," }
 // when the child is made.
 func (r *Reconciler) notDue(ctx context.Context, s *scope, l *slot, why string) error {
 	if s.claimed(l) && !ended(l.found) {
-		if err := r.cancelChild(ctx, l.found); err != nil {
+		if err := r.cancelChild(ctx, s, l.found); err != nil {
 			return err
 		}
 	}

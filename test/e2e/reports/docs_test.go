@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,7 +69,9 @@ func TestTheDocumentedCommands(t *testing.T) {
 		}
 	}
 	g := NewWithT(t)
-	stack, err := dev.Start(t.Context(), dev.Options{Dir: t.TempDir(), Program: program, Progress: t.Output()})
+	model := httptest.NewServer(http.NotFoundHandler()) // a model that is away: narratives are those of the rules
+	t.Cleanup(model.Close)
+	stack, err := dev.Start(t.Context(), dev.Options{Dir: t.TempDir(), Program: program, Progress: t.Output(), NarratorURL: model.URL, NarratorModel: "none"})
 	g.Expect(err).NotTo(HaveOccurred())
 	t.Cleanup(func() { g.Expect(stack.Stop()).To(Succeed()) })
 	id := post(t, stack)
@@ -104,6 +107,9 @@ func TestTheDocumentedCommands(t *testing.T) {
 	lines, err := os.ReadFile(filepath.Join(dir, "reports.ndjson"))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(string(lines)).To(ContainSubstring(id))
+	told, err := os.ReadFile(filepath.Join(dir, "told.ndjson"))
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(string(told)).To(And(ContainSubstring(id), ContainSubstring(`"narrative":{"status":"rules","reason":"unavailable"`)))
 
 	// The token that the page makes is one of a caller who may read that namespace, and sees nothing of what was posted.
 	token := ""
