@@ -110,9 +110,9 @@ func TestAPatchIsNoDeletion(t *testing.T) {
 	ghost := metav1.OwnerReference{APIVersion: "v1", Kind: "ConfigMap", Name: "ghost", UID: "00000000-0000-4000-8000-000000000000"}
 	for kind, resource := range resources {
 		patcher, deleter, releaser := "patcher-of-"+resource, "deleter-of-"+resource, "releaser-of-"+resource
-		grant(t, ns, patcher, rule("holdfast.dev", resource, "patch", "update", "get"))
-		grant(t, ns, deleter, rule("holdfast.dev", resource, "patch", "update", "get", "delete"))
-		grant(t, ns, releaser, rule("holdfast.dev", resource, "patch", "update", "get"), rule("holdfast.dev", resource, "release"))
+		grant(t, ns, patcher, rule("holdfast.dev", resource, "patch", "update", "get", "create"))
+		grant(t, ns, deleter, rule("holdfast.dev", resource, "patch", "update", "get", "create", "delete"))
+		grant(t, ns, releaser, rule("holdfast.dev", resource, "patch", "update", "get", "create"), rule("holdfast.dev", resource, "release"))
 		make := func(t *testing.T, closed bool, finalizers ...string) *unstructured.Unstructured {
 			t.Helper()
 			g, o := NewWithT(t), sampleOf(t, ns, kind)
@@ -123,6 +123,17 @@ func TestAPatchIsNoDeletion(t *testing.T) {
 			return o
 		}
 		t.Run(kind, func(t *testing.T) {
+			t.Run("at the creation", func(t *testing.T) {
+				g := NewWithT(t)
+				owned, held := sampleOf(t, ns, kind), sampleOf(t, ns, kind)
+				owned.SetOwnerReferences([]metav1.OwnerReference{ghost})
+				held.SetFinalizers([]string{finalizer, "example.com/forever"})
+				g.Expect(as(t, patcher).Create(t.Context(), owned.DeepCopy())).To(deniedBy("holdfast-metadata", "metadata.ownerReferences: expected none, because the garbage collector"))
+				g.Expect(as(t, patcher).Create(t.Context(), held.DeepCopy())).To(deniedBy("holdfast-metadata", "metadata.finalizers: expected none"))
+				g.Expect(as(t, releaser).Create(t.Context(), owned.DeepCopy())).To(Succeed(), "as the manager creates children")
+				g.Expect(as(t, deleter).Create(t.Context(), owned.DeepCopy())).To(Succeed())
+				g.Expect(as(t, deleter).Create(t.Context(), held.DeepCopy())).To(Succeed())
+			})
 			for way, strip := range strippings {
 				t.Run(way, func(t *testing.T) {
 					g := NewWithT(t)

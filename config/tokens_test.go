@@ -159,6 +159,9 @@ func TestWhatATokenOfEachRoleCanDo(t *testing.T) {
 		r.sees(c, elsewhere)
 		r.Expect(r.make(c, elsewhere, "RemediationRequest")).To(forbidden())
 		r.Expect(r.make(c, r.ns, "RemediationRequest", withAccount("remediator"))).To(deniedBy("holdfast-impersonation", "remediator"))
+		r.Expect(r.make(c, r.ns, "RemediationRequest", func(o *unstructured.Unstructured) {
+			o.SetOwnerReferences([]metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: "mine", UID: "00000000-0000-4000-8000-000000000000"}})
+		})).To(deniedBy("holdfast-metadata", "metadata.ownerReferences"), "the garbage collector would delete it with its owner")
 		for _, kind := range []string{"AIAnalysis", "WorkflowExecution", "NotificationRequest"} {
 			r.Expect(r.make(c, r.ns, kind)).To(forbidden(), kind)
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 
@@ -34,8 +35,19 @@ func noteOf(s *scope) string {
 	return outcomeOf(s)
 }
 
-// oneLine is a text of whoever sent the alert, without line breaks: what stands on a line of its own looks like ours.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
+// oneLine is a text of whoever sent the alert, without line breaks: what stands on a line of its own looks like ours. Nor does it have controls, or marks of writing direction, which kubectl prints
+// as they are.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.In(r, unicode.Cc, unicode.Cf) && r != zeroWidthJoiner {
+			return unicode.ReplacementChar
+		}
+		return r
+	}, strings.Join(strings.Fields(text), " "))
+}
+
+// zeroWidthJoiner is a part of scripts and emoji.
+const zeroWidthJoiner = '\u200d'
 
 // outcomeOf says how the repair ended, and why.
 func outcomeOf(s *scope) string {

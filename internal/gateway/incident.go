@@ -18,6 +18,10 @@ import (
 // maxTries bounds how many names are tried. Each one that is taken tells of a request that the ledger did not have.
 const maxTries = 20
 
+// duplicateLasts is how long a request that is marked as a duplicate may take to end. Anybody of the namespace can mark one and keep it from ending. That is no reason to have Alertmanager send a
+// message again and again, which others share.
+const duplicateLasts = time.Minute
+
 // policyName is the admission policy that compares accounts with the creator's rights; its refusals name it.
 const policyName = "holdfast-impersonation"
 
@@ -30,14 +34,13 @@ func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (O
 			return Outcome{}, err
 		}
 		switch k := knownOfOrNone(live); {
-		case !k.is(n) || k.duplicate:
-		case k.finished:
+		case !k.is(n):
+		case k.finished || k.duplicate:
 			h.add(k)
 		default:
 			return Outcome{Result: open, Request: name}, nil
 		}
 	}
-	rule := t.policy.ruleFor(a.Labels)
 	for range maxTries {
 		if why := h.over(a.StartsAt, s.now()); why != "" {
 			return Outcome{Result: ended, Request: h.ended, Detail: why}, nil
@@ -48,7 +51,7 @@ func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (O
 			return Outcome{Result: limited, Detail: fmt.Sprintf("namespace %s has %d open requests, as many as --max-open-requests allows; the alert is taken when it is repeated and one of them has ended",
 				n.namespace, s.config.Limits.OpenRequests)}, nil
 		}
-		rr := requestOf(n, name, a, rule, s.now())
+		rr := requestOf(n, name, a, t.policy.ruleFor(a.Labels), s.now())
 		err := s.config.Client.Create(ctx, rr)
 		if err == nil {
 			return s.confirm(ctx, n, rr)
@@ -68,13 +71,14 @@ func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (O
 		case k.finished:
 			h.add(k)
 			h.last, h.lastAt = k.uid, k.at
-		case k.duplicate:
+		case k.duplicate && s.now().Sub(live.CreationTimestamp.Time) < duplicateLasts:
 			return Outcome{}, fmt.Errorf("RemediationRequest %s/%s is being cancelled, as a duplicate", n.namespace, name)
 		default:
 			return Outcome{Result: open, Request: name}, nil
 		}
 	}
-	return Outcome{}, fmt.Errorf("create a RemediationRequest in namespace %s: %d names are taken", n.namespace, maxTries)
+	return Outcome{Result: occupied, Detail: fmt.Sprintf("%d RemediationRequests of namespace %s, as %s, have the names that the gateway could choose, and are about something else; delete them",
+		maxTries, n.namespace, n.requestName(""))}, nil
 }
 
 // maxAhead is how far a sender's clock may be ahead. An alert from further in the future would begin after the end of every request, and be repaired again and again.
@@ -120,22 +124,41 @@ const fingerprintField = "spec.signal.fingerprint"
 // confirm looks for another open request of the incident, after the new one was created. If the last finished one was deleted at the same time, two gateways can come to two names.
 // Both look after they created, so at least one of them sees the other's, and cancels its own. The alert then has to come again.
 func (s *Server) confirm(ctx context.Context, n incident, mine *v1alpha1.RemediationRequest) (Outcome, error) {
-	all := &v1alpha1.RemediationRequestList{}
-	if err := s.config.Client.List(ctx, all, client.InNamespace(n.namespace), client.MatchingFields{fingerprintField: n.fingerprint()}); err != nil {
+	other, err := s.otherOpen(ctx, n, mine.UID)
+	switch {
+	case err != nil:
 		return Outcome{}, fmt.Errorf("list the requests of the incident in namespace %s: %w", n.namespace, err)
+	case other == "":
+		return Outcome{Result: created, Request: mine.Name}, nil
 	}
-	for i := range all.Items {
-		other := &all.Items[i]
-		if k := knownOf(other); other.UID == mine.UID || k.finished || k.duplicate || !k.is(n) || other.Spec.Cancel {
-			continue
-		}
-		patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}},"spec":{"cancel":true}}`, duplicateOf, other.Name)
-		if err := s.config.Client.Patch(ctx, mine, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
-			return Outcome{}, fmt.Errorf("cancel RemediationRequest %s/%s, a duplicate of %s: %w", mine.Namespace, mine.Name, other.Name, err)
-		}
-		return Outcome{}, fmt.Errorf("RemediationRequest %s/%s was cancelled, because %s of the same workload was created at the same time", mine.Namespace, mine.Name, other.Name)
+	patch := fmt.Sprintf(`{"metadata":{"annotations":{%q:%q}},"spec":{"cancel":true}}`, duplicateOf, other)
+	if err := s.config.Client.Patch(ctx, mine, client.RawPatch(types.MergePatchType, []byte(patch))); err != nil {
+		return Outcome{}, fmt.Errorf("cancel RemediationRequest %s/%s, a duplicate of %s: %w", mine.Namespace, mine.Name, other, err)
 	}
-	return Outcome{Result: created, Request: mine.Name}, nil
+	return Outcome{}, fmt.Errorf("RemediationRequest %s/%s was cancelled, because %s of the same workload was created at the same time", mine.Namespace, mine.Name, other)
+}
+
+// listPage is how many requests are read at once. Anybody of the namespace can create thousands with the fingerprint of an incident, and one may have a megabyte.
+const listPage = 25
+
+// otherOpen is the name of an open request of an incident, beside the one with the uid mine; "" if there is none.
+func (s *Server) otherOpen(ctx context.Context, n incident, mine types.UID) (string, error) {
+	for next := ""; ; {
+		page := &v1alpha1.RemediationRequestList{}
+		err := s.config.Client.List(ctx, page, client.InNamespace(n.namespace), client.MatchingFields{fingerprintField: n.fingerprint()}, client.Limit(listPage), client.Continue(next))
+		if err != nil {
+			return "", err
+		}
+		for i := range page.Items {
+			other := &page.Items[i]
+			if k := knownOf(other); other.UID != mine && !k.finished && !k.duplicate && k.is(n) && !other.Spec.Cancel {
+				return other.Name, nil
+			}
+		}
+		if next = page.Continue; next == "" {
+			return "", nil
+		}
+	}
 }
 
 // refusal says what a create that failed means for the alert. Unless it is certain that sending it again is in vain, it is an error.

@@ -415,7 +415,7 @@ func TestBrokenPolicies(t *testing.T) {
 		"another mode":         {"rules: [{serviceAccountName: remediator, approval: {mode: auto}}]", `rules[0].approval.mode: "auto", expected Manual or Auto`},
 		"no percentage":        {"rules: [{approval: {mode: Auto, autoApproveAbove: 101}}]", "expected a percentage"},
 		"a matcher":            {"rules: [{matchers: ['severity == critical'], serviceAccountName: remediator}, {matchers: ['a b']}]", `rules[1].matchers[0]: "a b"`},
-		"a regular expression": {`rules: [{matchers: ['a=~"("'], serviceAccountName: remediator}]`, "expected a regular expression"},
+		"a regular expression": {`rules: [{matchers: ['a=~"("'], serviceAccountName: remediator}]`, "expected RE2 syntax"},
 		"an open quote":        {`rules: [{matchers: ['a="x'], serviceAccountName: remediator}]`, "no closing quote"},
 		"too many rules":       {"rules: [" + strings.Repeat("{},", 101) + "]", "101, expected at most 100"},
 	} {

@@ -195,7 +195,10 @@ type history struct {
 }
 
 func (h *history) add(k known) {
-	if !k.finished {
+	switch {
+	case !k.finished && k.duplicate: // it is none, whoever says so
+		return
+	case !k.finished:
 		h.open = append(h.open, k.name)
 		return
 	}

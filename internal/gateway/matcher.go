@@ -6,13 +6,14 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/holdfast-dev/holdfast/internal/pattern"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
 // matcher compares one label, as Alertmanager's matchers do: a label that is missing is empty, and a regular expression matches the whole value.
 type matcher struct {
 	label, value string
-	pattern      *regexp.Regexp
+	pattern      *pattern.Pattern
 	negated      bool
 }
 
@@ -35,8 +36,8 @@ func parseMatcher(text string) (m matcher, _ error) {
 	}
 	if strings.HasSuffix(parts[2], "~") {
 		var err error
-		if m.pattern, err = regexp.Compile(`^(?:` + m.value + `)$`); err != nil {
-			return m, fmt.Errorf("%q, expected a regular expression of RE2: %w", outbox.Bound(text, 300), err)
+		if m.pattern, err = pattern.Compile(`^(?:` + m.value + `)$`); err != nil {
+			return m, fmt.Errorf("%q: %w", outbox.Bound(text, 300), err)
 		}
 	}
 	return m, nil
@@ -50,11 +51,23 @@ func (m matcher) matches(labels map[string]string) bool {
 	return (value == m.value) != m.negated
 }
 
-func matches(all []matcher, labels map[string]string) bool {
+// instructions are those of its regular expression.
+func (m matcher) instructions() uint64 {
+	if m.pattern == nil {
+		return 0
+	}
+	return m.pattern.Instructions
+}
+
+// matches reports whether all matchers match. known is false if a regular expression would have to match more than maxMatched bytes.
+func matches(all []matcher, labels map[string]string) (matched, known bool) {
 	for _, m := range all {
+		if m.pattern != nil && len(labels[m.label]) > maxMatched {
+			return false, false
+		}
 		if !m.matches(labels) {
-			return false
+			return false, true
 		}
 	}
-	return true
+	return true, true
 }

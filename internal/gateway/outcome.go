@@ -18,16 +18,25 @@ const (
 	limited    = "limit"       // the namespace has as many open requests as it may
 	account    = "account"     // the gateway may not use the account that the ConfigMap names
 	refused    = "refused"     // the API server refuses the request
+	occupied   = "occupied"    // other requests have the names that its request could get
 )
 
 // outcomes are all of them, for the metrics.
-var outcomes = []string{created, open, isResolved, again, malformed, notEnabled, noTarget, unsuited, gone, isExporter, ended, limited, account, refused}
+var outcomes = []string{created, open, isResolved, again, malformed, notEnabled, noTarget, unsuited, gone, isExporter, ended, limited, account, refused, occupied}
 
 // leftOut is why an alert makes no request.
 type leftOut struct{ result, detail string }
 
 func leave(result, format string, args ...any) *leftOut {
 	return &leftOut{result, fmt.Sprintf(format, args...)}
+}
+
+// outcome is that of an alert that was left out for that reason; none for nil.
+func (l *leftOut) outcome() Outcome {
+	if l == nil {
+		return Outcome{}
+	}
+	return Outcome{Result: l.result, Detail: l.detail}
 }
 
 // Outcome is what became of an alert.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -21,11 +22,46 @@ const payloadVersion = "4"
 
 // message is what Alertmanager posts. Alerts are read one by one, so that a bad one spoils no other.
 type message struct {
-	Version         string            `json:"version"`
-	Receiver        string            `json:"receiver"`
-	GroupKey        string            `json:"groupKey"`
-	TruncatedAlerts uint64            `json:"truncatedAlerts"`
-	Alerts          []json.RawMessage `json:"alerts"`
+	Version         string    `json:"version"`
+	Receiver        string    `json:"receiver"`
+	GroupKey        string    `json:"groupKey"`
+	TruncatedAlerts uint64    `json:"truncatedAlerts"`
+	Alerts          rawAlerts `json:"alerts"`
+}
+
+const (
+	// maxAlerts bounds the alerts of a message. Each has an outcome in memory and in the answer, also one of two bytes.
+	maxAlerts = 20_000
+	// maxAlert bounds an alert, in bytes: a map of small labels takes twenty times its text.
+	maxAlert = 256 << 10
+)
+
+// rawAlerts are the alerts of a message, undecoded.
+type rawAlerts []json.RawMessage
+
+var errManyAlerts = errors.New("too many alerts")
+
+// UnmarshalJSON implements json.Unmarshaler. It stops at maxAlerts.
+func (a *rawAlerts) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	if text[0] != '[' {
+		var plain []json.RawMessage
+		return json.Unmarshal(text, &plain) // says what it is instead
+	}
+	*a = rawAlerts{}
+	d := json.NewDecoder(bytes.NewReader(text))
+	_, err := d.Token()
+	for err == nil && d.More() {
+		if len(*a) == maxAlerts {
+			return errManyAlerts
+		}
+		var one json.RawMessage
+		err = d.Decode(&one)
+		*a = append(*a, one)
+	}
+	return err
 }
 
 // alert is one of a message. EndsAt is not read: it is the year 1 or a guess while the alert fires.
@@ -89,10 +125,12 @@ func tooLarge(limit int64) *httpapi.Problem {
 // readMessage decodes a message. It does not look at the alerts.
 func readMessage(body []byte) (*message, *httpapi.Problem) {
 	m := &message{}
-	if err := json.Unmarshal(body, m); err != nil {
-		return nil, httpapi.NewProblem(http.StatusBadRequest, "the body is no message of Alertmanager: %s", jsonFault(err))
-	}
+	err := json.Unmarshal(body, m)
 	switch {
+	case errors.Is(err, errManyAlerts):
+		return nil, httpapi.NewProblem(http.StatusRequestEntityTooLarge, "the body has more than %d alerts; set max_alerts in Alertmanager's webhook_configs, or group by more labels", maxAlerts)
+	case err != nil:
+		return nil, httpapi.NewProblem(http.StatusBadRequest, "the body is no message of Alertmanager: %s", jsonFault(err))
 	case m.Version == "":
 		return nil, httpapi.NewProblem(http.StatusBadRequest, `the body has no "version", expected a message of Alertmanager's webhook, version %q`, payloadVersion)
 	case m.Version != payloadVersion:
@@ -106,6 +144,9 @@ func readMessage(body []byte) (*message, *httpapi.Problem) {
 // readAlert decodes one alert, or says what is wrong with it.
 func readAlert(text []byte) (*alert, *leftOut) {
 	a := &alert{}
+	if len(text) > maxAlert {
+		return nil, leave(malformed, "the alert has %d bytes, expected at most %d", len(text), maxAlert)
+	}
 	if err := json.Unmarshal(text, a); err != nil {
 		return nil, leave(malformed, "the alert cannot be read: %s", jsonFault(err))
 	}

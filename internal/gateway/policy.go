@@ -10,7 +10,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/outbox"
@@ -21,6 +20,8 @@ const (
 	EnabledLabel = "holdfast.dev/gateway"
 	// Enabled is the value of EnabledLabel.
 	Enabled = "enabled"
+	// ExporterLabel on a namespace, with the value "true", lets its exporters report about objects of other namespaces.
+	ExporterLabel = "holdfast.dev/gateway-exporter"
 	// ConfigMapName is the ConfigMap of a namespace that says what its requests get.
 	ConfigMapName = "holdfast-gateway"
 	// ConfigKey is the key of the ConfigMap with a Policy in YAML.
@@ -47,21 +48,32 @@ type Rule struct {
 const (
 	maxRules    = 100
 	maxMatchers = 20
+	// maxInstructions bounds the regular expressions of a Policy together, and maxMatched the bytes that they are matched with. An alert is compared with all of them, in the process that all
+	// namespaces share.
+	maxInstructions = 10_000
+	maxMatched      = 1024
 )
 
 // ParsePolicy reads a Policy and checks what the API server would not.
 func ParsePolicy(text string) (*Policy, error) {
 	p := &Policy{}
-	if err := yaml.UnmarshalStrict([]byte(text), p); err != nil {
+	if err := decodeYAML(text, p); err != nil {
 		return nil, fmt.Errorf("expected rules in YAML: %w", err)
 	}
 	if len(p.Rules) > maxRules {
 		return nil, fmt.Errorf("rules: %d, expected at most %d", len(p.Rules), maxRules)
 	}
 	var errs []error
+	instructions := uint64(0)
 	for i := range p.Rules {
 		if err := p.Rules[i].check(); err != nil {
 			errs = append(errs, fmt.Errorf("rules[%d].%w", i, err))
+		}
+		for _, m := range p.Rules[i].matchers {
+			instructions += m.instructions()
+		}
+		if instructions > maxInstructions {
+			return nil, fmt.Errorf("rules[%d].matchers: the regular expressions up to here compile to about %d instructions, expected at most %d; use fewer or smaller repetitions, or = instead of =~", i, instructions, maxInstructions)
 		}
 	}
 	return p, errors.Join(errs...)
@@ -97,10 +109,13 @@ func (r *Rule) check() error {
 // asks is the rule of a request for which nothing is configured.
 var asks = &Rule{Approval: v1alpha1.ApprovalPolicy{Mode: v1alpha1.ApprovalManual}}
 
-// ruleFor is the first rule that matches the labels.
+// ruleFor is the first rule that matches the labels. If a regular expression would have to match a value that is too long, nobody knows which rule that is.
 func (p *Policy) ruleFor(labels map[string]string) *Rule {
 	for i := range p.Rules {
-		if matches(p.Rules[i].matchers, labels) {
+		switch matched, known := matches(p.Rules[i].matchers, labels); {
+		case !known:
+			return asks
+		case matched:
 			return &p.Rules[i]
 		}
 	}
@@ -115,15 +130,37 @@ type tenant struct {
 	broken error
 }
 
-// tenantOf reads whether a namespace takes part, and its policy. It is read for each message: there is nothing to become stale.
-func tenantOf(ctx context.Context, reader client.Reader, namespace string) (*tenant, error) {
+// namespaceOf reads the metadata of a namespace, nil if there is none.
+func namespaceOf(ctx context.Context, reader client.Reader, name string) (*metav1.PartialObjectMetadata, error) {
 	ns := &metav1.PartialObjectMetadata{}
 	ns.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
-	switch err := reader.Get(ctx, client.ObjectKey{Name: namespace}, ns); {
+	switch err := reader.Get(ctx, client.ObjectKey{Name: name}, ns); {
 	case apierrors.IsNotFound(err):
-		return &tenant{why: leave(notEnabled, "namespace %s is not there", namespace)}, nil
+		return nil, nil //nolint:nilnil // there is none
 	case err != nil:
-		return nil, fmt.Errorf("read namespace %s: %w", namespace, err)
+		return nil, fmt.Errorf("read namespace %s: %w", name, err)
+	}
+	return ns, nil
+}
+
+// exporterOf says why exporters of a namespace may not report about another one, nil if they may. Where Prometheus enforces the label namespace of what a tenant writes, exported_namespace is still
+// the tenant's word.
+func exporterOf(ctx context.Context, reader client.Reader, namespace string) (*leftOut, error) {
+	ns, err := namespaceOf(ctx, reader, namespace)
+	if err != nil || ns != nil && ns.Labels[ExporterLabel] == "true" {
+		return nil, err
+	}
+	return leave(isExporter, "label exported_namespace is that of an exporter in namespace %s, which has no label %s=true, expected it where exporters report about other namespaces; or set honorLabels: true for the exporter",
+		namespace, ExporterLabel), nil
+}
+
+// tenantOf reads whether a namespace takes part, and its policy. It is read for each message: there is nothing to become stale.
+func tenantOf(ctx context.Context, reader client.Reader, namespace string) (*tenant, error) {
+	switch ns, err := namespaceOf(ctx, reader, namespace); {
+	case err != nil:
+		return nil, err
+	case ns == nil:
+		return &tenant{why: leave(notEnabled, "namespace %s is not there", namespace)}, nil
 	case ns.Labels[EnabledLabel] != Enabled:
 		return &tenant{why: leave(notEnabled, "namespace %s has no label %s=%s, expected it where alerts may make requests", namespace, EnabledLabel, Enabled)}, nil
 	case ns.DeletionTimestamp != nil:

@@ -126,17 +126,18 @@ type found struct {
 
 // batch is one message: what it has read of the cluster is read once.
 type batch struct {
-	server  *Server
-	tenants memo[string, *tenant]
-	targets memo[subject, found]
-	shares  memo[incident, *share]
+	server    *Server
+	exporters memo[string, *leftOut]
+	tenants   memo[string, *tenant]
+	targets   memo[subject, found]
+	shares    memo[incident, *share]
 }
 
-// share is an incident within a message. Its alerts take turns, and the first one that finds or creates the open request has done it for the others: a message with a thousand alerts of few
-// workloads needs few round trips.
+// share is an incident within a message. Its alerts take turns, and the first one that finds or creates the open request, or finds that there can be none, has done it for the others: a message with
+// a thousand alerts of few workloads needs few round trips.
 type share struct {
-	turn sync.Mutex
-	open string
+	turn    sync.Mutex
+	outcome *Outcome
 }
 
 // lost is the outcome of an alert that there was no time for.
@@ -158,7 +159,7 @@ func (b *batch) take(ctx context.Context, text json.RawMessage) (o Outcome) {
 	}()
 	a, why := readAlert(text)
 	if why != nil {
-		return Outcome{Result: why.result, Detail: why.detail}
+		return why.outcome()
 	}
 	alert := outbox.Bound(a.Fingerprint, 100)
 	o.Alert = alert
@@ -179,15 +180,21 @@ func (b *batch) decide(ctx context.Context, a *alert) (o Outcome, err error) {
 	}
 	about, why := subjectOf(a.Labels)
 	if why != nil {
-		return Outcome{Result: why.result, Detail: why.detail}, nil
+		return why.outcome(), nil
 	}
 	defer func() { o.Namespace = about.namespace }()
+	if about.exporter != "" {
+		why, err = b.exporters.get(about.exporter, func() (*leftOut, error) { return exporterOf(ctx, b.server.config.Client, about.exporter) })
+		if err != nil || why != nil {
+			return why.outcome(), err
+		}
+	}
 	t, err := b.tenants.get(about.namespace, func() (*tenant, error) { return b.tenant(ctx, about.namespace) })
 	if err != nil {
 		return Outcome{}, err
 	}
 	if t.why != nil {
-		return Outcome{Result: t.why.result, Detail: t.why.detail}, nil
+		return t.why.outcome(), nil
 	}
 	owner, err := b.targets.get(about, func() (f found, err error) {
 		f.target, f.why, err = targetOf(ctx, b.server.config.Client, about)
@@ -197,7 +204,7 @@ func (b *batch) decide(ctx context.Context, a *alert) (o Outcome, err error) {
 		return Outcome{}, err
 	}
 	if owner.why != nil {
-		return Outcome{Result: owner.why.result, Detail: owner.why.detail}, nil
+		return owner.why.outcome(), nil
 	}
 	return b.ensure(ctx, incident{about.namespace, owner.target}, a, t)
 }
@@ -210,8 +217,8 @@ func (b *batch) ensure(ctx context.Context, n incident, a *alert, t *tenant) (Ou
 	}
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	if s.open != "" {
-		return Outcome{Result: open, Request: s.open}, nil
+	if s.outcome != nil {
+		return *s.outcome, nil
 	}
 	o, err := b.server.ensure(ctx, n, a, t)
 	if err != nil {
@@ -220,9 +227,9 @@ func (b *batch) ensure(ctx context.Context, n incident, a *alert, t *tenant) (Ou
 	switch o.Result {
 	case created:
 		b.server.metrics.created(a.StartsAt, b.server.now())
-		s.open = o.Request
-	case open:
-		s.open = o.Request
+		s.outcome = &Outcome{Result: open, Request: o.Request}
+	case open, occupied:
+		s.outcome = &o
 	}
 	return o, nil
 }
@@ -233,7 +240,7 @@ func (b *batch) tenant(ctx context.Context, namespace string) (*tenant, error) {
 	if err == nil && t.broken != nil {
 		b.server.metrics.broken.Inc()
 		b.server.events.broken(namespace, t.broken)
-		b.server.log.Info("ConfigMap of a namespace cannot be used", "namespace", namespace, "reason", t.broken.Error())
+		b.server.log.Info("ConfigMap of a namespace cannot be used", "namespace", namespace, "reason", outbox.Bound(t.broken.Error(), 600))
 	}
 	return t, err
 }

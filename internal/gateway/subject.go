@@ -14,6 +14,8 @@ import (
 type subject struct {
 	namespace, kind, name string
 	uid                   types.UID
+	// exporter is the namespace of the exporter that names an object of another namespace; "" otherwise.
+	exporter string
 }
 
 // workloadLabels name a workload. They come before the pod: a series about a workload has the pod of its exporter beside it.
@@ -40,8 +42,13 @@ func subjectOf(labels map[string]string) (subject, *leftOut) {
 		}
 		return s, leave(noTarget, "label namespace is missing, expected the namespace of the workload")
 	}
-	if faults := validation.IsDNS1123Label(s.namespace); faults != nil {
-		return s, leave(malformed, "label namespace is %q, expected the name of a namespace", outbox.Bound(s.namespace, 150))
+	if scraped := labels["namespace"]; scraped != s.namespace {
+		s.exporter = scraped
+	}
+	for _, name := range []string{s.namespace, s.exporter} {
+		if faults := validation.IsDNS1123Label(name); name != "" && faults != nil {
+			return s, leave(malformed, "label namespace is %q, expected the name of a namespace", outbox.Bound(name, 150))
+		}
 	}
 	var found []string
 	for _, l := range workloadLabels {

@@ -29,7 +29,7 @@ func (a *archive) addFlags(cmd *cobra.Command) {
 
 // store reads stored entries.
 type store interface {
-	// unread says why nothing of the store can be read, nil where it can.
+	// unread says why nothing of the store could be read, nil where it could.
 	unread() error
 	// resources are the uids that a name has had, newest first.
 	resources(ctx context.Context, namespace, name string) ([]postgres.Resource, error)
@@ -59,7 +59,7 @@ func (a *archive) open(ctx context.Context, c *cluster, namespace string) (store
 		}
 		return nowhere{explained(err)}, nil
 	}
-	return &service{link.Client, link.close}, nil
+	return &service{client: link.Client, done: link.close}, nil
 }
 
 // nowhere is the store that could not be found.
@@ -133,10 +133,14 @@ func withoutRedriven(all []pastEntry) []pastEntry {
 type service struct {
 	client *reportsclient.Client
 	done   func()
+	hidden error
 }
 
-func (s *service) unread() error { return nil }
+func (s *service) unread() error { return s.hidden }
 func (s *service) close()        { s.done() }
+
+// errHidden: the administrator of a namespace decides what its account may read, and the service does not tell rows that are hidden from rows that are gone.
+var errHidden = errors.New("the report service shows none of its entries: whoever the token is of may not read reports of the namespace (docs/kubectl.md#rights), or the rows are gone; --database-url tells which")
 
 func (s *service) resources(ctx context.Context, namespace, name string) ([]postgres.Resource, error) {
 	q := url.Values{"name": {name}}
@@ -167,6 +171,7 @@ func (s *service) entries(ctx context.Context, uid string) ([]pastEntry, error) 
 		page, err := s.client.Entries(ctx, uid, q)
 		var answered *reportsclient.Error
 		if errors.As(err, &answered) && answered.Status == http.StatusNotFound {
+			s.hidden = errHidden
 			return all, nil
 		}
 		if err != nil {

@@ -235,7 +235,8 @@ func (c *cluster) history(ctx context.Context, args []string, uid string, from *
 	if len(h.Entries) == 0 && !h.Live {
 		return nil, fmt.Errorf("%s has no entry under the uid %s that you may read; without --uid the newest is shown", h.ref, uid)
 	}
-	if err := stored.unread(); err != nil {
+	expected := !h.Live || live.outbox != nil && live.outbox.PersistedSequence > 0
+	if err := stored.unread(); err != nil && (expected || !errors.Is(err, errHidden)) {
 		h.Unread = append(h.Unread, unread{"the store", err.Error()})
 	}
 	h.judge(live, len(h.Unread) == 0)
@@ -298,10 +299,16 @@ func (h *told) judge(live *resource, stored bool) {
 			problem("entry %d does not follow entry %d: it names another hash", e.Sequence, before.Sequence)
 		}
 	}
-	if n := len(h.Entries); h.Live && n > 0 && h.Entries[n-1].Sequence == live.outbox.LastSequence && h.Entries[n-1].Hash != live.outbox.HeadHash {
+	switch n := len(h.Entries); {
+	case !h.Live:
+	case live.outbox == nil: // another operator's status is its own
+		if n > 0 {
+			problem("the live resource has no status.outbox, and had one")
+		}
+	case n > 0 && h.Entries[n-1].Sequence == live.outbox.LastSequence && h.Entries[n-1].Hash != live.outbox.HeadHash:
 		problem("the newest entry is not the head of the live resource")
-	} else if last := live; h.Live && stored && last.outbox.LastSequence > 0 && (n == 0 || h.Entries[n-1].Sequence < last.outbox.LastSequence) {
-		problem("the resource has had %d entries, and the last ones are missing", last.outbox.LastSequence)
+	case stored && live.outbox.LastSequence > 0 && (n == 0 || h.Entries[n-1].Sequence < live.outbox.LastSequence):
+		problem("the resource has had %d entries, and the last ones are missing", live.outbox.LastSequence)
 	}
 	h.Verdict.Whole = len(h.Verdict.Problems) == 0
 }

@@ -37,7 +37,7 @@ type reportRow struct {
 
 func (r *reported) text(p *page) {
 	if len(r.Items) == 0 {
-		p.line("No remediations found.")
+		p.line("No remediations found that the token may read.")
 		return
 	}
 	header := []string{"NAMESPACE", "NAME", "ALERT", "OUTCOME", "TOOK", "ID"}

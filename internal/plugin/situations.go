@@ -7,6 +7,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
@@ -233,8 +234,8 @@ func deadLetter(f *facts) *explanation {
 func letterCommand(note string) string {
 	_, after, _ := strings.Cut(note, "holdfast dead-letter show ")
 	id, _, _ := strings.Cut(after, "`")
-	if id == "" || strings.Trim(id, "0123456789abcdef-") != "" {
-		return "holdfast dead-letter list"
+	if id, err := models.UUID(id); err == nil { // whoever may create Events wrote it
+		return "holdfast dead-letter show " + id
 	}
-	return "holdfast dead-letter show " + id
+	return "holdfast dead-letter list"
 }

@@ -2,13 +2,16 @@ package plugin
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/outbox"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
@@ -261,7 +264,7 @@ func ended(f *facts) *explanation {
 		return &explanation{Situation: situationTTLRunning, Why: fmt.Sprintf("%s; it and its children are deleted in %s.", start, short(max(0, left))), Command: remove}
 	case len(f.r.OwnerReferences) > 0:
 		owner := controllerOf(f.r)
-		return &explanation{Situation: situationKeptByOwner, Why: fmt.Sprintf("%s; it is deleted with its owner, %s %s.", start, owner.Kind, owner.Name), Command: f.ownerCommand(owner)}
+		return &explanation{Situation: situationKeptByOwner, Why: fmt.Sprintf("%s; it is deleted with its owner, %s %s.", start, outbox.Bound(owner.Kind, 100), outbox.Bound(owner.Name, 300)), Command: f.ownerCommand(owner)}
 	}
 	return &explanation{Situation: situationEnded, Why: start + "; it stays until somebody deletes it.", Command: remove}
 }
@@ -275,10 +278,17 @@ func controllerOf(r *resource) metav1.OwnerReference {
 	return r.OwnerReferences[0]
 }
 
+// typeName is a resource type in a command: a kind, and its group. The API server takes any text as the kind of an owner, also one that is a flag of kubectl.
+var typeName = regexp.MustCompile(`^[a-z][a-z0-9]{0,62}(\.[a-z0-9][a-z0-9.-]{0,252})?$`)
+
+// ownerCommand shows the owner. Whoever created the resource chose it: what is no type, or no name, is in no command.
 func (f *facts) ownerCommand(owner metav1.OwnerReference) string {
 	kindName := strings.ToLower(owner.Kind)
 	if group, _, ok := strings.Cut(owner.APIVersion, "/"); ok {
 		kindName += "." + group
+	}
+	if !typeName.MatchString(kindName) || len(owner.Name) > 253 || len(path.IsValidPathSegmentName(owner.Name)) > 0 {
+		return f.describe()
 	}
 	return f.kubectl() + " get " + quoted(kindName+"/"+owner.Name) + " -n " + quoted(f.r.Namespace)
 }

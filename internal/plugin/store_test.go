@@ -85,9 +85,10 @@ func TestReportsOfANamespace(t *testing.T) {
 	f := setup(t)
 	f.Expect(stack.StartReports(ctx)).To(Succeed())
 	f.create(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "holdfast-reader"}})
-	f.create(&rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "holdfast-reader"},
+	binding := &rbacv1.RoleBinding{ObjectMeta: metav1.ObjectMeta{Namespace: f.namespace, Name: "holdfast-reader"},
 		RoleRef:  rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "holdfast-report-viewer"},
-		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "holdfast-reader", Namespace: f.namespace}}})
+		Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Name: "holdfast-reader", Namespace: f.namespace}}}
+	f.create(binding)
 	stop := f.manager(stack.Postgres.URL())
 	rr := testenv.MakeRemediation(f.namespace, "absent").Obj()
 	f.create(rr)
@@ -107,6 +108,15 @@ func TestReportsOfANamespace(t *testing.T) {
 	s = f.kubectl(append([]string{"report", string(rr.UID), "-n", "default"}, with...)...)
 	f.Expect(s).To(And(HaveField("Code", 2), HaveField("Stderr", ContainSubstring("holdfast-reader"))))
 	f.Expect(f.in("report", "absent")).To(And(HaveField("Code", 2), HaveField("Stderr", ContainSubstring("no report service"))))
+
+	f.backup("settings") // without status.outbox: its operator does not run
+	f.Expect(f.in(append([]string{"history", "backup/settings"}, with...)...)).To(HaveField("Code", 0))
+
+	// The administrator of the namespace takes the right away. What cannot be read is not said to be missing.
+	f.delete(binding)
+	f.Eventually(func() said { return f.in(append([]string{"history", "rr/absent"}, with...)...) }).Should(And(HaveField("Code", 2),
+		HaveField("Stdout", And(ContainSubstring("Could not read the store: the report service shows none of its entries"), Not(ContainSubstring("not whole"))))))
+	f.Expect(f.in(append([]string{"report", "--since=1h"}, with...)...).Stdout).To(Equal("No remediations found that the token may read.\n"))
 }
 
 func TestChecksAnInstallation(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/cel-go/interpreter"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+
+	"github.com/holdfast-dev/holdfast/internal/pattern"
 )
 
 const (
@@ -37,13 +39,13 @@ func (p price) plus(others ...price) price {
 type budget struct {
 	done     <-chan struct{}
 	left     price
-	patterns map[string]*pattern
+	patterns map[string]*pattern.Pattern
 }
 
 // newBudget is what is available, less the steps that the evaluation takes once.
 func newBudget(done <-chan struct{}, available price, once uint64) *budget {
 	available.work -= min(once, available.work)
-	return &budget{done: done, left: available, patterns: map[string]*pattern{}}
+	return &budget{done: done, left: available, patterns: map[string]*pattern.Pattern{}}
 }
 
 // spend takes a price off the budget. What exceeds it ends the whole evaluation, since && and || would pass over an error: cel-go recovers this panic, as it

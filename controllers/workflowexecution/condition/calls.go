@@ -9,6 +9,7 @@ import (
 	"github.com/google/cel-go/interpreter"
 	"k8s.io/apiserver/pkg/cel/library"
 
+	"github.com/holdfast-dev/holdfast/internal/pattern"
 	"github.com/holdfast-dev/holdfast/internal/quantity"
 )
 
@@ -174,13 +175,13 @@ func (b *budget) matches(args []ref.Val) ref.Val {
 	if !compiled {
 		b.spend(price{work: patternWork, memory: patternMemory})
 		var err error
-		if p, err = compilePattern(string(expression)); err != nil {
+		if p, err = pattern.Compile(string(expression)); err != nil {
 			return types.WrapErr(err)
 		}
-		b.spend(price{work: p.instructions, memory: p.instructions * instructionMemory})
+		b.spend(price{work: p.Instructions, memory: p.Instructions * instructionMemory})
 		b.patterns[string(expression)] = p
 	}
-	b.spend(price{work: p.instructions * (uint64(len(text)) + 1) / bytesInUnit})
+	b.spend(price{work: p.Instructions * (uint64(len(text)) + 1) / bytesInUnit})
 	return types.Bool(p.MatchString(string(text)))
 }
 

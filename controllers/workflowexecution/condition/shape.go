@@ -8,6 +8,7 @@ import (
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/types"
 
+	"github.com/holdfast-dev/holdfast/internal/pattern"
 	"github.com/holdfast-dev/holdfast/internal/quantity"
 )
 
@@ -90,7 +91,7 @@ func checkLiterals(call ast.CallExpr) error {
 	var err error
 	switch call.FunctionName() {
 	case "matches":
-		_, err = compilePattern(string(text))
+		_, err = pattern.Compile(string(text))
 	case "quantity":
 		_, err = quantity.Parse(string(text))
 	}

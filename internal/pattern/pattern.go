@@ -1,4 +1,4 @@
-package condition
+package pattern
 
 import (
 	"fmt"
@@ -7,25 +7,25 @@ import (
 )
 
 const (
-	// maxPattern is the longest regular expression, in bytes.
-	maxPattern = 512
-	// maxInstructions bounds what a regular expression is compiled to. (?:…){1000} writes what it repeats 1,000 times: 512 bytes may be half a million
-	// instructions, and each byte of a text may be compared with each of them. An image reference with all its parts needs some 150.
+	// maxBytes is the longest regular expression.
+	maxBytes = 512
+	// maxInstructions bounds what a regular expression is compiled to. An image reference with all its parts needs some 150.
 	maxInstructions = 1000
 	// runesInInstruction is how many ranges of characters count like one instruction. \pL has 700 of them.
 	runesInInstruction = 16
 )
 
-// pattern is a compiled regular expression, and how many instructions it has.
-type pattern struct {
+// Pattern is a compiled regular expression, and about how many instructions it has.
+type Pattern struct {
 	*regexp.Regexp
-	instructions uint64
+
+	Instructions uint64
 }
 
-// compilePattern compiles a regular expression if it is small. The error names it, cut, and what was expected.
-func compilePattern(text string) (*pattern, error) {
-	if len(text) > maxPattern {
-		return nil, fmt.Errorf("regular expression is %.64q of %d bytes, expected at most %d", text, len(text), maxPattern)
+// Compile compiles a regular expression if it is small. The error names it, cut, and what was expected.
+func Compile(text string) (*Pattern, error) {
+	if len(text) > maxBytes {
+		return nil, fmt.Errorf("regular expression is %.64q of %d bytes, expected at most %d", text, len(text), maxBytes)
 	}
 	parsed, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
@@ -39,7 +39,7 @@ func compilePattern(text string) (*pattern, error) {
 	if err != nil {
 		return nil, fmt.Errorf("regular expression is %.64q: %w", text, err)
 	}
-	return &pattern{Regexp: compiled, instructions: instructions}, nil
+	return &Pattern{Regexp: compiled, Instructions: instructions}, nil
 }
 
 // instructionsOf is about how many instructions a regular expression is compiled to. syntax.Parse has bounded its depth and its repetitions.
