@@ -115,6 +115,7 @@ verify: $(CONTROLLER_GEN) $(APIDIFF) ## Check that generated files, modules and 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, including kube-api-linter
 	$(GOLANGCI_LINT) run ./...
+	cd test/install && GOWORK=off ../../$(GOLANGCI_LINT) run --config ../../.golangci.yml ./...
 	$(ACTIONLINT)
 
 .PHONY: fuzz
