@@ -21,6 +21,7 @@ GOLANGCI_LINT  = bin/golangci-lint-$(call tool_version,github.com/golangci/golan
 APIDIFF        = bin/apidiff-$(call tool_version,golang.org/x/exp)
 ACTIONLINT     = bin/actionlint-$(call tool_version,github.com/rhysd/actionlint)
 CRD_REF_DOCS   = bin/crd-ref-docs-$(call tool_version,github.com/elastic/crd-ref-docs)
+VALIDATE_KREW  = bin/validate-krew-manifest-$(call tool_version,sigs.k8s.io/krew)
 GOVULNCHECK    = bin/govulncheck-$(call tool_version,golang.org/x/vuln)
 
 # The race detector needs cgo and a C compiler.
@@ -44,9 +45,10 @@ build: ## Build bin/holdfast, and the plugin of kubectl: bin/kubectl-holdfast, b
 PLATFORMS ?= linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64
 
 .PHONY: release-snapshot
-release-snapshot: ## Make what a version publishes in dist/: archives, checksums, SBOMs, image, krew manifest; VERSION=v0.1.0 PLATFORMS=linux/amd64 PUSH=registry.example.com/holdfast
+release-snapshot: $(VALIDATE_KREW) ## Make what a version publishes in dist/: archives, checksums, SBOMs, image, krew manifest, notes; VERSION=v0.1.0 PLATFORMS=linux/amd64 PUSH=registry.example.com/holdfast
 	rm -rf dist
 	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) run ./release -source .. -out ../dist -version '$(RELEASE_VERSION)' -time "$$(git log -1 --format=%ct)" -platforms '$(PLATFORMS)' -push '$(PUSH)'
+	@if [ -e dist/holdfast.yaml ]; then $(VALIDATE_KREW) -skip-install -manifest dist/holdfast.yaml; fi
 	@ls -l dist
 
 .PHONY: generate
@@ -113,6 +115,7 @@ verify: $(CONTROLLER_GEN) $(APIDIFF) ## Check that generated files, modules and 
 .PHONY: lint
 lint: $(GOLANGCI_LINT) $(ACTIONLINT) ## Run the linters, including kube-api-linter
 	$(GOLANGCI_LINT) run ./...
+	cd test/install && GOWORK=off ../../$(GOLANGCI_LINT) run --config ../../.golangci.yml ./...
 	$(ACTIONLINT)
 
 .PHONY: fuzz
@@ -185,6 +188,10 @@ $(ACTIONLINT):
 $(CRD_REF_DOCS):
 	@mkdir -p bin
 	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ github.com/elastic/crd-ref-docs
+
+$(VALIDATE_KREW):
+	@mkdir -p bin
+	cd hack && GOWORK=off CGO_ENABLED=0 $(GO) build -o ../$@ sigs.k8s.io/krew/cmd/validate-krew-manifest
 
 $(GOVULNCHECK):
 	@mkdir -p bin

@@ -15,12 +15,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/holdfast-dev/holdfast/internal/gateway"
 	"github.com/holdfast-dev/holdfast/internal/narrator"
 	_ "github.com/holdfast-dev/holdfast/internal/operator" // registers its metrics, and those of outbox and relay
 	"github.com/holdfast-dev/holdfast/internal/reportsapi"
 	"github.com/holdfast-dev/holdfast/internal/storageapi"
+	"github.com/holdfast-dev/holdfast/internal/testenv"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -102,7 +107,7 @@ func TestAlerts(t *testing.T) {
 
 func TestThePodMonitorsFindTheServices(t *testing.T) {
 	objects := build(t, "prometheus")
-	for _, component := range []string{"manager", "storage", "reports"} {
+	for _, component := range []string{"manager", "storage", "reports", "gateway"} {
 		t.Run(component, func(t *testing.T) {
 			g := NewWithT(t)
 			name := "holdfast-" + component
@@ -154,7 +159,7 @@ func metricsOfTheServices(t *testing.T) map[string][]string {
 	return known
 }
 
-// serviceMetrics are what the REST services say of themselves when they were asked something before. They need no database for that.
+// serviceMetrics are what the REST services say of themselves when they were asked something before. They need no database and no API server for that.
 func serviceMetrics(t *testing.T) map[string][]string {
 	t.Helper()
 	g := NewWithT(t)
@@ -168,8 +173,15 @@ func serviceMetrics(t *testing.T) map[string][]string {
 	t.Cleanup(tells.Close)
 	reports, err := reportsapi.New(reportsapi.Config{Store: nowhere, Authorizer: reportsapi.NoAuth{}, Narrator: tells})
 	g.Expect(err).NotTo(HaveOccurred())
-	known, series, label := map[string][]string{}, regexp.MustCompile(`(?m)^(holdfast_(?:storage|reports)_\w+?)(?:_bucket)?(?:\{(.*)\})? `), regexp.MustCompile(`(\w+)="`)
-	for _, server := range []http.Handler{storage.Handler(), reports.Handler()} {
+	cluster := &rest.Config{Host: "http://127.0.0.1:1"}
+	direct, err := client.NewWithWatch(cluster, client.Options{Scheme: testenv.Scheme()})
+	g.Expect(err).NotTo(HaveOccurred())
+	events, err := kubernetes.NewForConfig(cluster)
+	g.Expect(err).NotTo(HaveOccurred())
+	alerts, err := gateway.New(gateway.Config{Client: direct, Events: events, Limits: gateway.DefaultLimits()})
+	g.Expect(err).NotTo(HaveOccurred())
+	known, series, label := map[string][]string{}, regexp.MustCompile(`(?m)^(holdfast_(?:storage|reports|gateway)_\w+?)(?:_bucket)?(?:\{(.*)\})? `), regexp.MustCompile(`(\w+)="`)
+	for _, server := range []http.Handler{storage.Handler(), reports.Handler(), alerts.Handler()} {
 		var answer *httptest.ResponseRecorder
 		for _, path := range []string{"/readyz", "/metrics"} {
 			answer = httptest.NewRecorder()
@@ -185,7 +197,7 @@ func serviceMetrics(t *testing.T) map[string][]string {
 		}
 		g.Expect(answer.Body.String()).To(ContainSubstring(`{code="503",method="GET",path="/readyz"} 1`), "the alert counts these")
 	}
-	for _, service := range []string{"storage", "reports"} {
+	for _, service := range []string{"storage", "reports", "gateway"} {
 		g.Expect(known).To(HaveKeyWithValue("holdfast_"+service+"_requests_total", ConsistOf("path", "method", "code")))
 	}
 	return known

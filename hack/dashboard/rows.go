@@ -17,7 +17,7 @@ func rate(counter, labels, legend string) []query {
 	return []query{{fmt.Sprintf("sum by (%s) (rate(%s[$__rate_interval]))", labels, counter), legend}}
 }
 
-// apis are the graphs that both REST services have.
+// apis are the graphs that all REST services have.
 func apis(service string) []panel {
 	prefix := "holdfast_" + service
 	return []panel{
@@ -125,6 +125,17 @@ var rows = []struct {
 		panel{
 			title: "Narratives", about: "Where a language model is configured: narratives per second, by result. generated: written by the model.", unit: "ops", width: 8,
 			queries: rate("holdfast_reports_narratives_total", "result", "{{result}}"),
+		},
+	)},
+	{"Gateway", append(apis("gateway"),
+		panel{title: "Alerts", about: "Alerts per second, by what became of them. again: not known; Alertmanager sends them again.", unit: "ops", width: 8, queries: rate("holdfast_gateway_alerts_total", "result", "{{result}}")},
+		panel{title: "From an alert to its request", about: "From the start of the alert until its request is created, with the waiting of Prometheus and Alertmanager.", unit: "s", width: 8, queries: quantiles("holdfast_gateway_alert_delay_seconds")},
+		panel{
+			title: "Left out, or not used", about: "In the last half hour: alerts that Alertmanager left out of messages (max_alerts), and messages for a namespace whose ConfigMap cannot be used.", unit: "short", width: 8,
+			queries: []query{
+				{"sum(increase(holdfast_gateway_truncated_alerts_total[30m]))", "alerts left out"},
+				{"sum(increase(holdfast_gateway_invalid_config_total[30m]))", "invalid ConfigMap"},
+			},
 		},
 	)},
 }

@@ -1,5 +1,5 @@
-// Command release makes what a version publishes, into a folder: archives of the programs for each platform with checksums and bills of materials, the image, and the manifest of the
-// plugin for krew. `make release-snapshot` runs it. The same commit and the same Go give the same bytes: times are those of the commit.
+// Command release makes what a version publishes, into a folder: archives of the programs for each platform with checksums and bills of materials, the image, the manifest of the
+// plugin for krew, and the notes of the release from CHANGELOG.md. `make release-snapshot` runs it. The same commit and the same Go give the same bytes: times are those of the commit.
 //
 // It is not goreleaser: that is 1,788 packages and 2.6 GB of modules, and did not compile within 13 minutes on a loaded machine with two cores. The image is put together of the program that is in
 // the archives, so their checksums hold for it too; ko would compile it again.
@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -28,6 +29,7 @@ type release struct {
 	time    time.Time
 	source  string // the repository
 	out     string
+	publish bool // not only a trial
 	build   func(ctx context.Context, p platform, program, to string) error
 }
 
@@ -51,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	r := &release{version: *version, time: time.Unix(*at, 0).UTC(), source: *source, out: *out, build: goBuild(*source, *version)}
+	r := &release{version: *version, time: time.Unix(*at, 0).UTC(), source: *source, out: *out, publish: *push != "", build: goBuild(*source, *version)}
 	wanted, err := parse(*platforms)
 	if err := errors.Join(err, r.validate()); err != nil {
 		return err
@@ -61,6 +63,9 @@ func run(ctx context.Context, args []string) error {
 	}
 	if err := r.make(ctx, wanted); err != nil {
 		return err
+	}
+	if err := r.tryImage(ctx, wanted, os.Stdout); err != nil {
+		return fmt.Errorf("try the image: %w", err)
 	}
 	if *push != "" {
 		return r.push(ctx, *push)
@@ -100,6 +105,10 @@ func parse(list string) (all []platform, err error) {
 
 // make writes all artefacts.
 func (r *release) make(ctx context.Context, platforms []platform) error {
+	notes, err := r.notes()
+	if err != nil {
+		return err
+	}
 	for _, p := range platforms {
 		if err := r.archives(ctx, p); err != nil {
 			return fmt.Errorf("%s: %w", p, err)
@@ -114,5 +123,8 @@ func (r *release) make(ctx context.Context, platforms []platform) error {
 	if err := r.krew(); err != nil {
 		return fmt.Errorf("manifest for krew: %w", err)
 	}
-	return nil
+	if notes == "" {
+		return nil
+	}
+	return os.WriteFile(filepath.Join(r.out, notesFile), []byte(notes), 0o644)
 }

@@ -22,7 +22,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"sigs.k8s.io/yaml"
 )
@@ -178,23 +177,53 @@ func pushed(t *testing.T, r *release, program []byte) {
 		if file.Config.User != "65532:65532" || file.Architecture != arch || !slices.Equal(file.Config.Entrypoint, []string{"/holdfast"}) {
 			t.Errorf("%s: %+v", arch, file)
 		}
-		contents := map[string]string{}
-		for packed := tar.NewReader(mutate.Extract(image)); ; {
-			header, err := packed.Next()
-			if err == io.EOF {
-				break
-			}
-			must(t, err)
-			content, err := io.ReadAll(packed)
-			must(t, err)
-			contents[header.Name] = string(content)
-		}
+		contents, err := filesOf(image)
+		must(t, err)
 		if len(contents) != 2 || contents["holdfast"] != string(program) || strings.Count(contents["etc/ssl/certs/ca-certificates.crt"], "BEGIN CERTIFICATE") < 50 {
 			t.Errorf("%s has %d files, expected the program and the certificates", arch, len(contents))
 		}
 	}
 	if err := r.push(t.Context(), "not a repository"); err == nil || !strings.Contains(err.Error(), `-push is "not a repository"`) {
 		t.Errorf("%v", err)
+	}
+}
+
+// The changelog of this repository has the notes of its first version; what is published needs a date.
+func TestTheNotesOfARelease(t *testing.T) {
+	notes, err := (&release{version: "v0.1.0", source: "../.."}).notes()
+	must(t, err)
+	for _, expected := range []string{"### Added\n", "### Known limits\n", "](https://github.com/holdfast-dev/holdfast/blob/v0.1.0/docs/embedding.md)"} {
+		if !strings.Contains(notes, expected) {
+			t.Errorf("no %q in\n%s", expected, notes)
+		}
+	}
+	for _, other := range []string{"\n## ", "](docs/", "Unreleased"} {
+		if strings.Contains(notes, other) {
+			t.Errorf("%q in\n%s", other, notes)
+		}
+	}
+
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "CHANGELOG.md"), []byte("# C\n\n## [Unreleased]\n\n- u\n\n## [1.2.0] - soon\n\n- [n](docs/n.md#a)\n\n## [1.1.0] - 2026-11-28\n\n- o\n\n[1.1.0]: https://example.com\n"), 0o600))
+	for _, c := range []struct {
+		version  string
+		publish  bool
+		expected string
+	}{
+		{"v1.2.0", false, "- [n](https://github.com/holdfast-dev/holdfast/blob/v1.2.0/docs/n.md#a)\n"},
+		{"v1.2.0", true, `CHANGELOG.md has "soon" behind version v1.2.0, expected the date`},
+		{"v1.1.0", true, "- o\n"},
+		{"v1.3.0", false, `CHANGELOG.md has no section "## [1.3.0]"`},
+		{"v1.1.0-3-gabcdef", false, ""},
+		{"v1.3.0-rc.1", true, `CHANGELOG.md has no section "## [1.3.0-rc.1]"`},
+	} {
+		got, err := (&release{version: c.version, source: dir, publish: c.publish}).notes()
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.expected && (err == nil || !strings.Contains(got, c.expected)) {
+			t.Errorf("%+v: %q", c, got)
+		}
 	}
 }
 

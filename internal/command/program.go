@@ -2,6 +2,7 @@ package command
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -27,14 +28,19 @@ type Kubectl interface {
 	Namespace() (string, error)
 }
 
-// ExitError carries the exit status of a command that has said all it had to say.
+// ExitError carries an exit status. Without Err the command has said all that it had to say.
 type ExitError struct {
 	Code int
 	Err  error
 }
 
 // Error implements error.
-func (e *ExitError) Error() string { return e.Err.Error() }
+func (e *ExitError) Error() string {
+	if e.Err == nil {
+		return fmt.Sprintf("exit status %d", e.Code)
+	}
+	return e.Err.Error()
+}
 
 // Unwrap returns what Err wraps.
 func (e *ExitError) Unwrap() error { return e.Err }

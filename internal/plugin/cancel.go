@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	"github.com/holdfast-dev/holdfast/internal/command"
 )
 
 // cancelled is the result of cancel.
@@ -60,7 +61,7 @@ Exit status: 0 cancelled, 1 it has ended already, or you answered no, 2 it could
 			case did.Already:
 				return out.print(c.streams.Out, did)
 			case r.closed():
-				return &exitError{code: exitFound, err: fmt.Errorf("%s has ended already, in the phase %s", r.ref(), cell(r.phase))}
+				return &command.ExitError{Code: exitFound, Err: fmt.Errorf("%s has ended already, in the phase %s", r.ref(), cell(r.phase))}
 			}
 			page := &page{}
 			page.line("%s in %s: %s on %s", r.Name, r.Namespace, cell(r.phase), did.Target)

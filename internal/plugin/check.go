@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/holdfast-dev/holdfast/config"
+	"github.com/holdfast-dev/holdfast/internal/command"
 )
 
 // checked is the result of check.
@@ -86,7 +87,7 @@ took too long.`,
 			result, err := c.check(cmd.Context(), &db)
 			for deadline := time.Now().Add(timeout); wait && err == nil && result.State != checkOK; result, err = c.check(cmd.Context(), &db) {
 				if time.Now().After(deadline) {
-					return errors.Join(out.print(c.streams.Out, result), &exitError{code: exitTimeout, err: fmt.Errorf("timeout after %s", timeout)})
+					return errors.Join(out.print(c.streams.Out, result), &command.ExitError{Code: exitTimeout, Err: fmt.Errorf("timeout after %s", timeout)})
 				}
 				select {
 				case <-cmd.Context().Done():
@@ -97,7 +98,7 @@ took too long.`,
 			if err != nil {
 				return err
 			}
-			return errors.Join(out.print(c.streams.Out, result), map[string]error{checkFailed: found(true), checkUnknown: &exitError{code: exitUnknown}}[result.State])
+			return errors.Join(out.print(c.streams.Out, result), map[string]error{checkFailed: found(true), checkUnknown: &command.ExitError{Code: exitUnknown}}[result.State])
 		},
 	}
 	out.addFlags(cmd)

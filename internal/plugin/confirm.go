@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/holdfast-dev/holdfast/internal/command"
 )
 
 // confirm asks on the terminal. A command without a terminal does nothing unless it was told not to ask.
@@ -27,7 +29,7 @@ func (c *cluster) confirm(ctx context.Context, question string, yes bool) error 
 		return ctx.Err()
 	case answer := <-answers:
 		if strings.TrimSpace(answer) != "yes" {
-			return &exitError{code: exitFound, err: errors.New("nothing was done")}
+			return &command.ExitError{Code: exitFound, Err: errors.New("nothing was done")}
 		}
 		return nil
 	}

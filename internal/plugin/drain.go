@@ -11,6 +11,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/outbox"
 )
 
@@ -147,7 +148,7 @@ func (c *cluster) drain(ctx context.Context, in scope, how drainUntil) (*drained
 			if err := ctx.Err(); err != nil {
 				return nil, err
 			}
-			return d, &exitError{code: exitTimeout, err: c.late(d, how)}
+			return d, &command.ExitError{Code: exitTimeout, Err: c.late(d, how)}
 		case <-time.After(drainInterval):
 		}
 	}

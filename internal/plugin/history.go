@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
@@ -167,7 +168,7 @@ Exit status: 0 the chain is whole, 1 it is not, or an entry is a dead letter, 2 
 			}
 			status := found(dead || !h.Verdict.Whole)
 			if status == nil && len(h.Unread) > 0 {
-				status = &exitError{code: exitUnknown}
+				status = &command.ExitError{Code: exitUnknown}
 			}
 			return errors.Join(out.print(c.streams.Out, h), status)
 		},

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/holdfast-dev/holdfast/internal/command"
 )
 
 // listed is the result of list.
@@ -122,7 +124,7 @@ Exit status: 0 listed, 2 some resources could not be listed.`,
 					return nil, err
 				}
 				if len(l.Unread) > 0 {
-					return l, &exitError{code: exitUnknown}
+					return l, &command.ExitError{Code: exitUnknown}
 				}
 				return l, nil
 			})

@@ -155,7 +155,7 @@ func (c *cluster) report(cmd *cobra.Command, client *reportsclient.Client, names
 	var answered *reportsclient.Error
 	switch {
 	case errors.As(err, &answered) && answered.Status == http.StatusNotFound:
-		return &exitError{code: exitFound, err: err}
+		return &command.ExitError{Code: exitFound, Err: err}
 	case err != nil:
 		return err
 	}

@@ -24,26 +24,11 @@ const (
 	exitInterrupted = 130
 )
 
-// exitError carries an exit status. Without an error the command has said all that it had to say.
-type exitError struct {
-	code int
-	err  error
-}
-
-func (e *exitError) Error() string {
-	if e.err == nil {
-		return fmt.Sprintf("exit status %d", e.code)
-	}
-	return e.err.Error()
-}
-
-func (e *exitError) Unwrap() error { return e.err }
-
 // ExitStatus is what a program ends with after the error of a command of this package.
 func ExitStatus(err error) int {
-	var exit *exitError
+	var exit *command.ExitError
 	if errors.As(err, &exit) {
-		return exit.code
+		return exit.Code
 	}
 	return exitUnknown
 }
@@ -51,7 +36,7 @@ func ExitStatus(err error) int {
 // found is the exit status of a command whose output says what it found.
 func found(something bool) error {
 	if something {
-		return &exitError{code: exitFound}
+		return &command.ExitError{Code: exitFound}
 	}
 	return nil
 }
@@ -78,8 +63,7 @@ func (p Program) Run(ctx context.Context, args []string) int {
 	root := p.Command() //nolint:contextcheck // commands take the context that ExecuteContext gives them
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
-	var exit *exitError
-	var trail *command.ExitError
+	var exit *command.ExitError
 	switch {
 	case err == nil:
 		return 0
@@ -87,13 +71,10 @@ func (p Program) Run(ctx context.Context, args []string) int {
 		fmt.Fprintf(p.Streams.ErrOut, "%s: interrupted\n", p.name())
 		return exitInterrupted
 	case errors.As(err, &exit):
-		if exit.err != nil {
-			fmt.Fprintf(p.Streams.ErrOut, "%s: %s\n", p.name(), reportsclient.Printable(exit.err.Error()))
+		if exit.Err != nil {
+			fmt.Fprintf(p.Streams.ErrOut, "%s: %s\n", p.name(), reportsclient.Printable(explained(exit.Err).Error()))
 		}
-		return exit.code
-	case errors.As(err, &trail):
-		fmt.Fprintf(p.Streams.ErrOut, "%s: %s\n", p.name(), reportsclient.Printable(explained(trail.Err).Error()))
-		return trail.Code
+		return exit.Code
 	default:
 		fmt.Fprintf(p.Streams.ErrOut, "%s: %s\n", p.name(), reportsclient.Printable(explained(err).Error()))
 		return exitUnknown

@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+
+	"github.com/holdfast-dev/holdfast/internal/command"
 )
 
 // overview is the result of status.
@@ -178,7 +180,7 @@ read.`,
 				case err != nil:
 					return nil, err
 				case len(o.Unread) > 0:
-					return o, &exitError{code: exitUnknown}
+					return o, &command.ExitError{Code: exitUnknown}
 				case exitCodes:
 					return o, found(len(o.Problems) > 0)
 				}

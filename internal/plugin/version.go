@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/holdfast-dev/holdfast/internal/command"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
@@ -73,7 +74,7 @@ Exit status: 0 they fit, 1 they do not, 2 something could not be read.`,
 			var status error
 			switch {
 			case len(v.Unread) > 0:
-				status = &exitError{code: exitUnknown}
+				status = &command.ExitError{Code: exitUnknown}
 			case v.Skew != "":
 				status = found(true)
 			}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/holdfast-dev/holdfast/internal/command"
 )
 
 // waited is the result of wait.
@@ -113,7 +115,7 @@ func (c *cluster) wait(ctx context.Context, r *resource, goal string, timeout ti
 			return w, nil
 		}
 		if r.closed() && goal != goalDrained {
-			return w, &exitError{code: exitFound, err: fmt.Errorf("%s ended in the phase %s, not %s", r.ref(), cell(r.phase), goal)}
+			return w, &command.ExitError{Code: exitFound, Err: fmt.Errorf("%s ended in the phase %s, not %s", r.ref(), cell(r.phase), goal)}
 		}
 		select {
 		case <-deadline.Done():
@@ -121,7 +123,7 @@ func (c *cluster) wait(ctx context.Context, r *resource, goal string, timeout ti
 				return nil, err
 			}
 			w.Why, _ = c.explain(ctx, r) // as much as could be found out
-			return w, &exitError{code: exitTimeout, err: fmt.Errorf("timeout after %s", timeout)}
+			return w, &command.ExitError{Code: exitTimeout, Err: fmt.Errorf("timeout after %s", timeout)}
 		case <-time.After(pollInterval):
 		}
 		again, err := c.read(ctx, r.kind, r.Namespace, r.Name)
@@ -131,7 +133,7 @@ func (c *cluster) wait(ctx context.Context, r *resource, goal string, timeout ti
 			if w.Met = goal == goalDrained || goal == goalClosed; w.Met {
 				return w, nil
 			}
-			return w, &exitError{code: exitFound, err: fmt.Errorf("%s is gone; its last phase that was read is %s", r.ref(), cell(r.phase))}
+			return w, &command.ExitError{Code: exitFound, Err: fmt.Errorf("%s is gone; its last phase that was read is %s", r.ref(), cell(r.phase))}
 		case err != nil:
 			return nil, err
 		}

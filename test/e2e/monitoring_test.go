@@ -21,10 +21,16 @@ import (
 	"time"
 
 	. "github.com/onsi/gomega"
+	appsv1 "k8s.io/api/apps/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+	"k8s.io/utils/ptr"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
 
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
@@ -36,11 +42,12 @@ import (
 // nowhere is the URL of a database that is away.
 const nowhere = "postgres://nobody@127.0.0.1:1/none"
 
-// monitored is an installation that a real Prometheus scrapes: a manager, both REST services, and each service once more with a database that is away.
+// monitored is an installation that a real Prometheus scrapes: a manager, the REST services, and each service once more with a database or an API server that is away.
 type monitored struct {
 	*fixture
 	prometheus                             string
 	posts, reports, awayPosts, awayReports string // URLs
+	alerts, awayAlerts                     string // URLs of gateways
 	poster, reader                         string // tokens
 	rounds                                 int
 }
@@ -85,11 +92,44 @@ func monitor(t *testing.T, prometheus string) *monitored {
 	reports := []string{"reports", "--narrator-url=" + model.URL, "--narrator-model=none", "--narrator-token-file=" + token}
 	m.posts, m.reports = service("storage", database, "/readyz", "storage"), service("reports", database, "/readyz", reports...)
 	m.awayPosts, m.awayReports = service("away-storage", nowhere, "/healthz", "storage"), service("away-reports", nowhere, "/healthz", reports...)
+	m.alerts, m.awayAlerts = m.gateway("gateway", stack.Cluster.Kubeconfig(), "/readyz"), m.gateway("away-gateway", m.nobody(), "/healthz")
 	scraper := f.account("prometheus")
 	f.create(&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{GenerateName: "prometheus-"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "holdfast-metrics-reader"},
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "prometheus", Namespace: f.namespace}}})
-	m.watch(prometheus, scraper, "http://"+metrics, m.posts, m.reports, m.awayPosts, m.awayReports)
+	m.watch(prometheus, scraper, "http://"+metrics, m.posts, m.reports, m.awayPosts, m.awayReports, m.alerts, m.awayAlerts)
 	return m
+}
+
+// gateway starts one, for a namespace that takes part.
+func (m *monitored) gateway(name, kubeconfig, ready string) string {
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: m.namespace}}
+	m.Expect(m.client.Patch(ctx, ns, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"holdfast.dev/gateway":"enabled"}}}`)))).To(Succeed())
+	address := freeAddress(m.fixture)
+	m.start(name, []string{"KUBECONFIG=" + kubeconfig}, "http://"+address+ready, "gateway", "--insecure-http", "--insecure-no-auth", "--max-open-requests=1000", "--bind-address", address)
+	return "http://" + address
+}
+
+// nobody is the kubeconfig of an API server that is away.
+func (m *monitored) nobody() string {
+	path := filepath.Join(m.t.TempDir(), "kubeconfig")
+	m.Expect(clientcmd.WriteToFile(clientcmdapi.Config{
+		Clusters: map[string]*clientcmdapi.Cluster{"away": {Server: "https://127.0.0.1:1"}}, Contexts: map[string]*clientcmdapi.Context{"away": {Cluster: "away"}}, CurrentContext: "away",
+	}, path)).To(Succeed())
+	return path
+}
+
+// alert posts one of a workload of its own.
+func (m *monitored) alert(name string) {
+	labels := map[string]string{"app": name}
+	m.create(&appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{Namespace: m.namespace, Name: name}, Spec: appsv1.DeploymentSpec{
+		Replicas: ptr.To[int32](0), Selector: &metav1.LabelSelector{MatchLabels: labels},
+		Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "x"}}}},
+	}})
+	message := fmt.Sprintf(`{"version": "4", "alerts": [{"status": "firing", "startsAt": %q, "labels": {"alertname": "Alert", "namespace": %q, "deployment": %q}}]}`, time.Now().UTC().Format(time.RFC3339), m.namespace, name)
+	for _, url := range []string{m.alerts, m.awayAlerts} {
+		m.call(http.MethodGet, url+"/readyz", "", "")
+		m.call(http.MethodPost, url+"/api/v1/alertmanager", "", message)
+	}
 }
 
 // watch starts Prometheus with our rules, and a token to scrape with.
@@ -148,6 +188,7 @@ func (m *monitored) load() {
 		m.call(http.MethodGet, reports+"/readyz", "", "")
 		m.call(http.MethodGet, reports+"/api/v2/rar/"+id+"?narrative=generate", m.reader, "")
 	}
+	m.alert(fmt.Sprintf("alerted-%d", m.rounds))
 }
 
 // ask asks Prometheus's API.

@@ -191,17 +191,25 @@ func (w *world) pendingOf(t *testing.T, o *unstructured.Unstructured) int64 {
 	return n
 }
 
-// Velero and tools like it make resources anew from what they kept. The new ones have other uids than the entries that come with them.
-func TestRestoredResources(t *testing.T) {
-	g, w := NewWithT(t), servers(t)
+// installed has the default installation, and no manager yet. remove takes it away while the test's manager still runs, which releases what is left.
+func installed(t *testing.T) (w *world, remove func()) {
+	t.Helper()
+	w = servers(t)
 	w.prepare(t, "holdfast-database", "url")
 	w.migrate(t)
 	objects := kustomized(t, "resources: [../default]")
 	w.apply(t, objects)
-	defer w.remove(t, objects)
+	w.green(t)
+	return w, func() { w.remove(t, objects) }
+}
+
+// Velero and tools like it make resources anew from what they kept. The new ones have other uids than the entries that come with them.
+func TestRestoredResources(t *testing.T) {
+	g := NewWithT(t)
+	w, remove := installed(t)
+	defer remove()
 
 	// The backup has entries that nobody stored: the database was away.
-	w.green(t)
 	request := w.request(t, "restored")
 	stop := w.startManagerWith(t, "HOLDFAST_DATABASE_URL=postgres://nobody:x@127.0.0.1:1/none?sslmode=disable")
 	backup := backedUp(w.finished(t, request))
@@ -240,13 +248,9 @@ func TestRestoredResources(t *testing.T) {
 
 // Argo CD prunes with a deletion in the foreground or the background, and waits for the resource to go. A manager that runs lets it go; without one it hangs, and says why.
 func TestPrunedResources(t *testing.T) {
-	g, w := NewWithT(t), servers(t)
-	w.prepare(t, "holdfast-database", "url")
-	w.migrate(t)
-	objects := kustomized(t, "resources: [../default]")
-	w.apply(t, objects)
-	defer w.remove(t, objects)
-	w.green(t)
+	g := NewWithT(t)
+	w, remove := installed(t)
+	defer remove()
 	request := w.request(t, "pruned")
 	g.Expect(w.client.Delete(ctx, request, client.PropagationPolicy("Background"))).To(Succeed())
 	g.Expect(w.healthOf(t, w.read(t, request))).To(Equal("Progressing"))

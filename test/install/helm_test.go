@@ -55,16 +55,17 @@ func before(t *testing.T) *chart.Chart {
 	g := NewWithT(t)
 	c := loadChart(t)
 	for _, file := range c.Files {
-		if strings.HasSuffix(file.Name, "_remediationrequests.yaml") {
-			crd := &apiextensionsv1.CustomResourceDefinition{}
-			g.Expect(yaml.Unmarshal(file.Data, crd)).To(Succeed())
-			status := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"]
-			g.Expect(status.Properties).To(HaveKey("cancelledBy"))
-			delete(status.Properties, "cancelledBy")
-			text, err := yaml.Marshal(crd)
-			g.Expect(err).NotTo(HaveOccurred())
-			file.Data = text
+		if !strings.HasSuffix(file.Name, "_remediationrequests.yaml") {
+			continue
 		}
+		crd := &apiextensionsv1.CustomResourceDefinition{}
+		g.Expect(yaml.Unmarshal(file.Data, crd)).To(Succeed())
+		status := crd.Spec.Versions[0].Schema.OpenAPIV3Schema.Properties["status"]
+		g.Expect(status.Properties).To(HaveKey("cancelledBy"))
+		delete(status.Properties, "cancelledBy")
+		text, err := yaml.Marshal(crd)
+		g.Expect(err).NotTo(HaveOccurred())
+		file.Data = text
 	}
 	return c
 }

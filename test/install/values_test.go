@@ -189,7 +189,7 @@ func TestTheSchemaDescribesEveryValueAndNoOther(t *testing.T) {
 	described(t, "", root, defaults(t))
 }
 
-func described(t *testing.T, path string, schema map[string]any, defaults map[string]any) {
+func described(t *testing.T, path string, schema, defaults map[string]any) {
 	t.Helper()
 	g := NewWithT(t)
 	properties, _ := schema["properties"].(map[string]any)

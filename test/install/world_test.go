@@ -7,10 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -143,7 +145,8 @@ func (w *world) createDatabase(t *testing.T, name string) string {
 			run(inside, statement)
 		}
 	}
-	return fmt.Sprintf("postgresql://app:app@%s:%d/%s?sslmode=disable", inside.Config().Host, inside.Config().Port, name)
+	address := net.JoinHostPort(inside.Config().Host, strconv.Itoa(int(inside.Config().Port)))
+	return fmt.Sprintf("postgresql://app:app@%s/%s?sslmode=disable", address, name)
 }
 
 // database is the URL of the superuser.
