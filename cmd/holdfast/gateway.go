@@ -22,8 +22,9 @@ import (
 // gatewayFlags are the settings of `holdfast gateway`.
 type gatewayFlags struct {
 	endpointFlags
-	tokenFile string
-	limits    gateway.Limits
+	tokenFile          string
+	exportersNeedLabel bool
+	limits             gateway.Limits
 }
 
 func newGatewayCommand() *cobra.Command {
@@ -61,6 +62,7 @@ within 20 seconds, after it finishes the messages in flight.`,
 	flags := cmd.Flags()
 	f.add(flags)
 	flags.StringVar(&f.tokenFile, "token-file", "", "file with the tokens of senders, one a line, read for each message")
+	flags.BoolVar(&f.exportersNeedLabel, "exporters-need-label", false, "take exported_namespace only from exporters in namespaces with the label "+gateway.ExporterLabel+"=true; for clusters in which Prometheus enforces the label namespace")
 	l := &f.limits
 	flags.Int64Var(&l.BodyBytes, "max-body-bytes", l.BodyBytes, "max bytes per message, decompressed")
 	flags.Int64Var(&l.BytesInFlight, "max-bytes-in-flight", l.BytesInFlight, "max bytes of all messages in memory; beyond it the answer is 503")
@@ -82,7 +84,7 @@ func (f *gatewayFlags) run(ctx context.Context, logTo io.Writer) error {
 	if err := f.validate(); err != nil {
 		return err
 	}
-	c := gateway.Config{Limits: f.limits, Log: ctrl.Log.WithName("gateway")}
+	c := gateway.Config{Limits: f.limits, ExportersNeedLabel: f.exportersNeedLabel, Log: ctrl.Log.WithName("gateway")}
 	if !f.noAuth {
 		if f.tokenFile == "" {
 			return errors.New("no token is set: give --token-file (HOLDFAST_TOKEN_FILE), a file with what senders authenticate with, as of: openssl rand -hex 32")

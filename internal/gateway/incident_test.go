@@ -120,12 +120,14 @@ func TestGatewaysAtOnce(t *testing.T) {
 	for range 3 {
 		r := start(t)
 		for range 4 {
-			together.Go(func() {
+			together.Add(1)
+			go func() {
+				defer together.Done()
 				status, _, text := r.post(body)
 				if status != http.StatusOK {
 					t.Errorf("answered %d: %s", status, text)
 				}
-			})
+			}()
 		}
 	}
 	together.Wait()

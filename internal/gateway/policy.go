@@ -20,7 +20,7 @@ const (
 	EnabledLabel = "holdfast.dev/gateway"
 	// Enabled is the value of EnabledLabel.
 	Enabled = "enabled"
-	// ExporterLabel on a namespace, with the value "true", lets its exporters report about objects of other namespaces.
+	// ExporterLabel on a namespace, with the value "true", lets its exporters report about objects of other namespaces where Config.ExportersNeedLabel is set.
 	ExporterLabel = "holdfast.dev/gateway-exporter"
 	// ConfigMapName is the ConfigMap of a namespace that says what its requests get.
 	ConfigMapName = "holdfast-gateway"

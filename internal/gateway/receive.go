@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/serving"
 	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
@@ -77,18 +79,19 @@ func (s *Server) answer(x *httpapi.Exchange, r *http.Request, m *message) {
 	defer cancel()
 	b := &batch{server: s}
 	answer := &Answer{Alerts: make([]Outcome, len(m.Alerts)), TruncatedAlerts: m.TruncatedAlerts}
-	var together sync.WaitGroup
+	var together errgroup.Group
 	for i, text := range m.Alerts {
 		if err := s.alerts.Acquire(ctx, 1); err != nil {
 			answer.Alerts[i] = b.lost(text, err)
 			continue
 		}
-		together.Go(func() {
+		together.Go(func() error {
 			defer s.alerts.Release(1)
 			answer.Alerts[i] = b.take(ctx, text)
+			return nil
 		})
 	}
-	together.Wait()
+	_ = together.Wait() // none fails
 	s.metrics.count(answer)
 	if m.TruncatedAlerts > 0 {
 		s.log.Info("Alertmanager left alerts out of a message", "receiver", outbox.Bound(m.Receiver, 100), "group", outbox.Bound(m.GroupKey, 300), "truncatedAlerts", m.TruncatedAlerts)
@@ -183,7 +186,7 @@ func (b *batch) decide(ctx context.Context, a *alert) (o Outcome, err error) {
 		return why.outcome(), nil
 	}
 	defer func() { o.Namespace = about.namespace }()
-	if about.exporter != "" {
+	if b.server.config.ExportersNeedLabel && about.exporter != "" {
 		why, err = b.exporters.get(about.exporter, func() (*leftOut, error) { return exporterOf(ctx, b.server.config.Client, about.exporter) })
 		if err != nil || why != nil {
 			return why.outcome(), err

@@ -46,6 +46,8 @@ type Config struct {
 	// Tokens are those of senders; nil lets everybody.
 	Tokens *Tokens
 	Limits Limits
+	// ExportersNeedLabel: exported_namespace counts only where the namespace of the exporter has ExporterLabel.
+	ExportersNeedLabel bool
 
 	httpapi.Endpoint
 

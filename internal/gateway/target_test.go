@@ -5,20 +5,13 @@ import (
 
 	. "github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
-	"github.com/holdfast-dev/holdfast/internal/gateway"
 )
 
 // Which workload an alert is about, or why it makes no request. Never another one.
 func TestWhatAnAlertIsAbout(t *testing.T) {
-	ns, other, monitoring := tenant(t), tenant(t), tenant(t)
-	NewWithT(t).Expect(admin.Patch(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: monitoring}},
-		client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"`+gateway.ExporterLabel+`":"true"}}}`)))).To(Succeed())
+	ns, other := tenant(t), tenant(t)
 	r := start(t)
 	podOf(t, ns, "cart")
 	deployment(t, ns, "web")
@@ -53,10 +46,10 @@ func TestWhatAnAlertIsAbout(t *testing.T) {
 		"pod of a StatefulSet":                      {labelsOf(ns, "pod", "db-0", "uid", string(db.UID)), "StatefulSet", "db", "created", ""},
 		"pod of a DaemonSet":                        {labelsOf(ns, "pod", "agent-x"), "DaemonSet", "agent", "created", ""},
 		"a Deployment, and the pod of its exporter": {labelsOf(ns, "deployment", "web", "pod", "metrics-x", "job", "kube-state-metrics"), "Deployment", "web", "created", ""},
-		"exported labels, and the exporter's own":   {labelsOf(monitoring, "exported_namespace", ns, "exported_pod", "cart-6d4cf56db6-x2x7p", "pod", "ksm-x"), "Deployment", "cart", "open", ""},
-		"exported namespace of a deployment":        {labelsOf(monitoring, "exported_namespace", ns, "deployment", "web", "pod", "ksm-x"), "Deployment", "web", "open", ""},
+		"exported labels, and the exporter's own":   {labelsOf("monitoring", "exported_namespace", ns, "exported_pod", "cart-6d4cf56db6-x2x7p", "pod", "ksm-x"), "Deployment", "cart", "open", ""},
+		"exported namespace of a deployment":        {labelsOf("monitoring", "exported_namespace", ns, "deployment", "web", "pod", "ksm-x"), "Deployment", "web", "open", ""},
 
-		"exported namespace only":    {labelsOf(monitoring, "exported_namespace", ns, "pod", "cart-6d4cf56db6-x2x7p"), "", "", "no_target", "no label names a workload"},
+		"exported namespace only":    {labelsOf("monitoring", "exported_namespace", ns, "pod", "cart-6d4cf56db6-x2x7p"), "", "", "no_target", "no label names a workload"},
 		"exported pod only":          {labelsOf(ns, "exported_pod", "cart-6d4cf56db6-x2x7p"), "", "", "no_target", "expected exported_namespace"},
 		"an exporter's own pod":      {labelsOf(ns, "pod", "metrics-x"), "", "", "exporter", `Pod "metrics-x" is an exporter`},
 		"a PVC, and its exporter":    {labelsOf(ns, "persistentvolumeclaim", "data", "pod", "cart-6d4cf56db6-x2x7p"), "", "", "unsupported", "PersistentVolumeClaim"},

@@ -82,7 +82,7 @@ func TestExportersOfOtherNamespaces(t *testing.T) {
 	deployment(t, attacker, "cart")
 	g.Expect(admin.Patch(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: monitoring}},
 		client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"labels":{"holdfast.dev/gateway-exporter":"true"}}}`)))).To(Succeed())
-	r := start(t)
+	r := start(t, func(c *gateway.Config) { c.ExportersNeedLabel = true })
 	for _, name := range []string{attacker, "nowhere"} {
 		o := r.one(firing(labelsOf(name, "exported_namespace", victim, "deployment", "cart")))
 		g.Expect(o).To(And(HaveField("Result", "exporter"), HaveField("Detail", ContainSubstring("namespace "+name+", which has no label holdfast.dev/gateway-exporter=true"))))
