@@ -39,7 +39,7 @@ var ErrSpent = errors.New("the draft is unusable after an earlier error; read th
 // rebases bounds how often one Save follows a resource that others keep touching.
 const rebases = 10
 
-// Writer saves the status of resources with their entries. All controllers of a process share one.
+// Writer saves the status of resources with their entries. One serves all controllers of a process. Those of the same kind must share one: it remembers their writes for Stale.
 type Writer struct {
 	client   client.Client
 	live     client.Reader

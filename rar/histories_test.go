@@ -70,7 +70,7 @@ func (s *story) children(service, name string, n int) {
 
 // recommends ends the investigation with a recommendation.
 func (s *story) recommends(confidence float64) *story {
-	s.a.InvestigationCompletedAt, s.a.RootCause, s.a.RootCauseConfidence = s.stamp(12), "The image tag v2.3.9 does not exist in the registry.", ptr.To(90.0)
+	s.a.InvestigationCompletedAt, s.a.RootCause, s.a.RootCauseConfidence = s.stamp(12), "The image tag v2.3.9 does not exist in the registry.\n- event Failed: not found", ptr.To(90.0)
 	s.a.RecommendedAction, s.a.ActionConfidence, s.a.ActionRationale = "rollback-deployment", ptr.To(confidence), "The revision before pulled without an error."
 	s.a.AlternativesConsidered = []models.Alternative{{Action: "restart-rollout", WorkflowID: "restart-rollout", Confidence: 20, RejectedReason: "a restart pulls the same image"}}
 	s.a.ApprovalRequired = ptr.To(confidence < 80)

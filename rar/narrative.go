@@ -71,7 +71,7 @@ func (f *factList) decision(r *Report) {
 	if a := r.AI; a != nil {
 		f.add("investigator", strings.TrimSpace(a.Investigator+" "+a.Model), "name", a.Refs)
 		f.seconds("investigation_time", a.Seconds, a.Refs)
-		f.add("root_cause", a.RootCause, "text", a.Refs)
+		f.add("root_cause", headline(a.RootCause), "text", a.Refs)
 		f.add("action", a.Action, "name", a.Refs)
 		if a.ActionConfidence != nil {
 			f.add("confidence", number(*a.ActionConfidence)+" %", "percent", a.Refs)
@@ -121,7 +121,7 @@ func (f *factList) done(r *Report) {
 func (f *factList) after(r *Report) {
 	if e := r.Effectiveness; e != nil {
 		if held, window := heldFor(e); held != "" {
-			f.add("held", held, "word", e.Refs)
+			f.add("held", strings.ReplaceAll(held, "-", " "), "word", e.Refs)
 			f.add("held_window", windowWords[window], "duration", e.Refs)
 		}
 		if len(e.Recurrences) > 0 {
@@ -192,6 +192,12 @@ func (s *sentence) claim(facts []Fact) (c Claim, ok bool) {
 		return bounded(facts[i].Value)
 	})
 	return c, ok
+}
+
+// headline is the first line of a text. The report has the whole text elsewhere.
+func headline(text string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(text), "\n")
+	return line
 }
 
 func outcomeIs(outcomes ...string) func(*Report) bool {

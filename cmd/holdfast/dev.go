@@ -15,7 +15,7 @@ import (
 )
 
 func newDevCommand() *cobra.Command {
-	o := dev.Options{}
+	o := dev.Options{LeaderElection: true}
 	cmd := &cobra.Command{
 		Use:   "dev",
 		Short: "Run a local cluster with Holdfast until interrupted",
@@ -62,7 +62,8 @@ take seconds.`,
 				}
 				return err
 			}
-			fmt.Fprintf(o.Progress, "\nReady. In another terminal:\n\n  export $(cat %s)\n  kubectl get holdfast -A\n\nCtrl-C stops everything.\n", filepath.Join(stack.Dir, "env"))
+			fmt.Fprintf(o.Progress, "\nReady. In another terminal:\n\n  export $(cat %s) PATH=%s:$PATH\n  kubectl holdfast status -A\n\ndocs/quickstart.md goes on from here. Ctrl-C stops everything.\n",
+				filepath.Join(stack.Dir, "env"), filepath.Dir(o.Program))
 			err = stack.Wait(ctx)
 			fmt.Fprintln(o.Progress, "Stopping.")
 			return errors.Join(err, stack.Stop())

@@ -25,6 +25,7 @@ func newInitCommand() *cobra.Command {
 a function that says what the trail keeps. --write changes the files instead. Files keep their form; what is there already is left alone, so that a second run changes nothing.
 
 The project has the shape that kubebuilder gives it. What has another shape is refused, with the place and what was expected there: docs/embedding.md shows how to do it by hand.
+Where a function makes the reconciler from the manager, the lines for that place are printed as a note. Run the command once for each kind: they share a relay.
 
 Exit status: 0 done, or nothing to do; 1 the project cannot be changed.`,
 		Example: `  # What would change?
@@ -54,11 +55,14 @@ func (f *initFlags) run(to, messages io.Writer) error {
 	if err != nil {
 		return err
 	}
-	for _, note := range plan.Notes {
-		fmt.Fprintf(messages, "Note: %s\n", note)
-	}
+	// After the rest: what is left to do must not scroll away.
+	defer func() {
+		for _, note := range plan.Notes {
+			fmt.Fprintf(messages, "\nNote: %s\n", note)
+		}
+	}()
 	if len(plan.Files) == 0 {
-		fmt.Fprintf(messages, "Kind %s has all of it already.\n", f.options.Kind)
+		fmt.Fprintf(messages, "Nothing to change in the files of kind %s.\n", f.options.Kind)
 		return nil
 	}
 	if !f.write {

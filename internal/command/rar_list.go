@@ -19,13 +19,13 @@ import (
 // Window are the flags that select remediations.
 type Window struct {
 	start, end                       string
-	since                            span
+	since                            Span
 	completed                        bool
 	outcome, alert, workflow, prefix string
 }
 
 // NewWindow is one of a length, unless flags tell another.
-func NewWindow(length time.Duration) *Window { return &Window{since: span(length)} }
+func NewWindow(length time.Duration) *Window { return &Window{since: Span(length)} }
 
 // AddTrends adds the flags of trends.
 func (w *Window) AddTrends(flags *pflag.FlagSet) {
@@ -202,6 +202,10 @@ func printList(cmd *cobra.Command, c *reportsclient.Client, q url.Values, limit 
 			_, err = to.Write(append(reportsclient.PrintableJSON(text), '\n'))
 		}
 		return err
+	}
+	if len(items) == 0 {
+		fmt.Fprintf(cmd.ErrOrStderr(), "No remediation in this window that you may read; --since widens it, and --completed asks for those that ended in it.\n")
+		return nil
 	}
 	if err := printTable(to, items, wide); err != nil {
 		return err

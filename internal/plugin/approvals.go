@@ -127,7 +127,7 @@ func newApprovalsCommand(c *cluster) *cobra.Command {
 Exit status: 0 listed, 2 they could not be listed.`,
 		Example: `  kubectl holdfast approvals -A
   kubectl holdfast approvals -A --watch`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := firstOf(out.check(), w.check(&out)); err != nil {
 				return err

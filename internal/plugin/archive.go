@@ -43,9 +43,9 @@ func (a *archive) open(ctx context.Context, c *cluster, namespace string) (store
 	if a.database.url != "" && a.reports.url != "" {
 		return nil, errors.New("--database-url and --reports-url are both set, expected one")
 	}
-	flag := a.database.url != ""
+	byFlag := a.reports.named()
 	a.fromEnvironment()
-	if flag || a.reports.url == "" && a.address() != "" {
+	if a.database.url != "" || !byFlag && a.address() != "" {
 		s, err := a.database.open(ctx)
 		if err != nil {
 			return nil, err

@@ -43,7 +43,7 @@ func newBundleCommand(c *cluster) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "support-bundle",
 		Short: "Write a redacted archive for somebody who helps",
-		Long: `Write an archive (tar.gz) of what somebody needs who helps: the status, the list of resources, the check of
+		Long: `Write an archive (tar.gz) for whoever helps you: the status, the list of resources, the check of
 the installation, versions, and the Events and the end of the logs of Holdfast's Pods. It has no entries,
 no specs and no Secrets, and credentials in logs and Events are redacted. Read it before you pass it on.
 
@@ -52,7 +52,7 @@ What you may not read is left out, and the archive says so. An existing file is 
 Exit status: 0 written, 2 it could not be written.`,
 		Example: `  kubectl holdfast support-bundle -A --file holdfast.tar.gz
   tar -tzf holdfast.tar.gz`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.check(); err != nil {
 				return err

@@ -42,7 +42,7 @@ stays. A cancellation cannot be undone. The request stays until its TTL is over.
 Exit status: 0 cancelled, 1 it has ended already, or you answered no, 2 it could not be cancelled.`,
 		Example: `  kubectl holdfast cancel cart-crash -n shop
   kubectl holdfast cancel rr/cart-crash -n shop --yes`,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              oneResource("the name of a request, as in cart-crash"),
 		ValidArgsFunction: c.completeOwn(requests),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {

@@ -79,7 +79,7 @@ took too long.`,
 		Example: `  kubectl holdfast check
   kubectl holdfast check --wait --timeout 5m
   kubectl holdfast check --database-url "$HOLDFAST_DATABASE_URL" -o json`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.check(); err != nil {
 				return err

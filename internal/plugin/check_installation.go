@@ -53,8 +53,14 @@ func (in *installation) repair(folder string) string {
 			return "helm upgrade " + quoted(release) + " charts/holdfast --reuse-values -n " + quoted(in.system)
 		}
 	}
-	return in.kubectl() + " apply -k config/" + folder + " --server-side"
+	if folder != overlay {
+		folder = "config/" + folder
+	}
+	return in.kubectl() + " apply -k " + folder + " --server-side"
 }
+
+// overlay stands for the reader's own kustomization, as in docs/install.md. The image of the managers is there: config/default alone would make them run one that nobody has.
+const overlay = "your-overlay"
 
 // find lists the managers' workloads.
 func (in *installation) find(ctx context.Context) error {
@@ -154,7 +160,7 @@ func (in *installation) checkWorkload(ctx context.Context) {
 		if all, err := in.managers(ctx, time.Now()); err == nil && slices.ContainsFunc(all, func(m manager) bool { return m.Active }) {
 			return // whoever holds the lease runs elsewhere
 		}
-		in.add(checkFailed, "workload", "no Deployment and no StatefulSet "+managerName+" is in the namespace "+in.system, in.repair("default"))
+		in.add(checkFailed, "workload", "no Deployment and no StatefulSet "+managerName+" is in the namespace "+in.system, in.repair(overlay))
 		return
 	}
 	if len(here) > 1 {
@@ -171,7 +177,7 @@ func (in *installation) checkAccount(ctx context.Context, w *workload) {
 	_, err := in.clientset.CoreV1().ServiceAccounts(in.system).Get(ctx, w.pod.ServiceAccountName, metav1.GetOptions{})
 	switch {
 	case apierrors.IsNotFound(err):
-		in.add(checkFailed, "account", "the ServiceAccount "+w.pod.ServiceAccountName+" is missing, and its Pods cannot be created", in.repair("default"))
+		in.add(checkFailed, "account", "the ServiceAccount "+w.pod.ServiceAccountName+" is missing, and its Pods cannot be created", in.repair("rbac"))
 	case err != nil:
 		in.add(checkUnknown, "account", reasonOf(err), "")
 	default:
@@ -270,7 +276,7 @@ func (in *installation) checkRights(ctx context.Context) error {
 	if n := len(refused) - 1; n > 0 {
 		detail += ", and lacks " + counted(n, "other right")
 	}
-	in.add(checkFailed, "rights", detail, in.repair("default"))
+	in.add(checkFailed, "rights", detail, in.repair("rbac"))
 	return nil
 }
 

@@ -32,7 +32,7 @@ one.
 Exit status: 0 ended with Ctrl-C, 2 the pages could not be served.`,
 		Example: `  kubectl holdfast console -n shop
   kubectl holdfast console -A --no-open --port 8080`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if port < 0 || port > 65535 {
 				return fmt.Errorf("--port is %d, expected 0 (any that is free) to 65535", port)

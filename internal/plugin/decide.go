@@ -82,9 +82,9 @@ func newDecideCommand(c *cluster, verdict v1alpha1.Verdict) *cobra.Command {
 		reason, method string
 		yes            bool
 	)
-	word := "approve"
+	word, because := "approve", "known bad release"
 	if verdict == v1alpha1.VerdictRejected {
-		word = "reject"
+		word, because = "reject", "more memory has to be budgeted first"
 	}
 	cmd := &cobra.Command{
 		Use:   word + " ANALYSIS --reason TEXT",
@@ -95,9 +95,9 @@ decision under your user name, as the cluster knows it. A decision cannot be cha
 The command needs the verbs patch and approve on the analysis (ClusterRole holdfast-approver).
 
 Exit status: 0 decided, 1 you answered no, 2 the decision was not made.`,
-		Example: fmt.Sprintf(`  kubectl holdfast %[1]s cart-crash-analysis -n shop --reason 'known bad release'
-  kubectl holdfast %[1]s aia/cart-crash-analysis -n shop --reason 'as in runbook 12' --yes -o json`, word),
-		Args:              cobra.RangeArgs(1, 2),
+		Example: fmt.Sprintf(`  kubectl holdfast %[1]s cart-crash-analysis -n shop --reason '%[2]s'
+  kubectl holdfast %[1]s aia/cart-crash-analysis -n shop --reason 'as in runbook 12' --yes -o json`, word, because),
+		Args:              oneResource("the name of an analysis, as in cart-crash-analysis"),
 		ValidArgsFunction: c.completeOwn(analyses),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := firstOf(out.check(), checkReason(reason), checkMethod(method)); err != nil {

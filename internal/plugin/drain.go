@@ -71,7 +71,7 @@ shown.`,
 		Example: `  kubectl holdfast drain -A --timeout 5m
   kubectl holdfast drain -n shop
   kubectl holdfast drain -A --released`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.check(); err != nil {
 				return err
@@ -181,7 +181,7 @@ Exit status: 0 nothing is left, 2 something could not be read, 124 timeout; then
 are shown.`,
 		Example: `  kubectl delete remediationrequests --all -A
   holdfast drain --timeout 4m`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if how.timeout <= 0 {
 				return fmt.Errorf("--timeout is %s, expected a time above 0", how.timeout)

@@ -68,7 +68,7 @@ after the store has it. -o json and -o yaml show the records too.
 Exit status: 0 shown, 1 an entry is damaged, 2 the resource could not be read.`,
 		Example: `  kubectl holdfast entries rr/cart-crash -n shop
   kubectl holdfast entries rr/cart-crash -n shop -o json | jq '.entries[-1].record'`,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              oneResource("KIND/NAME, as in rr/cart-crash"),
 		ValidArgsFunction: c.completeResources,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {

@@ -55,7 +55,7 @@ Exit status: 0 it goes on by itself or has ended, 1 somebody has to do something
 not be read.`,
 		Example: `  kubectl holdfast explain rr/cart-crash -n shop
   kubectl holdfast explain backup/settings -o json | jq -r .command`,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              oneResource("KIND/NAME, as in rr/cart-crash"),
 		ValidArgsFunction: c.completeResources,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {

@@ -130,15 +130,16 @@ func newHistoryCommand(c *cluster) *cobra.Command {
 		out          output
 		from         archive
 		uid          string
-		since        time.Duration
+		since        command.Span
 		record, diff bool
 	)
 	cmd := &cobra.Command{
 		Use:   "history KIND/NAME",
 		Short: "Show all entries of a resource: those in it and those that are stored, also of one that is gone",
 		Long: `Show all entries of a resource, each once: ● pending in its outbox, ✔ durable in the store, ☠ a dead letter.
-A resource that is gone has a history too. Names come again: without --uid the newest resource of the name
-is shown, and the others are listed. Underneath stands whether the hashes make one chain without a gap.
+A resource that is gone has a history too. A name can be used again: without --uid the command shows the
+newest resource of the name, and lists the others. The last line says whether the hashes make one chain
+without a gap.
 
 The store is read in the database (--database-url), else through the report service: the one of the
 cluster, by a port-forward, or --reports-url. Without a store only the entries in the resource are shown.
@@ -148,7 +149,7 @@ Exit status: 0 the chain is whole, 1 it is not, or an entry is a dead letter, 2 
   kubectl holdfast history rr/cart-crash -n shop --database-url "$HOLDFAST_DATABASE_URL"
   kubectl holdfast history rr/cart-crash -n shop --since 1h --diff
   kubectl holdfast history rr/cart-crash -n shop --uid 4f8e0a52-6a3e-4be0-9f0e-3c1d8a4b2c11 -o json`,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              oneResource("KIND/NAME, as in rr/cart-crash"),
 		ValidArgsFunction: c.completeResources,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
@@ -163,7 +164,7 @@ Exit status: 0 the chain is whole, 1 it is not, or an entry is a dead letter, 2 
 				h.compare()
 			}
 			if h.record = record; since > 0 {
-				after := time.Now().Add(-since)
+				after := time.Now().Add(-time.Duration(since))
 				h.Entries = slices.DeleteFunc(h.Entries, func(e pastEntry) bool { return e.RecordedTime != nil && e.RecordedTime.Before(after) })
 			}
 			status := found(dead || !h.Verdict.Whole)
@@ -175,8 +176,8 @@ Exit status: 0 the chain is whole, 1 it is not, or an entry is a dead letter, 2 
 	}
 	out.addFlags(cmd)
 	from.addFlags(cmd)
-	cmd.Flags().StringVar(&uid, "uid", "", "uid of the resource, where a name came again")
-	cmd.Flags().DurationVar(&since, "since", 0, "only entries that were recorded since, as in 1h")
+	cmd.Flags().StringVar(&uid, "uid", "", "uid of the resource, where several had the name")
+	cmd.Flags().Var(&since, "since", "only entries that were recorded since, as in 1h or 30d")
 	cmd.Flags().BoolVar(&record, "record", false, "show the records")
 	cmd.Flags().BoolVar(&diff, "diff", false, "show what changed in the record from entry to entry")
 	return cmd
@@ -189,8 +190,9 @@ func (c *cluster) history(ctx context.Context, args []string, uid string, from *
 		return nil, err
 	}
 	if uid != "" {
-		if uid, err = models.UUID(uid); err != nil {
-			return nil, fmt.Errorf("--uid is %q, %w", uid, err)
+		given := uid
+		if uid, err = models.UUID(given); err != nil {
+			return nil, fmt.Errorf("--uid is %q, %w", given, err)
 		}
 	}
 	stored, err := from.open(ctx, c, namespace)

@@ -201,6 +201,9 @@ func (c *cluster) kindOf(name string) (kind, error) {
 			return kind{}, c.noKind(name, err)
 		}
 	}
+	if !strings.Contains(gvk.Group, ".") { // the API server allows no such group in a CustomResourceDefinition
+		return kind{}, fmt.Errorf("KIND is %q, a kind of Kubernetes itself, which has no outbox; `%s` shows the kinds that have one", name, c.verb("list -A"))
+	}
 	m, err := mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
 	if err != nil {
 		return kind{}, err
@@ -215,6 +218,9 @@ func (c *cluster) kindOf(name string) (kind, error) {
 func (c *cluster) noKind(name string, err error) error {
 	if !meta.IsNoMatchError(err) {
 		return err
+	}
+	if kindName, _, ok := strings.Cut(name, "/"); ok && kindName != "" {
+		return fmt.Errorf("KIND is %q, expected a kind without a name: `%s` lists all, `%s` shows one", name, c.verb("list "+kindName), c.verb("entries "+name))
 	}
 	return fmt.Errorf("KIND is %q, which the cluster does not serve; `%s` shows the kinds with an outbox; if it is one of Holdfast's, install the CustomResourceDefinitions (kubectl apply -k config/crd --server-side)",
 		name, c.verb("list -A"))

@@ -21,7 +21,16 @@ type listed struct {
 	// Unread are resource types that could not be listed, each with the reason.
 	Unread []unread `json:"unread,omitempty"`
 
-	now time.Time
+	namespace string
+	now       time.Time
+}
+
+// inNamespace is where something was looked for: one namespace, or "" for all.
+func inNamespace(namespace string) string {
+	if namespace == "" {
+		return " in any namespace"
+	}
+	return " in the namespace " + namespace
 }
 
 // unread is something that could not be read, and why.
@@ -42,7 +51,7 @@ func (l *listed) text(p *page) {
 		}
 		p.table(slices.Clone(header), rows)
 	} else {
-		p.line("No resources found.")
+		p.line("No resources with an outbox found%s.", inNamespace(l.namespace))
 	}
 	for _, u := range l.Unread {
 		p.line("Could not read %s: %s", u.What, u.Reason)
@@ -149,7 +158,7 @@ func (c *cluster) list(ctx context.Context, kinds []string, in scope, takes func
 	if err != nil {
 		return nil, err
 	}
-	l := &listed{Items: []summary{}, now: time.Now()}
+	l := &listed{Items: []summary{}, namespace: namespace, now: time.Now()}
 	progress := c.progress("resources read")
 	defer progress.done()
 	refused := map[string]string{}

@@ -74,7 +74,7 @@ func newReportCommand(c *cluster) *cobra.Command {
 	var (
 		in    scope
 		from  reports
-		since time.Duration
+		since command.Span
 		limit int
 	)
 	out := output{}
@@ -91,13 +91,17 @@ Exit status: 0 shown, 1 there is no such report that you may read, 2 it could no
 		Example: `  kubectl holdfast report cart-crash -n shop
   kubectl holdfast report --since 24h -A
   kubectl holdfast report cart-crash -n shop -o html > report.html`,
-		Args:              cobra.MaximumNArgs(1),
+		Args:              atMostOne,
 		ValidArgsFunction: c.completeOwn(requests),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			one := len(args) == 1
 			switch {
-			case one == (since > 0) || since < 0:
-				return fmt.Errorf("got %s and --since %s, expected the name of a request, or --since above 0", counted(len(args), "argument"), since)
+			case since < 0:
+				return fmt.Errorf("--since is %s, expected a time above 0", time.Duration(since))
+			case one && since > 0:
+				return errors.New("got the name of a request and --since, expected one of them: a name for one report, --since for a list")
+			case !one && since == 0:
+				return errors.New("got neither the name of a request nor --since, expected one of them, as in report cart-crash or report --since 24h")
 			case !one && (out.format == formatMarkdown || out.format == formatHTML):
 				return fmt.Errorf("--output is %q with --since, expected table, wide, json, yaml or name", out.format)
 			case one && (out.format == formatWide || out.format == formatName):
@@ -123,14 +127,14 @@ Exit status: 0 shown, 1 there is no such report that you may read, 2 it could no
 			if one {
 				return c.report(cmd, service.Client, namespace, args[0], out.format)
 			}
-			return c.reportList(cmd, service.Client, namespace, since, limit, &out)
+			return c.reportList(cmd, service.Client, namespace, time.Duration(since), limit, &out)
 		},
 	}
 	in.addFlags(cmd)
 	_ = cmd.Flags().MarkHidden("selector") // rows have no labels
 	out.addRendered(cmd, formatWide, formatName)
 	from.addFlags(cmd)
-	cmd.Flags().DurationVar(&since, "since", 0, "list remediations since, as in 24h")
+	cmd.Flags().Var(&since, "since", "list remediations since, as in 24h, 30d or 2w")
 	cmd.Flags().IntVar(&limit, "limit", 100, "max remediations of --since")
 	return cmd
 }
@@ -204,4 +208,12 @@ func (c *cluster) reportList(cmd *cobra.Command, client *reportsclient.Client, n
 		q.Set("next", *page.Next)
 	}
 	return out.print(c.streams.Out, r)
+}
+
+// atMostOne asks for at most one argument.
+func atMostOne(cmd *cobra.Command, args []string) error {
+	if len(args) <= 1 {
+		return nil
+	}
+	return fmt.Errorf("%q takes one request at most, got %s", cmd.CommandPath(), counted(len(args), "argument"))
 }

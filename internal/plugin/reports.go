@@ -22,22 +22,32 @@ import (
 // reports is where the report service is, and who asks. Without a URL it is the one of the cluster.
 type reports struct {
 	url, tokenFile, caFile, service string
+	// token is the variable HOLDFAST_REPORTS_TOKEN, as holdfast dev sets it: for the service at url only, and only without a file.
+	token string
 }
 
 func (r *reports) addFlags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&r.url, "reports-url", "", "URL of the report service (env HOLDFAST_REPORTS_URL; default: port-forward to the one of the cluster)")
 	cmd.Flags().StringVar(&r.service, "reports-service", "", "name of its Service in --system-namespace (default: the one labelled as the manifests do)")
-	cmd.Flags().StringVar(&r.tokenFile, "reports-token-file", "", "file with the token for it (env HOLDFAST_REPORTS_TOKEN_FILE; default: a token of the account holdfast-reader)")
+	cmd.Flags().StringVar(&r.tokenFile, "reports-token-file", "", "file with the token for it (env HOLDFAST_REPORTS_TOKEN_FILE, or the token itself in HOLDFAST_REPORTS_TOKEN with a URL; default: one of the account holdfast-reader)")
 	cmd.Flags().StringVar(&r.caFile, "reports-ca-file", "", "PEM CA bundle for it (env HOLDFAST_REPORTS_CA_FILE; default: system roots, or the port-forward alone)")
 }
 
 // fromEnvironment fills what no flag gave.
 func (r *reports) fromEnvironment() {
-	for name, into := range map[string]*string{"HOLDFAST_REPORTS_URL": &r.url, "HOLDFAST_REPORTS_TOKEN_FILE": &r.tokenFile, "HOLDFAST_REPORTS_CA_FILE": &r.caFile} {
+	for name, into := range map[string]*string{"HOLDFAST_REPORTS_URL": &r.url, "HOLDFAST_REPORTS_TOKEN_FILE": &r.tokenFile, "HOLDFAST_REPORTS_CA_FILE": &r.caFile, "HOLDFAST_REPORTS_TOKEN": &r.token} {
 		if *into == "" {
 			*into = strings.TrimSpace(os.Getenv(name))
 		}
 	}
+}
+
+// tokenAt is the token of the variable, for a service that has an address.
+func (r *reports) tokenAt() string {
+	if r.url == "" || r.tokenFile != "" {
+		return ""
+	}
+	return r.token
 }
 
 // named reports whether a flag or a variable names a service.
@@ -54,10 +64,10 @@ type route struct {
 // route finds the way, for the rows of a namespace, or of all (""). It asks for the first token.
 func (r *reports) route(ctx context.Context, c *cluster, namespace string) (*route, error) {
 	r.fromEnvironment()
-	if err := c.connect(); err != nil && (r.url == "" || r.tokenFile == "") {
+	if err := c.connect(); err != nil && (r.url == "" || r.tokenFile == "" && r.token == "") {
 		return nil, err
 	}
-	way := &route{options: reportsclient.Options{CAFile: r.caFile, UserAgent: "kubectl-holdfast/" + c.version}, tokens: &tokens{c: c, file: r.tokenFile, namespace: namespace}, close: func() {}}
+	way := &route{options: reportsclient.Options{CAFile: r.caFile, UserAgent: "kubectl-holdfast/" + c.version}, tokens: &tokens{c: c, file: r.tokenFile, given: r.tokenAt(), namespace: namespace}, close: func() {}}
 	if namespace == "" {
 		way.tokens.namespace = c.system
 	}
@@ -121,6 +131,8 @@ const (
 type tokens struct {
 	c               *cluster
 	file, namespace string
+	// given is a token that nobody renews; "" if there is none.
+	given string
 
 	mu    sync.Mutex
 	token string
@@ -132,6 +144,13 @@ func (t *tokens) get(ctx context.Context) (string, error) {
 		token, err := credential.TokenFile(t.file) // others renew it
 		if err != nil {
 			return "", fmt.Errorf("token of the report service (--reports-token-file): %w", err)
+		}
+		return token, nil
+	}
+	if t.given != "" {
+		token, err := credential.Token(t.given)
+		if err != nil {
+			return "", fmt.Errorf("token of the report service (HOLDFAST_REPORTS_TOKEN): %w", err)
 		}
 		return token, nil
 	}

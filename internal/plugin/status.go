@@ -75,7 +75,7 @@ type problem struct {
 func (o *overview) text(p *page) {
 	p.title("Managers")
 	if len(o.Managers) == 0 {
-		p.line("no lease of a manager")
+		p.line("no manager holds a lease (one that runs without --leader-elect has none)")
 	} else {
 		rows := make([][]string, len(o.Managers))
 		for i := range o.Managers {
@@ -100,6 +100,9 @@ func (o *overview) text(p *page) {
 	since := ""
 	if o.Store.Since != nil {
 		since = ", since " + age(*o.Store.Since, o.now)
+	}
+	if o.Store.Breaker == breakerUnknown {
+		since = ": no Event about the store in the last hour (the relay writes one when it fails, and when it is back)"
 	}
 	p.line("breaker %s%s", o.Store.Breaker, since)
 	if o.Store.Breaker == breakerOpen {
@@ -169,7 +172,7 @@ read.`,
 		Example: `  kubectl holdfast status -A
   kubectl holdfast status -A --watch
   kubectl holdfast status -A --exit-code -o json | jq '.problems[]'`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := firstOf(out.check(), w.check(&out)); err != nil {
 				return err

@@ -107,6 +107,11 @@ func TestReportsOfANamespace(t *testing.T) {
 	f.Expect(h.Entries).To(HaveEach(HaveField("State", "durable")))
 	s = f.kubectl(append([]string{"report", string(rr.UID), "-n", "default"}, with...)...)
 	f.Expect(s).To(And(HaveField("Code", 2), HaveField("Stderr", ContainSubstring("holdfast-reader"))))
+	plugin, token := filepath.Join(programs, "kubectl-holdfast"), []string{"HOLDFAST_REPORTS_TOKEN=" + stack.ReportsToken}
+	s = f.program(append(token, "HOLDFAST_REPORTS_URL="+stack.ReportsURL), plugin, "report", "--since=7d", "-n", f.namespace)
+	f.Expect(s).To(And(HaveField("Code", 0), HaveField("Stdout", ContainSubstring("absent"))))
+	s = f.program(token, plugin, "report", "absent", "-n", f.namespace)
+	f.Expect(s).To(And(HaveField("Code", 2), HaveField("Stderr", ContainSubstring("no report service"))), "a token is for the service at the URL")
 	f.Expect(f.in("report", "absent")).To(And(HaveField("Code", 2), HaveField("Stderr", ContainSubstring("no report service"))))
 
 	f.backup("settings") // without status.outbox: its operator does not run

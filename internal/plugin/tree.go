@@ -77,7 +77,7 @@ func (c *cluster) ownArgs(ctx context.Context, resourceName string, args []strin
 			return nil, err
 		}
 		if other.GroupResource() != k.GroupResource() {
-			return nil, fmt.Errorf("the argument is a %s, expected a %s", other, k)
+			return nil, fmt.Errorf("the argument is %s, expected %s", article(other), article(k))
 		}
 		name = rest
 	} else if len(args) != 1 || strings.ContainsAny(name, noName) {
@@ -101,7 +101,7 @@ belong to it.
 Exit status: 0 shown, 2 something could not be read.`,
 		Example: `  kubectl holdfast tree cart-crash -n shop
   kubectl holdfast tree rr/cart-crash -n shop -o json`,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              oneResource("the name of a request, as in cart-crash"),
 		ValidArgsFunction: c.completeOwn(requests),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {

@@ -30,7 +30,7 @@ Exit status: 0 shown, 2 they could not be read.`,
 		Example: `  kubectl holdfast trends -n shop
   kubectl holdfast trends -A --since 2w --alert PodOOMKilled
   kubectl holdfast trends -A --start 2026-11-01T00:00:00Z --end 2026-12-01T00:00:00Z -o json | jq .ai.all`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.check(); err != nil {
 				return err

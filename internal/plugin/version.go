@@ -62,7 +62,7 @@ of the schema.
 Exit status: 0 they fit, 1 they do not, 2 something could not be read.`,
 		Example: `  kubectl holdfast version
   kubectl holdfast version --client -o json`,
-		Args: cobra.NoArgs,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := out.check(); err != nil {
 				return err

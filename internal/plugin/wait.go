@@ -78,14 +78,17 @@ Exit status: 0 as asked, 1 it cannot happen any more, 2 the resource could not b
 		Example: `  kubectl holdfast wait rr/cart-crash -n shop --for=closed --timeout=10m
   kubectl holdfast wait rr/cart-crash -n shop --for=Completed
   kubectl holdfast wait backup/settings --for=drained`,
-		Args:              cobra.RangeArgs(1, 2),
+		Args:              oneResource("KIND/NAME, as in rr/cart-crash"),
 		ValidArgsFunction: c.completeResources,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := out.check(); err != nil {
 				return err
 			}
-			if goal == "" || timeout <= 0 {
-				return fmt.Errorf("--for is %q and --timeout is %s, expected drained, closed or a phase, and a time above 0", goal, timeout)
+			switch {
+			case goal == "":
+				return errors.New("--for is missing, expected drained, closed or a phase, as in --for=closed")
+			case timeout <= 0:
+				return fmt.Errorf("--timeout is %s, expected a time above 0", timeout)
 			}
 			r, err := c.get(cmd.Context(), args)
 			if err != nil {

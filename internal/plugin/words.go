@@ -5,7 +5,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/holdfast-dev/holdfast/internal/command"
 )
 
 // splitName takes KIND/NAME or KIND NAME apart.
@@ -20,6 +23,32 @@ func splitName(args []string) (kindName, name string, err error) {
 		return "", "", fmt.Errorf("the argument is %q, expected KIND/NAME or KIND NAME, as in rr/cart-crash", strings.Join(args, " "))
 	}
 	return kindName, name, nil
+}
+
+// oneResource asks for what names one resource, in one argument or, as KIND NAME, in two.
+func oneResource(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 || len(args) == 2 {
+			return nil
+		}
+		return fmt.Errorf("%q takes %s; got %s (see %s --help)", cmd.CommandPath(), what, counted(len(args), "argument"), cmd.CommandPath())
+	}
+}
+
+// noArguments refuses arguments. One that may be a part of a URL is not shown.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%q takes flags only, got the argument %s (see %s --help)", cmd.CommandPath(), command.Shown(args[0]), cmd.CommandPath())
+}
+
+// article is a noun with a or an.
+func article(noun fmt.Stringer) string {
+	if strings.ContainsRune("aeiou", rune(noun.String()[0])) {
+		return "an " + noun.String()
+	}
+	return "a " + noun.String()
 }
 
 // noName are characters that no name has, and that would lead elsewhere in a path.
@@ -54,7 +83,14 @@ func distance(a, b string) int {
 	return row[len(b)]
 }
 
-func orList(words []string) string { return strings.Join(words, " or ") }
+// orList names the choices.
+func orList(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
 
 // counted is a number with its noun.
 func counted(n int, noun string) string {

@@ -101,34 +101,38 @@ func (c *controller) addEnd() error {
 			continue
 		}
 		receiver := fn.Recv.List[0].Names[0].Name
+		through := receiver // by which Reconcile reads and writes
+		if c.clientField != "Client" {
+			through += "." + c.clientField
+		}
 		if fn.Type.Results == nil || fn.Type.Results.NumFields() != 2 {
 			continue
 		}
 		result := c.text(fn.Type.Results.List[0].Type)
 		for _, s := range fn.Body.List {
-			if object := c.read(s, receiver); object != nil {
+			if object := c.read(s, through); object != nil {
 				text := c.text(object)
 				c.insert(c.after(s.End()), fmt.Sprintf(`	if !%s.DeletionTimestamp.IsZero() {
 		return %s{}, %s.IgnoreNotFound(%s.Status().Update(ctx, %s))
 	}
-`, strings.TrimPrefix(text, "&"), result, c.client, receiver, text))
+`, strings.TrimPrefix(text, "&"), result, c.client, through, text))
 				return nil
 			}
 		}
-		return c.refuse(fn.Pos(), "deletion", fmt.Sprintf("if err := %s.Get(ctx, req.NamespacedName, obj); err != nil {…} in it, after which the record of a deleted resource ends", receiver), "Reconcile does not read its resource")
+		return c.refuse(fn.Pos(), "deletion", fmt.Sprintf("if err := %s.Get(ctx, req.NamespacedName, obj); err != nil {…} in it, after which the record of a deleted resource ends", through), "Reconcile does not read its resource")
 	}
 	return &RefusalError{File: c.file.name, Found: "no method Reconcile of " + c.name, Expected: "it in the file of its type", Section: "deletion"}
 }
 
 // read is the object that a statement reads, if it is `if err := r.Get(ctx, req.NamespacedName, object); …`.
-func (c *controller) read(s ast.Stmt, receiver string) (object ast.Expr) {
+func (c *controller) read(s ast.Stmt, through string) (object ast.Expr) {
 	condition, ok := s.(*ast.IfStmt)
 	if !ok || condition.Init == nil {
 		return nil
 	}
 	ast.Inspect(condition.Init, func(n ast.Node) bool {
 		call, ok := n.(*ast.CallExpr)
-		if ok && (c.text(call.Fun) == receiver+".Get" || c.text(call.Fun) == receiver+".Client.Get") && len(call.Args) == 3 && strings.HasSuffix(c.text(call.Args[1]), ".NamespacedName") {
+		if ok && (c.text(call.Fun) == through+".Get" || c.text(call.Fun) == through+".Client.Get") && len(call.Args) == 3 && strings.HasSuffix(c.text(call.Args[1]), ".NamespacedName") {
 			switch o := call.Args[2].(type) {
 			case *ast.Ident:
 				object = o

@@ -164,7 +164,11 @@ func (p *project) kind(name, api string) (*kind, error) {
 		return nil, p.broken[0]
 	}
 	if len(found) == 0 {
-		return nil, &RefusalError{File: p.root, Found: fmt.Sprintf("no type %s", name),
+		found := fmt.Sprintf("no type %s", name)
+		if kinds := p.kindNames(); len(kinds) > 0 {
+			found += "; its kinds are " + strings.Join(kinds, ", ")
+		}
+		return nil, &RefusalError{File: p.root, Found: found,
 			Expected: fmt.Sprintf("a struct type %s with metav1.TypeMeta and metav1.ObjectMeta in this module", name), Section: "do-you-qualify"}
 	}
 	if len(found) > 1 {
@@ -180,6 +184,24 @@ func (p *project) kind(name, api string) (*kind, error) {
 		return nil, err
 	}
 	return k, nil
+}
+
+// kindNames are the kinds of the project, in the order of their names.
+func (p *project) kindNames() (names []string) {
+	for _, f := range p.files {
+		ast.Inspect(f.syntax, func(n ast.Node) bool {
+			if t, ok := n.(*ast.TypeSpec); ok {
+				if st, ok := t.Type.(*ast.StructType); ok {
+					if s := (&structType{StructType: st}); s.field("TypeMeta") != nil && s.field("ObjectMeta") != nil {
+						names = append(names, t.Name.Name)
+					}
+				}
+			}
+			return true
+		})
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 var groupName = regexp.MustCompile(`(?m)^// \+groupName=(\S+)$`)

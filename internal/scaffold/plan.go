@@ -63,7 +63,7 @@ func Make(o Options) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := errors.Join(k.addStatus(), w.connect(k)); err != nil {
+	if err := errors.Join(k.addStatus(), w.connect(p, k, c)); err != nil {
 		return nil, err
 	}
 	c.addRights(k)

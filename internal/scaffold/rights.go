@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/token"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -20,8 +21,10 @@ type controller struct {
 	// resource is the name of the kind's resource, as in releases.
 	resource string
 	// client is the name by which the file knows the package of client.Client.
-	client  string
-	markers []marker
+	client string
+	// clientField is the reconciler's field of that type: Client if it is embedded.
+	clientField string
+	markers     []marker
 	// last is the end of the last marker.
 	last token.Pos
 	// notes say what is left to do by hand.
@@ -57,22 +60,20 @@ func parseMarker(text string) (m marker, ok bool) {
 func (p *project) controller(k *kind) (*controller, error) {
 	name := k.name + "Reconciler"
 	found := p.structs(name)
+	if len(found) == 0 {
+		found = p.reconcilersOf(k)
+	}
 	switch {
 	case len(found) == 0 && len(p.broken) > 0:
 		return nil, p.broken[0]
 	case len(found) == 0:
-		return nil, &RefusalError{File: p.root, Found: "no type " + name, Expected: "the struct of kubebuilder's scaffold, with client.Client embedded", Section: "the-reconciler"}
+		return nil, &RefusalError{File: p.root, Found: "no type " + name + ", and no other whose Reconcile reads a " + k.name, Expected: "the struct of kubebuilder's scaffold, with client.Client embedded", Section: "the-reconciler"}
 	case len(found) > 1:
-		return nil, found[1].refuse(found[1].decl.Pos(), "the-reconciler", "one", "another type %s", name)
+		return nil, found[1].refuse(found[1].decl.Pos(), "the-reconciler", fmt.Sprintf("one, or one called %s", name), "another type %s", found[1].name)
 	}
 	c := &controller{structType: found[0]}
-	if f := c.field("Client"); f != nil && len(f.Names) == 0 {
-		if t, ok := f.Type.(*ast.SelectorExpr); ok {
-			c.client = c.text(t.X)
-		}
-	}
-	if c.client == "" {
-		return nil, c.refuse(c.decl.Pos(), "the-reconciler", "the embedded field client.Client, by which it saves the status", "%s has none", name)
+	if !c.findClient() {
+		return nil, c.refuse(c.decl.Pos(), "the-reconciler", "client.Client embedded or as a field, by which it saves the status", "%s has none", c.name)
 	}
 	for _, g := range c.syntax.Comments {
 		for _, line := range g.List {
@@ -97,6 +98,46 @@ func (p *project) controller(k *kind) (*controller, error) {
 		return nil, c.refuse(c.decl.Pos(), "the-adapter", "a resource and a group of lower-case letters, digits and hyphens, with dots between", "the kind of the entries would be %q", entries)
 	}
 	return c, nil
+}
+
+// reconcilersOf are the struct types with a method Reconcile that has a value of the kind in it. A project that does not come from kubebuilder names them as it likes.
+func (p *project) reconcilersOf(k *kind) (found []*structType) {
+	for _, f := range p.files {
+		for _, d := range f.syntax.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Name.Name != "Reconcile" || fn.Recv == nil || fn.Body == nil || len(fn.Recv.List) != 1 {
+				continue
+			}
+			reads := false
+			ast.Inspect(fn.Body, func(n ast.Node) bool {
+				e, ok := n.(ast.Expr)
+				reads = reads || ok && p.means(f, e, k.name, filepath.Dir(k.path))
+				return !reads
+			})
+			for _, s := range p.structs(embedded(fn.Recv.List[0].Type)) {
+				if reads && s.path == f.path {
+					found = append(found, s)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// findClient finds the field by which the reconciler reads and writes.
+func (c *controller) findClient() bool {
+	for _, f := range c.Fields.List {
+		t, ok := f.Type.(*ast.SelectorExpr)
+		if !ok || t.Sel.Name != "Client" || c.importName("sigs.k8s.io/controller-runtime/pkg/client") != c.text(t.X) {
+			continue
+		}
+		c.client, c.clientField = c.text(t.X), "Client"
+		if len(f.Names) > 0 {
+			c.clientField = f.Names[0].Name
+		}
+		return true
+	}
+	return false
 }
 
 func (c *controller) may(group, resource, verb string) bool {

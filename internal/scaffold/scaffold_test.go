@@ -168,7 +168,7 @@ func TestRefusals(t *testing.T) {
 		changes map[string][]string
 		says    []string
 	}{
-		"no such kind":            {kind: "Rollout", says: []string{"no type Rollout", "metav1.TypeMeta", "docs/embedding.md#"}},
+		"no such kind":            {kind: "Rollout", says: []string{"no type Rollout; its kinds are Release", "metav1.TypeMeta", "docs/embedding.md#"}},
 		"no name of a kind":       {kind: "release; rm", says: []string{`kind is "release; rm"`, "expected a name as in Release"}},
 		"no status subresource":   {changes: map[string][]string{types: {"// +kubebuilder:subresource:status\n", ""}}, says: []string{types + ":", "no status subresource", "+kubebuilder:subresource:status"}},
 		"no status":               {changes: map[string][]string{types: {"Status ReleaseStatus `json:\"status,omitempty\"`", ""}}, says: []string{types + ":", "kind Release has no status"}},
@@ -178,11 +178,11 @@ func TestRefusals(t *testing.T) {
 		"no group":                {changes: map[string][]string{"api/v1/groupversion_info.go": {"// +groupName=delivery.example.com", "//"}}, says: []string{types + ":", "the API group is not known"}},
 		"nothing to take a phase": {changes: map[string][]string{types: {"Phase string", "Step string", "Conditions []metav1.Condition", "Facts []metav1.Duration"}}, says: []string{types + ":", "no field Phase or State, and no conditions"}},
 		"another reconciler":      {changes: map[string][]string{reconciler: {"type ReleaseReconciler struct", "type Deliverer struct"}}, says: []string{"no type ReleaseReconciler"}},
-		"no client":               {changes: map[string][]string{reconciler: {"\tclient.Client\n", "\tkube client.Client\n"}}, says: []string{reconciler + ":", "the embedded field client.Client"}},
+		"no client":               {changes: map[string][]string{reconciler: {"\tclient.Client\n", "\tkube client.Reader\n"}}, says: []string{reconciler + ":", "client.Client embedded or as a field"}},
 		"no rights":               {changes: map[string][]string{reconciler: {"+kubebuilder:rbac:groups=delivery.example.com", "+kubebuilder:rbac:groups=other.example.com"}}, says: []string{reconciler + ":", "+kubebuilder:rbac:groups=delivery.example.com"}},
 		"does not read":           {changes: map[string][]string{reconciler: {"r.Get(ctx, req.NamespacedName, rel); err != nil {\n\t\treturn ctrl", "r.find(ctx, req, rel); err != nil {\n\t\treturn ctrl"}}, says: []string{reconciler + ":", "does not read its resource"}},
 		"another client":          {changes: map[string][]string{program: {"mgr.GetClient()", "cached"}}, says: []string{program + ":", "the client of ReleaseReconciler is cached", "Client: mgr.GetClient()"}},
-		"no main":                 {changes: map[string][]string{program: {"package main", "package start"}}, says: []string{"no ReleaseReconciler{…} in a function of package main"}},
+		"nothing makes one":       {changes: map[string][]string{program: {"&controller.ReleaseReconciler{", "&controller.Other{"}}, says: []string{"nothing makes a ReleaseReconciler", "a call of a function that returns one"}},
 		"another log":             {changes: map[string][]string{program: {"setupLog", "logger"}}, says: []string{program + ":", "no variable setupLog"}},
 		"a package's name":        {changes: map[string][]string{program: {"probeAddr", "relay"}}, says: []string{program + ":", "relay is a name in this file already", "github.com/holdfast-dev/holdfast/relay would be called so"}},
 		"another package outbox":  {changes: map[string][]string{reconciler: {"retry.", "outbox.", "\"k8s.io/client-go/util/retry\"", "\"example.com/mail/outbox\""}}, says: []string{reconciler + ":", "outbox is a name in this file already"}},

@@ -47,18 +47,18 @@ func expected(o *unstructured.Unstructured) (check, command string) {
 	case "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding":
 		return "policy " + o.GetName(), "apply -k config/admission"
 	case "Deployment":
-		return "workload", "apply -k config/default"
+		return "workload", "apply -k your-overlay"
 	case "ServiceAccount":
-		return "account", "apply -k config/default"
+		return "account", "apply -k config/rbac"
 	case "Secret":
 		return "secret holdfast-database", "create secret generic holdfast-database --from-literal=url="
 	case "ClusterRole":
 		if o.GetName() != "holdfast-manager" {
 			return "roles", "apply -k config/rbac"
 		}
-		return "rights", "apply -k config/default"
+		return "rights", "apply -k config/rbac"
 	default: // roles and bindings
-		return "rights", "apply -k config/default"
+		return "rights", "apply -k config/rbac"
 	}
 }
 

@@ -49,7 +49,7 @@ func listed(what string, lines []string) investigator.Evidence {
 }
 
 func (f *facts) targetText() string {
-	parts := []string{f.counts(), fmt.Sprintf("generation %d, of which %d was observed", f.generation, f.observedGeneration)}
+	parts := []string{f.counts(), fmt.Sprintf("generation %d, observed %d", f.generation, f.observedGeneration)}
 	if f.deleting {
 		parts = append(parts, "being deleted")
 	}

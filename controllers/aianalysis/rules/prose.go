@@ -72,8 +72,11 @@ func (h hit) text() string {
 			parts = append(parts, investigator.Quote(c.message, maxQuoted))
 		}
 	}
-	if h.container.restarts > 0 {
-		parts = append(parts, fmt.Sprintf("%d restarts", h.container.restarts))
+	switch n := h.container.restarts; {
+	case n == 1:
+		parts = append(parts, "1 restart")
+	case n > 1:
+		parts = append(parts, fmt.Sprintf("%d restarts", n))
 	}
 	if e := h.container.ended; e != nil {
 		parts = append(parts, fmt.Sprintf("last ended with exit code %d (%s)", e.exitCode, investigator.Quote(e.reason, maxQuoted)))

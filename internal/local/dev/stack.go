@@ -13,6 +13,10 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
 
 	"github.com/holdfast-dev/holdfast/config"
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
@@ -28,6 +32,8 @@ type Options struct {
 	Dir string
 	// InfraOnly leaves Holdfast's own services out.
 	InfraOnly bool
+	// LeaderElection gives the manager a lease, as an installation has it. After a crash the next manager waits for it.
+	LeaderElection bool
 	// NarratorURL, NarratorModel and NarratorTokenFile are the report service's language model; "" is none.
 	NarratorURL, NarratorModel, NarratorTokenFile string
 	// Program is the holdfast binary that the services are started from.
@@ -157,11 +163,18 @@ func (s *Stack) StartManager(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	args := []string{"manager", "--metrics-bind-address", metrics, "--health-probe-bind-address", health}
+	if s.options.LeaderElection {
+		if err := s.makeNamespace(ctx, systemNamespace); err != nil {
+			return err
+		}
+		args = append(args, "--leader-elect", "--leader-elect-namespace", systemNamespace)
+	}
 	begin := time.Now()
 	s.manager, err = localcluster.StartProgram(ctx, localcluster.Program{
 		Name:  "manager",
 		Path:  s.options.Program,
-		Args:  []string{"manager", "--metrics-bind-address", metrics, "--health-probe-bind-address", health},
+		Args:  args,
 		Env:   append(s.Env(), "PATH="+os.Getenv("PATH"), "TMPDIR="+os.TempDir()),
 		Log:   s.ManagerLog(),
 		Ready: localcluster.Answers("http://" + health + "/readyz"),
@@ -171,6 +184,21 @@ func (s *Stack) StartManager(ctx context.Context) error {
 	}
 	s.MetricsURL = "http://" + metrics + "/metrics"
 	fmt.Fprintf(s.options.Progress, "manager: ready after %s, metrics at %s\n", time.Since(begin).Round(100*time.Millisecond), s.MetricsURL)
+	return nil
+}
+
+// systemNamespace is that of an installation, where kubectl holdfast looks for managers.
+const systemNamespace = "holdfast-system"
+
+func (s *Stack) makeNamespace(ctx context.Context, name string) error {
+	client, err := kubernetes.NewForConfig(s.Cluster.RESTConfig())
+	if err != nil {
+		return fmt.Errorf("make a client: %w", err)
+	}
+	namespace := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+	if _, err := client.CoreV1().Namespaces().Create(ctx, namespace, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("create the namespace %s: %w", name, err)
+	}
 	return nil
 }
 
