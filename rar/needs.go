@@ -27,6 +27,9 @@ type Needs struct {
 	Later bool `json:"later"`
 }
 
+// maxAction bounds the bytes of an action that a case may have: more fit no column. Alternatives may be of any length.
+const maxAction = 4 * 255
+
 // NeedsOf says what a report needs, by its own rows and by whether its alert came back.
 func NeedsOf(in *Input) Needs {
 	n := Needs{Cases: fewCases, Verdicts: []string{}, Bin: -1}
@@ -48,7 +51,7 @@ func NeedsOf(in *Input) Needs {
 	if n.Later || a.ApprovalRequestedAt != nil {
 		n.Verdicts = append(n.Verdicts, a.RecommendedAction)
 	}
-	n.Verdicts = slices.DeleteFunc(n.Verdicts, func(id string) bool { return id == "" })
+	n.Verdicts = slices.DeleteFunc(n.Verdicts, func(id string) bool { return id == "" || len(id) > maxAction })
 	slices.Sort(n.Verdicts)
 	n.Verdicts = slices.Compact(n.Verdicts)
 	if e != nil && b.outcome() == outcomeRemediated {
