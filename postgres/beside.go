@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -28,7 +29,9 @@ type Subject struct {
 	Alert, Kind string
 	Received    time.Time
 	Seconds     float64
-	// Later is the window, after its end, of the cases that are listed beside the earlier ones.
+	// Needs is of which of its cases the execution and the return are read, in JSON, as cohort_cases.sql has it.
+	Needs string
+	// LaterFrom and LaterTo are the window, after its end, of the cases that are listed beside the earlier ones.
 	LaterFrom, LaterTo time.Time
 
 	// Completed and the following are what returns of its alert are found by.
@@ -245,25 +248,27 @@ func (b *besides) compared() batched {
 // earlier asks for the newest cases of the cohorts.
 func (b *besides) earlier(window time.Duration, limit int) batched {
 	at, alerts, kinds := b.comparable(func(*Subject) bool { return true })
-	return b.cases(at, alerts, kinds, limit, true, func(s *Subject) (from, to time.Time) { return s.Received.Add(-window), s.Received }, func(f *Beside) *[]*Case { return &f.Earlier })
+	return b.cases(at, alerts, kinds, limit, func(s *Subject) (from, to time.Time) { return s.Received.Add(-window), s.Received }, func(f *Beside) *[]*Case { return &f.Earlier })
 }
 
-// later asks for the newest cases after the ends: how an action did then is what counts of them, so their analyses are not read.
+// later asks for the newest cases after the ends.
 func (b *besides) later(limit int) batched {
 	at, alerts, kinds := b.comparable(func(s *Subject) bool { return s.LaterFrom.Before(s.LaterTo) })
-	return b.cases(at, alerts, kinds, limit, false, func(s *Subject) (from, to time.Time) { return s.LaterFrom, s.LaterTo }, func(f *Beside) *[]*Case { return &f.Later })
+	return b.cases(at, alerts, kinds, limit, func(s *Subject) (from, to time.Time) { return s.LaterFrom, s.LaterTo }, func(f *Beside) *[]*Case { return &f.Later })
 }
 
-func (b *besides) cases(at places, alerts, kinds []string, limit int, analyses bool, window func(*Subject) (from, to time.Time), list func(*Beside) *[]*Case) batched {
+func (b *besides) cases(at places, alerts, kinds []string, limit int, window func(*Subject) (from, to time.Time), list func(*Beside) *[]*Case) batched {
 	if at == nil {
 		return batched{}
 	}
 	var from, to []time.Time
+	var needs []string
 	for _, i := range at {
-		start, end := window(&b.subjects[i])
-		from, to = append(from, start), append(to, end)
+		s := &b.subjects[i]
+		start, end := window(s)
+		from, to, needs = append(from, start), append(to, end), append(needs, cmp.Or(s.Needs, "{}"))
 	}
-	return batched{query("cohort_cases"), []any{alerts, kinds, from, to, limit, b.asOf, maxPosted, nil, analyses}, func(rows pgx.Rows) error {
+	return batched{query("cohort_cases"), []any{alerts, kinds, from, to, needs, limit, b.asOf, maxPosted, nil}, func(rows pgx.Rows) error {
 		all, err := collect[Case](rows, nil)
 		for i := range all {
 			for _, place := range all[i].Places {

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"k8s.io/client-go/util/workqueue"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
@@ -120,7 +122,14 @@ type projection struct {
 	err   error
 }
 
+// project runs in a goroutine of the pool, which nobody recovers. An entry that makes it panic is a dead letter: it would end each process that tries again.
 func (s *Store) project(i int, item *relay.Item) (p projection) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			p = projection{err: fmt.Errorf("making its row panicked: %v", cause)}
+			logf.Log.WithName("postgres").Error(p.err, "Entry cannot become a row", "uid", item.Source.UID, "sequence", item.Sequence, "stack", string(debug.Stack()))
+		}
+	}()
 	row, err := RowOf(s.options.Cluster, &item.Entry, item.Text)
 	if err != nil {
 		return projection{err: err}

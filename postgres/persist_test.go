@@ -304,3 +304,17 @@ func TestUnsupportedEntriesNeedTheDatabaseToo(t *testing.T) {
 	g.Expect(err).To(HaveOccurred())
 	g.Expect(s.Persist(t.Context(), nil)).To(BeEmpty(), "of nothing, nothing is asked")
 }
+
+// An entry that makes the code panic must not end a relay, which would read it again and end again.
+func TestAnEntryThatMakesAPanicIsADeadLetter(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	at := outboxapi.NewTime(start)
+	hostile := history(t, newSource(), entry.KindAIDecision, 1, func(int) any { return models.AIDecision{RemediationID: "r", InvestigationStartedAt: at} })
+	broken := *s.tables[models.TableAIAnalysis]
+	broken.columns = nil // as a bug would be: the first value is the id
+	s.tables[models.TableAIAnalysis] = &broken
+	batch := sorted(append(hostile, notifications(t, 200)...))
+	g.Expect(results(persist(t, s, batch))).To(ConsistOf(append(anys(repeat(relay.Stored, 200)), relay.DeadLettered)...))
+	g.Expect(letters(t, s)).To(ConsistOf(And(HaveField("ID", hostile[0].ID), HaveField("Error", HavePrefix("making its row panicked: ")))))
+}

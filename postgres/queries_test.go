@@ -64,7 +64,8 @@ func questions(target, fingerprint, remediation, posted, name string, uids, case
 		return []any{alerts, kinds, []time.Time{end}, []float64{300}, MaxCohort, end, namespaces}
 	}
 	recent := func(namespaces any) []any {
-		return []any{alerts, kinds, []time.Time{month}, []time.Time{end}, 15, end, maxPosted, namespaces, true}
+		needs := `{"verdicts": ["restart-1", "restart-2"], "bin": 3, "investigator": "holmesgpt", "model": "model-1"}`
+		return []any{alerts, kinds, []time.Time{month}, []time.Time{end}, []string{needs}, 15, end, maxPosted, namespaces}
 	}
 	joined := []string{"orchestration_final_alert", places[1], places[2], "orchestration_first_fingerprint"}
 	return map[string]question{

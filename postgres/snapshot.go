@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
 
+	"github.com/holdfast-dev/holdfast/internal/aside"
 	"github.com/holdfast-dev/holdfast/relay"
 )
 
@@ -119,20 +120,20 @@ func (q *Snapshot) twice(ctx context.Context, here, there func(context.Context, 
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	opened, done, asked := false, make(chan error, 1), 0
-	go func() {
-		var err error
-		opened, err = q.store.snapshotOf(ctx, name, q.readable, func(ctx context.Context, other *Snapshot) error {
+	var opened bool
+	var failed error
+	asked := 0
+	wait := aside.Go(func() {
+		opened, failed = q.store.snapshotOf(ctx, name, q.readable, func(ctx context.Context, other *Snapshot) error {
 			defer func() { asked = other.asked }()
 			return there(ctx, other)
 		})
-		done <- err
-	}()
+	})
 	err := here(ctx, q)
 	if err != nil {
 		cancel()
 	}
-	failed := <-done
+	wait()
 	q.asked += asked
 	switch {
 	case err != nil:

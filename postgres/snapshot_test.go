@@ -208,3 +208,21 @@ func TestTwoSessionsReadOneSnapshot(t *testing.T) {
 		})
 	}
 }
+
+// A panic in the second session, as of a hostile row, is the caller's, who recovers it. No session is lost.
+func TestAPanicBesideIsTheCallers(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	nothing := func(context.Context, *Snapshot) error { return nil }
+	g.Expect(func() {
+		_ = s.Snapshot(t.Context(), Readable{Everything: true}, func(ctx context.Context, q *Snapshot) error {
+			return q.twice(ctx, nothing, func(ctx context.Context, q *Snapshot) error {
+				_, err := q.run(ctx, "SELECT 1", nil)
+				g.Expect(err).NotTo(HaveOccurred())
+				panic("a hostile row")
+			})
+		})
+	}).To(PanicWith(HaveField("Cause", "a hostile row")))
+	g.Eventually(s.pool.Stat).Should(HaveField("AcquiredConns()", BeZero())) // the pool closes what was in a transaction by and by
+	look(t, s, Readable{Everything: true}, nothing)
+}

@@ -187,11 +187,12 @@ type TrendApproval struct {
 	Quantiles []float64 `db:"p50_p90"`
 }
 
-// TrendDelivery is one row of trends_deliveries.sql. Channel is nil for notifications without an attempt.
+// TrendDelivery is one row of trends_deliveries.sql. Channel is nil for notifications without an attempt. CalledOff are not among the Undelivered.
 type TrendDelivery struct {
 	Channel     *string  `db:"channel"`
 	N           int64    `db:"n"`
 	Undelivered int64    `db:"undelivered"`
+	CalledOff   int64    `db:"called_off"`
 	Attempts    int64    `db:"attempts"`
 	Failed      int64    `db:"failed"`
 	Examples    []string `db:"examples"`

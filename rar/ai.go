@@ -108,19 +108,20 @@ func (b *builder) executedSomething() bool {
 // cases as a recommendation does: fewer than trends, whose groups are of anything. Wilson's interval says what they are worth.
 func (b *builder) calibration() *Calibration {
 	a := b.analysis
-	if a.ActionConfidence == nil || !(*a.ActionConfidence >= 0 && *a.ActionConfidence <= 100) {
+	bin, ok := binOf(a.ActionConfidence)
+	if !ok {
 		return nil
 	}
-	bin := binOf(*a.ActionConfidence)
 	c := &Calibration{Bin: fmt.Sprintf("%d–%d", 10*bin, 10*bin+10), Refs: b.analysisRefs()}
 	var success int64
 	var confidence float64
 	for _, before := range b.earlier(func(x *Case) bool {
-		return x.Investigator == a.Investigator && x.Model == a.Model && x.ActionConfidence != nil && binOf(*x.ActionConfidence) == bin
+		other, ok := binOf(x.ActionConfidence)
+		return ok && other == bin && x.WorkflowID != "" && x.Investigator == a.Investigator && x.Model == a.Model
 	}) {
 		c.Decisions++
 		good, known := before.verdict(b.in.AsOf)
-		if !known || before.WorkflowID == "" {
+		if !known {
 			continue
 		}
 		c.N++
@@ -146,7 +147,12 @@ func (b *builder) calibration() *Calibration {
 }
 
 // binOf is one of ten; the last includes 100.
-func binOf(confidence float64) int { return min(int(math.Floor(confidence/10)), 9) }
+func binOf(confidence *float64) (bin int, ok bool) {
+	if confidence == nil || !(*confidence >= 0 && *confidence <= 100) {
+		return 0, false
+	}
+	return min(int(math.Floor(*confidence/10)), 9), true
+}
 
 func counted(c *Calibration) string {
 	return fmt.Sprintf("%s of %d executed decisions", percent(*c.Observed), c.N)
@@ -170,7 +176,10 @@ func (b *builder) hindsight(alt *models.Alternative, verdict string) Hindsight {
 			if good {
 				h.Success++
 			}
-			h.Refs = join(h.Refs, b.ledger.place(models.TableOrchestration, c.Row), b.ledger.place(models.TableExecution, c.Execution))
+			h.Refs = join(h.Refs, b.ledger.place(models.TableOrchestration, c.Row))
+			if c.Outcome == outcomeRemediated { // else the request says enough, and the execution was not read for this
+				h.Refs = join(h.Refs, b.ledger.place(models.TableExecution, c.Execution))
+			}
 		case b.analysis.RecommendedAction:
 			chosen++
 			if good {

@@ -61,9 +61,7 @@ func Build(in *Input) *Report {
 
 // gather finds the facts, and numbers the rows: the remediation's own come first in the evidence, in their order.
 func (b *builder) gather() {
-	b.request, b.requestTrail = last[*models.OrchestrationRow](b.subject)
-	b.analysis, b.analysisTrail = last[*models.AIDecisionRow](b.subject)
-	b.execution, b.executionTrail = last[*models.ExecutionRow](b.subject)
+	b.findRows()
 	for _, t := range b.trails {
 		for _, r := range t.rows {
 			b.ledger.row(r)
@@ -72,15 +70,21 @@ func (b *builder) gather() {
 			b.ledger.letter(d)
 		}
 	}
+	b.newest = newestFirst(b.in.Earlier)
+	b.phases = b.findPhases()
+	b.recurrences = b.findRecurrences()
+}
+
+func (b *builder) findRows() {
+	b.request, b.requestTrail = last[*models.OrchestrationRow](b.subject)
+	b.analysis, b.analysisTrail = last[*models.AIDecisionRow](b.subject)
+	b.execution, b.executionTrail = last[*models.ExecutionRow](b.subject)
 	if b.request != nil {
 		b.received = b.request.SignalReceivedAt
 		if c := b.request.CompletedAt; c != nil {
 			b.completed = *c
 		}
 	}
-	b.newest = newestFirst(b.in.Earlier)
-	b.phases = b.findPhases()
-	b.recurrences = b.findRecurrences()
 }
 
 // refs of rows; nil ones are passed over.

@@ -13,9 +13,11 @@ const (
 	CohortWindow = 30 * 24 * time.Hour
 	// RecurrenceWindow after the end of a remediation is how long its alert is looked for.
 	RecurrenceWindow = 7 * 24 * time.Hour
-	// MaxCases is how many comparable remediations before this one are read one by one, MaxLaterCases how many after it: so many make a report the same work in a trail of any size.
+	// MaxCases is how many comparable remediations before this one are read one by one, MaxLaterCases how many after it: so many make a report the same work in a trail of any size. fewCases are
+	// enough where nobody was asked, nothing timed out and nothing was retried in vain.
 	MaxCases      = 15
 	MaxLaterCases = 5
+	fewCases      = 9
 )
 
 // Input is all that a report is made of. Everything in it is what the reader may see, as of AsOf. The order of its lists does not matter.
@@ -77,8 +79,8 @@ type Cohort struct {
 	Most int64
 }
 
-// Case is one row of cohort_cases.sql: a comparable remediation that has ended, and what its analysis and its execution say. Fields of an analysis or an execution that is not
-// there are zero; pointers are nil where the column is null.
+// Case is one row of cohort_cases.sql: a comparable remediation that has ended, and what its analysis and its execution say. CameBackAt and
+// what the execution says are there where a report Needs them. Fields of an analysis or an execution that is not there are zero; pointers are nil where the column is null.
 type Case struct {
 	Row
 	RemediationID    string
@@ -99,11 +101,12 @@ type Case struct {
 	ApprovalRequestedAt     *outboxapi.Time // nil if no person was asked
 	ApprovalDurationSeconds *int64
 
+	// WorkflowID is the action that was recommended, if a workflow was started: the controllers start no other. ExecutionSeconds is from there to the end of the remediation.
+	WorkflowID       string
+	ExecutionSeconds *int64
 	// Execution is the last row of the execution.
 	Execution            Row
-	WorkflowID           string
 	ExecutionOutcome     string
-	ExecutionSeconds     *int64
 	RetriesPerformed     *int64
 	PostConditionsPassed *bool
 }

@@ -14,7 +14,7 @@ const (
 	// maxRecommendations bounds the list: what would save the most is worth reading, the rest is not.
 	maxRecommendations = 5
 	// minComparable is how many comparable remediations a recommendation needs.
-	minComparable = 10
+	minComparable = 8
 	// minRetried is how many executions with retries show that these do not help.
 	minRetried = 3
 	// originRule marks a recommendation of the rules below.
@@ -135,7 +135,7 @@ func (b *builder) doesNotHold() *Recommendation {
 // retryInVain: attempts were repeated, and that helped neither here nor before.
 func (b *builder) retryInVain() *Recommendation {
 	e := b.execution
-	if e == nil || value(e.RetriesPerformed) == 0 || e.Outcome == executionSuccess || e.Outcome == "" {
+	if e == nil || !retriedInVain(e) {
 		return nil
 	}
 	before := b.earlier(func(c *Case) bool { return c.WorkflowID == e.WorkflowID && value(c.RetriesPerformed) > 0 })
@@ -183,7 +183,7 @@ func (b *builder) limited() []limited {
 			return toFloat(c.ApprovalDurationSeconds)
 		}},
 		{"execution", "the workflow", timedOut && b.execution != nil, func(c *Case) *float64 {
-			if c.ExecutionOutcome != executionSuccess {
+			if c.Outcome != outcomeRemediated {
 				return nil
 			}
 			return toFloat(c.ExecutionSeconds)
@@ -275,8 +275,7 @@ func (b *builder) failingChannel() *Recommendation {
 	for _, n := range b.report.Notifications {
 		failed := 0
 		for _, a := range n.Attempts {
-			// A question is called off when somebody decides. An attempt that this breaks off says nothing of the channel.
-			if a.Status == "failed" || a.Status == "unknown" && (n.Purpose == "" || n.Purpose == purposeOutcome) {
+			if attemptFailed(n.Purpose, a) {
 				failed++
 			}
 		}
@@ -309,6 +308,7 @@ func (b *builder) failingChannel() *Recommendation {
 	return nil
 }
 
-func attemptFailed(a models.DeliveryAttempt) bool {
-	return a.Status == "failed" || a.Status == "unknown"
+// attemptFailed reports whether an attempt failed or had no answer. A question is called off when somebody decides: an attempt that this breaks off says nothing of the channel.
+func attemptFailed(purpose string, a models.DeliveryAttempt) bool {
+	return a.Status == "failed" || a.Status == "unknown" && (purpose == "" || purpose == purposeOutcome)
 }

@@ -232,7 +232,7 @@ type Calibration struct {
 	Bin      string      `json:"bin"`
 	Observed *float64    `json:"observed"`
 	Interval *[2]float64 `json:"interval"`
-	// N is how many decisions of the bin have a verdict, Decisions how many there are.
+	// N is how many decisions of the bin have a verdict, Decisions how many were executed.
 	N         int64    `json:"n"`
 	Decisions int64    `json:"decisions"`
 	Text      string   `json:"text"`

@@ -38,7 +38,7 @@ func FailedChannels(in *Input) []string {
 			continue
 		}
 		for _, a := range n.DeliveryAttempts {
-			if attemptFailed(a) && !slices.Contains(channels, a.Channel) {
+			if attemptFailed(n.Purpose, a) && !slices.Contains(channels, a.Channel) {
 				channels = append(channels, a.Channel)
 			}
 		}

@@ -119,9 +119,6 @@ var inSentence = map[string]string{
 // phaseInSentence is a phase within a sentence. Rows that are posted may name others.
 func phaseInSentence(phase string) string { return cmp.Or(inSentence[phase], phase) }
 
-// maxCases is how many comparable remediations the report lists.
-const maxCases = 15
-
 func (b *builder) history() *History {
 	c := b.in.Cohort
 	if c == nil || b.request == nil {
@@ -147,7 +144,7 @@ func (b *builder) history() *History {
 			h.Longer = ptr.To(longer(*total, *c.Mean))
 		}
 	}
-	for _, x := range b.newest[:min(len(b.newest), maxCases)] {
+	for _, x := range b.newest[:min(len(b.newest), MaxCases)] {
 		refs := b.ledger.place(models.TableOrchestration, x.Row)
 		h.Cases = append(h.Cases, HistoricCase{RemediationID: x.RemediationID, Outcome: x.Outcome, CompletedAt: x.CompletedAt, Seconds: x.seconds(), WorkflowID: x.WorkflowID, Refs: refs})
 		h.Refs = join(h.Refs, refs)

@@ -381,11 +381,13 @@ type DeliveryTrend struct {
 	Refs          []string          `json:"refs"`
 }
 
-// DeliveryChannel is one channel. Undelivered counts the notifications that it took in no attempt. Rate is Failed of Attempts.
+// DeliveryChannel is one channel. Undelivered counts the notifications that it took in no attempt; CalledOff are beside these: questions that somebody decided before the channel took them, whose
+// broken attempts do not count. Attempts without an answer failed. Rate is Failed of Attempts.
 type DeliveryChannel struct {
 	Channel       string      `json:"channel"`
 	Notifications int64       `json:"notifications"`
 	Undelivered   int64       `json:"undelivered"`
+	CalledOff     int64       `json:"called_off"`
 	Attempts      int64       `json:"attempts"`
 	Failed        int64       `json:"failed"`
 	Rate          *float64    `json:"rate"`

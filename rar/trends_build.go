@@ -343,7 +343,7 @@ func (b *trendBuilder) deliveries() {
 		if r.Channel == nil {
 			continue
 		}
-		t.Channels = append(t.Channels, DeliveryChannel{Channel: *r.Channel, Notifications: r.N, Undelivered: r.Undelivered, Attempts: r.Attempts, Failed: r.Failed, Rate: rate(r.Failed, r.Attempts),
+		t.Channels = append(t.Channels, DeliveryChannel{Channel: *r.Channel, Notifications: r.N, Undelivered: r.Undelivered, CalledOff: r.CalledOff, Attempts: r.Attempts, Failed: r.Failed, Rate: rate(r.Failed, r.Attempts),
 			Interval: wilson(r.Failed, r.Attempts), Examples: exampleIDs(r.Examples)})
 	}
 	slices.SortFunc(t.Channels, func(a, b DeliveryChannel) int {

@@ -182,6 +182,7 @@ type TrendDeliveryRow struct {
 	Channel     *string
 	N           int64
 	Undelivered int64
+	CalledOff   int64
 	Attempts    int64
 	Failed      int64
 	Examples    []string

@@ -262,8 +262,8 @@ func (m *markdown) trendDeliveries(d *DeliveryTrend) {
 	m.section("Deliveries")
 	m.basis(d.Basis, d.Refs)
 	m.line("%s; %d of %d channels.\n", plural(d.Notifications, "notification", "notifications"), len(d.Channels), d.Groups)
-	m.table("Channel", "Notifications", "Undelivered", "Failed attempts", "Newest with a failure")
+	m.table("Channel", "Notifications", "Undelivered", "Called off", "Failed attempts", "Newest with a failure")
 	for _, c := range d.Channels {
-		m.row(md(c.Channel), fmt.Sprint(c.Notifications), fmt.Sprint(c.Undelivered), outOf(c.Failed, c.Attempts, c.Rate, c.Interval), examples(c.Examples))
+		m.row(md(c.Channel), fmt.Sprint(c.Notifications), fmt.Sprint(c.Undelivered), fmt.Sprint(c.CalledOff), outOf(c.Failed, c.Attempts, c.Rate, c.Interval), examples(c.Examples))
 	}
 }

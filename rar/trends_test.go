@@ -40,7 +40,7 @@ func trendsOfAMonth() *rar.TrendsInput {
 			{WorkflowID: "scale-out", N: 200, Success: 90, Scored: 200, Effectiveness: ptr.To(55.0), Examples: []string{row(10)}, Groups: 3, Total: 507}, {WorkflowID: "drain-node", N: 7, Success: 7, Groups: 3, Total: 507},
 		},
 		Deliveries: []rar.TrendDeliveryRow{
-			{Channel: ptr.To("slack"), N: 540, Undelivered: 4, Attempts: 600, Failed: 62, Examples: []string{remediationID(60)}, Groups: 2, Total: 550}, {Channel: ptr.To("console"), N: 540, Attempts: 540, Groups: 2, Total: 550},
+			{Channel: ptr.To("slack"), N: 540, Undelivered: 4, CalledOff: 3, Attempts: 600, Failed: 62, Examples: []string{remediationID(60)}, Groups: 2, Total: 550}, {Channel: ptr.To("console"), N: 540, Attempts: 540, Groups: 2, Total: 550},
 			{N: 10, Undelivered: 10, Groups: 2, Total: 550},
 		},
 	}

@@ -4,10 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"time"
-
-	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/controllers/aianalysis/investigator"
 )
@@ -24,7 +21,7 @@ type answer struct {
 // answerTo asks the investigator, within the attempt's timeout. It runs in the pool.
 func (r *Reconciler) answerTo(ctx context.Context, q investigator.Request, timeout time.Duration) answer {
 	a := answer{started: r.clock.Now()}
-	a.finding, a.err = safely(ctx, r.investigator, q)
+	a.finding, a.err = r.investigator.Investigate(ctx, q)
 	a.ended = r.clock.Now()
 	if a.err == nil && a.finding.Recommendation != nil {
 		a.workload, a.err = investigator.ReadWorkload(ctx, r.live, q.Namespace, q.Target)
@@ -33,15 +30,4 @@ func (r *Reconciler) answerTo(ctx context.Context, q investigator.Request, timeo
 		a.err = fmt.Errorf("no answer within %s: %w", timeout.Round(time.Millisecond), a.err)
 	}
 	return a
-}
-
-// safely turns a panic into an error: a server's answer must not end the process.
-func safely(ctx context.Context, i Investigator, q investigator.Request) (_ investigator.Finding, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			logf.FromContext(ctx).Error(nil, "Investigator panicked", "panic", p, "stack", string(debug.Stack()))
-			err = fmt.Errorf("the investigator panicked: %v", p)
-		}
-	}()
-	return i.Investigate(ctx, q)
 }

@@ -106,7 +106,7 @@ var _ = Describe("an investigation", func() {
 
 		f.pass(4 * time.Second)
 		now = p.investigated(a)
-		Expect(now.Status.Investigation.LastError).To(Equal("the investigator panicked: hostile"))
+		Expect(now.Status.Investigation.LastError).To(Equal("the attempt panicked: hostile"))
 
 		f.pass(8 * time.Second)
 		now = p.investigated(a)

@@ -102,7 +102,7 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 	} else if r.settings.attemptTimeout == 0 {
 		r.settings.attemptTimeout = 15 * time.Second
 	}
-	r.attempts = pool.New[answer](pool.Config{Slots: r.settings.slots})
+	r.attempts = pool.New(pool.Config{Slots: r.settings.slots}, func(err error) answer { return answer{err: err} })
 	r.Reconciler = outbox.AsReconciler(w, outbox.Reconciler[*v1alpha1.AIAnalysis]{Reconcile: r.advance, Closed: r.closed, Gone: r.gone})
 	return r, nil
 }

@@ -92,6 +92,13 @@ func (r *Reconciler) dispatch(ctx context.Context, s *scope, a v1alpha1.Delivery
 	})
 }
 
+// panicked is the outcome of an attempt that panicked. It may have delivered; the next one has the same key.
+func (r *Reconciler) panicked(err error) outcome {
+	o := failed(err.Error())
+	o.finished = r.clock.Now()
+	return o
+}
+
 // wait ends a reconcile. The pool wakes the resource when an attempt of this process ends; all else is due at a known time.
 func (r *Reconciler) wait(s *scope, p plan) ctrl.Result {
 	for _, at := range p.sending {

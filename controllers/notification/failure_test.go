@@ -1,6 +1,7 @@
 package notification
 
 import (
+	"context"
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -39,6 +40,17 @@ var _ = Describe("what receivers do", func() {
 		Expect(now.Status.Attempts).To(HaveLen(1))
 		return now.Status.Attempts[0]
 	}
+
+	It("counts a delivery that panics as failed, tries it again, and delivers the others", func() {
+		good := listen(answer(http.StatusOK))
+		p.channels[v1alpha1.ChannelSlack] = cursed{}
+		nr := f.request([]v1alpha1.Channel{f.slack(good.hook()), f.webhook(good.hook())})
+		p.drive(nr)
+		now := f.get(nr)
+		Expect(now.Status.Attempts).To(ConsistOf(
+			And(HaveField("State", v1alpha1.AttemptFailed), HaveField("Error", "the attempt panicked: hostile"), HaveField("RetryTime", Not(BeNil()))),
+			HaveField("State", v1alpha1.AttemptSucceeded)))
+	})
 
 	It("honours Retry-After in seconds, beyond its own backoff", func() {
 		a := first(listen(func(w http.ResponseWriter, _ *http.Request) {
@@ -251,3 +263,8 @@ var _ = Describe("what receivers do", func() {
 		Expect(now.Status.Conditions).To(ContainElement(And(HaveField("Type", outbox.ConditionBlocked), HaveField("Status", metav1.ConditionFalse))))
 	})
 })
+
+// cursed is a channel with a bug that an answer finds.
+type cursed struct{}
+
+func (cursed) deliver(context.Context, message, time.Duration) outcome { panic("hostile") }

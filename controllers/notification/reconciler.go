@@ -59,7 +59,7 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 		v1alpha1.ChannelSlack:   &slack{poster: poster},
 		v1alpha1.ChannelWebhook: &webhook{poster: poster},
 	}
-	r.attempts = pool.New[outcome](pool.Config{Slots: slots, SlotsPerNamespace: slotsPerNamespace})
+	r.attempts = pool.New(pool.Config{Slots: slots, SlotsPerNamespace: slotsPerNamespace}, r.panicked)
 	r.Reconciler = outbox.AsReconciler(w, outbox.Reconciler[*v1alpha1.NotificationRequest]{Reconcile: r.deliver, Closed: r.closed, Gone: r.gone})
 	return r, nil
 }

@@ -46,17 +46,12 @@ func fillKnown(ctx context.Context, q *postgres.Snapshot, inputs []*rar.Input, k
 		}
 		subjects[i].Crowded = under.Crowded
 	}
-	beside, err := besideThem(ctx, q, subjects, asOf)
-	if err != nil {
+	if err := fillBeside(ctx, q, inputs, subjects, asOf); err != nil {
 		return err
 	}
 	var again []*rar.Input
 	var named []postgres.Known
 	for i, in := range inputs {
-		put(in, &beside[i])
-		if subjects[i].Crowded {
-			in.Others = othersOf(beside[i].Others)
-		}
 		if more := resourcesOf(in, subjects[i].Known); len(more.UIDs) > len(subjects[i].UIDs) {
 			again, named = append(again, in), append(named, more)
 			continue
@@ -69,6 +64,47 @@ func fillKnown(ctx context.Context, q *postgres.Snapshot, inputs []*rar.Input, k
 		return nil
 	}
 	return fillKnown(ctx, q, again, named, asOf)
+}
+
+// fillBeside reads what stands beside the rows of some reports. An alert that came back makes a report say more of others, which is read then.
+func fillBeside(ctx context.Context, q *postgres.Snapshot, inputs []*rar.Input, subjects []postgres.Subject, asOf time.Time) error {
+	for len(inputs) > 0 {
+		beside, err := q.Beside(ctx, subjects, rar.CohortWindow, postgres.Limits{Earlier: rar.MaxCases, Later: rar.MaxLaterCases}, asOf)
+		if err != nil {
+			return err
+		}
+		var again []*rar.Input
+		var more []postgres.Subject
+		for i, in := range inputs {
+			put(in, &beside[i])
+			if subjects[i].Crowded {
+				in.Others = othersOf(beside[i].Others)
+			}
+			next := subjects[i]
+			if len(in.Recurrences) == 0 || next.Received.IsZero() { // nothing has changed, or nothing is compared
+				continue
+			}
+			if err := needed(&next, in); err != nil {
+				return err
+			}
+			if next.Needs != subjects[i].Needs {
+				again, more = append(again, in), append(more, next)
+			}
+		}
+		inputs, subjects = again, more
+	}
+	return nil
+}
+
+// needed sets what a report needs of others.
+func needed(s *postgres.Subject, in *rar.Input) error {
+	needs := rar.NeedsOf(in)
+	text, err := json.Marshal(needs)
+	s.Needs = string(text)
+	if s.LaterFrom, s.LaterTo = (time.Time{}), (time.Time{}); needs.Later && !s.Completed.IsZero() {
+		s.LaterFrom, s.LaterTo = s.Completed, earlier(s.Completed.Add(rar.CohortWindow), in.AsOf)
+	}
+	return err
 }
 
 // fillPosted reads what was posted, where no resource has rows.
@@ -88,16 +124,7 @@ func compare(ctx context.Context, q *postgres.Snapshot, in *rar.Input) error {
 	if err != nil {
 		return err
 	}
-	beside, err := besideThem(ctx, q, []postgres.Subject{subject}, in.AsOf)
-	if err == nil {
-		put(in, &beside[0])
-	}
-	return err
-}
-
-// besideThem reads what stands beside the rows of some reports.
-func besideThem(ctx context.Context, q *postgres.Snapshot, subjects []postgres.Subject, asOf time.Time) ([]postgres.Beside, error) {
-	return q.Beside(ctx, subjects, rar.CohortWindow, postgres.Limits{Earlier: rar.MaxCases, Later: rar.MaxLaterCases}, asOf)
+	return fillBeside(ctx, q, []*rar.Input{in}, []postgres.Subject{subject}, in.AsOf)
 }
 
 // subjectOf is what a remediation's rows are compared by.
@@ -110,15 +137,15 @@ func subjectOf(in *rar.Input, known postgres.Known) (s postgres.Subject, err err
 	if request.SignalContext != nil {
 		s.Alert, s.Kind, s.Received = request.SignalContext.Name, request.Target.Kind, request.SignalReceivedAt.Time
 	}
-	if request.CompletedAt == nil {
-		return s, nil
+	if request.CompletedAt != nil {
+		s.Completed = request.CompletedAt.Time
+		s.Seconds = s.Completed.Sub(request.SignalReceivedAt.Time).Seconds()
+		s.Until, s.Fingerprint, s.Namespace, s.Cluster = earlier(s.Completed.Add(rar.RecurrenceWindow), in.AsOf), request.SignalFingerprint, request.SourceNamespace, request.SourceCluster
+		if s.Target, err = json.Marshal(request.Target); err != nil {
+			return s, err
+		}
 	}
-	s.Completed = request.CompletedAt.Time
-	s.Seconds = s.Completed.Sub(request.SignalReceivedAt.Time).Seconds()
-	s.LaterFrom, s.LaterTo = s.Completed, earlier(s.Completed.Add(rar.CohortWindow), in.AsOf)
-	s.Until, s.Fingerprint, s.Namespace, s.Cluster = earlier(s.Completed.Add(rar.RecurrenceWindow), in.AsOf), request.SignalFingerprint, request.SourceNamespace, request.SourceCluster
-	s.Target, err = json.Marshal(request.Target)
-	return s, err
+	return s, needed(&s, in)
 }
 
 // put makes what was found a part of the input.

@@ -269,6 +269,7 @@ var properties = map[string]string{
 	"time_zone":                     "Time zone of hours and weekdays.",
 	"decided":                       "How many were decided.",
 	"undelivered":                   "How many never arrived.",
+	"called_off":                    "How many questions were decided before the channel took them.",
 	"channels":                      "Channels.",
 	"DeliveryChannel.attempts":      "How many attempts there were.",
 	"DeliveryChannel.notifications": "How many notifications went there.",

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/holdfast-dev/holdfast/internal/aside"
 	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/rar"
@@ -23,15 +24,13 @@ type outcome struct {
 }
 
 // several hands the reports of some ids to visit, in their order: some are read at a time, and while these are built and written, the next are read. It ends with the first refusal that visit
-// returns.
+// returns. A panic of a read is this goroutine's.
 func (s *Server) several(r *request, ids []string, w wanted, visit func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
 	ctx, cancel := context.WithCancel(r.Context())
 	ahead := *r
 	ahead.Request = r.WithContext(ctx)
 	read := make(chan []outcome)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	wait := aside.Go(func() {
 		defer close(read)
 		for some := range slices.Chunk(ids, readTogether) {
 			select {
@@ -40,10 +39,10 @@ func (s *Server) several(r *request, ids []string, w wanted, visit func(id strin
 				return
 			}
 		}
-	}()
+	})
 	defer func() { // no read goes on when the request has ended
 		cancel()
-		<-done
+		wait()
 	}()
 	for some := range read {
 		for i, o := range some {

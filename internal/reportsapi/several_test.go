@@ -1,12 +1,16 @@
 package reportsapi
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	. "github.com/onsi/gomega"
 
 	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
@@ -38,4 +42,41 @@ func TestABusyReadRefusesOnlyThoseThatAreTooMany(t *testing.T) {
 	})
 	g.Expect(refused).To(BeNil())
 	g.Expect(statuses).To(Equal([]int{http.StatusServiceUnavailable, http.StatusOK, http.StatusOK, http.StatusOK}))
+}
+
+// hostileRow panics while the rows of reports are read, as decoding a row might.
+type hostileRow struct{ armed atomic.Bool }
+
+func (h *hostileRow) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
+	return ctx
+}
+func (h *hostileRow) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData) {}
+func (h *hostileRow) TraceBatchStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceBatchStartData) context.Context {
+	return ctx
+}
+
+func (h *hostileRow) TraceBatchQuery(_ context.Context, _ *pgx.Conn, data pgx.TraceBatchQueryData) {
+	if h.armed.Load() && strings.HasPrefix(data.SQL, "-- The rows of some reports") {
+		panic("a hostile row")
+	}
+}
+func (h *hostileRow) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData) {}
+
+// A row that makes reading panic costs the request its answer, and nobody else anything, whichever goroutine reads it.
+func TestAPanicIsOneRequests(t *testing.T) {
+	g := NewWithT(t)
+	hostile := &hostileRow{}
+	s := start(t)
+	id := s.write(remediation{})
+	store, err := postgres.Open(t.Context(), s.dsn, postgres.Options{Cluster: "east", Tracer: hostile})
+	g.Expect(err).NotTo(HaveOccurred())
+	t.Cleanup(store.Close)
+	s = startOn(t, s.dsn, func(c *Config) { c.Store = store })
+	ask := func(path, accept string) int { return s.get(path, "all", "Accept", accept).status }
+	for _, asked := range [][2]string{{reports + "/" + id, "application/json"}, {reports + window, "application/json"}, {reports + window, ndjson}} {
+		hostile.armed.Store(true)
+		g.Expect(ask(asked[0], asked[1])).To(Equal(http.StatusInternalServerError), "%s as %s", asked[0], asked[1])
+		hostile.armed.Store(false)
+		g.Expect(ask(asked[0], asked[1])).To(Equal(http.StatusOK), "%s as %s", asked[0], asked[1])
+	}
 }

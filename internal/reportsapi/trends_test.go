@@ -43,6 +43,33 @@ func (s *service) decided(id, namespace string, confidence float64) {
 	s.child(entry.KindExecution, namespace, at, map[string]any{"remediation_id": id, "workflow_id": "restart-pods", "execution_started_at": at, "outcome": "success", "post_conditions_passed": true})
 }
 
+// A question is called off when somebody decides. The attempt that this breaks off is no failure of the channel, in trends as in reports; one without an answer is.
+func TestTrendsOfDeliveries(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t)
+	id := s.write(remediation{})
+	for _, n := range []struct {
+		purpose  string
+		statuses []string
+	}{
+		{"ApprovalNeeded", []string{"failed", "success"}}, {"ApprovalNeeded", []string{"unknown"}}, {"ApprovalReminder", []string{"failed", "unknown"}}, {"ApprovalReminder", []string{"success"}},
+		{"Outcome", []string{"unknown"}}, {"Outcome", []string{"success"}}, {"", []string{"unknown", "success"}}, {"Outcome", []string{"failed"}},
+	} {
+		var attempts []map[string]any
+		for i, status := range n.statuses {
+			attempts = append(attempts, map[string]any{"channel": "slack", "attempt": i + 1, "status": status})
+		}
+		record := map[string]any{"remediation_id": id, "notification_requested_at": received, "channels": []string{"slack"}, "delivery_attempts": attempts}
+		if n.purpose != "" {
+			record["purpose"] = n.purpose
+		}
+		s.child(entry.KindNotification, "shop", received, record)
+	}
+	g.Expect(s.get(trendsOfMonth, "all").trends(t).Deliveries.Channels).To(ConsistOf(And(
+		HaveField("Channel", "slack"), HaveField("Notifications", BeEquivalentTo(8)), HaveField("Undelivered", BeEquivalentTo(2)), HaveField("CalledOff", BeEquivalentTo(2)),
+		HaveField("Attempts", BeEquivalentTo(9)), HaveField("Failed", BeEquivalentTo(5)))))
+}
+
 func TestTrends(t *testing.T) {
 	g := NewWithT(t)
 	s := start(t)

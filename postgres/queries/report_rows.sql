@@ -33,24 +33,24 @@ WITH known AS MATERIALIZED (
 ), far AS MATERIALIZED (
     SELECT own.* FROM own WHERE own.id IN (SELECT c.id FROM crowded AS c)
 )
-SELECT 'orchestration_audit' AS relation, t.remediation_id, to_jsonb(t) AS columns FROM orchestration AS t JOIN own ON own.id = t.remediation_id AND own.uid = t.source_uid
+SELECT 'orchestration_audit' AS relation, t.remediation_id, to_json(t) AS columns FROM orchestration AS t JOIN own ON own.id = t.remediation_id AND own.uid = t.source_uid
     WHERE t.recorded_at <= $3 AND t.source_namespace = ANY($6::text[]) AND t.remediation_id NOT IN (SELECT c.id FROM crowded AS c)
-UNION ALL SELECT 'orchestration_audit', t.remediation_id, to_jsonb(t) FROM far CROSS JOIN LATERAL (
+UNION ALL SELECT 'orchestration_audit', t.remediation_id, to_json(t) FROM far CROSS JOIN LATERAL (
     SELECT t.* FROM orchestration_audit AS t WHERE t.source_uid = far.uid AND t.remediation_id || '' = far.id AND t.recorded_at <= $3 AND t.source_namespace = ANY($6::text[]) OFFSET 0) AS t
-UNION ALL SELECT 'ai_analysis_audit' AS relation, t.remediation_id, to_jsonb(t) AS columns FROM ai_analysis AS t JOIN own ON own.id = t.remediation_id AND own.uid = t.source_uid
+UNION ALL SELECT 'ai_analysis_audit' AS relation, t.remediation_id, to_json(t) AS columns FROM ai_analysis AS t JOIN own ON own.id = t.remediation_id AND own.uid = t.source_uid
     WHERE t.recorded_at <= $3 AND t.source_namespace = ANY($6::text[]) AND t.remediation_id NOT IN (SELECT c.id FROM crowded AS c)
-UNION ALL SELECT 'ai_analysis_audit', t.remediation_id, to_jsonb(t) FROM far CROSS JOIN LATERAL (
+UNION ALL SELECT 'ai_analysis_audit', t.remediation_id, to_json(t) FROM far CROSS JOIN LATERAL (
     SELECT t.* FROM ai_analysis_audit AS t WHERE t.source_uid = far.uid AND t.remediation_id || '' = far.id AND t.recorded_at <= $3 AND t.source_namespace = ANY($6::text[]) OFFSET 0) AS t
-UNION ALL SELECT 'workflow_execution_audit' AS relation, t.remediation_id, to_jsonb(t) AS columns FROM workflow_execution AS t JOIN own ON own.id = t.remediation_id AND own.uid = t.source_uid
+UNION ALL SELECT 'workflow_execution_audit' AS relation, t.remediation_id, to_json(t) AS columns FROM workflow_execution AS t JOIN own ON own.id = t.remediation_id AND own.uid = t.source_uid
     WHERE t.recorded_at <= $3 AND t.source_namespace = ANY($6::text[]) AND t.remediation_id NOT IN (SELECT c.id FROM crowded AS c)
-UNION ALL SELECT 'workflow_execution_audit', t.remediation_id, to_jsonb(t) FROM far CROSS JOIN LATERAL (
+UNION ALL SELECT 'workflow_execution_audit', t.remediation_id, to_json(t) FROM far CROSS JOIN LATERAL (
     SELECT t.* FROM workflow_execution_audit AS t WHERE t.source_uid = far.uid AND t.remediation_id || '' = far.id AND t.recorded_at <= $3 AND t.source_namespace = ANY($6::text[]) OFFSET 0) AS t
-UNION ALL SELECT 'notification_audit' AS relation, t.remediation_id, to_jsonb(t) AS columns FROM notification AS t JOIN own ON own.id = t.remediation_id AND own.uid = t.source_uid
+UNION ALL SELECT 'notification_audit' AS relation, t.remediation_id, to_json(t) AS columns FROM notification AS t JOIN own ON own.id = t.remediation_id AND own.uid = t.source_uid
     WHERE t.recorded_at <= $3 AND t.source_namespace = ANY($6::text[]) AND t.remediation_id NOT IN (SELECT c.id FROM crowded AS c)
-UNION ALL SELECT 'notification_audit', t.remediation_id, to_jsonb(t) FROM far CROSS JOIN LATERAL (
+UNION ALL SELECT 'notification_audit', t.remediation_id, to_json(t) FROM far CROSS JOIN LATERAL (
     SELECT t.* FROM notification_audit AS t WHERE t.source_uid = far.uid AND t.remediation_id || '' = far.id AND t.recorded_at <= $3 AND t.source_namespace = ANY($6::text[]) OFFSET 0) AS t
 UNION ALL SELECT 'crowded', c.id, NULL FROM crowded AS c
-UNION ALL SELECT 'other', o.id, to_jsonb(o) FROM (
+UNION ALL SELECT 'other', o.id, to_json(o) FROM (
     SELECT g.*, sum(g.n) OVER of::bigint AS total, row_number() OVER (of ORDER BY g.first, g.first_id) AS place FROM (
         SELECT t.remediation_id AS id, t.relation, t.source_namespace, t.source_name, t.source_uid, t.recorded_by, count(*) AS n, min(t.recorded_at) AS first, min(t.row_id) AS first_id FROM (
             SELECT 'orchestration_audit' AS relation, t.remediation_id, t.source_namespace, t.source_name, t.source_uid, CASE WHEN t.source_uid IS NULL THEN t.recorded_by END AS recorded_by, t.recorded_at, t.id::text AS row_id FROM orchestration AS t WHERE t.recorded_at <= $3 AND t.source_namespace = ANY($6::text[])

@@ -13,18 +13,15 @@ import (
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
-// sameRows reads the rows that a report is made of, and no more than that: its own, and of the newest 15 comparable ones before it, and 5 after it, the last rows of request, analysis and execution. It
-// does not look whether their alerts came back.
+// sameRows reads the rows that most reports are made of, and no more than that: its own, and of the newest 9 comparable ones before it the last rows of request and analysis. It looks at no execution
+// of theirs, and not whether their alerts came back.
 const sameRows = `WITH own AS MATERIALIZED (
 	SELECT f.* FROM orchestration_audit AS f WHERE f.remediation_id = $1
 ), ended AS MATERIALIZED (
 	SELECT o.alert_name, o.target_kind, o.signal_received_at, o.completed_at FROM own AS o WHERE o.final
 ), cases AS MATERIALIZED (
-	(SELECT c.* FROM ended AS e CROSS JOIN LATERAL (SELECT c.remediation_id, c.children FROM orchestration_audit AS c WHERE (c.final OR c.sequence IS NULL) AND c.alert_name = e.alert_name
-		AND c.target_kind = e.target_kind AND c.completed_at < e.signal_received_at AND c.completed_at >= e.signal_received_at - interval '30 days' ORDER BY c.completed_at DESC, c.id DESC LIMIT 15) AS c)
-	UNION ALL
-	(SELECT c.* FROM ended AS e CROSS JOIN LATERAL (SELECT c.remediation_id, c.children FROM orchestration_audit AS c WHERE (c.final OR c.sequence IS NULL) AND c.alert_name = e.alert_name
-		AND c.target_kind = e.target_kind AND c.completed_at >= e.completed_at AND c.completed_at < e.completed_at + interval '30 days' ORDER BY c.completed_at DESC, c.id DESC LIMIT 5) AS c)
+	SELECT c.* FROM ended AS e CROSS JOIN LATERAL (SELECT c.remediation_id, c.children FROM orchestration_audit AS c WHERE (c.final OR c.sequence IS NULL) AND c.alert_name = e.alert_name
+		AND c.target_kind = e.target_kind AND c.completed_at < e.signal_received_at AND c.completed_at >= e.signal_received_at - interval '30 days' ORDER BY c.completed_at DESC, c.id DESC LIMIT 9) AS c
 ), children AS MATERIALIZED (
 	SELECT (c ->> 'uid')::uuid AS uid, c ->> 'service' AS service FROM cases, jsonb_array_elements(cases.children) AS c
 )
@@ -32,8 +29,7 @@ SELECT to_jsonb(o)::text FROM own AS o
 UNION ALL SELECT to_jsonb(a)::text FROM ai_analysis_audit AS a WHERE a.remediation_id = $1
 UNION ALL SELECT to_jsonb(w)::text FROM workflow_execution_audit AS w WHERE w.remediation_id = $1
 UNION ALL SELECT to_jsonb(n)::text FROM notification_audit AS n WHERE n.remediation_id = $1
-UNION ALL SELECT a.recommended_action FROM children AS c CROSS JOIN LATERAL (SELECT a.* FROM ai_analysis_audit AS a WHERE a.source_uid = c.uid ORDER BY a.sequence DESC LIMIT 1) AS a WHERE c.service = 'AIAnalysis'
-UNION ALL SELECT w.outcome FROM children AS c CROSS JOIN LATERAL (SELECT w.* FROM workflow_execution_audit AS w WHERE w.source_uid = c.uid ORDER BY w.sequence DESC LIMIT 1) AS w WHERE c.service = 'WorkflowExecution'`
+UNION ALL SELECT a.recommended_action FROM children AS c CROSS JOIN LATERAL (SELECT a.* FROM ai_analysis_audit AS a WHERE a.source_uid = c.uid ORDER BY a.sequence DESC LIMIT 1) AS a WHERE c.service = 'AIAnalysis'`
 
 // buffers asks for the plan of every statement that the service sends for some requests: buffers are the same on a busy machine.
 func (y *year) buffers(ctx context.Context) error {

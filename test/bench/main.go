@@ -57,6 +57,7 @@ type bench struct {
 	quick, full bool
 	program     string // bin/holdfast
 	database    string // for reports, instead of one of its own
+	rows        int    // for reports; 0 for 10⁶, or 10⁷ with full
 	databases   int
 }
 
@@ -76,6 +77,7 @@ func run() (err error) {
 	flag.BoolVar(&b.full, "full", false, "50,000 live resources and 10 million rows in addition")
 	flag.StringVar(&b.program, "program", "bin/holdfast", "holdfast binary to measure")
 	flag.StringVar(&b.database, "database", "", "database URL for the measure reports, which is filled unless it has rows (default: a database of its own)")
+	flag.IntVar(&b.rows, "rows", 0, "rows of the measure reports (default: a million, or ten with -full)")
 	flag.Parse()
 	chosen, err := choose(*only)
 	if err != nil {

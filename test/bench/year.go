@@ -69,6 +69,9 @@ func (y *year) fill(ctx context.Context) error {
 	if y.full {
 		rows = 10_000_000
 	}
+	if y.rows > 0 {
+		rows = y.rows
+	}
 	begin := time.Now()
 	h, err := fillHistory(ctx, s, rows)
 	if err != nil {

@@ -19,4 +19,6 @@
 //
 // The pool keeps nothing that survives the process. Close cancels all attempts, waits for them and discards their results: the effect of an interrupted attempt is not
 // known. The next process finds the attempt unfinished and decides what to do.
+//
+// An attempt that panics has failed, and its stack is in the log. The others go on.
 package pool

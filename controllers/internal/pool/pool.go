@@ -3,12 +3,14 @@ package pool
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
@@ -47,8 +49,9 @@ type Config struct {
 
 // Pool runs attempts and keeps their results, of type R, until they are dropped.
 type Pool[R any] struct {
-	config  Config
-	running sync.WaitGroup
+	config   Config
+	panicked func(error) R
+	running  sync.WaitGroup
 
 	mu       sync.Mutex
 	closed   bool
@@ -65,12 +68,12 @@ type attempt[R any] struct {
 	result R
 }
 
-// New returns a Pool that wakes no reconciler; see AddTo.
-func New[R any](c Config) *Pool[R] {
+// New returns a Pool that wakes no reconciler; see AddTo. panicked makes the result of an attempt that panicked.
+func New[R any](c Config, panicked func(error) R) *Pool[R] {
 	if c.SlotsPerNamespace <= 0 {
 		c.SlotsPerNamespace = c.Slots
 	}
-	return &Pool[R]{config: c, wake: func(types.NamespacedName) {}, usedIn: map[string]int{}, attempts: map[types.NamespacedName]map[Key]*attempt[R]{}}
+	return &Pool[R]{config: c, panicked: panicked, wake: func(types.NamespacedName) {}, usedIn: map[string]int{}, attempts: map[types.NamespacedName]map[Key]*attempt[R]{}}
 }
 
 // Notify sets what wakes the reconciler of a resource; AddTo does it for a controller. It must not block.
@@ -186,10 +189,22 @@ func (p *Pool[R]) Start(ctx context.Context, key Key, timeout time.Duration, run
 	p.attempts[key.Resource][key] = a
 	p.running.Go(func() {
 		defer cancel()
-		result := run(ctx)
+		result := p.guarded(ctx, run)
 		p.release(key.Resource.Namespace)
 		p.finish(key, a, result)
 	})
+}
+
+// guarded is run. What a stranger answers may make it panic, which must not end the process.
+func (p *Pool[R]) guarded(ctx context.Context, run func(context.Context) R) (result R) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			err := fmt.Errorf("the attempt panicked: %v", cause)
+			logf.FromContext(ctx).Error(err, "Attempt panicked", "stack", string(debug.Stack()))
+			result = p.panicked(err)
+		}
+	}()
+	return run(ctx)
 }
 
 // finish keeps the result and wakes the reconciler, unless the attempt was dropped or the pool closed.

@@ -2,12 +2,15 @@ package pool_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	. "github.com/onsi/gomega"
 	"go.uber.org/goleak"
 	"k8s.io/apimachinery/pkg/types"
+	logf "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/holdfast-dev/holdfast/controllers/internal/pool"
 )
@@ -33,7 +36,7 @@ type fixture struct {
 func newFixture(t *testing.T, c pool.Config) *fixture {
 	t.Helper()
 	t.Cleanup(func() { goleak.VerifyNone(t) })
-	f := &fixture{WithT: NewWithT(t), Pool: pool.New[string](c), woken: make(chan types.NamespacedName, 100)}
+	f := &fixture{WithT: NewWithT(t), Pool: pool.New(c, func(err error) string { return err.Error() }), woken: make(chan types.NamespacedName, 100)}
 	f.Notify(func(r types.NamespacedName) { f.woken <- r })
 	t.Cleanup(f.Close)
 	return f
@@ -182,4 +185,20 @@ func TestCloseDiscardsTheResultsOfInterruptedAttempts(t *testing.T) {
 	f.start(late, func(context.Context) string { panic("an attempt was started after the end") })
 	f.Wait()
 	f.expectState(late, pool.Unknown)
+}
+
+// What a receiver answers may make an attempt panic. That is its result, and its slot is free again.
+func TestAPanicIsTheResultOfItsAttempt(t *testing.T) {
+	f := newFixture(t, pool.Config{Slots: 1})
+	var logged strings.Builder
+	ctx := logf.IntoContext(context.Background(), funcr.New(func(_, line string) { logged.WriteString(line) }, funcr.Options{}))
+	cart := keyOf(resource("shop", "cart"), 1)
+	f.Expect(f.Acquire(cart.Resource, 1)).To(Equal(1))
+	f.Start(ctx, cart, timeout, func(context.Context) string { panic("hostile") })
+	f.expectWoken(cart.Resource)
+	result, state := f.Look(cart)
+	f.Expect(state).To(Equal(pool.Ended))
+	f.Expect(result).To(Equal("the attempt panicked: hostile"))
+	f.Expect(logged.String()).To(And(ContainSubstring("the attempt panicked: hostile"), ContainSubstring("pool_test.go")))
+	f.Expect(f.Acquire(cart.Resource, 1)).To(Equal(1))
 }
