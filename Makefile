@@ -101,7 +101,7 @@ RUNS ?= 200
 STORE ?= both
 
 .PHONY: chaos
-chaos: ## Inject faults, and check with an independent oracle that no entry is lost; SEED=0 (random) RUNS=200 STORE=database|api|shards|both|all|gateway FAULT=name; writes chaos.json
+chaos: ## Inject faults, and check with an independent oracle that no entry is lost; SEED=0 (random) RUNS=200 STORE=database|api|shards|failover|both|all|gateway FAULT=name; writes chaos.json
 	$(GO) run ./test/chaos -seed $(SEED) -runs $(RUNS) -store $(STORE) -fault "$(FAULT)"
 
 .PHONY: test-matrix

@@ -3,14 +3,11 @@ package postgres
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
-	"strconv"
-	"syscall"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -127,54 +124,13 @@ func TestModesThatSendNoArraysAreRefused(t *testing.T) {
 func pooler(t *testing.T, database string) string {
 	t.Helper()
 	g := NewWithT(t)
-	program, err := exec.LookPath("pgbouncer")
-	if err != nil {
-		program = "/usr/sbin/pgbouncer"
+	p, err := localcluster.StartPooler(t.Context(), database)
+	if errors.Is(err, localcluster.ErrNoPooler) {
+		t.Skipf("NOT TRIED: %v", err)
 	}
-	if _, err := os.Stat(program); err != nil {
-		t.Skip("NOT TRIED: there is no pgbouncer here; install it (Debian: apt-get install pgbouncer)")
-	}
-	u, err := url.Parse(database)
 	g.Expect(err).NotTo(HaveOccurred())
-	password, _ := u.User.Password()
-	dir, err := os.MkdirTemp("", "holdfast-pgbouncer-") //nolint:usetesting // the user that it runs as must reach it
-	g.Expect(err).NotTo(HaveOccurred())
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	address, err := localcluster.FreeAddress()
-	g.Expect(err).NotTo(HaveOccurred())
-	at := &url.URL{Host: address}
-	write := func(name, text string) string {
-		file := filepath.Join(dir, name)
-		g.Expect(os.WriteFile(file, []byte(text), 0o644)).To(Succeed())
-		return file
-	}
-	users := write("users", fmt.Sprintf("%q %q\n", u.User.Username(), password))
-	config := write("pgbouncer.ini", fmt.Sprintf("[databases]\n* = host=%s port=%s\n[pgbouncer]\nlisten_addr = %s\nlisten_port = %s\nunix_socket_dir =\nauth_type = md5\nauth_file = %s\npool_mode = transaction\n",
-		u.Hostname(), u.Port(), at.Hostname(), at.Port(), users))
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, config)
-	cmd.Stderr = os.Stderr
-	if os.Getuid() == 0 { // it refuses root
-		nobody, err := user.Lookup("nobody")
-		g.Expect(err).NotTo(HaveOccurred())
-		uid, _ := strconv.ParseUint(nobody.Uid, 10, 32)
-		gid, _ := strconv.ParseUint(nobody.Gid, 10, 32)
-		g.Expect(os.Chmod(dir, 0o755)).To(Succeed())
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
-	}
-	g.Expect(cmd.Start()).To(Succeed())
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		_ = cmd.Wait()
-	})
-	u.Host = address
-	g.Eventually(func() error {
-		c, err := pgx.Connect(t.Context(), u.String())
-		if err != nil {
-			return err
-		}
-		return c.Close(t.Context())
-	}, patience).Should(Succeed())
-	return u.String()
+	t.Cleanup(func() { g.Expect(p.Close()).To(Succeed()) })
+	return p.URL(database)
 }
 
 func TestBehindAPoolerInTransactionMode(t *testing.T) {

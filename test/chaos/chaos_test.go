@@ -4,12 +4,14 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
 
 	. "github.com/onsi/gomega"
 
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 	"github.com/holdfast-dev/holdfast/test/oracle"
 )
 
@@ -48,6 +50,56 @@ func TestShardsMoveUnderFaults(t *testing.T) {
 	for _, f := range shardFaults {
 		g.Expect(s.Faults).To(HaveKey(f.name))
 	}
+}
+
+// One schedule: the disk is full, the primary is lost, and an asynchronous standby that was behind is promoted. The alerts fire, and end.
+func TestFailoversLoseNothingThatWasPromised(t *testing.T) {
+	g := NewWithT(t)
+	all, err := run(t.Context(), options{drains: []drain{acrossFailovers}, seed: 89944, runs: 1, first: 1, only: "away until|asynchronous|disk full", out: filepath.Join(t.TempDir(), "chaos.json")}, t.Output())
+	if errors.Is(err, localcluster.ErrNoPooler) {
+		t.Skip("NOT TRIED: failovers behind a pooler: ", err)
+	}
+	g.Expect(err).NotTo(HaveOccurred())
+	s := all[0]
+	g.Expect(s.Failed).To(BeEmpty())
+	g.Expect(s.Differences).To(BeEmpty())
+	g.Expect(s.Total.Rows + s.Total.DeadLetters + s.Faults[forfeitedNamed] + s.Faults[forfeitedWhole]).To(Equal(s.Total.Appended))
+	for _, f := range []string{"disk full", "primary away until the alert, standby promoted", "asynchronous standby behind, then promoted"} {
+		g.Expect(s.Faults).To(Or(HaveKey(f), HaveKey("NOT TRIED: "+f)))
+	}
+	g.Expect(s.Faults[forfeitedNamed]).To(BeNumerically(">=", 3), "an asynchronous standby that is promoted loses what it has not got")
+}
+
+func TestFailoversAreHeldAgainstAlertsAndVerify(t *testing.T) {
+	g := NewWithT(t)
+	drawn := map[string]bool{}
+	for number := range 200 {
+		s := draw(acrossFailovers, 1, number, "")
+		g.Expect(s.namespaceGoes).To(BeZero())
+		for _, f := range s.all() {
+			drawn[f.name] = true
+		}
+		for _, j := range s.jobs {
+			g.Expect(j.poison).To(Equal(-1))
+			g.Expect(j.ending).NotTo(Or(Equal(stripped), Equal(replaced)))
+		}
+	}
+	for _, f := range acrossFailovers.faults() {
+		g.Expect(drawn).To(HaveKey(f.name))
+	}
+}
+
+func TestWhatAFindingCovers(t *testing.T) {
+	g := NewWithT(t)
+	at := func(sequence int64) oracle.Difference { return oracle.Difference{UID: "a", Sequence: sequence} }
+	span := finding{Problem: "missing", UID: "a", Sequence: 3, Detail: "entries 3 to 4: no row and no dead letter"}
+	g.Expect([]bool{span.covers(at(2)), span.covers(at(3)), span.covers(at(4)), span.covers(at(5))}).To(Equal([]bool{false, true, true, false}))
+	one := finding{Problem: "missing", UID: "a", Detail: "entry 3: no row and no dead letter"}
+	g.Expect([]bool{one.covers(at(2)), one.covers(at(3)), one.covers(at(4))}).To(Equal([]bool{false, true, false}))
+	end := finding{Problem: "unfinished", UID: "a", Sequence: 3}
+	g.Expect([]bool{end.covers(at(3)), end.covers(at(4))}).To(Equal([]bool{false, true}))
+	g.Expect(finding{Problem: "unfinished", UID: "b", Sequence: 3}.covers(at(4))).To(BeFalse())
+	g.Expect(finding{Problem: "missing", UID: "a", Detail: "the remediation invoked a notification"}.covers(at(4))).To(BeFalse())
 }
 
 func TestASeedDrawsTheSameSchedules(t *testing.T) {
@@ -121,9 +173,9 @@ func TestWhereToDrain(t *testing.T) {
 	g.Expect(drains("both")).To(Equal([]drain{overDatabase, overAPI}))
 	g.Expect(drains("api")).To(Equal([]drain{overAPI}))
 	g.Expect(drains("shards")).To(Equal([]drain{acrossShards}))
-	g.Expect(drains("all")).To(Equal([]drain{overDatabase, overAPI, acrossShards}))
+	g.Expect(drains("all")).To(Equal([]drain{overDatabase, overAPI, acrossShards, acrossFailovers}))
 	_, err := drains("file")
-	g.Expect(err).To(MatchError(ContainSubstring("expected database, api, shards, both, all or gateway")))
+	g.Expect(err).To(MatchError(ContainSubstring("expected database, api, shards, failover, both, all or gateway")))
 	both := options{drains: []drain{overDatabase, overAPI}, runs: 5}
 	g.Expect(both.schedules(overDatabase)).To(Equal(5))
 	g.Expect(both.schedules(overAPI)).To(Equal(2))

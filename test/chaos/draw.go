@@ -14,9 +14,10 @@ import (
 type drain string
 
 const (
-	overDatabase drain = "database"
-	overAPI      drain = "api"    // to a storage service in front of it
-	acrossShards drain = "shards" // to the database, from two managers with a shard each
+	overDatabase    drain = "database"
+	overAPI         drain = "api"      // to a storage service in front of it
+	acrossShards    drain = "shards"   // to the database, from two managers with a shard each
+	acrossFailovers drain = "failover" // to a primary with a standby, through a pooler
 )
 
 // schedule is what one run does. It follows from the seed, the number and where managers drain to.
@@ -100,7 +101,22 @@ func draw(to drain, seed uint64, number int, only string) schedule {
 	if r.IntN(8) == 0 {
 		s.namespaceGoes = 10 + r.IntN(40)
 	}
+	if to == acrossFailovers {
+		s.spare()
+	}
 	return s
+}
+
+// spare leaves out what has its own alerts and findings, or takes the namespace away that faults work in: there, alerts and `holdfast verify` are held against the faults.
+func (s *schedule) spare() {
+	s.namespaceGoes = 0
+	for i := range s.jobs {
+		j := &s.jobs[i]
+		j.poison, j.strips = -1, false
+		if j.ending == stripped || j.ending == replaced {
+			j.ending = deleted
+		}
+	}
 }
 
 func (s *schedule) drawFaults(r *rand.Rand, to drain, strips bool, only string) {

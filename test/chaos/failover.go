@@ -103,31 +103,50 @@ func readOnlyAndBack(ctx context.Context, w *world, hold time.Duration) error {
 
 // newStandby is one that COMMITs wait for.
 func (w *world) newStandby(ctx context.Context) (*localcluster.Postgres, error) {
-	if w.standby != nil { // of a fault that failed in the middle
-		if err := w.standby.Close(); err != nil {
-			return nil, err
-		}
+	if err := w.dismissStandby(ctx); err != nil {
+		return nil, err
 	}
 	var err error
-	if w.standby, err = w.postgres.Standby(ctx, localcluster.PostgresOptions{}); err != nil {
+	if w.standby, err = w.postgres.Standby(ctx, localcluster.PostgresOptions{DiskMiB: w.disk}); err != nil {
 		return nil, err
 	}
 	return w.standby, w.postgres.WaitForStandbys(ctx)
 }
 
-// promote makes the standby the database that the proxy leads to. Connections to the one before are cut.
+// dismissStandby ends the standby of a fault that failed in the middle.
+func (w *world) dismissStandby(ctx context.Context) error {
+	if w.standby == nil {
+		return nil
+	}
+	standby := w.standby
+	w.standby = nil
+	return errors.Join(standby.Close(), w.postgres.Forget(ctx, standby))
+}
+
+// promote makes the standby the database that managers use, and ends the one before.
 func (w *world) promote(ctx context.Context, standby *localcluster.Postgres) error {
 	if err := standby.Promote(ctx); err != nil {
 		return err
 	}
-	u, err := url.Parse(standby.URL())
+	if err := w.lead(ctx, standby); err != nil {
+		return err
+	}
+	before := w.postgres
+	w.postgres, w.standby = standby, nil
+	return before.Close()
+}
+
+// lead has managers meet another server. Without a pooler, connections to the one before are cut.
+func (w *world) lead(ctx context.Context, to *localcluster.Postgres) error {
+	if w.pooler != nil {
+		return w.pooler.Lead(ctx, to.URL())
+	}
+	u, err := url.Parse(to.URL())
 	if err != nil {
 		return errors.New("the database's URL can't be read")
 	}
 	if err := w.databaseProxy.Update(&toxiproxy.Proxy{Listen: w.databaseProxy.Listen, Upstream: u.Host, Enabled: true}); err != nil {
 		return fmt.Errorf("lead the proxy to another database: %w", err)
 	}
-	before := w.postgres
-	w.postgres, w.standby = standby, nil
-	return before.Close()
+	return nil
 }

@@ -63,6 +63,8 @@ func (d drain) faults() []fault {
 		return slices.Concat(faults, serviceFaults, serviceNetwork)
 	case acrossShards:
 		return inTurns(slices.Concat(faults, shardFaults))
+	case acrossFailovers:
+		return slices.Concat(pooledFaults, failovers, []fault{{name: "manager killed", inflict: theManager.kill}, {name: "PostgreSQL killed", inflict: killPostgres, watched: true}})
 	}
 	return faults
 }

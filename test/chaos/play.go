@@ -63,7 +63,10 @@ func (w *world) playOn(ctx context.Context, s *schedule, p *played) error {
 	}
 	err = errors.Join(err, st.whole(ctx, p))
 	p.Entries = p.Report.Total.Appended
-	return errors.Join(err, st.leave(ctx))
+	if w.drain == acrossFailovers {
+		err = errors.Join(err, st.verified(ctx, p))
+	}
+	return errors.Join(err, st.leave(ctx), st.alertsOver(ctx, p))
 }
 
 // work runs the jobs and the faults of a schedule, and returns when all of them are over, and what the faults held up is durable.
@@ -100,6 +103,13 @@ func (s *stage) inflict(ctx context.Context, faults ...planned) error {
 
 // recover measures how long it takes, after the faults, until all is durable that was appended by then. The jobs go on meanwhile.
 func (s *stage) recover(ctx context.Context, p *played) error {
+	err := s.durable(ctx)
+	p.Recovery = s.longest.Seconds()
+	return err
+}
+
+// durable returns when all is durable that was appended until now, and notes how long that took.
+func (s *stage) durable(ctx context.Context) error {
 	begin := time.Now()
 	ids := s.oracle.IDs(s.namespace)
 	for missing := len(ids); missing > 0; {
@@ -112,7 +122,7 @@ func (s *stage) recover(ctx context.Context, p *played) error {
 		}
 		pass(ctx, look)
 	}
-	p.Recovery = time.Since(begin).Seconds()
+	s.longest = max(s.longest, time.Since(begin))
 	return nil
 }
 
@@ -126,6 +136,7 @@ func (s *stage) whole(ctx context.Context, p *played) error {
 		if err != nil {
 			return err
 		}
+		report, s.forfeited = s.forgive(report)
 		p.Report = report
 		if !report.Clean() {
 			return fmt.Errorf("the oracle finds %d differences", len(report.Differences))

@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/internal/testenv"
+	"github.com/holdfast-dev/holdfast/test/oracle"
 )
 
 const (
@@ -41,10 +42,18 @@ type stage struct {
 
 	mu     sync.Mutex
 	counts map[string]int // what jobs did, by the names of faults
+	made   int            // by faults, see unique
+
+	began time.Time
+	// longest is how long a recovery took, see durable.
+	longest time.Duration
+	// forfeited is what the oracle found lost in the end, as was foreseen.
+	forfeited []oracle.Difference
 }
 
 func (w *world) newStage(ctx context.Context, s *schedule) (*stage, error) {
-	st := &stage{world: w, counts: map[string]int{}}
+	st := &stage{world: w, counts: map[string]int{}, began: time.Now()}
+	w.stage = st
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: fmt.Sprintf("chaos-%d-", s.number)}}
 	review := &authenticationv1.SelfSubjectReview{}
 	for _, o := range []client.Object{ns, review} {

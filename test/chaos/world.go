@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,11 +15,13 @@ import (
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
 	"github.com/jackc/pgx/v5"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/config"
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
+	"github.com/holdfast-dev/holdfast/internal/testenv/monitor"
 	"github.com/holdfast-dev/holdfast/migrations"
 	"github.com/holdfast-dev/holdfast/shard"
 	"github.com/holdfast-dev/holdfast/test/oracle"
@@ -42,7 +45,10 @@ type world struct {
 	postgres *localcluster.Postgres
 	// standby is there during the faults that need one, which make it the database.
 	standby *localcluster.Postgres
-	// databaseProxy is in front of PostgreSQL; database is the URL through it.
+	// pooler is in front of PostgreSQL across failovers, and disk the size of a server's own, if it has one.
+	pooler *localcluster.Pooler
+	disk   int
+	// databaseProxy is in front of PostgreSQL, or of the pooler; database is the URL through it.
 	databaseProxy *toxiproxy.Proxy
 	database      string
 	oracle        *oracle.Oracle
@@ -56,13 +62,21 @@ type world struct {
 	service      *localcluster.Running
 	serviceProxy *toxiproxy.Proxy
 	token        string
+	// metrics is the manager's address that monitor scrapes; nil where there is no Prometheus.
+	metrics string
+	monitor *monitor.Prometheus
+	// stage is that of the schedule under way.
+	stage *stage
+	// lost are the ids of entries that may be lost, since only a primary had them that is gone, and lossy the namespaces of such failovers: see forfeit.
+	lost  sets.Set[string]
+	lossy map[string]bool
 	// started are all managers and services, also those that were killed.
 	started []*localcluster.Running
 }
 
 // start builds the world; on failure nothing of it is left.
 func start(ctx context.Context, to drain, dir string, progress io.Writer) (*world, error) {
-	w := &world{drain: to, dir: dir, program: filepath.Join(dir, "holdfast")}
+	w := &world{drain: to, dir: dir, program: filepath.Join(dir, "holdfast"), lost: sets.New[string](), lossy: map[string]bool{}}
 	if err := w.bringUp(ctx, progress); err != nil {
 		return nil, errors.Join(err, w.stop())
 	}
@@ -79,7 +93,7 @@ func (w *world) bringUp(ctx context.Context, progress io.Writer) (err error) {
 	if err := config.Install(ctx, w.cluster.RESTConfig(), nil); err != nil {
 		return err
 	}
-	if w.postgres, err = localcluster.StartPostgres(ctx, localcluster.PostgresOptions{Progress: progress}); err != nil {
+	if err := w.startPostgres(ctx, progress); err != nil {
 		return err
 	}
 	if err := migrations.Up(ctx, w.postgres.URL(), io.Discard); err != nil {
@@ -88,7 +102,14 @@ func (w *world) bringUp(ctx context.Context, progress io.Writer) (err error) {
 	if err := commitLater(ctx, w.postgres.URL()); err != nil {
 		return err
 	}
-	if w.databaseProxy, w.database, err = proxied(w.postgres.URL()); err != nil {
+	front, err := w.front(ctx)
+	if err != nil {
+		return err
+	}
+	if w.databaseProxy, w.database, err = proxied(front); err != nil {
+		return err
+	}
+	if err := w.watch(ctx, progress); err != nil {
 		return err
 	}
 	if w.client, err = client.New(w.cluster.RESTConfig(), client.Options{Scheme: testenv.Scheme()}); err != nil {
@@ -144,6 +165,12 @@ func (w *world) stop() error {
 	for _, proxy := range w.proxies() {
 		proxy.Stop()
 	}
+	if w.monitor != nil {
+		errs = append(errs, w.monitor.Stop())
+	}
+	if w.pooler != nil {
+		errs = append(errs, w.pooler.Close())
+	}
 	for _, p := range []*localcluster.Postgres{w.standby, w.postgres} {
 		if p != nil {
 			errs = append(errs, p.Close())
@@ -184,7 +211,7 @@ func (w *world) runManager(ctx context.Context, part shard.Shard, more ...string
 	if err != nil {
 		return nil, err
 	}
-	args := []string{"manager", "--metrics-bind-address=0", "--health-probe-bind-address", health, "--idle-trim-delay=500ms", "--outbox-hard-entries", strconv.Itoa(hardEntries)}
+	args := []string{"manager", "--metrics-bind-address", cmp.Or(w.metrics, "0"), "--health-probe-bind-address", health, "--idle-trim-delay=500ms", "--outbox-hard-entries", strconv.Itoa(hardEntries)}
 	if !part.Whole() {
 		args = append(args, "--shard", strconv.Itoa(part.Index), "--total-shards", strconv.Itoa(part.Total))
 	}
@@ -209,24 +236,22 @@ func (w *world) fix(ctx context.Context) error {
 	for _, proxy := range w.proxies() {
 		proxy.Toxics.ResetToxics(ctx)
 	}
-	if connection, err := pgx.Connect(ctx, w.postgres.URL()); err == nil {
-		_ = connection.Close(ctx)
-	} else if err := w.postgres.Start(ctx); err != nil { // a fault that failed in the middle
+	if err := w.revivePostgres(ctx); err != nil { // a fault that failed in the middle
 		return err
 	}
-	err := revive(ctx, w.manager, w.startManager)
+	err := startAgain(ctx, w.manager, w.startManager)
 	if w.other != nil {
 		w.turn()
-		err = errors.Join(err, revive(ctx, w.manager, w.startManager))
+		err = errors.Join(err, startAgain(ctx, w.manager, w.startManager))
 	}
 	if w.service != nil {
-		err = errors.Join(err, revive(ctx, w.service, w.startService))
+		err = errors.Join(err, startAgain(ctx, w.service, w.startService))
 	}
 	return err
 }
 
-// revive starts a program again that has ended.
-func revive(ctx context.Context, r *localcluster.Running, start func(context.Context) error) error {
+// startAgain starts a program again that has ended.
+func startAgain(ctx context.Context, r *localcluster.Running, start func(context.Context) error) error {
 	select {
 	case <-r.Done():
 		return errors.Join(r.Failure(), start(ctx))
@@ -253,6 +278,8 @@ func (w *world) judge(ctx context.Context, namespaces ...string) (oracle.Report,
 	return ask(ctx, w, func(c *pgx.Conn) (oracle.Report, error) { return w.oracle.Judge(ctx, c, namespaces...) })
 }
 
+// missing counts the ids that are not stored, and must be.
 func (w *world) missing(ctx context.Context, ids []string) (int, error) {
+	ids = slices.DeleteFunc(slices.Clone(ids), w.lost.Has)
 	return ask(ctx, w, func(c *pgx.Conn) (int, error) { return oracle.Missing(ctx, c, ids) })
 }

@@ -5,17 +5,14 @@ package e2e
 import (
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -31,11 +28,10 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/yaml"
 
-	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 	"github.com/holdfast-dev/holdfast/internal/reportsapi"
 	"github.com/holdfast-dev/holdfast/internal/testenv"
+	"github.com/holdfast-dev/holdfast/internal/testenv/monitor"
 	"github.com/holdfast-dev/holdfast/migrations"
 )
 
@@ -45,7 +41,7 @@ const nowhere = "postgres://nobody@127.0.0.1:1/none"
 // monitored is an installation that a real Prometheus scrapes: a manager, the REST services, and each service once more with a database or an API server that is away.
 type monitored struct {
 	*fixture
-	prometheus                             string
+	prometheus                             *monitor.Prometheus
 	posts, reports, awayPosts, awayReports string // URLs
 	alerts, awayAlerts                     string // URLs of gateways
 	poster, reader                         string // tokens
@@ -65,8 +61,8 @@ func (f *fixture) reportReader() string {
 	return token.Status.Token
 }
 
-// monitor starts everything.
-func monitor(t *testing.T, prometheus string) *monitored {
+// watched starts everything.
+func watched(t *testing.T) *monitored {
 	f := setup(t)
 	m := &monitored{fixture: f, poster: f.relay("poster"), reader: f.reportReader()}
 	database, err := stack.Postgres.CreateDatabase(ctx, "monitored")
@@ -96,7 +92,7 @@ func monitor(t *testing.T, prometheus string) *monitored {
 	scraper := f.account("prometheus")
 	f.create(&rbacv1.ClusterRoleBinding{ObjectMeta: metav1.ObjectMeta{GenerateName: "prometheus-"}, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "holdfast-metrics-reader"},
 		Subjects: []rbacv1.Subject{{Kind: rbacv1.ServiceAccountKind, Name: "prometheus", Namespace: f.namespace}}})
-	m.watch(prometheus, scraper, "http://"+metrics, m.posts, m.reports, m.awayPosts, m.awayReports, m.alerts, m.awayAlerts)
+	m.watch(scraper, "http://"+metrics, m.posts, m.reports, m.awayPosts, m.awayReports, m.alerts, m.awayAlerts)
 	return m
 }
 
@@ -133,33 +129,17 @@ func (m *monitored) alert(name string) {
 }
 
 // watch starts Prometheus with our rules, and a token to scrape with.
-func (m *monitored) watch(prometheus, token string, urls ...string) {
-	dir := m.t.TempDir()
+func (m *monitored) watch(token string, urls ...string) {
 	for i := range urls {
 		urls[i] = strings.TrimPrefix(urls[i], "http://")
 	}
-	text, err := os.ReadFile("../../config/prometheus/rules.yaml")
+	var err error
+	m.prometheus, err = monitor.Start(ctx, monitor.Options{Dir: m.t.TempDir(), Targets: urls, Token: token})
+	if errors.Is(err, monitor.ErrNotInstalled) {
+		m.t.Skipf("NOT TRIED: %v, so no query of the dashboard and no rule was evaluated", err)
+	}
 	m.Expect(err).NotTo(HaveOccurred())
-	var rules struct{ Spec json.RawMessage }
-	m.Expect(yaml.Unmarshal(text, &rules)).To(Succeed())
-	m.Expect(os.WriteFile(filepath.Join(dir, "rules.yaml"), rules.Spec, 0o600)).To(Succeed()) // JSON is YAML
-	settings, err := json.Marshal(map[string]any{
-		"global":     map[string]any{"scrape_interval": "1s", "evaluation_interval": "1s"},
-		"rule_files": []string{"rules.yaml"},
-		"scrape_configs": []any{map[string]any{
-			"job_name": "holdfast", "authorization": map[string]any{"credentials": token}, "static_configs": []any{map[string]any{"targets": urls}},
-		}},
-	})
-	m.Expect(err).NotTo(HaveOccurred())
-	m.Expect(os.WriteFile(filepath.Join(dir, "prometheus.yaml"), settings, 0o600)).To(Succeed())
-	address := freeAddress(m.fixture)
-	m.prometheus = "http://" + address
-	p, err := localcluster.StartProgram(ctx, localcluster.Program{
-		Name: "prometheus", Path: prometheus, Log: m.log("prometheus"), Ready: localcluster.Answers(m.prometheus + "/-/ready"),
-		Args: []string{"--config.file=" + filepath.Join(dir, "prometheus.yaml"), "--storage.tsdb.path=" + filepath.Join(dir, "data"), "--web.listen-address=" + address},
-	})
-	m.Expect(err).NotTo(HaveOccurred())
-	m.t.Cleanup(func() { m.Expect(p.Stop(20 * time.Second)).To(Succeed()) })
+	m.t.Cleanup(func() { m.Expect(m.prometheus.Stop()).To(Succeed()) })
 }
 
 // call sends a request, and ignores its answer: only the metrics count.
@@ -189,39 +169,6 @@ func (m *monitored) load() {
 		m.call(http.MethodGet, reports+"/api/v2/rar/"+id+"?narrative=generate", m.reader, "")
 	}
 	m.alert(fmt.Sprintf("alerted-%d", m.rounds))
-}
-
-// ask asks Prometheus's API.
-func (m *monitored) ask(path string, into any) error {
-	answer, err := http.Get(m.prometheus + path)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
-	if err == nil && answer.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", answer.Status, body)
-	}
-	if err != nil {
-		return err
-	}
-	return json.Unmarshal(body, into)
-}
-
-// found counts the series of a query whose value is a number.
-func (m *monitored) found(query string) (n int, err error) {
-	var answer struct {
-		Data struct{ Result []struct{ Value [2]any } }
-	}
-	if err := m.ask("/api/v1/query?query="+url.QueryEscape(query), &answer); err != nil {
-		return 0, fmt.Errorf("%s: %w", query, err)
-	}
-	for _, series := range answer.Data.Result {
-		if value, err := strconv.ParseFloat(fmt.Sprint(series.Value[1]), 64); err == nil && !math.IsNaN(value) {
-			n++
-		}
-	}
-	return n, nil
 }
 
 // queries are those of the dashboard, and every selector of a rule: most rules find nothing while all is well.
@@ -256,19 +203,15 @@ func queries(t *testing.T) map[string]string {
 
 // A query that names a metric or a label that nobody has is silent for ever, and looks like a system that is well.
 func TestEveryQueryFindsSeries(t *testing.T) {
-	prometheus, err := exec.LookPath("prometheus")
-	if err != nil {
-		t.Skip("NOT TRIED: prometheus is not installed (Debian: apt-get install prometheus), so no query of the dashboard and no rule was evaluated")
-	}
 	missing := queries(t)
-	m := monitor(t, prometheus)
+	m := watched(t)
 	m.create(testenv.MakeNotification(m.namespace, "refused").Obj())
 	m.Eventually(func(g Gomega) {
 		m.load()
 		for query := range missing {
-			n, err := m.found(query)
+			found, err := m.prometheus.Query(ctx, query)
 			g.Expect(err).NotTo(HaveOccurred())
-			if n > 0 {
+			if len(found) > 0 {
 				delete(missing, query)
 			}
 		}
@@ -283,7 +226,7 @@ func TestEveryQueryFindsSeries(t *testing.T) {
 		}
 	}
 	m.Eventually(func(g Gomega) {
-		g.Expect(m.ask("/api/v1/rules", &state)).To(Succeed())
+		g.Expect(m.prometheus.Ask(ctx, "/api/v1/rules", &state)).To(Succeed())
 		states := map[string]string{}
 		for _, group := range state.Data.Groups {
 			for _, rule := range group.Rules {

@@ -34,6 +34,31 @@ func TestAWholeTrailIsClean(t *testing.T) {
 	f.Expect(text.String()).To(MatchRegexp(`NotificationRequest +4 +9 +8 +1( +0){9}\n`))
 }
 
+func TestALossThatIsExpectedIsLeftOut(t *testing.T) {
+	f := setup(t, env.Config)
+	f.relay()
+	obj := f.create("behind")
+	f.append(obj, 3, true)
+	f.clean()
+	stored, err := oracle.Stored(ctx, f.database)
+	f.Expect(err).NotTo(HaveOccurred())
+	f.Expect(stored).To(ContainElements(f.oracle.IDs(f.namespace)))
+	f.Expect(f.oracle.Held(f.namespace)).To(BeEmpty())
+	tx, err := f.database.Begin(ctx)
+	f.Expect(err).NotTo(HaveOccurred())
+	defer func() { f.Expect(tx.Rollback(ctx)).To(Succeed()) }()
+	_, err = tx.Exec(ctx, "ALTER TABLE notification_audit DISABLE TRIGGER ALL; DELETE FROM notification_audit WHERE sequence = 2 AND source_uid = '"+string(obj.UID)+"'")
+	f.Expect(err).NotTo(HaveOccurred())
+	report := f.judge(tx)
+	f.Expect(report.Differences).To(ConsistOf(And(HaveField("Class", oracle.Lost), HaveField("ID", f.oracle.IDs(f.namespace)[1]))))
+	f.Expect(report.Without(func(oracle.Difference) bool { return false }).Total.Lost).To(Equal(1))
+	report = report.Without(func(d oracle.Difference) bool { return d.UID == string(obj.UID) })
+	f.Expect(report.Clean()).To(BeTrue())
+	f.Expect(report.Total.Lost).To(BeZero())
+	f.Expect(report.Kinds).To(ConsistOf(HaveField("Lost", 0)))
+	f.Expect(oracle.RowsOf(ctx, tx, string(obj.UID))).To(Equal(2))
+}
+
 // Every damage is done in a transaction that is rolled back, to four resources of three entries each.
 func TestDamageInTheTables(t *testing.T) {
 	f := setup(t, env.Config)

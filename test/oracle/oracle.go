@@ -89,6 +89,22 @@ func (o *Oracle) IDs(namespaces ...string) []string {
 	return ids
 }
 
+// Held are the ids of the entries that stand in resources, in a namespace.
+func (o *Oracle) Held(namespace string) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var ids []string
+	for _, r := range o.resources {
+		if r.namespace != namespace || r.gone {
+			continue
+		}
+		for sequence := r.last - int64(r.listed) + 1; sequence <= r.last; sequence++ {
+			ids = append(ids, r.id(sequence))
+		}
+	}
+	return ids
+}
+
 // CaughtUp returns nil when the oracle has seen the newest revision of everything that is there, and knows what is gone. Poll it before Judge.
 func (o *Oracle) CaughtUp(ctx context.Context) error {
 	for _, w := range o.watchers {

@@ -95,7 +95,7 @@ func (r *resource) differ(what Class, sequence int64, format string, arguments .
 }
 
 func (r *resource) difference(what Class, sequence int64, format string, arguments ...any) Difference {
-	return Difference{Class: what, Kind: r.kind, Namespace: r.namespace, Name: r.name, UID: r.uid, Sequence: sequence, Detail: fmt.Sprintf(format, arguments...)}
+	return Difference{Class: what, Kind: r.kind, Namespace: r.namespace, Name: r.name, UID: r.uid, Sequence: sequence, ID: r.id(sequence), Detail: fmt.Sprintf(format, arguments...)}
 }
 
 // undrained says what a resource that is there still waits for, "" for nothing.

@@ -72,6 +72,32 @@ func Missing(ctx context.Context, db Querier, ids []string) (int, error) {
 	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[int])
 }
 
+// Stored are the ids of all rows and dead letters.
+func Stored(ctx context.Context, db Querier) ([]string, error) {
+	parts := make([]string, 0, len(tables))
+	for _, table := range tables {
+		parts = append(parts, "SELECT id::text FROM "+table)
+	}
+	rows, err := db.Query(ctx, strings.Join(parts, " UNION "))
+	if err != nil {
+		return nil, fmt.Errorf("read ids: %w", err)
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// RowsOf counts what is stored of a resource.
+func RowsOf(ctx context.Context, db Querier, uid string) (int, error) {
+	parts := make([]string, 0, len(tables))
+	for _, table := range tables {
+		parts = append(parts, "SELECT source_uid::text AS uid FROM "+table)
+	}
+	rows, err := db.Query(ctx, "SELECT count(*) FROM ("+strings.Join(parts, " UNION ALL ")+") AS every WHERE uid = $1", uid)
+	if err != nil {
+		return 0, fmt.Errorf("count the rows of a resource: %w", err)
+	}
+	return pgx.CollectExactlyOneRow(rows, pgx.RowTo[int])
+}
+
 func newStored(table string, raw []byte) (stored, error) {
 	s := stored{table: table}
 	if err := json.Unmarshal(raw, &s.columns); err != nil {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -32,6 +33,9 @@ type PostgresOptions struct {
 	// database cluster. As root the data lies in a temporary folder in any case, since the user that the server runs
 	// as may not be able to reach Dir.
 	Dir string
+	// DiskMiB puts the data on a disk of its own (a tmpfs) of that size, so that it can be full: see FillDisk. 200 hold an empty server. The error is ErrNoDisk where
+	// this process may not mount one. 0: no disk of its own.
+	DiskMiB int
 	// Progress gets one line a step; nil is silent.
 	Progress io.Writer
 }
@@ -45,6 +49,7 @@ type Postgres struct {
 	as       *syscall.Credential
 	port     int
 	password string
+	disk     int // MiB, see PostgresOptions
 
 	mu     sync.Mutex // guards what follows
 	server *process
@@ -68,7 +73,7 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 
 func startPostgresOnce(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	begin := time.Now()
-	p := &Postgres{progress: newProgress(o.Progress), password: rand.Text()}
+	p := &Postgres{progress: newProgress(o.Progress), password: rand.Text(), disk: o.DiskMiB}
 	if err := p.prepare(ctx, o.Dir); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -145,6 +150,11 @@ func (p *Postgres) initialize(ctx context.Context) error {
 func (p *Postgres) makeDataFolder() error {
 	if err := os.Mkdir(p.data(), 0o700); err != nil {
 		return fmt.Errorf("create the data directory: %w", err)
+	}
+	if p.disk != 0 {
+		if err := mountDisk(p.data(), p.disk); err != nil {
+			return err
+		}
 	}
 	if p.as != nil {
 		if err := os.Chmod(p.home.path, 0o755); err != nil { // MkdirTemp closes it to others
@@ -229,10 +239,14 @@ func (p *Postgres) Start(ctx context.Context) error {
 	if p.server != nil && p.server.alive() {
 		return errors.New("start PostgreSQL: it is already running")
 	}
-	server, err := p.run("postgres", "-D", p.data(), "-p", strconv.Itoa(p.port),
+	settings := []string{
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=", "-c", "max_connections=200",
 		"-c", "fsync=off", "-c", "synchronous_commit=on", "-c", "timezone=UTC", "-c", "log_timezone=UTC",
-	)
+	}
+	if p.disk != 0 { // the defaults let the WAL grow to more than there is
+		settings = append(settings, "-c", "min_wal_size=32MB", "-c", "max_wal_size=64MB")
+	}
+	server, err := p.run("postgres", append([]string{"-D", p.data(), "-p", strconv.Itoa(p.port)}, settings...)...)
 	if err != nil {
 		return err
 	}
@@ -258,6 +272,43 @@ func (p *Postgres) Stop(ctx context.Context) error { return p.end(ctx, "stop", s
 
 // Kill is an immediate shutdown: no checkpoint, so the next Start recovers from the log as after a crash.
 func (p *Postgres) Kill(ctx context.Context) error { return p.end(ctx, "kill", syscall.SIGQUIT) }
+
+// Crash ends the server's processes with SIGKILL, as the loss of its machine does. Where the system does not list them (it is Linux that does), it ends the first
+// one, and the others notice.
+func (p *Postgres) Crash(ctx context.Context) error {
+	p.mu.Lock()
+	if p.server != nil && p.server.alive() {
+		first := p.server.cmd.Process
+		_ = first.Signal(syscall.SIGSTOP) // no more are started
+		for _, pid := range children(first.Pid) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
+	p.mu.Unlock()
+	return p.end(ctx, "crash", syscall.SIGKILL)
+}
+
+// children of a process.
+func children(of int) []int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", of))
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, field := range strings.Fields(string(text)) {
+		if pid, err := strconv.Atoi(field); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
+}
+
+// Running reports whether the server's first process is alive.
+func (p *Postgres) Running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.server != nil && p.server.alive()
+}
 
 func (p *Postgres) end(ctx context.Context, what string, signal syscall.Signal) error {
 	p.mu.Lock()
@@ -287,6 +338,9 @@ func (p *Postgres) Close() error {
 	errs := []error{p.server.stop(syscall.SIGINT, postgresStopGrace)}
 	if p.port != 0 {
 		ports.release([]int{p.port})
+	}
+	if p.home != nil && p.disk != 0 {
+		errs = append(errs, unmountDisk(p.data()))
 	}
 	if p.home != nil && p.home != p.state {
 		errs = append(errs, p.home.close())

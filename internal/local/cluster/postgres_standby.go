@@ -14,8 +14,9 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Standby makes a streaming standby of this server, which must run: a base backup (pg_basebackup) in a folder of its own, started as a hot standby. Its
-// URL differs from this server's in the port only. It returns when the standby answers, and streams. The caller closes it.
+// Standby makes a streaming standby of this server, which must run: a base backup (pg_basebackup) in a folder of its own, started as a hot standby. A
+// replication slot keeps the WAL that it has not got yet, until Forget. Its URL differs from this server's in the port only. It returns when the standby
+// answers, and streams. The caller closes it.
 func (p *Postgres) Standby(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	for attempt := 1; ; attempt++ {
 		s, err := p.standbyOnce(ctx, o)
@@ -30,7 +31,7 @@ func (p *Postgres) Standby(ctx context.Context, o PostgresOptions) (*Postgres, e
 
 func (p *Postgres) standbyOnce(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	begin := time.Now()
-	s := &Postgres{progress: newProgress(o.Progress), password: p.password}
+	s := &Postgres{progress: newProgress(o.Progress), password: p.password, disk: o.DiskMiB}
 	if err := s.prepare(ctx, o.Dir); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -47,7 +48,12 @@ func (p *Postgres) standbyOnce(ctx context.Context, o PostgresOptions) (*Postgre
 	return s, nil
 }
 
-// name is what a standby calls itself at its primary.
+// Forget drops the replication slot of a standby that has ended, so that this server keeps no WAL for it.
+func (p *Postgres) Forget(ctx context.Context, standby *Postgres) error {
+	return p.until(ctx, fmt.Sprintf("SELECT pg_drop_replication_slot('%s') IS NOT NULL", standby.name()))
+}
+
+// name is what a standby calls itself, and its replication slot, at its primary.
 func (p *Postgres) name() string { return "standby_" + strconv.Itoa(p.port) }
 
 // copyFrom makes the data folder of a standby.
@@ -59,7 +65,7 @@ func (p *Postgres) copyFrom(ctx context.Context, primary *Postgres) error {
 		return err
 	}
 	conninfo := fmt.Sprintf("host=127.0.0.1 port=%d user=%s password=%s sslmode=disable application_name=%s", primary.port, superuser, p.password, p.name())
-	backup, err := p.run("pg_basebackup", "--pgdata="+p.data(), "--dbname="+conninfo, "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+	backup, err := p.run("pg_basebackup", "--pgdata="+p.data(), "--dbname="+conninfo, "--create-slot", "--slot="+p.name(), "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"errors"
 	"testing"
 
 	. "github.com/onsi/gomega"
@@ -26,14 +27,33 @@ func TestAStandbyFollowsAndIsPromoted(t *testing.T) {
 	g.Expect(ask(ctx, t, standby.URL(), "SELECT n::text FROM kept")).To(Equal("7"))
 	g.Expect(ask(ctx, t, standby.URL(), "SHOW transaction_read_only")).To(Equal("on"))
 
-	g.Expect(primary.Kill(ctx)).To(Succeed())
+	pooler, err := StartPooler(ctx, primary.URL())
+	if errors.Is(err, ErrNoPooler) {
+		t.Log("NOT TRIED: a pooler: ", err)
+	} else {
+		g.Expect(err).NotTo(HaveOccurred())
+		t.Cleanup(func() { g.Expect(pooler.Close()).To(Succeed()) })
+	}
+
+	g.Expect(primary.Crash(ctx)).To(Succeed())
+	g.Expect(primary.Running()).To(BeFalse())
 	g.Expect(standby.Promote(ctx)).To(Succeed())
+	if pooler != nil {
+		g.Expect(pooler.Lead(ctx, standby.URL())).To(Succeed())
+		execSQL(ctx, t, pooler.URL(standby.URL())+"&default_query_exec_mode=exec", "INSERT INTO kept VALUES (9)")
+		execSQL(ctx, t, standby.URL(), "DELETE FROM kept WHERE n = 9")
+		g.Expect(pooler.Close()).To(Succeed())
+	}
 	execSQL(ctx, t, standby.URL(), "INSERT INTO kept VALUES (8)")
 	g.Expect(standby.Configure(ctx, "default_transaction_read_only", "on")).To(Succeed())
 	g.Expect(ask(ctx, t, standby.URL(), "SHOW transaction_read_only")).To(Equal("on"))
 	g.Expect(standby.Configure(ctx, "default_transaction_read_only", "off")).To(Succeed())
 	g.Expect(ask(ctx, t, standby.URL(), "SELECT count(*)::text FROM kept")).To(Equal("2"))
 
+	g.Expect(primary.Start(ctx)).To(Succeed(), "a crash leaves the data")
+	g.Expect(ask(ctx, t, primary.URL(), "SELECT n::text FROM kept")).To(Equal("7"))
+	g.Expect(primary.Configure(ctx, "synchronous_standby_names", "")).To(Succeed())
+	g.Expect(primary.Forget(ctx, standby)).To(Succeed())
 	g.Expect(standby.Close()).To(Succeed())
 	g.Expect(primary.Close()).To(Succeed())
 	g.Expect(goleak.Find(leaks)).To(Succeed())

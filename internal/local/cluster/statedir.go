@@ -139,6 +139,7 @@ func sweep(base, kind string) {
 			continue
 		}
 		if lock, ok, err := tryLock(path); err == nil && ok {
+			_ = unmountDisk(filepath.Join(filepath.Dir(path), kind)) // the disk of a PostgreSQL
 			_ = os.RemoveAll(filepath.Dir(path))
 			lock.unlock()
 		}
