@@ -35,11 +35,29 @@ func NeedsOf(in *Input) Needs {
 	n := Needs{Cases: fewCases, Verdicts: []string{}, Bin: -1}
 	b := &builder{in: in, subject: findSubject(in), ledger: newLedger()}
 	b.findRows()
-	a, e := b.analysis, b.execution
-	if a == nil || b.request == nil {
+	if b.request == nil {
 		return n
 	}
 	b.recurrences = b.findRecurrences()
+	if e := b.execution; e != nil && b.outcome() == outcomeRemediated {
+		n.Returns = e.WorkflowID
+	}
+	if e := b.execution; e != nil && retriedInVain(e) {
+		n.Retries = e.WorkflowID
+	}
+	asked := false
+	if a := b.analysis; a != nil {
+		asked = a.ApprovalRequestedAt != nil
+		n.decision(a, asked, b)
+	}
+	if asked || n.Retries != "" || b.outcome() == outcomeTimedOut { // rules that only some of the cases say anything to
+		n.Cases, n.Refusals = MaxCases, true
+	}
+	return n
+}
+
+// decision adds what is said of the recommendation and its alternatives.
+func (n *Needs) decision(a *models.AIDecisionRow, asked bool, b *builder) {
 	verdict, _, _ := b.verdict()
 	n.Later = len(a.AlternativesConsidered) > 0 && verdict != VerdictCorrect // what worked is compared with nothing
 	if bin, ok := binOf(a.ActionConfidence); ok {
@@ -48,22 +66,12 @@ func NeedsOf(in *Input) Needs {
 	for _, alt := range a.AlternativesConsidered {
 		n.Verdicts = append(n.Verdicts, alt.WorkflowID, alt.Action)
 	}
-	if n.Later || a.ApprovalRequestedAt != nil {
+	if n.Later || asked {
 		n.Verdicts = append(n.Verdicts, a.RecommendedAction)
 	}
 	n.Verdicts = slices.DeleteFunc(n.Verdicts, func(id string) bool { return id == "" || len(id) > maxAction })
 	slices.Sort(n.Verdicts)
 	n.Verdicts = slices.Compact(n.Verdicts)
-	if e != nil && b.outcome() == outcomeRemediated {
-		n.Returns = e.WorkflowID
-	}
-	if e != nil && retriedInVain(e) {
-		n.Retries = e.WorkflowID
-	}
-	if a.ApprovalRequestedAt != nil || b.outcome() == outcomeTimedOut || n.Retries != "" { // rules that only some of the cases say anything to
-		n.Cases, n.Refusals = MaxCases, true
-	}
-	return n
 }
 
 // retriedInVain reports whether attempts were repeated, and the workflow failed.
