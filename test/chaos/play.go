@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -60,6 +61,9 @@ func (w *world) playOn(ctx context.Context, s *schedule, p *played) error {
 	err = st.work(ctx, s, p)
 	for what, n := range st.counts {
 		p.Counts[what] += n
+		if fault, ok := strings.CutPrefix(what, notTried); ok {
+			p.Counts[fault] -= n
+		}
 	}
 	err = errors.Join(err, st.whole(ctx, p))
 	p.Entries = p.Report.Total.Appended

@@ -19,9 +19,9 @@ var pooledFaults = []fault{
 	{name: "primary away until the alert, standby promoted", inflict: underLoad(missThePrimary), watched: true},
 	{name: "primary goes on beside the promoted standby", inflict: underLoad(splitBrain), watched: true},
 	{name: "asynchronous standby behind, then promoted", inflict: promoteWhatIsBehind, watched: true},
-	{name: "disk full", inflict: onASmallDisk("disk full", underLoad(fillTheDisk)), watched: true},
-	{name: "disk full, WAL", inflict: onASmallDisk("disk full, WAL", underLoad(fillTheLog)), watched: true},
-	{name: "disk of the standby full, then promoted", inflict: onASmallDisk("disk of the standby full", underLoad(fillTheStandby)), watched: true},
+	onASmallDisk("disk full", underLoad(fillTheDisk)),
+	onASmallDisk("disk full, WAL", underLoad(fillTheLog)),
+	onASmallDisk("disk of the standby full, then promoted", underLoad(fillTheStandby)),
 }
 
 const (
@@ -44,15 +44,18 @@ func underLoad(f inflict) inflict {
 	}
 }
 
-// onASmallDisk says so where there is none.
-func onASmallDisk(name string, f inflict) inflict {
-	return func(ctx context.Context, w *world, hold time.Duration) error {
+// notTried comes before the name of a fault that could not be inflicted here, where faults are counted.
+const notTried = "NOT TRIED: "
+
+// onASmallDisk is a fault that needs servers with disks of their own.
+func onASmallDisk(name string, f inflict) fault {
+	return fault{name: name, watched: true, inflict: func(ctx context.Context, w *world, hold time.Duration) error {
 		if w.disk == 0 {
-			w.stage.note("NOT TRIED: " + name)
+			w.stage.note(notTried + name)
 			return nil
 		}
 		return f(ctx, w, hold)
-	}
+	}}
 }
 
 func loseThePrimary(ctx context.Context, w *world, hold time.Duration) error {
