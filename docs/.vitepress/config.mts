@@ -35,7 +35,7 @@ export default defineConfig({
     socialLinks: [{ icon: 'github', link: 'https://github.com/holdfast-dev/holdfast' }],
     sidebar: [
       { text: 'Start', items: [
-        { text: 'Quickstart', link: repository + 'README.md#try-it-yourself' },
+        { text: 'Quickstart', link: '/quickstart' },
         { text: 'All pages', link: '/' },
         { text: 'Operations', link: '/operations' },
         { text: 'kubectl holdfast', link: '/kubectl' },
@@ -50,7 +50,7 @@ export default defineConfig({
         { text: 'Decisions', link: '/adr/' },
       ] },
       { text: 'Tasks', items: [
-        { text: 'Install', link: '/operations#install' },
+        { text: 'Install', link: '/install' },
         { text: 'Upgrade', link: '/upgrading' },
         { text: 'Monitor', link: '/operations#metrics' },
         { text: 'Troubleshooting', link: '/troubleshooting' },
@@ -60,6 +60,7 @@ export default defineConfig({
         { text: 'Scale', link: '/scaling' },
         { text: 'Post records over REST', link: '/storage-auth' },
         { text: 'Connect Alertmanager', link: '/gateway' },
+        { text: 'GitOps and backups', link: '/gitops-and-backups' },
       ] },
       { text: 'Reference', items: [
         { text: 'Resources', link: '/reference/resources' },
@@ -72,6 +73,7 @@ export default defineConfig({
         { text: 'Data Storage API', link: '/storage-api' },
         { text: 'Report API', link: '/reports#the-service' },
         { text: 'Performance', link: '/performance' },
+        { text: 'Changelog', link: repository + 'CHANGELOG.md' },
       ] },
     ],
   },
