@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { defineConfig, type MarkdownOptions } from 'vitepress'
 
-// The pages are written for GitHub: links among them stay, and those that leave docs/ lead to the repository.
+// The pages are written for GitHub: links among them stay, and those to anything else lead to the repository.
 const repository = 'https://github.com/holdfast-dev/holdfast/blob/main/'
 
 const outside: MarkdownOptions['config'] = (md) => {
@@ -10,7 +10,8 @@ const outside: MarkdownOptions['config'] = (md) => {
       const href = token.type === 'link_open' ? token.attrGet('href') : null
       if (!href || /^[a-z]+:|^#/.test(href)) continue
       const page = path.posix.join('docs', path.posix.dirname(state.env.relativePath ?? ''), href)
-      if (!page.startsWith('docs/') || (page.startsWith('docs/examples/') && page.endsWith('.html'))) {
+      const ending = /\.(\w+)(#.*)?$/.exec(page)?.[1]
+      if (!page.startsWith('docs/') || (ending && ending !== 'md')) {
         token.attrSet('href', repository + page)
       } else if (/(^|\/)README\.md(#|$)/.test(href)) {
         token.attrSet('href', href.replace('README.md', 'index.md'))
@@ -26,6 +27,7 @@ export default defineConfig({
   rewrites: { 'README.md': 'index.md', ':folder/README.md': ':folder/index.md' },
   markdown: {
     config: outside,
+    languageAlias: { 'shell-session': 'shellsession' },
     // As on GitHub, so that one anchor is right in both places.
     anchor: { slugify: (s) => s.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-') },
   },
