@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { defineConfig, type MarkdownOptions } from 'vitepress'
 
-// The pages are written for GitHub: links among them stay, and those that leave docs/ lead to the repository.
+// The pages are written for GitHub: links among them stay, and those to anything else lead to the repository.
 const repository = 'https://github.com/holdfast-dev/holdfast/blob/main/'
 
 const outside: MarkdownOptions['config'] = (md) => {
@@ -10,7 +10,8 @@ const outside: MarkdownOptions['config'] = (md) => {
       const href = token.type === 'link_open' ? token.attrGet('href') : null
       if (!href || /^[a-z]+:|^#/.test(href)) continue
       const page = path.posix.join('docs', path.posix.dirname(state.env.relativePath ?? ''), href)
-      if (!page.startsWith('docs/') || (page.startsWith('docs/examples/') && page.endsWith('.html'))) {
+      const ending = /\.(\w+)(#.*)?$/.exec(page)?.[1]
+      if (!page.startsWith('docs/') || (ending && ending !== 'md')) {
         token.attrSet('href', repository + page)
       } else if (/(^|\/)README\.md(#|$)/.test(href)) {
         token.attrSet('href', href.replace('README.md', 'index.md'))
@@ -26,6 +27,7 @@ export default defineConfig({
   rewrites: { 'README.md': 'index.md', ':folder/README.md': ':folder/index.md' },
   markdown: {
     config: outside,
+    languageAlias: { 'shell-session': 'shellsession' },
     // As on GitHub, so that one anchor is right in both places.
     anchor: { slugify: (s) => s.toLowerCase().replace(/[^\p{L}\p{N} _-]/gu, '').replaceAll(' ', '-') },
   },
@@ -35,7 +37,7 @@ export default defineConfig({
     socialLinks: [{ icon: 'github', link: 'https://github.com/holdfast-dev/holdfast' }],
     sidebar: [
       { text: 'Start', items: [
-        { text: 'Quickstart', link: repository + 'README.md#try-it-yourself' },
+        { text: 'Quickstart', link: '/quickstart' },
         { text: 'All pages', link: '/' },
         { text: 'Operations', link: '/operations' },
         { text: 'kubectl holdfast', link: '/kubectl' },
@@ -50,7 +52,7 @@ export default defineConfig({
         { text: 'Decisions', link: '/adr/' },
       ] },
       { text: 'Tasks', items: [
-        { text: 'Install', link: '/operations#install' },
+        { text: 'Install', link: '/install' },
         { text: 'Upgrade', link: '/upgrading' },
         { text: 'Monitor', link: '/operations#metrics' },
         { text: 'Troubleshooting', link: '/troubleshooting' },
@@ -60,6 +62,7 @@ export default defineConfig({
         { text: 'Scale', link: '/scaling' },
         { text: 'Post records over REST', link: '/storage-auth' },
         { text: 'Connect Alertmanager', link: '/gateway' },
+        { text: 'GitOps and backups', link: '/gitops-and-backups' },
       ] },
       { text: 'Reference', items: [
         { text: 'Resources', link: '/reference/resources' },
@@ -72,6 +75,7 @@ export default defineConfig({
         { text: 'Data Storage API', link: '/storage-api' },
         { text: 'Report API', link: '/reports#the-service' },
         { text: 'Performance', link: '/performance' },
+        { text: 'Changelog', link: repository + 'CHANGELOG.md' },
       ] },
     ],
   },

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -124,7 +125,7 @@ const fingerprintField = "spec.signal.fingerprint"
 // confirm looks for another open request of the incident, after the new one was created. If the last finished one was deleted at the same time, two gateways can come to two names.
 // Both look after they created, so at least one of them sees the other's, and cancels its own. The alert then has to come again.
 func (s *Server) confirm(ctx context.Context, n incident, mine *v1alpha1.RemediationRequest) (Outcome, error) {
-	other, err := s.otherOpen(ctx, n, mine.UID)
+	other, err := s.otherOpen(ctx, n, mine)
 	switch {
 	case err != nil:
 		return Outcome{}, fmt.Errorf("list the requests of the incident in namespace %s: %w", n.namespace, err)
@@ -141,23 +142,25 @@ func (s *Server) confirm(ctx context.Context, n incident, mine *v1alpha1.Remedia
 // listPage is how many requests are read at once. Anybody of the namespace can create thousands with the fingerprint of an incident, and one may have a megabyte.
 const listPage = 25
 
-// otherOpen is the name of an open request of an incident, beside the one with the uid mine; "" if there is none.
-func (s *Server) otherOpen(ctx context.Context, n incident, mine types.UID) (string, error) {
-	for next := ""; ; {
+// otherOpen is the name of an open request of an incident, beside mine; "" if there is none. What it reads need not be newer than mine: whoever creates later sees the other's.
+// A list of this very moment would make the API server wait until its cache hears from etcd.
+func (s *Server) otherOpen(ctx context.Context, n incident, mine *v1alpha1.RemediationRequest) (string, error) {
+	from := &client.ListOptions{Raw: &metav1.ListOptions{ResourceVersion: mine.ResourceVersion, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan}}
+	for {
 		page := &v1alpha1.RemediationRequestList{}
-		err := s.config.Client.List(ctx, page, client.InNamespace(n.namespace), client.MatchingFields{fingerprintField: n.fingerprint()}, client.Limit(listPage), client.Continue(next))
-		if err != nil {
+		if err := s.config.Client.List(ctx, page, from, client.InNamespace(n.namespace), client.MatchingFields{fingerprintField: n.fingerprint()}, client.Limit(listPage)); err != nil {
 			return "", err
 		}
 		for i := range page.Items {
 			other := &page.Items[i]
-			if k := knownOf(other); other.UID != mine && !k.finished && !k.duplicate && k.is(n) && !other.Spec.Cancel {
+			if k := knownOf(other); other.UID != mine.UID && !k.finished && !k.duplicate && k.is(n) && !other.Spec.Cancel {
 				return other.Name, nil
 			}
 		}
-		if next = page.Continue; next == "" {
+		if page.Continue == "" {
 			return "", nil
 		}
+		from = &client.ListOptions{Continue: page.Continue}
 	}
 }
 

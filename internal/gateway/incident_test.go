@@ -242,6 +242,45 @@ func vanish(t *testing.T, ns, name string) {
 	g.Expect(client.IgnoreNotFound(admin.Patch(t.Context(), rr, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))).To(Succeed())
 }
 
+// Round trips to the API server are what an alert costs.
+func TestRoundTripsOfAMessage(t *testing.T) {
+	g := NewWithT(t)
+	ns := tenant(t)
+	deployment(t, ns, "cart")
+	deployment(t, ns, "till")
+	var trips atomic.Int64
+	r := start(t, intercepted(interceptor.Funcs{
+		Get: func(ctx context.Context, c client.WithWatch, key client.ObjectKey, o client.Object, options ...client.GetOption) error {
+			trips.Add(1)
+			return c.Get(ctx, key, o, options...)
+		},
+		List: func(ctx context.Context, c client.WithWatch, o client.ObjectList, options ...client.ListOption) error {
+			trips.Add(1)
+			return c.List(ctx, o, options...)
+		},
+		Create: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.CreateOption) error {
+			trips.Add(1)
+			return c.Create(ctx, o, options...)
+		},
+	}))
+	trips.Store(0) // the watch has begun
+	g.Expect(r.one(firing(labelsOf(ns, "deployment", "cart"))).Result).To(Equal("created"))
+	g.Expect(trips.Swap(0)).To(BeEquivalentTo(5), "namespace, ConfigMap, workload, create, duplicates")
+	g.Eventually(func() int64 { // until the watch has it
+		trips.Store(0)
+		g.Expect(r.one(firing(labelsOf(ns, "deployment", "cart"))).Result).To(Equal("open"))
+		return trips.Load()
+	}, timeout, interval).Should(BeEquivalentTo(4), "namespace, ConfigMap, workload, request")
+	var many []map[string]any
+	for i := range 100 {
+		many = append(many, firing(labelsOf(ns, "deployment", "till", "alertname", fmt.Sprint("Alert", i))))
+	}
+	trips.Store(0)
+	status, _, _ := r.post(messageOf(many...))
+	g.Expect(status).To(Equal(http.StatusOK))
+	g.Expect(trips.Load()).To(BeEquivalentTo(5), "100 alerts of one workload in one message")
+}
+
 // The last finished request is deleted between the look and the create of two gateways: they come to two names. One of the requests is cancelled, and the alert comes again.
 func TestADeletionBetweenLookAndCreate(t *testing.T) {
 	g := NewWithT(t)

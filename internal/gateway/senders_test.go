@@ -145,13 +145,13 @@ groups:
   - name: pods
     rules:
       - alert: KubePodCrashLooping
-        expr: kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"} == 1
+        expr: last_over_time(kube_pod_container_status_waiting_reason{reason="CrashLoopBackOff"}[5s]) == 1 # a scrape that fails ends no alert
         labels: {severity: critical}
         annotations: {summary: 'Pod {{ $labels.pod }} crashes'}
 `)
 	at := address(t)
 	launch(t, "prometheus", prometheus, "--storage.tsdb.path="+t.TempDir(), "--web.listen-address="+at, "--config.file="+file(t, "prometheus.yml", fmt.Sprintf(`
-global: {scrape_interval: 200ms, scrape_timeout: 200ms, evaluation_interval: 200ms}
+global: {scrape_interval: 500ms, scrape_timeout: 500ms, evaluation_interval: 200ms}
 rule_files: [%s]
 scrape_configs:
   - {job_name: kube-state-metrics, metrics_path: /, honor_labels: true, static_configs: [{targets: [%s]}]}

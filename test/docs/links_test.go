@@ -166,6 +166,26 @@ func TestEveryRunbookIsThere(t *testing.T) {
 	}
 }
 
+// The site finds dead links of pages, and not those of its own sidebar.
+func TestTheSidebarLeadsToEveryPage(t *testing.T) {
+	g := NewWithT(t)
+	config, err := os.ReadFile(filepath.Join(root, "docs", ".vitepress", "config.mts"))
+	g.Expect(err).NotTo(HaveOccurred())
+	all, linked := pages(t), map[string]bool{}
+	for _, found := range regexp.MustCompile(`link: '/([^'#]+)(#[^']+)?'`).FindAllStringSubmatch(string(config), -1) {
+		if strings.HasPrefix(found[1], "reference/") || strings.HasSuffix(found[1], "/") { // generated, or a folder
+			continue
+		}
+		linked[found[1]+".md"] = true
+		g.Expect(broken(all, "docs/README.md", found[1]+".md"+found[2])).To(BeEmpty())
+	}
+	for name := range all {
+		if page, found := strings.CutPrefix(name, "docs/"); found && !strings.Contains(page, "/") && page != "README.md" {
+			g.Expect(linked).To(HaveKey(page), "the sidebar of the site")
+		}
+	}
+}
+
 // What the check must find: each of these is a mistake that was made somewhere.
 func TestBrokenLinksAreFound(t *testing.T) {
 	g := NewWithT(t)

@@ -76,11 +76,11 @@ func (w *witness) list(ctx context.Context) (version string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("list the requests: %w", err)
 	}
-	w.mu.Lock()
+	w.mu.Lock() // nobody looks while some are missing
+	defer w.mu.Unlock()
 	clear(w.all)
-	w.mu.Unlock()
 	for i := range list.Items {
-		w.take(watch.Event{Type: watch.Modified, Object: &list.Items[i]})
+		w.takeLocked(watch.Modified, &list.Items[i])
 	}
 	return list.GetResourceVersion(), nil
 }
@@ -110,15 +110,19 @@ func (w *witness) take(event watch.Event) {
 		w.find("the watch of the witness failed: %v", apierrors.FromObject(event.Object))
 		return
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.takeLocked(event.Type, o)
+}
+
+func (w *witness) takeLocked(change watch.EventType, o *unstructured.Unstructured) {
 	s := seen{namespace: o.GetNamespace(), name: o.GetName()}
 	s.target, _, _ = unstructured.NestedString(o.Object, "spec", "target", "name")
 	if completed, _, _ := unstructured.NestedString(o.Object, "status", "completedTime"); completed != "" {
 		s.ended, _ = time.Parse(time.RFC3339Nano, completed)
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.all[s.namespace+"/"+s.name] = s
-	if event.Type == watch.Deleted {
+	if change == watch.Deleted {
 		delete(w.all, s.namespace+"/"+s.name)
 	}
 	if open := w.openLocked(s.namespace, s.target); len(open) > 1 {
