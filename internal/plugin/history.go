@@ -238,12 +238,17 @@ func (c *cluster) history(ctx context.Context, args []string, uid string, from *
 	if len(h.Entries) == 0 && !h.Live {
 		return nil, fmt.Errorf("%s has no entry under the uid %s that you may read; without --uid the newest is shown", h.ref, uid)
 	}
-	expected := !h.Live || live.outbox != nil && live.outbox.PersistedSequence > 0
-	if err := stored.unread(); err != nil && (expected || !errors.Is(err, errHidden)) {
-		h.Unread = append(h.Unread, unread{"the store", err.Error()})
-	}
+	h.note(stored.unread(), live)
 	h.judge(live, len(h.Unread) == 0)
 	return h, nil
+}
+
+// note keeps why the store could not be read. That it shows no entry is expected of a live resource that has had none there.
+func (h *told) note(err error, live *resource) {
+	expected := h.Live && (live.outbox == nil || live.outbox.PersistedSequence == 0)
+	if err != nil && !(expected && errors.Is(err, errHidden)) {
+		h.Unread = append(h.Unread, unread{"the store", err.Error()})
+	}
 }
 
 // entryKinds are the kinds of the entries of Holdfast's own resources.

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
@@ -281,13 +280,16 @@ func controllerOf(r *resource) metav1.OwnerReference {
 // typeName is a resource type in a command: a kind, and its group. The API server takes any text as the kind of an owner, also one that is a flag of kubectl.
 var typeName = regexp.MustCompile(`^[a-z][a-z0-9]{0,62}(\.[a-z0-9][a-z0-9.-]{0,252})?$`)
 
+// objectName is a name in a command.
+var objectName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9.:@_-]{0,252}$`)
+
 // ownerCommand shows the owner. Whoever created the resource chose it: what is no type, or no name, is in no command.
 func (f *facts) ownerCommand(owner metav1.OwnerReference) string {
 	kindName := strings.ToLower(owner.Kind)
 	if group, _, ok := strings.Cut(owner.APIVersion, "/"); ok {
 		kindName += "." + group
 	}
-	if !typeName.MatchString(kindName) || len(owner.Name) > 253 || len(path.IsValidPathSegmentName(owner.Name)) > 0 {
+	if !typeName.MatchString(kindName) || !objectName.MatchString(owner.Name) {
 		return f.describe()
 	}
 	return f.kubectl() + " get " + quoted(kindName+"/"+owner.Name) + " -n " + quoted(f.r.Namespace)
