@@ -111,7 +111,7 @@ func (g *AIGroup) text() string {
 	if g.Labelled == 0 {
 		return fmt.Sprintf("None of %s has a label.", plural(g.Decisions, "decision", "decisions"))
 	}
-	return fmt.Sprintf("%d of %s with a label were right (%s; %s), at a mean confidence of %s %%: %s.", g.Success, plural(g.Labelled, "decision", "decisions"), percent(*g.Rate), between(g.Interval),
+	return fmt.Sprintf("%d of %s right (%s; %s), at a mean confidence of %s %%: %s.", g.Success, plural(g.Labelled, "decision with a label was", "decisions with a label were"), percent(*g.Rate), between(g.Interval),
 		number(rounded(*g.Confidence, 1)), confidenceWords[g.Verdict])
 }
 

@@ -44,7 +44,7 @@ func (c *cluster) connect() error {
 	}
 	// Without any cluster cli-runtime takes localhost:8080, which is nobody's.
 	if inPod := os.Getenv("KUBERNETES_SERVICE_HOST") != ""; len(raw.Clusters) == 0 && *c.config.APIServer == "" && !inPod {
-		return errors.New("no cluster: the kubeconfig is missing or empty; set KUBECONFIG or --kubeconfig, or make one with `kubectl config`")
+		return fmt.Errorf("no cluster: the kubeconfig is missing or empty (KUBECONFIG is %q); set KUBECONFIG or --kubeconfig, or make one with `kubectl config`", os.Getenv("KUBECONFIG"))
 	}
 	config, err := c.config.ToRESTConfig()
 	if err != nil {

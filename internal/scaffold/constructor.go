@@ -129,16 +129,15 @@ func (p *project) elsewhere(c *controller) ([]*wiring, error) {
 	return []*wiring{{file: at.file, place: at.place, of: at.of, byHand: true}}, nil
 }
 
-// audits reports whether a client with this function is made anywhere: the lines were written by hand.
+// audits reports whether anything uses this function: the lines were written by hand, with it as the argument of Writer.Client or called by that argument.
 func (p *project) audits(function string) (found bool) {
 	for _, f := range p.files {
 		ast.Inspect(f.syntax, func(n ast.Node) bool {
-			call, ok := n.(*ast.CallExpr)
-			if !ok || len(call.Args) != 1 {
-				return !found
+			if call, ok := n.(*ast.CallExpr); ok {
+				found = found || slices.ContainsFunc(append([]ast.Expr{call.Fun}, call.Args...), func(e ast.Expr) bool {
+					return f.text(e) == function || strings.HasSuffix(f.text(e), "."+function)
+				})
 			}
-			to, ok := call.Fun.(*ast.SelectorExpr)
-			found = found || ok && to.Sel.Name == "Client" && (f.text(call.Args[0]) == function || strings.HasSuffix(f.text(call.Args[0]), "."+function))
 			return !found
 		})
 	}

@@ -144,6 +144,19 @@ func TestTheLinesForAProgramWhoseMainIsElsewhere(t *testing.T) {
 	}
 }
 
+// One function for several kinds calls that of each.
+func TestAFunctionForSeveralKindsAudits(t *testing.T) {
+	g := NewWithT(t)
+	const made = "controller.NewReleaseReconciler(mgr)"
+	project := copyExample(t, map[string][]string{
+		reconciler: {byFunction, "\n// NewReleaseReconciler makes one.\nfunc NewReleaseReconciler(mgr ctrl.Manager) *ReleaseReconciler {\n\treturn &ReleaseReconciler{Client: mgr.GetClient()}\n}\n" + byFunction},
+		program:    {literal, made, "func main() {", "func audit(before, after outbox.Object) *outbox.Change {\n\treturn controller.AuditRelease(before, after)\n}\n\nfunc main() {"},
+	})
+	plan, err := scaffold.Make(scaffold.Options{Kind: "Release", Dir: project})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(plan.Notes).To(BeEmpty())
+}
+
 // A second kind joins the relay of the first.
 func testSeveralKinds(t *testing.T, dir string) {
 	g := NewWithT(t)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/ast"
 	"go/token"
+	"slices"
 )
 
 // join adds a kind to the relay of another, and returns the variable of that relay.
@@ -19,8 +20,10 @@ func (w *wiring) join(k *kind) (string, error) {
 		if !isName || trail.Name == "_" || !isCall || call.Ellipsis != token.NoPos || len(call.Args) == 0 || w.text(call.Fun) != relay+".Add" || w.text(call.Args[0]) != w.mgr {
 			continue
 		}
-		at := w.offset(call.Args[len(call.Args)-1].End())
-		w.insert(at, fmt.Sprintf(", &%s.%s{}", w.api, k.name))
+		object := fmt.Sprintf("&%s.%s{}", w.api, k.name)
+		if !slices.ContainsFunc(call.Args, func(e ast.Expr) bool { return w.text(e) == object }) {
+			w.insert(w.offset(call.Args[len(call.Args)-1].End()), ", "+object)
+		}
 		return trail.Name, nil
 	}
 	expected := fmt.Sprintf("`trail, err := %s.Add(%s, …)` before it, in the same block: add &%s.%s{} to the call that is there, and make this reconciler's client of its result",
