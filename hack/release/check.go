@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -27,7 +28,7 @@ func (r *release) tryImage(ctx context.Context, platforms []platform, said io.Wr
 	if len(platforms) == 0 {
 		return nil
 	}
-	server := httptest.NewServer(registry.New())
+	server := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	defer server.Close()
 	repository := strings.TrimPrefix(server.URL, "http://") + "/holdfast"
 	if err := r.push(ctx, repository); err != nil {
