@@ -38,6 +38,7 @@ func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (O
 		case !k.is(n):
 		case k.finished || k.duplicate:
 			h.add(k)
+			s.ledger.ended(n.namespace, k)
 		default:
 			return Outcome{Result: open, Request: name}, nil
 		}
@@ -72,6 +73,7 @@ func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (O
 		case k.finished:
 			h.add(k)
 			h.last, h.lastAt = k.uid, k.at
+			s.ledger.ended(n.namespace, k)
 		case k.duplicate && s.now().Sub(live.CreationTimestamp.Time) < duplicateLasts:
 			return Outcome{}, fmt.Errorf("RemediationRequest %s/%s is being cancelled, as a duplicate", n.namespace, name)
 		default:

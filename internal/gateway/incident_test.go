@@ -20,6 +20,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -240,6 +241,35 @@ func vanish(t *testing.T, ns, name string) {
 	rr := &v1alpha1.RemediationRequest{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name}}
 	g.Expect(admin.Delete(t.Context(), rr)).To(Succeed())
 	g.Expect(client.IgnoreNotFound(admin.Patch(t.Context(), rr, client.RawPatch(types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`))))).To(Succeed())
+}
+
+// While the watch says nothing, requests that have ended do not count as open.
+func TestALateWatchIsNoLimit(t *testing.T) {
+	g := NewWithT(t)
+	ns := tenant(t)
+	var late atomic.Bool
+	r := start(t, func(c *gateway.Config) { c.Limits.OpenRequests = 5 }, intercepted(interceptor.Funcs{
+		Watch: func(ctx context.Context, c client.WithWatch, l client.ObjectList, options ...client.ListOption) (watch.Interface, error) {
+			all, err := c.Watch(ctx, l, options...)
+			if err != nil {
+				return nil, err
+			}
+			return watch.Filter(all, func(e watch.Event) (watch.Event, bool) { return e, !late.Load() }), nil
+		},
+	}))
+	late.Store(true)
+	for _, name := range []string{"cart", "till", "shelf"} {
+		deployment(t, ns, name)
+	}
+	began := time.Now()
+	for range 4 {
+		for _, name := range []string{"cart", "till", "shelf"} {
+			o := r.one(firing(labelsOf(ns, "deployment", name), func(a map[string]any) { a["startsAt"] = began.Format(time.RFC3339Nano) }))
+			g.Expect(o.Result).To(Equal("created"), o.Detail)
+			finish(t, ns, o.Request, began)
+		}
+		began = began.Add(time.Second)
+	}
 }
 
 // Round trips to the API server are what an alert costs.

@@ -142,6 +142,19 @@ func (l *ledger) reserve(n incident, name string, limit int) bool {
 	return true
 }
 
+// ended notes that a request has ended, as it was read: the watch may be late, and would count it as open.
+func (l *ledger) ended(namespace string, live known) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch k, there := l.namespaces[namespace][live.name]; {
+	case !there || k.finished || !live.finished:
+	case k.uid == "":
+		l.drop(namespace, live.name)
+	case k.uid == live.uid:
+		l.put(namespace, live)
+	}
+}
+
 // history are the requests of an incident that the ledger has, without reservations.
 func (l *ledger) history(n incident) (h history) {
 	l.mu.Lock()
