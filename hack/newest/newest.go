@@ -30,6 +30,7 @@ import (
 	_ "github.com/yuin/goldmark"
 	_ "go.uber.org/goleak"
 	_ "go.uber.org/zap"
+	_ "go.yaml.in/yaml/v3"
 	_ "golang.org/x/net/html"
 	_ "golang.org/x/sync/errgroup"
 	_ "golang.org/x/term"
