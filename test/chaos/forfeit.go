@@ -101,7 +101,8 @@ const (
 )
 
 func (s *stage) verify(ctx context.Context) ([]finding, error) {
-	cmd := exec.CommandContext(ctx, s.program, "verify", "-o", "json")
+	// Every third entry of a ledger is of a kind that verify does not know. Where one is the newest, it has to be told what it belongs to.
+	cmd := exec.CommandContext(ctx, s.program, "verify", "-o", "json", "--resource", foreignKind+"=workflowexecutions.v1alpha1.holdfast.dev")
 	cmd.Env = []string{"HOLDFAST_DATABASE_URL=" + s.postgres.URL(), "KUBECONFIG=" + s.cluster.Kubeconfig()}
 	out, err := cmd.Output()
 	if exit := (&exec.ExitError{}); errors.As(err, &exit) && exit.ExitCode() == 1 {

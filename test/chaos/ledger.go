@@ -63,6 +63,9 @@ func (s *stage) write(ctx context.Context, j job, wfe *v1alpha1.WorkflowExecutio
 	return nil
 }
 
+// foreignKind is the kind of some entries of ledgers, as another operator's would be.
+const foreignKind = "ledgers.chaos.example.com"
+
 var errNotYet = errors.New("the workflow does not run yet")
 
 // change is the entry at an index: every third goes to the table of foreign kinds, and the poisoned one to a table that refuses it.
@@ -78,7 +81,7 @@ func (j job) change(wfe *v1alpha1.WorkflowExecution, index int) *entry.Change {
 	case index == j.poison:
 		record["total_steps"] = 1 << 40 // PostgreSQL refuses the row
 	case index%3 == 2:
-		c.Kind = "ledgers.chaos.example.com"
+		c.Kind = foreignKind
 	}
 	return c
 }

@@ -103,8 +103,8 @@ func (s *stage) alertsOver(ctx context.Context, p *played) error {
 		return err
 	})
 	fired, queryErr := s.monitor.Query(ctx, fmt.Sprintf(`max by (alertname) (max_over_time(ALERTS{alertstate="firing"}[%dms]))`, time.Since(s.began).Milliseconds()))
-	if err = errors.Join(err, queryErr); err != nil {
-		return err
+	if err != nil || queryErr != nil {
+		return errors.Join(err, queryErr)
 	}
 	for _, series := range fired {
 		name := series.Labels["alertname"]
