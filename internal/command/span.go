@@ -10,9 +10,13 @@ import (
 // Span is a length of time as a flag: as package time has it, and in whole days and weeks (30d, 2w).
 type Span time.Duration
 
-// String, Set and Type make it a flag.
+// String implements pflag.Value.
 func (s *Span) String() string { return time.Duration(*s).String() }
-func (s *Span) Type() string   { return "duration" }
+
+// Type implements pflag.Value.
+func (s *Span) Type() string { return "duration" }
+
+// Set implements pflag.Value.
 func (s *Span) Set(text string) error {
 	for suffix, unit := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
 		if digits, ok := strings.CutSuffix(text, suffix); ok {

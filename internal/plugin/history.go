@@ -246,7 +246,7 @@ func (c *cluster) history(ctx context.Context, args []string, uid string, from *
 // note keeps why the store could not be read. That it shows no entry is expected of a live resource that has had none there.
 func (h *told) note(err error, live *resource) {
 	expected := h.Live && (live.outbox == nil || live.outbox.PersistedSequence == 0)
-	if err != nil && !(expected && errors.Is(err, errHidden)) {
+	if hidden := errors.Is(err, errHidden); err != nil && (!hidden || !expected) {
 		h.Unread = append(h.Unread, unread{"the store", err.Error()})
 	}
 }

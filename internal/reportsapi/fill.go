@@ -145,7 +145,8 @@ func subjectOf(in *rar.Input, known postgres.Known) (s postgres.Subject, err err
 			return s, err
 		}
 	}
-	return s, needed(&s, in)
+	err = needed(&s, in)
+	return s, err
 }
 
 // put makes what was found a part of the input.
