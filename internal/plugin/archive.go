@@ -7,9 +7,11 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/holdfast-dev/holdfast/internal/reportsclient"
 	"github.com/holdfast-dev/holdfast/models"
@@ -73,7 +75,7 @@ func (nowhere) resources(context.Context, string, string) ([]postgres.Resource, 
 func (nowhere) entries(context.Context, string) ([]pastEntry, error) { return []pastEntry{}, nil }
 
 // entriesAtOnce is a page of entries.
-const entriesAtOnce = 500
+const entriesAtOnce = 250
 
 type rows struct{ store *postgres.Store }
 
@@ -91,18 +93,24 @@ func (r *rows) resources(ctx context.Context, namespace, name string) (all []pos
 }
 
 func (r *rows) entries(ctx context.Context, uid string) ([]pastEntry, error) {
-	all := []pastEntry{}
+	var pages [][]pastEntry
+	var checking errgroup.Group // a page is checked while the next one is read
 	err := r.store.Snapshot(ctx, everything, func(ctx context.Context, q *postgres.Snapshot) error {
-		all = all[:0]
+		pages = nil
 		var after *postgres.EntryPlace
 		for {
 			page, err := q.Entries(ctx, uid, after, entriesAtOnce)
 			if err != nil {
 				return err
 			}
-			for i := range page {
-				all = append(all, storedEntry(&page[i]))
-			}
+			checked := make([]pastEntry, len(page))
+			pages = append(pages, checked)
+			checking.Go(func() error {
+				for i := range page {
+					checked[i] = storedEntry(&page[i])
+				}
+				return nil
+			})
 			if len(page) < entriesAtOnce {
 				return nil
 			}
@@ -110,7 +118,8 @@ func (r *rows) entries(ctx context.Context, uid string) ([]pastEntry, error) {
 			after = &place
 		}
 	})
-	return withoutRedriven(all), err
+	_ = checking.Wait() // none fails
+	return withoutRedriven(slices.Concat(pages...)), err
 }
 
 // withoutRedriven leaves dead letters out that are rows by now: each entry once.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/holdfast-dev/holdfast/internal/command"
@@ -195,13 +196,18 @@ func (c *cluster) history(ctx context.Context, args []string, uid string, from *
 			return nil, fmt.Errorf("--uid is %q, %w", given, err)
 		}
 	}
-	stored, err := from.open(ctx, c, namespace)
-	if err != nil {
-		return nil, err
+	var stored store
+	var opening errgroup.Group
+	opening.Go(func() (err error) {
+		stored, err = from.open(ctx, c, namespace)
+		return err
+	})
+	// What is live is read before what is stored: an entry that leaves the resource meanwhile is in the store by then.
+	live, err := c.read(ctx, k, namespace, name)
+	if failed := opening.Wait(); failed != nil {
+		return nil, failed
 	}
 	defer stored.close()
-	// Live first: an entry that leaves the resource meanwhile is in the store by then.
-	live, err := c.read(ctx, k, namespace, name)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, err
 	}
