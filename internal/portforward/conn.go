@@ -21,14 +21,25 @@ type conn struct {
 // Read implements net.Conn. At the end of a connection that failed it says why.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if errors.Is(err, io.EOF) {
+	return n, c.why(err, io.EOF)
+}
+
+// Write implements net.Conn. On a connection that failed it says why.
+func (c *conn) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	return n, c.why(err, io.ErrClosedPipe)
+}
+
+// why is the failure of the connection where err is the pipe's word for an end at the far side, else err.
+func (c *conn) why(err, end error) error {
+	if errors.Is(err, end) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.failed != nil {
-			err = c.failed
+			return c.failed
 		}
 	}
-	return n, err
+	return err
 }
 
 // maxFailure bounds what is read of a failure.
