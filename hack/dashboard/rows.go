@@ -128,7 +128,7 @@ var rows = []struct {
 		},
 	)},
 	{"Gateway", append(apis("gateway"),
-		panel{title: "Alerts", about: "Alerts per second, by what became of them. again: not known; Alertmanager sends them again.", unit: "ops", width: 8, queries: rate("holdfast_gateway_alerts_total", "result", "{{result}}")},
+		panel{title: "Alerts", about: "Alerts per second, by result. again: not decided, and Alertmanager sends them again.", unit: "ops", width: 8, queries: rate("holdfast_gateway_alerts_total", "result", "{{result}}")},
 		panel{title: "From an alert to its request", about: "From the start of the alert until its request is created, with the waiting of Prometheus and Alertmanager.", unit: "s", width: 8, queries: quantiles("holdfast_gateway_alert_delay_seconds")},
 		panel{
 			title: "Left out, or not used", about: "In the last half hour: alerts that Alertmanager left out of messages (max_alerts), and messages for a namespace whose ConfigMap cannot be used.", unit: "short", width: 8,
