@@ -41,6 +41,8 @@ func TestEntriesBecomeRowsAndAreTrimmedWhenIdle(t *testing.T) {
 }
 
 func TestAClosedRecordCostsTwoWritesHoweverManyEntries(t *testing.T) {
+	left := setup(t) // by a test before
+	left.append(left.create("left"), 1, true)
 	f, h := setup(t), &hooks{}
 	f.run(h, slow)
 	obj := f.create("closed")

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
@@ -129,12 +130,16 @@ func (h *hooks) newClient(config *rest.Config, o client.Options) (client.Client,
 	}), nil
 }
 
-// run starts a manager with the relay; the test's end stops it unless the caller does.
+// run starts a manager with the relay; the test's end stops it unless the caller does. It knows the test's namespace alone: what the tests before left would be counted with
+// what this one expects.
 func (f *fixture) run(h *hooks, c relay.Config) (*relay.Relay, func()) {
 	if h.Store == nil {
 		h.Store = f.store
 	}
-	mgr, err := env.NewManager(func(o *ctrl.Options) { o.NewClient = h.newClient })
+	mgr, err := env.NewManager(func(o *ctrl.Options) {
+		o.NewClient = h.newClient
+		o.Cache.DefaultNamespaces = map[string]cache.Config{f.namespace: {}}
+	})
 	f.Expect(err).NotTo(HaveOccurred())
 	c.Recorder, err = testenv.Recorder(mgr, "holdfast-relay")
 	f.Expect(err).NotTo(HaveOccurred())
