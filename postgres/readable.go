@@ -40,6 +40,17 @@ func (r *Readable) sees(cluster, namespace, uid string, sequence int64, recorded
 	return ok && namespace != "" && cluster == r.Cluster && uid != "" && sequence != 0 && !recorded.Before(since) && !created.Before(since)
 }
 
+// Within is what the reader may see in some namespaces. Who may see everything still does: their questions name the namespaces.
+func (r *Readable) Within(namespaces []string) Readable {
+	within := Readable{Everything: r.Everything, Cluster: r.Cluster, Since: map[string]time.Time{}}
+	for _, name := range namespaces {
+		if since, ok := r.Since[name]; ok {
+			within.Since[name] = since
+		}
+	}
+	return within
+}
+
 // Key names the set of rows: what was found for one reader is good for another with the same key.
 func (r *Readable) Key() string {
 	if r.Everything {

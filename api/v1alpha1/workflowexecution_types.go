@@ -418,7 +418,7 @@ type Adjustment struct {
 // +kubebuilder:printcolumn:name="PHASE",type=string,JSONPath=`.status.phase`
 // +kubebuilder:printcolumn:name="WORKFLOW",type=string,JSONPath=`.spec.workflowID`
 // +kubebuilder:printcolumn:name="OUTCOME",type=string,JSONPath=`.status.outcome`
-// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`,priority=1,description="Number of entries in the resource. Durable entries stay until the next write or trim, seconds later."
+// +kubebuilder:printcolumn:name="PENDING",type=integer,JSONPath=`.status.outbox.pending`,description="Number of entries in the resource. Durable entries stay until the next write or trim, seconds later."
 // +kubebuilder:printcolumn:name="LAST-SEQ",type=integer,JSONPath=`.status.outbox.lastSequence`,priority=1,description="Sequence of the newest entry."
 // +kubebuilder:printcolumn:name="PERSISTED",type=integer,JSONPath=`.status.outbox.persistedSequence`,priority=1,description="Sequence of the newest entry that is recorded as durable."
 // +kubebuilder:printcolumn:name="AGE",type=date,JSONPath=`.metadata.creationTimestamp`

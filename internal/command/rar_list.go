@@ -99,11 +99,11 @@ type listRow struct {
 		Kind string `json:"kind"`
 		Name string `json:"name"`
 	} `json:"target"`
-	ReceivedAt   string `json:"received_at"`
-	Phase        string `json:"phase"`
-	Outcome      string `json:"outcome"`
-	TotalSeconds *int64 `json:"total_seconds"`
-	Bottleneck   string `json:"bottleneck"`
+	ReceivedAt   string   `json:"received_at"`
+	Phase        string   `json:"phase"`
+	Outcome      string   `json:"outcome"`
+	TotalSeconds *float64 `json:"total_seconds"`
+	Bottleneck   string   `json:"bottleneck"`
 }
 
 func (r *listRow) target() string {
@@ -118,7 +118,7 @@ func (r *listRow) took() string {
 	if r.TotalSeconds == nil {
 		return "-"
 	}
-	return (time.Duration(*r.TotalSeconds) * time.Second).String()
+	return time.Duration(*r.TotalSeconds * float64(time.Second)).Round(time.Second).String()
 }
 
 // summaries reads one page.

@@ -25,14 +25,14 @@ type reported struct {
 
 // reportRow is what the table shows of a summary.
 type reportRow struct {
-	RemediationID string `json:"remediation_id"`
-	Name          string `json:"name"`
-	Namespace     string `json:"namespace"`
-	Alert         string `json:"alert"`
-	Status        string `json:"status"`
-	Outcome       string `json:"outcome"`
-	TotalSeconds  *int64 `json:"total_seconds"`
-	Bottleneck    string `json:"bottleneck"`
+	RemediationID string   `json:"remediation_id"`
+	Name          string   `json:"name"`
+	Namespace     string   `json:"namespace"`
+	Alert         string   `json:"alert"`
+	Status        string   `json:"status"`
+	Outcome       string   `json:"outcome"`
+	TotalSeconds  *float64 `json:"total_seconds"`
+	Bottleneck    string   `json:"bottleneck"`
 }
 
 func (r *reported) text(p *page) {
@@ -50,7 +50,7 @@ func (r *reported) text(p *page) {
 		_ = json.Unmarshal(item, &row) // what is of another shape is left empty
 		took := ""
 		if row.TotalSeconds != nil {
-			took = short(time.Duration(*row.TotalSeconds) * time.Second)
+			took = short(time.Duration(*row.TotalSeconds * float64(time.Second)))
 		}
 		rows[i] = []string{row.Namespace, row.Name, row.Alert, row.Outcome, took, row.RemediationID}
 		if p.wide {

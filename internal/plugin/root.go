@@ -119,11 +119,11 @@ Exit status: 0 fine, 1 found something, 2 could not tell, 124 timeout, 130 inter
 	c.config.AddFlags(root.PersistentFlags())
 	root.PersistentFlags().StringVar(&c.system, "system-namespace", defaultSystem, "namespace of Holdfast's managers and services")
 	_ = root.RegisterFlagCompletionFunc("namespace", c.completeNamespaces)
-	root.AddCommand(newListCommand(c), newEntriesCommand(c), newStatusCommand(c), newExplainCommand(c), newWaitCommand(c), newDrainCommand(c), newVersionCommand(c))
+	root.AddCommand(newListCommand(c), newEntriesCommand(c), newStatusCommand(c), newExplainCommand(c), newWaitCommand(c), newDrainCommand(c), newVersionCommand(c), newConsoleCommand(c))
 	root.AddCommand(c.trailCommands()...)
 	if !p.Outboxes {
 		root.AddCommand(newTreeCommand(c), newApprovalsCommand(c), newDecideCommand(c, v1alpha1.VerdictApproved), newDecideCommand(c, v1alpha1.VerdictRejected), newCancelCommand(c),
-			newCheckCommand(c), newBundleCommand(c), newHistoryCommand(c), newReportCommand(c), newTrendsCommand(c), newConsoleCommand(c))
+			newCheckCommand(c), newBundleCommand(c), newHistoryCommand(c), newReportCommand(c), newTrendsCommand(c))
 	}
 	return root
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -32,6 +34,7 @@ type batchLine struct {
 // asked is the body of a batch.
 type asked struct {
 	IDs       *[]string `json:"remediation_ids"`
+	Namespace names     `json:"namespace"`
 	Start     string    `json:"start"`
 	End       string    `json:"end"`
 	Time      string    `json:"time"`
@@ -43,6 +46,19 @@ type asked struct {
 	AsOf      string    `json:"as_of"`
 }
 
+// names are one text, or a list of them.
+type names []string
+
+// UnmarshalJSON takes either.
+func (n *names) UnmarshalJSON(text []byte) error {
+	var one string
+	if err := json.Unmarshal(text, &one); err == nil {
+		*n = names{one}
+		return nil
+	}
+	return json.Unmarshal(text, (*[]string)(n))
+}
+
 // batch answers with the reports of some ids, or of a window, a line each.
 func (s *Server) batch(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	if refused := r.refused(); refused != nil {
@@ -52,7 +68,7 @@ func (s *Server) batch(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	if refused != nil {
 		return refused
 	}
-	if a.Narrative == narrativeGenerate && s.config.Narrator != nil {
+	if a.Narrative == narrativeGenerate {
 		return s.startJob(x, r, a)
 	}
 	if a.IDs == nil {
@@ -131,8 +147,17 @@ func (s *Server) asked(x *httpapi.Exchange, r *request) (*asked, *httpapi.Proble
 		}
 		return nil, httpapi.NewProblem(http.StatusBadRequest, `the body cannot be read: %s; expected {"remediation_ids": [...]} or {"start": ..., "end": ...}`, outbox.Bound(err.Error(), 300))
 	}
-	refused := a.check(r.params)
-	return a, refused
+	if refused := a.check(r.params); refused != nil {
+		return nil, refused
+	}
+	if len(a.Namespace) > 0 {
+		r.namespaces = r.params.namespaces()
+		if len(r.faults) > 0 {
+			return nil, inBody(refusedFor("namespace", "%s", r.faults[0].Detail))
+		}
+		r.caller.Readable = r.caller.Readable.Within(r.namespaces)
+	}
+	return a, nil
 }
 
 // check holds what was asked against what can be, and puts a range into the parameters.
@@ -147,20 +172,21 @@ func (a *asked) check(p *params) *httpapi.Problem {
 		if n := len(*a.IDs); n == 0 || n > maxBatch {
 			p.fault("remediation_ids", "has %d ids, expected 1 to %d; ask for the others in another batch", n, maxBatch)
 		}
-		seen := map[string]bool{}
-		for i, id := range *a.IDs {
-			if seen[id] {
-				p.fault("remediation_ids", "has %s twice (item %d)", quoted(id), i)
-				break
-			}
-			seen[id] = true
-		}
+		once := map[string]bool{}
+		*a.IDs = slices.DeleteFunc(*a.IDs, func(id string) bool {
+			before := once[id]
+			once[id] = true
+			return before
+		})
 		ranged = nil
+	}
+	if len(a.Namespace) > 0 && p.values.Has("namespace") {
+		p.fault("namespace", "is in the body and in the query; expected one of the two")
 	}
 	if len(p.faults) > 0 {
 		return inBody(p.refused())
 	}
-	p.values = map[string][]string{}
+	p.values = url.Values{"namespace": a.Namespace}
 	for name, value := range ranged {
 		if value != "" {
 			p.values.Set(name, value)

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"net/http"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -37,14 +39,18 @@ type Item struct {
 	Phase         string          `json:"phase"`
 	Outcome       string          `json:"outcome"`
 	CompletedAt   *outboxapi.Time `json:"completed_at"`
-	TotalSeconds  *int64          `json:"total_seconds"`
-	Bottleneck    string          `json:"bottleneck"`
+	// TotalSeconds runs from signal to completion, as in the report.
+	TotalSeconds *float64 `json:"total_seconds"`
+	Bottleneck   string   `json:"bottleneck"`
 }
 
 func itemOf(s *postgres.Summary) Item {
 	one := Item{
 		RemediationID: s.RemediationID, Cluster: s.SourceCluster, Namespace: s.SourceNamespace, Name: s.SourceName, UID: s.SourceUID, Alert: s.AlertName, Severity: s.Severity,
-		ReceivedAt: s.SignalReceivedAt, Phase: s.Phase, Outcome: s.Outcome, CompletedAt: s.CompletedAt, TotalSeconds: s.TotalDurationSeconds, Bottleneck: s.BottleneckPhase,
+		ReceivedAt: s.SignalReceivedAt, Phase: s.Phase, Outcome: s.Outcome, CompletedAt: s.CompletedAt, Bottleneck: s.BottleneckPhase,
+	}
+	if s.CompletedAt != nil && !s.CompletedAt.Time.Before(s.SignalReceivedAt.Time) {
+		one.TotalSeconds = ptr.To(s.CompletedAt.Time.Sub(s.SignalReceivedAt.Time).Seconds())
 	}
 	if json.Unmarshal(s.Target, &one.Target) != nil {
 		one.Target = nil // what is no target of ours is shown by the report

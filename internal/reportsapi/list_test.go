@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -138,6 +139,40 @@ func TestABatch(t *testing.T) {
 	ranged := s.batch("all", `{"start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z", "outcome": "remediated", "narrative": "none"}`).lines(t)
 	g.Expect(ranged).To(HaveLen(3))
 	g.Expect(string(ranged[0]["id"])).To(Equal(fmt.Sprintf("%q", a)))
+
+	again := s.batch("all", fmt.Sprintf(`{"remediation_ids": [%q, %q, %q]}`, a, b, a)).lines(t)
+	g.Expect(again[2]["end"]).To(MatchJSON(`{"total":2,"ok":2,"not_found":0,"failed":0}`), "an id is answered once")
+}
+
+// The filters of a window are those of a list, the namespace as well: nothing of another one comes, whoever asks.
+func TestABatchOfNamespaces(t *testing.T) {
+	s := start(t)
+	a, b := s.write(remediation{}), s.write(remediation{namespace: "bank", received: received.Add(-time.Hour)})
+	for body, want := range map[string][]string{
+		`"start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z", "namespace": "bank"`:           {b},
+		`"start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z", "namespace": ["bank", "shop"]`: {a, b},
+		`"start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z", "namespace": ["empty"]`:        {},
+	} {
+		for token, sees := range map[string][]string{"all": {a, b}, "shop": {a}, "nobody": {}} {
+			t.Run(token+body, func(t *testing.T) {
+				g := NewWithT(t)
+				answer := s.batch(token, "{"+body+"}")
+				lines, ids := answer.lines(t), []string{}
+				for _, line := range lines[:len(lines)-1] {
+					ids = append(ids, strings.Trim(string(line["id"]), `"`))
+				}
+				expected := slices.DeleteFunc(slices.Clone(want), func(id string) bool { return !slices.Contains(sees, id) })
+				g.Expect(ids).To(Equal(expected), answer.body)
+				j := s.batch(token, `{"narrative": "generate", `+body+"}").job(t, http.StatusAccepted)
+				g.Eventually(func() jobView { return s.get(pathBatch+"/"+j.Job, token).job(t, http.StatusOK) }, patience).Should(HaveField("State", jobDone))
+				g.Expect(s.get(pathBatch+"/"+j.Job, token).job(t, http.StatusOK).Counts).To(Equal(Counts{Total: len(expected), OK: len(expected)}))
+			})
+		}
+	}
+	g := NewWithT(t)
+	twice := s.do(http.MethodPost, pathBatch+"?namespace=shop", "all", strings.NewReader(`{"start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z", "namespace": "bank"}`), "Content-Type", "application/json")
+	g.Expect(twice.problem(t).Errors).To(ContainElement(HaveField("Pointer", "/namespace")))
+	g.Expect(s.batch("shop", fmt.Sprintf(`{"remediation_ids": [%q, %q], "namespace": "bank"}`, a, b)).lines(t)[2]["end"]).To(MatchJSON(`{"total":2,"ok":0,"not_found":2,"failed":0}`))
 }
 
 // A UUID is one id in whatever case it is written, and each that was asked for has the whole report.
@@ -166,14 +201,13 @@ func TestABadBatch(t *testing.T) {
 		pointer string
 		detail  string
 	}{
-		`{}`:                             {422, "/end", "is missing"},
-		`{"remediation_ids": []}`:        {422, "/remediation_ids", "has 0 ids, expected 1 to 500"},
-		`{"remediation_ids": ["a","a"]}`: {422, "/remediation_ids", "twice"},
-		`{"remediation_ids": [` + strings.Join(many, ",") + `]}`:                                    {422, "/remediation_ids", "has 501 ids"},
-		`{"remediation_ids": ["a"], "start": "2026-11-01T00:00:00Z"}`:                               {422, "/start", "expected one of the two"},
-		`{"remediation_ids": ["a"], "narrative": "generate"}`:                                       {422, "/narrative", "no narrator is configured"},
-		`{"start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z", "narrative": "generate"}`: {422, "/narrative", "no narrator is configured"},
-		`{"start": "x", "end": "2026-12-01T00:00:00Z"}`:                                             {422, "/start", "expected a time in RFC 3339"},
+		`{}`:                      {422, "/end", "is missing"},
+		`{"remediation_ids": []}`: {422, "/remediation_ids", "has 0 ids, expected 1 to 500"},
+		`{"start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z", "namespace": "Shop"}`: {422, "/namespace", "expected the name of a namespace"},
+		`{"start": "2026-11-01T00:00:00Z", "end": "2026-12-01T00:00:00Z", "namespace": 1}`:      {400, "", "cannot be read"},
+		`{"remediation_ids": [` + strings.Join(many, ",") + `]}`:                                {422, "/remediation_ids", "has 501 ids"},
+		`{"remediation_ids": ["a"], "start": "2026-11-01T00:00:00Z"}`:                           {422, "/start", "expected one of the two"},
+		`{"start": "x", "end": "2026-12-01T00:00:00Z"}`:                                         {422, "/start", "expected a time in RFC 3339"},
 		`{"ids": ["a"]}`:               {400, "", "unknown field"},
 		`{"remediation_ids": "a"}`:     {400, "", "cannot be read"},
 		`{"remediation_ids": ["a"]} x`: {400, "", "something follows"},
@@ -211,5 +245,8 @@ func TestTheTrailOfAResource(t *testing.T) {
 	g.Expect(s.get("/api/v2/resources/nonsense/entries", "shop").status).To(Equal(http.StatusNotFound))
 	named := s.get("/api/v2/resources?name=cart&namespace=shop&kind=orchestration", "shop").page(t)
 	g.Expect(named.Items).To(ConsistOf(HaveField("UID", id)))
-	g.Expect(s.get("/api/v2/resources?name=cart&namespace=shop&kind=execution", "shop").page(t).Items).To(BeEmpty())
+	g.Expect(s.get("/api/v2/resources?name=cart&namespace=shop&kind=RemediationRequest", "shop").page(t).Items).To(ConsistOf(HaveField("UID", id)))
+	for _, other := range []string{"execution", "WorkflowExecution", "backups.example.com"} {
+		g.Expect(s.get("/api/v2/resources?name=cart&namespace=shop&kind="+other, "shop").page(t).Items).To(BeEmpty(), other)
+	}
 }

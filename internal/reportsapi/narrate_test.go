@@ -261,6 +261,19 @@ func TestTooManyJobs(t *testing.T) {
 	g.Eventually(func() int { return ask("bank", 0).status }, patience).Should(Equal(http.StatusAccepted), "the oldest that ended makes room")
 }
 
+// Reports are whole without a model: whoever asks for its narrative gets that of the rules, in a batch as well. No right is needed, since nothing is spent.
+func TestGenerateWithoutAModel(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t)
+	id := s.write(remediation{})
+	g.Expect(s.get(reports+"/"+id+"?narrative=generate", "shop").report(t).Narrative.Status).To(Equal(rar.NarrativeRules))
+	j := s.narrateBatch("shop", fmt.Sprintf(`{"remediation_ids": [%q], "narrative": "generate"}`, id)).job(t, http.StatusAccepted)
+	g.Eventually(func() string { return s.get(pathBatch+"/"+j.Job, "shop").job(t, http.StatusOK).State }, patience).Should(Equal(jobDone))
+	results := s.get(pathBatch+"/"+j.Job, "shop").job(t, http.StatusOK).Results
+	g.Expect(results).To(HaveLen(1))
+	g.Expect(results[0].Report.Narrative.Status).To(Equal(rar.NarrativeRules))
+}
+
 // A window is a job, too, with its faults said at once.
 func TestAJobOfAWindow(t *testing.T) {
 	g := NewWithT(t)

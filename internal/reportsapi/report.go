@@ -33,17 +33,20 @@ const (
 	narrativeGenerate = "generate"
 )
 
+// clockTolerance is how far a caller's clock may be ahead: their now is ours then.
+const clockTolerance = time.Minute
+
 func (s *Server) wanted(p *params) wanted {
 	now := s.now()
 	w := wanted{asOf: p.time("as_of"), narrative: p.choice("narrative", narrativeCached, narrativeNone, narrativeGenerate)}
 	switch {
 	case w.asOf.IsZero():
 		w.asOf = now
-	case w.asOf.After(now):
+	case w.asOf.After(now.Add(clockTolerance)):
 		p.fault("as_of", "is %s, expected a time that is over (now is %s)", w.asOf.Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
-	if w.narrative == narrativeGenerate && s.config.Narrator == nil {
-		p.fault("narrative", "is generate, and no narrator is configured; expected none or cached")
+	if w.asOf.After(now) {
+		w.asOf = now
 	}
 	return w
 }

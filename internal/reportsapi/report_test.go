@@ -118,7 +118,6 @@ func TestBadParameters(t *testing.T) {
 		reports + window + "&alert=" + strings.Repeat("x", 256):          "alert has 256 characters, expected at most 255",
 		reports + window + "&start=2026-11-01T00:00:00Z":                 "start is given 2 times, expected once",
 		reports + "/" + id + "?format=pdf":                               `format is "pdf", expected json, md, html or svg`,
-		reports + "/" + id + "?narrative=generate":                       "narrative is generate, and no narrator is configured",
 		reports + "/" + id + "?as_of=2999-01-01T00:00:00Z":               "as_of is 2999-01-01T00:00:00Z, expected a time that is over",
 		reports + window + "&namespace=a%2F..%2Fb":                       `namespace is "a/../b", expected the name of a namespace`,
 		reports + window + "&namespace=%00":                              `namespace is "\x00", expected text`,

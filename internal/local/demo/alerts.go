@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
@@ -50,11 +49,7 @@ var alertmanagers = []string{"prometheus-alertmanager", "alertmanager"}
 
 // newSender starts an Alertmanager if there is one.
 func (d *demo) newSender(ctx context.Context) (*sender, error) {
-	token, err := os.ReadFile(d.stack.GatewayTokenFile)
-	if err != nil {
-		return nil, fmt.Errorf("read the token of the gateway: %w", err)
-	}
-	s := &sender{url: d.stack.GatewayURL + "/api/v1/alertmanager", token: strings.TrimSpace(string(token))}
+	s := &sender{url: d.stack.GatewayURL + "/api/v1/alertmanager", token: d.stack.GatewayToken}
 	for _, name := range alertmanagers {
 		path, err := exec.LookPath(name)
 		if err != nil {

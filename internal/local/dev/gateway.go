@@ -35,8 +35,8 @@ func (s *Stack) StartGateway(ctx context.Context) error {
 	}
 	random := make([]byte, 32)
 	rand.Read(random) // never fails: crypto/rand ends the process instead
-	s.GatewayTokenFile = filepath.Join(s.Dir, "gateway-token")
-	if err := os.WriteFile(s.GatewayTokenFile, []byte(hex.EncodeToString(random)+"\n"), 0o600); err != nil {
+	s.GatewayToken, s.GatewayTokenFile = hex.EncodeToString(random), filepath.Join(s.Dir, "gateway-token")
+	if err := os.WriteFile(s.GatewayTokenFile, []byte(s.GatewayToken+"\n"), 0o600); err != nil {
 		return fmt.Errorf("write the token of the gateway: %w", err)
 	}
 	address, err := localcluster.FreeAddress()

@@ -63,8 +63,8 @@ type Stack struct {
 	ReportsURL, ReportsToken string
 
 	gateway *localcluster.Running
-	// GatewayURL is where Alertmanager posts, and GatewayTokenFile has the token for it.
-	GatewayURL, GatewayTokenFile string
+	// GatewayURL is where Alertmanager posts with GatewayToken, which GatewayTokenFile has as well.
+	GatewayURL, GatewayToken, GatewayTokenFile string
 }
 
 // Start brings everything up and returns when it is ready: the policies are enforced, the schema is there, manager, storage, report service and gateway are ready. On failure nothing is left.
@@ -136,7 +136,7 @@ func (s *Stack) Env() []string {
 		env = append(env, "HOLDFAST_REPORTS_URL="+s.ReportsURL, "HOLDFAST_REPORTS_TOKEN="+s.ReportsToken)
 	}
 	if s.GatewayURL != "" {
-		env = append(env, "HOLDFAST_GATEWAY_URL="+s.GatewayURL, "HOLDFAST_GATEWAY_TOKEN_FILE="+s.GatewayTokenFile)
+		env = append(env, "HOLDFAST_GATEWAY_URL="+s.GatewayURL, "HOLDFAST_GATEWAY_TOKEN="+s.GatewayToken, "HOLDFAST_GATEWAY_TOKEN_FILE="+s.GatewayTokenFile)
 	}
 	return env
 }
