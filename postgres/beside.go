@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -135,8 +136,11 @@ func (b *besides) standing() batched {
 func (b *besides) stands(relation, _ string, columns []byte) error {
 	if relation == models.TableDeadLetter {
 		d, err := models.DeadLetterFromColumns(columns)
-		if err != nil || !b.readable.SeesLetter(&d) {
-			return err
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnreadable, err)
+		}
+		if !b.readable.SeesLetter(&d) {
+			return nil
 		}
 		if d.RedrivenAt != nil && d.RedrivenAt.After(b.asOf) {
 			d.RedrivenAt = nil
@@ -146,7 +150,7 @@ func (b *besides) stands(relation, _ string, columns []byte) error {
 		}
 		return nil
 	}
-	row, err := models.FromColumns(relation, columns)
+	row, err := readable(relation, columns)
 	if err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	"golang.org/x/sync/errgroup"
@@ -208,6 +209,13 @@ func TestWhatDoesNotProjectIsDeadLettered(t *testing.T) {
 		"year one": {func(e *entry.Entry) {
 			e.Record = []byte(`{"remediation_id":"r","notification_requested_at":"0001-01-01T00:00:00Z"}`)
 		}, "23502", "notification_requested_at"},
+		"before the year 1": {func(e *entry.Entry) { // in UTC; the database would take it, and nobody could read it
+			e.Record = []byte(`{"remediation_id":"r","notification_requested_at":"0000-01-01T00:00:00+14:00"}`)
+		}, "", "notification_requested_at: is of the year -1, expected a time of the years 2 to 9998"},
+		"after the year 9999": {func(e *entry.Entry) {
+			e.Record = []byte(`{"remediation_id":"r","notification_requested_at":"9999-12-31T23:59:59-14:00"}`)
+		}, "", "notification_requested_at: is of the year 10000"},
+		"recorded before the year 1": {func(e *entry.Entry) { e.RecordedTime.Time = time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC) }, "", "year"},
 		"integer out of range": {func(e *entry.Entry) {
 			e.Kind = "execution"
 			e.Record = []byte(`{"remediation_id":"r","workflow_id":"w","execution_started_at":"2026-11-23T04:05:06Z","total_steps":2147483648}`)

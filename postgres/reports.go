@@ -32,6 +32,9 @@ const maxPosted = 50
 // ErrTooLarge says that one remediation has more rows of its own than a report takes.
 var ErrTooLarge = errors.New("the remediation has more rows than one report takes")
 
+// ErrUnreadable says that a row has what no row of this release has. Whoever reads several remediations reads the others.
+var ErrUnreadable = errors.New("a row cannot be read")
+
 // size adds up what was read, up to a bound of bytes.
 type size struct{ rows, bytes, most int }
 
@@ -105,11 +108,19 @@ func (q *Snapshot) ReportRows(ctx context.Context, known []Known, asOf time.Time
 
 // add makes a row from its columns and adds it, unless the reader may not see it.
 func (q *Snapshot) add(all *[]models.Row, relation string, columns []byte) error {
-	row, err := models.FromColumns(relation, columns)
+	row, err := readable(relation, columns)
 	if err == nil && q.readable.Sees(row.Head()) {
 		*all = append(*all, row)
 	}
 	return err
+}
+
+func readable(relation string, columns []byte) (models.Row, error) {
+	row, err := models.FromColumns(relation, columns)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	return row, nil
 }
 
 // ReportPosted are the rows that were posted under a remediation's id up to asOf: in each table those of the caller who came first. Only who may see everything sees any.

@@ -128,6 +128,10 @@ func (c *column) value(strct reflect.Value) (any, error) {
 		if value.IsZero() {
 			return nil, nil
 		}
+		// Others cannot be written as RFC 3339 in each zone: PostgreSQL would take them, and no reader of the row could say them.
+		if y := value.UTC().Year(); y < 2 || y > 9998 {
+			return nil, fmt.Errorf("is of the year %d, expected a time of the years 2 to 9998", y)
+		}
 		return value.Time, nil
 	case string:
 		if c.array == "uuid[]" {

@@ -25,6 +25,12 @@ func (b *builder) complete() Complete {
 	case b.request == nil:
 		because(StatePartial, "No row of the request is visible, so what the remediation is made of is not known.", b.trailRefs())
 	}
+	if b.guessed {
+		because(StatePartial, "The request's rows do not name the resources that it made: the first one of each kind under its id, in its namespace, counts.", b.requestRefs())
+	}
+	if b.uncounted > 0 {
+		because(StatePartial, fmt.Sprintf("The request's rows name %d resources beyond the first %d, which do not count here.", b.uncounted, maxChildren), b.requestRefs())
+	}
 	for _, m := range c.Missing {
 		because(StatePartial, m.Text, m.Refs)
 	}

@@ -14,7 +14,44 @@ type subject struct {
 	trails []*trail
 	// posted is true if no resource with this id has a row: then the trails are what was posted over REST, a trail for each table.
 	posted bool
-	other  []OtherRows
+	// guessed is true if the request's rows name none of its children: these are then the first resource of each kind under its id.
+	guessed bool
+	// uncounted is how many children come after maxChildren.
+	uncounted int
+	other     []OtherRows
+}
+
+// maxChildren is how many resources of a request count. A request makes five; its record, which its namespace can write, may name thousands.
+const maxChildren = 50
+
+// invoked reports whether a record of the request says that it invoked a service.
+func invoked(request []models.Row) bool {
+	return slices.ContainsFunc(request, func(r models.Row) bool {
+		o, ok := r.(*models.OrchestrationRow)
+		return ok && len(o.ServicesInvoked) > 0
+	})
+}
+
+// firstOfEach are the resources beside the request, the first one of each kind.
+func firstOfEach(byUID map[string][]models.Row, request string) []models.Child {
+	var all []models.Child
+	for _, service := range []string{serviceAnalysis, serviceExecution, serviceNotification} {
+		var first models.Row
+		for uid, rows := range byUID {
+			for _, r := range rows {
+				if uid == request || r.Table() != tableOf[service] || r.Head().SourceNamespace != byUID[request][0].Head().SourceNamespace || r.Head().SourceCluster != byUID[request][0].Head().SourceCluster {
+					continue
+				}
+				if first == nil || cmp.Or(r.Head().RecordedAt.Compare(first.Head().RecordedAt.Time), cmp.Compare(r.Head().ID, first.Head().ID)) < 0 {
+					first = r
+				}
+			}
+		}
+		if first != nil {
+			all = append(all, models.Child{Service: service, UID: first.Head().SourceUID, Name: first.Head().SourceName})
+		}
+	}
+	return all
 }
 
 // trail is the rows of one resource in the order of their sequence, or what one caller posted into one table, in the order of arrival.
@@ -84,9 +121,19 @@ func findSubject(in *Input) *subject {
 			table = rows[0].Table()
 		}
 		add(serviceOf(table), table, id, "")
-		for _, c := range namedChildren(s.trails[0]) {
+		children := namedChildren(s.trails[0])
+		if len(children) == 0 && invoked(byUID[id]) {
+			children, s.guessed = firstOfEach(byUID, id), true
+		}
+		uncounted := map[string]bool{}
+		for _, c := range children {
+			if len(s.trails) > maxChildren && !own[c.UID] {
+				uncounted[c.UID] = true
+				continue
+			}
 			add(c.Service, tableOf[c.Service], c.UID, c.Name)
 		}
+		s.uncounted = len(uncounted)
 	}
 	if len(s.trails) == 0 {
 		s.posted = true

@@ -69,6 +69,8 @@ func newGates(l Limits) *gates {
 const (
 	// reportMemory is what large reports may take together, from their rows until the answer is written.
 	reportMemory = 256 << 20
+	// shareOfMemory is what those of one tenant may take.
+	shareOfMemory = reportMemory / 2
 	// largeReport is from how many bytes of entries on a report counts.
 	largeReport = 1 << 20
 	// memoryOfEntry is how many bytes one of an entry takes: in the row's columns, the report, and its text in a format.
@@ -84,11 +86,19 @@ func (s *Server) hold(r *request, in *rar.Input) (release func(), refused *httpa
 	if bytes < largeReport {
 		return func() {}, nil
 	}
-	bytes = min(bytes*memoryOfEntry, reportMemory)
+	bytes = min(bytes*memoryOfEntry, shareOfMemory)
 	wait, cancel := context.WithTimeout(r.Context(), s.config.Limits.Wait)
 	defer cancel()
+	own := r.own.memory
+	if own.Acquire(wait, bytes) != nil {
+		return nil, s.shed(shedShare, "you have too many large reports under way")
+	}
 	if s.gates.memory.Acquire(wait, bytes) != nil {
+		own.Release(bytes)
 		return nil, s.shed(shedMemory, "the service is at its limit of large reports")
 	}
-	return func() { s.gates.memory.Release(bytes) }, nil
+	return func() {
+		s.gates.memory.Release(bytes)
+		own.Release(bytes)
+	}, nil
 }

@@ -156,6 +156,7 @@ func (s *Server) list(x *httpapi.Exchange, r *request) *httpapi.Problem {
 // foundPage is one page, and the cursor of the next, "" at the end.
 type foundPage struct {
 	rows []postgres.Summary
+	last *postgres.ListPlace
 	next string
 }
 
@@ -178,9 +179,24 @@ func (s *Server) page(r *request, l *listed) (*foundPage, *httpapi.Problem) {
 	})
 	if len(p.rows) > l.list.Limit {
 		p.rows = p.rows[:l.list.Limit]
-		p.next = cursorOf(p.rows[len(p.rows)-1].Place(l.list.Completed), l.question())
+		place := p.rows[len(p.rows)-1].Place(l.list.Completed)
+		p.last, p.next = &place, cursorOf(place, l.question())
+	}
+	for i := range p.rows { // a time that JSON cannot have must not hide the other rows
+		one := &p.rows[i]
+		if !writable(one.SignalReceivedAt) {
+			one.SignalReceivedAt = outboxapi.Time{}
+		}
+		if one.CompletedAt != nil && !writable(*one.CompletedAt) {
+			one.CompletedAt = nil
+		}
 	}
 	return p, refused
+}
+
+func writable(t outboxapi.Time) bool {
+	_, err := t.MarshalJSON()
+	return err == nil
 }
 
 // items hands what a page shows to visit: summaries, or reports. What was posted in several rows is one report.
@@ -217,7 +233,6 @@ func (s *Server) pages(r *request, l *listed, visit func(id string, item any, re
 		if refused := s.items(r, l, page.rows, visit); refused != nil || page.next == "" {
 			return refused
 		}
-		place := page.rows[len(page.rows)-1].Place(l.list.Completed)
-		l.list.After = &place
+		l.list.After = page.last
 	}
 }

@@ -277,6 +277,9 @@ func (s *Server) unread(r *request, err error) *httpapi.Problem {
 		return refused.problem
 	case errors.Is(err, postgres.ErrTooLarge):
 		return httpapi.NewProblem(http.StatusUnprocessableEntity, "%s; read its resources one by one under %s", err, pathEntries)
+	case errors.Is(err, postgres.ErrUnreadable):
+		s.log.Error(err, "A row cannot be read; run `holdfast verify`")
+		return httpapi.NewProblem(http.StatusUnprocessableEntity, "%s; read its resources one by one under %s, and have `holdfast verify` look at the database", postgres.ErrUnreadable, pathEntries)
 	case r.Context().Err() != nil: // nobody waits for the answer
 		return httpapi.NewProblem(http.StatusServiceUnavailable, "the request ended").Later(httpapi.Overload)
 	case postgres.TookTooLong(err):

@@ -81,7 +81,7 @@ func (s *Server) one(r *request, o *outcome, w wanted, visit func(id string, rep
 	return visit(o.id, report, nil)
 }
 
-// together reads some reports in one snapshot. Where they are too large or take too long, or no place among the reads is free, each is read alone: one that is too large, slow, or too many is not the
+// together reads some reports in one snapshot. Where they are too large, take too long, or one has a row that cannot be read, or no place among the reads is free, each is read alone: one that is too large, slow, or too many is not the
 // others' fault.
 func (s *Server) together(r *request, ids []string, w wanted) []outcome {
 	all := make([]outcome, len(ids))
@@ -97,7 +97,7 @@ func (s *Server) together(r *request, ids []string, w wanted) []outcome {
 	if release != nil {
 		err := s.snapshot(r, func(ctx context.Context, q *postgres.Snapshot) error { return fill(ctx, q, inputs, w.asOf) })
 		release()
-		alone, refused = errors.Is(err, postgres.ErrTooLarge) || postgres.TookTooLong(err), s.unread(r, err)
+		alone, refused = errors.Is(err, postgres.ErrTooLarge) || errors.Is(err, postgres.ErrUnreadable) || postgres.TookTooLong(err), s.unread(r, err)
 	}
 	for i := range all {
 		o := &all[i]

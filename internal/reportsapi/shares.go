@@ -34,7 +34,7 @@ func (s *shares) enter(caller string) (_ *gates, leave func()) {
 	one := s.of[tenant]
 	if one == nil {
 		one = &share{gates: newGates(s.limits)}
-		one.trends = semaphore.NewWeighted(trendsAtOnce / 2)
+		one.trends, one.memory = semaphore.NewWeighted(trendsAtOnce/2), semaphore.NewWeighted(shareOfMemory)
 		s.of[tenant] = one
 	}
 	one.users++
