@@ -3,6 +3,7 @@ package reportsapi
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"runtime"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -113,4 +115,32 @@ func TestARequestThatNamesNoChildren(t *testing.T) {
 	g.Expect(json.Unmarshal([]byte(body), &shown)).To(Succeed())
 	g.Expect(string(shown.AI)).To(Or(Equal("null"), BeEmpty()))
 	g.Expect(strings.Count(body, "of a stranger")).To(BeZero())
+}
+
+// What one record says of itself must not take the trends of a window from everybody.
+func TestTrendsOfFiguresThatAreNone(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t)
+	id := s.write(remediation{})
+	for i, score := range []float64{1e300, -1e300, 1e15, 100.5, -1, 80} {
+		s.persist(entry.Source{Namespace: "shop", Name: fmt.Sprintf("w%d", i), UID: types.UID(fmt.Sprintf("4f8e0a52-6a3e-4be0-9f0e-0000000ff%03d", i)), Created: received}, entry.KindExecution,
+			step{at(1).Time, entry.Change{Event: "Completed", Phase: "Completed", Final: true, Record: models.Execution{
+				RemediationID: id, WorkflowID: "restart", ExecutionStartedAt: at(1), Outcome: "success", EffectivenessScore: &score, RollbacksPerformed: ptr.To(int64(math.MaxInt32))}}})
+		confidence := score * 1e3
+		s.persist(entry.Source{Namespace: "shop", Name: fmt.Sprintf("a%d", i), UID: types.UID(fmt.Sprintf("4f8e0a52-6a3e-4be0-9f0e-0000000fa%03d", i)), Created: received}, entry.KindAIDecision,
+			step{at(1).Time, entry.Change{Event: "Decided", Phase: "Completed", Final: true, Record: models.AIDecision{
+				RemediationID: id, InvestigationStartedAt: at(1), ActionConfidence: &confidence, ApprovalDurationSeconds: ptr.To(int64(math.MaxInt32)), ApprovalRequestedAt: ptr.To(at(1)), ApprovalStatus: "approved"}}})
+	}
+	for i := range 3 { // from the first year to the last
+		of := entry.Source{Namespace: "shop", Name: fmt.Sprintf("r%d", i), UID: types.UID(fmt.Sprintf("4f8e0a52-6a3e-4be0-9f0e-0000000fb%03d", i)), Created: received}
+		record := models.Orchestration{RemediationID: string(of.UID), SignalFingerprint: "f", RemediationCreatedAt: at(1), SignalReceivedAt: outboxapi.NewTime(time.Date(2, 1, 1, 0, 0, 0, 0, time.UTC)), CompletedAt: ptr.To(at(2)),
+			Outcome: "remediated", TotalDurationSeconds: ptr.To(int64(math.MaxInt32)), BottleneckPhase: "ai_analysis", BottleneckDurationSeconds: ptr.To(int64(math.MaxInt32))}
+		s.persist(of, entry.KindOrchestration, step{at(2).Time, entry.Change{Event: "Completed", Phase: "Completed", Final: true, Record: record}})
+	}
+	trends := s.get(trendsOfMonth, "all").trends(t)
+	g.Expect(trends.Workflows.Items[0]).To(And(HaveField("N", BeEquivalentTo(6)), HaveField("Effectiveness", HaveValue(Equal(80.0)))))
+	for _, format := range []string{"md", "html"} {
+		g.Expect(s.get(trendsOfMonth+"&format="+format, "all").status).To(Equal(http.StatusOK))
+	}
+	g.Expect(s.get(reports+window, "all").status).To(Equal(http.StatusOK))
 }
