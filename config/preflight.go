@@ -16,8 +16,8 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Preflight returns what an installation lacks, as far as the manager itself can see it: kinds that are not served, or are those of another release, and rights of its account. It needs no right: the
-// API server publishes schemas to everybody, and answers everybody about their own rights. namespace is the manager's; "" leaves out the rights there.
+// Preflight returns what an installation lacks, as far as the manager itself can see it: kinds that are not served, or are those of another release, rights of its account, and
+// admission policies. Of these it needs the right to get them: the API server publishes schemas to everybody, and answers everybody about their own rights. namespace is the manager's; "" leaves out the rights there.
 func Preflight(ctx context.Context, cfg *rest.Config, namespace string) (problems []error, err error) {
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
@@ -31,7 +31,39 @@ func Preflight(ctx context.Context, cfg *rest.Config, namespace string) (problem
 	if err != nil {
 		return nil, err
 	}
-	return append(problems, refused...), nil
+	absent, err := absentPolicies(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(problems, refused...), absent...), nil
+}
+
+// absentPolicies is one error, with the policies and bindings of this release that are not there. Those that the account may not get are passed over: what right it lacks is said.
+func absentPolicies(ctx context.Context, client kubernetes.Interface) ([]error, error) {
+	ours, err := Policies()
+	if err != nil {
+		return nil, err
+	}
+	var absent []string
+	for _, our := range ours {
+		resource := map[string]string{
+			"ValidatingAdmissionPolicy": "validatingadmissionpolicies", "ValidatingAdmissionPolicyBinding": "validatingadmissionpolicybindings",
+		}[our.GetKind()]
+		if resource == "" { // the account may not get others
+			continue
+		}
+		_, err := client.Discovery().RESTClient().Get().AbsPath("/apis", our.GroupVersionKind().Group, our.GroupVersionKind().Version, resource, our.GetName()).Do(ctx).Raw()
+		switch {
+		case apierrors.IsNotFound(err):
+			absent = append(absent, our.GetKind()+" "+our.GetName())
+		case err != nil && !apierrors.IsForbidden(err):
+			return nil, fmt.Errorf("read %s %s: %w", our.GetKind(), our.GetName(), err)
+		}
+	}
+	if len(absent) == 0 {
+		return nil, nil
+	}
+	return []error{fmt.Errorf("%s is not installed (%d of %d policies and bindings are absent); apply config/admission: nobody's name counts that a policy does not check, so decisions are refused", absent[0], len(absent), len(ours))}, nil
 }
 
 // served compares the schemas that the API server publishes with those of this release.
