@@ -266,6 +266,26 @@ var _ = Describe("an investigation", func() {
 		Expect(p.investigated(second)).To(controllertest.HaveTrail("Created/Pending", "InvestigationStarted/Investigating", "AutoApproved/Completed/final"))
 	})
 
+	It("begins while another namespace has more long investigations than there are slots", func() {
+		busy, quiet := newFixture(), newFixture()
+		p := busy.start(answers(hangs(nil)))
+		var waiting []*v1alpha1.AIAnalysis
+		for range p.settings.slots {
+			a := busy.analysis()
+			p.reconcile(a)
+			if busy.get(a).Status.Phase == v1alpha1.AnalysisPending {
+				waiting = append(waiting, a)
+			}
+		}
+		Expect(waiting).To(HaveLen(p.settings.slots/2), "half of the slots are for the others")
+
+		a := quiet.analysis()
+		p.reconcile(a)
+		Expect(quiet.get(a).Status.Phase).To(Equal(v1alpha1.AnalysisInvestigating))
+		p.reconcile(waiting[0])
+		Expect(busy.get(waiting[0]).Status.Phase).To(Equal(v1alpha1.AnalysisPending))
+	})
+
 	It("does not ask while the outbox has no room", func() {
 		small := outbox.DefaultLimits()
 		small.HardEntries = 8

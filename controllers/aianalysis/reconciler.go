@@ -56,6 +56,9 @@ type settings struct {
 	backoff        time.Duration
 }
 
+// slotsPerNamespace is how many investigations of one namespace run at once: half of the slots. Long investigations of one leave the other half to the others.
+func (s settings) slotsPerNamespace() int { return max(1, s.slots/2) }
+
 // Option changes a default.
 type Option func(*Reconciler)
 
@@ -102,7 +105,7 @@ func New(c client.Client, live client.Reader, w *outbox.Writer, recorder events.
 	} else if r.settings.attemptTimeout == 0 {
 		r.settings.attemptTimeout = 15 * time.Second
 	}
-	r.attempts = pool.New(pool.Config{Slots: r.settings.slots}, func(err error) answer { return answer{err: err} })
+	r.attempts = pool.New(pool.Config{Slots: r.settings.slots, SlotsPerNamespace: r.settings.slotsPerNamespace()}, func(err error) answer { return answer{err: err} })
 	r.Reconciler = outbox.AsReconciler(w, outbox.Reconciler[*v1alpha1.AIAnalysis]{Reconcile: r.advance, Closed: r.closed, Gone: r.gone})
 	return r, nil
 }

@@ -178,12 +178,12 @@ func (f *fixture) start(options ...processOption) *process {
 // die ends a process as a kill does: its attempts are cancelled and their answers are lost.
 func (p *process) die() { p.attempts.Close() }
 
-// expectFreeSlots checks that no attempt holds a slot.
+// expectFreeSlots checks that no attempt of the namespace holds a slot.
 func (p *process) expectFreeSlots() {
 	GinkgoHelper()
-	any := types.NamespacedName{Namespace: p.f.namespace, Name: "any"}
-	Expect(p.attempts.Acquire(any, p.settings.slots)).To(Equal(p.settings.slots), "all slots are free")
-	p.attempts.Release(p.f.namespace, p.settings.slots)
+	all, any := p.settings.slotsPerNamespace(), types.NamespacedName{Namespace: p.f.namespace, Name: "any"}
+	Expect(p.attempts.Acquire(any, all)).To(Equal(all), "all slots of the namespace are free")
+	p.attempts.Release(p.f.namespace, all)
 }
 
 func (p *process) try(a *v1alpha1.AIAnalysis) (ctrl.Result, error) {
