@@ -119,7 +119,9 @@ func (s *Store) Redrive(ctx context.Context, d models.DeadLetter, dryRun bool) (
 	if reason != "" {
 		return relay.Outcome{Result: relay.DeadLettered, Error: reason}, nil
 	}
-	b, err := s.ForCluster(d.SourceCluster).persist(ctx, []relay.Item{item}, func(ctx context.Context, tx *transaction, outcomes []relay.Outcome) error {
+	there := s.ForCluster(d.SourceCluster)
+	there.redrives = true
+	b, err := there.persist(ctx, []relay.Item{item}, func(ctx context.Context, tx *transaction, outcomes []relay.Outcome) error {
 		if dryRun {
 			return errRollback
 		}

@@ -15,6 +15,8 @@
 //
 // # How it fails
 //
+// A value that the migrated column does not take is a dead letter without a try (check.go). A redrive asks the database, whose column may be wider by now.
+//
 // The whole batch is tried without savepoints first. When the data of some row is refused (SQLSTATE classes 22, 23 and 54, 42601), the transaction starts over with
 // savepoints and halves the batch until the bad rows stand alone; they become dead letters, the others rows. If every row of a table is refused, a row that is
 // known to be good is tried (and rolled back): when that fails too, it is not the entries but the table, and nothing is dead-lettered.

@@ -47,6 +47,9 @@ func classify(err error) failure {
 }
 
 func sqlState(err error) string {
+	if bad := (*valueError)(nil); errors.As(err, &bad) {
+		return bad.sqlState
+	}
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) {
 		return refused.Code

@@ -107,7 +107,7 @@ func (s *Store) plan(items []relay.Item) *batch {
 		case items[i].Entry.SchemaVersion != entry.SchemaVersion:
 			b.outcomes[i] = relay.Outcome{Result: relay.Unsupported}
 		case p.err != nil:
-			b.dead(s, i, relay.DeadLettered, p.err.Error(), "")
+			b.dead(s, i, relay.DeadLettered, p.err.Error(), sqlState(p.err))
 		default:
 			b.rows[p.table] = append(b.rows[p.table], p.row)
 		}
@@ -136,7 +136,12 @@ func (s *Store) project(i int, item *relay.Item) (p projection) {
 	}
 	t := s.tables[row.Table()]
 	p = projection{table: t.name, row: record{item: i, hash: row.Head().EntryHash}}
-	if p.row.values, p.err = t.values(row); p.err != nil {
+	p.row.values, p.err = t.values(row)
+	if p.err == nil && !s.redrives {
+		p.err = t.check(p.row.values)
+	}
+	if p.err != nil {
+		p.err = fmt.Errorf("%s: %w", t.name, p.err)
 		return p
 	}
 	p.row.id = p.row.values[0].([16]byte) // describe puts id first

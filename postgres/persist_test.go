@@ -144,6 +144,9 @@ func TestAnotherEntryInItsPlaceIsNeverOverwritten(t *testing.T) {
 	}
 }
 
+// refuses is a constraint that somebody added: only the database knows it.
+const refuses = "ALTER TABLE notification_audit ADD CHECK (delivery_status <> 'refused')"
+
 func TestPoisonNeverBlocksTheOthers(t *testing.T) {
 	for name, poison := range map[string]struct {
 		change   func(*models.Notification)
@@ -151,12 +154,14 @@ func TestPoisonNeverBlocksTheOthers(t *testing.T) {
 		says     string
 	}{
 		"too long for its column": {func(n *models.Notification) { n.RemediationID = strings.Repeat("é", 256) }, "22001", "remediation_id has 256 characters, expected at most 255"},
-		"spaces too many":         {func(n *models.Notification) { n.DeliveryStatus = "success" + strings.Repeat(" ", 50) }, "", "delivery_status: has 57 characters, expected at most 50"},
+		"spaces too many":         {func(n *models.Notification) { n.DeliveryStatus = "success" + strings.Repeat(" ", 50) }, "22001", "delivery_status has 57 characters, expected at most 50"},
+		"refused by a constraint": {func(n *models.Notification) { n.DeliveryStatus = "refused" }, "23514", "violates check constraint"},
 	} {
 		for _, at := range [][]int{{0}, {7}, {14}, {0, 14}, {3, 4, 5}, {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}} {
 			t.Run(fmt.Sprintf("%s at %d", name, at), func(t *testing.T) {
 				g := NewWithT(t)
 				s := open(t, database(t))
+				execute(t, s, refuses)
 				batch := history(t, newSource(), entry.KindNotification, 15, func(i int) any {
 					n := notification()
 					if slices.Contains(at, i) {
@@ -211,21 +216,21 @@ func TestWhatDoesNotProjectIsDeadLettered(t *testing.T) {
 		}, "23502", "notification_requested_at"},
 		"before the year 1": {func(e *entry.Entry) { // in UTC; the database would take it, and nobody could read it
 			e.Record = []byte(`{"remediation_id":"r","notification_requested_at":"0000-01-01T00:00:00+14:00"}`)
-		}, "", "notification_requested_at: is of the year -1, expected a time of the years 2 to 9998"},
+		}, "", "notification_requested_at is of the year -1, expected a time of the years 2 to 9998"},
 		"after the year 9999": {func(e *entry.Entry) {
 			e.Record = []byte(`{"remediation_id":"r","notification_requested_at":"9999-12-31T23:59:59-14:00"}`)
-		}, "", "notification_requested_at: is of the year 10000"},
+		}, "", "notification_requested_at is of the year 10000"},
 		"recorded before the year 1": {func(e *entry.Entry) { e.RecordedTime.Time = time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC) }, "", "year"},
 		"integer out of range": {func(e *entry.Entry) {
 			e.Kind = "execution"
 			e.Record = []byte(`{"remediation_id":"r","workflow_id":"w","execution_started_at":"2026-11-23T04:05:06Z","total_steps":2147483648}`)
-		}, "22003", "integer out of range"},
+		}, "22003", "total_steps is 2147483648, expected -2147483648 to 2147483647"},
 		"NUL in a text": {func(e *entry.Entry) {
 			e.Record = []byte(`{"remediation_id":"a\u0000b","notification_requested_at":"2026-11-23T04:05:06Z"}`)
 		}, "22021", "0x00"},
 		"NUL in a jsonb": {func(e *entry.Entry) {
 			e.Record = []byte(`{"remediation_id":"r","notification_requested_at":"2026-11-23T04:05:06Z","channels":["\u0000"]}`)
-		}, "22P05", "unsupported Unicode escape sequence"},
+		}, "22P05", "channels has a NUL"},
 		"phase too long":          {func(e *entry.Entry) { e.Phase = strings.Repeat("x", 51) }, "22001", "phase has 51 characters, expected at most 50"},
 		"resource, not an object": {func(e *entry.Entry) { e.Kind = "backups.example.com"; e.Record = []byte(`"text"`) }, "", "expected a JSON object"},
 	} {

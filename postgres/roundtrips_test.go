@@ -159,15 +159,48 @@ func unsupported(t *testing.T) []relay.Item {
 	return one
 }
 
-// Whoever may write a status can fill a batch with what no column takes. That must not take so long that it looks like an outage: some round trips for each bad row, not for each half of a half of them.
-func TestAFloodOfBadEntriesTakesFewRoundTrips(t *testing.T) {
+// Whoever may write a status can fill a batch with what no column takes. It must not take longer than good entries do: others wait for it, and longer looks like an outage.
+func TestAFloodOfBadEntriesTakesTheRoundTripsOfTheirDeadLetters(t *testing.T) {
 	g := NewWithT(t)
 	c, through := counted(t, database(t))
 	s := open(t, through)
+	const n = 1000
+	records := []string{
+		`{"execution_started_at":"2026-11-23T04:05:06Z","remediation_id":"r","workflow_id":"` + strings.Repeat("x", 256) + `"}`,
+		`{"execution_started_at":"2026-11-23T04:05:06Z","remediation_id":"r","total_steps":3000000000,"workflow_id":"w"}`,
+		`{"execution_started_at":"2026-11-23T04:05:06Z","outcome":"\u0000","remediation_id":"r","workflow_id":"w"}`,
+		`{"execution_started_at":"2026-11-23T04:05:06Z","remediation_id":"r","steps_executed":[{"name":"\u0000"}],"workflow_id":"w"}`,
+	}
+	var batch []relay.Item
+	for range 4 {
+		for _, item := range history(t, newSource(), entry.KindNotification, n/4, func(int) any { return notification() }) {
+			batch = append(batch, forge(t, item, func(e *entry.Entry) { e.Kind, e.Record = entry.KindExecution, []byte(records[len(batch)%4]) }))
+		}
+	}
+	persist(t, s, notifications(t, 1))
+	all := sorted(slices.Concat(batch, notifications(t, 1)))
+	var outcomes []relay.Outcome
+	trips := c.since(func() { outcomes = persist(t, s, all) })
+	t.Logf("%d bad rows in a batch of %d: %d round trips", n, n+1, trips)
+	g.Expect(trips).To(BeNumerically("<=", 20))
+	states := map[string]int{}
+	for _, o := range outcomes {
+		states[o.SQLState]++
+	}
+	g.Expect(states).To(Equal(map[string]int{"": 1, "22001": n / 4, "22003": n / 4, "22021": n / 4, "22P05": n / 4}))
+	g.Expect(count(t, s, models.TableDeadLetter)).To(Equal(n))
+}
+
+// What only the database refuses takes some round trips for each bad row, not for each half of a half of them.
+func TestAFloodOfEntriesThatTheDatabaseRefusesTakesFewRoundTrips(t *testing.T) {
+	g := NewWithT(t)
+	c, through := counted(t, database(t))
+	s := open(t, through)
+	execute(t, s, refuses)
 	const n = 200
 	batch := history(t, newSource(), entry.KindNotification, n, func(int) any {
 		r := notification()
-		r.DeliveryStatus = strings.Repeat("x", 51)
+		r.DeliveryStatus = "refused"
 		return r
 	})
 	good := notifications(t, 1)
@@ -175,7 +208,7 @@ func TestAFloodOfBadEntriesTakesFewRoundTrips(t *testing.T) {
 	all := sorted(slices.Concat(batch, notifications(t, 1)))
 	var outcomes []relay.Outcome
 	trips := c.since(func() { outcomes = persist(t, s, all) })
-	g.Expect(outcomes).To(ContainElements(HaveField("Result", relay.Stored), HaveField("SQLState", "22001")))
+	g.Expect(outcomes).To(ContainElements(HaveField("Result", relay.Stored), HaveField("SQLState", "23514")))
 	g.Expect(count(t, s, models.TableDeadLetter)).To(Equal(n))
 	t.Logf("%d bad rows in a batch of %d: %d round trips", n, n+1, trips)
 	g.Expect(trips).To(BeNumerically("<=", 4*n+200), "four for each, since the driver describes a statement again that has failed, and the halves until it was clear that there are many")

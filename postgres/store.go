@@ -38,6 +38,8 @@ type Store struct {
 	db      *bun.DB
 	options Options
 	tables  map[string]*table
+	// redrives is true where the database is asked about each value: its columns may be wider by now than this release knows.
+	redrives bool
 }
 
 var (

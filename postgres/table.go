@@ -33,8 +33,10 @@ type column struct {
 	field *schema.Field
 	array string
 	cast  string
-	// limit is n of VARCHAR(n), else 0.
-	limit int
+	// limit is n of VARCHAR(n), else 0; bits is the size of an integer; required is true for NOT NULL.
+	limit    int
+	bits     int
+	required bool
 }
 
 // describe reads the columns from bun's model of the row.
@@ -45,7 +47,7 @@ func describe(db *bun.DB, row models.Row) (*table, error) {
 		if field.Name == "created_at" {
 			continue // the database's
 		}
-		c := column{name: field.Name, field: field}
+		c := column{name: field.Name, field: field, bits: bitsOf(field), required: field.NotNull}
 		var err error
 		if c.array, c.cast, err = arrayType(field); err != nil {
 			return nil, fmt.Errorf("table %s: %w", t.name, err)
@@ -67,6 +69,17 @@ func describe(db *bun.DB, row models.Row) (*table, error) {
 		t.name, strings.Join(names, ", "), strings.Join(selected, ", "), strings.Join(arrays, ", "), strings.Join(names, ", "))
 	t.lookUp = fmt.Sprintf("SELECT id, entry_hash FROM %s WHERE id = ANY($1::uuid[])", t.name)
 	return t, nil
+}
+
+// bitsOf is the size of an integer in the column, if it has one: INTEGER, unless its type says otherwise.
+func bitsOf(field *schema.Field) int {
+	switch field.UserSQLType {
+	case "smallint":
+		return 16
+	case "bigint":
+		return 64
+	}
+	return 32
 }
 
 // nameTable gives bun the name of a model's table. Package models cannot: that takes bun's BaseModel, and models imports nothing of bun.
@@ -106,7 +119,7 @@ func (t *table) values(row models.Row) ([]any, error) {
 	for i, c := range t.columns {
 		v, err := c.value(strct)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.name, err)
+			return nil, fmt.Errorf("%s %w", c.name, err)
 		}
 		values[i] = v
 	}
@@ -136,7 +149,10 @@ func (c *column) value(strct reflect.Value) (any, error) {
 	case string:
 		if c.array == "uuid[]" {
 			id, err := uuid.Parse(value)
-			return [16]byte(id), err
+			if err != nil {
+				return nil, fmt.Errorf("is %.80q, expected a UUID: %w", value, err)
+			}
+			return [16]byte(id), nil
 		}
 		return value, c.silentlyCut(value)
 	case int64, float64, bool, []byte:
@@ -148,14 +164,18 @@ func (c *column) value(strct reflect.Value) (any, error) {
 
 // silentlyCut finds the one case in which PostgreSQL cuts a text instead of refusing it: what exceeds a VARCHAR's length is all spaces.
 func (c *column) silentlyCut(text string) error {
-	if c.limit == 0 || len(text) <= c.limit || !c.exceeded(text) || c.exceeded(strings.TrimRight(text, " ")) {
+	if !c.exceeded(text) || c.exceeded(strings.TrimRight(text, " ")) {
 		return nil
 	}
-	return fmt.Errorf("has %d characters, expected at most %d", utf8.RuneCountInString(text), c.limit)
+	return c.tooLong(text)
 }
 
 func (c *column) exceeded(text string) bool {
-	return c.limit > 0 && utf8.RuneCountInString(text) > c.limit
+	return c.limit > 0 && len(text) > c.limit && utf8.RuneCountInString(text) > c.limit
+}
+
+func (c *column) tooLong(text string) error {
+	return &valueError{"22001", fmt.Sprintf("has %d characters, expected at most %d", utf8.RuneCountInString(text), c.limit)}
 }
 
 // tooLong names the columns whose text exceeds its length: PostgreSQL's error does not.
@@ -163,7 +183,7 @@ func (t *table) tooLong(values []any) string {
 	var names []string
 	for i, c := range t.columns {
 		if text, ok := values[i].(string); ok && c.exceeded(text) {
-			names = append(names, fmt.Sprintf("%s has %d characters, expected at most %d", c.name, utf8.RuneCountInString(text), c.limit))
+			names = append(names, c.name+" "+c.tooLong(text).Error())
 		}
 	}
 	return strings.Join(names, "; ")

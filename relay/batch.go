@@ -23,7 +23,7 @@ type batch struct {
 	outages int
 }
 
-// dequeue removes a batch from the queue, oldest resources first, within the bounds. A resource whose entries do not all fit stays queued.
+// dequeue removes a batch from the queue, within the bounds. A resource whose entries do not all fit stays queued.
 func (t *tracker) dequeue() batch {
 	b := t.next()
 	// Outside the lock, since controllers ask for watermarks meanwhile; on all processors, since the database has nothing to do meanwhile.
@@ -37,31 +37,21 @@ func (t *tracker) next() batch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	b, now := batch{whole: map[types.UID]bool{}, outages: t.outages}, t.config.Clock.Now()
-	size, left := 0, []types.UID(nil)
+	size := 0
 	maxRows, maxBytes := t.sizer.bounds()
-	for i, uid := range t.queue {
-		r := t.resources[uid]
-		if r == nil || !r.queued {
-			continue
-		}
-		entries := r.sendable(now)
-		n := 0
-		for n < entries.Len() && len(b.items) < maxRows && (size < maxBytes || len(b.items) == 0) {
-			// For entries that were cut at an invalid watermark, the one before is sent a moment later, if there is a resource to send it from.
-			ask := n == 0 && !r.checkedPrevious && (r.whole || r.orphaned) && entries.Sequence(n) > 1
-			b.items = append(b.items, Item{Source: r.source, ResourceKind: r.kind.kind, Sequence: entries.Sequence(n), Hash: entries.Hash(n), Text: []byte(entries.Text(n)), AskPrevious: ask})
-			size += len(entries.Text(n))
-			r.inFlight, b.whole[uid] = entries.Sequence(n), r.whole
-			n++
-		}
-		if n < entries.Len() {
-			left = t.queue[i:]
+	for len(b.items) < maxRows && (size < maxBytes || len(b.items) == 0) {
+		r, entries, i := t.queue.next(now)
+		if r == nil {
 			break
 		}
-		r.queued = false
+		// For entries that were cut at an invalid watermark, the one before is sent a moment later, if there is a resource to send it from.
+		ask := i == 0 && !r.checkedPrevious && (r.whole || r.orphaned) && entries.Sequence(i) > 1
+		b.items = append(b.items, Item{Source: r.source, ResourceKind: r.kind.kind, Sequence: entries.Sequence(i), Hash: entries.Hash(i), Text: []byte(entries.Text(i)), AskPrevious: ask})
+		size += len(entries.Text(i))
+		r.inFlight, b.whole[r.source.UID] = entries.Sequence(i), r.whole
 	}
+	t.queue.endBatch()
 	b.large = len(b.items) > maxRows/2 || size > maxBytes/2
-	t.queue = slices.Clone(left)
 	t.backlog.resume(t.backloggedLocked(), now)
 	return b
 }
@@ -91,7 +81,7 @@ func (t *tracker) commit(b batch, outcomes []Outcome) (unsupported []entry.Sourc
 			r.parked = parked{hash: end.unsupported, until: now.Add(retryParkedAfter)}
 		}
 		end.watermark.Time = now
-		t.advanceLocked(uid, r, end.watermark)
+		t.advanceLocked(r, end.watermark)
 	}
 	if t.phase == outage {
 		t.proveLocked(b.whole)
@@ -127,17 +117,17 @@ func endings(items []Item, outcomes []Outcome) map[types.UID]ending {
 	return ends
 }
 
-func (t *tracker) advanceLocked(uid types.UID, r *resource, w entry.Watermark) {
+func (t *tracker) advanceLocked(r *resource, w entry.Watermark) {
 	now := t.config.Clock.Now()
 	done := r.advance(w)
 	if r.sendable(now).Len() > 0 {
-		t.enqueueLocked(uid, r)
+		t.enqueueLocked(r)
 	}
 	switch {
 	case r.orphaned:
 		t.orphaned -= done
 		orphanedEntries.WithLabelValues("persisted").Add(float64(done))
-		t.dropLocked(uid, r)
+		t.dropLocked(r)
 	case !r.trimNow:
 		r.trigger(t.config.IdleTrimDelay)
 	case t.backloggedLocked():
@@ -147,22 +137,17 @@ func (t *tracker) advanceLocked(uid types.UID, r *resource, w entry.Watermark) {
 	}
 }
 
-// requeue returns a batch that failed to the front of the queue. late is true when it took too long.
+// requeue returns a batch that failed to the front of the lines. late is true when it took too long.
 func (t *tracker) requeue(b batch, late bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sizer.fail(len(b.items), late, b.large, t.config.Clock.Now())
-	var again []types.UID
+	var again []*resource
 	for uid := range b.whole {
-		r := t.resources[uid]
-		if r == nil {
-			continue
-		}
-		r.inFlight = 0
-		if !r.queued {
-			r.queued = true
-			again = append(again, uid)
+		if r := t.resources[uid]; r != nil {
+			r.inFlight = 0
+			again = append(again, r)
 		}
 	}
-	t.queue = append(again, t.queue...)
+	t.queue.addFirst(again)
 }

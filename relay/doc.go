@@ -5,14 +5,14 @@
 // Each kind has one reconciler, which uses the informer of the kind's controller. All kinds share one flusher. The reconciler is level-triggered. It passes
 // the entries above the watermark to the flusher, trims durable entries when a trim is due, and releases the finalizer when the record is closed and drained. It waits
 // for the store only to confirm a watermark before a patch depends on it. The flusher commits in groups: if nothing is in flight, a flush starts at once. Entries that
-// arrive meanwhile share the next flush.
+// arrive meanwhile share the next flush. Namespaces take turns in a batch (queue.go): one with much to send delays the others by its share.
 //
 //	r, err := relay.Add(mgr, store, relay.Config{}, &v1alpha1.Backup{})
 //	writer := outbox.NewWriter(mgr.GetClient(), mgr.GetAPIReader(), r) // status writes drop what r knows to be durable
 //
 // A program without a manager uses New and Run.
 //
-// Files: tracker.go keeps the state by uid; resource.go and watermarks.go have the state of one resource. batch.go moves entries from the queue to the store
+// Files: tracker.go keeps the state by uid; resource.go and watermarks.go have the state of one resource. queue.go has the order in which they are sent; batch.go moves entries from the queue to the store
 // and back. sizer.go, backlog.go, outage.go, orphans.go, letters.go and database.go each have one concern of the tracker. flusher.go has the loop; reconciler.go and patch.go have
 // the writes to the API server.
 //

@@ -37,7 +37,7 @@ func (t *tracker) beginOutageLocked() {
 func (t *tracker) endOutage() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.queue) == 0 {
+	if t.queue.size == 0 {
 		t.phase = steady
 	}
 }
@@ -55,7 +55,7 @@ func (t *tracker) discardLocked(b batch) {
 			r.pending = entry.Pending{} // cut at the old watermark; the resource is observed again
 		}
 		if r.sendable(t.config.Clock.Now()).Len() > 0 {
-			t.enqueueLocked(uid, r)
+			t.enqueueLocked(r)
 		}
 	}
 }

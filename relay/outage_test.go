@@ -91,7 +91,7 @@ func TestAfterAnOutageNobodyIsQueuedTwice(t *testing.T) {
 	tr.beginOutage()
 	tr.commit(second, stored(1))
 	tr.observe(k, obj, tr.generation())
-	g.Expect(tr.queue).To(HaveLen(1))
+	g.Expect(tr.queue.size).To(Equal(1))
 }
 
 // probeAfterOutage is the first batch after an outage that began while entry 3 was in flight, with 1 and 2 durable.

@@ -18,7 +18,7 @@ type resource struct {
 	source entry.Source
 	progress
 	parked parked
-	// queued is true while the uid is in the tracker's queue.
+	// queued is true while it is in the tracker's queue.
 	queued bool
 	// inFlight is the newest sequence in the batch under way; 0 for none.
 	inFlight int64

@@ -21,7 +21,7 @@ type tracker struct {
 
 	mu        sync.Mutex
 	resources map[types.UID]*resource
-	queue     []types.UID // resources with entries to send, first come, first served; a uid is in it at most once (resource.queued)
+	queue     sendQueue
 	deletions deletions
 	orphaned  int // undrained entries of resources that vanished
 	phase     phase
@@ -82,28 +82,31 @@ func (t *tracker) observeLocked(k *kindReconciler, obj outbox.Object, now time.T
 	r.trimNow = o != nil && (o.Closed || t.config.Limits.AboveSoft(o.Entries))
 	r.terminating = obj.GetDeletionTimestamp() != nil && controllerutil.ContainsFinalizer(obj, outbox.Finalizer)
 	if n := r.sendable(now).Len(); n > 0 && r.pending.Sequence(n-1) > r.inFlight {
-		t.enqueueLocked(obj.GetUID(), r)
+		t.enqueueLocked(r)
 	}
 	return r
 }
 
-func (t *tracker) enqueueLocked(uid types.UID, r *resource) {
-	if !r.queued {
-		r.queued = true
-		t.queue = append(t.queue, uid)
-	}
+func (t *tracker) enqueueLocked(r *resource) {
+	t.queue.add(r)
 	select {
 	case t.wake <- struct{}{}:
 	default:
 	}
 }
 
+// removeLocked ends the tracking of a resource.
+func (t *tracker) removeLocked(r *resource) {
+	t.queue.remove(r)
+	delete(t.resources, r.source.UID)
+}
+
 // backloggedLocked reports whether more than a batch is queued.
-func (t *tracker) backloggedLocked() bool { return len(t.queue) > t.config.BatchRows }
+func (t *tracker) backloggedLocked() bool { return t.queue.size > t.config.BatchRows }
 
 // left is how many resources are queued, and how many entries have no resource to stay in any more.
 func (t *tracker) left() (resources, orphaned int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.queue), t.orphaned
+	return t.queue.size, t.orphaned
 }

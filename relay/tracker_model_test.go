@@ -60,7 +60,7 @@ func (m *model) pick(t *rapid.T) *v1alpha1.NotificationRequest {
 func (m *model) create(name string) {
 	m.made++
 	m.live = append(m.live, &v1alpha1.NotificationRequest{ObjectMeta: metav1.ObjectMeta{
-		Namespace: "shop", Name: name, UID: types.UID(fmt.Sprintf("u%d", m.made)), CreationTimestamp: metav1.NewTime(begin)}})
+		Namespace: []string{"shop", "bank", "lab"}[m.made%3], Name: name, UID: types.UID(fmt.Sprintf("u%d", m.made)), CreationTimestamp: metav1.NewTime(begin)}})
 }
 
 // Create makes a resource; it has no outbox yet.
@@ -270,8 +270,19 @@ func (m *model) Upgrade(t *rapid.T) {
 func (m *model) Check(t *rapid.T) {
 	tr := m.tracker
 	at := map[types.UID]int{}
-	for _, uid := range tr.queue {
-		at[uid]++
+	for namespace, l := range tr.queue.lines {
+		if len(l.resources) == 0 || l.sent != 0 || !slices.Contains(tr.queue.turns, l) {
+			t.Fatalf("the line of %s is empty, begun, or has no turn", namespace)
+		}
+		for _, r := range l.resources {
+			if uid := r.source.UID; tr.resources[uid] != r || !r.queued || r.source.Namespace != namespace {
+				t.Fatalf("%s is in the line of %s, and not tracked, not queued or of another namespace", uid, namespace)
+			}
+			at[r.source.UID]++
+		}
+	}
+	if len(at) != tr.queue.size || len(tr.queue.turns) != len(tr.queue.lines) || tr.queue.turn != 0 && tr.queue.turn >= len(tr.queue.turns) {
+		t.Fatalf("%d resources in %d lines are queued, %d and %d are counted, the turn is %d", len(at), len(tr.queue.lines), tr.queue.size, len(tr.queue.turns), tr.queue.turn)
 	}
 	orphaned := 0
 	for uid, r := range tr.resources {
