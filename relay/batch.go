@@ -125,7 +125,7 @@ func (t *tracker) advanceLocked(r *resource, w entry.Watermark) {
 	}
 	switch {
 	case r.orphaned:
-		t.orphaned -= done
+		t.orphans.add(r, usage{entries: -done})
 		orphanedEntries.WithLabelValues("persisted").Add(float64(done))
 		t.dropLocked(r)
 	case !r.trimNow:

@@ -27,8 +27,9 @@ type Config struct {
 	DrainTimeout time.Duration
 	// MaxBackoff is the longest wait between two probes while the store is away, unless the store asks for a longer one (Retry). Default 15 s.
 	MaxBackoff time.Duration
-	// MaxOrphaned bounds the undrained entries of vanished resources in memory. Default 100,000.
-	MaxOrphaned int
+	// MaxOrphaned and MaxOrphanedBytes bound the undrained entries of vanished resources in memory. One namespace may have a quarter of each. Defaults 100,000 and 64 MiB.
+	MaxOrphaned      int
+	MaxOrphanedBytes int
 	// Workers is the number of concurrent reconciles of a kind. Default 4.
 	Workers int
 	// Namespaces are watched by a relay from New; none means all, for which the operator needs a ClusterRole. A relay from Add watches the namespaces of its manager.
@@ -52,6 +53,7 @@ func (c *Config) setDefaults() {
 	c.BatchRows = cmp.Or(c.BatchRows, 1000)
 	c.BatchBytes = cmp.Or(c.BatchBytes, 8<<20)
 	c.MaxOrphaned = cmp.Or(c.MaxOrphaned, 100_000)
+	c.MaxOrphanedBytes = cmp.Or(c.MaxOrphanedBytes, 64<<20)
 	c.Workers = cmp.Or(c.Workers, 4)
 	if c.Recorder == nil {
 		c.Recorder = noEvents{}
@@ -76,7 +78,7 @@ func (c *Config) validate() error {
 	for _, n := range []struct {
 		name string
 		is   int
-	}{{"BatchRows", c.BatchRows}, {"BatchBytes", c.BatchBytes}, {"MaxOrphaned", c.MaxOrphaned}, {"Workers", c.Workers}} {
+	}{{"BatchRows", c.BatchRows}, {"BatchBytes", c.BatchBytes}, {"MaxOrphaned", c.MaxOrphaned}, {"MaxOrphanedBytes", c.MaxOrphanedBytes}, {"Workers", c.Workers}} {
 		if n.is < 1 {
 			return fmt.Errorf("relay %s is %d, expected at least 1", n.name, n.is)
 		}

@@ -174,7 +174,7 @@ func TestAResourceMadeAgainComesAsOneUpdateAndTheOldOneIsDrained(t *testing.T) {
 	}
 	tr.commit(f, stored(2))
 	g.Expect(tr.resources).To(BeEmpty(), "an orphan is dropped once it is drained")
-	g.Expect(tr.orphaned).To(BeZero())
+	g.Expect(tr.orphans.all).To(BeZero())
 }
 
 type discard struct {
@@ -184,36 +184,22 @@ type discard struct {
 
 func (d *discard) Add(reconcile.Request) { d.added++ }
 
-func TestOrphanedEntriesAreBounded(t *testing.T) {
-	g := NewWithT(t)
-	tr, k := tracking(Config{MaxOrphaned: 3})
-	for i := range 3 {
-		obj := withEntries(t, 2)
-		obj.UID += "x"
-		obj.Name += string(rune('a' + i))
-		obj.UID += obj.UID[:i]
-		tr.orphan(t.Context(), k, obj)
-	}
-	g.Expect(tr.orphaned).To(Equal(2))
-	g.Expect(tr.resources).To(HaveLen(1))
-}
-
 // Texts before the first entry are nobody's: they wait for nothing.
 func TestAResourceThatVanishesWithTextsOfNoPlaceIsDropped(t *testing.T) {
 	g := NewWithT(t)
-	tr, k := tracking(Config{MaxOrphaned: 1})
+	tr, k := tracking(Config{MaxOrphaned: 4})
 	obj := withEntries(t, 0)
 	obj.Status.Outbox = &outboxapi.Outbox{Entries: []outboxapi.Entry{"junk"}}
 	tr.observe(k, obj, tr.generation())
 	g.Expect(tr.dequeue().items).To(BeEmpty())
 	tr.orphan(t.Context(), k, obj)
 	g.Expect(tr.resources).To(BeEmpty())
-	g.Expect(tr.orphaned).To(BeZero())
+	g.Expect(tr.orphans.all).To(BeZero())
 }
 
 func TestAnOrphanOfWhichNothingCanBeSentIsDropped(t *testing.T) {
 	g := NewWithT(t)
-	tr, k := tracking(Config{MaxOrphaned: 2})
+	tr, k := tracking(Config{MaxOrphaned: 8})
 	obj := withEntries(t, 2)
 	tr.observe(k, obj, tr.generation())
 	f := tr.dequeue()
@@ -224,7 +210,7 @@ func TestAnOrphanOfWhichNothingCanBeSentIsDropped(t *testing.T) {
 	tr.commit(f, outcomes)
 	tr.orphan(t.Context(), k, obj)
 	g.Expect(tr.resources).To(BeEmpty())
-	g.Expect(tr.orphaned).To(BeZero(), "or the room for orphaned entries would shrink for good")
+	g.Expect(tr.orphans.all).To(BeZero(), "or the room for orphaned entries would shrink for good")
 }
 
 type away struct{}

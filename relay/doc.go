@@ -34,7 +34,7 @@
 // The store is slow: a batch that exceeds the relay's timeout or a limit of the store is halved, down to a thousandth. If smaller batches succeed and the
 // next larger one times out again, batches stay small for two minutes before a larger one is tried.
 //
-// A resource vanishes with undrained entries, because its finalizer was stripped: the relay drains them from memory. Entries that no running relay observed are
+// A resource vanishes with undrained entries, because its finalizer was stripped: the relay drains them from memory, within bounds of all and of each namespace. Entries that no running relay observed are
 // lost; `holdfast verify` reports the record.
 //
 // The database was replaced, or has an older state (a failover, a restored backup). Recovery is a state of the tracker:

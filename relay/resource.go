@@ -24,6 +24,8 @@ type resource struct {
 	inFlight int64
 	// orphaned is true once the resource has vanished with entries that are not durable.
 	orphaned bool
+	// orphanBytes are the texts that it keeps in memory then.
+	orphanBytes int
 	// trimNow is true when something is due as soon as the entries are durable: the record is closed, or above the soft limit. Any other outbox waits for
 	// its controller's next write, or for the idle trim delay.
 	trimNow bool

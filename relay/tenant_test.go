@@ -2,12 +2,16 @@ package relay
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
 // of makes a notification one of a namespace, by its number.
@@ -63,4 +67,56 @@ func TestEveryNamespaceHasItsTurn(t *testing.T) {
 		tr.commit(b, stored(len(b.items)))
 	}
 	g.Expect(all).To(Equal(map[string]int{"a": 3, "b": 3, "c": 3, "d": 3, "e": 3}))
+}
+
+// large is an outbox of n entries of 64 KiB each. Nobody reads them before they are sent.
+func large(n int) notificationOption {
+	return func(obj *v1alpha1.NotificationRequest, _ *bool) {
+		obj.Status.Outbox = &outboxapi.Outbox{Entries: slices.Repeat([]outboxapi.Entry{outboxapi.Entry(strings.Repeat("x", 64<<10))}, n), LastSequence: int64(n)}
+	}
+}
+
+func TestOrphansAreBoundedByBytes(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{})
+	dropped := testutil.ToFloat64(orphanedEntries.WithLabelValues("dropped"))
+	const each, share = 8 * 64 << 10, 16 << 20
+	for i := range 100 {
+		tr.orphan(t.Context(), k, withEntries(t, 0, of("busy", i), large(8)))
+	}
+	g.Expect(tr.orphans.all.bytes).To(Equal(share), "a quarter")
+	g.Expect(testutil.ToFloat64(orphanedEntries.WithLabelValues("dropped")) - dropped).To(BeEquivalentTo((100 - share/each) * 8))
+	g.Expect(tr.resources).To(HaveLen(share / each))
+	g.Expect(tr.queue.size).To(Equal(share/each), "the queue keeps nothing of those that were dropped")
+
+	tr.orphan(t.Context(), k, withEntries(t, 0, of("quiet", 0), large(8)))
+	g.Expect(tr.resources).To(HaveKey(types.UID("quiet-0")))
+
+	for namespace := range 10 {
+		for i := range 100 {
+			tr.orphan(t.Context(), k, withEntries(t, 0, of(fmt.Sprintf("busy%d", namespace), i), large(8)))
+		}
+	}
+	g.Expect(tr.orphans.all.bytes).To(Equal(64<<20), "all of them together")
+
+	for b := tr.dequeue(); len(b.items) > 0; b = tr.dequeue() {
+		tr.commit(b, stored(len(b.items)))
+	}
+	g.Expect(tr.orphans.all).To(BeZero(), "the room is free again")
+	g.Expect(tr.orphans.in).To(BeEmpty())
+	g.Expect(tr.resources).To(BeEmpty())
+}
+
+func TestOrphansAreBoundedByCount(t *testing.T) {
+	g := NewWithT(t)
+	tr, k := tracking(Config{MaxOrphaned: 12})
+	for i := range 3 {
+		tr.orphan(t.Context(), k, withEntries(t, 2, of("busy", i)))
+	}
+	g.Expect(tr.orphans.all.entries).To(Equal(2), "a quarter for one namespace")
+	for i := range 10 {
+		tr.orphan(t.Context(), k, withEntries(t, 2, of(fmt.Sprintf("n%d", i), 0)))
+	}
+	g.Expect(tr.orphans.all.entries).To(Equal(12))
+	g.Expect(tr.resources).To(HaveLen(6))
 }

@@ -23,7 +23,7 @@ type tracker struct {
 	resources map[types.UID]*resource
 	queue     sendQueue
 	deletions deletions
-	orphaned  int // undrained entries of resources that vanished
+	orphans   orphans
 	phase     phase
 	outages   int // that began so far
 	sizer     batchSizer
@@ -75,8 +75,7 @@ func (t *tracker) observeLocked(k *kindReconciler, obj outbox.Object, now time.T
 		t.resources[obj.GetUID()] = r
 	}
 	if r.orphaned { // an API server that lags behind showed it once more
-		r.orphaned = false
-		t.orphaned -= r.pending.Len()
+		t.orphans.release(r)
 	}
 	r.progress.observe(obj.GetUID(), o)
 	r.trimNow = o != nil && (o.Closed || t.config.Limits.AboveSoft(o.Entries))
@@ -108,5 +107,5 @@ func (t *tracker) backloggedLocked() bool { return t.queue.size > t.config.Batch
 func (t *tracker) left() (resources, orphaned int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.queue.size, t.orphaned
+	return t.queue.size, t.orphans.all.entries
 }

@@ -2,6 +2,7 @@ package relay
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 )
 
@@ -41,9 +43,10 @@ type reading struct {
 
 func newModel(t *rapid.T) *model {
 	c := Config{
-		BatchRows:   rapid.IntRange(1, 6).Draw(t, "rows"),
-		BatchBytes:  rapid.SampledFrom([]int{1, 2000, 8 << 20}).Draw(t, "bytes"),
-		MaxOrphaned: rapid.SampledFrom([]int{4, 1000}).Draw(t, "orphaned"),
+		BatchRows:        rapid.IntRange(1, 6).Draw(t, "rows"),
+		BatchBytes:       rapid.SampledFrom([]int{1, 2000, 8 << 20}).Draw(t, "bytes"),
+		MaxOrphaned:      rapid.SampledFrom([]int{4, 16, 4000}).Draw(t, "orphaned"),
+		MaxOrphanedBytes: rapid.SampledFrom([]int{16000, 8 << 20}).Draw(t, "orphaned bytes"),
 	}
 	tr, k := tracking(c)
 	return &model{tracker: tr, kind: k, durable: map[string]bool{}, unknown: map[string]bool{}, due: map[string]types.UID{}, gone: map[types.UID]bool{},
@@ -130,18 +133,27 @@ func (m *model) Orphan(t *rapid.T) {
 	obj := m.pick(t)
 	m.live = slices.DeleteFunc(m.live, func(o *v1alpha1.NotificationRequest) bool { return o == obj })
 	m.gone[obj.UID] = true
-	before := m.tracker.orphaned
+	before := m.tracker.orphans
+	before.in = maps.Clone(before.in)
 	m.tracker.orphan(t.Context(), m.kind, obj)
 	if obj.Status.Outbox == nil {
 		return
 	}
 	m.show(obj)
 	if r := m.tracker.resources[obj.UID]; r == nil { // dropped, parked, or nothing left to drain
-		if m.tracker.orphaned != before {
+		if m.tracker.orphans.all != before.all {
 			t.Fatalf("%s is forgotten, and still counted", obj.UID)
 		}
-		m.excuse(obj, before+entry.PendingOf(obj.UID, obj.Status.Outbox).Above(m.tracker.watermark(obj.UID)).Len() > m.tracker.config.MaxOrphaned)
+		m.excuse(obj, before.exceeds(m.tracker.config, obj.Namespace, usageOf(obj.Status.Outbox.Entries)) != "")
 	}
+}
+
+func usageOf(texts []outboxapi.Entry) usage {
+	u := usage{entries: len(texts)}
+	for _, text := range texts {
+		u.bytes += len(text)
+	}
+	return u
 }
 
 // excuse takes off what the tracker says it gave up: what it dropped, or what comes after an entry that nobody can read.
@@ -284,7 +296,7 @@ func (m *model) Check(t *rapid.T) {
 	if len(at) != tr.queue.size || len(tr.queue.turns) != len(tr.queue.lines) || tr.queue.turn != 0 && tr.queue.turn >= len(tr.queue.turns) {
 		t.Fatalf("%d resources in %d lines are queued, %d and %d are counted, the turn is %d", len(at), len(tr.queue.lines), tr.queue.size, len(tr.queue.turns), tr.queue.turn)
 	}
-	orphaned := 0
+	orphaned := orphans{in: map[string]usage{}}
 	for uid, r := range tr.resources {
 		if r.queued && at[uid] != 1 {
 			t.Fatalf("%s is queued, and %d times in the queue", uid, at[uid])
@@ -296,7 +308,10 @@ func (m *model) Check(t *rapid.T) {
 			t.Fatalf("%s is in flight in no batch", uid)
 		}
 		if r.orphaned {
-			orphaned += r.pending.Len()
+			orphaned.add(r, usage{entries: r.pending.Len(), bytes: r.orphanBytes})
+			if r.orphanBytes < usageOf(r.pending.Texts()).bytes {
+				t.Fatalf("%s has more bytes than are counted", uid)
+			}
 			if !r.queued && r.inFlight == 0 {
 				t.Fatalf("%s is orphaned, and kept for nothing", uid)
 			}
@@ -324,8 +339,8 @@ func (m *model) Check(t *rapid.T) {
 			}
 		}
 	}
-	if orphaned != tr.orphaned {
-		t.Fatalf("%d entries of orphans are counted, there are %d", tr.orphaned, orphaned)
+	if orphaned.all != tr.orphans.all || !maps.Equal(orphaned.in, tr.orphans.in) {
+		t.Fatalf("of orphans %v is counted, there is %v", tr.orphans, orphaned)
 	}
 }
 
@@ -355,8 +370,8 @@ func (m *model) finish(t *rapid.T) {
 			t.Fatalf("an entry of %s was lost", uid)
 		}
 	}
-	if m.tracker.orphaned != 0 {
-		t.Fatalf("%d entries of orphans are left", m.tracker.orphaned)
+	if left := m.tracker.orphans; left.all != (usage{}) || len(left.in) > 0 {
+		t.Fatalf("%v of orphans is left", left)
 	}
 	for uid := range m.gone {
 		if m.tracker.resources[uid] != nil {
