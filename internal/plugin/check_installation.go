@@ -50,7 +50,7 @@ func (in *installation) repair(folder string) string {
 	for i := range in.workloads {
 		w := &in.workloads[i]
 		if release := w.Annotations["meta.helm.sh/release-name"]; release != "" && w.Namespace == in.system {
-			return "helm upgrade " + quoted(release) + " charts/holdfast --reuse-values -n " + quoted(in.system)
+			return "helm upgrade " + quoted(release) + " charts/holdfast --reset-then-reuse-values -n " + quoted(in.system)
 		}
 	}
 	if folder != overlay {
