@@ -4,7 +4,6 @@ package install
 
 import (
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,15 +16,12 @@ import (
 	"github.com/holdfast-dev/holdfast/test/upgrade"
 )
 
-// The release before is installed in one of the three ways, and used. With entries that only the resources have it is upgraded, and uninstalled: nothing is left, and nothing lost.
+// The release before is installed, and used. With entries that only the resources have it is upgraded, and uninstalled: nothing is left, and nothing lost.
 func TestUpgradeFromTheReleaseBefore(t *testing.T) {
 	w, before := servers(t), upgrade.TheReleaseBefore(t)
 	t.Logf("upgrading from %s", before.Name)
 	old := *w
 	old.programs = filepath.Dir(before.Program)
-	manifests := func(t *testing.T) []*unstructured.Unstructured {
-		return built(t, filepath.Join(before.Source, "config", "default"))
-	}
 	for way, c := range map[string]struct{ install, upgrade, uninstall func(t *testing.T) }{
 		"chart": {
 			func(t *testing.T) {
@@ -43,17 +39,12 @@ func TestUpgradeFromTheReleaseBefore(t *testing.T) {
 			},
 		},
 		"kustomize": {
-			func(t *testing.T) { w.apply(t, manifests(t)) },
+			func(t *testing.T) { w.apply(t, built(t, filepath.Join(before.Source, "config", "default"))) },
 			func(t *testing.T) { w.apply(t, kustomized(t, "resources: [../default]")) },
 			func(t *testing.T) { w.remove(t, kustomized(t, "resources: [../default]")) },
 		},
-		"install.yaml": {
-			func(t *testing.T) { w.apply(t, manifests(t)) },
-			func(t *testing.T) { w.apply(t, installYAML(t)) },
-			func(t *testing.T) { w.remove(t, installYAML(t)) },
-		},
 	} {
-		t.Run(strings.ReplaceAll(way, ".", "_"), func(t *testing.T) {
+		t.Run(way, func(t *testing.T) {
 			g := NewWithT(t)
 			w.prepare(t, "holdfast-database", "url")
 			old.databaseURL = w.databaseURL
