@@ -90,9 +90,9 @@ func served(ctx context.Context, client kubernetes.Interface) (problems []error,
 		}
 		switch lacking, more := Difference(our, their); {
 		case len(lacking) > 0:
-			problems = append(problems, fmt.Errorf("the CustomResourceDefinition %s lacks %s, and the API server drops what is written there; apply config/crd of this release", our.Name, lacking[0]))
+			problems = append(problems, fmt.Errorf("the CustomResourceDefinition %s lacks %s, so the API server drops what is written there; apply config/crd of this release", our.Name, lacking[0]))
 		case len(more) > 0:
-			problems = append(problems, fmt.Errorf("the CustomResourceDefinition %s has %s, which this release does not know and drops; run the newer release that it belongs to", our.Name, more[0]))
+			problems = append(problems, fmt.Errorf("the CustomResourceDefinition %s has %s, which this release does not know: it is older than the definition, and drops such fields; run the release of the definition", our.Name, more[0]))
 		}
 	}
 	return problems, nil
@@ -174,14 +174,14 @@ func refusedRights(ctx context.Context, client kubernetes.Interface, namespace s
 		return nil, nil
 	}
 	return []error{errors.New("this account may not " + first + others(more) +
-		"; apply config/rbac, and see whether another installation has taken the ClusterRoleBinding holdfast-manager: its subject is the account of the last one that was installed")}, nil
+		"; apply config/rbac, or, if another installation was made since, keep one of the two: the ClusterRoleBinding holdfast-manager is that of the last one")}, nil
 }
 
 func others(n int) string {
 	if n == 0 {
 		return ""
 	}
-	return fmt.Sprintf(", and lacks %d of the other rights", n)
+	return fmt.Sprintf(", and lacks %d other rights", n)
 }
 
 // RightText says what a right allows, as in: update remediationrequests/status.holdfast.dev.

@@ -203,7 +203,7 @@ func (f *managerFlags) investigatorName() string {
 	return f.config.Investigator.Name()
 }
 
-// setLogger makes controller-runtime's logger: structured, one line an event.
+// setLogger makes controller-runtime's logger: structured, one line an event. Stacks are left out: errors say what was being done, and the stack of an error is that of the loop that logs it.
 func setLogger(level, format string, to io.Writer) error {
 	var l zapcore.Level
 	if err := l.Set(level); err != nil {
@@ -217,6 +217,6 @@ func setLogger(level, format string, to io.Writer) error {
 	default:
 		return fmt.Errorf("--log-format is %q, expected json or text", format)
 	}
-	ctrl.SetLogger(zap.New(zap.WriteTo(to), zap.Level(l), encoder(func(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.RFC3339NanoTimeEncoder })))
+	ctrl.SetLogger(zap.New(zap.WriteTo(to), zap.Level(l), zap.StacktraceLevel(zapcore.PanicLevel), encoder(func(c *zapcore.EncoderConfig) { c.EncodeTime = zapcore.RFC3339NanoTimeEncoder })))
 	return nil
 }

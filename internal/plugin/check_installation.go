@@ -50,10 +50,13 @@ func (in *installation) repair(folder string) string {
 	for i := range in.workloads {
 		w := &in.workloads[i]
 		if release := w.Annotations["meta.helm.sh/release-name"]; release != "" && w.Namespace == in.system {
-			return "helm upgrade " + quoted(release) + " charts/holdfast --reuse-values -n " + quoted(in.system)
+			return "helm upgrade " + quoted(release) + " charts/holdfast --reset-then-reuse-values -n " + quoted(in.system)
 		}
 	}
-	if folder != overlay {
+	switch {
+	case folder == "rbac" && in.system != defaultSystem: // it names the namespace of the account
+		folder = overlay
+	case folder != overlay:
 		folder = "config/" + folder
 	}
 	return in.kubectl() + " apply -k " + folder + " --server-side"
@@ -120,9 +123,9 @@ func (in *installation) checkDefinition(check string, our, their *apiextensionsv
 	case their.DeletionTimestamp != nil:
 		in.add(checkFailed, check, "it is being deleted, and goes with its last resource: docs/operations.md#uninstalled-in-the-wrong-order", in.verb("list -A --held"))
 	case len(lacking) > 0:
-		in.add(checkFailed, check, "it is of another release than this program: the API server drops what it does not have, "+listed3(lacking), in.repair("crd"))
+		in.add(checkFailed, check, "it is of another release than this program, and lacks "+listed3(lacking)+": the API server drops what is written there", in.repair("crd"))
 	case len(more) > 0:
-		in.add(checkFailed, check, "it is of a newer release than this program: use the program and the manager of that release, since this one drops what it does not know, "+listed3(more), in.verb("version"))
+		in.add(checkFailed, check, "it is of a newer release than this program, and has "+listed3(more)+": older managers drop that; use the manager and the plugin of that release", in.verb("version"))
 	default:
 		in.add(checkOK, check, "as in this release", "")
 	}
@@ -143,18 +146,19 @@ func (in *installation) checkWorkload(ctx context.Context) {
 		in.add(checkUnknown, "workload", reasonOf(in.unread), "")
 		return
 	}
-	var here []*workload
-	elsewhere := []string{}
+	var here, elsewhere []*workload
 	for i := range in.workloads {
 		if w := &in.workloads[i]; w.Namespace == in.system {
 			here = append(here, w)
-		} else if !slices.Contains(elsewhere, w.Namespace) {
-			elsewhere = append(elsewhere, w.Namespace)
+		} else {
+			elsewhere = append(elsewhere, w)
 		}
 	}
-	if len(elsewhere) > 0 {
-		in.add(checkFailed, "one installation", fmt.Sprintf("managers are installed in the namespace %s too: the roles' bindings are those of the last installation, so the others lose their rights; uninstall all but one",
-			strings.Join(elsewhere, ", ")), in.kubectl()+" get deployments,statefulsets -A -l app.kubernetes.io/name=holdfast")
+	for _, w := range elsewhere {
+		in.checkOther(w, len(here) == 0)
+	}
+	if len(here) == 0 && len(elsewhere) > 0 {
+		return
 	}
 	if len(here) == 0 {
 		if all, err := in.managers(ctx, time.Now()); err == nil && slices.ContainsFunc(all, func(m manager) bool { return m.Active }) {
@@ -171,6 +175,18 @@ func (in *installation) checkWorkload(ctx context.Context) {
 		in.checkAccount(ctx, w)
 		in.checkSecrets(ctx, w)
 	}
+}
+
+// checkOther names a workload of another installation. The command keeps the installation that is asked about, and deletes no more than the other's workload: definitions, policies and roles are shared,
+// and deleting the definitions deletes all resources.
+func (in *installation) checkOther(w *workload, alone bool) {
+	there := "kubectl holdfast check" + in.flags() + " --system-namespace " + quoted(w.Namespace)
+	if alone {
+		in.add(checkFailed, "one installation", fmt.Sprintf("managers are installed in the namespace %s, and none in %s", w.Namespace, in.system), there)
+		return
+	}
+	in.add(checkFailed, "one installation", fmt.Sprintf("managers are installed in the namespace %s too, and only the last installation has the rights. To keep this one, delete the other's %s, and no more of it: the rest is shared. "+
+		"To keep the other one, see `%s`", w.Namespace, w.kind, there), fmt.Sprintf("%s -n %s delete %s %s", in.kubectl(), quoted(w.Namespace), w.kind, quoted(w.Name)))
 }
 
 func (in *installation) checkAccount(ctx context.Context, w *workload) {

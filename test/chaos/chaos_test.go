@@ -52,10 +52,11 @@ func TestShardsMoveUnderFaults(t *testing.T) {
 	}
 }
 
-// One schedule: the disk is full, the primary is lost, and an asynchronous standby that was behind is promoted. The alerts fire, and end.
+// Two schedules: the disk is full, an asynchronous standby that was behind is promoted, and the primary is lost until the alerts fire, which end; then two standbys are behind in turns, and an old primary
+// comes back.
 func TestFailoversLoseNothingThatWasPromised(t *testing.T) {
 	g := NewWithT(t)
-	all, err := run(t.Context(), options{drains: []drain{acrossFailovers}, seed: 89944, runs: 1, first: 1, only: "away until|asynchronous|disk full", out: filepath.Join(t.TempDir(), "chaos.json")}, t.Output())
+	all, err := run(t.Context(), options{drains: []drain{acrossFailovers}, seed: 318178, runs: 2, first: 1, only: "away until|asynchronous|disk full|in turns|rewound", out: filepath.Join(t.TempDir(), "chaos.json")}, t.Output())
 	if errors.Is(err, localcluster.ErrNoPooler) {
 		t.Skip("NOT TRIED: failovers behind a pooler: ", err)
 	}
@@ -64,7 +65,10 @@ func TestFailoversLoseNothingThatWasPromised(t *testing.T) {
 	g.Expect(s.Failed).To(BeEmpty())
 	g.Expect(s.Differences).To(BeEmpty())
 	g.Expect(s.Total.Rows + s.Total.DeadLetters + s.Faults[forfeitedNamed] + s.Faults[forfeitedWhole]).To(Equal(s.Total.Appended))
-	for _, f := range []string{"disk full", "primary away until the alert, standby promoted", "asynchronous standby behind, then promoted"} {
+	for _, f := range []string{
+		"disk full", "primary away until the alert, standby promoted", "asynchronous standby behind, then promoted",
+		"two standbys behind in turns, the one with more promoted", "old primary rewound, then promoted again",
+	} {
 		g.Expect(s.Faults[f]+s.Faults[notTried+f]).To(Equal(1), f)
 	}
 	g.Expect(s.Faults[forfeitedNamed]).To(BeNumerically(">=", 3), "an asynchronous standby that is promoted loses what it has not got")

@@ -12,13 +12,13 @@
 //
 // There are four such worlds, one after the other. In one, a manager drains into PostgreSQL. In the next, it knows only the Data Storage API (service.go):
 // a storage service, itself behind a proxy, which is killed, stopped, paused and replaced too. In the third, two managers have a shard each (shards.go): faults meet them in turns,
-// and shards move, to a standby, and from two managers to one and back. In the fourth (pooled.go), a manager reaches a primary with a standby through PgBouncer. -store names some of them.
+// and shards move, to a standby, and from two managers to one and back. In the fourth (pooled.go), a manager reaches a primary with one or two standbys through PgBouncer. -store names some of them.
 //
 // A fault begins when a drawn number of entries was appended, so that it meets the work at any phase, or when nothing moves any more. After the faults
 // everything is fixed, and the recovery is the time until all is durable that was appended by then. When the jobs are done too, the schedule waits until all
 // records are closed and the oracle finds nothing wrong.
 //
-// In the fourth world, faults are failovers and full disks (pooled_faults.go). A Prometheus evaluates the rules that Holdfast ships, a minute of which is a second: a fault lasts until its alerts
+// In the fourth world, faults are failovers and full disks (pooled_faults.go, quorum.go). A Prometheus evaluates the rules that Holdfast ships, a minute of which is a second: a fault lasts until its alerts
 // fire, and none is left after the schedule. `holdfast verify` is held against the oracle (forfeit.go). Poison, stripped finalizers and deleted namespaces are left out: they have alerts and findings of their own.
 //
 // # Invariants

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"time"
 
 	toxiproxy "github.com/Shopify/toxiproxy/v2"
@@ -103,37 +104,58 @@ func readOnlyAndBack(ctx context.Context, w *world, hold time.Duration) error {
 
 // newStandby is one that COMMITs wait for.
 func (w *world) newStandby(ctx context.Context) (*localcluster.Postgres, error) {
-	if err := w.dismissStandby(ctx); err != nil {
+	standbys, err := w.newStandbys(ctx, 1)
+	if err != nil {
 		return nil, err
 	}
-	var err error
-	if w.standby, err = w.postgres.Standby(ctx, localcluster.PostgresOptions{DiskMiB: w.disk}); err != nil {
-		return nil, err
-	}
-	return w.standby, w.postgres.WaitForStandbys(ctx)
+	return standbys[0], w.postgres.WaitForStandbys(ctx)
 }
 
-// dismissStandby ends the standby of a fault that failed in the middle.
-func (w *world) dismissStandby(ctx context.Context) error {
-	if w.standby == nil {
-		return nil
+// newStandbys are asynchronous so far.
+func (w *world) newStandbys(ctx context.Context, n int) ([]*localcluster.Postgres, error) {
+	if err := w.dismissStandbys(ctx); err != nil {
+		return nil, err
 	}
-	standby := w.standby
-	w.standby = nil
-	return errors.Join(standby.Close(), w.postgres.Forget(ctx, standby))
+	for range n {
+		standby, err := w.postgres.Standby(ctx, localcluster.PostgresOptions{DiskMiB: w.disk})
+		if err != nil {
+			return nil, err
+		}
+		w.standbys = append(w.standbys, standby)
+	}
+	return slices.Clone(w.standbys), nil
+}
+
+// dismissStandbys ends the standbys of a fault that failed in the middle.
+func (w *world) dismissStandbys(ctx context.Context) error {
+	var errs []error
+	for _, standby := range w.standbys {
+		errs = append(errs, standby.Close(), w.postgres.Forget(ctx, standby))
+	}
+	w.standbys = nil
+	return errors.Join(errs...)
 }
 
 // promote makes the standby the database that managers use, and ends the one before.
 func (w *world) promote(ctx context.Context, standby *localcluster.Postgres) error {
-	if err := standby.Promote(ctx); err != nil {
+	before, err := w.switchTo(ctx, standby)
+	if err != nil {
 		return err
+	}
+	return before.Close()
+}
+
+// switchTo makes the standby the database that managers use, and returns the one before, whatever state that is in.
+func (w *world) switchTo(ctx context.Context, standby *localcluster.Postgres) (before *localcluster.Postgres, err error) {
+	if err := standby.Promote(ctx); err != nil {
+		return nil, err
 	}
 	if err := w.lead(ctx, standby); err != nil {
-		return err
+		return nil, err
 	}
-	before := w.postgres
-	w.postgres, w.standby = standby, nil
-	return before.Close()
+	before, w.postgres = w.postgres, standby
+	w.standbys = slices.DeleteFunc(w.standbys, func(p *localcluster.Postgres) bool { return p == standby })
+	return before, nil
 }
 
 // lead has managers meet another server. Without a pooler, connections to the one before are cut.

@@ -21,11 +21,12 @@ func (w *world) startPostgres(ctx context.Context, progress io.Writer) (err erro
 	if w.drain == acrossFailovers {
 		w.disk = diskMiB
 	}
-	w.postgres, err = localcluster.StartPostgres(ctx, localcluster.PostgresOptions{Progress: progress, DiskMiB: w.disk})
+	options := localcluster.PostgresOptions{Progress: progress, DiskMiB: w.disk, Rewindable: w.drain == acrossFailovers}
+	w.postgres, err = localcluster.StartPostgres(ctx, options)
 	if errors.Is(err, localcluster.ErrNoDisk) {
 		fmt.Fprintln(progress, "NOT TRIED: full disks:", err)
-		w.disk = 0
-		w.postgres, err = localcluster.StartPostgres(ctx, localcluster.PostgresOptions{Progress: progress})
+		w.disk, options.DiskMiB = 0, 0
+		w.postgres, err = localcluster.StartPostgres(ctx, options)
 	}
 	return err
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -19,6 +18,8 @@ var pooledFaults = []fault{
 	{name: "primary away until the alert, standby promoted", inflict: underLoad(missThePrimary), watched: true},
 	{name: "primary goes on beside the promoted standby", inflict: underLoad(splitBrain), watched: true},
 	{name: "asynchronous standby behind, then promoted", inflict: promoteWhatIsBehind, watched: true},
+	{name: "two standbys behind in turns, the one with more promoted", inflict: underLoad(promoteWhatHasMore), watched: true},
+	{name: "old primary rewound, then promoted again", inflict: underLoad(rewindThePrimary), watched: true},
 	onASmallDisk("disk full", underLoad(fillTheDisk)),
 	onASmallDisk("disk full, WAL", underLoad(fillTheLog)),
 	onASmallDisk("disk of the standby full, then promoted", underLoad(fillTheStandby)),
@@ -82,13 +83,11 @@ func splitBrain(ctx context.Context, w *world, hold time.Duration) error {
 		return err
 	}
 	pass(ctx, hold)
-	before := w.postgres
-	err = errors.Join(standby.Promote(ctx), w.lead(ctx, standby))
-	pass(ctx, hold)
+	before, err := w.switchTo(ctx, standby)
 	if err != nil {
 		return err
 	}
-	w.postgres, w.standby = standby, nil
+	pass(ctx, hold)
 	return before.Close()
 }
 
@@ -190,10 +189,11 @@ func (w *world) revive(ctx context.Context, p *localcluster.Postgres) error {
 
 // promoteWhatIsBehind promotes a standby that has not got what its primary acknowledged last. What no resource holds any more is lost, and said to be.
 func promoteWhatIsBehind(ctx context.Context, w *world, hold time.Duration) error {
-	standby, err := w.behind(ctx)
+	standbys, err := w.newStandbys(ctx, 1)
 	if err != nil {
 		return err
 	}
+	standby := standbys[0]
 	stop := w.stage.load(ctx)
 	witness, err := w.stage.newLedger(ctx, "behind")
 	if err != nil {
@@ -203,25 +203,14 @@ func promoteWhatIsBehind(ctx context.Context, w *world, hold time.Duration) erro
 		return errors.Join(err, stop())
 	}
 	pass(ctx, hold)
-	before := w.postgres
-	if err := errors.Join(before.Crash(ctx), standby.Start(ctx), standby.Promote(ctx), w.lead(ctx, standby)); err != nil {
+	if err := errors.Join(w.postgres.Crash(ctx), standby.Start(ctx)); err != nil {
 		return errors.Join(err, stop())
 	}
-	w.postgres, w.standby = standby, nil
+	before, err := w.switchTo(ctx, standby)
+	if err != nil {
+		return errors.Join(err, stop())
+	}
 	switched := time.Now()
 	err = errors.Join(w.stage.forfeit(ctx, before, switched), witness.write(ctx, 1), w.await(ctx, entriesMissing))
 	return errors.Join(err, witness.end(ctx), stop(), before.Close())
-}
-
-// behind is an asynchronous standby.
-func (w *world) behind(ctx context.Context) (*localcluster.Postgres, error) {
-	if err := w.dismissStandby(ctx); err != nil {
-		return nil, err
-	}
-	var err error
-	w.standby, err = w.postgres.Standby(ctx, localcluster.PostgresOptions{DiskMiB: w.disk})
-	if err != nil {
-		return nil, fmt.Errorf("make an asynchronous standby: %w", err)
-	}
-	return w.standby, nil
 }

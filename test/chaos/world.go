@@ -43,8 +43,8 @@ type world struct {
 	program  string
 	cluster  *localcluster.Cluster
 	postgres *localcluster.Postgres
-	// standby is there during the faults that need one, which make it the database.
-	standby *localcluster.Postgres
+	// standbys are there during the faults that need some, which make one the database.
+	standbys []*localcluster.Postgres
 	// pooler is in front of PostgreSQL across failovers, and disk the size of a server's own, if it has one.
 	pooler *localcluster.Pooler
 	disk   int
@@ -171,7 +171,7 @@ func (w *world) stop() error {
 	if w.pooler != nil {
 		errs = append(errs, w.pooler.Close())
 	}
-	for _, p := range []*localcluster.Postgres{w.standby, w.postgres} {
+	for _, p := range append(w.standbys, w.postgres) {
 		if p != nil {
 			errs = append(errs, p.Close())
 		}

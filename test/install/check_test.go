@@ -118,7 +118,7 @@ func TestCheckNamesWhatIsOfAnotherRelease(t *testing.T) {
 			g.Expect(unstructured.SetNestedSlice(newer.Object, versions, "spec", "versions")).To(Succeed())
 			w.put(t, newer)
 			g.Expect(w.findings(t)).To(ContainElement(And(HaveField("Check", "definition aianalyses"), HaveField("Detail", ContainSubstring("newer release than this program")), HaveField("Detail", ContainSubstring("status.invented")))))
-			w.managerLog(t, "has status.invented, which this release does not know and drops; run the newer release that it belongs to")
+			w.managerLog(t, "has status.invented, which this release does not know: it is older than the definition, and drops such fields; run the release of the definition")
 			w.put(t, o)
 		}
 	})
@@ -152,7 +152,10 @@ func TestCheckNamesWhatIsOfAnotherRelease(t *testing.T) {
 			other := o.DeepCopy()
 			other.SetNamespace("default")
 			w.put(t, other)
-			g.Expect(w.findings(t)).To(ContainElement(And(HaveField("Check", "one installation"), HaveField("Detail", ContainSubstring("namespace default")))))
+			second := And(HaveField("Check", "one installation"), HaveField("Detail", ContainSubstring("namespace default too")))
+			g.Expect(w.findings(t)).To(ContainElement(And(second, HaveField("Command", HaveSuffix("-n default delete deployment holdfast-manager")))))
+			g.Expect(w.findings(t, "--system-namespace", "nowhere")).To(ContainElements(
+				HaveField("Command", HaveSuffix("holdfast check --system-namespace holdfast-system")), HaveField("Command", HaveSuffix("holdfast check --system-namespace default"))))
 			g.Expect(w.client.Delete(ctx, other, client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
 		}
 	})

@@ -214,6 +214,7 @@ func TestRestoredResources(t *testing.T) {
 	stop := w.startManagerWith(t, "HOLDFAST_DATABASE_URL=postgres://nobody:x@127.0.0.1:1/none?sslmode=disable")
 	backup := backedUp(w.finished(t, request))
 	g.Expect(w.pendingOf(t, request)).To(BeEquivalentTo(4))
+	children := w.children(t)
 	stop()
 	w.takenAway(t)
 
@@ -228,6 +229,17 @@ func TestRestoredResources(t *testing.T) {
 		g.Expect(w.letters(t, "restored")).To(HaveEach(ContainSubstring("the entry belongs to another resource")))
 		g.Expect(w.client.Delete(ctx, restored)).To(Succeed())
 		w.gone(t, restored) // the finalizer is not stranded
+	})
+	t.Run("children", func(t *testing.T) { // Velero is cluster-admin, so it has the verb orchestrate
+		g := NewWithT(t)
+		g.Expect(children).NotTo(BeEmpty())
+		for _, kept := range children {
+			o := backedUp(kept)
+			g.Expect(w.impersonated(t, "system:serviceaccount:velero:velero").Create(ctx, o)).To(Succeed())
+			g.Eventually(func() any { return w.read(t, o).Object["status"] }, timeout, interval).Should(HaveKeyWithValue("conditions",
+				ContainElement(And(HaveKeyWithValue("type", "RemediationRefused"), HaveKeyWithValue("status", "True")))), o.GetName())
+		}
+		w.deleteChildren(t)
 	})
 	t.Run("without its status", func(t *testing.T) {
 		g := NewWithT(t)
@@ -259,4 +271,19 @@ func TestPrunedResources(t *testing.T) {
 	w.startManager(t)
 	w.deleteChildren(t)
 	w.gone(t, request)
+}
+
+// children are what requests have made.
+func (w *world) children(t *testing.T) (all []*unstructured.Unstructured) {
+	t.Helper()
+	for _, kind := range []string{"AIAnalysis", "WorkflowExecution", "NotificationRequest"} {
+		list := &unstructured.UnstructuredList{}
+		list.SetAPIVersion("holdfast.dev/v1alpha1")
+		list.SetKind(kind + "List")
+		NewWithT(t).Expect(w.client.List(ctx, list, client.InNamespace("default"))).To(Succeed())
+		for i := range list.Items {
+			all = append(all, &list.Items[i])
+		}
+	}
+	return all
 }

@@ -41,6 +41,15 @@ func (w *world) install(t *testing.T, ns string, c *chart.Chart, given map[strin
 	return made.(*release.Release), nil
 }
 
+// upgrade is `helm upgrade holdfast charts/holdfast --reset-then-reuse-values`, as check says.
+func (w *world) upgrade(t *testing.T, given map[string]any) {
+	t.Helper()
+	upgrade := action.NewUpgrade(w.helm(t, namespace))
+	upgrade.Namespace, upgrade.WaitStrategy, upgrade.Timeout, upgrade.ResetThenReuseValues = namespace, kube.HookOnlyStrategy, timeout, true
+	_, err := upgrade.RunWithContext(ctx, "holdfast", loadChart(t), given)
+	NewWithT(t).Expect(err).NotTo(HaveOccurred())
+}
+
 func (w *world) uninstall(t *testing.T) error {
 	t.Helper()
 	uninstall := action.NewUninstall(w.helm(t, namespace))
@@ -92,18 +101,14 @@ func TestTheChartOnAnAPIServer(t *testing.T) {
 	stop := w.startManager(t)
 	checked := w.check(t)
 	g.Expect(checked).To(HaveField("Stdout", MatchRegexp(`definition remediationrequests\s.*status\.cancelledBy`)))
-	g.Expect(checked).To(HaveField("Stdout", ContainSubstring("helm upgrade holdfast charts/holdfast --reuse-values -n holdfast-system")))
+	g.Expect(checked).To(HaveField("Stdout", ContainSubstring("helm upgrade holdfast charts/holdfast --reset-then-reuse-values -n holdfast-system")))
 	t.Log(checked.Stdout)
 	request := w.request(t, "before")
 	w.finished(t, request)
 	stop()
 
 	pending := w.request(t, "pending") // its entries wait until the manager of the new release
-	upgrade := action.NewUpgrade(w.helm(t, namespace))
-	upgrade.Namespace, upgrade.WaitStrategy, upgrade.Timeout = namespace, kube.HookOnlyStrategy, timeout
-	given["commonLabels"] = map[string]any{"team": "platform"}
-	_, err = upgrade.RunWithContext(ctx, "holdfast", loadChart(t), given)
-	g.Expect(err).NotTo(HaveOccurred())
+	w.upgrade(t, map[string]any{"commonLabels": map[string]any{"team": "platform"}})
 	stop = w.startManager(t)
 	checked = w.check(t, "--wait", "--timeout", "1m")
 	g.Expect(checked.Code).To(Equal(0), "%s%s", checked.Stdout, checked.Stderr)

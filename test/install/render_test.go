@@ -104,9 +104,16 @@ func kustomized(t *testing.T, content string) []*unstructured.Unstructured {
 	defer os.RemoveAll(folder)
 	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n" + content
 	g.Expect(os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(text), 0o600)).To(Succeed())
-	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
+	return built(t, folder)
+}
+
+// built are the objects of a kustomization in a folder.
+func built(t *testing.T, folder string) []*unstructured.Unstructured {
+	t.Helper()
+	g := NewWithT(t)
+	made, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
 	g.Expect(err).NotTo(HaveOccurred())
-	manifest, err := built.AsYaml()
+	manifest, err := made.AsYaml()
 	g.Expect(err).NotTo(HaveOccurred())
 	return decode(t, string(manifest))
 }

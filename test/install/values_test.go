@@ -171,6 +171,25 @@ func TestWrongValuesAreRefusedWithTheirPath(t *testing.T) {
 		`image: {repository: "x: y"}`:                    `at '/image/repository'`,
 		`clusterName: "a b"`:                             `at '/clusterName'`,
 		`pods: {topologySpread: {whenUnsatisfiable: x}}`: `at '/pods/topologySpread/whenUnsatisfiable'`,
+
+		// Helm takes null for: without the default.
+		`manager: null`:                    `missing property 'manager'`,
+		`database: {existingSecret: null}`: `at '/database': missing property 'existingSecret'`,
+
+		`image: {tag: 1.0}`: `at '/image/tag': got number, want string`,
+		`image: {repository: "https://registry.example.com/holdfast"}`: `at '/image/repository'`,
+		`image: {repository: "registry.example.com/holdfast:v1"}`:      `at '/image/repository'`,
+		`manager: {shards: 2.5}`:                                       `at '/manager/shards': got number, want integer`,
+		`manager: {args: ["--leader-elect false"]}`:                    `at '/manager/args/0'`,
+		`manager: {env: [{name: POD_NAME, value: x}]}`:                 `at '/manager/env/0/name'`,
+		`gateway: {env: [{name: "A=B", value: x}]}`:                    `at '/gateway/env/0/name'`,
+		`manager: {resources: {limits: {memory: lots}}}`:               `at '/manager/resources/limits/memory'`,
+		`manager: {resources: {limits: 1Gi}}`:                          `at '/manager/resources/limits': got string, want object`,
+		`commonLabels: {app.kubernetes.io/name: other}`:                `at '/commonLabels/app.kubernetes.io~1name'`,
+		`pods: {labels: {app.kubernetes.io/component: x}}`:             `at '/pods/labels/app.kubernetes.io~1component'`,
+		`commonLabels: {"bad key!": x}`:                                `at '/commonLabels': additional properties 'bad key!' not allowed`,
+		`monitoring: {labels: {a: "b c"}}`:                             `at '/monitoring/labels/a'`,
+		`pods: {annotations: {"a b": c}}`:                              `at '/pods/annotations'`,
 	} {
 		t.Run(given, func(t *testing.T) {
 			_, err := template(t, merged(t, given))

@@ -191,7 +191,7 @@ func (w *world) prepare(t *testing.T, secret, key string) {
 	if err := w.client.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); !apierrors.IsAlreadyExists(err) {
 		g.Expect(err).NotTo(HaveOccurred())
 	}
-	w.databaseURL = w.createDatabase(t, strings.ToLower(t.Name()))
+	w.databaseURL = w.createDatabase(t, strings.ToLower(strings.ReplaceAll(t.Name(), "/", "_")))
 	o := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secret}, StringData: map[string]string{key: w.databaseURL}}
 	g.Expect(client.IgnoreNotFound(w.client.Delete(ctx, o))).To(Succeed())
 	g.Expect(w.client.Create(ctx, o)).To(Succeed())

@@ -180,26 +180,26 @@ func (i *installation) outage(manager *localcluster.Running, round string) {
 }
 
 func TestUpgradeAndBackWithEntriesPending(t *testing.T) {
-	old := theReleaseBefore(t)
-	t.Logf("upgrading from %s", old.name)
+	old := TheReleaseBefore(t)
+	t.Logf("upgrading from %s", old.Name)
 	now := filepath.Join(t.TempDir(), "holdfast")
 	i := install(t)
 	i.Expect(testenv.BuildProgram(t.Context(), now, io.Discard)).To(Succeed())
 
-	i.command(old.program, "migrate", "up")
+	i.command(old.Program, "migrate", "up")
 	manifests := []string{"crd", "rbac", "admission"}
 	for n, folder := range manifests {
-		manifests[n] = filepath.Join(old.source, "config", folder)
+		manifests[n] = filepath.Join(old.Source, "config", folder)
 	}
 	i.apply(manifests...)
-	manager := i.manager(old.program)
+	manager := i.manager(old.Program)
 	i.remediate("first")
 	i.durable()
 
 	// The order of docs/upgrading.md: schema, CRDs and policies, manager. The old manager runs until the new one does.
 	i.outage(manager, "pending")
 	i.command(now, "migrate", "up")
-	manager = i.manager(old.program)
+	manager = i.manager(old.Program)
 	i.durable() // the old manager writes into the new schema
 	i.outage(manager, "again")
 	i.Expect(config.Install(t.Context(), i.cluster.RESTConfig(), io.Discard)).To(Succeed())
@@ -210,9 +210,9 @@ func TestUpgradeAndBackWithEntriesPending(t *testing.T) {
 
 	// And back: the manager only. Schema, CRDs and policies stay.
 	i.outage(manager, "back")
-	manager = i.manager(old.program)
+	manager = i.manager(old.Program)
 	i.durable() // entries that the new manager appended
-	i.command(old.program, "verify")
+	i.command(old.Program, "verify")
 	i.Expect(manager.Stop(20 * time.Second)).To(Succeed())
 	i.manager(now)
 	for _, rr := range i.requests {

@@ -36,6 +36,8 @@ type PostgresOptions struct {
 	// DiskMiB puts the data on a disk of its own (a tmpfs) of that size, so that it can be full: see FillDisk. 200 hold an empty server. The error is ErrNoDisk where
 	// this process may not mount one. 0: no disk of its own.
 	DiskMiB int
+	// Rewindable has the server write what pg_rewind needs, so that it can Rejoin others after a failover. Its standbys have the same setting.
+	Rewindable bool
 	// Progress gets one line a step; nil is silent.
 	Progress io.Writer
 }
@@ -50,6 +52,8 @@ type Postgres struct {
 	port     int
 	password string
 	disk     int // MiB, see PostgresOptions
+
+	rewindable bool
 
 	mu     sync.Mutex // guards what follows
 	server *process
@@ -73,7 +77,7 @@ func StartPostgres(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 
 func startPostgresOnce(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	begin := time.Now()
-	p := &Postgres{progress: newProgress(o.Progress), password: rand.Text(), disk: o.DiskMiB}
+	p := &Postgres{progress: newProgress(o.Progress), password: rand.Text(), disk: o.DiskMiB, rewindable: o.Rewindable}
 	if err := p.prepare(ctx, o.Dir); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -143,7 +147,24 @@ func (p *Postgres) initialize(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return initdb.finish(ctx)
+	if err := initdb.finish(ctx); err != nil || !p.rewindable {
+		return err
+	}
+	// In its file and not among its flags: pg_rewind starts the server by itself to recover it. What a primary before is rewound over must not have been recycled.
+	return p.append("postgresql.conf", "wal_log_hints = on\nwal_keep_size = 64MB\nwal_retrieve_retry_interval = 100ms\n")
+}
+
+// append appends to a file of the data.
+func (p *Postgres) append(name, text string) error {
+	file, err := os.OpenFile(filepath.Join(p.data(), name), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("configure PostgreSQL: %w", err)
+	}
+	_, err = file.WriteString(text)
+	if err := errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("configure PostgreSQL: %w", err)
+	}
+	return nil
 }
 
 // makeDataFolder makes the folder of the data, empty, of the server's user.

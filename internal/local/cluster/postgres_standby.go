@@ -31,45 +31,83 @@ func (p *Postgres) Standby(ctx context.Context, o PostgresOptions) (*Postgres, e
 
 func (p *Postgres) standbyOnce(ctx context.Context, o PostgresOptions) (*Postgres, error) {
 	begin := time.Now()
-	s := &Postgres{progress: newProgress(o.Progress), password: p.password, disk: o.DiskMiB}
+	s := &Postgres{progress: newProgress(o.Progress), password: p.password, disk: o.DiskMiB, rewindable: p.rewindable}
 	if err := s.prepare(ctx, o.Dir); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	if err := s.copyFrom(ctx, p); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	if err := s.Start(ctx); err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	if err := p.until(ctx, fmt.Sprintf("SELECT count(*) > 0 FROM pg_stat_replication WHERE application_name = '%s' AND state = 'streaming'", s.name())); err != nil {
+	if err := errors.Join(s.Start(ctx), p.streams(ctx, s)); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	s.progress.say("PostgreSQL: standby ready after %s, on port %d, data in %s", time.Since(begin).Round(100*time.Millisecond), s.port, s.data())
 	return s, nil
 }
 
-// Forget drops the replication slot of a standby that has ended, so that this server keeps no WAL for it.
+// Forget drops the replication slot of a standby that has ended, if it has one, so that this server keeps no WAL for it.
 func (p *Postgres) Forget(ctx context.Context, standby *Postgres) error {
-	return p.until(ctx, fmt.Sprintf("SELECT pg_drop_replication_slot('%s') IS NOT NULL", standby.name()))
+	return p.until(ctx, fmt.Sprintf("SELECT count(pg_drop_replication_slot(slot_name)) >= 0 FROM pg_replication_slots WHERE slot_name = '%s'", standby.name()))
 }
 
 // name is what a standby calls itself, and its replication slot, at its primary.
 func (p *Postgres) name() string { return "standby_" + strconv.Itoa(p.port) }
 
+// streams returns when a standby streams from this server.
+func (p *Postgres) streams(ctx context.Context, standby *Postgres) error {
+	return p.until(ctx, fmt.Sprintf("SELECT count(*) > 0 FROM pg_stat_replication WHERE application_name = '%s' AND state = 'streaming'", standby.name()))
+}
+
 // copyFrom makes the data folder of a standby.
 func (p *Postgres) copyFrom(ctx context.Context, primary *Postgres) error {
-	if !executable(filepath.Join(p.bin, "pg_basebackup")) {
-		return fmt.Errorf("pg_basebackup is not in %s; install the PostgreSQL programs (Debian: postgresql)", p.bin)
-	}
 	if err := p.makeDataFolder(); err != nil {
 		return err
 	}
-	conninfo := fmt.Sprintf("host=127.0.0.1 port=%d user=%s password=%s sslmode=disable application_name=%s", primary.port, superuser, p.password, p.name())
-	backup, err := p.run("pg_basebackup", "--pgdata="+p.data(), "--dbname="+conninfo, "--create-slot", "--slot="+p.name(), "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+	return p.finish(ctx, "pg_basebackup", "--pgdata="+p.data(), "--dbname="+p.conninfo(primary), "--create-slot", "--slot="+p.name(), "--write-recovery-conf", "--checkpoint=fast", "--no-sync")
+}
+
+// conninfo is how this server reaches its primary.
+func (p *Postgres) conninfo(primary *Postgres) string {
+	return fmt.Sprintf("host=127.0.0.1 port=%d user=%s password=%s sslmode=disable application_name=%s", primary.port, superuser, p.password, p.name())
+}
+
+// finish runs one of PostgreSQL's programs, which not every package of it has, to its end.
+func (p *Postgres) finish(ctx context.Context, name string, args ...string) error {
+	if !executable(filepath.Join(p.bin, name)) {
+		return fmt.Errorf("%s is not in %s; install the PostgreSQL programs (Debian: postgresql)", name, p.bin)
+	}
+	program, err := p.run(name, args...)
 	if err != nil {
 		return err
 	}
-	return backup.finish(ctx)
+	return program.finish(ctx)
+}
+
+// Rejoin makes this server, which has ended, in whatever way, a standby of another that went on from the same history. pg_rewind takes back what only this server has written: it must be Rewindable.
+// It returns when this server streams.
+func (p *Postgres) Rejoin(ctx context.Context, primary *Postgres) error {
+	if err := p.rejoin(ctx, primary); err != nil {
+		return fmt.Errorf("rejoin PostgreSQL: %w", err)
+	}
+	return nil
+}
+
+func (p *Postgres) rejoin(ctx context.Context, primary *Postgres) error {
+	// Until a server that was promoted has written a checkpoint, the pg_rewind of PostgreSQL 15 takes it for one that has not, says that no rewind is required, and what only this server has stays.
+	err := primary.ask(ctx, func(c *pgx.Conn) error { _, err := c.Exec(ctx, "CHECKPOINT"); return err })
+	if err != nil {
+		return fmt.Errorf("write a checkpoint: %w", err)
+	}
+	if err := primary.until(ctx, fmt.Sprintf("SELECT slot_name IS NOT NULL FROM pg_create_physical_replication_slot('%s', true)", p.name())); err != nil {
+		return err
+	}
+	if err := p.finish(ctx, "pg_rewind", "--target-pgdata="+p.data(), "--source-server="+p.conninfo(primary)+" dbname=postgres", "--write-recovery-conf", "--no-sync"); err != nil {
+		return err
+	}
+	if err := p.append("postgresql.auto.conf", "primary_slot_name = '"+p.name()+"'\n"); err != nil { // the file is now the primary's, with its slot
+		return err
+	}
+	return errors.Join(p.Start(ctx), primary.streams(ctx, p))
 }
 
 // Promote makes a standby a primary that waits for no standby of its own, and returns when it takes writes.
@@ -96,6 +134,33 @@ func (p *Postgres) WaitForStandbys(ctx context.Context) error {
 		return err
 	}
 	return p.until(ctx, "SELECT count(*) > 0 FROM pg_stat_replication WHERE sync_state = 'sync'")
+}
+
+// WaitForAny makes each COMMIT wait for any one of these standbys from now on, and returns when all of them are there to be waited for.
+func (p *Postgres) WaitForAny(ctx context.Context, standbys ...*Postgres) error {
+	names := make([]string, len(standbys))
+	for i, s := range standbys {
+		names[i] = s.name()
+	}
+	if err := p.Configure(ctx, "synchronous_standby_names", "ANY 1 ("+strings.Join(names, ", ")+")"); err != nil {
+		return err
+	}
+	return p.until(ctx, fmt.Sprintf("SELECT count(*) = %d FROM pg_stat_replication WHERE sync_state = 'quorum'", len(standbys)))
+}
+
+// Received is the WAL position up to which this standby has everything, also after it was restarted and cannot reach its primary: pg_last_wal_receive_lsn is then the beginning of a file of the WAL,
+// and NULL until all that is here was replayed.
+func (p *Postgres) Received(ctx context.Context) (position uint64, err error) {
+	if err := p.until(ctx, "SELECT pg_last_wal_receive_lsn() IS NOT NULL"); err != nil {
+		return 0, fmt.Errorf("read what a standby has received: %w", err)
+	}
+	err = p.ask(ctx, func(c *pgx.Conn) error {
+		return c.QueryRow(ctx, "SELECT (greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn()) - '0/0')::bigint").Scan(&position)
+	})
+	if err != nil {
+		return 0, fmt.Errorf("read what a standby has received: %w", err)
+	}
+	return position, nil
 }
 
 // Configure sets a parameter of the server (ALTER SYSTEM) and returns when new sessions have it.

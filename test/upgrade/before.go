@@ -15,14 +15,14 @@ import (
 	. "github.com/onsi/gomega"
 )
 
-// candidate stands for the release before until there is one: the formats of entries and tables, and the CRDs, were like this when v0.1.0 was prepared.
-const candidate = "653d9ef0cf0c1fd7c747d96a88ef6e7c02913b9a"
+// candidate stands for the release before until there is one: the formats of entries and tables, the CRDs and the chart were like this when v0.1.0 was prepared.
+const candidate = "42fc9a7bce4895d2f104033d7ca2e24e932778d3"
 
-// before is a version that is in use.
-type before struct{ name, source, program string }
+// Before is a version that is in use: its sources, and its program holdfast.
+type Before struct{ Name, Source, Program string }
 
 func git(ctx context.Context, args ...string) (string, error) {
-	c := exec.CommandContext(ctx, "git", append([]string{"-C", "../.."}, args...)...)
+	c := exec.CommandContext(ctx, "git", append([]string{"-C", "../.."}, args...)...) //nolint:gosec // its own arguments
 	var failed bytes.Buffer
 	c.Stderr = &failed
 	out, err := c.Output()
@@ -32,8 +32,9 @@ func git(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// theReleaseBefore is the newest tag, else HOLDFAST_UPGRADE_FROM, else the candidate. It is compiled once, and kept in the user's cache under its commit.
-func theReleaseBefore(t *testing.T) before {
+// TheReleaseBefore is the newest tag, else HOLDFAST_UPGRADE_FROM, else the candidate. It is compiled once, and kept in the user's cache under its commit. The caller's package is two folders below
+// the repository's root.
+func TheReleaseBefore(t *testing.T) Before {
 	t.Helper()
 	g := NewWithT(t)
 	ctx := t.Context()
@@ -50,8 +51,8 @@ func theReleaseBefore(t *testing.T) before {
 	cache, err := os.UserCacheDir()
 	g.Expect(err).NotTo(HaveOccurred())
 	dir := filepath.Join(cache, "holdfast", "upgrade", commit)
-	b := before{name: name, source: filepath.Join(dir, "source"), program: filepath.Join(dir, "holdfast")}
-	if _, err := os.Stat(b.program); err == nil {
+	b := Before{Name: name, Source: filepath.Join(dir, "source"), Program: filepath.Join(dir, "holdfast")}
+	if _, err := os.Stat(b.Program); err == nil {
 		return b
 	}
 	g.Expect(os.MkdirAll(filepath.Dir(dir), 0o755)).To(Succeed())
@@ -60,13 +61,13 @@ func theReleaseBefore(t *testing.T) before {
 	defer os.RemoveAll(partial)
 	g.Expect(b.compile(ctx, commit, partial)).To(Succeed())
 	if err := os.Rename(partial, dir); err != nil { // another test run may have been faster
-		g.Expect(b.program).To(BeAnExistingFile(), "%v", err)
+		g.Expect(b.Program).To(BeAnExistingFile(), "%v", err)
 	}
 	return b
 }
 
 // compile fills a folder.
-func (b before) compile(ctx context.Context, commit, dir string) error {
+func (Before) compile(ctx context.Context, commit, dir string) error {
 	source := filepath.Join(dir, "source")
 	if err := os.Mkdir(source, 0o755); err != nil {
 		return err
@@ -76,7 +77,7 @@ func (b before) compile(ctx context.Context, commit, dir string) error {
 		return err
 	}
 	for _, args := range [][]string{{"tar", "-xf", archive, "-C", source}, {"go", "build", "-o", filepath.Join(dir, "holdfast"), "./cmd/holdfast"}} {
-		c := exec.CommandContext(ctx, args[0], args[1:]...)
+		c := exec.CommandContext(ctx, args[0], args[1:]...) //nolint:gosec // two lines above
 		c.Dir, c.Env = source, append(os.Environ(), "CGO_ENABLED=0", "GOWORK=")
 		if out, err := c.CombinedOutput(); err != nil {
 			return fmt.Errorf("%s: %w\n%s", strings.Join(args, " "), err, out)
