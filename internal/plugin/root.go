@@ -113,6 +113,7 @@ Exit status: 0 fine, 1 found something, 2 could not tell, 124 timeout, 130 inter
 		root.Example = `  kubectl outbox list --pending -A
   kubectl outbox entries rr/cart-crash -n shop`
 	}
+	command.ShowUsage(root)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return command.FlagError(err) })
 	root.SetIn(p.Streams.In)
 	root.SetOut(p.Streams.Out)
