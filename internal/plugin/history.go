@@ -53,7 +53,9 @@ type pastEntry struct {
 
 // verdict says whether the entries are one chain.
 type verdict struct {
-	Whole    bool     `json:"whole"`
+	Whole bool `json:"whole"`
+	// Entries is how many were looked at, whatever --since shows.
+	Entries  int      `json:"entries"`
 	Problems []string `json:"problems,omitempty"`
 }
 
@@ -104,8 +106,10 @@ func (h *told) text(p *page) {
 	switch {
 	case h.Verdict.Whole && len(h.Unread) > 0:
 		p.line("The entries in the resource are one chain. What is stored was not read.")
+	case h.Verdict.Whole && len(h.Entries) < h.Verdict.Entries:
+		p.line("The chain is whole: %s, of which %d%s shown.", counted(h.Verdict.Entries, "entry"), len(h.Entries), are(len(h.Entries), " is", " are"))
 	case h.Verdict.Whole:
-		p.line("The chain is whole: %s.", counted(len(h.Entries), "entry"))
+		p.line("The chain is whole: %s.", counted(h.Verdict.Entries, "entry"))
 	}
 	for _, problem := range h.Verdict.Problems {
 		p.line("The chain is not whole: %s", problem)
@@ -351,7 +355,7 @@ func (h *told) judge(live *resource, stored bool) {
 	case stored && live.outbox.LastSequence > 0 && (n == 0 || h.Entries[n-1].Sequence < live.outbox.LastSequence):
 		problem("the resource has had %d entries, and the last ones are missing", live.outbox.LastSequence)
 	}
-	h.Verdict.Whole = len(h.Verdict.Problems) == 0
+	h.Verdict.Whole, h.Verdict.Entries = len(h.Verdict.Problems) == 0, len(h.Entries)
 }
 
 // compare notes what each entry's record has otherwise than the one before.

@@ -74,6 +74,9 @@ func TestHistory(t *testing.T) {
 	f.golden("history.txt", f.program(env, plugin, "history", "nr/news", "-n", f.namespace).Stdout)
 	f.golden("history.json", durations.ReplaceAllString(f.program(env, plugin, "history", "nr/news", "-n", f.namespace, "-o", "json").Stdout, "${1}N"))
 
+	s = f.program(env, plugin, "history", "nr/news", "-n", f.namespace, "--since", "1ms")
+	f.Expect(s.Stdout).To(MatchRegexp(`The chain is whole: \d+ entries, of which 0 are shown\.`))
+
 	f.delete(again)
 	f.gone(again)
 	s = f.program(env, plugin, "history", "nr/news", "-n", f.namespace, "--uid", first, "-o", "json")
