@@ -47,7 +47,11 @@ func Up(ctx context.Context, url string, progress io.Writer) error {
 	if err := refusePooler(ctx, db); err != nil {
 		return fmt.Errorf("migrate: %w", explain(err))
 	}
-	if err := released(ctx, db); err != nil {
+	is, err := look(ctx, db)
+	if err == nil {
+		err = is.released()
+	}
+	if err != nil {
 		return fmt.Errorf("migrate: %w", explain(err))
 	}
 	if err := up(ctx, db, files, progress); err != nil {
@@ -106,11 +110,11 @@ func refusePooler(ctx context.Context, db *sql.DB) error {
 
 // refuseNewer keeps an old program from reporting success on a schema that a newer one has made.
 func refuseNewer(ctx context.Context, db *sql.DB, from fs.FS) error {
-	found, err := applied(ctx, db)
+	is, err := look(ctx, db)
 	if err != nil {
 		return err
 	}
-	if at := latest(found); at > newest(from) {
+	if at := latest(is.applied); at > newest(from) {
 		return newer(at, newest(from))
 	}
 	return nil

@@ -6,11 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/pressly/goose/v3"
 )
@@ -54,11 +54,11 @@ func Status(ctx context.Context, url string) ([]Version, error) {
 		return nil, fmt.Errorf("migration status: %w", err)
 	}
 	defer db.Close()
-	found, err := applied(ctx, db)
+	is, err := look(ctx, db)
 	if err != nil {
 		return nil, fmt.Errorf("migration status: %w", explain(err))
 	}
-	return merge(known(files), found), nil
+	return merge(known(files), is.applied), nil
 }
 
 // Check returns nil if the database has the schema of this release. Otherwise the error says what is wrong and what to run, and wraps ErrMissing, ErrOlder,
@@ -71,66 +71,73 @@ func Check(ctx context.Context, db *sql.DB) error {
 }
 
 func check(ctx context.Context, db *sql.DB, from fs.FS) error {
-	found, err := applied(ctx, db)
+	is, err := look(ctx, db)
 	if err != nil {
 		return err
 	}
-	at, want := latest(found), newest(from)
+	at, want := latest(is.applied), newest(from)
 	if at == 0 {
-		return fmt.Errorf("%w in database %s; run `holdfast migrate up`", ErrMissing, databaseName(ctx, db))
+		return fmt.Errorf("%w in database %s; run `holdfast migrate up`", ErrMissing, is.name)
 	}
 	if at > want {
 		return newer(at, want)
 	}
-	for _, v := range merge(known(from), found) {
+	for _, v := range merge(known(from), is.applied) {
 		if v.State == Pending {
 			return fmt.Errorf("%w: it is at version %d and %s is pending; run `holdfast migrate up`", ErrOlder, at, v.Name)
 		}
 	}
-	if err := tablesThere(ctx, db); err != nil {
-		return err
+	if is.missing != "" {
+		return fmt.Errorf("%w: database %s lacks %s although its schema version is current; restore them from a backup", ErrMissing, is.name, is.missing)
 	}
-	return released(ctx, db)
+	return is.released()
 }
 
 func newer(at, want int64) error {
 	return fmt.Errorf("%w: it is at version %d, this release supports %d; run a release that supports version %d", ErrNewer, at, want, at)
 }
 
-// tablesThere finds tables that somebody dropped although the version says that they were made.
-func tablesThere(ctx context.Context, db *sql.DB) error {
-	var missing sql.NullString
-	err := db.QueryRowContext(ctx, `SELECT string_agg(name, ', ' ORDER BY name) FROM unnest(ARRAY['orchestration_audit', 'ai_analysis_audit',
-		'workflow_execution_audit', 'notification_audit', 'resource_audit', 'audit_dead_letter']) AS name WHERE to_regclass(name) IS NULL`).Scan(&missing)
+// schemaState is what the system catalogue and goose's table say of a database.
+type schemaState struct {
+	name    string
+	applied []Version
+	// missing are tables that somebody dropped although the version may say that they were made.
+	missing string
+	// lacking are columns that tables of a release have, each as table.column.
+	lacking string
+}
+
+// once sends a statement that is used once: in one round trip, and the server keeps no plan of it.
+const once = pgx.QueryExecModeExec
+
+// look reads the state. It does not make goose's table, as goose's own status does.
+func look(ctx context.Context, db *sql.DB) (*schemaState, error) {
+	var is schemaState
+	var versioned bool
+	err := db.QueryRowContext(ctx, `SELECT current_database(), to_regclass($1::text) IS NOT NULL,
+		coalesce((SELECT string_agg(name, ', ' ORDER BY name) FROM unnest(ARRAY['orchestration_audit', 'ai_analysis_audit',
+			'workflow_execution_audit', 'notification_audit', 'resource_audit', 'audit_dead_letter']) AS name WHERE to_regclass(name) IS NULL), ''),
+		coalesce((SELECT string_agg(name, ', ' ORDER BY name) FROM unnest($2::text[]) AS name, split_part(name, '.', 1) AS of, split_part(name, '.', 2) AS wanted
+			WHERE to_regclass(of) IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(of) AND attname = wanted AND NOT attisdropped)), '')`,
+		once, versionTable, firstColumns()).Scan(&is.name, &versioned, &is.missing, &is.lacking)
 	if err != nil {
-		return fmt.Errorf("look up the audit tables: %w", err)
+		return nil, fmt.Errorf("look up the audit tables: %w", err)
 	}
-	if missing.Valid {
-		return fmt.Errorf("%w: database %s lacks %s although its schema version is current; restore them from a backup", ErrMissing, databaseName(ctx, db), missing.String)
+	if versioned {
+		is.applied, err = versions(ctx, db)
 	}
-	return nil
+	return &is, err
 }
 
 // released refuses the tables of a development version. Its migrations had the numbers of the first release's, so their versions say nothing; the columns do. It compares
 // names, not types, triggers or rights.
-func released(ctx context.Context, db *sql.DB) error {
-	var lacking sql.NullString
-	err := db.QueryRowContext(ctx, `SELECT string_agg(name, ', ' ORDER BY name) FROM unnest($1::text[]) AS name, split_part(name, '.', 1) AS of, split_part(name, '.', 2) AS wanted
-		WHERE to_regclass(of) IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(of) AND attname = wanted AND NOT attisdropped)`, firstColumns()).Scan(&lacking)
-	if err != nil {
-		return fmt.Errorf("look up the columns of the audit tables: %w", err)
+func (is *schemaState) released() error {
+	if is.lacking == "" {
+		return nil
 	}
-	if lacking.Valid {
-		return fmt.Errorf("%w: database %s has no %s, and cannot be migrated; create a new database, run `holdfast migrate up` on it, and keep the old one for its rows",
-			ErrDevelopment, databaseName(ctx, db), lacking.String)
-	}
-	return nil
+	return fmt.Errorf("%w: database %s has no %s, and cannot be migrated; create a new database, run `holdfast migrate up` on it, and keep the old one for its rows",
+		ErrDevelopment, is.name, is.lacking)
 }
-
-var (
-	createTable = regexp.MustCompile(`(?ms)^CREATE TABLE (\w+) \((.*?)\n\);`)
-	columnName  = regexp.MustCompile(`(?m)^ {4}([a-z_]+) `) // constraints begin with a capital
-)
 
 // firstColumns are the columns that the first migration makes, each as table.column. Every release has them; what later migrations add is their version's.
 func firstColumns() []string {
@@ -139,32 +146,25 @@ func firstColumns() []string {
 		panic("migrations: " + err.Error()) // embedded when the program was built
 	}
 	var names []string
-	for _, table := range createTable.FindAllStringSubmatch(string(text), -1) {
-		for _, column := range columnName.FindAllStringSubmatch(table[2], -1) {
-			names = append(names, table[1]+"."+column[1])
+	table := ""
+	for line := range strings.Lines(string(text)) {
+		if name, ok := strings.CutPrefix(line, "CREATE TABLE "); ok {
+			table, _, _ = strings.Cut(name, " ")
+		} else if strings.HasPrefix(line, ")") {
+			table = ""
+		}
+		// A column is indented by four spaces, and constraints begin with a capital.
+		if column, ok := strings.CutPrefix(line, "    "); ok && table != "" && column[0] >= 'a' && column[0] <= 'z' {
+			name, _, _ := strings.Cut(column, " ")
+			names = append(names, table+"."+name)
 		}
 	}
 	return names
 }
 
-func databaseName(ctx context.Context, db *sql.DB) string {
-	var name string
-	if err := db.QueryRowContext(ctx, "SELECT current_database()").Scan(&name); err != nil {
-		return "(unknown)"
-	}
-	return name
-}
-
-// applied reads goose's table without making it, as goose's own status does.
-func applied(ctx context.Context, db *sql.DB) ([]Version, error) {
-	var there bool
-	if err := db.QueryRowContext(ctx, "SELECT to_regclass($1) IS NOT NULL", versionTable).Scan(&there); err != nil {
-		return nil, fmt.Errorf("look up %s: %w", versionTable, err)
-	}
-	if !there {
-		return nil, nil
-	}
-	rows, err := db.QueryContext(ctx, "SELECT DISTINCT ON (version_id) version_id, is_applied, tstamp FROM "+versionTable+" WHERE version_id > 0 ORDER BY version_id, id DESC")
+// versions reads goose's table.
+func versions(ctx context.Context, db *sql.DB) ([]Version, error) {
+	rows, err := db.QueryContext(ctx, "SELECT DISTINCT ON (version_id) version_id, is_applied, tstamp FROM "+versionTable+" WHERE version_id > 0 ORDER BY version_id, id DESC", once)
 	if err != nil {
 		return nil, readable(err)
 	}

@@ -200,22 +200,29 @@ var firstPlace = EntryPlace{Sequence: -1 << 63, ID: "00000000-0000-0000-0000-000
 
 // Entries is a page of the entries of a resource in the order of their sequence, after a place; nil is the beginning. A resource whose first entry on the page the reader may not see has none.
 func (q *Snapshot) Entries(ctx context.Context, uid string, after *EntryPlace, limit int) ([]Entry, error) {
+	all := []Entry{}
+	err := q.EachEntry(ctx, uid, after, limit, func(e *Entry) { all = append(all, *e) })
+	return all, err
+}
+
+// EachEntry hands each of Entries to visit as it comes.
+func (q *Snapshot) EachEntry(ctx context.Context, uid string, after *EntryPlace, limit int, visit func(*Entry)) error {
 	if after == nil {
 		after = &firstPlace
 	}
-	all, err := collect[Entry](q.ask(ctx, query("resource_entries"), uid, after.Sequence, limit, after.Table, after.ID, append([]byte{}, after.Hash...)))
-	visible := all[:0]
-	for i, e := range all {
+	rows, err := q.ask(ctx, query("resource_entries"), uid, after.Sequence, limit, after.Table, after.ID, append([]byte{}, after.Hash...))
+	if err != nil {
+		return err
+	}
+	first, none := true, false
+	return eachOf(rows, func(e *Entry) {
 		ok := q.readable.Sees(&models.Envelope{SourceCluster: e.SourceCluster, SourceNamespace: e.SourceNamespace, SourceUID: uid, Sequence: e.Sequence,
 			RecordedAt: timeOf(e.RecordedAt), CreatedAt: timeOf(e.CreatedAt)})
-		if i == 0 && !ok {
-			return nil, err
+		none, first = none || first && !ok, false
+		if ok && !none {
+			visit(e)
 		}
-		if ok {
-			visible = append(visible, e)
-		}
-	}
-	return visible, err
+	})
 }
 
 // Resource is a uid that a name has had.

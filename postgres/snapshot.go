@@ -174,14 +174,20 @@ func each(rows pgx.Rows, visit func(pgx.Rows) error) error {
 	return nil
 }
 
-// collect reads rows into structs whose fields have the columns' names in the tag db. NULL leaves a field as it is.
+// collect reads rows into structs, as eachOf does.
 func collect[T any](rows pgx.Rows, err error) ([]T, error) {
 	if err != nil {
 		return nil, err
 	}
 	all := []T{}
+	err = eachOf(rows, func(one *T) { all = append(all, *one) })
+	return all, err
+}
+
+// eachOf reads rows into structs whose fields have the columns' names in the tag db, and hands each to visit. NULL leaves a field as it is.
+func eachOf[T any](rows pgx.Rows, visit func(*T)) error {
 	var places [][]int
-	err = each(rows, func(rows pgx.Rows) error {
+	return each(rows, func(rows pgx.Rows) error {
 		if places == nil {
 			fields := map[string][]int{}
 			for _, f := range reflect.VisibleFields(reflect.TypeFor[T]()) {
@@ -213,10 +219,9 @@ func collect[T any](rows pgx.Rows, err error) ([]T, error) {
 				field.Set(v.Elem())
 			}
 		}
-		all = append(all, one)
+		visit(&one)
 		return nil
 	})
-	return all, err
 }
 
 // parameter is the placeholder of the last argument.

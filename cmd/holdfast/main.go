@@ -76,6 +76,7 @@ is KUBECONFIG. A flag overrides its variable.`,
 			return errors.Join(command.CheckProxies(os.LookupEnv), command.FromEnvironment(cmd.Flags(), os.LookupEnv))
 		},
 	}
+	command.ShowUsage(root)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return command.FlagError(err) })
 	root.SetVersionTemplate("holdfast {{.Version}}\n")
 	trail := command.Program{Name: "holdfast", Version: versionText(), Prepare: root.PersistentPreRunE}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/holdfast-dev/holdfast/api/v1alpha1"
 	"github.com/holdfast-dev/holdfast/internal/catalogue"
@@ -32,13 +31,12 @@ type proposal struct {
 	Deadline   time.Time         `json:"deadlineTime"`
 
 	recommendation *v1alpha1.Recommendation
-	analysis       *v1alpha1.AIAnalysis
 }
 
 func proposalOf(a *v1alpha1.AIAnalysis) *proposal {
 	p := &proposal{
 		Namespace: a.Namespace, Name: a.Name, UID: string(a.UID), Request: a.Spec.RemediationRef.Name, Alert: a.Spec.Signal.Name, Severity: a.Spec.Signal.Severity,
-		Target: a.Spec.Target.Kind + "/" + a.Spec.Target.Name, Requested: requestedTime(a), Deadline: approvalDeadline(a), analysis: a,
+		Target: a.Spec.Target.Kind + "/" + a.Spec.Target.Name, Requested: requestedTime(a), Deadline: approvalDeadline(a),
 	}
 	if r := a.Status.Recommendation; r != nil {
 		p.recommendation, p.Workflow, p.Parameters, p.Confidence = r, r.WorkflowID, r.Parameters, r.Confidence
@@ -156,31 +154,16 @@ func (c *cluster) awaited(ctx context.Context, in scope) (*awaited, error) {
 	if err != nil {
 		return nil, err
 	}
-	var open []*resource
-	err = c.each(ctx, k, namespace, selectors{labels: in.selector}, func(r *resource) {
-		if r.phase == string(v1alpha1.AnalysisAwaitingApproval) {
-			open = append(open, r)
+	a := &awaited{Items: []*proposal{}, now: time.Now()}
+	err = eachOf(ctx, c, k, namespace, selectors{labels: in.selector}, func(analysis *v1alpha1.AIAnalysis) {
+		if undecided(analysis) == "" {
+			p := proposalOf(analysis)
+			p.recommendation = nil // its text may be long, and there may be many
+			a.Items = append(a.Items, p)
 		}
 	})
 	if err != nil {
 		return nil, err
-	}
-	a := &awaited{Items: []*proposal{}, now: time.Now()}
-	for _, r := range open {
-		live, err := c.read(ctx, k, r.Namespace, r.Name)
-		if apierrors.IsNotFound(err) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		analysis, err := typed[v1alpha1.AIAnalysis](live)
-		if err != nil {
-			return nil, err
-		}
-		if undecided(analysis) == "" {
-			a.Items = append(a.Items, proposalOf(analysis))
-		}
 	}
 	slices.SortStableFunc(a.Items, func(a, b *proposal) int { return a.Deadline.Compare(b.Deadline) })
 	return a, nil

@@ -33,15 +33,13 @@ func (a *archive) addFlags(cmd *cobra.Command) {
 type store interface {
 	// unread says why nothing of the store could be read, nil where it could.
 	unread() error
-	// resources are the uids that a name has had, newest first.
-	resources(ctx context.Context, namespace, name string) ([]postgres.Resource, error)
-	// entries are those of a uid, in order.
-	entries(ctx context.Context, uid string) ([]pastEntry, error)
+	// read reads the uids that a name has had, newest first, and the entries of the one that is chosen, in order.
+	read(ctx context.Context, namespace, name string, choose func([]postgres.Resource) (uid string, err error)) ([]pastEntry, error)
 	close()
 }
 
-// open opens the store that flags or variables name, else the report service of the cluster. Without that the store is nowhere, for a reason.
-func (a *archive) open(ctx context.Context, c *cluster, namespace string) (store, error) {
+// open opens the store that flags or variables name, else the report service of the cluster, for a namespace that only the service needs. Without that the store is nowhere, for a reason.
+func (a *archive) open(ctx context.Context, c *cluster, namespaceOf func() (string, error)) (store, error) {
 	if a.database.url != "" && a.reports.url != "" {
 		return nil, errors.New("--database-url and --reports-url are both set, expected one")
 	}
@@ -53,6 +51,10 @@ func (a *archive) open(ctx context.Context, c *cluster, namespace string) (store
 			return nil, err
 		}
 		return &rows{s}, nil
+	}
+	namespace, err := namespaceOf()
+	if err != nil {
+		return nil, err
 	}
 	link, err := a.link(ctx, c, namespace)
 	if err != nil {
@@ -69,13 +71,17 @@ type nowhere struct{ why error }
 
 func (n nowhere) unread() error { return n.why }
 func (nowhere) close()          {}
-func (nowhere) resources(context.Context, string, string) ([]postgres.Resource, error) {
-	return nil, nil
+func (nowhere) read(_ context.Context, _, _ string, choose func([]postgres.Resource) (string, error)) ([]pastEntry, error) {
+	_, err := choose(nil)
+	return []pastEntry{}, err
 }
-func (nowhere) entries(context.Context, string) ([]pastEntry, error) { return []pastEntry{}, nil }
 
-// entriesAtOnce is a page of entries.
-const entriesAtOnce = 250
+// Entries are read rowsAtOnce, or from the service entriesAtOnce. Of rows checkedAtOnce are checked together.
+const (
+	rowsAtOnce    = 1000
+	entriesAtOnce = 250
+	checkedAtOnce = 50
+)
 
 type rows struct{ store *postgres.Store }
 
@@ -84,42 +90,60 @@ func (r *rows) close()        { r.store.Close() }
 
 var everything = postgres.Readable{Everything: true}
 
-func (r *rows) resources(ctx context.Context, namespace, name string) (all []postgres.Resource, err error) {
-	err = r.store.Snapshot(ctx, everything, func(ctx context.Context, q *postgres.Snapshot) (err error) {
-		all, err = q.Resources(ctx, "", namespace, name)
+func (r *rows) read(ctx context.Context, namespace, name string, choose func([]postgres.Resource) (string, error)) ([]pastEntry, error) {
+	var all []pastEntry
+	err := r.store.Snapshot(ctx, everything, func(ctx context.Context, q *postgres.Snapshot) error {
+		known, err := q.Resources(ctx, "", namespace, name)
+		if err != nil {
+			return err
+		}
+		uid, err := choose(known)
+		if err != nil {
+			return err
+		}
+		all, err = entriesOfUID(ctx, q, uid)
 		return err
 	})
-	return all, err
+	return withoutRedriven(all), err
 }
 
-func (r *rows) entries(ctx context.Context, uid string) ([]pastEntry, error) {
-	var pages [][]pastEntry
-	var checking errgroup.Group // a page is checked while the next one is read
-	err := r.store.Snapshot(ctx, everything, func(ctx context.Context, q *postgres.Snapshot) error {
-		pages = nil
-		var after *postgres.EntryPlace
-		for {
-			page, err := q.Entries(ctx, uid, after, entriesAtOnce)
-			if err != nil {
-				return err
+// entriesOfUID reads and checks entries, the ones while the others come.
+func entriesOfUID(ctx context.Context, q *postgres.Snapshot, uid string) ([]pastEntry, error) {
+	var checked [][]pastEntry
+	var checking errgroup.Group
+	check := func(some []postgres.Entry) {
+		done := make([]pastEntry, len(some))
+		checked = append(checked, done)
+		checking.Go(func() error {
+			for i := range some {
+				done[i] = storedEntry(&some[i])
 			}
-			checked := make([]pastEntry, len(page))
-			pages = append(pages, checked)
-			checking.Go(func() error {
-				for i := range page {
-					checked[i] = storedEntry(&page[i])
-				}
-				return nil
-			})
-			if len(page) < entriesAtOnce {
-				return nil
+			return nil
+		})
+	}
+	var after *postgres.EntryPlace
+	for n := rowsAtOnce + 1; n > rowsAtOnce; {
+		var some []postgres.Entry
+		var last postgres.EntryPlace
+		n = 0
+		err := q.EachEntry(ctx, uid, after, rowsAtOnce+1, func(e *postgres.Entry) { // one more says that there is another page
+			if n++; n > rowsAtOnce {
+				return
 			}
-			place := page[len(page)-1].Place()
-			after = &place
+			if last, some = e.Place(), append(some, *e); len(some) == checkedAtOnce {
+				check(some)
+				some = nil
+			}
+		})
+		if err != nil {
+			_ = checking.Wait() // none fails
+			return nil, err
 		}
-	})
+		check(some)
+		after = &last
+	}
 	_ = checking.Wait() // none fails
-	return withoutRedriven(slices.Concat(pages...)), err
+	return slices.Concat(checked...), nil
 }
 
 // withoutRedriven leaves dead letters out that are rows by now: each entry once.
@@ -171,6 +195,18 @@ func decodeAll[T any](page *reportsclient.Page) ([]T, error) {
 		}
 	}
 	return all, nil
+}
+
+func (s *service) read(ctx context.Context, namespace, name string, choose func([]postgres.Resource) (string, error)) ([]pastEntry, error) {
+	known, err := s.resources(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	uid, err := choose(known)
+	if err != nil {
+		return nil, err
+	}
+	return s.entries(ctx, uid)
 }
 
 func (s *service) entries(ctx context.Context, uid string) ([]pastEntry, error) {

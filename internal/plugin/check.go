@@ -128,6 +128,7 @@ func (c *cluster) check(ctx context.Context, db *database) (*checked, error) {
 			return nil, err
 		}
 	}
+	in.checkOne(ctx)
 	in.checkWorkload(ctx)
 	in.checkManagers(ctx)
 	if err := in.checkRights(ctx); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,9 +28,13 @@ type installation struct {
 	*cluster
 	client dynamic.Interface
 	result *checked
-	// workloads run managers, in whatever namespace. unread says why they could not be listed.
+	// workloads run managers, in the namespace of the installation: in others anybody may give these labels to anything. unread says why they could not be listed.
 	workloads []workload
 	unread    error
+	// outside: managers run outside of the cluster, as with holdfast dev, with rights of their own.
+	outside bool
+	// elsewhere: there is an installation in another namespace.
+	elsewhere bool
 }
 
 // workload is a Deployment or StatefulSet of managers.
@@ -49,7 +54,7 @@ func (in *installation) add(state, check, detail, command string) {
 func (in *installation) repair(folder string) string {
 	for i := range in.workloads {
 		w := &in.workloads[i]
-		if release := w.Annotations["meta.helm.sh/release-name"]; release != "" && w.Namespace == in.system {
+		if release := w.Annotations["meta.helm.sh/release-name"]; release != "" {
 			return "helm upgrade " + quoted(release) + " charts/holdfast --reset-then-reuse-values -n " + quoted(in.system)
 		}
 	}
@@ -66,26 +71,87 @@ func (in *installation) repair(folder string) string {
 const overlay = "your-overlay"
 
 // find lists the managers' workloads.
-func (in *installation) find(ctx context.Context) error {
-	managers := metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=holdfast,app.kubernetes.io/component=manager"}
-	deployments, err := in.clientset.AppsV1().Deployments(metav1.NamespaceAll).List(ctx, managers)
-	if err == nil {
-		for i := range deployments.Items {
-			d := &deployments.Items[i]
-			in.workloads = append(in.workloads, workload{d.ObjectMeta, "deployment", d.Spec.Template.Spec})
-		}
-		sets, failed := in.clientset.AppsV1().StatefulSets(metav1.NamespaceAll).List(ctx, managers)
-		if err = failed; err == nil {
-			for i := range sets.Items {
-				s := &sets.Items[i]
-				in.workloads = append(in.workloads, workload{s.ObjectMeta, "statefulset", s.Spec.Template.Spec})
-			}
-		}
-	}
+func (in *installation) find(ctx context.Context) (err error) {
+	in.workloads, err = in.workloadsIn(ctx, in.system)
 	if apierrors.IsForbidden(err) {
 		in.unread, err = err, nil
 	}
 	return err
+}
+
+func (in *installation) workloadsIn(ctx context.Context, namespace string) ([]workload, error) {
+	managers := metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=holdfast,app.kubernetes.io/component=manager"}
+	deployments, err := in.clientset.AppsV1().Deployments(namespace).List(ctx, managers)
+	if err != nil {
+		return nil, err
+	}
+	sets, err := in.clientset.AppsV1().StatefulSets(namespace).List(ctx, managers)
+	if err != nil {
+		return nil, err
+	}
+	var all []workload
+	for i := range deployments.Items {
+		d := &deployments.Items[i]
+		all = append(all, workload{d.ObjectMeta, "deployment", d.Spec.Template.Spec})
+	}
+	for i := range sets.Items {
+		s := &sets.Items[i]
+		all = append(all, workload{s.ObjectMeta, "statefulset", s.Spec.Template.Spec})
+	}
+	return all, nil
+}
+
+// checkOne looks for a second installation. Only an account that a ClusterRoleBinding gives the managers' role can be one's: who administers a namespace makes Deployments, accounts and leases
+// with any name and label in it, and no such binding. Where the account runs no manager, and nobody holds a lease, the binding alone is what an installation has left behind.
+func (in *installation) checkOne(ctx context.Context) {
+	const check = "one installation"
+	bindings, err := in.clientset.RbacV1().ClusterRoleBindings().List(ctx, metav1.ListOptions{})
+	if err != nil {
+		in.add(checkUnknown, check, reasonOf(err), "")
+		return
+	}
+	others := map[string]bool{}
+	for i := range bindings.Items {
+		b := &bindings.Items[i]
+		if b.RoleRef.Kind != "ClusterRole" || b.RoleRef.Name != managerName {
+			continue
+		}
+		for _, s := range b.Subjects {
+			if s.Kind == rbacv1.ServiceAccountKind && s.Namespace != in.system {
+				others[s.Namespace] = true
+			}
+		}
+	}
+	for _, namespace := range slices.Sorted(maps.Keys(others)) {
+		workloads, err := in.workloadsIn(ctx, namespace)
+		leases, failed := in.managersIn(ctx, namespace, time.Now())
+		switch {
+		case len(workloads) > 0 || slices.ContainsFunc(leases, func(m manager) bool { return m.Active }):
+			in.elsewhere = true
+			in.addOther(namespace, workloads)
+		case err != nil || failed != nil:
+			in.add(checkUnknown, check, reasonOf(errors.Join(err, failed)), "")
+		}
+	}
+}
+
+// addOther names another installation. The command keeps the one that is asked about, and deletes no more than the other's workload: definitions, policies and roles are shared, and deleting the
+// definitions deletes all resources.
+func (in *installation) addOther(namespace string, workloads []workload) {
+	const check = "one installation"
+	there := "kubectl holdfast check" + in.flags() + " --system-namespace " + quoted(namespace)
+	switch {
+	case in.unread == nil && len(in.workloads) == 0:
+		in.add(checkFailed, check, fmt.Sprintf("managers are installed in the namespace %s, and none in %s", namespace, in.system), there)
+	case len(workloads) == 0:
+		in.add(checkFailed, check, fmt.Sprintf("managers run in the namespace %s too, outside of the cluster, and only the last installation has the rights", namespace), there)
+	}
+	for i := range workloads {
+		if w := &workloads[i]; in.unread != nil || len(in.workloads) > 0 {
+			in.add(checkFailed, check, fmt.Sprintf("managers are installed in the namespace %s too, and only the last installation has the rights. To keep this one, delete the other's %s, and no more of it: the rest is "+
+				"shared. To keep the other one, see `%s`", namespace, w.kind, there), fmt.Sprintf("%s -n %s delete %s %s", in.kubectl(), quoted(namespace), w.kind, quoted(w.Name)))
+		}
+	}
 }
 
 // checkDefinitions compares the CustomResourceDefinitions with those of this release.
@@ -146,47 +212,25 @@ func (in *installation) checkWorkload(ctx context.Context) {
 		in.add(checkUnknown, "workload", reasonOf(in.unread), "")
 		return
 	}
-	var here, elsewhere []*workload
-	for i := range in.workloads {
-		if w := &in.workloads[i]; w.Namespace == in.system {
-			here = append(here, w)
-		} else {
-			elsewhere = append(elsewhere, w)
-		}
-	}
-	for _, w := range elsewhere {
-		in.checkOther(w, len(here) == 0)
-	}
-	if len(here) == 0 && len(elsewhere) > 0 {
-		return
-	}
-	if len(here) == 0 {
+	if len(in.workloads) == 0 {
 		if all, err := in.managers(ctx, time.Now()); err == nil && slices.ContainsFunc(all, func(m manager) bool { return m.Active }) {
-			return // whoever holds the lease runs elsewhere
+			in.outside = true // whoever holds the lease runs elsewhere
+			return
+		}
+		if in.elsewhere {
+			return
 		}
 		in.add(checkFailed, "workload", "no Deployment and no StatefulSet "+managerName+" is in the namespace "+in.system, in.repair(overlay))
 		return
 	}
-	if len(here) > 1 {
+	if len(in.workloads) > 1 {
 		in.add(checkFailed, "workload", "a Deployment and a StatefulSet run managers: the Deployment handles all resources, also those of the shards",
 			in.kubectl()+" -n "+quoted(in.system)+" delete deployment "+managerName)
 	}
-	for _, w := range here {
-		in.checkAccount(ctx, w)
-		in.checkSecrets(ctx, w)
+	for i := range in.workloads {
+		in.checkAccount(ctx, &in.workloads[i])
+		in.checkSecrets(ctx, &in.workloads[i])
 	}
-}
-
-// checkOther names a workload of another installation. The command keeps the installation that is asked about, and deletes no more than the other's workload: definitions, policies and roles are shared,
-// and deleting the definitions deletes all resources.
-func (in *installation) checkOther(w *workload, alone bool) {
-	there := "kubectl holdfast check" + in.flags() + " --system-namespace " + quoted(w.Namespace)
-	if alone {
-		in.add(checkFailed, "one installation", fmt.Sprintf("managers are installed in the namespace %s, and none in %s", w.Namespace, in.system), there)
-		return
-	}
-	in.add(checkFailed, "one installation", fmt.Sprintf("managers are installed in the namespace %s too, and only the last installation has the rights. To keep this one, delete the other's %s, and no more of it: the rest is shared. "+
-		"To keep the other one, see `%s`", w.Namespace, w.kind, there), fmt.Sprintf("%s -n %s delete %s %s", in.kubectl(), quoted(w.Namespace), w.kind, quoted(w.Name)))
 }
 
 func (in *installation) checkAccount(ctx context.Context, w *workload) {
@@ -229,7 +273,7 @@ func (in *installation) checkSecrets(ctx context.Context, w *workload) {
 // shards is --total-shards of the installed managers.
 func (in *installation) shards() int {
 	for i := range in.workloads {
-		if w := &in.workloads[i]; w.Namespace == in.system && len(w.pod.Containers) > 0 {
+		if w := &in.workloads[i]; len(w.pod.Containers) > 0 {
 			for _, arg := range w.pod.Containers[0].Args {
 				if value, ok := strings.CutPrefix(arg, "--total-shards="); ok {
 					n, _ := strconv.Atoi(value)
@@ -249,6 +293,10 @@ const (
 
 // checkRights asks for every right that the manifests give to the managers' account.
 func (in *installation) checkRights(ctx context.Context) error {
+	if in.outside {
+		in.add(checkOK, "rights", "not asked about: the managers run outside of the cluster, under another account than "+managerName, "")
+		return nil
+	}
 	wanted, own, err := config.ManagerRights()
 	if err != nil {
 		return err

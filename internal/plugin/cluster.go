@@ -100,13 +100,16 @@ func (c *cluster) verb(words string) string {
 // defaultSystem is where the manifests install Holdfast.
 const defaultSystem = "holdfast-system"
 
-func (c *cluster) flags() string {
+func (c *cluster) flags() string { return c.flagsBut("") }
+
+// flagsBut are the flags about the cluster that this command was given, without one.
+func (c *cluster) flagsBut(left string) string {
 	var flags strings.Builder
 	for _, f := range []struct {
 		name  string
 		value *string
 	}{{"kubeconfig", c.config.KubeConfig}, {"context", c.config.Context}, {"cluster", c.config.ClusterName}, {"user", c.config.AuthInfoName}, {"as", c.config.Impersonate}} {
-		if f.value != nil && *f.value != "" {
+		if f.name != left && f.value != nil && *f.value != "" {
 			flags.WriteString(" --" + f.name + "=" + quoted(*f.value))
 		}
 	}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -199,19 +198,15 @@ func errAnotherUID(r *resource) error {
 
 // mayDecide refuses what the cluster or the controller would refuse later: a decision that is refused can't be repeated.
 func (c *cluster) mayDecide(ctx context.Context, a *v1alpha1.AIAnalysis) error {
-	for _, verb := range []string{"approve", "patch"} {
-		review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
-			ResourceAttributes: &authorizationv1.ResourceAttributes{Group: ownGroup, Resource: analyses, Verb: verb, Namespace: a.Namespace, Name: a.Name}}}
-		answer, err := c.clientset.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
-		if err != nil {
-			return fmt.Errorf("ask the cluster what you may do: %w", err)
-		}
-		if !answer.Status.Allowed {
-			return fmt.Errorf("you may not %s aianalyses in the namespace %q; somebody who may can bind you to the role: %s create rolebinding NAME --clusterrole=%s --user=YOU -n %s",
-				verb, a.Namespace, c.kubectl(), approverRole, quoted(a.Namespace))
-		}
+	verb, err := c.refusedVerb(ctx, a.Namespace, a.Name)
+	if err != nil {
+		return err
 	}
-	_, err := c.clientset.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Get(ctx, approvalPolicy, metav1.GetOptions{})
+	if verb != "" {
+		return fmt.Errorf("you may not %s aianalyses in the namespace %q; somebody who may can bind you to the role: %s create rolebinding NAME --clusterrole=%s --user=YOU -n %s",
+			verb, a.Namespace, c.kubectl(), approverRole, quoted(a.Namespace))
+	}
+	_, err = c.clientset.AdmissionregistrationV1().ValidatingAdmissionPolicyBindings().Get(ctx, approvalPolicy, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("the ValidatingAdmissionPolicyBinding %s is not installed: the controller would refuse the decision for good; install config/admission (kubectl apply -k config/admission --server-side)", approvalPolicy)
 	}

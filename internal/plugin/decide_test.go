@@ -149,7 +149,7 @@ func TestWatches(t *testing.T) {
 	f.Eventually(written.text).Should(ContainSubstring("state=none"))
 
 	f.append(b, entry.Change{Kind: "backups.example.com", Event: "Started", Phase: "Running"})
-	f.Eventually(drawn.text).Should(MatchRegexp(`pending +1 `)) // the terminal has 60 columns
+	f.Eventually(drawn.text).Should(MatchRegexp(`backup/settings +- +pending +1\b`)) // the terminal has 60 columns
 	f.Eventually(written.text).Should(ContainSubstring("state=pending pending=1"))
 	f.Expect(written.text()).NotTo(ContainSubstring("\x1b"))
 	f.Expect(strings.Count(written.text(), "\n")).To(Equal(2), "a line a change")
@@ -183,6 +183,8 @@ func TestWatchesOnASmallTerminal(t *testing.T) {
 		}
 		if args[0] == "list" {
 			f.Expect(lines[len(lines)-1]).To(MatchRegexp(`^… \d+ lines below$`))
+			f.Expect(painted.ReplaceAllString(lines[2], "")).To(HavePrefix("NAMESPACE"))
+			f.Expect(lines[3]).To(MatchRegexp(`^plugi\S+ +backup/\S+-00 +- +none +0\b`), "the rest stays readable")
 		}
 	}
 }

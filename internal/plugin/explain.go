@@ -99,7 +99,7 @@ type facts struct {
 	// children of a request; dependents are what blocks a deletion in the foreground.
 	children   []*resource
 	dependents []*resource
-	approvers  []string
+	approvers  *approvers
 	unread     []unread
 }
 
@@ -185,8 +185,8 @@ func (c *cluster) gather(ctx context.Context, r *resource) (*facts, error) {
 		f.may("dependents", err)
 	}
 	if f.aia != nil && f.aia.Status.Phase == v1alpha1.AnalysisAwaitingApproval {
-		f.approvers, err = c.approvers(ctx, r.Namespace)
-		f.may("approvers", err)
+		f.approvers, err = c.approversIn(ctx, r.Namespace)
+		f.may("who may decide", err)
 	}
 	return f, nil
 }
@@ -286,27 +286,6 @@ func (c *cluster) blocking(ctx context.Context, owner *resource) ([]*resource, e
 		}
 	}
 	return all, nil
-}
-
-// approverRole is the ClusterRole of people who decide.
-const approverRole = "holdfast-approver"
-
-// approvers are the users and groups whom a namespace binds to the role. Others may have the right by another role.
-func (c *cluster) approvers(ctx context.Context, namespace string) ([]string, error) {
-	bindings, err := c.clientset.RbacV1().RoleBindings(namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, err
-	}
-	var all []string
-	for i := range bindings.Items {
-		if b := &bindings.Items[i]; b.RoleRef.Kind == "ClusterRole" && b.RoleRef.Name == approverRole {
-			for _, s := range b.Subjects {
-				all = append(all, strings.ToLower(s.Kind)+" "+s.Name)
-			}
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all), nil
 }
 
 // undrained are the entries that wait. Entries of an open record that is fine may be durable.

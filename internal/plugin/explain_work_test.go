@@ -34,7 +34,7 @@ func TestExplainsARequest(t *testing.T) {
 
 	e := f.is("rr/cart", "AwaitingApproval")
 	f.Expect(e.Through).To(HavePrefix("aianalysis.holdfast.dev/cart-"))
-	f.Expect(e.Why).To(ContainSubstring("nobody is bound to the role"))
+	f.Expect(e.Why).To(ContainSubstring("nobody is bound to the role holdfast-approver, but you may decide"))
 	f.approver("jane")
 	f.Expect(f.is("rr/cart", "AwaitingApproval").Why).To(ContainSubstring("user jane may decide"))
 	f.settled("rr/cart", "AwaitingApproval")
@@ -113,8 +113,8 @@ func TestExplainsWork(t *testing.T) {
 
 	f.pasted(f.is("wfe/retried", "StepRetries").Command)
 	f.pasted(f.is("wfe/verified", "Verifying").Command)
-	e := f.is("wfe/undone", "StepRollingBack")
-	f.Expect(e.Why).To(MatchRegexp(`tries again in \d+s, because attempt \d+ failed: .*forbidden`))
+	var e explained
+	f.Eventually(func() string { e = f.is("wfe/undone", "StepRollingBack"); return e.Why }).Should(MatchRegexp(`tries again in \d+s, because attempt \d+ failed: .*forbidden`))
 	f.pasted(e.Command)
 	f.pasted(f.is("wfe/patient", "StepRunning").Command)
 	f.pasted(f.is("nr/retried", "DeliveryRetries").Command)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,7 +53,9 @@ type pastEntry struct {
 
 // verdict says whether the entries are one chain.
 type verdict struct {
-	Whole    bool     `json:"whole"`
+	Whole bool `json:"whole"`
+	// Entries is how many were looked at, whatever --since shows.
+	Entries  int      `json:"entries"`
 	Problems []string `json:"problems,omitempty"`
 }
 
@@ -103,8 +106,10 @@ func (h *told) text(p *page) {
 	switch {
 	case h.Verdict.Whole && len(h.Unread) > 0:
 		p.line("The entries in the resource are one chain. What is stored was not read.")
+	case h.Verdict.Whole && len(h.Entries) < h.Verdict.Entries:
+		p.line("The chain is whole: %s, of which %d%s shown.", counted(h.Verdict.Entries, "entry"), len(h.Entries), are(len(h.Entries), " is", " are"))
 	case h.Verdict.Whole:
-		p.line("The chain is whole: %s.", counted(len(h.Entries), "entry"))
+		p.line("The chain is whole: %s.", counted(h.Verdict.Entries, "entry"))
 	}
 	for _, problem := range h.Verdict.Problems {
 		p.line("The chain is not whole: %s", problem)
@@ -186,22 +191,40 @@ Exit status: 0 the chain is whole, 1 it is not, or an entry is a dead letter, 2 
 
 // history merges what is live and what is stored.
 func (c *cluster) history(ctx context.Context, args []string, uid string, from *archive) (*told, error) {
-	k, namespace, name, err := c.named(args)
-	if err != nil {
-		return nil, err
-	}
 	if uid != "" {
 		given := uid
+		var err error
 		if uid, err = models.UUID(given); err != nil {
 			return nil, fmt.Errorf("--uid is %q, %w", given, err)
 		}
 	}
-	var stored store
-	var opening errgroup.Group
-	opening.Go(func() (err error) {
-		stored, err = from.open(ctx, c, namespace)
+	var (
+		k               kind
+		namespace, name string
+		stored          store
+		opening         errgroup.Group
+	)
+	find := sync.OnceValue(func() (err error) {
+		k, namespace, name, err = c.named(args)
 		return err
 	})
+	// The store is opened while the resource is looked for and read.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	opening.Go(func() (err error) {
+		stored, err = from.open(ctx, c, func() (string, error) {
+			err := find()
+			return namespace, err
+		})
+		return err
+	})
+	if err := find(); err != nil {
+		cancel()
+		if opening.Wait() == nil {
+			stored.close()
+		}
+		return nil, err
+	}
 	// What is live is read before what is stored: an entry that leaves the resource meanwhile is in the store by then.
 	live, err := c.read(ctx, k, namespace, name)
 	if failed := opening.Wait(); failed != nil {
@@ -211,42 +234,50 @@ func (c *cluster) history(ctx context.Context, args []string, uid string, from *
 	if err != nil && !apierrors.IsNotFound(err) {
 		return nil, err
 	}
-	known, err := stored.resources(ctx, namespace, name)
-	if err != nil {
+	h := &told{Kind: k.Kind, Namespace: namespace, Name: name, ref: k.String() + "/" + name}
+	h.Entries, err = stored.read(ctx, namespace, name, func(known []postgres.Resource) (string, error) { return h.choose(k, known, uid, live) })
+	switch unread := stored.unread(); {
+	case errors.Is(err, errNoUID) && unread != nil:
+		return nil, fmt.Errorf("%w; it may be gone, and what is stored could not be read: %w", c.absent(ctx, k, namespace, name), unread)
+	case errors.Is(err, errNoUID):
+		return nil, c.absent(ctx, k, namespace, name)
+	case err != nil:
 		return nil, err
 	}
-	known = slices.DeleteFunc(known, func(r postgres.Resource) bool { return !entriesOf(k, r.Kind) })
-	if uid == "" {
-		switch {
-		case live != nil:
-			uid = string(live.UID)
-		case len(known) > 0:
-			uid = known[0].UID
-		case stored.unread() != nil:
-			return nil, fmt.Errorf("%w; it may be gone, and what is stored could not be read: %w", c.absent(ctx, k, namespace, name), stored.unread())
-		default:
-			return nil, c.absent(ctx, k, namespace, name)
-		}
-	}
-	h := &told{Kind: k.Kind, Namespace: namespace, Name: name, UID: uid, ref: k.String() + "/" + name, Entries: []pastEntry{}}
-	for _, r := range known {
-		if r.UID != uid {
-			h.Others = append(h.Others, incarnation{r.UID, r.First, r.Last, r.Final})
-		}
-	}
-	if h.Entries, err = stored.entries(ctx, uid); err != nil {
-		return nil, err
-	}
-	if live != nil && string(live.UID) == uid {
+	if live != nil && string(live.UID) == h.UID {
 		h.Live = true
 		h.merge(live)
 	}
 	if len(h.Entries) == 0 && !h.Live {
-		return nil, fmt.Errorf("%s has no entry under the uid %s that you may read; without --uid the newest is shown", h.ref, uid)
+		return nil, fmt.Errorf("%s has no entry under the uid %s that you may read; without --uid the newest is shown", h.ref, h.UID)
 	}
 	h.note(stored.unread(), live)
 	h.judge(live, len(h.Unread) == 0)
 	return h, nil
+}
+
+var errNoUID = errors.New("nothing has the name, or had it")
+
+// choose decides on a uid of those that the name has had, newest first: the one that was asked for, the live one, or the newest.
+func (h *told) choose(k kind, known []postgres.Resource, asked string, live *resource) (string, error) {
+	known = slices.DeleteFunc(known, func(r postgres.Resource) bool { return !entriesOf(k, r.Kind) })
+	switch {
+	case asked != "":
+		h.UID = asked
+	case live != nil:
+		h.UID = string(live.UID)
+	case len(known) > 0:
+		h.UID = known[0].UID
+	default:
+		return "", errNoUID
+	}
+	h.Others = nil
+	for _, r := range known {
+		if r.UID != h.UID {
+			h.Others = append(h.Others, incarnation{r.UID, r.First, r.Last, r.Final})
+		}
+	}
+	return h.UID, nil
 }
 
 // note keeps why the store could not be read. That it shows no entry is expected of a live resource that has had none there.
@@ -324,7 +355,7 @@ func (h *told) judge(live *resource, stored bool) {
 	case stored && live.outbox.LastSequence > 0 && (n == 0 || h.Entries[n-1].Sequence < live.outbox.LastSequence):
 		problem("the resource has had %d entries, and the last ones are missing", live.outbox.LastSequence)
 	}
-	h.Verdict.Whole = len(h.Verdict.Problems) == 0
+	h.Verdict.Whole, h.Verdict.Entries = len(h.Verdict.Problems) == 0, len(h.Entries)
 }
 
 // compare notes what each entry's record has otherwise than the one before.

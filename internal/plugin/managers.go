@@ -27,9 +27,17 @@ type manager struct {
 	// Namespaces that its managers are restricted to; none: all, or a list too long for the lease's name.
 	Namespaces []string   `json:"namespaces,omitempty"`
 	RenewTime  *time.Time `json:"renewTime,omitempty"`
+	// AcquireTime is when the holder got the lease.
+	AcquireTime *time.Time `json:"acquireTime,omitempty"`
 
-	shard    shard.Shard
-	acquired time.Time
+	shard shard.Shard
+}
+
+func (m *manager) acquired() time.Time {
+	if m.AcquireTime == nil {
+		return time.Time{}
+	}
+	return *m.AcquireTime
 }
 
 // leaseName is how managers name their lease, see docs/operations.md.
@@ -40,12 +48,16 @@ var hashedNamespaces = regexp.MustCompile(`^[0-9a-f]{16}$`)
 
 // managers are the leases of Holdfast's managers. Managers with a name of their own (--leader-elect-id), and those without leader election, have none that is known here.
 func (c *cluster) managers(ctx context.Context, now time.Time) ([]manager, error) {
+	return c.managersIn(ctx, c.system, now)
+}
+
+func (c *cluster) managersIn(ctx context.Context, namespace string, now time.Time) ([]manager, error) {
 	if err := c.connect(); err != nil {
 		return nil, err
 	}
-	leases, err := c.clientset.CoordinationV1().Leases(c.system).List(ctx, metav1.ListOptions{})
+	leases, err := c.clientset.CoordinationV1().Leases(namespace).List(ctx, metav1.ListOptions{})
 	if err != nil {
-		return nil, fmt.Errorf("list leases in %s: %w", c.system, err)
+		return nil, fmt.Errorf("list leases in %s: %w", namespace, err)
 	}
 	all := []manager{}
 	for i := range leases.Items {
@@ -75,7 +87,7 @@ func managerOf(l *coordinationv1.Lease, now time.Time) (manager, bool) {
 		m.Holder = *h
 	}
 	if l.Spec.AcquireTime != nil {
-		m.acquired = l.Spec.AcquireTime.Time
+		m.AcquireTime = &l.Spec.AcquireTime.Time
 	}
 	if l.Spec.RenewTime != nil {
 		m.RenewTime = &l.Spec.RenewTime.Time
@@ -174,7 +186,7 @@ func (s *storeState) outlived(managers []manager, persisted time.Time) {
 	active, earlier := false, false
 	for i := range managers {
 		active = active || managers[i].Active
-		earlier = earlier || managers[i].Active && !managers[i].acquired.After(*s.Since)
+		earlier = earlier || managers[i].Active && !managers[i].acquired().After(*s.Since)
 	}
 	if active && !earlier {
 		*s = storeState{Breaker: breakerUnknown}

@@ -7,6 +7,7 @@ import (
 	. "github.com/onsi/gomega"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 )
 
 var now = time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
@@ -99,7 +100,7 @@ func TestAnOutageThatIsOver(t *testing.T) {
 		return s.Breaker
 	}
 	before, after := leases("holdfast-manager"), leases("holdfast-manager")
-	before[0].acquired, after[0].acquired = since.Add(-time.Hour), since.Add(time.Second)
+	before[0].AcquireTime, after[0].AcquireTime = ptr.To(since.Add(-time.Hour)), ptr.To(since.Add(time.Second))
 	g.Expect(state(before, time.Time{})).To(Equal(breakerOpen))
 	g.Expect(state(nil, time.Time{})).To(Equal(breakerOpen))
 	g.Expect(state(after, time.Time{})).To(Equal(breakerUnknown))

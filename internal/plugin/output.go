@@ -154,14 +154,16 @@ func (p *page) paint(code, text string) string {
 // table writes rows below a header, in columns of equal width. A row with fewer cells than the header is fine.
 func (p *page) table(header []string, rows [][]string) {
 	all := append([][]string{header}, rows...)
-	widths := make([]int, len(header))
 	for _, row := range all {
 		for i := range row {
 			row[i] = cell(row[i])
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
 		}
 	}
-	gap := p.narrow(all, widths)
+	gap := wideGap
+	if p.columns > 0 && total(widthsOf(all), wideGap) > p.columns {
+		all, gap = narrowed(all, p.columns), smallGap
+	}
+	widths := widthsOf(all)
 	for n, row := range all {
 		var text strings.Builder
 		for i, c := range row {
@@ -176,33 +178,6 @@ func (p *page) table(header []string, rows [][]string) {
 		}
 		p.buffer.WriteString(shown + "\n")
 	}
-}
-
-// narrow shortens the widest columns until a row fits the page, and returns the space between two columns.
-func (p *page) narrow(rows [][]string, widths []int) (gap int) {
-	const wideGap, smallGap, narrowest = 3, 2, 7
-	total := func(gap int) int {
-		sum := gap * (len(widths) - 1)
-		for _, w := range widths {
-			sum += w
-		}
-		return sum
-	}
-	if p.columns == 0 || total(wideGap) <= p.columns {
-		return wideGap
-	}
-	for total(smallGap) > p.columns && slices.Max(widths) > narrowest {
-		widths[slices.Index(widths, slices.Max(widths))]--
-	}
-	for _, row := range rows {
-		for i, c := range row {
-			if runes := []rune(c); len(runes) > widths[i] {
-				head := widths[i] / 2
-				row[i] = string(runes[:head]) + "…" + string(runes[len(runes)-(widths[i]-head-1):]) // names of a kind differ at their end
-			}
-		}
-	}
-	return smallGap
 }
 
 // line is a text on one line, without anything that a terminal could take for a command.

@@ -129,6 +129,11 @@ type selectors struct{ labels, fields string }
 
 // each hands every resource of a kind to visit, page by page. The resource and its texts are the visitor's only until it returns.
 func (c *cluster) each(ctx context.Context, k kind, namespace string, by selectors, visit func(*resource)) error {
+	return eachOf(ctx, c, k, namespace, by, func(w *wire) { visit(w.resource(k)) })
+}
+
+// eachOf is each with as much of a resource as T has.
+func eachOf[T any](ctx context.Context, c *cluster, k kind, namespace string, by selectors, visit func(*T)) error {
 	limit, next := firstPage, ""
 	for {
 		request := c.clientset.Discovery().RESTClient().Get().AbsPath(k.path(namespace)).Param("limit", strconv.Itoa(limit))
@@ -147,13 +152,13 @@ func (c *cluster) each(ctx context.Context, k kind, namespace string, by selecto
 		}
 		var page struct {
 			Metadata metav1.ListMeta `json:"metadata"`
-			Items    []wire          `json:"items"`
+			Items    []T             `json:"items"`
 		}
 		if err := json.Unmarshal(text, &page); err != nil {
 			return fmt.Errorf("list %s: the answer is no list of resources", k.GroupResource())
 		}
 		for i := range page.Items {
-			visit(page.Items[i].resource(k))
+			visit(&page.Items[i])
 		}
 		if next = page.Metadata.Continue; next == "" {
 			return nil

@@ -158,17 +158,17 @@ func (f *facts) investigationDeadline() string {
 
 // awaiting: a person has to decide.
 func (f *facts) awaiting() *explanation {
-	who := "nobody is bound to the role " + approverRole + " in this namespace"
-	if len(f.approvers) > 0 {
-		who = orList(f.approvers) + " may decide"
-	}
 	what := "a recommendation"
 	if r := f.aia.Status.Recommendation; r != nil {
 		what = fmt.Sprintf("%s (confidence %d %%)", r.WorkflowID, r.Confidence)
 	}
+	command := f.approvers.bind(f.cluster, f.r.Namespace)
+	if command == "" {
+		command = f.verb("approve " + quoted(f.r.Name) + " -n " + quoted(f.r.Namespace) + " --reason 'checked the evidence'")
+	}
 	return &explanation{Situation: situationAwaitingApproval, Attention: true,
-		Why:     fmt.Sprintf("%s has waited %s for a decision on %s, and expires in %s; %s.", f.r.ref(), age(requestedTime(f.aia), f.now), what, short(max(0, approvalDeadline(f.aia).Sub(f.now))), who),
-		Command: f.verb("approve " + quoted(f.r.Name) + " -n " + quoted(f.r.Namespace) + " --reason 'checked the evidence'")}
+		Why:     fmt.Sprintf("%s has waited %s for a decision on %s, and expires in %s; %s.", f.r.ref(), age(requestedTime(f.aia), f.now), what, short(max(0, approvalDeadline(f.aia).Sub(f.now))), f.approvers.who()),
+		Command: command}
 }
 
 func in(t *outboxapi.Time, now time.Time) string {

@@ -36,14 +36,18 @@ type kindCount struct {
 	Resources         int             `json:"resources"`
 	PendingResources  int             `json:"pendingResources"`
 	PendingEntries    int             `json:"pendingEntries"`
+	PendingBytes      int             `json:"pendingBytes"`
 	OldestPendingTime *outboxapi.Time `json:"oldestPendingTime,omitempty"`
-	Blocked           int             `json:"blocked"`
-	Held              int             `json:"held"`
+	// PersistedTime is when an entry was known to be durable last.
+	PersistedTime *outboxapi.Time `json:"persistedTime,omitempty"`
+	Blocked       int             `json:"blocked"`
+	Held          int             `json:"held"`
 }
 
 func (k *kindCount) add(s *summary) {
 	k.Resources++
 	k.PendingEntries += s.Pending
+	k.PendingBytes += s.PendingBytes
 	if s.Pending > 0 {
 		k.PendingResources++
 	}
@@ -56,14 +60,28 @@ func (k *kindCount) add(s *summary) {
 	if s.OldestPendingTime != nil && (k.OldestPendingTime == nil || s.OldestPendingTime.Before(k.OldestPendingTime.Time)) {
 		k.OldestPendingTime = s.OldestPendingTime
 	}
+	if newest := k.persisted(); s.persisted.After(newest) {
+		k.PersistedTime = outboxapi.NewTimePointer(s.persisted)
+	}
 }
 
-func (k *kindCount) row(now time.Time) []string {
+func (k *kindCount) persisted() time.Time {
+	if k.PersistedTime == nil {
+		return time.Time{}
+	}
+	return k.PersistedTime.Time
+}
+
+func (k *kindCount) row(wide bool, now time.Time) []string {
 	oldest := ""
 	if k.OldestPendingTime != nil {
 		oldest = age(k.OldestPendingTime.Time, now)
 	}
-	return []string{k.Resource, strconv.Itoa(k.Resources), strconv.Itoa(k.PendingResources), strconv.Itoa(k.PendingEntries), oldest, strconv.Itoa(k.Blocked), strconv.Itoa(k.Held)}
+	row := []string{k.Resource, strconv.Itoa(k.Resources), strconv.Itoa(k.PendingResources), strconv.Itoa(k.PendingEntries), oldest, strconv.Itoa(k.Blocked), strconv.Itoa(k.Held)}
+	if wide {
+		row = append(row, strconv.Itoa(k.PendingBytes), age(k.persisted(), now))
+	}
+	return row
 }
 
 // problem is a fact that needs somebody, and a command.
@@ -92,8 +110,15 @@ func (o *overview) text(p *page) {
 				namespaces = "all"
 			}
 			rows[i] = []string{m.Lease, yes(m.Active), shardName, namespaces, m.Holder, renewed}
+			if p.wide {
+				rows[i] = append(rows[i], age(m.acquired(), o.now))
+			}
 		}
-		p.table([]string{"LEASE", "ACTIVE", "SHARD", "NAMESPACES", "HOLDER", "RENEWED"}, rows)
+		header := []string{"LEASE", "ACTIVE", "SHARD", "NAMESPACES", "HOLDER", "RENEWED"}
+		if p.wide {
+			header = append(header, "HELD-FOR")
+		}
+		p.table(header, rows)
 	}
 	p.line("")
 	p.title("Store")
@@ -115,12 +140,20 @@ func (o *overview) text(p *page) {
 	p.title("Resources")
 	var rows [][]string
 	for i := range o.Kinds {
-		rows = append(rows, o.Kinds[i].row(o.now))
+		rows = append(rows, o.Kinds[i].row(p.wide, o.now))
 	}
 	if len(o.Kinds) > 1 {
-		rows = append(rows, o.Total.row(o.now))
+		rows = append(rows, o.Total.row(p.wide, o.now))
 	}
-	p.table([]string{"KIND", "RESOURCES", "PENDING", "ENTRIES", "OLDEST", "BLOCKED", "HELD"}, rows)
+	header := []string{"KIND", "RESOURCES", "PENDING", "ENTRIES", "OLDEST", "BLOCKED", "HELD"}
+	if p.wide {
+		header = append(header, "BYTES", "DURABLE")
+	}
+	if len(rows) > 0 {
+		p.table(header, rows)
+	} else {
+		p.line("no resources with an outbox%s", inNamespace(o.Namespace))
+	}
 	p.line("")
 	if len(o.Problems) == 0 {
 		p.line("Nothing needs attention.")
@@ -192,7 +225,7 @@ read.`,
 		},
 	}
 	in.addFlags(cmd)
-	out.addFlags(cmd)
+	out.addFlags(cmd, formatWide)
 	w.addFlags(cmd)
 	db.addFlags(cmd)
 	cmd.Flags().BoolVar(&exitCodes, "exit-code", false, "exit status 1 if something needs attention")
@@ -219,23 +252,12 @@ func (c *cluster) overview(ctx context.Context, in scope, db *database) (*overvi
 	if o.Store, err = c.store(ctx); err != nil {
 		o.Unread = append(o.Unread, unread{"the state of the store", reasonOf(err)})
 	}
-	o.Store.outlived(o.Managers, newestPersisted(l.Items))
+	o.Store.outlived(o.Managers, o.Total.persisted())
 	if o.Database, err = db.state(ctx); err != nil {
 		o.Unread = append(o.Unread, unread{"the database", reasonOf(err)})
 	}
 	o.judge(c, in)
 	return o, nil
-}
-
-// newestPersisted is when an entry of these resources was known to be durable last.
-func newestPersisted(all []summary) time.Time {
-	var newest time.Time
-	for i := range all {
-		if all[i].persisted.After(newest) {
-			newest = all[i].persisted
-		}
-	}
-	return newest
 }
 
 func (o *overview) count(l *listed) {

@@ -6,12 +6,15 @@ import (
 	"archive/tar"
 	"compress/gzip"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	. "github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
@@ -19,6 +22,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/holdfast-dev/holdfast/internal/testenv"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
+	"github.com/holdfast-dev/holdfast/outbox/entry"
+	"github.com/holdfast-dev/holdfast/postgres"
+	"github.com/holdfast-dev/holdfast/relay"
 )
 
 type historyOf struct {
@@ -67,6 +74,9 @@ func TestHistory(t *testing.T) {
 	f.golden("history.txt", f.program(env, plugin, "history", "nr/news", "-n", f.namespace).Stdout)
 	f.golden("history.json", durations.ReplaceAllString(f.program(env, plugin, "history", "nr/news", "-n", f.namespace, "-o", "json").Stdout, "${1}N"))
 
+	s = f.program(env, plugin, "history", "nr/news", "-n", f.namespace, "--since", "1ms")
+	f.Expect(s.Stdout).To(MatchRegexp(`The chain is whole: \d+ entries, of which 0 are shown\.`))
+
 	f.delete(again)
 	f.gone(again)
 	s = f.program(env, plugin, "history", "nr/news", "-n", f.namespace, "--uid", first, "-o", "json")
@@ -75,6 +85,38 @@ func TestHistory(t *testing.T) {
 	f.Expect(h.Entries).To(HaveEach(HaveField("State", "durable")))
 	f.Expect(len(h.Entries)).To(BeNumerically(">=", 2))
 	f.Expect(f.program(env, plugin, "history", "nr/newz", "-n", f.namespace)).To(And(HaveField("Code", 2), HaveField("Stderr", ContainSubstring("has the name"))))
+}
+
+// Rows are read in pages of a thousand: a full page is the last one, or not.
+func TestHistoryOfManyEntries(t *testing.T) {
+	f := setup(t)
+	store, err := postgres.Open(ctx, stack.Postgres.URL(), postgres.Options{})
+	f.Expect(err).NotTo(HaveOccurred())
+	defer store.Close()
+	for _, n := range []int{1000, 1001} {
+		nr := testenv.MakeNotification(f.namespace, fmt.Sprintf("news-%d", n)).Obj()
+		f.create(nr)
+		source := entry.SourceOf(nr)
+		var o *outboxapi.Outbox
+		var items []relay.Item
+		for range n {
+			o, _, err = entry.Append(o, source, change("DeliveryFailed", "Retrying", false), time.Now(), entry.Salt{}, entry.DefaultLimits())
+			f.Expect(err).NotTo(HaveOccurred())
+			items = append(items, relay.NewItems(source, "NotificationRequest", entry.PendingOf(nr.UID, o))...)
+			o.SetEntries([]outboxapi.Entry{})
+			o.PersistedSequence = o.LastSequence
+		}
+		for some := range slices.Chunk(items, 250) {
+			_, err := store.Persist(ctx, some)
+			f.Expect(err).NotTo(HaveOccurred())
+		}
+		nr.Status.Outbox = o
+		f.Expect(api.Status().Update(ctx, nr)).To(Succeed())
+		var h historyOf
+		f.into(f.in("history", "nr/"+nr.Name, "--database-url", stack.Postgres.URL(), "-o", "json"), &h)
+		f.Expect(h.Entries).To(HaveLen(n))
+		f.Expect(h.Verdict.Whole).To(BeTrue(), "%v", h.Verdict.Problems)
+	}
 }
 
 // durations are what a record says of how long something took.

@@ -6,11 +6,14 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	. "github.com/onsi/gomega"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
@@ -118,7 +121,7 @@ func TestCheckNamesWhatIsOfAnotherRelease(t *testing.T) {
 			g.Expect(unstructured.SetNestedSlice(newer.Object, versions, "spec", "versions")).To(Succeed())
 			w.put(t, newer)
 			g.Expect(w.findings(t)).To(ContainElement(And(HaveField("Check", "definition aianalyses"), HaveField("Detail", ContainSubstring("newer release than this program")), HaveField("Detail", ContainSubstring("status.invented")))))
-			w.managerLog(t, "has status.invented, which this release does not know: it is older than the definition, and drops such fields; run the release of the definition")
+			w.managerLog(t, "has status.invented, which this release does not know and drops; run the newer release that it belongs to")
 			w.put(t, o)
 		}
 	})
@@ -143,21 +146,38 @@ func TestCheckNamesWhatIsOfAnotherRelease(t *testing.T) {
 		}
 	})
 
+	// Whoever administers a namespace makes a Deployment, an account and a lease that look like those of managers. Only the binding of the managers' role makes them an installation.
 	t.Run("a second installation", func(t *testing.T) {
 		g := NewWithT(t)
+		now := metav1.NewMicroTime(time.Now())
+		lease := &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "holdfast-manager"},
+			Spec: coordinationv1.LeaseSpec{HolderIdentity: ptr.To("tenant"), LeaseDurationSeconds: ptr.To[int32](3600), AcquireTime: &now, RenewTime: &now}}
+		_, err := w.clientset.CoordinationV1().Leases("default").Create(ctx, lease, metav1.CreateOptions{})
+		g.Expect(err).NotTo(HaveOccurred())
+		var binding *unstructured.Unstructured
 		for _, o := range objects {
-			if o.GetKind() != "Deployment" {
-				continue
+			switch o.GetKind() {
+			case "ClusterRoleBinding":
+				binding = o.DeepCopy()
+				binding.SetName("second")
+				g.Expect(unstructured.SetNestedSlice(binding.Object, []any{map[string]any{"kind": "ServiceAccount", "name": "holdfast-manager", "namespace": "default"}}, "subjects")).To(Succeed())
+			case "Deployment", "ServiceAccount", "Role", "RoleBinding":
+				tenants := o.DeepCopy()
+				tenants.SetNamespace("default")
+				w.put(t, tenants)
+				defer func() {
+					g.Expect(w.client.Delete(ctx, tenants, client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
+				}()
 			}
-			other := o.DeepCopy()
-			other.SetNamespace("default")
-			w.put(t, other)
-			second := And(HaveField("Check", "one installation"), HaveField("Detail", ContainSubstring("namespace default too")))
-			g.Expect(w.findings(t)).To(ContainElement(And(second, HaveField("Command", HaveSuffix("-n default delete deployment holdfast-manager")))))
-			g.Expect(w.findings(t, "--system-namespace", "nowhere")).To(ContainElements(
-				HaveField("Command", HaveSuffix("holdfast check --system-namespace holdfast-system")), HaveField("Command", HaveSuffix("holdfast check --system-namespace default"))))
-			g.Expect(w.client.Delete(ctx, other, client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
 		}
+		g.Expect(w.findings(t)).To(BeEmpty(), "a tenant")
+		w.put(t, binding)
+		second := And(HaveField("Check", "one installation"), HaveField("State", "failed"), HaveField("Detail", ContainSubstring("namespace default")))
+		g.Expect(w.findings(t)).To(ContainElement(And(second, HaveField("Command", HaveSuffix("-n default delete deployment holdfast-manager")))))
+		g.Expect(w.findings(t, "--system-namespace", "nowhere")).To(ContainElements(
+			HaveField("Command", HaveSuffix("holdfast check --system-namespace holdfast-system")), HaveField("Command", HaveSuffix("holdfast check --system-namespace default"))))
+		g.Expect(w.client.Delete(ctx, binding)).To(Succeed())
+		g.Expect(w.clientset.CoordinationV1().Leases("default").Delete(ctx, lease.Name, metav1.DeleteOptions{})).To(Succeed())
 	})
 
 	t.Run("a Secret without the key", func(t *testing.T) {
