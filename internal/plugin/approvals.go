@@ -140,7 +140,7 @@ Exit status: 0 listed, 2 they could not be listed.`,
 		},
 	}
 	in.addFlags(cmd)
-	out.addFlags(cmd, formatWide, formatName)
+	out.addFlags(cmd, formatName)
 	w.addFlags(cmd)
 	return cmd
 }

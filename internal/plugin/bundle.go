@@ -50,7 +50,8 @@ no specs and no Secrets, and credentials in logs and Events are redacted. Read i
 What you may not read is left out, and the archive says so. An existing file is never replaced.
 
 Exit status: 0 written, 2 it could not be written.`,
-		Example: `  kubectl holdfast support-bundle -A --file holdfast.tar.gz
+		Example: `  kubectl holdfast support-bundle -A
+  kubectl holdfast support-bundle -A --file holdfast.tar.gz
   tar -tzf holdfast.tar.gz`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -58,7 +59,7 @@ Exit status: 0 written, 2 it could not be written.`,
 				return err
 			}
 			if file == "" {
-				return errors.New("--file is empty, expected the file to write, as in holdfast.tar.gz")
+				file = "holdfast-support-" + time.Now().UTC().Format("20060102T150405Z") + ".tar.gz"
 			}
 			b, err := c.bundle(cmd.Context(), in, &db, file)
 			if err != nil {
@@ -70,7 +71,7 @@ Exit status: 0 written, 2 it could not be written.`,
 	in.addFlags(cmd)
 	out.addFlags(cmd)
 	db.addFlags(cmd)
-	cmd.Flags().StringVar(&file, "file", "", "file to write")
+	cmd.Flags().StringVar(&file, "file", "", "file to write (default: holdfast-support-TIME.tar.gz, here)")
 	return cmd
 }
 

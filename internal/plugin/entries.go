@@ -90,7 +90,7 @@ Exit status: 0 shown, 1 an entry is damaged, 2 the resource could not be read.`,
 			return nil
 		},
 	}
-	out.addFlags(cmd, formatWide)
+	out.addFlags(cmd)
 	return cmd
 }
 

@@ -141,7 +141,7 @@ Exit status: 0 listed, 2 some resources could not be listed.`,
 	}
 	in.addFlags(cmd)
 	only.addFlags(cmd)
-	out.addFlags(cmd, formatWide, formatName)
+	out.addFlags(cmd, formatName)
 	w.addFlags(cmd)
 	cmd.Flags().StringVar(&sortBy, "sort-by", "name", "order: "+orList(orderNames))
 	_ = cmd.RegisterFlagCompletionFunc("sort-by", cobra.FixedCompletions(orderNames, cobra.ShellCompDirectiveNoFileComp))

@@ -45,14 +45,9 @@ const (
 	formatName  = "name"
 )
 
-// addFlags adds -o. Some formats are for some verbs only.
+// addFlags adds -o. Names are for verbs that show resources; a table without further columns is the same when it is wide.
 func (o *output) addFlags(cmd *cobra.Command, more ...string) {
-	o.formats = []string{formatTable}
-	for _, f := range []string{formatWide, formatJSON, formatYAML, formatName} {
-		if f == formatJSON || f == formatYAML || slices.Contains(more, f) {
-			o.formats = append(o.formats, f)
-		}
-	}
+	o.formats = append([]string{formatTable, formatWide, formatJSON, formatYAML}, more...)
 	cmd.Flags().StringVarP(&o.format, "output", "o", formatTable, "output format: "+strings.Join(o.formats, ", "))
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(o.formats, cobra.ShellCompDirectiveNoFileComp))
 }

@@ -225,7 +225,7 @@ read.`,
 		},
 	}
 	in.addFlags(cmd)
-	out.addFlags(cmd, formatWide)
+	out.addFlags(cmd)
 	w.addFlags(cmd)
 	db.addFlags(cmd)
 	cmd.Flags().BoolVar(&exitCodes, "exit-code", false, "exit status 1 if something needs attention")
@@ -252,7 +252,7 @@ func (c *cluster) overview(ctx context.Context, in scope, db *database) (*overvi
 	if o.Store, err = c.store(ctx); err != nil {
 		o.Unread = append(o.Unread, unread{"the state of the store", reasonOf(err)})
 	}
-	o.Store.outlived(o.Managers, o.Total.persisted())
+	o.Store.outlived(o.Managers, time.Time{}) // when an entry was persisted each namespace can write into its resources
 	if o.Database, err = db.state(ctx); err != nil {
 		o.Unread = append(o.Unread, unread{"the database", reasonOf(err)})
 	}

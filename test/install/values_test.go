@@ -41,6 +41,7 @@ var changes = map[string]struct{ value, with string }{
 	"gateway.networkPolicy.enabled":                 {`false`, `gateway: {enabled: true}`},
 	"networkPolicy.apiServerPorts":                  {`[8443]`, `storage: {enabled: true}`},
 	"networkPolicy.databasePorts":                   {`[6432]`, `reports: {enabled: true}`},
+	"monitoring.runbooks":                           {`https://wiki.example.com/holdfast`, `monitoring: {rules: true}`},
 	"monitoring.labels":                             {`{release: prometheus}`, `monitoring: {rules: true}`},
 	"monitoring.dashboard.labels.grafana_dashboard": {`"2"`, `monitoring: {dashboard: {enabled: true}}`},
 	"pods.annotations":                              {`{a: b}`, ``},
@@ -188,6 +189,7 @@ func TestWrongValuesAreRefusedWithTheirPath(t *testing.T) {
 		`commonLabels: {app.kubernetes.io/name: other}`:                `at '/commonLabels/app.kubernetes.io~1name'`,
 		`pods: {labels: {app.kubernetes.io/component: x}}`:             `at '/pods/labels/app.kubernetes.io~1component'`,
 		`commonLabels: {"bad key!": x}`:                                `at '/commonLabels': additional properties 'bad key!' not allowed`,
+		`monitoring: {runbooks: "wiki page"}`:                          `at '/monitoring/runbooks'`,
 		`monitoring: {labels: {a: "b c"}}`:                             `at '/monitoring/labels/a'`,
 		`pods: {annotations: {"a b": c}}`:                              `at '/pods/annotations'`,
 	} {
