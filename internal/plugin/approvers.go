@@ -21,8 +21,8 @@ const approverRole = "holdfast-approver"
 // approvers are those who may decide in a namespace, as far as bindings say. Others may have the right by another role.
 type approvers struct {
 	bound []string
-	// unread: the namespace's bindings could not be read.
-	unread bool
+	// unread: the namespace's bindings could not be read; partly: those of the cluster could not.
+	unread, partly bool
 	// me is the user who asks, mayDecide whether that user may.
 	me        string
 	mayDecide bool
@@ -37,7 +37,7 @@ func (c *cluster) approversIn(ctx context.Context, namespace string) (*approvers
 	if err != nil && !apierrors.IsForbidden(err) {
 		return nil, err
 	}
-	a := &approvers{free: approverRole, unread: unread != nil}
+	a := &approvers{free: approverRole, unread: unread != nil, partly: err != nil}
 	taken := map[string]bool{}
 	for i := range bindings.Items {
 		taken[bindings.Items[i].Name] = true
@@ -51,7 +51,7 @@ func (c *cluster) approversIn(ctx context.Context, namespace string) (*approvers
 	}
 	slices.Sort(a.bound)
 	if a.bound = slices.Compact(a.bound); len(a.bound) > 0 {
-		return a, nil
+		return a, unread
 	}
 	me, err := c.clientset.AuthenticationV1().SelfSubjectReviews().Create(ctx, &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{})
 	if err != nil {
@@ -95,7 +95,11 @@ func (a *approvers) who() string {
 	case a.mayDecide:
 		return "nobody is bound to the role " + approverRole + ", but you may decide by another right"
 	}
-	return "nobody may decide yet, since nobody is bound to the role " + approverRole + ": whoever administers the namespace binds somebody, you or another user"
+	seen := ""
+	if a.partly {
+		seen = " as far as you may see"
+	}
+	return "nobody may decide yet, since nobody is bound to the role " + approverRole + seen + ": whoever administers the namespace binds somebody, you or another user"
 }
 
 // bind is the command that binds the user who asks, for whoever may: so without --as. It is "" where somebody may decide.
