@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -294,19 +295,43 @@ func (p *Postgres) Stop(ctx context.Context) error { return p.end(ctx, "stop", s
 // Kill is an immediate shutdown: no checkpoint, so the next Start recovers from the log as after a crash.
 func (p *Postgres) Kill(ctx context.Context) error { return p.end(ctx, "kill", syscall.SIGQUIT) }
 
-// Crash ends the server's processes with SIGKILL, as the loss of its machine does. Where the system does not list them (it is Linux that does), it ends the first
-// one, and the others notice.
+// Crash ends the server's processes with SIGKILL, as the loss of its machine does, and returns when they are gone, so that the next Start or Rejoin meets none of them. Where the system does not list
+// them (it is Linux that does), it ends the first one, and the others notice.
 func (p *Postgres) Crash(ctx context.Context) error {
 	p.mu.Lock()
+	var others []int
 	if p.server != nil && p.server.alive() {
 		first := p.server.cmd.Process
 		_ = first.Signal(syscall.SIGSTOP) // no more are started
-		for _, pid := range children(first.Pid) {
+		others = children(first.Pid)
+		for _, pid := range others {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
 	p.mu.Unlock()
-	return p.end(ctx, "crash", syscall.SIGKILL)
+	if err := p.end(ctx, "crash", syscall.SIGKILL); err != nil {
+		return err
+	}
+	for _, pid := range others {
+		for runs(pid) {
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("crash PostgreSQL: process %d has not ended yet: %w", pid, ctx.Err())
+			case <-time.After(pollEvery):
+			}
+		}
+	}
+	return nil
+}
+
+// runs reports whether a process is there, and more than a zombie that nobody has reaped.
+func runs(pid int) bool {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return false
+	}
+	_, state, _ := bytes.Cut(text[max(0, bytes.LastIndexByte(text, ')')):], []byte(" ")) // behind the program's name
+	return !bytes.HasPrefix(state, []byte("Z")) && !bytes.HasPrefix(state, []byte("X"))
 }
 
 // children of a process.
