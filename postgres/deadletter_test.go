@@ -90,6 +90,25 @@ func TestRedrive(t *testing.T) {
 	g.Expect(results(persist(t, s, good))).To(Equal(repeat(relay.Present, 3)), "the relay finds them as its own")
 }
 
+// This release does not try a value that is longer than the column that it knows. A redrive does: somebody may have widened the column for it.
+func TestARedriveAsksTheDatabase(t *testing.T) {
+	g := NewWithT(t)
+	s := open(t, database(t))
+	long := history(t, newSource(), entry.KindNotification, 1, func(int) any {
+		r := notification()
+		r.DeliveryStatus = strings.Repeat("x", 51)
+		return r
+	})
+	g.Expect(results(persist(t, s, long))).To(Equal(repeat(relay.DeadLettered, 1)))
+	letter := selected(t, s, Letters{})[0]
+	g.Expect(redrive(t, s, letter, false)).To(And(HaveField("Result", relay.DeadLettered), HaveField("SQLState", "22001"), HaveField("Error", ContainSubstring("delivery_status has 51 characters"))))
+
+	execute(t, s, "ALTER TABLE notification_audit ALTER COLUMN delivery_status TYPE VARCHAR(100)")
+	g.Expect(redrive(t, s, letter, false).Result).To(Equal(relay.Stored))
+	g.Expect(results(persist(t, s, long))).To(Equal(repeat(relay.DeadLettered, 1)), "a relay does not ask")
+	g.Expect(count(t, s, "notification_audit")).To(Equal(1))
+}
+
 func TestRedriveAsTheWriter(t *testing.T) {
 	g := NewWithT(t)
 	url := database(t)
