@@ -186,7 +186,7 @@ func (b *batch) decide(ctx context.Context, a *alert) (o Outcome, err error) {
 		return why.outcome(), nil
 	}
 	defer func() { o.Namespace = about.namespace }()
-	if b.server.config.ExportersNeedLabel && about.exporter != "" {
+	if b.server.config.ExportersNeedLabel && about.exported {
 		why, err = b.exporters.get(about.exporter, func() (*leftOut, error) { return exporterOf(ctx, b.server.config.Client, about.exporter) })
 		if err != nil || why != nil {
 			return why.outcome(), err
