@@ -147,7 +147,8 @@ func namespaceOf(ctx context.Context, reader client.Reader, name string) (*metav
 // the tenant's word. An aggregation can drop the label namespace; then nobody knows whose word it is.
 func exporterOf(ctx context.Context, reader client.Reader, namespace string) (*leftOut, error) {
 	if namespace == "" {
-		return leave(isExporter, "label namespace is missing, and exported_namespace is an exporter's word, expected the namespace of the exporter; keep namespace in the alerting rule, as in by (namespace, exported_namespace), or set honorLabels: true for the exporter"), nil
+		return leave(isExporter, "label namespace is missing, and exported_namespace is an exporter's word, expected the namespace of the exporter; "+
+			"keep namespace in the alerting rule, as in by (namespace, exported_namespace), or set honorLabels: true for the exporter"), nil
 	}
 	ns, err := namespaceOf(ctx, reader, namespace)
 	if err != nil || ns != nil && ns.Labels[ExporterLabel] == "true" {
