@@ -19,6 +19,7 @@
 // Whoever has the token chooses labels, texts and times. They choose neither namespace policy nor account, and reach only namespaces that take part. Whoever may write the ConfigMap of a namespace
 // chooses approval and channels there, and among the accounts that the gateway was granted. Whoever may create pods in a namespace chooses their owners, hence a workload of that namespace.
 // One process works for all namespaces, so what a tenant wrote costs little, however it is written: policies (yaml.go, policy.go), alerts (payload.go), requests of other hands (incident.go).
+// What is still slow is slow for that tenant: a namespace has a quarter of the places (lanes.go), and the namespaces of a message take turns (batch.go).
 // Where Prometheus enforces the label namespace, a tenant's alerts are about that namespace only: with Config.ExportersNeedLabel, exported_namespace
 // counts only from exporters that the cluster's administrator has named (subject.go).
 //

@@ -26,8 +26,8 @@ const duplicateLasts = time.Minute
 // policyName is the admission policy that compares accounts with the creator's rights; its refusals name it.
 const policyName = "holdfast-impersonation"
 
-// ensure sees to it that an incident has an open request, or says why it makes none. An error means that it is not known, and the alert has to come again.
-func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (Outcome, error) {
+// ensure sees to it that an incident has an open request, or says why it makes none. An error means that it is not known, and the alert has to come again. rule is asked only for a new request.
+func (s *Server) ensure(ctx context.Context, n incident, a *alert, rule func() *Rule) (Outcome, error) {
 	h := s.ledger.history(n)
 	for _, name := range h.open { // the ledger may be late: they count only if they are still open
 		live, err := s.read(ctx, n.namespace, name)
@@ -53,7 +53,7 @@ func (s *Server) ensure(ctx context.Context, n incident, a *alert, t *tenant) (O
 			return Outcome{Result: limited, Detail: fmt.Sprintf("namespace %s has %d open requests, as many as --max-open-requests allows; the alert is taken when it is repeated and one of them has ended",
 				n.namespace, s.config.Limits.OpenRequests)}, nil
 		}
-		rr := requestOf(n, name, a, t.policy.ruleFor(a.Labels), s.now())
+		rr := requestOf(n, name, a, rule(), s.now())
 		err := s.config.Client.Create(ctx, rr)
 		if err == nil {
 			return s.confirm(ctx, n, rr)

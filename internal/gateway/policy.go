@@ -144,8 +144,12 @@ func namespaceOf(ctx context.Context, reader client.Reader, name string) (*metav
 }
 
 // exporterOf says why exporters of a namespace may not report about another one, nil if they may. Where Prometheus enforces the label namespace of what a tenant writes, exported_namespace is still
-// the tenant's word.
+// the tenant's word. An aggregation can drop the label namespace; then nobody knows whose word it is.
 func exporterOf(ctx context.Context, reader client.Reader, namespace string) (*leftOut, error) {
+	if namespace == "" {
+		return leave(isExporter, "label namespace is missing, and exported_namespace is an exporter's word, expected the namespace of the exporter; "+
+			"keep namespace in the alerting rule, as in by (namespace, exported_namespace), or set honorLabels: true for the exporter"), nil
+	}
 	ns, err := namespaceOf(ctx, reader, namespace)
 	if err != nil || ns != nil && ns.Labels[ExporterLabel] == "true" {
 		return nil, err

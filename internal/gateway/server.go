@@ -21,7 +21,7 @@ import (
 type Limits struct {
 	// BodyBytes bounds a message, after it was decompressed; BytesInFlight all of them at once.
 	BodyBytes, BytesInFlight int64
-	// Requests bounds messages at once, Alerts those that are worked on at once.
+	// Requests bounds messages at once, Alerts those that are worked on at once. A namespace has a quarter of both.
 	Requests, Alerts int
 	// OpenRequests bounds the open RemediationRequests of a namespace.
 	OpenRequests int
@@ -65,8 +65,9 @@ type Server struct {
 	ledger  *ledger
 	events  *announcer
 	metrics *metrics
-	// messages, bytes and alerts are the places that there are.
-	messages, bytes, alerts *semaphore.Weighted
+	// messages, bytes and alerts are the places that there are, and lanes what one namespace may have of them. reading is for alerts that are decoded to find their namespace.
+	messages, bytes, alerts, reading *semaphore.Weighted
+	lanes                            *lanes
 }
 
 // Path takes the messages of Alertmanager.
@@ -87,6 +88,7 @@ func New(c Config) (*Server, error) {
 	s := &Server{
 		config: c, log: c.Log, now: c.Now, events: newAnnouncer(c.Events),
 		messages: semaphore.NewWeighted(int64(l.Requests)), bytes: semaphore.NewWeighted(max(l.BytesInFlight, l.BodyBytes)), alerts: semaphore.NewWeighted(int64(l.Alerts)),
+		reading: semaphore.NewWeighted(readAtOnce), lanes: newLanes(l),
 	}
 	var err error
 	if s.ledger, err = newLedger(c.Client, c.Now); err != nil {

@@ -14,7 +14,8 @@ import (
 type subject struct {
 	namespace, kind, name string
 	uid                   types.UID
-	// exporter is the namespace of the exporter that names an object of another namespace; "" otherwise.
+	// exported: the namespace is an exporter's word, and exporter is where that runs; "" if no label says so.
+	exported bool
 	exporter string
 }
 
@@ -43,7 +44,7 @@ func subjectOf(labels map[string]string) (subject, *leftOut) {
 		return s, leave(noTarget, "label namespace is missing, expected the namespace of the workload")
 	}
 	if scraped := labels["namespace"]; scraped != s.namespace {
-		s.exporter = scraped
+		s.exported, s.exporter = true, scraped
 	}
 	for _, name := range []string{s.namespace, s.exporter} {
 		if faults := validation.IsDNS1123Label(name); name != "" && faults != nil {

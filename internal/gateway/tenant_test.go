@@ -88,7 +88,16 @@ func TestExportersOfOtherNamespaces(t *testing.T) {
 		g.Expect(o).To(And(HaveField("Result", "exporter"), HaveField("Detail", ContainSubstring("namespace "+name+", which has no label holdfast.dev/gateway-exporter=true"))))
 	}
 	g.Expect(r.one(firing(labelsOf("../x", "exported_namespace", victim, "deployment", "cart"))).Result).To(Equal("malformed"))
+	for _, name := range []string{victim, attacker} { // a rule that aggregates by (exported_namespace, deployment) leaves the exporter's namespace out
+		aggregated := labelsOf("", "exported_namespace", name, "deployment", "cart")
+		for _, nowhere := range []string{"empty", "missing"} {
+			o := r.one(firing(aggregated))
+			g.Expect(o).To(And(HaveField("Result", "exporter"), HaveField("Detail", ContainSubstring("label namespace is missing"))), nowhere)
+			delete(aggregated, "namespace")
+		}
+	}
 	g.Expect(requests(t, victim)).To(BeEmpty())
+	g.Expect(requests(t, attacker)).To(BeEmpty())
 	g.Expect(r.one(firing(labelsOf(attacker, "exported_namespace", attacker, "deployment", "cart"))).Result).To(Equal("created"))
 	g.Expect(r.one(firing(labelsOf(monitoring, "exported_namespace", victim, "deployment", "cart"))).Result).To(Equal("created"))
 	g.Expect(requests(t, victim)).To(HaveLen(1))

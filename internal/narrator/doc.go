@@ -16,6 +16,7 @@
 // # How it fails
 //
 // A report never fails, and is never later than the limits allow, because of a model. If it is down, slow, over quota, refuses, or nothing of its answer is supported, the narrative is that
-// of the rules, and its Reason says why. Calls under way, waiting callers, tokens of a day, the bytes of an answer and of the cache are bounded. After several failures in a row no call is made
-// for a while. Nothing is stored: narratives are in the memory of the process.
+// of the rules, and its Reason says why. Calls under way, waiting callers, tokens of a day, the bytes of an answer and of the cache are bounded. A namespace has half of the queue and of the tokens
+// at most. After several failures of the server in a row no call is made for a while; answers that cannot be used do not count, since what is in a report can bring them about.
+// Nothing is stored: narratives are in the memory of the process.
 package narrator

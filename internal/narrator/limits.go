@@ -9,33 +9,70 @@ import (
 	"github.com/holdfast-dev/holdfast/rar"
 )
 
+// tenant is whose report it is: the namespace of its request. A tenant has half of the queue and of the tokens of a day at most.
+type tenant struct{ cluster, namespace string }
+
+func tenantOf(r *rar.Report) tenant {
+	return tenant{r.Summary.Target.Cluster, r.Summary.Target.Namespace}
+}
+
+// queue counts the narratives that are under way or wait.
+type queue struct {
+	mu    sync.Mutex
+	limit int
+	all   int
+	of    map[tenant]int
+}
+
+// enter takes a place until leave, if there is one for the tenant.
+func (q *queue) enter(t tenant) (leave func(), ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.all >= q.limit || 2*q.of[t] >= q.limit {
+		return nil, false
+	}
+	q.all++
+	q.of[t]++
+	return func() {
+		q.mu.Lock()
+		defer q.mu.Unlock()
+		q.all--
+		if q.of[t]--; q.of[t] == 0 {
+			delete(q.of, t)
+		}
+	}, true
+}
+
 // budget counts the tokens of a day.
 type budget struct {
 	mu    sync.Mutex
 	limit int64
 	day   time.Time
 	used  int64
+	of    map[tenant]int64
 	now   func() time.Time
 }
 
-// reserve takes tokens, if there are so many left.
-func (b *budget) reserve(n int64) bool {
+// reserve takes tokens, if there are so many left: for the tenant, and for all. The first call of a tenant may take more than half, where that is little.
+func (b *budget) reserve(t tenant, n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.turn()
-	if b.used+n > b.limit {
+	if b.used+n > b.limit || b.of[t] > 0 && 2*(b.of[t]+n) > b.limit {
 		return false
 	}
 	b.used += n
+	b.of[t] += n
 	return true
 }
 
 // add counts tokens beyond those that were reserved; negative ones were not used.
-func (b *budget) add(n int64) {
+func (b *budget) add(t tenant, n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.turn()
 	b.used = max(0, b.used+n)
+	b.of[t] = max(0, b.of[t]+n)
 }
 
 func (b *budget) left() int64 {
@@ -47,11 +84,11 @@ func (b *budget) left() int64 {
 
 func (b *budget) turn() {
 	if day := b.now().UTC().Truncate(24 * time.Hour); !day.Equal(b.day) {
-		b.day, b.used = day, 0
+		b.day, b.used, b.of = day, 0, map[tenant]int64{}
 	}
 }
 
-// breaker makes no call for a while after several failures in a row, and then one, whose result counts.
+// breaker makes no call for a while after several failures of the server in a row, and then one, whose result counts. An answer that cannot be used is none: what is in a report decides about it.
 type breaker struct {
 	mu       sync.Mutex
 	failures int

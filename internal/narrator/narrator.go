@@ -22,9 +22,9 @@ const (
 	reasonUnavailable = "unavailable" // no answer, or a status that is none
 	reasonOverQuota   = "over-quota"  // the server answered 429
 	reasonTimeout     = "timeout"
-	reasonBusy        = "busy"        // too many wait already
-	reasonPaused      = "paused"      // after several failures
-	reasonDailyLimit  = "daily-limit" // the tokens of the day are spent
+	reasonBusy        = "busy"        // too many wait already, of all or of the namespace
+	reasonPaused      = "paused"      // after several failures of the server
+	reasonDailyLimit  = "daily-limit" // the tokens of the day are spent, or those of the namespace
 	reasonTooLarge    = "too-large"   // the facts do not fit into the input
 	reasonRefused     = "refused"     // the model said that it will not
 	reasonUnusable    = "unusable"    // the answer is not of the form
@@ -41,7 +41,7 @@ type Narrator struct {
 	breaker *breaker
 
 	flight  singleflight.Group
-	waiting *semaphore.Weighted // under way and waiting
+	waiting *queue // under way and waiting
 	calling *semaphore.Weighted
 	root    context.Context //nolint:containedctx // of what goes on when its caller has left
 	end     context.CancelFunc
@@ -58,7 +58,7 @@ func New(o Options) (*Narrator, error) {
 		return nil, err
 	}
 	n := &Narrator{o: o, client: c, metrics: newMetrics(o.Model), cache: newCache(o.CacheBytes), budget: &budget{limit: o.TokensPerDay, now: o.Now}, breaker: &breaker{failures: o.Failures, pause: o.Pause, now: o.Now},
-		waiting: semaphore.NewWeighted(int64(o.Concurrency * (1 + waitingPerCall))), calling: semaphore.NewWeighted(int64(o.Concurrency))}
+		waiting: &queue{limit: o.Concurrency * (1 + waitingPerCall), of: map[tenant]int{}}, calling: semaphore.NewWeighted(int64(o.Concurrency))}
 	n.root, n.end = context.WithCancel(context.Background())
 	return n, nil
 }
@@ -111,10 +111,11 @@ func (n *Narrator) write(key string, report *rar.Report) (told *rar.Narrative) {
 	ctx, cancel := context.WithTimeout(n.root, n.o.Timeout)
 	defer cancel()
 	defer func() { n.metrics.count(told) }()
-	if !n.waiting.TryAcquire(1) {
+	leave, ok := n.waiting.enter(tenantOf(report))
+	if !ok {
 		return rules(report, reasonBusy, nil)
 	}
-	defer n.waiting.Release(1)
+	defer leave()
 	if n.calling.Acquire(ctx, 1) != nil {
 		return rules(report, reasonBusy, nil)
 	}
@@ -133,10 +134,13 @@ func (n *Narrator) write(key string, report *rar.Report) (told *rar.Narrative) {
 	case !errors.As(err, &f):
 		f = &failure{reasonUnusable, err}
 	}
-	if ours := f.reason == reasonDailyLimit || f.reason == reasonTooLarge; ours {
+	switch f.reason {
+	case reasonDailyLimit, reasonTooLarge:
 		n.breaker.release()
-	} else {
+	case reasonUnavailable, reasonTimeout, reasonOverQuota:
 		n.breaker.report(false)
+	default: // the server works: it is this report that the model does not tell
+		n.breaker.report(true)
 	}
 	n.o.Log.Info("Narrative not written by the model", "remediation", report.RemediationID, "reason", f.reason, "cause", f.cause.Error())
 	told = rules(report, f.reason, &w.provenance)
@@ -217,8 +221,8 @@ func (w *writing) ask(ctx context.Context, messages []openai.ChatCompletionMessa
 	}
 	input := int64(bytes/bytesPerToken + 1)
 	reserved := input + int64(w.o.OutputTokens)
-	if !w.budget.reserve(reserved) {
-		return nil, &failure{reasonDailyLimit, errors.New("the tokens of this day are spent (--narrator-max-tokens-per-day)")}
+	if !w.budget.reserve(tenantOf(w.report), reserved) {
+		return nil, &failure{reasonDailyLimit, errors.New("the tokens of this day are spent, or half of them for one namespace (--narrator-max-tokens-per-day)")}
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.o.CallTimeout)
 	defer cancel()
@@ -234,7 +238,7 @@ func (w *writing) ask(ctx context.Context, messages []openai.ChatCompletionMessa
 	if r.output == 0 {
 		r.output = int64(len(r.text)/bytesPerToken + 1)
 	}
-	w.budget.add(r.input + r.output - reserved)
+	w.budget.add(tenantOf(w.report), r.input+r.output-reserved)
 	w.provenance.PromptTokens += r.input
 	w.provenance.CompletionTokens += r.output
 	if r.refused {

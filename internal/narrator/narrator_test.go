@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -196,7 +198,7 @@ func TestManyReportsAtOnce(t *testing.T) {
 	results := make(chan string, 20)
 	for i := range 20 {
 		go func() {
-			got := n.Generate(t.Context(), string(rune('a'+i)), r)
+			got := n.Generate(t.Context(), string(rune('a'+i)), of(r, string(rune('a'+i%4))))
 			results <- got.Status + got.Reason
 		}()
 	}
@@ -207,6 +209,69 @@ func TestManyReportsAtOnce(t *testing.T) {
 	close(release)
 	for range 2 * (1 + waitingPerCall) {
 		g.Expect(<-results).To(Equal(rar.NarrativeGenerated))
+	}
+}
+
+// of is a report of another namespace.
+func of(r *rar.Report, namespace string) *rar.Report {
+	other := *r
+	other.Summary.Target.Namespace = namespace
+	return &other
+}
+
+// One namespace has half of the queue: a place is left for others.
+func TestTheQueueHasShares(t *testing.T) {
+	g := NewWithT(t)
+	r := worked(t)
+	body, release := completion(t, answering(t, goodClaims(t, r)...)), make(chan struct{})
+	s := play(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
+		<-release
+		saysJSON(w, body)
+	})
+	n := narrates(t, s, func(o *Options) { o.Concurrency = 2 })
+	results := make(chan string, 20)
+	for i := range 20 {
+		go func() { results <- n.Generate(t.Context(), fmt.Sprint("a", i), of(r, "a")).Reason }()
+	}
+	for range 15 {
+		g.Expect(<-results).To(Equal(reasonBusy))
+	}
+	other := make(chan string, 1)
+	go func() { other <- n.Generate(t.Context(), "b", of(r, "b")).Status }()
+	g.Eventually(func() int {
+		n.waiting.mu.Lock()
+		defer n.waiting.mu.Unlock()
+		return n.waiting.all
+	}, patience).Should(Equal(6))
+	close(release)
+	g.Expect(<-other).To(Equal(rar.NarrativeGenerated))
+	for range 5 {
+		g.Expect(<-results).To(BeEmpty())
+	}
+	g.Expect(n.waiting.of).To(BeEmpty())
+}
+
+// Reports whose contents upset the model pause it for nobody.
+func TestAnswersThatCannotBeUsedPauseNothing(t *testing.T) {
+	r := worked(t)
+	fine := completion(t, answering(t, goodClaims(t, r)...))
+	for reason, bad := range map[string]string{
+		reasonUnusable:    completion(t, "no JSON"),
+		reasonUnsupported: completion(t, answering(t, map[string]any{"section": "summary", "kind": observation, "text": "All is well.", "facts": []string{}})),
+		reasonRefused:     `{"choices":[{"index":0,"finish_reason":"content_filter","message":{"role":"assistant","content":""}}]}`,
+	} {
+		t.Run(reason, func(t *testing.T) {
+			g := NewWithT(t)
+			says := atomic.Pointer[string]{}
+			says.Store(&bad)
+			s := play(t, func(w http.ResponseWriter, _ *http.Request, _ int) { saysJSON(w, *says.Load()) })
+			n := narrates(t, s, func(o *Options) { o.Failures = DefaultOptions().Failures })
+			for i := range 5 {
+				g.Expect(n.Generate(t.Context(), fmt.Sprint("bad", i), of(r, "a")).Reason).To(Equal(reason))
+			}
+			says.Store(&fine)
+			g.Expect(n.Generate(t.Context(), "fine", of(r, "b")).Status).To(Equal(rar.NarrativeGenerated))
+		})
 	}
 }
 
@@ -241,14 +306,17 @@ func TestTheDailyLimit(t *testing.T) {
 	r := worked(t)
 	now := time.Date(2026, 11, 23, 4, 5, 6, 0, time.UTC)
 	s := says(t, answering(t, goodClaims(t, r)...))
-	n := narrates(t, s, func(o *Options) { o.TokensPerDay, o.OutputTokens, o.Now = 9000, 1000, func() time.Time { return now } })
+	n := narrates(t, s, func(o *Options) {
+		o.TokensPerDay, o.OutputTokens, o.Now = 18_000, 1000, func() time.Time { return now }
+	})
 	first := n.Generate(t.Context(), "a", r)
 	g.Expect(first.Status).To(Equal(rar.NarrativeGenerated))
-	g.Expect(n.budget.left()).To(BeEquivalentTo(9000 - 1500))
+	g.Expect(n.budget.left()).To(BeEquivalentTo(18_000 - 1500))
 	asked := 0
 	for ; n.Generate(t.Context(), "b"+strings.Repeat("b", asked), r).Reason != reasonDailyLimit; asked++ {
 		g.Expect(asked).To(BeNumerically("<", 6))
 	}
+	g.Expect(n.Generate(t.Context(), "other", of(r, "other")).Status).To(Equal(rar.NarrativeGenerated), "half is left for others")
 	now = now.AddDate(0, 0, 1)
 	g.Expect(n.Generate(t.Context(), "c", r).Status).To(Equal(rar.NarrativeGenerated))
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -39,6 +40,8 @@ type Authorizer interface {
 	// Authenticate says who has a token. It comes first: a caller's rate bounds what Authorize asks.
 	Authenticate(ctx context.Context, bearer string) (name string, err error)
 	Authorize(ctx context.Context, bearer, verb string, namespaces []string) (Caller, error)
+	// Unnamed is about how many namespaces Authorize may ask if none is named. It asks nobody.
+	Unnamed(bearer, verb string) int
 }
 
 // ErrManyNamespaces says that a caller has to name namespaces, since there are too many to ask about each.
@@ -66,6 +69,8 @@ type kubernetesAuthorizer struct {
 	reviewer   *serving.Reviewer
 	namespaces metadata.Getter
 	options    AccessOptions
+	// count is how many namespaces there were, up to Reviews.
+	count atomic.Int64
 }
 
 // NewKubernetesAuthorizer makes an Authorizer that asks the API server: TokenReview for an audience, SubjectAccessReviews for each namespace, and when each was made. Answers about
@@ -92,7 +97,9 @@ func NewKubernetesAuthorizer(cfg *rest.Config, o AccessOptions) (Authorizer, err
 	if err != nil {
 		return nil, fmt.Errorf("make a client for namespaces: %w", err)
 	}
-	return &kubernetesAuthorizer{reviewer: reviewer, namespaces: client.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")), options: o}, nil
+	a := &kubernetesAuthorizer{reviewer: reviewer, namespaces: client.Resource(corev1.SchemeGroupVersion.WithResource("namespaces")), options: o}
+	a.count.Store(int64(o.Reviews))
+	return a, nil
 }
 
 // Authenticate implements Authorizer.
@@ -114,6 +121,14 @@ func (a *kubernetesAuthorizer) Authorize(ctx context.Context, bearer, verb strin
 	caller.Readable.Cluster = a.options.Cluster
 	caller.Readable.Since, err = a.allowed(ctx, bearer, verb, namespaces)
 	return caller, err
+}
+
+// Unnamed implements Authorizer.
+func (a *kubernetesAuthorizer) Unnamed(bearer, verb string) int {
+	if all, known := a.reviewer.Remembered(bearer, right(verb, "")); known && all {
+		return 0
+	}
+	return int(a.count.Load())
 }
 
 func right(verb, namespace string) authorizationv1.ResourceAttributes {
@@ -191,6 +206,7 @@ func (a *kubernetesAuthorizer) live(ctx context.Context) (map[string]time.Time, 
 	if err != nil {
 		return nil, fmt.Errorf("%w: list namespaces: %w", serving.ErrUnavailable, err)
 	}
+	a.count.Store(int64(min(len(list.Items), a.options.Reviews)))
 	if len(list.Items) > a.options.Reviews {
 		return nil, fmt.Errorf("%w: the cluster has more than %d", ErrManyNamespaces, a.options.Reviews)
 	}
@@ -214,3 +230,6 @@ func (NoAuth) Authenticate(context.Context, string) (string, error) { return Ano
 func (NoAuth) Authorize(context.Context, string, string, []string) (Caller, error) {
 	return Caller{Name: Anonymous, Readable: postgres.Readable{Everything: true}}, nil
 }
+
+// Unnamed implements Authorizer.
+func (NoAuth) Unnamed(string, string) int { return 0 }

@@ -58,12 +58,19 @@ func (j *job) current() string {
 	return j.state
 }
 
+func (j *job) wasRead() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.read
+}
+
 // view is the job with its results from a place on.
 func (j *job) view(after int) *Job {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	from := min(after, len(j.results))
 	next := min(from+jobPage, len(j.results))
+	j.read = j.read || j.state != jobRunning && next == len(j.results)
 	return &Job{
 		Job: j.id, State: j.state, CreatedAt: j.created.UTC(), ExpiresAt: j.created.Add(jobLasts).UTC(), Counts: j.counts, Problem: j.problem,
 		Results: append([]json.RawMessage{}, j.results[from:next]...), Next: next,
@@ -99,7 +106,7 @@ func (s *Server) cancelJob(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	}
 	one.mu.Unlock()
 	one.cancel()
-	httpapi.WriteJSON(x, http.StatusOK, "application/json", one.view(maxBatch))
+	httpapi.WriteJSON(x, http.StatusOK, "application/json", one.view(maxBatch)) // who cancels needs no more
 	return nil
 }
 

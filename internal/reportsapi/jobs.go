@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/holdfast-dev/holdfast/internal/serving"
 	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	"github.com/holdfast-dev/holdfast/postgres"
 	"github.com/holdfast-dev/holdfast/rar"
@@ -20,7 +21,7 @@ import (
 // Bounds of jobs. They are in memory.
 const (
 	maxJobs       = 16
-	maxCallerJobs = 2 // that run
+	maxTenantJobs = 2 // that run
 	maxJobBytes   = 32 << 20
 	jobLasts      = time.Hour
 	// jobPage is how many results an answer has at most.
@@ -49,7 +50,8 @@ type jobs struct {
 
 // job is one batch.
 type job struct {
-	id, caller string
+	id, caller, tenant string
+
 	readable   postgres.Readable
 	namespaces []string
 	created    time.Time
@@ -61,6 +63,8 @@ type job struct {
 	counts  Counts
 	bytes   int
 	results []json.RawMessage
+	// read: it has ended, and its caller has had the last result.
+	read bool
 }
 
 // Job is a job, as JSON.
@@ -125,7 +129,7 @@ func (s *Server) startJob(x *httpapi.Exchange, r *request, a *asked) *httpapi.Pr
 			return mayNotNarrate()
 		}
 	}
-	one := &job{id: jobID(r.caller, r.namespaces, a), caller: r.caller.Name, readable: r.caller.Readable, namespaces: r.namespaces, created: s.jobs.now(), state: jobRunning}
+	one := &job{id: jobID(r.caller, r.namespaces, a), caller: r.caller.Name, tenant: serving.Tenant(r.caller.Name), readable: r.caller.Readable, namespaces: r.namespaces, created: s.jobs.now(), state: jobRunning}
 	known, ctx, refused := s.jobs.add(one)
 	if refused != nil {
 		return refused
@@ -133,8 +137,11 @@ func (s *Server) startJob(x *httpapi.Exchange, r *request, a *asked) *httpapi.Pr
 	if known == one {
 		own := *r
 		own.Request = r.Request.Clone(ctx)
+		var leave func() // what the job reads is in the share of its caller, as long as it runs
+		own.own, leave = s.shares.enter(r.caller.Name)
 		go func() {
 			defer s.jobs.all.Done()
+			defer leave()
 			defer one.cancel()
 			one.finish(ctx, s.guardedJob(&own, one, a, l, w)) //nolint:contextcheck // the request has it, and goes on after the one that asked
 		}()
@@ -154,16 +161,16 @@ func (j *jobs) add(one *job) (*job, context.Context, *httpapi.Problem) {
 	}
 	running := 0
 	for _, other := range j.known {
-		if other.caller == one.caller && other.current() == jobRunning {
+		if other.tenant == one.tenant && other.current() == jobRunning {
 			running++
 		}
 	}
 	switch {
 	case j.root.Err() != nil:
 		return nil, nil, httpapi.NewProblem(http.StatusServiceUnavailable, "the service is stopping").Later(httpapi.DatabaseAway)
-	case running >= maxCallerJobs:
-		return nil, nil, httpapi.NewProblem(http.StatusTooManyRequests, "%d of your jobs run already; wait for one, or cancel it with DELETE", running).Later(httpapi.NeedsPerson)
-	case len(j.known) >= maxJobs && j.known[one.id] == nil && !j.dropEnded():
+	case running >= maxTenantJobs:
+		return nil, nil, httpapi.NewProblem(http.StatusTooManyRequests, "%s has %d jobs that run; wait for one, or cancel it with DELETE", one.tenant, running).Later(httpapi.NeedsPerson)
+	case len(j.known) >= maxJobs && j.known[one.id] == nil && !j.dropEnded(one.tenant):
 		return nil, nil, j.server.shed(shedJobs, "the service is at its limit of jobs")
 	}
 	ctx, cancel := context.WithTimeout(j.root, jobLasts)
@@ -183,18 +190,34 @@ func (j *jobs) forget() {
 	}
 }
 
-// dropEnded makes room: the oldest job that does not run goes.
-func (j *jobs) dropEnded() bool {
-	var oldest *job
+// dropEnded makes room for a job of a tenant: one that does not run goes. First their own, then one whose results were read, then one of the tenant who keeps most; of several the oldest.
+func (j *jobs) dropEnded(tenant string) bool {
+	kept := map[string]int{}
 	for _, one := range j.known {
-		if one.current() != jobRunning && (oldest == nil || one.created.Before(oldest.created)) {
-			oldest = one
+		kept[one.tenant]++
+	}
+	rank := func(one *job) int {
+		switch {
+		case one.tenant == tenant:
+			return 0
+		case one.wasRead():
+			return 1
+		}
+		return 2 + maxJobs - kept[one.tenant]
+	}
+	var first *job
+	for _, one := range j.known {
+		if one.current() == jobRunning {
+			continue
+		}
+		if first == nil || rank(one) < rank(first) || rank(one) == rank(first) && one.created.Before(first.created) {
+			first = one
 		}
 	}
-	if oldest != nil {
-		delete(j.known, oldest.id)
+	if first != nil {
+		delete(j.known, first.id)
 	}
-	return oldest != nil
+	return first != nil
 }
 
 // guardedJob is runJob, which takes no other request down with it.

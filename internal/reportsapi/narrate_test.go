@@ -238,7 +238,7 @@ func TestAJobOfRightsThatWereLost(t *testing.T) {
 	g.Expect(covers(&postgres.Readable{Everything: true}, &now)).To(BeTrue())
 }
 
-// Jobs are bounded: those of a caller, and all.
+// Jobs are bounded: those of a tenant, and all.
 func TestTooManyJobs(t *testing.T) {
 	g := NewWithT(t)
 	s, n := tells(t)
@@ -247,13 +247,13 @@ func TestTooManyJobs(t *testing.T) {
 	ask := func(token string, i int) reply {
 		return s.narrateBatch(token, fmt.Sprintf(`{"remediation_ids":[%q,"%d"],"narrative":"generate"}`, id, i))
 	}
-	for i := range maxCallerJobs {
+	for i := range maxTenantJobs {
 		ask("shop", i).job(t, http.StatusAccepted)
 	}
 	late := ask("shop", 99)
 	g.Expect(late.status).To(Equal(http.StatusTooManyRequests))
 	g.Expect(late.header.Get("Retry-After")).NotTo(BeEmpty())
-	for i := maxCallerJobs; i < maxJobs; i++ {
+	for i := maxTenantJobs; i < maxJobs; i++ {
 		ask(fmt.Sprintf("shop,n%d", i), i).job(t, http.StatusAccepted)
 	}
 	g.Expect(ask("bank", 0).status).To(Equal(http.StatusServiceUnavailable))
@@ -272,6 +272,62 @@ func TestGenerateWithoutAModel(t *testing.T) {
 	results := s.get(pathBatch+"/"+j.Job, "shop").job(t, http.StatusOK).Results
 	g.Expect(results).To(HaveLen(1))
 	g.Expect(results[0].Report.Narrative.Status).To(Equal(rar.NarrativeRules))
+}
+
+// A tenant with many accounts starts as many jobs as one with one account, in its share, and takes nobody's results.
+func TestJobsOfOneTenantLeaveRoomToOthers(t *testing.T) {
+	g := NewWithT(t)
+	s, n := tells(t)
+	ask := func(token, id string) reply {
+		return s.narrateBatch(token, fmt.Sprintf(`{"remediation_ids":[%q],"narrative":"generate"}`, id))
+	}
+	account := func(i int) string { return fmt.Sprintf("bank/%d,shop", i) }
+	isKept := func(job string) bool {
+		s.server.jobs.mu.Lock()
+		defer s.server.jobs.mu.Unlock()
+		return s.server.jobs.known[job] != nil
+	}
+	unread := ask("shop", s.write(remediation{})).job(t, http.StatusAccepted).Job
+	s.server.jobs.all.Wait()
+
+	n.release = make(chan struct{})
+	one, two := s.write(remediation{name: "one"}), s.write(remediation{name: "two"})
+	began := 0
+	for i := range 9 {
+		for _, id := range []string{one, two} {
+			if answer := ask(account(i), id); answer.status == http.StatusAccepted {
+				began++
+			} else {
+				g.Expect(answer.problem(t).Detail).To(Equal("system:serviceaccount:bank has 2 jobs that run; wait for one, or cancel it with DELETE"))
+			}
+		}
+	}
+	g.Expect(began).To(Equal(maxTenantJobs))
+	s.server.shares.mu.Lock()
+	g.Expect(s.server.shares.of).To(HaveKey("system:serviceaccount:bank"), "their jobs are in their share")
+	s.server.shares.mu.Unlock()
+	g.Expect(ask("shop", one).status).To(Equal(http.StatusAccepted))
+	close(n.release)
+	s.server.jobs.all.Wait()
+
+	for i := range 2 * maxJobs { // small ones, one after the other
+		ask(account(i), "none").job(t, http.StatusAccepted)
+		s.server.jobs.all.Wait()
+	}
+	g.Expect(isKept(unread)).To(BeTrue(), "it is the oldest")
+	read := ask("ann", "none").job(t, http.StatusAccepted).Job
+	s.server.jobs.all.Wait()
+	g.Expect(isKept(unread)).To(BeTrue(), "another has more")
+	g.Expect(s.get(pathBatch+"/"+read, "ann").job(t, http.StatusOK).State).To(Equal(jobDone))
+	ask("bob", "none").job(t, http.StatusAccepted)
+	s.server.jobs.all.Wait()
+	g.Expect(isKept(read)).To(BeFalse(), "it was read")
+	g.Expect(s.get(pathBatch+"/"+unread, "shop").job(t, http.StatusOK).Results).To(HaveLen(1))
+	g.Eventually(func() int {
+		s.server.shares.mu.Lock()
+		defer s.server.shares.mu.Unlock()
+		return len(s.server.shares.of)
+	}, patience).Should(BeZero())
 }
 
 // A window is a job, too, with its faults said at once.

@@ -66,7 +66,7 @@ func New(c Config) (*Server, error) {
 		c.Now = time.Now
 	}
 	l := c.Limits
-	s := &Server{config: c, log: c.Log, now: c.Now, gates: newGates(l), shares: newShares(l), rates: httpapi.NewRates(l.RequestsPerSecond, l.Burst, "ask for several reports in one request")}
+	s := &Server{config: c, log: c.Log, now: c.Now, gates: newGates(l), shares: newShares(l), rates: httpapi.NewRates(l.RequestsPerSecond, l.Burst, "ask for several reports in one request, and name namespaces")}
 	s.jobs = newJobs(s)
 	registry := prometheus.NewRegistry()
 	var err error
@@ -161,7 +161,12 @@ func (s *Server) guardedAs(verb string, answer answering, refuse func(*httpapi.E
 		defer s.metrics.inFlight.Dec()
 		let, refused := s.admit(x, r, verb)
 		if refused == nil {
-			refused = s.inShare(let, func() *httpapi.Problem { return answer(x, let) })
+			refused = s.inShare(let, func() *httpapi.Problem {
+				if refused := s.authorize(let, verb); refused != nil {
+					return refused
+				}
+				return answer(x, let)
+			})
 		}
 		switch {
 		case refused == nil:
@@ -179,7 +184,7 @@ func (s *Server) inShare(r *request, answer func() *httpapi.Problem) *httpapi.Pr
 	defer leave()
 	if !own.requests.TryAcquire(1) {
 		s.metrics.shed.WithLabelValues(shedShare).Inc()
-		return httpapi.NewProblem(http.StatusTooManyRequests, "%s has %d requests under way; wait for one of them", tenantOf(r.caller.Name), s.shares.limits.Requests).Later(httpapi.Overload)
+		return httpapi.NewProblem(http.StatusTooManyRequests, "%s has %d requests under way; wait for one of them", serving.Tenant(r.caller.Name), s.shares.limits.Requests).Later(httpapi.Overload)
 	}
 	defer own.requests.Release(1)
 	r.own = own
@@ -191,10 +196,10 @@ func (s *Server) shed(reason, detail string) *httpapi.Problem {
 	return httpapi.NewProblem(http.StatusServiceUnavailable, "%s", detail).Later(httpapi.Overload)
 }
 
-// namespacesOfOne are how many named namespaces count as one more request.
+// namespacesOfOne are how many namespaces that may be asked about count as one more request.
 const namespacesOfOne = 10
 
-// admit authenticates and finds what the caller may see.
+// admit says who asks, and counts the request.
 func (s *Server) admit(x *httpapi.Exchange, r *http.Request, verb string) (*request, *httpapi.Problem) {
 	p, refused := paramsOf(r)
 	if refused != nil {
@@ -205,27 +210,43 @@ func (s *Server) admit(x *httpapi.Exchange, r *http.Request, verb string) (*requ
 		return nil, refusedFor("namespace", "%s", p.faults[0].Detail)
 	}
 	name, err := s.config.Authorizer.Authenticate(r.Context(), serving.Bearer(r))
-	x.Caller = name
-	if err == nil {
-		// Each namespace that is named may be a question to the API server.
-		if refused := s.rates.TakeN(name, time.Now(), 1+len(let.namespaces)/namespacesOfOne); refused != nil {
-			s.metrics.shed.WithLabelValues(shedRate).Inc()
-			return nil, refused
-		}
-		let.caller, err = s.config.Authorizer.Authorize(r.Context(), serving.Bearer(r), verb, let.namespaces)
+	x.Caller, let.caller.Name = name, name
+	if err != nil {
+		return nil, s.unauthorized(r, err)
 	}
-	switch {
-	case errors.Is(err, serving.ErrUnauthenticated):
-		return nil, httpapi.NewProblem(http.StatusUnauthorized, "%s", err).With("WWW-Authenticate", "Bearer")
-	case errors.Is(err, ErrManyNamespaces):
-		return nil, refusedFor("namespace", "is required for a caller who may not read reports in all namespaces: %s", err)
-	case err != nil:
-		if r.Context().Err() == nil {
-			s.log.Error(err, "Caller authentication failed")
-		}
-		return nil, httpapi.NewProblem(http.StatusServiceUnavailable, "%s", serving.ErrUnavailable).Later(httpapi.DatabaseAway)
+	// Each namespace may be a question to the API server.
+	asked := len(let.namespaces)
+	if let.namespaces == nil {
+		asked = s.config.Authorizer.Unnamed(serving.Bearer(r), verb)
+	}
+	if refused := s.rates.TakeN(name, time.Now(), 1+asked/namespacesOfOne); refused != nil {
+		s.metrics.shed.WithLabelValues(shedRate).Inc()
+		return nil, refused
 	}
 	return let, nil
+}
+
+// authorize finds what the caller may see. It comes within their share: it may take long.
+func (s *Server) authorize(let *request, verb string) *httpapi.Problem {
+	caller, err := s.config.Authorizer.Authorize(let.Context(), serving.Bearer(let.Request), verb, let.namespaces)
+	if err != nil {
+		return s.unauthorized(let.Request, err)
+	}
+	let.caller = caller
+	return nil
+}
+
+// unauthorized is the answer when it is not known who asks, or what they may see.
+func (s *Server) unauthorized(r *http.Request, err error) *httpapi.Problem {
+	switch {
+	case errors.Is(err, serving.ErrUnauthenticated):
+		return httpapi.NewProblem(http.StatusUnauthorized, "%s", err).With("WWW-Authenticate", "Bearer")
+	case errors.Is(err, ErrManyNamespaces):
+		return refusedFor("namespace", "is required for a caller who may not read reports in all namespaces: %s", err)
+	case r.Context().Err() == nil:
+		s.log.Error(err, "Caller authentication failed")
+	}
+	return httpapi.NewProblem(http.StatusServiceUnavailable, "%s", serving.ErrUnavailable).Later(httpapi.DatabaseAway)
 }
 
 // read runs a snapshot when it is its turn.

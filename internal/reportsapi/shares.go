@@ -1,10 +1,11 @@
 package reportsapi
 
 import (
-	"strings"
 	"sync"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/holdfast-dev/holdfast/internal/serving"
 )
 
 // shares bound what one tenant has under way, so that nobody takes all of it: three quarters of each limit. A tenant is a user, or a namespace with all its service accounts.
@@ -28,7 +29,7 @@ func newShares(l Limits) *shares {
 
 // enter is the share of a caller until leave.
 func (s *shares) enter(caller string) (_ *gates, leave func()) {
-	tenant := tenantOf(caller)
+	tenant := serving.Tenant(caller)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	one := s.of[tenant]
@@ -45,16 +46,6 @@ func (s *shares) enter(caller string) (_ *gates, leave func()) {
 			delete(s.of, tenant)
 		}
 	}
-}
-
-// tenantOf is the namespace of a service account, which whoever may do so there makes any number of; else the user.
-func tenantOf(caller string) string {
-	const account = "system:serviceaccount:"
-	if rest, ok := strings.CutPrefix(caller, account); ok {
-		namespace, _, _ := strings.Cut(rest, ":")
-		return account + namespace
-	}
-	return caller
 }
 
 // acquireBoth takes a place of the caller's share and one of all, or none.

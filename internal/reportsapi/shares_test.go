@@ -1,7 +1,11 @@
 package reportsapi
 
 import (
+	"context"
+	"fmt"
 	"net/http"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -62,4 +66,52 @@ func TestNamingNamespacesCounts(t *testing.T) {
 	g.Expect(s.get(many, "shop").status).To(Equal(http.StatusOK), "as much as four")
 	g.Expect(s.get(reports+window, "shop").status).To(Equal(http.StatusTooManyRequests))
 	g.Expect(s.get(reports+window, "bank").status).To(Equal(http.StatusOK))
+}
+
+// Without names, whoever may not see everything may be asked about in each namespace. That counts too.
+func TestNamingNoNamespaceCounts(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t, func(c *Config) { c.Limits.RequestsPerSecond, c.Limits.Burst = 1e-9, 4 })
+	const ofTwenty = "many,many,shop"
+	g.Expect(s.get(reports+window, ofTwenty).status).To(Equal(http.StatusOK), "as much as three")
+	refused := s.get(reports+window, ofTwenty)
+	g.Expect(refused.status).To(Equal(http.StatusTooManyRequests))
+	g.Expect(refused.problem(t).Detail).To(ContainSubstring("name namespaces"))
+	g.Expect(s.get(reports+window+"&namespace=shop", ofTwenty).status).To(Equal(http.StatusOK))
+}
+
+// reviewing is an Authorizer that takes long over the rights of one namespace's accounts.
+type reviewing struct {
+	byToken
+	of      string
+	asked   *atomic.Int32
+	release chan struct{}
+}
+
+func (r reviewing) Authorize(ctx context.Context, bearer, verb string, named []string) (Caller, error) {
+	if strings.HasPrefix(bearer, r.of+"/") {
+		r.asked.Add(1)
+		<-r.release
+	}
+	return r.byToken.Authorize(ctx, bearer, verb, named)
+}
+
+// Finding out what somebody may see is within their share, too.
+func TestASlowReviewHoldsUpNoOtherTenant(t *testing.T) {
+	g := NewWithT(t)
+	slow := reviewing{of: "mallory", asked: &atomic.Int32{}, release: make(chan struct{})}
+	s := start(t, func(c *Config) { c.Limits.Requests, c.Authorizer = 8, slow })
+	replies := make(chan reply, 8)
+	for i := range 8 {
+		go func() { replies <- s.get(reports+window, fmt.Sprintf("mallory/%d", i)) }()
+	}
+	g.Eventually(replies, patience).Should(HaveLen(2), "three quarters of the requests are under way")
+	g.Expect(slow.asked.Load()).To(BeNumerically("<=", 6))
+	g.Expect(s.get(reports+window, "shop").status).To(Equal(http.StatusOK))
+	close(slow.release)
+	statuses := map[int]int{}
+	for range 8 {
+		statuses[(<-replies).status]++
+	}
+	g.Expect(statuses).To(Equal(map[int]int{http.StatusOK: 6, http.StatusTooManyRequests: 2}))
 }

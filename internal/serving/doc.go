@@ -8,7 +8,7 @@
 //     Options.AllowedFor longer, but never beyond the expiry of the token.
 //   - Tokens are not stored, not logged, and not part of errors. Results are found by a keyed hash; the key is private to the process.
 //   - Memory and the load on the API server are bounded, whatever callers send: two caches of fixed size (results of invalid tokens cannot evict others), one
-//     review per token at a time, and a limit of concurrent reviews.
+//     review per token at a time, and a limit of concurrent reviews. Of these, three quarters at most are about the rights of one tenant. Rights are cached by user, since a user makes any number of tokens.
 //
 // Its errors are ErrUnauthenticated, ErrForbidden and ErrUnavailable: 401, 403 and 503. The first two are cached, the last is not.
 //

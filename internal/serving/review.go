@@ -107,11 +107,11 @@ type Verdict struct {
 	May []bool
 }
 
-// reviewed is a Verdict, and on whom.
+// reviewed is a Verdict, and on whom. asks is the user that May asks about, and key stands for it.
 type reviewed struct {
 	Verdict
-	user *authenticationv1.UserInfo
-	key  tokenKey
+	asks authenticationv1.UserInfo
+	key  userKey
 }
 
 // Reviewer reviews tokens. Its methods may be called from several goroutines.
@@ -123,7 +123,7 @@ type Reviewer struct {
 	refused  *cache.LRUExpireCache // tokenKey → error
 	rights   *cache.LRUExpireCache // rightKey → bool
 	inFlight singleflight.Group
-	turns    chan struct{}
+	turns    *turns
 }
 
 // NewReviewer makes a Reviewer. The account of cfg needs the right to create tokenreviews.authentication.k8s.io and
@@ -140,7 +140,7 @@ func NewReviewer(cfg *rest.Config, o Options) (*Reviewer, error) {
 		return nil, fmt.Errorf("token reviews: create a client: %w", err)
 	}
 	return &Reviewer{
-		options: o, client: client, hash: newTokenHash(), turns: make(chan struct{}, o.Concurrent),
+		options: o, client: client, hash: newTokenHash(), turns: newTurns(o.Concurrent),
 		allowed: cache.NewLRUExpireCacheWithClock(o.Remembered, o.Clock),
 		refused: cache.NewLRUExpireCacheWithClock(o.Remembered, o.Clock),
 		rights:  cache.NewLRUExpireCacheWithClock(o.Remembered*rightsPerToken, o.Clock),
@@ -170,9 +170,6 @@ func (r *Reviewer) review(ctx context.Context, token string) (reviewed, error) {
 		defer cancel()
 		begin := r.options.Clock.Now() // rights may change while they are asked for
 		v, err := r.ask(ctx, token)
-		if err == nil {
-			v.key = key
-		}
 		r.remember(key, token, begin, v, err)
 		return v, err
 	})
@@ -215,12 +212,11 @@ func (r *Reviewer) remember(key tokenKey, token string, begin time.Time, v revie
 
 // ask asks the API server: whose token, then what they may do.
 func (r *Reviewer) ask(ctx context.Context, token string) (reviewed, error) {
-	select {
-	case r.turns <- struct{}{}:
-		defer func() { <-r.turns }()
-	case <-ctx.Done():
-		return reviewed{}, fmt.Errorf("%w: too many token reviews are in progress", ErrUnavailable)
+	release, err := r.turns.take(ctx)
+	if err != nil {
+		return reviewed{}, err
 	}
+	defer release()
 	user, err := r.authenticate(ctx, token)
 	if err != nil {
 		return reviewed{}, err
@@ -234,7 +230,10 @@ func (r *Reviewer) ask(ctx context.Context, token string) (reviewed, error) {
 			return reviewed{}, fmt.Errorf("%w: %s does not have permission to %s", ErrForbidden, user.Username, needs)
 		}
 	}
-	v := reviewed{Verdict: Verdict{User: user.Username, May: make([]bool, len(r.options.Asks))}, user: user}
+	v := reviewed{Verdict: Verdict{User: user.Username, May: make([]bool, len(r.options.Asks))}, asks: withoutToken(user)}
+	if v.key, err = keyOf(&v.asks); err != nil {
+		return reviewed{}, err
+	}
 	for i, right := range r.options.Asks {
 		if v.May[i], err = r.may(ctx, user, right); err != nil {
 			return reviewed{}, err
