@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
@@ -73,18 +71,12 @@ const greatestID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 func (q *Snapshot) List(ctx context.Context, l List) ([]Summary, error) {
 	b := &listing{List: l, readable: &q.readable}
 	if l.Workflow != "" && q.readable.Everything {
-		rows, err := q.ask(ctx, query("list_workflow"), l.Workflow, maxRare+1)
-		if err != nil {
-			return nil, err
-		}
-		of, err := pgx.CollectRows(rows, pgx.RowTo[string])
-		if err != nil {
-			return nil, &readError{err}
-		}
-		if len(of) <= maxRare {
-			b.of = append([]string{}, of...) // none is not NULL
-		}
+		return q.listWorkflow(ctx, b)
 	}
+	return q.page(ctx, b)
+}
+
+func (q *Snapshot) page(ctx context.Context, b *listing) ([]Summary, error) {
 	text, arguments := b.compose()
 	return collect[Summary](q.run(ctx, text, arguments)) // restricted by compose
 }
@@ -93,14 +85,12 @@ func (q *Snapshot) List(ctx context.Context, l List) ([]Summary, error) {
 type listing struct {
 	List
 	readable *Readable
-	// of are the remediations that may have run the workflow; nil if these are too many, or not known.
+	// of are the remediations that may have run the workflow; nil if these are too many, or not known. With along the list is read in its order, and of is what counts of it; else the list starts from of.
 	of        []string
+	along     bool
 	arguments []any
 	more      []string
 }
-
-// maxRare is how many remediations a rare workflow has: a list starts from these. A list of another one goes through the window, and finds enough on its way.
-const maxRare = 5000
 
 // compose takes the file of the filter that selects most, and adds the others. A reader who may not see everything is always asked by namespace.
 func (b *listing) compose() (text string, arguments []any) {
@@ -210,15 +200,20 @@ func (b *listing) workflow() {
 		return
 	}
 	if b.of != nil {
-		b.more = append(b.more, "f.remediation_id = ANY("+b.argument(b.of)+"::text[])")
+		id := "f.remediation_id"
+		if b.along { // which is no condition of an index
+			id += " || ''"
+		}
+		b.more = append(b.more, id+" = ANY("+b.argument(b.of)+"::text[])")
 	}
 	children := "f.children"
 	if !b.Completed { // the list has first rows, and the newest names them all
 		children = "(SELECT o.children FROM " + models.TableOrchestration + " AS o WHERE o.source_uid = f.source_uid ORDER BY o.sequence DESC LIMIT 1)"
 	}
 	same := " AND w.workflow_id = " + b.argument(b.Workflow) + " AND w.source_namespace IS NOT DISTINCT FROM f.source_namespace AND w.source_cluster IS NOT DISTINCT FROM f.source_cluster"
-	b.more = append(b.more, fmt.Sprintf(`(EXISTS (SELECT FROM jsonb_path_query(%[2]s, '$[*] ? (@.service == "`+ServiceWorkflowExecution+`").uid', '{}', true) AS c CROSS JOIN %[1]s AS w
-		WHERE w.source_uid = CASE WHEN c #>> '{}' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN (c #>> '{}')::uuid END AND w.sequence = 1 AND w.remediation_id || '' = f.remediation_id%[3]s)
+	// OFFSET 0: each child is looked up by its index. The planner takes it that there are a thousand of them, and would read a small table whole for each row.
+	b.more = append(b.more, fmt.Sprintf(`(EXISTS (SELECT FROM jsonb_path_query(%[2]s, '$[*] ? (@.service == "`+ServiceWorkflowExecution+`").uid', '{}', true) AS c CROSS JOIN LATERAL (SELECT FROM %[1]s AS w
+		WHERE w.source_uid = CASE WHEN c #>> '{}' ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' THEN (c #>> '{}')::uuid END AND w.sequence = 1 AND w.remediation_id || '' = f.remediation_id%[3]s OFFSET 0) AS w)
 	OR f.sequence IS NULL AND EXISTS (SELECT FROM (SELECT w.* FROM %[1]s AS w WHERE w.remediation_id = f.remediation_id LIMIT %[4]d) AS w WHERE w.sequence IS NULL%[3]s))`,
 		models.TableExecution, children, same, maxPosted))
 }

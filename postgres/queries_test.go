@@ -77,7 +77,8 @@ func questions(target, fingerprint, remediation, posted, name string, uids, case
 		"list_completed_outcome":    {pageFrom(deep, someID, "rejected"), []string{"orchestration_final_outcome"}},
 		"list_received_alert":       {pageFrom(deep, someID, "PodAlert7"), []string{"orchestration_first_alert", newest}},
 		"list_completed_alert":      {pageFrom(deep, someID, "PodAlert7"), []string{"orchestration_final_alert"}},
-		"list_workflow":             {[]any{"restart-3", maxRare}, []string{"workflow_execution_first_workflow"}},
+		"list_workflow":             {[]any{"restart-3", maxRan}, []string{"workflow_execution_first_workflow"}},
+		"list_workflow_near":        {[]any{"restart-3", month, deep, 200, 1000}, []string{"workflow_execution_first_workflow", "orchestration_first_received"}},
 		"list_received_q":           {pageFrom(end, lastID, fingerprint[:7], fingerprint[:7]+"\U0010ffff"), []string{"orchestration_first_fingerprint", "orchestration_first_name", "orchestration_audit_remediation_id_idx", newest}},
 		"list_completed_q":          {pageFrom(end, lastID, fingerprint[:7], fingerprint[:7]+"\U0010ffff"), []string{"orchestration_first_fingerprint", "orchestration_first_name", "orchestration_audit_remediation_id_idx"}},
 		"report_rows":               {[]any{repeated(remediation, len(uids)), uids, end, maxUnder, maxOthers, readers}, remediationIDs},
@@ -99,7 +100,7 @@ func questions(target, fingerprint, remediation, posted, name string, uids, case
 		"trends_approvals":          {trend, []string{"ai_analysis_final_started"}},
 		"trends_ai":                 {append(slices.Clone(trend), end), verdicts},
 		"trends_decisions": {append(slices.Clone(trend), end, 20), []string{"ai_analysis_final_started|ai_analysis_audit_investigation_started_at_idx", "workflow_execution_final_started|workflow_execution_audit_execution_started_at_idx",
-			"orchestration_final_completed|orchestration_final_namespace|orchestration_audit_completed_at_idx", "orchestration_first_received|orchestration_first_namespace"}},
+			"orchestration_final_completed|orchestration_final_namespace|orchestration_audit_completed_at_idx", "orchestration_first_fingerprint"}},
 		"trends_deliveries":     {append(slices.Clone(trend), 20), []string{"notification_audit_notification_requested_at_idx"}},
 		"trends_examples":       {[]any{cases, cases, readers}, []string{"orchestration_audit_pkey", "workflow_execution_audit_pkey"}},
 		"resource_entries":      {[]any{uids[0], 1, 100, "orchestration_audit", uids[0], []byte{}}, places},
@@ -109,7 +110,7 @@ func questions(target, fingerprint, remediation, posted, name string, uids, case
 }
 
 // indexOnly are those that read no row.
-var indexOnly = []string{"list_workflow", "trends_outcomes", "trends_received", "trends_repairs", "trends_spread", "trends_days", "trends_bottlenecks", "trends_alerts", "trends_workflows", "trends_approvals"}
+var indexOnly = []string{"list_workflow", "list_workflow_near", "trends_outcomes", "trends_received", "trends_repairs", "trends_spread", "trends_days", "trends_bottlenecks", "trends_alerts", "trends_workflows", "trends_approvals"}
 
 // The indexes of the first schema answer the questions of the reports that come later. 10^5 rows by default; HOLDFAST_FULL=1 takes 10^6, which is minutes on a small machine.
 func TestEveryQuestionHasItsIndex(t *testing.T) {
@@ -173,7 +174,7 @@ func TestEveryQuestionHasItsIndex(t *testing.T) {
 		for _, l := range []List{{}, {Alert: "PodAlert7"}, {Outcome: "rejected"}, {Workflow: "restart-3"}, {Prefix: fingerprint[:7]}, {Prefix: "request-1", Alert: "PodAlert7", Outcome: "remediated", Workflow: "restart-3"},
 			{After: &ListPlace{deep, someID}}, {Namespaces: readers[:1], Alert: "PodAlert7"}} {
 			l.Start, l.End, l.Limit, l.Completed = month, end, 100, completed
-			for _, b := range []listing{{readable: few}, {readable: &Readable{Everything: true}}, {readable: &Readable{Everything: true}, of: []string{remediation}}} {
+			for _, b := range []listing{{readable: few}, {readable: &Readable{Everything: true}}, {readable: &Readable{Everything: true}, of: []string{remediation}}, {readable: &Readable{Everything: true}, of: []string{remediation}, along: true}} {
 				b.List = l
 				text, arguments := b.compose()
 				g.Expect(explained(t, c, text, arguments).scanned).To(BeEmpty(), "%+v", l)

@@ -201,17 +201,21 @@ type TrendDelivery struct {
 }
 
 // trendSettings are for a month of remediations: sorts in memory, and no nested loops. What a reader may see, and what a filter leaves, is estimated as a few rows, and a nested loop over two
-// months is quadratic. Pages that are read by an index cost little more than those that follow each other: else the planner reads every row of each resource in their order, instead of the last one.
+// months is quadratic. Pages cost little, since most are in memory: else the planner reads every row of each resource in their order, instead of the last one, and leaves a scan to one process.
 // Settings are of the transaction: sessions of a pooler keep nothing of them.
-const trendSettings = "SELECT set_config('work_mem', '64MB', true), set_config('enable_nestloop', 'off', true), set_config('random_page_cost', '1.1', true)"
+const trendSettings = "SELECT set_config('work_mem', '64MB', true), set_config('enable_nestloop', 'off', true), set_config('random_page_cost', '0.1', true), set_config('seq_page_cost', '0.1', true)," +
+	" set_config('max_parallel_workers_per_gather', '%d', true), set_config('parallel_setup_cost', '0', true), set_config('parallel_tuple_cost', '0', true)"
 
-// Trends asks every query of trends. trends_decisions takes longer than all the others, so it runs beside them, in another session on the same snapshot.
+// trendWorkers is how many processes help the session that runs trends_decisions. The other session has none: most of its queries read an index alone.
+const trendWorkers = 1
+
+// Trends asks every query of trends. trends_decisions takes longer than all the others, so it runs beside them, in another session on the same snapshot, and reads rows with a worker.
 func (q *Snapshot) Trends(ctx context.Context, t Trend) (*TrendRows, error) {
 	all := &TrendRows{}
 	before := t.Start.Add(t.Start.Sub(t.End))
-	ask := func(questions ...func(context.Context, *Snapshot) error) func(context.Context, *Snapshot) error {
+	ask := func(workers int, questions ...func(context.Context, *Snapshot) error) func(context.Context, *Snapshot) error {
 		return func(ctx context.Context, q *Snapshot) error {
-			if _, err := q.conn.Exec(ctx, trendSettings, pgx.QueryExecModeSimpleProtocol); err != nil {
+			if _, err := q.conn.Exec(ctx, fmt.Sprintf(trendSettings, workers), pgx.QueryExecModeSimpleProtocol); err != nil {
 				return &readError{err}
 			}
 			for _, one := range questions {
@@ -222,7 +226,7 @@ func (q *Snapshot) Trends(ctx context.Context, t Trend) (*TrendRows, error) {
 			return nil
 		}
 	}
-	err := q.twice(ctx, ask(
+	err := q.twice(ctx, ask(0,
 		trend(t, &all.Outcomes, "trends_outcomes"),
 		trend(t, &all.Received, "trends_received", t.End.Add(t.Patience)),
 		trend(t, &all.Repairs, "trends_repairs", before),
@@ -233,7 +237,7 @@ func (q *Snapshot) Trends(ctx context.Context, t Trend) (*TrendRows, error) {
 		trend(t, &all.Workflows, "trends_workflows", t.Groups),
 		trend(t, &all.Approvals, "trends_approvals"),
 		trend(t, &all.Deliveries, "trends_deliveries", t.Groups),
-	), ask(func(ctx context.Context, q *Snapshot) error { return q.trendDecisions(ctx, t, all) }))
+	), ask(trendWorkers, func(ctx context.Context, q *Snapshot) error { return q.trendDecisions(ctx, t, all) }))
 	if err != nil {
 		return nil, err
 	}

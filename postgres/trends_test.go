@@ -269,7 +269,7 @@ func TestNoTrendReadsATableWhole(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	defer c.Close(t.Context())
 	fillYear(t, c, 20_000)
-	_, err = c.Exec(t.Context(), strings.ReplaceAll(trendSettings, "true", "false")+", set_config('timezone', 'UTC', false), set_config('jit', 'off', false)")
+	_, err = c.Exec(t.Context(), strings.ReplaceAll(fmt.Sprintf(trendSettings, trendWorkers), "true", "false")+", set_config('timezone', 'UTC', false), set_config('jit', 'off', false)")
 	g.Expect(err).NotTo(HaveOccurred())
 	more := map[string][]any{"trends_outcomes": nil, "trends_received": {end}, "trends_repairs": {month.AddDate(0, 0, -30)}, "trends_spread": {month.AddDate(0, 0, -30)}, "trends_days": {"day"}, "trends_bottlenecks": nil,
 		"trends_alerts": {20}, "trends_workflows": {20}, "trends_decisions": {end, 20}, "trends_approvals": nil, "trends_deliveries": {20}}

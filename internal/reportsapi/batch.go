@@ -77,7 +77,7 @@ func (s *Server) batch(x *httpapi.Exchange, r *request) *httpapi.Problem {
 			return inBody(refused)
 		}
 		return s.streamed(x, r, func(out *lines) *httpapi.Problem {
-			return s.pages(r, l, func(id string, item any, refused *httpapi.Problem) *httpapi.Problem {
+			return s.stream(r, l, func(id string, item any, refused *httpapi.Problem) *httpapi.Problem {
 				report, _ := item.(*rar.Report)
 				return out.batched(r, id, report, refused)
 			})
@@ -88,7 +88,7 @@ func (s *Server) batch(x *httpapi.Exchange, r *request) *httpapi.Problem {
 		return inBody(refused)
 	}
 	return s.streamed(x, r, func(out *lines) *httpapi.Problem {
-		return s.several(r, *a.IDs, w, func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+		return s.several(r, these(*a.IDs), w, func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
 			return out.batched(r, id, report, refused)
 		})
 	})

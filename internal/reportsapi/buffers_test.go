@@ -103,6 +103,24 @@ func TestAReportCostsTheSameInATableOfAnySize(t *testing.T) {
 	}
 }
 
+// A page of the list of a workflow costs about the same in a table of any size, whether the workflow is common or rare: the list stops when the page is full, or starts from the few.
+func TestAListOfAWorkflowIsBounded(t *testing.T) {
+	g := NewWithT(t)
+	const list = reports + "?start=2025-11-23T00:00:00Z&end=2026-11-23T00:00:00Z&view=summary&limit=50&workflow="
+	for _, remediations := range []int{1_000, 10_000} {
+		y := newYear(t, remediations)
+		for workflow, most := range map[string]int{"restart-0": 1_000, "restart-13": 3_000, "restart-none": 50} {
+			for _, order := range []string{"received", "completed"} {
+				asked := y.statements(list+workflow+"&time="+order, "all", "application/json")
+				p := y.explain(asked)
+				t.Logf("%d remediations, %s by %s: %d statements, %d buffers", remediations, workflow, order, len(asked), p.Buffers)
+				g.Expect(p.Scanned).To(BeEmpty())
+				g.Expect(p.Buffers).To(BeNumerically("<=", most), "%d remediations, %s by %s", remediations, workflow, order)
+			}
+		}
+	}
+}
+
 // A stream asks per page, not per report.
 func TestAStreamAsksForManyReportsAtOnce(t *testing.T) {
 	g := NewWithT(t)

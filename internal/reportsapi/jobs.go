@@ -234,11 +234,11 @@ func (s *Server) guardedJob(r *request, one *job, a *asked, l *listed, w wanted)
 // runJob reads, tells and keeps one report after the other.
 func (s *Server) runJob(r *request, one *job, a *asked, l *listed, w wanted) *httpapi.Problem {
 	if a.IDs == nil {
-		return s.pages(r, l, func(id string, item any, refused *httpapi.Problem) *httpapi.Problem {
+		return s.stream(r, l, func(id string, item any, refused *httpapi.Problem) *httpapi.Problem {
 			return one.keep(r, id, item, refused)
 		})
 	}
-	return s.several(r, *a.IDs, w, func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+	return s.several(r, these(*a.IDs), w, func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
 		return one.keep(r, id, report, refused)
 	})
 }

@@ -120,7 +120,7 @@ func (s *Server) list(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	}
 	if l.stream {
 		return s.streamed(x, r, func(out *lines) *httpapi.Problem {
-			return s.pages(r, l, func(id string, item any, refused *httpapi.Problem) *httpapi.Problem {
+			return s.stream(r, l, func(id string, item any, refused *httpapi.Problem) *httpapi.Problem {
 				switch {
 				case refused == nil:
 					return out.item(item)
@@ -199,22 +199,34 @@ func writable(t outboxapi.Time) bool {
 	return err == nil
 }
 
-// items hands what a page shows to visit: summaries, or reports. What was posted in several rows is one report.
+// items hands what a page shows to visit: summaries, or reports.
 func (s *Server) items(r *request, l *listed, rows []postgres.Summary, visit func(id string, item any, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
+	if l.full {
+		return s.reports(r, l, these(idsOf(rows)), visit)
+	}
+	for i := range rows {
+		if refused := visit(rows[i].RemediationID, itemOf(&rows[i]), nil); refused != nil {
+			return refused
+		}
+	}
+	return nil
+}
+
+// idsOf are the remediations of some rows. What was posted in several rows is one.
+func idsOf(rows []postgres.Summary) []string {
 	var ids []string
 	known := map[string]bool{}
 	for i := range rows {
-		id := rows[i].RemediationID
-		if !l.full {
-			if refused := visit(id, itemOf(&rows[i]), nil); refused != nil {
-				return refused
-			}
-		} else if !known[id] {
+		if id := rows[i].RemediationID; !known[id] {
 			known[id] = true
 			ids = append(ids, id)
 		}
 	}
-	return s.several(r, ids, l.wanted, func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+	return ids
+}
+
+func (s *Server) reports(r *request, l *listed, from source, visit func(id string, item any, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
+	return s.several(r, from, l.wanted, func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
 		if refused != nil && refused.Status == http.StatusNotFound {
 			return nil // as of then it had no rows
 		}
@@ -222,15 +234,25 @@ func (s *Server) items(r *request, l *listed, rows []postgres.Summary, visit fun
 	})
 }
 
-// pages hands what all pages show to visit, from a place on.
-func (s *Server) pages(r *request, l *listed, visit func(id string, item any, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
+// stream hands what all pages show to visit, from a place on. The next page is read while the reports of this one are built.
+func (s *Server) stream(r *request, l *listed, visit func(id string, item any, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
+	if !l.full {
+		return s.pages(r, l, func(rows []postgres.Summary) *httpapi.Problem { return s.items(r, l, rows, visit) })
+	}
+	return s.reports(r, l, func(ahead *request, read func([]string) *httpapi.Problem) *httpapi.Problem {
+		return s.pages(ahead, l, func(rows []postgres.Summary) *httpapi.Problem { return read(idsOf(rows)) })
+	}, visit)
+}
+
+// pages hands the rows of each page to visit, from a place on.
+func (s *Server) pages(r *request, l *listed, visit func([]postgres.Summary) *httpapi.Problem) *httpapi.Problem {
 	l.list.Limit = streamPage
 	for {
 		page, refused := s.page(r, l)
 		if refused != nil {
 			return refused
 		}
-		if refused := s.items(r, l, page.rows, visit); refused != nil || page.next == "" {
+		if refused := visit(page.rows); refused != nil || page.next == "" {
 			return refused
 		}
 		l.list.After = page.last

@@ -23,22 +23,34 @@ type outcome struct {
 	refused *httpapi.Problem
 }
 
-// several hands the reports of some ids to visit, in their order: some are read at a time, and while these are built and written, the next are read. It ends with the first refusal that visit
-// returns. A panic of a read is this goroutine's.
-func (s *Server) several(r *request, ids []string, w wanted, visit func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
+// source hands the ids of reports to read, some at a time, until read refuses. It runs beside the building of what was read before, so it asks with a request of its own.
+type source func(ahead *request, read func(ids []string) *httpapi.Problem) *httpapi.Problem
+
+// these is the source of ids that are known.
+func these(ids []string) source {
+	return func(_ *request, read func([]string) *httpapi.Problem) *httpapi.Problem { return read(ids) }
+}
+
+// several hands the reports of a source to visit, in their order: some are read at a time, and while these are built and written, the source goes on and the next are read. It ends with the
+// first refusal that visit returns, or with that of the source. A panic of a read is this goroutine's.
+func (s *Server) several(r *request, from source, w wanted, visit func(id string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem) *httpapi.Problem {
 	ctx, cancel := context.WithCancel(r.Context())
 	ahead := *r
 	ahead.Request = r.WithContext(ctx)
 	read := make(chan []outcome)
+	var last *httpapi.Problem // of the source, when read is closed
 	wait := aside.Go(func() {
 		defer close(read)
-		for some := range slices.Chunk(ids, readTogether) {
-			select {
-			case read <- s.together(&ahead, some, w): //nolint:contextcheck // ahead has it
-			case <-ctx.Done():
-				return
+		last = from(&ahead, func(ids []string) *httpapi.Problem {
+			for some := range slices.Chunk(ids, readTogether) {
+				select {
+				case read <- s.together(&ahead, some, w): //nolint:contextcheck // ahead has it
+				case <-ctx.Done():
+					return ended()
+				}
 			}
-		}
+			return nil
+		})
 	})
 	defer func() { // no read goes on when the request has ended
 		cancel()
@@ -55,7 +67,7 @@ func (s *Server) several(r *request, ids []string, w wanted, visit func(id strin
 	if r.Context().Err() != nil { // the rest was not read
 		return ended()
 	}
-	return nil
+	return last
 }
 
 // one hands one report, or why there is none, to visit. A large one takes memory until that returns.

@@ -30,7 +30,7 @@ func TestABusyReadRefusesOnlyThoseThatAreTooMany(t *testing.T) {
 		own: newGates(s.server.config.Limits)}
 	g.Expect(s.server.gates.reads.TryAcquire(2)).To(BeTrue())
 	var statuses []int
-	refused := s.server.several(r, ids, wanted{asOf: s.server.now(), narrative: narrativeNone}, func(_ string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+	refused := s.server.several(r, these(ids), wanted{asOf: s.server.now(), narrative: narrativeNone}, func(_ string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
 		if refused != nil {
 			statuses = append(statuses, refused.Status)
 			s.server.gates.reads.Release(2) // whoever had them is done

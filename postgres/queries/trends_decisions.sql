@@ -8,29 +8,43 @@
 -- The verdict, as in trends_ai: 1 if the remediation succeeded, the post-conditions passed, and the same fingerprint and target did not come back within 24 hours of its end; 0 if one of these is
 -- not so; null, no label, if no step ran (a refusal is not wrong), if somebody cancelled it, if nothing was checked after it, and as long as the 24 hours are not over. Ends later than 7 days
 -- after the window are not looked for. Rows count in the analysis' own namespace only: strangers may post some under its id. Of posted ones the first counts.
--- Ends and signals are sorted into one row for each target, newest first: the next signal after an end is the least of those before it in that order. That is linear, whatever somebody repeats.
+-- Of most repairs nothing came back: the index of first rows says so, and no row of a signal is read for them. The others and the signals of their fingerprints are sorted into one row for each target,
+-- newest first: the next signal after an end is the least of those before it in that order. That is linear, whatever somebody repeats.
+-- Examples are sorted apart, and few: an aggregate with an order would sort all rows.
 -- Confidences are added in ten-thousandths of a percent, so that the sums are exact in any order.
 -- $1, $2: the window, half-open, of the start of the investigation; of what held, of the end. $3: the namespaces that the caller may read. $4: as_of. $5: how many investigators with models, alerts, or targets of each order.
-WITH happened AS (
-    SELECT f.id, f.signal_fingerprint, f.source_namespace, f.source_cluster, f.target ->> 'name' AS name, f.target ->> 'kind' AS kind, f.target ->> 'apiVersion' AS version, f.completed_at AS at,
-        NULL::timestamptz AS received, f.remediation_id, f.sequence IS NULL AS posted, f.outcome, f.alert_name, f.workflow_started_at IS NOT NULL AS ran,
-        greatest(0, 1000 * date_part('epoch', f.completed_at - f.signal_received_at))::bigint AS milliseconds
-    FROM orchestration_audit AS f
-    WHERE (f.final OR f.sequence IS NULL) AND f.completed_at >= $1 AND f.completed_at < $2::timestamptz + interval '7 days' AND f.source_namespace = ANY($3::text[])
-    UNION ALL
-    SELECT NULL, s.signal_fingerprint, s.source_namespace, s.source_cluster, s.target ->> 'name', s.target ->> 'kind', s.target ->> 'apiVersion', s.signal_received_at, s.signal_received_at, NULL, NULL, NULL, NULL, NULL, NULL
-    FROM orchestration_audit AS s
-    WHERE (s.sequence = 1 OR s.sequence IS NULL) AND s.signal_received_at > $1 AND s.signal_received_at <= least($2::timestamptz + interval '8 days', $4::timestamptz) AND s.source_namespace = ANY($3::text[])
+WITH ended AS MATERIALIZED (
+    SELECT e.* FROM (
+        SELECT f.id, f.remediation_id, f.signal_fingerprint, f.source_namespace, f.source_cluster, f.sequence IS NULL AS posted, f.outcome, f.alert_name, f.workflow_started_at IS NOT NULL AS ran, f.completed_at AS at,
+            f.target ->> 'name' AS name, f.target ->> 'kind' AS kind, f.target ->> 'apiVersion' AS version, greatest(0, 1000 * date_part('epoch', f.completed_at - f.signal_received_at))::bigint AS milliseconds
+        FROM orchestration_audit AS f
+        WHERE (f.final OR f.sequence IS NULL) AND f.completed_at >= $1 AND f.completed_at < $2::timestamptz + interval '7 days' AND f.source_namespace = ANY($3::text[]) OFFSET 0
+    ) AS e
+    WHERE NOT e.posted OR NOT EXISTS (SELECT FROM orchestration_audit AS o WHERE o.remediation_id = e.remediation_id AND o.sequence IS NULL AND o.completed_at IS NOT NULL AND o.id < e.id)
+), repaired AS MATERIALIZED (
+    SELECT r.* FROM (
+        SELECT e.id, e.signal_fingerprint, e.source_namespace, e.source_cluster, e.name, e.kind, e.version, e.at, least(e.at + interval '7 days', $2::timestamptz + interval '8 days', $4::timestamptz) AS until
+        FROM ended AS e WHERE e.outcome = 'remediated' AND e.source_namespace IS NOT NULL ORDER BY e.signal_fingerprint COLLATE "C"
+    ) AS r
+    WHERE (SELECT true FROM orchestration_audit AS o
+        WHERE (o.sequence = 1 OR o.sequence IS NULL) AND o.signal_fingerprint = r.signal_fingerprint AND o.signal_received_at > r.at AND o.signal_received_at <= r.until LIMIT 1)
+), signals AS (
+    SELECT s.* FROM (SELECT r.signal_fingerprint, min(r.at) AS since, max(r.until) AS until FROM repaired AS r GROUP BY 1) AS r
+    CROSS JOIN LATERAL (
+        SELECT s.signal_fingerprint, s.source_namespace, s.source_cluster, s.target ->> 'name' AS name, s.target ->> 'kind' AS kind, s.target ->> 'apiVersion' AS version, s.signal_received_at AS received
+        FROM orchestration_audit AS s
+        WHERE (s.sequence = 1 OR s.sequence IS NULL) AND s.signal_fingerprint = r.signal_fingerprint AND s.signal_received_at > r.since AND s.signal_received_at <= r.until AND s.source_namespace = ANY($3::text[]) OFFSET 0
+    ) AS s
 ), followed AS (
-    SELECT h.*, min(h.received) OVER (
+    SELECT h.id, h.at, min(h.received) OVER (
         PARTITION BY h.signal_fingerprint COLLATE "C", h.source_namespace COLLATE "C", h.source_cluster COLLATE "C", h.name COLLATE "C", h.kind COLLATE "C", h.version COLLATE "C"
         ORDER BY h.at DESC, h.received IS NOT NULL ROWS UNBOUNDED PRECEDING) AS again
-    FROM happened AS h
-), ended AS MATERIALIZED (
-    SELECT e.remediation_id, e.source_namespace, e.source_cluster, e.posted, e.outcome, e.alert_name, e.ran, e.at, e.name, e.kind, e.milliseconds, CASE WHEN e.source_namespace IS NOT NULL THEN e.again END AS again
-    FROM followed AS e
-    WHERE e.received IS NULL
-        AND (NOT e.posted OR NOT EXISTS (SELECT FROM orchestration_audit AS o WHERE o.remediation_id = e.remediation_id AND o.sequence IS NULL AND o.completed_at IS NOT NULL AND o.id < e.id))
+    FROM (
+        SELECT r.id, r.signal_fingerprint, r.source_namespace, r.source_cluster, r.name, r.kind, r.version, r.at, NULL::timestamptz AS received FROM repaired AS r
+        UNION ALL SELECT NULL, s.signal_fingerprint, s.source_namespace, s.source_cluster, s.name, s.kind, s.version, s.received, s.received FROM signals AS s
+    ) AS h
+), returned AS MATERIALIZED (
+    SELECT b.id, b.again FROM followed AS b WHERE b.id IS NOT NULL AND b.again <= b.at + interval '7 days'
 ), executed AS (
     SELECT w.remediation_id, w.source_namespace, w.source_cluster, w.sequence IS NULL AS posted, bool_and(w.post_conditions_passed) AS passed
     FROM workflow_execution_audit AS w
@@ -46,48 +60,68 @@ WITH happened AS (
         CASE WHEN e.outcome = 'remediated' AND w.passed IS NOT FALSE AND (e.again <= e.at + interval '24 hours') IS NOT TRUE THEN CASE WHEN w.passed AND e.at + interval '24 hours' <= $4 THEN 1 END
             WHEN e.outcome <> 'cancelled' THEN 0 END AS success
     FROM decided AS d
-    LEFT JOIN ended AS e ON e.ran AND e.remediation_id = d.remediation_id AND e.posted = d.posted
+    LEFT JOIN (SELECT e.*, b.again FROM ended AS e LEFT JOIN returned AS b ON b.id = e.id WHERE e.ran) AS e ON e.remediation_id = d.remediation_id AND e.posted = d.posted
         AND e.source_namespace IS NOT DISTINCT FROM d.source_namespace AND e.source_cluster IS NOT DISTINCT FROM d.source_cluster
     LEFT JOIN executed AS w ON w.remediation_id = d.remediation_id AND w.posted = d.posted
         AND w.source_namespace IS NOT DISTINCT FROM d.source_namespace AND w.source_cluster IS NOT DISTINCT FROM d.source_cluster
 ), watched AS MATERIALIZED (
-    SELECT e.alert_name, e.remediation_id, coalesce(e.again <= e.at + interval '7 days', false) AS returned,
-        CASE WHEN e.again <= e.at + interval '7 days' THEN ceil(date_part('epoch', e.again - e.at) / 60) ELSE least(10080, floor(date_part('epoch', $4 - e.at) / 60)) END::integer AS minutes
-    FROM ended AS e WHERE e.outcome = 'remediated' AND e.at < $2 AND e.at <= $4 AND e.source_namespace IS NOT NULL
+    SELECT e.alert_name, e.remediation_id, b.id IS NOT NULL AS returned,
+        CASE WHEN b.id IS NOT NULL THEN ceil(date_part('epoch', b.again - e.at) / 60) ELSE least(10080, floor(date_part('epoch', $4 - e.at) / 60)) END::integer AS minutes
+    FROM ended AS e LEFT JOIN returned AS b ON b.id = e.id WHERE e.outcome = 'remediated' AND e.at < $2 AND e.at <= $4 AND e.source_namespace IS NOT NULL
 ), binned AS (
-    SELECT grouping(j.investigator) = 1 AS everyone, j.investigator, j.model, j.bin, count(*) AS n, count(*) FILTER (WHERE j.ran) AS executed, count(j.success) AS labelled,
-        coalesce(sum(j.success), 0) AS success, coalesce(sum(j.confidence) FILTER (WHERE j.success IS NOT NULL), 0) / 1e4 AS confidence,
-        coalesce(sum((j.confidence - 1000000 * j.success) * (j.confidence - 1000000 * j.success)), 0) / 1e12 AS squares,
-        (array_agg(j.remediation_id ORDER BY j.confidence DESC, j.remediation_id COLLATE "C") FILTER (WHERE j.success = 0))[1:3] AS examples
-    FROM judged AS j GROUP BY GROUPING SETS ((j.bin), (j.investigator, j.model, j.bin))
+    SELECT j.investigator, j.model, j.bin, count(*) AS n, count(*) FILTER (WHERE j.ran) AS executed, count(j.success) AS labelled, count(*) FILTER (WHERE j.success = 1) AS success,
+        coalesce(sum(j.confidence) FILTER (WHERE j.success IS NOT NULL), 0) AS confidence, coalesce(sum((j.confidence - 1000000 * j.success) * (j.confidence - 1000000 * j.success)), 0) AS squares
+    FROM judged AS j GROUP BY 1, 2, 3
 ), sized AS (
-    SELECT b.*, sum(b.n) OVER (PARTITION BY b.everyone, b.investigator, b.model) AS total FROM binned AS b
-), ranked AS (
-    SELECT z.*, dense_rank() OVER (ORDER BY z.everyone DESC, z.total DESC, z.investigator, z.model) AS place FROM sized AS z
+    SELECT b.*, sum(b.n) OVER (PARTITION BY b.everyone, b.investigator, b.model) AS total
+    FROM (SELECT false AS everyone, b.* FROM binned AS b
+        UNION ALL SELECT true, NULL, NULL, b.bin, sum(b.n)::bigint, sum(b.executed)::bigint, sum(b.labelled)::bigint, sum(b.success)::bigint, sum(b.confidence), sum(b.squares) FROM binned AS b GROUP BY b.bin) AS b
+), ranked AS MATERIALIZED (
+    SELECT r.* FROM (SELECT z.*, dense_rank() OVER (ORDER BY z.everyone DESC, z.total DESC, z.investigator, z.model) AS place FROM sized AS z) AS r WHERE r.place <= $5 + 1
+), missed AS MATERIALIZED (
+    SELECT j.investigator, j.model, j.bin, j.remediation_id, j.confidence, j.answer FROM judged AS j WHERE j.success = 0
 ), banded AS (
     SELECT least(j.confidence / 50000 * 5, 95) AS threshold, count(*) FILTER (WHERE j.answer = 'approved') AS n, count(j.success) FILTER (WHERE j.answer = 'approved') AS labelled,
-        count(*) FILTER (WHERE j.answer = 'approved' AND j.success = 1) AS success, coalesce(sum(j.waited) FILTER (WHERE j.answer = 'approved'), 0) AS seconds, count(*) FILTER (WHERE j.answer = 'rejected') AS rejected,
-        (array_agg(j.remediation_id ORDER BY j.confidence, j.remediation_id COLLATE "C") FILTER (WHERE j.answer = 'approved' AND j.success = 0))[1:3] AS examples
+        count(*) FILTER (WHERE j.answer = 'approved' AND j.success = 1) AS success, coalesce(sum(j.waited) FILTER (WHERE j.answer = 'approved'), 0) AS seconds, count(*) FILTER (WHERE j.answer = 'rejected') AS rejected
     FROM judged AS j WHERE j.answer IN ('approved', 'rejected') AND j.confidence >= 500000 GROUP BY 1
 ), held AS (
     SELECT w.minutes, w.returned, count(*) AS n FROM watched AS w GROUP BY 1, 2
 ), alerts AS (
-    SELECT coalesce(w.alert_name, '') AS alert_name, count(*) AS n, count(*) FILTER (WHERE w.returned) AS back, count(*) FILTER (WHERE NOT w.returned AND w.minutes < 10080) AS censored,
-        (array_agg(w.remediation_id ORDER BY w.minutes, w.remediation_id COLLATE "C") FILTER (WHERE w.returned))[1:3] AS examples
+    SELECT coalesce(w.alert_name, '') AS alert_name, count(*) AS n, count(*) FILTER (WHERE w.returned) AS back, count(*) FILTER (WHERE NOT w.returned AND w.minutes < 10080) AS censored
     FROM watched AS w GROUP BY 1 HAVING bool_or(w.returned) ORDER BY back DESC, n, 1 LIMIT $5::bigint
 ), lost AS MATERIALIZED (
     SELECT e.source_cluster, e.source_namespace, left(e.kind, 63) AS kind, left(e.name, 253) AS name, count(*) AS n, sum(e.milliseconds)::bigint AS milliseconds,
-        count(*) FILTER (WHERE e.outcome = 'remediated') AS success, substr(max(lpad(e.milliseconds::text, 19, '0') || e.remediation_id), 20) AS example
+        count(*) FILTER (WHERE e.outcome = 'remediated') AS success, max(e.milliseconds) AS longest
     FROM ended AS e WHERE e.at < $2 GROUP BY 1, 2, 3, 4
-), targets AS (
+), targets AS MATERIALIZED (
     SELECT l.*, row_number() OVER (ORDER BY l.n DESC, l.milliseconds DESC, l.source_cluster, l.source_namespace, l.kind, l.name) AS by_count,
         row_number() OVER (ORDER BY l.milliseconds DESC, l.n DESC, l.source_cluster, l.source_namespace, l.kind, l.name) AS by_time,
         (SELECT count(*) FROM lost) AS groups, (SELECT sum(milliseconds) FROM lost) AS all_milliseconds
     FROM ((SELECT * FROM lost ORDER BY n DESC, milliseconds DESC, source_cluster, source_namespace, kind, name LIMIT $5)
         UNION (SELECT * FROM lost ORDER BY milliseconds DESC, n DESC, source_cluster, source_namespace, kind, name LIMIT $5)) AS l
+), missed_most AS (
+    SELECT m.everyone, m.investigator, m.model, m.bin, array_agg(m.remediation_id ORDER BY m.place) AS examples
+    FROM (SELECT k.everyone, CASE WHEN NOT k.everyone THEN m.investigator END AS investigator, CASE WHEN NOT k.everyone THEN m.model END AS model, m.bin, m.remediation_id,
+            row_number() OVER (PARTITION BY k.everyone, m.bin, CASE WHEN NOT k.everyone THEN m.investigator END, CASE WHEN NOT k.everyone THEN m.model END ORDER BY m.confidence DESC, m.remediation_id COLLATE "C") AS place
+        FROM missed AS m CROSS JOIN (VALUES (true), (false)) AS k(everyone)) AS m
+    WHERE m.place <= 3 GROUP BY 1, 2, 3, 4
+), missed_asked AS (
+    SELECT m.threshold, array_agg(m.remediation_id ORDER BY m.place) AS examples
+    FROM (SELECT least(m.confidence / 50000 * 5, 95) AS threshold, m.remediation_id, row_number() OVER (PARTITION BY least(m.confidence / 50000 * 5, 95) ORDER BY m.confidence, m.remediation_id COLLATE "C") AS place
+        FROM missed AS m WHERE m.answer = 'approved' AND m.confidence >= 500000) AS m
+    WHERE m.place <= 3 GROUP BY 1
+), back AS (
+    SELECT w.alert_name, array_agg(w.remediation_id ORDER BY w.place) AS examples
+    FROM (SELECT coalesce(w.alert_name, '') AS alert_name, w.remediation_id, row_number() OVER (PARTITION BY coalesce(w.alert_name, '') ORDER BY w.minutes, w.remediation_id COLLATE "C") AS place
+        FROM watched AS w WHERE w.returned) AS w
+    WHERE w.place <= 3 GROUP BY 1
+), longest AS (
+    SELECT t.by_count, max(e.remediation_id) AS example FROM targets AS t JOIN ended AS e ON e.milliseconds = t.longest AND e.at < $2 AND e.source_cluster IS NOT DISTINCT FROM t.source_cluster
+        AND e.source_namespace IS NOT DISTINCT FROM t.source_namespace AND left(e.kind, 63) IS NOT DISTINCT FROM t.kind AND left(e.name, 253) IS NOT DISTINCT FROM t.name GROUP BY 1
 )
-SELECT 'bin' AS part, to_jsonb(r) AS columns FROM ranked AS r WHERE r.place <= $5 + 1
-UNION ALL SELECT 'band', to_jsonb(b) FROM banded AS b
+SELECT 'bin' AS part, to_jsonb(r) - 'confidence' - 'squares' || jsonb_build_object('confidence', r.confidence / 1e4, 'squares', r.squares / 1e12, 'examples', m.examples) AS columns
+FROM ranked AS r LEFT JOIN missed_most AS m ON m.bin = r.bin AND m.everyone = r.everyone AND m.investigator IS NOT DISTINCT FROM r.investigator AND m.model IS NOT DISTINCT FROM r.model
+UNION ALL SELECT 'band', to_jsonb(b) || jsonb_build_object('examples', m.examples) FROM banded AS b LEFT JOIN missed_asked AS m USING (threshold)
 UNION ALL SELECT 'held', to_jsonb(h) FROM held AS h
-UNION ALL SELECT 'alert', to_jsonb(a) FROM alerts AS a
-UNION ALL SELECT 'target', to_jsonb(t) FROM targets AS t
+UNION ALL SELECT 'alert', to_jsonb(a) || jsonb_build_object('examples', w.examples) FROM alerts AS a LEFT JOIN back AS w USING (alert_name)
+UNION ALL SELECT 'target', to_jsonb(t) || jsonb_build_object('example', l.example) FROM targets AS t JOIN longest AS l USING (by_count)
