@@ -161,7 +161,7 @@ func (s *Server) guardedAs(verb string, answer answering, refuse func(*httpapi.E
 		defer s.metrics.inFlight.Dec()
 		let, refused := s.admit(x, r, verb)
 		if refused == nil {
-			refused = s.inShare(let, func() *httpapi.Problem {
+			refused = s.inShare(let, func() *httpapi.Problem { //nolint:contextcheck // let has it
 				if refused := s.authorize(let, verb); refused != nil {
 					return refused
 				}
