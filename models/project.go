@@ -14,6 +14,21 @@ const (
 	kindNotification  = "notification"
 )
 
+// EntryKind is the kind of the entries of a Kubernetes kind of Holdfast's own: orchestration for RemediationRequest, and so on. Any other text is returned as it is.
+func EntryKind(kind string) string {
+	switch kind {
+	case "RemediationRequest":
+		return kindOrchestration
+	case "AIAnalysis":
+		return kindAIDecision
+	case "WorkflowExecution":
+		return kindExecution
+	case "NotificationRequest":
+		return kindNotification
+	}
+	return kind
+}
+
 // NewRow returns an empty row for a kind of entry. orchestration, ai-decision, execution and notification have their own tables; every other kind
 // is stored in resource_audit.
 func NewRow(kind string) Row {

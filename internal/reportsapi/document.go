@@ -213,7 +213,8 @@ func operations(schemas huma.Registry) []*huma.Operation {
 	resources := &huma.Operation{Method: http.MethodGet, Path: pathResources, OperationID: "listResources", Tags: []string{"resources"}, Summary: "The uids that a name has had, newest first",
 		Description: "A name comes again; a uid does not.",
 		Parameters: []*huma.Param{{Name: "name", In: "query", Required: true, Description: "The resource's name.", Schema: text(), Example: "cart"},
-			parameter("kind", "Kind of the resource, as in RemediationRequest, or of its entries: orchestration, ai-decision, execution, notification, or another operator's, as in backups.example.com. Default: all.", text(), "orchestration"), namespaceParameter("; without it, of a kind that is in none")},
+			parameter("kind", "Kind of the resource, as in RemediationRequest, or of its entries: orchestration, ai-decision, execution, notification, or another operator's, as in "+
+				"backups.example.com. Default: all.", text(), "orchestration"), namespaceParameter("; without it, of a kind that is in none")},
 		Responses: map[string]*huma.Response{"200": httpapi.Answer("The uids.", "application/json", object(map[string]*huma.Schema{"items": {Type: huma.TypeArray, Items: of(reflect.TypeFor[postgres.Resource]())}}, "items"), "")}}
 	return append([]*huma.Operation{getOne, list, batch, trendsOperation(of(reflect.TypeFor[rar.Trends]())), entries, resources}, jobOperations(job)...)
 }

@@ -6,7 +6,6 @@ import (
 
 	"github.com/holdfast-dev/holdfast/internal/serving/httpapi"
 	"github.com/holdfast-dev/holdfast/models"
-	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
@@ -54,11 +53,6 @@ func (s *Server) entries(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	})
 }
 
-// entryKinds are the kinds of the entries of Holdfast's own resources: whoever knows the resource may ask by its kind. Another operator's entries have the name of its resource.
-var entryKinds = map[string]string{
-	"RemediationRequest": entry.KindOrchestration, "AIAnalysis": entry.KindAIDecision, "WorkflowExecution": entry.KindExecution, "NotificationRequest": entry.KindNotification,
-}
-
 // resources answers with the uids that a name has had.
 func (s *Server) resources(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	kind, name := r.text("kind"), r.text("name")
@@ -74,9 +68,7 @@ func (s *Server) resources(x *httpapi.Exchange, r *request) *httpapi.Problem {
 	if refused := r.refused(); refused != nil {
 		return refused
 	}
-	if known, ok := entryKinds[kind]; ok {
-		kind = known
-	}
+	kind = models.EntryKind(kind)
 	var all []postgres.Resource
 	if refused := s.read(r, func(ctx context.Context, q *postgres.Snapshot) (err error) {
 		all, err = q.Resources(ctx, kind, namespace, name)
