@@ -127,7 +127,7 @@ func (o *overview) text(p *page) {
 		since = ", since " + age(*o.Store.Since, o.now)
 	}
 	if o.Store.Breaker == breakerUnknown {
-		since = ": no Event about the store in the last hour (the relay writes one when it fails, and when it is back)"
+		since = ": no Event of a manager that runs tells (the relay writes one when the store fails, and when it is back)"
 	}
 	p.line("breaker %s%s", o.Store.Breaker, since)
 	if o.Store.Breaker == breakerOpen {

@@ -256,19 +256,18 @@ func TestPostedRows(t *testing.T) {
 	g.Expect(found).To(ConsistOf(And(HaveField("Problem", Column), HaveField("Detail", ContainSubstring(`remediation_id is "forged"`)))))
 }
 
-// Years before 1 have a form of their own in PostgreSQL.
+// The first and the last years that a store takes are no finding. Others become dead letters.
 func TestAncientTimesAreNoFinding(t *testing.T) {
 	g := NewWithT(t)
 	s, _ := newStore(t, "")
-	item := history(t, source(1), entry.KindNotification, 1, true)[0]
-	for _, year := range []string{"0000", "0001", "9999"} {
+	for i, year := range []string{"0002", "9998"} {
+		item := history(t, source(i+1), entry.KindNotification, 1, true)[0]
 		item.Entry.Record = []byte(`{"notification_requested_at":"` + year + `-03-01T00:00:01.000001Z","remediation_id":"r"}`)
 		text, err := item.Entry.Encode()
 		g.Expect(err).NotTo(HaveOccurred())
 		item.Text, item.Hash = text, entry.Hash(text)
 		persist(t, s, []relay.Item{item})
 		_, found := check(t, s, nil, "")
-		g.Expect(found).To(BeEmpty())
-		tamper(t, s, "DELETE FROM notification_audit")
+		g.Expect(found).To(BeEmpty(), year)
 	}
 }

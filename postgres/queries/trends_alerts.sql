@@ -1,4 +1,5 @@
--- Alerts by count and by time lost: the first of each order, with the longest row of each. It reads the index alone. Time lost is from signal to completion.
+-- Alerts by count and by time lost: the first of each order, with the longest row of each. It reads the index alone. Time lost is from signal to completion, in milliseconds and
+-- 31 years at most: a sum of what a record may claim must fit.
 -- $1, $2: the window, half-open. $3: the namespaces that the caller may read. $4: how many of each order.
 SELECT g.*
 FROM (
@@ -7,7 +8,7 @@ FROM (
         row_number() OVER (ORDER BY count(*) DESC, sum(f.milliseconds) DESC, f.alert_name) AS by_count, row_number() OVER (ORDER BY sum(f.milliseconds) DESC, count(*) DESC, f.alert_name) AS by_time,
         count(*) OVER () AS groups, (sum(sum(f.milliseconds)) OVER ())::bigint AS all_milliseconds
     FROM (
-        SELECT f.id, f.alert_name, f.outcome, greatest(0, 1000 * date_part('epoch', f.completed_at - f.signal_received_at))::bigint AS milliseconds
+        SELECT f.id, f.alert_name, f.outcome, least(1e12, greatest(0, 1000 * date_part('epoch', f.completed_at - f.signal_received_at)))::bigint AS milliseconds
         FROM orchestration_audit AS f
         WHERE (f.final OR f.sequence IS NULL) AND f.completed_at >= $1 AND f.completed_at < $2 AND f.source_namespace = ANY($3::text[])
     ) AS f

@@ -4,7 +4,8 @@
 --   held: how long repairs held: minutes from the end of what was remediated until the same fingerprint and target was received again in the same namespace. Where it was not, the minutes that it was
 --     watched: at most 7 days, less where as_of comes before (Kaplan and Meier's estimate counts it as censored). A return counts in the minute that it completes: it is in no shorter window.
 --   alert: the alerts that came back most often, with those that did so soonest.
---   target: targets by count and by time lost: the first of each order, with the longest remediation of each. The target's name is in the row only. Time lost is from signal to completion.
+--   target: targets by count and by time lost: the first of each order, with the longest remediation of each. The target's name is in the row only. Time lost is from signal to completion, in milliseconds and
+--   31 years at most: a sum of what a record may claim must fit.
 -- The verdict, as in trends_ai: 1 if the remediation succeeded, the post-conditions passed, and the same fingerprint and target did not come back within 24 hours of its end; 0 if one of these is
 -- not so; null, no label, if no step ran (a refusal is not wrong), if somebody cancelled it, if nothing was checked after it, and as long as the 24 hours are not over. Ends later than 7 days
 -- after the window are not looked for. Rows count in the analysis' own namespace only: strangers may post some under its id. Of posted ones the first counts.
@@ -16,7 +17,7 @@
 WITH ended AS MATERIALIZED (
     SELECT e.* FROM (
         SELECT f.id, f.remediation_id, f.signal_fingerprint, f.source_namespace, f.source_cluster, f.sequence IS NULL AS posted, f.outcome, f.alert_name, f.workflow_started_at IS NOT NULL AS ran, f.completed_at AS at,
-            f.target ->> 'name' AS name, f.target ->> 'kind' AS kind, f.target ->> 'apiVersion' AS version, greatest(0, 1000 * date_part('epoch', f.completed_at - f.signal_received_at))::bigint AS milliseconds
+            f.target ->> 'name' AS name, f.target ->> 'kind' AS kind, f.target ->> 'apiVersion' AS version, least(1e12, greatest(0, 1000 * date_part('epoch', f.completed_at - f.signal_received_at)))::bigint AS milliseconds
         FROM orchestration_audit AS f
         WHERE (f.final OR f.sequence IS NULL) AND f.completed_at >= $1 AND f.completed_at < $2::timestamptz + interval '7 days' AND f.source_namespace = ANY($3::text[]) OFFSET 0
     ) AS e
