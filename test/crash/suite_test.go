@@ -65,6 +65,8 @@ func run(m *testing.M) int {
 		fmt.Println(err)
 	} else if err := grant(); err != nil {
 		fmt.Println(err)
+	} else if _, err = database.ExecContext(ctx, "ALTER TABLE notification_audit ADD CHECK (remediation_id <> '"+refused+"')"); err != nil {
+		fmt.Println(err)
 	} else if watching, err = oracle.Start(ctx, env.Config); err != nil {
 		fmt.Println(err)
 	} else {

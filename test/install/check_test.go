@@ -165,9 +165,9 @@ func TestCheckNamesWhatIsOfAnotherRelease(t *testing.T) {
 				tenants := o.DeepCopy()
 				tenants.SetNamespace("default")
 				w.put(t, tenants)
-				defer func() {
+				t.Cleanup(func() {
 					g.Expect(w.client.Delete(ctx, tenants, client.PropagationPolicy(metav1.DeletePropagationBackground))).To(Succeed())
-				}()
+				})
 			}
 		}
 		g.Expect(w.findings(t)).To(BeEmpty(), "a tenant")
