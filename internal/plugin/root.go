@@ -142,11 +142,11 @@ func aVerb(cmd *cobra.Command, args []string) error {
 	return fmt.Errorf("unknown command %q; see %s --help", args[0], cmd.DisplayName())
 }
 
-// ballast is never touched, so it takes no memory. It makes the collector wait for that much more garbage: most commands end before.
-var ballast = make([]byte, 32<<20)
-
 // Main is the whole program.
 func Main(ctx context.Context, outboxes bool, version string) int {
+	// It is never touched, so it takes no memory. It makes the collector wait for that much more garbage: most commands end before. It is no variable of the package, which programs that
+	// run for long import too.
+	ballast := make([]byte, 32<<20)
 	defer runtime.KeepAlive(ballast)
 	streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 	return Program{Outboxes: outboxes, Version: version, Streams: streams}.Run(ctx, os.Args[1:])
