@@ -5,13 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -72,12 +75,30 @@ func served(ctx context.Context, client kubernetes.Interface) (problems []error,
 	if err != nil {
 		return nil, err
 	}
-	theirs, err := published(ctx, client)
-	if err != nil {
+	listed, err := client.Discovery().ServerResourcesForGroupVersion(group.String())
+	if err != nil && !apierrors.IsNotFound(err) {
+		return nil, fmt.Errorf("list the kinds of %s: %w", group, err)
+	}
+	isListed := func(crd *apiextensionsv1.CustomResourceDefinition) bool {
+		return listed != nil && slices.ContainsFunc(listed.APIResources, func(r metav1.APIResource) bool { return r.Name == crd.Spec.Names.Plural })
+	}
+	// A kind whose definition has just changed is served, and its schema is published a moment later.
+	var theirs map[string]apiextensionsv1.JSONSchemaProps
+	err = wait.PollUntilContextTimeout(ctx, publishedEvery, publishedWithin, true, func(ctx context.Context) (done bool, err error) {
+		theirs, err = published(ctx, client)
+		return !slices.ContainsFunc(ours, func(crd *apiextensionsv1.CustomResourceDefinition) bool {
+			_, found := theirs[crd.Spec.Names.Kind]
+			return !found && isListed(crd)
+		}), err
+	})
+	if err != nil && !wait.Interrupted(err) {
 		return nil, err
 	}
 	for _, our := range ours {
 		schema, found := theirs[our.Spec.Names.Kind]
+		if !found && isListed(our) {
+			continue
+		}
 		if !found {
 			problems = append(problems, fmt.Errorf("%s is not served, expected its CustomResourceDefinition; apply config/crd", our.Name))
 			continue
@@ -97,6 +118,11 @@ func served(ctx context.Context, client kubernetes.Interface) (problems []error,
 	}
 	return problems, nil
 }
+
+const (
+	publishedEvery  = 200 * time.Millisecond
+	publishedWithin = 5 * time.Second
+)
 
 // published are the schemas of our version, by kind; none if nothing of it is served.
 func published(ctx context.Context, client kubernetes.Interface) (map[string]apiextensionsv1.JSONSchemaProps, error) {
