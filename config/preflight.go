@@ -97,6 +97,7 @@ func served(ctx context.Context, client kubernetes.Interface) (problems []error,
 	for _, our := range ours {
 		schema, found := theirs[our.Spec.Names.Kind]
 		if !found && isListed(our) {
+			problems = append(problems, fmt.Errorf("%s is served, but its schema is not published yet, so whether its CustomResourceDefinition is of this release is not known; run `kubectl holdfast check`", our.Name))
 			continue
 		}
 		if !found {

@@ -1,6 +1,7 @@
 -- The rows of some reports: of the remediation's own resource, and of the children that its records name; and whose other rows stand under its id, by resource, or by caller where they were posted.
 -- Within a resource the order is sequence, across resources it is time. Where the request's records say which services it invoked and name none of their resources, as another program may write them, the
--- first resource of each kind under the id counts, in the request's own namespace and cluster.
+-- first resource of each kind under the id counts, in the request's own namespace and cluster. Not where the
+-- id is crowded: which rows are at hand there is chance.
 -- What stands under an id is read by the id, up to a bound of rows of each table. Anybody may post any number of them: where a table has more, the rows of the report are found by resource, no row is
 -- counted here, and the id is said to be crowded. Then the id is no condition of an index (|| ''), or all those would be read.
 -- $1, $2: remediation ids and the uids that are known to be each one's: the id where it is a UUID, and children that only a dead letter names; NULL for none. $3: as_of. $4: the bound. $5: how many
@@ -29,7 +30,7 @@ WITH known AS MATERIALIZED (
     WHERE t.recorded_at <= $3 AND t.source_namespace = ANY($6::text[])
 ), silent AS MATERIALIZED (
     SELECT t.remediation_id AS id, t.source_namespace AS namespace, t.source_cluster AS cluster FROM orchestration AS t JOIN known AS q ON q.id = t.remediation_id AND q.uid = t.source_uid
-    WHERE t.recorded_at <= $3 AND t.source_namespace = ANY($6::text[]) GROUP BY 1, 2, 3
+    WHERE t.recorded_at <= $3 AND t.source_namespace = ANY($6::text[]) AND t.remediation_id NOT IN (SELECT c.id FROM crowded AS c) GROUP BY 1, 2, 3
     HAVING bool_or(jsonb_typeof(t.services_invoked) = 'array' AND t.services_invoked <> '[]') AND NOT coalesce(bool_or(jsonb_typeof(t.children) = 'array' AND t.children <> '[]'), false)
 ), own AS MATERIALIZED (
     SELECT q.id, q.uid FROM known AS q
