@@ -6,6 +6,8 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
+	"sync"
 	"time"
 
 	"github.com/holdfast-dev/holdfast/models"
@@ -79,27 +81,58 @@ var readableRows = regexp.MustCompile(`(\w+)\.source_namespace = ANY\(\$(\d+)::t
 // restrict puts what the reader may see into a query. Each readableRows becomes true, or the whole condition, whose further arguments follow those of the query. The argument that stands
 // for the namespaces is set here.
 func (r *Readable) restrict(text string, arguments []any) (string, []any) {
-	names, times := r.names()
-	next := len(arguments) + 1
-	used := false
-	text = readableRows.ReplaceAllStringFunc(text, func(found string) string {
-		var alias string
-		var n int
-		parts := readableRows.FindStringSubmatch(found)
-		alias = parts[1]
-		_, _ = fmt.Sscan(parts[2], &n) // digits
-		if r.Everything {
+	q := restrictedQuery(restriction{text, r.Everything, len(arguments)})
+	if len(q.names) == 0 {
+		return q.text, arguments
+	}
+	if r.Everything {
+		for _, n := range q.names {
 			arguments[n-1] = nil
+		}
+		return q.text, arguments
+	}
+	names, times := r.names()
+	for _, n := range q.names {
+		arguments[n-1] = names
+	}
+	return q.text, append(arguments, times, r.Cluster)
+}
+
+// restriction is a query with so many arguments, for whoever may see everything or not.
+type restriction struct {
+	text       string
+	everything bool
+	arguments  int
+}
+
+// restricted is a query in which stands what the reader may see. names are the numbers of the arguments that are the namespaces.
+type restricted struct {
+	text  string
+	names []int
+}
+
+// restrictions are those that were asked for, by restriction: to find the places in a text takes as long as to build a part of a report. The texts are those of the files with or without each
+// filter, so they are few.
+var restrictions sync.Map
+
+func restrictedQuery(key restriction) *restricted {
+	if known, ok := restrictions.Load(key); ok {
+		return known.(*restricted)
+	}
+	q := &restricted{}
+	q.text = readableRows.ReplaceAllStringFunc(key.text, func(found string) string {
+		parts := readableRows.FindStringSubmatch(found)
+		n, _ := strconv.Atoi(parts[2]) // digits
+		if !slices.Contains(q.names, n) {
+			q.names = append(q.names, n)
+		}
+		if key.everything {
 			return fmt.Sprintf("$%d::text[] IS NULL", n)
 		}
-		arguments[n-1] = names
-		used = true
-		return visible(alias, n, next)
+		return visible(parts[1], n, key.arguments+1)
 	})
-	if used {
-		arguments = append(arguments, times, r.Cluster)
-	}
-	return text, arguments
+	restrictions.Store(key, q)
+	return q
 }
 
 // visible is the condition of Sees in SQL: names is the number of the argument with the namespaces, next that of their times, and after it comes the cluster.

@@ -15,11 +15,12 @@ type ledger struct {
 
 func newLedger() *ledger { return &ledger{refs: map[string]string{}} }
 
-// add returns the ref of an evidence; key tells whether it is there already.
-func (l *ledger) add(key string, e Evidence) string {
+// add returns the ref of an evidence; key tells whether it is there already. Most are cited many times, so it is described once.
+func (l *ledger) add(key string, describe func() Evidence) string {
 	if ref, known := l.refs[key]; known {
 		return ref
 	}
+	e := describe()
 	e.Ref = fmt.Sprintf("E%d", len(l.entries)+1)
 	l.entries = append(l.entries, e)
 	l.refs[key] = e.Ref
@@ -29,9 +30,11 @@ func (l *ledger) add(key string, e Evidence) string {
 // row is the ref of a row of one of the tables.
 func (l *ledger) row(r models.Row) string {
 	h := r.Head()
-	return l.add(r.Table()+"/"+h.ID, Evidence{
-		Table: r.Table(), ID: h.ID, SourceUID: h.SourceUID, Sequence: h.Sequence, EntryHash: hex.EncodeToString(h.EntryHash),
-		Event: h.Event, Phase: h.Phase, RecordedAt: h.RecordedAt.String(), RecordedBy: h.RecordedBy,
+	return l.add(r.Table()+"/"+h.ID, func() Evidence {
+		return Evidence{
+			Table: r.Table(), ID: h.ID, SourceUID: h.SourceUID, Sequence: h.Sequence, EntryHash: hex.EncodeToString(h.EntryHash),
+			Event: h.Event, Phase: h.Phase, RecordedAt: h.RecordedAt.String(), RecordedBy: h.RecordedBy,
+		}
 	})
 }
 
@@ -40,19 +43,21 @@ func (l *ledger) place(table string, r Row) []string {
 	if r.ID == "" {
 		return nil
 	}
-	return []string{l.add(table+"/"+r.ID, Evidence{Table: table, ID: r.ID, SourceUID: r.SourceUID, Sequence: r.Sequence, EntryHash: hex.EncodeToString(r.EntryHash)})}
+	return []string{l.add(table+"/"+r.ID, func() Evidence {
+		return Evidence{Table: table, ID: r.ID, SourceUID: r.SourceUID, Sequence: r.Sequence, EntryHash: hex.EncodeToString(r.EntryHash)}
+	})}
 }
 
 func (l *ledger) letter(d *models.DeadLetter) string {
 	hash := hex.EncodeToString(d.EntryHash)
-	return l.add(models.TableDeadLetter+"/"+d.ID+"/"+hash, Evidence{
-		Table: models.TableDeadLetter, ID: d.ID, SourceUID: d.SourceUID, Sequence: d.Sequence, EntryHash: hash, RecordedAt: d.FirstAttempt.String(),
+	return l.add(models.TableDeadLetter+"/"+d.ID+"/"+hash, func() Evidence {
+		return Evidence{Table: models.TableDeadLetter, ID: d.ID, SourceUID: d.SourceUID, Sequence: d.Sequence, EntryHash: hash, RecordedAt: d.FirstAttempt.String()}
 	})
 }
 
 // query is the ref of an answer that many rows gave.
 func (l *ledger) query(table, file, asked string) string {
-	return l.add("query/"+file, Evidence{Table: table, Query: file + ": " + asked})
+	return l.add("query/"+file, func() Evidence { return Evidence{Table: table, Query: file + ": " + asked} })
 }
 
 // join puts lists of refs together, each ref once, in their order.

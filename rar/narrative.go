@@ -1,7 +1,6 @@
 package rar
 
 import (
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -170,28 +169,32 @@ func (b *builder) narrative() Narrative {
 	return n
 }
 
-// cited finds the names of facts in a template.
-var cited = regexp.MustCompile(`\{\{([a-z_]+)\}\}`)
-
 // claim fills in the facts; ok is false if the report lacks one.
 func (s *sentence) claim(facts []Fact) (c Claim, ok bool) {
 	c = Claim{Section: s.section, Kind: s.kind, Facts: []string{}, Refs: []string{}}
-	ok = true
-	c.Text = cited.ReplaceAllStringFunc(s.template, func(name string) string {
-		name = strings.Trim(name, "{}")
+	var text strings.Builder
+	for rest := s.template; ; {
+		words, after, more := strings.Cut(rest, "{{")
+		text.WriteString(words)
+		if !more {
+			break
+		}
+		name, after, _ := strings.Cut(after, "}}")
+		rest = after
 		i := slices.IndexFunc(facts, func(f Fact) bool { return f.Name == name })
 		if i < 0 {
-			ok = false
-			return ""
+			return c, false
 		}
 		c.Facts = join(c.Facts, []string{facts[i].ID})
 		c.Refs = join(c.Refs, facts[i].Refs)
+		value := bounded(facts[i].Value)
 		if facts[i].Unit == "text" {
-			return strings.TrimRight(bounded(facts[i].Value), ".!? ")
+			value = strings.TrimRight(value, ".!? ")
 		}
-		return bounded(facts[i].Value)
-	})
-	return c, ok
+		text.WriteString(value)
+	}
+	c.Text = text.String()
+	return c, true
 }
 
 // headline is the first line of a text. The report has the whole text elsewhere.

@@ -60,7 +60,7 @@ func (b *trendBuilder) asked(table, file, time string) []string {
 			text += fmt.Sprintf(", %s %s", one.name, one.value)
 		}
 	}
-	return []string{b.ledger.add("query/"+file+"/"+time, Evidence{Table: table, Query: "trends_" + file + ".sql: " + text})}
+	return []string{b.ledger.add("query/"+file+"/"+time, func() Evidence { return Evidence{Table: table, Query: "trends_" + file + ".sql: " + text} })}
 }
 
 // examples are the remediations of some rows.

@@ -13,7 +13,10 @@ import (
 )
 
 // readTogether is how many reports are read in one snapshot. More take fewer questions each, and more memory.
-const readTogether = 50
+const readTogether = 25
+
+// readsAhead is how many snapshots are read at once, while the reports of the one before are built: the database answers one while the rows of the other are decoded.
+const readsAhead = 2
 
 // outcome is what became of one id. Where it cannot be read together with others, it is read alone, when its turn comes.
 type outcome struct {
@@ -37,15 +40,18 @@ func (s *Server) several(r *request, from source, w wanted, visit func(id string
 	ctx, cancel := context.WithCancel(r.Context())
 	ahead := *r
 	ahead.Request = r.WithContext(ctx)
-	read := make(chan []outcome)
-	var last *httpapi.Problem // of the source, when read is closed
+	reads := make(chan func() []outcome, readsAhead-1)
+	var last *httpapi.Problem // of the source, when reads is closed
 	wait := aside.Go(func() {
-		defer close(read)
+		defer close(reads)
+		before := func() []outcome { return nil }
 		last = from(&ahead, func(ids []string) *httpapi.Problem {
 			for some := range slices.Chunk(ids, readTogether) {
+				before = s.begun(&ahead, before, some, w) //nolint:contextcheck // ahead has it
 				select {
-				case read <- s.together(&ahead, some, w): //nolint:contextcheck // ahead has it
+				case reads <- before:
 				case <-ctx.Done():
+					before()
 					return ended()
 				}
 			}
@@ -55,8 +61,12 @@ func (s *Server) several(r *request, from source, w wanted, visit func(id string
 	defer func() { // no read goes on when the request has ended
 		cancel()
 		wait()
+		for read := range reads {
+			read()
+		}
 	}()
-	for some := range read {
+	for read := range reads {
+		some := read()
 		for i, o := range some {
 			some[i].input = nil // the next ones need the memory
 			if refused := s.one(r, &o, w, visit); refused != nil {
@@ -68,6 +78,24 @@ func (s *Server) several(r *request, from source, w wanted, visit func(id string
 		return ended()
 	}
 	return last
+}
+
+// begun begins to read some reports, beside the read before if a place is free for that at once, else after it. The result waits for them.
+func (s *Server) begun(r *request, before func() []outcome, ids []string, w wanted) func() []outcome {
+	var refused *httpapi.Problem
+	release, free := s.turnAtOnce(r)
+	if !free {
+		before()
+		release, refused = s.turn(r)
+	}
+	var found []outcome
+	read := aside.Go(func() {
+		if refused == nil {
+			defer release()
+		}
+		found = s.together(r, ids, w, refused)
+	})
+	return func() []outcome { read(); return found }
 }
 
 // one hands one report, or why there is none, to visit. A large one takes memory until that returns.
@@ -94,8 +122,8 @@ func (s *Server) one(r *request, o *outcome, w wanted, visit func(id string, rep
 }
 
 // together reads some reports in one snapshot. Where they are too large, take too long, or one has a row that cannot be read, or no place among the reads is free, each is read alone: one that is too large, slow, or too many is not the
-// others' fault.
-func (s *Server) together(r *request, ids []string, w wanted) []outcome {
+// others' fault. A place was found, or refused.
+func (s *Server) together(r *request, ids []string, w wanted, refused *httpapi.Problem) []outcome {
 	all := make([]outcome, len(ids))
 	var inputs []*rar.Input
 	for i, id := range ids {
@@ -104,11 +132,9 @@ func (s *Server) together(r *request, ids []string, w wanted) []outcome {
 			inputs = append(inputs, all[i].input)
 		}
 	}
-	release, refused := s.turn(r)
 	alone := refused != nil
-	if release != nil {
+	if !alone {
 		err := s.snapshot(r, func(ctx context.Context, q *postgres.Snapshot) error { return fill(ctx, q, inputs, w.asOf) })
-		release()
 		alone, refused = errors.Is(err, postgres.ErrTooLarge) || errors.Is(err, postgres.ErrUnreadable) || postgres.TookTooLong(err), s.unread(r, err)
 	}
 	for i := range all {

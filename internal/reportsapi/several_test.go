@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -42,6 +43,25 @@ func TestABusyReadRefusesOnlyThoseThatAreTooMany(t *testing.T) {
 	})
 	g.Expect(refused).To(BeNil())
 	g.Expect(statuses).To(Equal([]int{http.StatusServiceUnavailable, http.StatusOK, http.StatusOK, http.StatusOK}))
+}
+
+// A stream reads ahead in places that nobody needs. With one place it reads one after the other, and no report is refused, however short it may wait.
+func TestAStreamNeedsOnePlace(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t, func(c *Config) { c.Limits.Reads, c.Limits.Wait = 1, time.Millisecond })
+	ids := slices.Repeat([]string{s.write(remediation{name: "cart"})}, 4*readTogether)
+	r := &request{Request: httptest.NewRequestWithContext(t.Context(), http.MethodPost, pathBatch, http.NoBody), params: &params{}, caller: Caller{Name: "auditor", Readable: postgres.Readable{Everything: true}},
+		own: newGates(s.server.config.Limits)}
+	made := 0
+	refused := s.server.several(r, these(ids), wanted{asOf: s.server.now(), narrative: narrativeNone}, func(_ string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+		g.Expect(refused).To(BeNil())
+		g.Expect(report).NotTo(BeNil())
+		made++
+		return nil
+	})
+	g.Expect(refused).To(BeNil())
+	g.Expect(made).To(Equal(len(ids)))
+	g.Expect(s.server.gates.reads.TryAcquire(1)).To(BeTrue(), "the place is given back")
 }
 
 // hostileRow panics while the rows of reports are read, as decoding a row might.
