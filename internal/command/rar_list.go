@@ -1,6 +1,8 @@
 package command
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -14,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/holdfast-dev/holdfast/internal/reportsclient"
+	"github.com/holdfast-dev/holdfast/rar"
 )
 
 // Window are the flags that select remediations.
@@ -153,6 +156,7 @@ func (p Program) newRARListCommand() *cobra.Command {
 Exit status: 0 they were listed, 2 they could not be.`,
 		Example: `  holdfast rar list
   holdfast rar list --since 168h --outcome failed --wide
+  holdfast rar list --since 7d -o html > week.html
   holdfast rar list --start 2026-11-01T00:00:00Z --end 2026-12-01T00:00:00Z -n shop -o json | jq -r '.[].remediation_id'`,
 		Args: NoArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -174,7 +178,7 @@ Exit status: 0 they were listed, 2 they could not be.`,
 	flags := cmd.Flags()
 	f.add(flags)
 	w.add(flags)
-	as = formFlag(flags, "table", "json")
+	as = formFlag(flags, "table", "json", rar.FormatMarkdown, rar.FormatHTML)
 	flags.BoolVarP(&wide, "wide", "w", false, "more columns: severity, name, bottleneck")
 	flags.IntVar(&limit, "limit", limit, "max remediations")
 	return p.finish(cmd)
@@ -203,17 +207,39 @@ func printList(cmd *cobra.Command, c *reportsclient.Client, q url.Values, limit 
 		}
 		return err
 	}
+	if as == rar.FormatMarkdown || as == rar.FormatHTML {
+		if err := renderList(to, q, items, as); err != nil {
+			return err
+		}
+	} else if len(items) > 0 {
+		if err := printTable(to, items, wide); err != nil {
+			return err
+		}
+	}
 	if len(items) == 0 {
 		fmt.Fprintf(cmd.ErrOrStderr(), "No remediation in this window that you may read; --since widens it, and --completed asks for those that ended in it.\n")
-		return nil
-	}
-	if err := printTable(to, items, wide); err != nil {
-		return err
 	}
 	if more {
 		fmt.Fprintf(cmd.ErrOrStderr(), "There are more than %d; see --limit.\n", limit)
 	}
 	return nil
+}
+
+// renderList writes a list as a document.
+func renderList(to io.Writer, q url.Values, items []json.RawMessage, as string) error {
+	lines := make([]rar.Line, len(items))
+	for i, item := range items {
+		var r listRow
+		if json.Unmarshal(item, &r) != nil || json.Unmarshal(item, &lines[i]) != nil {
+			return fmt.Errorf("the report service's answer is no list of summaries")
+		}
+		lines[i].Target, lines[i].Outcome = r.target(), cmp.Or(r.Outcome, "open")
+	}
+	var text bytes.Buffer
+	if err := rar.RenderList(&text, fmt.Sprintf("Remediations from %s to %s", q.Get("start"), q.Get("end")), lines, as); err != nil {
+		return err
+	}
+	return PrintRendered(to, text.Bytes(), as, plainHeading)
 }
 
 func printTable(to io.Writer, items []json.RawMessage, wide bool) error {

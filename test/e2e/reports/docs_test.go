@@ -107,6 +107,11 @@ func TestTheDocumentedCommands(t *testing.T) {
 	lines, err := os.ReadFile(filepath.Join(dir, "reports.ndjson"))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(string(lines)).To(ContainSubstring(id))
+	for file, holds := range map[string]string{"reports.html": "DocumentedAlert on worker-7", "week.md": "| DocumentedAlert |"} {
+		document, err := os.ReadFile(filepath.Join(dir, file))
+		g.Expect(err).NotTo(HaveOccurred())
+		g.Expect(string(document)).To(And(ContainSubstring(id), ContainSubstring(holds)), file)
+	}
 	told, err := os.ReadFile(filepath.Join(dir, "told.ndjson"))
 	g.Expect(err).NotTo(HaveOccurred())
 	g.Expect(string(told)).To(And(ContainSubstring(id), ContainSubstring(`"narrative":{"status":"rules","reason":"unavailable"`)))
