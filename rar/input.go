@@ -17,7 +17,7 @@ const (
 	// enough where nobody was asked, nothing timed out and nothing was retried in vain.
 	MaxCases      = 15
 	MaxLaterCases = 5
-	fewCases      = 9
+	fewCases      = 8
 )
 
 // Input is all that a report is made of. Everything in it is what the reader may see, as of AsOf. The order of its lists does not matter.

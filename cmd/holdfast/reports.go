@@ -63,7 +63,7 @@ It starts without the database, and answers 503 until the database is there. SIG
 	}
 	flags := cmd.Flags()
 	f.add(flags, reportsapi.DefaultAudience)
-	flags.Lookup("database-pool-size").Usage = "max database connections (0: --max-concurrent-reads and one)"
+	flags.Lookup("database-pool-size").Usage = "max database connections (0: --max-concurrent-reads and three)"
 	flags.StringVar(&f.cluster, "cluster-name", "", "--cluster-name of the manager")
 	flags.IntVar(&f.reviews, "max-reviews", 200, "max namespaces asked about per request; beyond, callers have to name theirs")
 	l := &f.limits
@@ -92,7 +92,7 @@ func (f *reportsFlags) run(ctx context.Context, logTo io.Writer) error {
 		debug.SetGCPercent(collectAt)
 	}
 	if f.poolSize == 0 {
-		f.poolSize = f.limits.Reads + 1 // and the readiness probe
+		f.poolSize = f.limits.Reads + reportsapi.ReadsAhead + 1 // and the readiness probe
 	}
 	// The server ends a statement before the caller's patience does: then it is known why.
 	s, err := f.prepare(ctx, logTo, postgres.Options{StatementTimeout: f.limits.ReadTimeout - min(time.Second, f.limits.ReadTimeout/10)})

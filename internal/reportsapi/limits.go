@@ -18,7 +18,7 @@ type Limits struct {
 	Burst             int
 	// Requests under way at once, 64, of which Streams, 8, may be streams and batches. Those beyond are refused at once.
 	Requests, Streams int
-	// Reads are reports, or pages of a list, that are read at once, 8. Those beyond wait, up to Wait, 1 s.
+	// Reads are reports, or pages of a list, that are read at once, 8. Those beyond wait, up to Wait, 1 s. ReadsAhead of streams are not among them.
 	Reads int
 	Wait  time.Duration
 	// ReadTimeout bounds the reading of one report or page, 10 s; WriteTimeout each piece of an answer that a caller takes, 30 s.
@@ -56,14 +56,17 @@ func (l *Limits) validate() error {
 	return nil
 }
 
-// gates count what is under way. memory is in bytes that large reports take.
-type gates struct{ requests, streams, reads, trends, memory *semaphore.Weighted }
+// gates count what is under way. ahead are reads of streams beside those that they have a place for. memory is in bytes that large reports take.
+type gates struct{ requests, streams, reads, ahead, trends, memory *semaphore.Weighted }
 
 // trendsAtOnce is how many trends are read at once: each keeps a processor of the database busy.
 const trendsAtOnce = 2
 
+// ReadsAhead is how many streams have a second read under way, beyond Limits.Reads: one of a tenant.
+const ReadsAhead = 2
+
 func newGates(l Limits) *gates {
-	return &gates{semaphore.NewWeighted(int64(l.Requests)), semaphore.NewWeighted(int64(l.Streams)), semaphore.NewWeighted(int64(l.Reads)), semaphore.NewWeighted(trendsAtOnce), semaphore.NewWeighted(reportMemory)}
+	return &gates{semaphore.NewWeighted(int64(l.Requests)), semaphore.NewWeighted(int64(l.Streams)), semaphore.NewWeighted(int64(l.Reads)), semaphore.NewWeighted(ReadsAhead), semaphore.NewWeighted(trendsAtOnce), semaphore.NewWeighted(reportMemory)}
 }
 
 const (

@@ -271,17 +271,10 @@ func (s *Server) turn(r *request) (release func(), refused *httpapi.Problem) {
 		own.Release(1)
 		return nil, s.shed(shedReads, "the service is at its limit of concurrent reads")
 	}
-	return func() { s.turned(r) }, nil
-}
-
-// turnAtOnce is turn for whoever need not wait.
-func (s *Server) turnAtOnce(r *request) (release func(), ok bool) {
-	return func() { s.turned(r) }, acquireBoth(r.own.reads, s.gates.reads)
-}
-
-func (s *Server) turned(r *request) {
-	s.gates.reads.Release(1)
-	r.own.reads.Release(1)
+	return func() {
+		s.gates.reads.Release(1)
+		own.Release(1)
+	}, nil
 }
 
 func (s *Server) snapshot(r *request, fn func(context.Context, *postgres.Snapshot) error) error {

@@ -15,8 +15,8 @@ import (
 // readTogether is how many reports are read in one snapshot. More take fewer questions each, and more memory.
 const readTogether = 25
 
-// readsAhead is how many snapshots are read at once, while the reports of the one before are built: the database answers one while the rows of the other are decoded.
-const readsAhead = 2
+// readsAtOnce is how many snapshots a stream reads at once, while the reports of the one before are built: the database answers one while the rows of the other are decoded.
+const readsAtOnce = 2
 
 // outcome is what became of one id. Where it cannot be read together with others, it is read alone, when its turn comes.
 type outcome struct {
@@ -40,21 +40,23 @@ func (s *Server) several(r *request, from source, w wanted, visit func(id string
 	ctx, cancel := context.WithCancel(r.Context())
 	ahead := *r
 	ahead.Request = r.WithContext(ctx)
-	reads := make(chan func() []outcome, readsAhead-1)
+	reads := make(chan func() []outcome, readsAtOnce-1)
 	var last *httpapi.Problem // of the source, when reads is closed
 	wait := aside.Go(func() {
 		defer close(reads)
-		before := func() []outcome { return nil }
+		place := make(chan struct{}, 1) // that of the stream among the reads, while it is not read in
+		place <- struct{}{}
 		last = from(&ahead, func(ids []string) *httpapi.Problem {
 			for some := range slices.Chunk(ids, readTogether) {
-				before = s.begun(&ahead, before, some, w) //nolint:contextcheck // ahead has it
+				read := s.begun(&ahead, place, some, w) //nolint:contextcheck // ahead has it
 				select {
-				case reads <- before:
+				case reads <- read:
 				case <-ctx.Done():
-					before()
+					read()
 					return ended()
 				}
 			}
+			place <- <-place // the source may read the next ids in it
 			return nil
 		})
 	})
@@ -80,22 +82,44 @@ func (s *Server) several(r *request, from source, w wanted, visit func(id string
 	return last
 }
 
-// begun begins to read some reports, beside the read before if a place is free for that at once, else after it. The result waits for them.
-func (s *Server) begun(r *request, before func() []outcome, ids []string, w wanted) func() []outcome {
+// begun begins to read some reports: in the place of the stream if that is free, else in one ahead, else in that of the stream when it is. The result waits for them.
+func (s *Server) begun(r *request, place chan struct{}, ids []string, w wanted) func() []outcome {
+	var release func()
 	var refused *httpapi.Problem
-	release, free := s.turnAtOnce(r)
-	if !free {
-		before()
-		release, refused = s.turn(r)
+	select {
+	case <-place:
+	default:
+		if release = s.ahead(r); release == nil {
+			<-place
+		}
+	}
+	if release == nil {
+		turned, problem := s.turn(r)
+		refused = problem
+		release = func() {
+			if turned != nil {
+				turned()
+			}
+			place <- struct{}{}
+		}
 	}
 	var found []outcome
 	read := aside.Go(func() {
-		if refused == nil {
-			defer release()
-		}
+		defer release()
 		found = s.together(r, ids, w, refused)
 	})
 	return func() []outcome { read(); return found }
+}
+
+// ahead takes a place for a read ahead; nil without one.
+func (s *Server) ahead(r *request) (release func()) {
+	if !acquireBoth(r.own.ahead, s.gates.ahead) {
+		return nil
+	}
+	return func() {
+		s.gates.ahead.Release(1)
+		r.own.ahead.Release(1)
+	}
 }
 
 // one hands one report, or why there is none, to visit. A large one takes memory until that returns.
@@ -121,8 +145,8 @@ func (s *Server) one(r *request, o *outcome, w wanted, visit func(id string, rep
 	return visit(o.id, report, nil)
 }
 
-// together reads some reports in one snapshot. Where they are too large, take too long, or one has a row that cannot be read, or no place among the reads is free, each is read alone: one that is too large, slow, or too many is not the
-// others' fault. A place was found, or refused.
+// together reads some reports in one snapshot. Where they are too large, take too long, one has a row that cannot be read, or the place for a read was refused, each is read alone: one that is too large, slow, or too many is
+// not the others' fault.
 func (s *Server) together(r *request, ids []string, w wanted, refused *httpapi.Problem) []outcome {
 	all := make([]outcome, len(ids))
 	var inputs []*rar.Input

@@ -35,7 +35,7 @@ func (s *shares) enter(caller string) (_ *gates, leave func()) {
 	one := s.of[tenant]
 	if one == nil {
 		one = &share{gates: newGates(s.limits)}
-		one.trends, one.memory = semaphore.NewWeighted(trendsAtOnce/2), semaphore.NewWeighted(shareOfMemory)
+		one.trends, one.memory, one.ahead = semaphore.NewWeighted(trendsAtOnce/2), semaphore.NewWeighted(shareOfMemory), semaphore.NewWeighted(1)
 		s.of[tenant] = one
 	}
 	one.users++

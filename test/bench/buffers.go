@@ -13,7 +13,7 @@ import (
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
-// sameRows reads the rows that most reports are made of, and no more than that: its own, and of the newest 9 comparable ones before it the last rows of request and analysis. It looks at no execution
+// sameRows reads the rows that most reports are made of, and no more than that: its own, and of the newest 8 comparable ones before it the last rows of request and analysis. It looks at no execution
 // of theirs, and not whether their alerts came back.
 const sameRows = `WITH own AS MATERIALIZED (
 	SELECT f.* FROM orchestration_audit AS f WHERE f.remediation_id = $1
@@ -21,7 +21,7 @@ const sameRows = `WITH own AS MATERIALIZED (
 	SELECT o.alert_name, o.target_kind, o.signal_received_at, o.completed_at FROM own AS o WHERE o.final
 ), cases AS MATERIALIZED (
 	SELECT c.* FROM ended AS e CROSS JOIN LATERAL (SELECT c.remediation_id, c.children FROM orchestration_audit AS c WHERE (c.final OR c.sequence IS NULL) AND c.alert_name = e.alert_name
-		AND c.target_kind = e.target_kind AND c.completed_at < e.signal_received_at AND c.completed_at >= e.signal_received_at - interval '30 days' ORDER BY c.completed_at DESC, c.id DESC LIMIT 9) AS c
+		AND c.target_kind = e.target_kind AND c.completed_at < e.signal_received_at AND c.completed_at >= e.signal_received_at - interval '30 days' ORDER BY c.completed_at DESC, c.id DESC LIMIT 8) AS c
 ), children AS MATERIALIZED (
 	SELECT (c ->> 'uid')::uuid AS uid, c ->> 'service' AS service FROM cases, jsonb_array_elements(cases.children) AS c
 )
