@@ -66,7 +66,10 @@ const trendsAtOnce = 2
 const ReadsAhead = 2
 
 func newGates(l Limits) *gates {
-	return &gates{semaphore.NewWeighted(int64(l.Requests)), semaphore.NewWeighted(int64(l.Streams)), semaphore.NewWeighted(int64(l.Reads)), semaphore.NewWeighted(ReadsAhead), semaphore.NewWeighted(trendsAtOnce), semaphore.NewWeighted(reportMemory)}
+	return &gates{
+		requests: semaphore.NewWeighted(int64(l.Requests)), streams: semaphore.NewWeighted(int64(l.Streams)), reads: semaphore.NewWeighted(int64(l.Reads)), ahead: semaphore.NewWeighted(ReadsAhead),
+		trends: semaphore.NewWeighted(trendsAtOnce), memory: semaphore.NewWeighted(reportMemory),
+	}
 }
 
 const (

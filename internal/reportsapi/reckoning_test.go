@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -82,7 +83,13 @@ func TestReportsAgreeWithAnIndependentReckoning(t *testing.T) {
 			if r.Effectiveness == nil { // then nobody asks whether it held
 				w.Recurrences = 0
 			}
-			if got := reckonedOf(r); !g.Expect(got).To(Equal(w), "HOLDFAST_SEED=%d, %s", seed, id) {
+			got := reckonedOf(r)
+			for i, f := range got.Cohort { // a mean that ends in half a thousandth may be rounded either way: sums of fractions depend on their order
+				if other := w.Cohort[i]; f != nil && other != nil && math.Abs(*f-*other) < 0.0011 {
+					got.Cohort[i] = other
+				}
+			}
+			if !g.Expect(got).To(Equal(w), "HOLDFAST_SEED=%d, %s", seed, id) {
 				return
 			}
 			compared++
