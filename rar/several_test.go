@@ -3,8 +3,11 @@ package rar_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,20 +17,62 @@ import (
 	"github.com/holdfast-dev/holdfast/rar"
 )
 
-// goldenResults are the reports of the golden files, read back from JSON, and one that is not there.
-func goldenResults(g *WithT) []rar.Result {
+// goldenReports are the reports of the golden files, read back from JSON, by the file's name without its ending.
+func goldenReports(g *WithT) map[string]*rar.Report {
 	files, err := filepath.Glob("testdata/golden/*.json")
 	g.Expect(err).NotTo(HaveOccurred())
-	results := []rar.Result{{RemediationID: `"><script>alert(1)</script>|`, Problem: "Not Found: there is no report | <b>of it</b>"}}
+	reports := map[string]*rar.Report{}
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		g.Expect(err).NotTo(HaveOccurred())
 		var r rar.Report
 		g.Expect(json.Unmarshal(text, &r)).To(Succeed())
-		results = append(results, rar.Result{RemediationID: r.RemediationID, Report: &r})
+		reports[strings.TrimSuffix(file, ".json")] = &r
 	}
-	g.Expect(len(results)).To(BeNumerically(">", 10))
+	g.Expect(len(reports)).To(BeNumerically(">", 10))
+	return reports
+}
+
+// goldenResults are these, and one that is not there.
+func goldenResults(g *WithT) []rar.Result {
+	results := []rar.Result{{RemediationID: `"><script>alert(1)</script>|`, Problem: "Not Found: there is no report | <b>of it</b>"}}
+	reports := goldenReports(g)
+	for _, name := range slices.Sorted(maps.Keys(reports)) {
+		results = append(results, rar.Result{RemediationID: reports[name].RemediationID, Report: reports[name]})
+	}
 	return results
+}
+
+// A report that was read back from its JSON is written as it was: whoever has many as JSON needs no service to write them otherwise.
+func TestAReportIsReadBackFromJSON(t *testing.T) {
+	g := NewWithT(t)
+	seen := 0
+	for name, report := range goldenReports(g) {
+		for _, format := range []string{rar.FormatMarkdown, rar.FormatHTML, rar.FormatSVG} {
+			want, err := os.ReadFile(name + "." + format)
+			if err != nil {
+				continue
+			}
+			var written bytes.Buffer
+			g.Expect(rar.Render(&written, report, format)).To(Succeed())
+			g.Expect(written.String()).To(Equal(string(want)), "%s as %s", name, format)
+			seen++
+		}
+	}
+	g.Expect(seen).To(BeNumerically(">", 20))
+}
+
+// A service may answer with less than a report has: a document of it says less, and nobody panics.
+func TestAReportWithoutItsParts(t *testing.T) {
+	g := NewWithT(t)
+	for _, text := range []string{`{}`, `{"ai":{},"approval":{},"execution":{},"effectiveness":{},"history":{}}`, `{"timeline":{"events":[{}],"spans":[{}]},"narrative":{"claims":[{}]},"recommendations":[{}],"notifications":[{}],
+		"evidence":[{}],"other_rows":[{}],"complete":{"dead_letters":[{}],"clock_skew":[{}]},"ai":{"alternatives":[{}],"calibration":{}},"execution":{"steps":[{}]},"effectiveness":{"recurrences":[{}]},"history":{"cases":[{}]}}`} {
+		var r rar.Report
+		g.Expect(json.Unmarshal([]byte(text), &r)).To(Succeed())
+		for _, format := range []string{rar.FormatMarkdown, rar.FormatHTML} {
+			g.Expect(rar.RenderReports(io.Discard, "One", []rar.Result{{Report: &r}}, format)).To(Succeed(), "%s of %s", format, text)
+		}
+	}
 }
 
 // In a document of many reports each anchor is there once, and each link leads to one of its own report.

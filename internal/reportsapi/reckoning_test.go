@@ -84,10 +84,9 @@ func TestReportsAgreeWithAnIndependentReckoning(t *testing.T) {
 				w.Recurrences = 0
 			}
 			got := reckonedOf(r)
-			for i, f := range got.Cohort { // a mean that ends in half a thousandth may be rounded either way: sums of fractions depend on their order
-				if other := w.Cohort[i]; f != nil && other != nil && math.Abs(*f-*other) < 0.0011 {
-					got.Cohort[i] = other
-				}
+			const mean = 2 // one that ends in half a thousandth may be rounded either way: a sum of fractions depends on its order
+			if mine, other := got.Cohort[mean], w.Cohort[mean]; mine != nil && other != nil && math.Abs(*mine-*other) < 0.0011 {
+				got.Cohort[mean] = other
 			}
 			if !g.Expect(got).To(Equal(w), "HOLDFAST_SEED=%d, %s", seed, id) {
 				return

@@ -45,23 +45,32 @@ func TestABusyReadRefusesOnlyThoseThatAreTooMany(t *testing.T) {
 	g.Expect(statuses).To(Equal([]int{http.StatusServiceUnavailable, http.StatusOK, http.StatusOK, http.StatusOK}))
 }
 
-// A stream reads ahead in places that nobody needs. With one place it reads one after the other, and no report is refused, however short it may wait.
+// A stream takes one place among the reads, and reads ahead in a place apart if there is one. However short it may wait, none of its reports is refused for the read before.
 func TestAStreamNeedsOnePlace(t *testing.T) {
 	g := NewWithT(t)
 	s := start(t, func(c *Config) { c.Limits.Reads, c.Limits.Wait = 1, time.Millisecond })
 	ids := slices.Repeat([]string{s.write(remediation{name: "cart"})}, 4*readTogether)
-	r := &request{Request: httptest.NewRequestWithContext(t.Context(), http.MethodPost, pathBatch, http.NoBody), params: &params{}, caller: Caller{Name: "auditor", Readable: postgres.Readable{Everything: true}},
-		own: newGates(s.server.config.Limits)}
-	made := 0
-	refused := s.server.several(r, these(ids), wanted{asOf: s.server.now(), narrative: narrativeNone}, func(_ string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+	for _, taken := range []int64{0, ReadsAhead} {
+		r := &request{Request: httptest.NewRequestWithContext(t.Context(), http.MethodPost, pathBatch, http.NoBody), params: &params{}, caller: Caller{Name: "auditor", Readable: postgres.Readable{Everything: true}},
+			own: newGates(s.server.config.Limits)}
+		g.Expect(s.server.gates.ahead.TryAcquire(taken)).To(BeTrue())
+		made := 0
+		refused := s.server.several(r, these(ids), wanted{asOf: s.server.now(), narrative: narrativeNone}, func(_ string, report *rar.Report, refused *httpapi.Problem) *httpapi.Problem {
+			g.Expect(refused).To(BeNil())
+			g.Expect(report).NotTo(BeNil())
+			made++
+			return nil
+		})
 		g.Expect(refused).To(BeNil())
-		g.Expect(report).NotTo(BeNil())
-		made++
-		return nil
-	})
-	g.Expect(refused).To(BeNil())
-	g.Expect(made).To(Equal(len(ids)))
-	g.Expect(s.server.gates.reads.TryAcquire(1)).To(BeTrue(), "the place is given back")
+		g.Expect(made).To(Equal(len(ids)))
+		s.server.gates.ahead.Release(taken)
+		for _, gates := range []*gates{s.server.gates, r.own} {
+			g.Expect(gates.reads.TryAcquire(1)).To(BeTrue(), "the place is given back")
+			g.Expect(gates.ahead.TryAcquire(ReadsAhead)).To(BeTrue(), "and that ahead")
+			gates.reads.Release(1)
+			gates.ahead.Release(ReadsAhead)
+		}
+	}
 }
 
 // hostileRow panics while the rows of reports are read, as decoding a row might.

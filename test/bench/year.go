@@ -70,7 +70,7 @@ func newYear(ctx context.Context, b *bench) (_ *year, err error) {
 	return y, err
 }
 
-// withMemory gives PostgreSQL a sixth of this machine's memory; its manual says a quarter.
+// withMemory gives PostgreSQL shared buffers of 4 GB: a quarter of the memory of a small server, as its manual says.
 func (b *bench) withMemory(ctx context.Context) error {
 	c, err := pgx.Connect(ctx, b.env.Postgres.URL())
 	if err != nil {
