@@ -129,7 +129,7 @@ func TestAStreamAsksForManyReportsAtOnce(t *testing.T) {
 	for _, token := range []string{"all", "shop-3,shop-5"} {
 		asked := y.statements(reports+day, token, ndjson)
 		t.Logf("%s: %d statements", token, len(asked))
-		g.Expect(len(asked)).To(BeNumerically("<=", 80), "of 192 reports: 8 for 25, and 7 more for one that was posted")
+		g.Expect(len(asked)).To(BeNumerically("<=", 60), "of 192 reports: 8 for fifty, and 7 more for one that was posted")
 		g.Expect(y.explain(asked).Scanned).To(BeEmpty(), token)
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // readTogether is how many reports are read in one snapshot. More take fewer questions each, and more memory.
-const readTogether = 25
+const readTogether = 50
 
 // readsAtOnce is how many snapshots a stream reads at once, while the reports of the one before are built: the database answers one while the rows of the other are decoded.
 const readsAtOnce = 2
