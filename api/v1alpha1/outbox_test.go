@@ -2,12 +2,18 @@ package v1alpha1_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 
 	. "github.com/onsi/ginkgo/v2"
 	. "github.com/onsi/gomega"
+
+	localcluster "github.com/holdfast-dev/holdfast/internal/local/cluster"
 )
 
 // entries are n audit entries after the first `after`. Their texts are of the right shape, which is all that the API server looks at.
@@ -98,6 +104,48 @@ var ways = map[string]func(ctx context.Context, k kind, o object, outbox any) er
 	},
 }
 
+// breaks are what nobody may make of an outbox: what it is, and what it becomes.
+var breaks = []TableEntry{
+	Entry("a sequence that goes back", outboxOf(2, 5, false), func(o object) { o["lastSequence"] = 4 }),
+	Entry("an outbox that begins anew", outboxOf(2, 5, false), func(o object) {
+		o["lastSequence"], o["persistedSequence"], o["headHash"], o["entries"], o["pending"] = 0, 0, "", []any{}, 0
+	}),
+	Entry("another head for the same entry", outboxOf(2, 5, false), func(o object) { o["headHash"] = hash(9) }),
+	Entry("entries that leave before they are durable", outboxOf(2, 5, false), func(o object) { o["entries"] = entries(4, 1) }),
+	Entry("a last entry that leaves", outboxOf(2, 5, true), func(o object) { o["entries"] = entries(2, 2) }),
+	Entry("an outbox that closes without an entry", outboxOf(2, 5, false), func(o object) { o["closed"] = true }),
+	Entry("an outbox that closes before its first entry", outboxOf(0, 0, false), func(o object) { o["closed"] = true }),
+	Entry("more entries than sequences", outboxOf(0, 1, false), func(o object) { o["entries"], o["pending"] = entries(0, 2), 2 }),
+	Entry("an entry of no sequence", outboxOf(0, 0, false), func(o object) { o["entries"], o["pending"] = entries(0, 1), 1 }),
+	Entry("a closed outbox that is opened", outboxOf(2, 5, true), func(o object) { o["closed"] = false }),
+	Entry("a closed outbox that grows", outboxOf(2, 5, true), func(o object) {
+		o["lastSequence"], o["headHash"], o["entries"] = 6, hash(6), entries(2, 4)
+	}),
+	Entry("a closed outbox with another last entry", outboxOf(2, 5, true), func(o object) {
+		o["entries"] = append(entries(2, 2), text(5, "Forged"))
+	}),
+	Entry("a closed outbox to which an entry comes back", outboxOf(2, 5, true), func(o object) { o["entries"], o["persistedSequence"] = entries(1, 4), 1 }),
+}
+
+// edit is what somebody does with kubectl edit: the editor leaves the outbox that they want. It returns what they see: the file in the editor, each time that it opens, and what kubectl prints.
+func edit(ctx context.Context, k kind, o object, outbox object) (string, error) {
+	GinkgoHelper()
+	dir := GinkgoT().TempDir()
+	wanted, seen, editor := filepath.Join(dir, "wanted"), filepath.Join(dir, "seen"), filepath.Join(dir, "editor")
+	content, err := json.Marshal(at(copyOf(o), "status.outbox", outbox)) // JSON is YAML, too
+	Expect(err).NotTo(HaveOccurred())
+	Expect(os.WriteFile(wanted, content, 0o600)).To(Succeed())
+	Expect(os.WriteFile(editor, fmt.Appendf(nil, "#!/bin/sh -e\ncat \"$1\" >>'%s'\ncp '%s' \"$1\"\n", seen, wanted), 0o700)).To(Succeed())
+	binaries, err := localcluster.Binaries(ctx, GinkgoWriter, "kubectl")
+	Expect(err).NotTo(HaveOccurred())
+	cmd := exec.CommandContext(ctx, binaries["kubectl"], "edit", k.plural+".holdfast.dev", nameOf(o), "--namespace", namespaceOf(o), "--subresource=status")
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig(), "KUBE_EDITOR="+editor, "HOME="+dir, "TMPDIR="+dir)
+	printed, failed := cmd.CombinedOutput()
+	file, err := os.ReadFile(seen)
+	Expect(err).NotTo(HaveOccurred())
+	return string(file) + string(printed), failed
+}
+
 var _ = Describe("An outbox", func() {
 	for _, k := range kinds {
 		Describe("of a "+k.name, func() {
@@ -107,27 +155,7 @@ var _ = Describe("An outbox", func() {
 					next := copyOf(is)
 					becomes(next)
 					Expect(write(ctx, k, o, next)).To(beRefused("status.outbox", broken))
-				},
-					Entry("a sequence that goes back", outboxOf(2, 5, false), func(o object) { o["lastSequence"] = 4 }),
-					Entry("an outbox that begins anew", outboxOf(2, 5, false), func(o object) {
-						o["lastSequence"], o["persistedSequence"], o["headHash"], o["entries"], o["pending"] = 0, 0, "", []any{}, 0
-					}),
-					Entry("another head for the same entry", outboxOf(2, 5, false), func(o object) { o["headHash"] = hash(9) }),
-					Entry("entries that leave before they are durable", outboxOf(2, 5, false), func(o object) { o["entries"] = entries(4, 1) }),
-					Entry("a last entry that leaves", outboxOf(2, 5, true), func(o object) { o["entries"] = entries(2, 2) }),
-					Entry("an outbox that closes without an entry", outboxOf(2, 5, false), func(o object) { o["closed"] = true }),
-					Entry("an outbox that closes before its first entry", outboxOf(0, 0, false), func(o object) { o["closed"] = true }),
-					Entry("more entries than sequences", outboxOf(0, 1, false), func(o object) { o["entries"], o["pending"] = entries(0, 2), 2 }),
-					Entry("an entry of no sequence", outboxOf(0, 0, false), func(o object) { o["entries"], o["pending"] = entries(0, 1), 1 }),
-					Entry("a closed outbox that is opened", outboxOf(2, 5, true), func(o object) { o["closed"] = false }),
-					Entry("a closed outbox that grows", outboxOf(2, 5, true), func(o object) {
-						o["lastSequence"], o["headHash"], o["entries"] = 6, hash(6), entries(2, 4)
-					}),
-					Entry("a closed outbox with another last entry", outboxOf(2, 5, true), func(o object) {
-						o["entries"] = append(entries(2, 2), text(5, "Forged"))
-					}),
-					Entry("a closed outbox to which an entry comes back", outboxOf(2, 5, true), func(o object) { o["entries"], o["persistedSequence"] = entries(1, 4), 1 }),
-				)
+				}, breaks)
 
 				It("that exists can't be removed by "+how, func(ctx context.Context) {
 					o := withOutbox(ctx, k, outboxOf(0, 1, false))
@@ -240,4 +268,24 @@ var _ = Describe("An outbox", func() {
 			})
 		})
 	}
+
+	DescribeTable("refuses, by kubectl edit", func(ctx context.Context, is object, becomes func(object)) {
+		k := kinds[0]
+		o := withOutbox(ctx, k, is)
+		next := copyOf(is)
+		becomes(next)
+		said, err := edit(ctx, k, o, next)
+		Expect(err).To(HaveOccurred())
+		Expect(said).To(And(ContainSubstring("status.outbox"), ContainSubstring(broken)))
+		got, err := request{verb: http.MethodGet, namespace: namespaceOf(o), plural: k.plural, name: nameOf(o)}.do(ctx)
+		Expect(err).NotTo(HaveOccurred())
+		Expect(got["status"]).To(Equal(o["status"]))
+	}, breaks)
+
+	It("takes by kubectl edit what the relay may do", func(ctx context.Context) {
+		o := withOutbox(ctx, kinds[0], outboxOf(0, 2, false))
+		said, err := edit(ctx, kinds[0], o, outboxOf(2, 2, false))
+		Expect(err).NotTo(HaveOccurred(), said)
+		Expect(said).To(ContainSubstring("edited"))
+	})
 })
