@@ -95,14 +95,14 @@ type TrendBottleneck struct {
 
 // TrendLoss is what alerts and targets have in common. ByCount and ByTime are places, from 1 on; Groups and AllMilliseconds are of all. Example is a row of alerts, a remediation of targets.
 type TrendLoss struct {
-	N               int64  `db:"n" json:"n"`
-	Milliseconds    int64  `db:"milliseconds" json:"milliseconds"`
-	Success         int64  `db:"success" json:"success"`
-	Example         string `db:"example" json:"example"`
-	ByCount         int64  `db:"by_count" json:"by_count"`
-	ByTime          int64  `db:"by_time" json:"by_time"`
-	Groups          int64  `db:"groups" json:"groups"`
-	AllMilliseconds int64  `db:"all_milliseconds" json:"all_milliseconds"`
+	N               int64  `db:"n"`
+	Milliseconds    int64  `db:"milliseconds"`
+	Success         int64  `db:"success"`
+	Example         string `db:"example"`
+	ByCount         int64  `db:"by_count"`
+	ByTime          int64  `db:"by_time"`
+	Groups          int64  `db:"groups"`
+	AllMilliseconds int64  `db:"all_milliseconds"`
 }
 
 // TrendAlert is one row of trends_alerts.sql.
@@ -111,12 +111,12 @@ type TrendAlert struct {
 	TrendLoss
 }
 
-// TrendTarget is a part target of trends_decisions.sql.
+// TrendTarget is one row of trends_targets.sql.
 type TrendTarget struct {
-	Cluster   string `json:"source_cluster"`
-	Namespace string `json:"source_namespace"`
-	Kind      string `json:"kind"`
-	Name      string `json:"name"`
+	Cluster   string `db:"source_cluster"`
+	Namespace string `db:"source_namespace"`
+	Kind      string `db:"kind"`
+	Name      string `db:"name"`
 	TrendLoss
 }
 
@@ -201,21 +201,19 @@ type TrendDelivery struct {
 }
 
 // trendSettings are for a month of remediations: sorts in memory, and no nested loops. What a reader may see, and what a filter leaves, is estimated as a few rows, and a nested loop over two
-// months is quadratic. Pages cost little, since most are in memory: else the planner reads every row of each resource in their order, instead of the last one, and leaves a scan to one process.
+// months is quadratic. Pages cost little, since most are in memory: else the planner reads every row of each resource in their order, instead of the last one. No parallel workers: two sessions ask already,
+// and on two processors a worker takes from the other session what it gives to its own.
 // Settings are of the transaction: sessions of a pooler keep nothing of them.
 const trendSettings = "SELECT set_config('work_mem', '64MB', true), set_config('enable_nestloop', 'off', true), set_config('random_page_cost', '0.1', true), set_config('seq_page_cost', '0.1', true)," +
-	" set_config('max_parallel_workers_per_gather', '%d', true), set_config('parallel_setup_cost', '0', true), set_config('parallel_tuple_cost', '0', true)"
+	" set_config('max_parallel_workers_per_gather', '0', true)"
 
-// trendWorkers is how many processes help the session that runs trends_decisions. The other session has none: most of its queries read an index alone.
-const trendWorkers = 1
-
-// Trends asks every query of trends. trends_decisions takes longer than all the others, so it runs beside them, in another session on the same snapshot, and reads rows with a worker.
+// Trends asks every query of trends. trends_decisions takes nearly as long as all the others, so it runs beside them, in another session on the same snapshot.
 func (q *Snapshot) Trends(ctx context.Context, t Trend) (*TrendRows, error) {
 	all := &TrendRows{}
 	before := t.Start.Add(t.Start.Sub(t.End))
-	ask := func(workers int, questions ...func(context.Context, *Snapshot) error) func(context.Context, *Snapshot) error {
+	ask := func(questions ...func(context.Context, *Snapshot) error) func(context.Context, *Snapshot) error {
 		return func(ctx context.Context, q *Snapshot) error {
-			if _, err := q.conn.Exec(ctx, fmt.Sprintf(trendSettings, workers), pgx.QueryExecModeSimpleProtocol); err != nil {
+			if _, err := q.conn.Exec(ctx, trendSettings, pgx.QueryExecModeSimpleProtocol); err != nil {
 				return &readError{err}
 			}
 			for _, one := range questions {
@@ -226,7 +224,7 @@ func (q *Snapshot) Trends(ctx context.Context, t Trend) (*TrendRows, error) {
 			return nil
 		}
 	}
-	err := q.twice(ctx, ask(0,
+	err := q.twice(ctx, ask(
 		trend(t, &all.Outcomes, "trends_outcomes"),
 		trend(t, &all.Received, "trends_received", t.End.Add(t.Patience)),
 		trend(t, &all.Repairs, "trends_repairs", before),
@@ -234,10 +232,11 @@ func (q *Snapshot) Trends(ctx context.Context, t Trend) (*TrendRows, error) {
 		trend(t, &all.Days, "trends_days", t.Bucket),
 		trend(t, &all.Bottlenecks, "trends_bottlenecks"),
 		trend(t, &all.Alerts, "trends_alerts", t.Groups),
+		trend(t, &all.Targets, "trends_targets", t.Groups),
 		trend(t, &all.Workflows, "trends_workflows", t.Groups),
 		trend(t, &all.Approvals, "trends_approvals"),
 		trend(t, &all.Deliveries, "trends_deliveries", t.Groups),
-	), ask(trendWorkers, func(ctx context.Context, q *Snapshot) error { return q.trendDecisions(ctx, t, all) }))
+	), ask(func(ctx context.Context, q *Snapshot) error { return q.trendDecisions(ctx, t, all) }))
 	if err != nil {
 		return nil, err
 	}
@@ -272,8 +271,6 @@ func (q *Snapshot) trendDecisions(ctx context.Context, t Trend, all *TrendRows) 
 			err = add(&all.Held, p.Columns)
 		case "alert":
 			err = add(&all.Recurrent, p.Columns)
-		case "target":
-			err = add(&all.Targets, p.Columns)
 		}
 		if err != nil {
 			return fmt.Errorf("part %s of trends_decisions: %w", p.Part, err)

@@ -269,10 +269,10 @@ func TestNoTrendReadsATableWhole(t *testing.T) {
 	g.Expect(err).NotTo(HaveOccurred())
 	defer c.Close(t.Context())
 	fillYear(t, c, 20_000)
-	_, err = c.Exec(t.Context(), strings.ReplaceAll(fmt.Sprintf(trendSettings, trendWorkers), "true", "false")+", set_config('timezone', 'UTC', false), set_config('jit', 'off', false)")
+	_, err = c.Exec(t.Context(), strings.ReplaceAll(trendSettings, "true", "false")+", set_config('timezone', 'UTC', false), set_config('jit', 'off', false)")
 	g.Expect(err).NotTo(HaveOccurred())
 	more := map[string][]any{"trends_outcomes": nil, "trends_received": {end}, "trends_repairs": {month.AddDate(0, 0, -30)}, "trends_spread": {month.AddDate(0, 0, -30)}, "trends_days": {"day"}, "trends_bottlenecks": nil,
-		"trends_alerts": {20}, "trends_workflows": {20}, "trends_decisions": {end, 20}, "trends_approvals": nil, "trends_deliveries": {20}}
+		"trends_alerts": {20}, "trends_targets": {20}, "trends_workflows": {20}, "trends_decisions": {end, 20}, "trends_approvals": nil, "trends_deliveries": {20}}
 	for reader, r := range trendReaders() {
 		for filter, of := range map[string]Trend{
 			"": {}, ", a namespace": {Namespaces: []string{"shop-3"}}, ", an alert": {Alert: "PodAlert7"}, ", a workflow": {Workflow: "restart-3"},
@@ -289,5 +289,43 @@ func TestNoTrendReadsATableWhole(t *testing.T) {
 			t.Logf("%s%s: %d buffers", reader, filter, buffers)
 			g.Expect(buffers).To(BeNumerically("<", 30_000), "%s%s: there are 1,640 remediations in the window", reader, filter)
 		}
+	}
+}
+
+// Nearly every notification has one attempt, which is counted in a way of its own. Each counts as it does beside an attempt in another channel, however it is written.
+func TestADeliveryCountsTheSameAloneAndBesideAnother(t *testing.T) {
+	s := open(t, database(t))
+	attempts := []string{`1`, `"a"`, `null`, `[]`, `[["x"]]`, `{}`, `{"channel": "slack"}`, `{"channel": null, "status": null}`, `{"channel": "slack", "status": 7}`, `{"channel": {"status": "failed"}, "status": "failed"}`}
+	for _, status := range []string{"success", "failed", "unknown", "Failed"} {
+		attempts = append(attempts, fmt.Sprintf(`{"channel": "slack", "status": %q}`, status), fmt.Sprintf(`{"status": %q}`, status))
+	}
+	const beside = `{"channel": "beside", "status": "failed"}`
+	at := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
+	deliveries := func(g Gomega, attempts, purpose string) (all []TrendDelivery) {
+		at = at.Add(time.Hour)
+		execute(t, s, fmt.Sprintf(`INSERT INTO notification_audit (id, remediation_id, notification_requested_at, delivery_attempts, purpose, source_namespace, source_uid, sequence, event, phase, final, recorded_at, schema_version, entry)
+			VALUES (gen_random_uuid(), 'one', '%s', '%s', %s, 'shop', gen_random_uuid(), 2, 'Completed', '', true, now(), 1, '')`, at.Format(time.RFC3339), attempts, purpose))
+		of := Trend{Start: at, End: at.Add(time.Minute), AsOf: end, Bucket: "day", Groups: 10}
+		g.Expect(s.Snapshot(t.Context(), Readable{Everything: true}, func(ctx context.Context, q *Snapshot) error {
+			return trend(of, &all, "trends_deliveries", of.Groups)(ctx, q)
+		})).To(Succeed())
+		for i := range all { // how many channels there are, the other one counts
+			all[i].Groups = 0
+		}
+		return all
+	}
+	for _, purpose := range []string{"NULL", "'Outcome'", "'Approval'"} {
+		t.Run(purpose, func(t *testing.T) {
+			g := NewWithT(t)
+			for _, a := range attempts {
+				alone, both := deliveries(g, "["+a+"]", purpose), deliveries(g, "["+a+", "+beside+"]", purpose)
+				g.Expect(alone).To(HaveLen(1), a)
+				g.Expect(both).To(And(HaveLen(2), ContainElement(alone[0])), a)
+				g.Expect(deliveries(g, "["+a+", "+a+"]", purpose)).To(ConsistOf(And(HaveField("N", BeEquivalentTo(1)), HaveField("Attempts", 2*alone[0].Attempts), HaveField("Failed", 2*alone[0].Failed))), a)
+			}
+			for _, none := range []string{`[]`, `null`, `{}`, `"slack"`} {
+				g.Expect(deliveries(g, none, purpose)).To(ConsistOf(TrendDelivery{N: 1, Undelivered: 1, Total: 1}), none)
+			}
+		})
 	}
 }

@@ -4,28 +4,32 @@
 --   held: how long repairs held: minutes from the end of what was remediated until the same fingerprint and target was received again in the same namespace. Where it was not, the minutes that it was
 --     watched: at most 7 days, less where as_of comes before (Kaplan and Meier's estimate counts it as censored). A return counts in the minute that it completes: it is in no shorter window.
 --   alert: the alerts that came back most often, with those that did so soonest.
---   target: targets by count and by time lost: the first of each order, with the longest remediation of each. The target's name is in the row only. Time lost is from signal to completion, in milliseconds and
---   31 years at most: a sum of what a record may claim must fit.
 -- The verdict, as in trends_ai: 1 if the remediation succeeded, the post-conditions passed, and the same fingerprint and target did not come back within 24 hours of its end; 0 if one of these is
 -- not so; null, no label, if no step ran (a refusal is not wrong), if somebody cancelled it, if nothing was checked after it, and as long as the 24 hours are not over. Ends later than 7 days
 -- after the window are not looked for. Rows count in the analysis' own namespace only: strangers may post some under its id. Of posted ones the first counts.
--- Of most repairs nothing came back: the index of first rows says so, and no row of a signal is read for them. The others and the signals of their fingerprints are sorted into one row for each target,
--- newest first: the next signal after an end is the least of those before it in that order. That is linear, whatever somebody repeats.
+-- Of most repairs nothing came back: the newest signal of each fingerprint, from an index alone, says so of nearly all, and a probe of the index of first rows of the others. No row of a signal is read for
+-- them. What is left and the signals of its fingerprints are sorted into one row for each target, newest first: the next signal after an end is the least of those before it in that order. That is linear,
+-- whatever somebody repeats.
 -- Examples are sorted apart, and few: an aggregate with an order would sort all rows.
 -- Confidences are added in ten-thousandths of a percent, so that the sums are exact in any order.
--- $1, $2: the window, half-open, of the start of the investigation; of what held, of the end. $3: the namespaces that the caller may read. $4: as_of. $5: how many investigators with models, alerts, or targets of each order.
+-- $1, $2: the window, half-open, of the start of the investigation; of what held, of the end. $3: the namespaces that the caller may read. $4: as_of. $5: how many investigators with models, or alerts.
 WITH ended AS MATERIALIZED (
     SELECT e.* FROM (
         SELECT f.id, f.remediation_id, f.signal_fingerprint, f.source_namespace, f.source_cluster, f.sequence IS NULL AS posted, f.outcome, f.alert_name, f.workflow_started_at IS NOT NULL AS ran, f.completed_at AS at,
-            f.target ->> 'name' AS name, f.target ->> 'kind' AS kind, f.target ->> 'apiVersion' AS version, least(1e12, greatest(0, 1000 * date_part('epoch', f.completed_at - f.signal_received_at)))::bigint AS milliseconds
+            f.target ->> 'name' AS name, f.target ->> 'kind' AS kind, f.target ->> 'apiVersion' AS version
         FROM orchestration_audit AS f
         WHERE (f.final OR f.sequence IS NULL) AND f.completed_at >= $1 AND f.completed_at < $2::timestamptz + interval '7 days' AND f.source_namespace = ANY($3::text[]) OFFSET 0
     ) AS e
     WHERE NOT e.posted OR NOT EXISTS (SELECT FROM orchestration_audit AS o WHERE o.remediation_id = e.remediation_id AND o.sequence IS NULL AND o.completed_at IS NOT NULL AND o.id < e.id)
+), heard AS (
+    SELECT o.signal_fingerprint, max(o.signal_received_at) AS newest
+    FROM orchestration_audit AS o
+    WHERE (o.sequence = 1 OR o.sequence IS NULL) AND o.signal_received_at > $1 AND o.signal_received_at <= least($2::timestamptz + interval '8 days', $4::timestamptz)
+    GROUP BY 1
 ), repaired AS MATERIALIZED (
     SELECT r.* FROM (
         SELECT e.id, e.signal_fingerprint, e.source_namespace, e.source_cluster, e.name, e.kind, e.version, e.at, least(e.at + interval '7 days', $2::timestamptz + interval '8 days', $4::timestamptz) AS until
-        FROM ended AS e WHERE e.outcome = 'remediated' AND e.source_namespace IS NOT NULL ORDER BY e.signal_fingerprint COLLATE "C"
+        FROM ended AS e JOIN heard AS h ON h.signal_fingerprint = e.signal_fingerprint AND h.newest > e.at WHERE e.outcome = 'remediated' AND e.source_namespace IS NOT NULL OFFSET 0
     ) AS r
     WHERE (SELECT true FROM orchestration_audit AS o
         WHERE (o.sequence = 1 OR o.sequence IS NULL) AND o.signal_fingerprint = r.signal_fingerprint AND o.signal_received_at > r.at AND o.signal_received_at <= r.until LIMIT 1)
@@ -90,16 +94,6 @@ WITH ended AS MATERIALIZED (
 ), alerts AS (
     SELECT coalesce(w.alert_name, '') AS alert_name, count(*) AS n, count(*) FILTER (WHERE w.returned) AS back, count(*) FILTER (WHERE NOT w.returned AND w.minutes < 10080) AS censored
     FROM watched AS w GROUP BY 1 HAVING bool_or(w.returned) ORDER BY back DESC, n, 1 LIMIT $5::bigint
-), lost AS MATERIALIZED (
-    SELECT e.source_cluster, e.source_namespace, left(e.kind, 63) AS kind, left(e.name, 253) AS name, count(*) AS n, sum(e.milliseconds)::bigint AS milliseconds,
-        count(*) FILTER (WHERE e.outcome = 'remediated') AS success, max(e.milliseconds) AS longest
-    FROM ended AS e WHERE e.at < $2 GROUP BY 1, 2, 3, 4
-), targets AS MATERIALIZED (
-    SELECT l.*, row_number() OVER (ORDER BY l.n DESC, l.milliseconds DESC, l.source_cluster, l.source_namespace, l.kind, l.name) AS by_count,
-        row_number() OVER (ORDER BY l.milliseconds DESC, l.n DESC, l.source_cluster, l.source_namespace, l.kind, l.name) AS by_time,
-        (SELECT count(*) FROM lost) AS groups, (SELECT sum(milliseconds) FROM lost) AS all_milliseconds
-    FROM ((SELECT * FROM lost ORDER BY n DESC, milliseconds DESC, source_cluster, source_namespace, kind, name LIMIT $5)
-        UNION (SELECT * FROM lost ORDER BY milliseconds DESC, n DESC, source_cluster, source_namespace, kind, name LIMIT $5)) AS l
 ), missed_most AS (
     SELECT m.everyone, m.investigator, m.model, m.bin, array_agg(m.remediation_id ORDER BY m.place) AS examples
     FROM (SELECT k.everyone, CASE WHEN NOT k.everyone THEN m.investigator END AS investigator, CASE WHEN NOT k.everyone THEN m.model END AS model, m.bin, m.remediation_id,
@@ -116,13 +110,9 @@ WITH ended AS MATERIALIZED (
     FROM (SELECT coalesce(w.alert_name, '') AS alert_name, w.remediation_id, row_number() OVER (PARTITION BY coalesce(w.alert_name, '') ORDER BY w.minutes, w.remediation_id COLLATE "C") AS place
         FROM watched AS w WHERE w.returned) AS w
     WHERE w.place <= 3 GROUP BY 1
-), longest AS (
-    SELECT t.by_count, max(e.remediation_id) AS example FROM targets AS t JOIN ended AS e ON e.milliseconds = t.longest AND e.at < $2 AND e.source_cluster IS NOT DISTINCT FROM t.source_cluster
-        AND e.source_namespace IS NOT DISTINCT FROM t.source_namespace AND left(e.kind, 63) IS NOT DISTINCT FROM t.kind AND left(e.name, 253) IS NOT DISTINCT FROM t.name GROUP BY 1
 )
 SELECT 'bin' AS part, to_jsonb(r) - 'confidence' - 'squares' || jsonb_build_object('confidence', r.confidence / 1e4, 'squares', r.squares / 1e12, 'examples', m.examples) AS columns
 FROM ranked AS r LEFT JOIN missed_most AS m ON m.bin = r.bin AND m.everyone = r.everyone AND m.investigator IS NOT DISTINCT FROM r.investigator AND m.model IS NOT DISTINCT FROM r.model
 UNION ALL SELECT 'band', to_jsonb(b) || jsonb_build_object('examples', m.examples) FROM banded AS b LEFT JOIN missed_asked AS m USING (threshold)
 UNION ALL SELECT 'held', to_jsonb(h) FROM held AS h
 UNION ALL SELECT 'alert', to_jsonb(a) || jsonb_build_object('examples', w.examples) FROM alerts AS a LEFT JOIN back AS w USING (alert_name)
-UNION ALL SELECT 'target', to_jsonb(t) || jsonb_build_object('example', l.example) FROM targets AS t JOIN longest AS l USING (by_count)

@@ -11,6 +11,7 @@ FROM (
         SELECT f.outcome, f.completed_at, date_part('epoch', f.completed_at - f.signal_received_at) AS seconds
         FROM orchestration_audit AS f
         WHERE (f.final OR f.sequence IS NULL) AND f.completed_at >= $1 AND f.completed_at < $2 AND f.source_namespace = ANY($3::text[])
+        OFFSET 0
     ) AS f
     GROUP BY f.outcome
 ) AS o
