@@ -128,7 +128,7 @@ var breaks = []TableEntry{
 }
 
 // edit is what somebody does with kubectl edit: the editor leaves the outbox that they want. It returns what they see: the file in the editor, each time that it opens, and what kubectl prints.
-func edit(ctx context.Context, k kind, o object, outbox object) (string, error) {
+func edit(ctx context.Context, k kind, o, outbox object) (string, error) {
 	GinkgoHelper()
 	dir := GinkgoT().TempDir()
 	wanted, seen, editor := filepath.Join(dir, "wanted"), filepath.Join(dir, "seen"), filepath.Join(dir, "editor")

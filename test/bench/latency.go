@@ -26,7 +26,7 @@ func latency(ctx context.Context, b *bench) error {
 	for _, c := range []struct {
 		percent, rounds int
 		p50, p99        string
-	}{{percent: 10, rounds: 1}, {percent: 50, rounds: 5, p50: "<= 5", p99: "<= 50"}, {percent: 90, rounds: 1}} {
+	}{{percent: 10, rounds: 1}, {percent: 50, rounds: 5, p50: "<= 3", p99: "<= 40"}, {percent: 90, rounds: 1}} {
 		// The tail is waits for a processor, which come in spells: one round of ten seconds says little of it.
 		var p50, p99, longest, late, event50, event99 sample
 		for range b.rounds(c.rounds) {
