@@ -65,7 +65,7 @@ CREATE INDEX ON orchestration_audit (remediation_created_at);
 CREATE INDEX ON orchestration_audit (completed_at) WHERE completed_at IS NOT NULL;
 CREATE INDEX ON orchestration_audit (source_namespace, source_name);
 -- One row a remediation, open ones too: the first entry of its resource, or what was posted. All rows of a remediation have the same signal_received_at, so
--- orchestration_first_received is the index on that.
+-- orchestration_first_received is the index on that. It INCLUDEs the fingerprint: trends see there what may have come back, and read no row for it.
 CREATE INDEX orchestration_first_received ON orchestration_audit (signal_received_at, id) INCLUDE (signal_fingerprint) WHERE sequence = 1 OR sequence IS NULL;
 CREATE INDEX orchestration_first_namespace ON orchestration_audit (source_namespace, signal_received_at, id) WHERE sequence = 1 OR sequence IS NULL;
 CREATE INDEX orchestration_first_alert ON orchestration_audit (alert_name, signal_received_at, id) WHERE sequence = 1 OR sequence IS NULL;
