@@ -135,11 +135,11 @@ func edit(ctx context.Context, k kind, o, outbox object) (string, error) {
 	content, err := json.Marshal(at(copyOf(o), "status.outbox", outbox)) // JSON is YAML, too
 	Expect(err).NotTo(HaveOccurred())
 	Expect(os.WriteFile(wanted, content, 0o600)).To(Succeed())
-	Expect(os.WriteFile(editor, fmt.Appendf(nil, "#!/bin/sh -e\ncat \"$1\" >>'%s'\ncp '%s' \"$1\"\n", seen, wanted), 0o700)).To(Succeed())
+	Expect(os.WriteFile(editor, fmt.Appendf(nil, "set -e\ncat \"$1\" >>'%s'\ncp '%s' \"$1\"\n", seen, wanted), 0o600)).To(Succeed())
 	binaries, err := localcluster.Binaries(ctx, GinkgoWriter, "kubectl")
 	Expect(err).NotTo(HaveOccurred())
 	cmd := exec.CommandContext(ctx, binaries["kubectl"], "edit", k.plural+".holdfast.dev", nameOf(o), "--namespace", namespaceOf(o), "--subresource=status")
-	cmd.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig(), "KUBE_EDITOR="+editor, "HOME="+dir, "TMPDIR="+dir)
+	cmd.Env = append(os.Environ(), "KUBECONFIG="+cluster.Kubeconfig(), "KUBE_EDITOR=sh "+editor, "HOME="+dir, "TMPDIR="+dir)
 	printed, failed := cmd.CombinedOutput()
 	file, err := os.ReadFile(seen)
 	Expect(err).NotTo(HaveOccurred())
