@@ -271,8 +271,9 @@ func ask[T any](ctx context.Context, w *world, question func(*pgx.Conn) (T, erro
 	return question(connection)
 }
 
+// judge waits for the oracle: the API server says that a resource is gone before a watch does.
 func (w *world) judge(ctx context.Context, namespaces ...string) (oracle.Report, error) {
-	if err := w.oracle.CaughtUp(ctx); err != nil {
+	if err := until(ctx, w.oracle.CaughtUp); err != nil {
 		return oracle.Report{}, err
 	}
 	return ask(ctx, w, func(c *pgx.Conn) (oracle.Report, error) { return w.oracle.Judge(ctx, c, namespaces...) })
