@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -74,26 +75,42 @@ func (w *world) manager(s *scenario, environment ...string) *localcluster.Runnin
 	return m
 }
 
-// dies runs a manager until it has killed itself at a point. It is false when the work was done before.
+// dies runs a manager until it has killed itself where a boundary is first passed. It is false when the work was done without that.
 func (w *world) dies(s *scenario, at string) bool {
-	m := w.manager(s, "HOLDFAST_FAILPOINT="+at)
-	w.Eventually(func() string {
+	log := filepath.Join(w.t.TempDir(), "boundaries.log")
+	m := w.manager(s, "HOLDFAST_FAILPOINT="+at, "HOLDFAST_FAILPOINT_LOG="+log)
+	dead := func() bool {
 		select {
 		case <-m.Done():
-			return ""
+			return true
 		default:
-			return w.missing(s)
+			return false
 		}
+	}
+	w.Eventually(func() string {
+		if dead() {
+			return ""
+		}
+		return w.missing(s)
 	}).Should(BeEmpty(), "it neither died at %s nor got its work done", at)
-	select {
-	case <-m.Done():
-		w.Expect(m.Failure()).To(MatchError(ContainSubstring("signal: killed")), "it died of something else than %s", at)
-		w.deaths++
-		return true
-	default:
+	// Everybody may have seen the last write of all before the manager dies of its answer.
+	if name, _, _ := strings.Cut(at, ":"); slices.Contains(w.passed(log), name) {
+		w.Eventually(m.Done()).Should(BeClosed(), "it passed %s and goes on", at)
+	}
+	if !dead() {
 		w.Expect(m.Kill()).To(Succeed())
 		return false
 	}
+	w.Expect(m.Failure()).To(MatchError(ContainSubstring("signal: killed")), "it died of something else than %s", at)
+	w.deaths++
+	return true
+}
+
+// passed are the boundaries that a manager has come to, each as often as it did.
+func (w *world) passed(log string) []string {
+	text, err := os.ReadFile(log)
+	w.Expect(err).NotTo(HaveOccurred())
+	return strings.Split(strings.TrimSpace(string(text)), "\n")
 }
 
 // finish lets a manager that nothing befalls do the rest, and checks everything.
