@@ -157,7 +157,7 @@ func shellWord(text string) string {
 func (p *params) pageTime(name string) time.Time {
 	value := p.text(name)
 	for _, layout := range []string{"2006-01-02T15:04", "2006-01-02T15:04:05"} {
-		if t, err := time.Parse(layout, value); err == nil && t.Year() > 0 {
+		if t, err := time.Parse(layout, value); err == nil && t.Year() > 1 {
 			return t
 		}
 	}

@@ -107,8 +107,12 @@ func (p *params) time(name string) time.Time {
 		return time.Time{}
 	}
 	t, err := outboxapi.ParseTime(value)
-	if err != nil || t.Year() < 1 || t.Year() > 9998 {
+	switch {
+	case err != nil || t.Year() > 9998:
 		p.fault(name, "is %s, expected %s", quoted(value), timeWanted)
+		return time.Time{}
+	case t.Year() < 2: // its first instant is what Go takes for no time at all
+		p.fault(name, "is %s, expected a year from 2 to 9998", quoted(value))
 		return time.Time{}
 	}
 	return t.Time

@@ -106,6 +106,8 @@ func TestBadParameters(t *testing.T) {
 		reports + "?start=yesterday&end=2026-11-24T00:00:00Z":            `start is "yesterday", expected a time in RFC 3339`,
 		reports + "?start=2026-11-24T00:00:00Z&end=2026-11-24T00:00:00Z": "end is 2026-11-24T00:00:00Z, expected a time after start",
 		reports + "?start=2026-11-25T00:00:00Z&end=2026-11-24T00:00:00Z": "end is 2026-11-24T00:00:00Z, expected a time after start",
+		reports + "?start=2026-11-25T00:00:00Z&end=0001-01-01T00:00:00Z": `end is "0001-01-01T00:00:00Z", expected a year from 2 to 9998`,
+		"/?start=0001-01-01T00:00&end=2026-11-24T00:00":                  `start is "0001-01-01T00:00"`,
 		reports + window + "&limit=0":                                    `limit is "0", expected an integer from 1 to 100`,
 		reports + window + "&limit=101":                                  `limit is "101", expected an integer from 1 to 100`,
 		reports + window + "&view=summary&limit=501":                     `limit is "501", expected an integer from 1 to 500`,

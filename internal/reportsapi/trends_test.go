@@ -133,6 +133,8 @@ func TestBadTrends(t *testing.T) {
 		"": "start is missing",
 		"?start=2026-11-24T00:00:00Z&end=2026-11-24T00:00:00Z": "expected a time after start",
 		"?start=2025-01-01T00:00:00Z&end=2026-12-01T00:00:00Z": "end is 2026-12-01T00:00:00Z, expected at most 366 days after start (2025-01-01T00:00:00Z)",
+		"?start=0001-01-01T00:00:00Z&end=2026-12-01T00:00:00Z": `start is "0001-01-01T00:00:00Z", expected a year from 2 to 9998`,
+		"?start=2026-11-01T00:00:00Z&end=0001-01-01T00:00:00Z": `end is "0001-01-01T00:00:00Z", expected a year from 2 to 9998`,
 		window + "&format=svg":                                 `format is "svg", expected json, md or html`,
 		window + "&outcome=failed":                             "outcome is no parameter of this request",
 		window + "&alert=" + strings.Repeat("x", 256):          "alert has 256 characters",
