@@ -14,6 +14,7 @@ const (
 )
 
 // Facts are the values of the report that sentences may cite, numbered from F1. A report has the same facts each time. Names are stable, numbers are not.
+// What a record says, even in the place of a word such as the outcome, has the unit name or text: whoever wrote the record chose it. The other units are of what this package computed.
 func (r *Report) Facts() []Fact {
 	f := &factList{}
 	f.summary(r)
@@ -50,9 +51,9 @@ func (f *factList) count(name string, n int64, refs []string) {
 
 func (f *factList) summary(r *Report) {
 	s := &r.Summary
-	f.add("outcome", s.Outcome, "word", s.Refs)
+	f.add("outcome", s.Outcome, "name", s.Refs)
 	f.add("alert", s.Alert, "name", s.Refs)
-	f.add("severity", s.Severity, "word", s.Refs)
+	f.add("severity", s.Severity, "name", s.Refs)
 	f.add("target", s.Target.String(), "name", s.Refs)
 	f.add("reason", s.Reason, "text", s.Refs)
 	if !s.ReceivedAt.IsZero() {
@@ -60,7 +61,11 @@ func (f *factList) summary(r *Report) {
 	}
 	f.seconds("total", s.TotalSeconds, s.Refs)
 	if n := r.Bottleneck; n != nil {
-		f.add("bottleneck", phaseInSentence(n.Phase), "phase", n.Refs)
+		unit := "phase"
+		if inSentence[n.Phase] == "" {
+			unit = "name"
+		}
+		f.add("bottleneck", phaseInSentence(n.Phase), unit, n.Refs)
 		f.seconds("bottleneck_time", &n.Seconds, n.Refs)
 		f.percent("bottleneck_share", &n.Share, n.Refs)
 	}
@@ -81,7 +86,7 @@ func (f *factList) decision(r *Report) {
 		f.add("analysis_failure", a.FailureReason, "text", a.Refs)
 	}
 	if p := r.Approval; p != nil {
-		f.add("approval", p.Status, "word", p.Refs)
+		f.add("approval", p.Status, "name", p.Refs)
 		f.add("decided_by", p.By, "name", p.Refs)
 		f.add("justification", p.Justification, "text", p.Refs)
 		if p.RequestedAt != nil {

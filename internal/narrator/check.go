@@ -22,11 +22,12 @@ const (
 	badWord        = "word"
 	badLabel       = "label"
 	badSubject     = "subject"
+	badOrder       = "order"
 	badRepetition  = "repetition"
 	badCount       = "count"
 )
 
-var reasons = []string{badSchema, badLength, badCharacter, badNumber, badMarkup, badPlaceholder, badFact, badCitation, badWord, badLabel, badSubject, badRepetition, badCount}
+var reasons = []string{badSchema, badLength, badCharacter, badNumber, badMarkup, badPlaceholder, badFact, badCitation, badWord, badLabel, badSubject, badOrder, badRepetition, badCount}
 
 // objection is why a claim is not shown. Its detail is for the model, in the second round.
 type objection struct{ reason, detail string }
@@ -221,7 +222,7 @@ func begins(clause []token, may map[string]bool) bool {
 	return len(clause) >= 2 && clause[0].word() == "the" && may[clause[1].word()]
 }
 
-// allLabelled checks that each value stands beside what it is, and returns where a label is beside its value.
+// allLabelled checks that each value stands beside what it is and in its place, and returns where a label is beside its value.
 func allLabelled(clause []token) (used map[int]bool, _ *objection) {
 	used = map[int]bool{}
 	for i := range clause {
@@ -231,7 +232,7 @@ func allLabelled(clause []token) (used map[int]bool, _ *objection) {
 			}
 		}
 	}
-	return used, nil
+	return used, inPlace(clause)
 }
 
 // labelsOfFacts are the labels that facts bring along.
@@ -278,6 +279,9 @@ func subjectOf(clause []token) (about subject, cited []string, _ *objection) {
 	}
 	if about == "" {
 		about = aboutSignal
+	}
+	if at := slices.IndexFunc(clause, func(t token) bool { return happens[t.word()] }); at >= 0 && about == aboutOutcome {
+		return "", nil, object(badSubject, "%q is said of the signal; write what it came to as another claim, or after a semicolon", clause[at].text)
 	}
 	return about, cited, complete(clause, cited)
 }

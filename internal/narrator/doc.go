@@ -8,8 +8,9 @@
 // # Invariants
 //
 // Beside placeholders, a text consists of words of a short list (vocabulary). The list has no numbers, names, negations, orders of time, or words that say how something went: such things
-// are values of facts, or they are not said. Each value stands beside a word that says what it is (terms), and a sentence is about one subject. So a value cannot be taken for another, and
-// an instruction that was hidden in an alert, a root cause or a justification has no words to get out with. Values that other people wrote are quoted.
+// are values of facts, or they are not said. Each value stands beside a word that says what it is (terms), a sentence is about one subject, and the order of values is
+// checked (inPlace), since order alone can say what caused what. So a value cannot be taken for another, and an instruction that was hidden in an alert, a root cause or a justification has no
+// words to get out with. Values that other people wrote are quoted, unless they are one word.
 //
 // A claim that breaks a rule is sent back once, with all others that do, and then dropped and counted.
 //

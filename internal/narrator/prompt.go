@@ -14,7 +14,7 @@ import (
 )
 
 // PromptVersion is that of the prompt and of the rules of package narrator. It changes with both.
-const PromptVersion = "1"
+const PromptVersion = "2"
 
 // bytesPerToken is how many bytes a token stands for where nobody counted: few, so that the limit errs on the safe side.
 const bytesPerToken = 3
@@ -30,6 +30,7 @@ type prompted struct {
 	Also    []string `json:"words_allowed,omitempty"`
 	Needs   []string `json:"needs_one_of,omitempty"`
 	With    string   `json:"only_with,omitempty"`
+	Follows []string `json:"directly_after_fact,omitempty"`
 }
 
 // speakable are the facts that can be put into words.
@@ -45,7 +46,7 @@ func question(facts []rar.Fact, bytes int) ([]openai.ChatCompletionMessage, erro
 		for _, f := range facts {
 			t := terms[f.Name]
 			list = append(list, prompted{ID: f.ID, Name: f.Name, Subject: t.about, Value: redacted(f.Value, limit),
-				Before: t.before, After: t.after, Also: t.also, Needs: t.needs, With: t.with})
+				Before: t.before, After: t.after, Also: t.also, Needs: t.needs, With: t.with, Follows: t.follows})
 		}
 		data, err := json.Marshal(map[string]any{"facts": list})
 		if err != nil {
@@ -83,6 +84,9 @@ Rules. A claim that breaks one is dropped.
 - Each placeholder stands directly after one of its words_before, or directly before one of its words_after. Between them may stand: ` + words(passing) + `.
 - A sentence is about one subject; the fact target goes with every subject, the other facts of the subject signal go with the outcome.
   To join two subjects, write a semicolon, and begin the second part with "the" and a word of words_before or words_allowed of its fact.
+- A fact with directly_after_fact comes next after one of these facts, in the same clause; "" means that it may come first. A value that is a text of other people ends its clause.
+- took and lasted come after names only: what stands before them is what lasted. fired and received do not stand with outcome, reason or total.
+- Between two counts stands a comma, and, or with. A comparison is written as: the remediation was {{F9}} longer than the mean.
 - Words that may be used: ` + words(free) + `; with a fact also its words_before, words_after and words_allowed.
 - In inferences and recommendations also: ` + words(hedging) + `.
 - In recommendations also: ` + words(advising) + `.

@@ -28,6 +28,8 @@ type term struct {
 	needs []string
 	// with is the name of a fact without which this one misleads.
 	with string
+	// follows are the facts one of which has to be the one before this one in its clause, since this one is said of it. "" is none.
+	follows []string
 }
 
 // whole are words for the remediation as a whole: of a part, they would say too much.
@@ -41,27 +43,27 @@ var terms = map[string]term{
 	"received": {about: aboutSignal, before: []string{"received"}, also: []string{"alert", "signal"}},
 
 	"outcome": {about: aboutOutcome, before: []string{"outcome", "ended", "result"}, also: whole},
-	"reason":  {about: aboutOutcome, before: []string{"reason", "because"}, also: whole},
-	"total":   {about: aboutOutcome, before: []string{"total", "took", "lasted", "after", "in"}, also: append([]string{"time"}, whole...)},
+	"reason":  {about: aboutOutcome, before: []string{"reason", "because"}, also: whole, follows: []string{"outcome"}},
+	"total":   {about: aboutOutcome, before: []string{"total", "took", "lasted", "after", "in"}, also: append([]string{"time"}, whole...), needs: []string{"total", "remediation", "it", "this", "{{outcome}}"}},
 
 	"bottleneck":       {about: aboutBottleneck, before: []string{"bottleneck", "phase", "to"}, after: []string{"took"}, also: []string{"longest", "most", "time", "went"}, needs: []string{"bottleneck", "phase", "longest", "time"}},
 	"bottleneck_time":  {about: aboutBottleneck, before: []string{"took", "time", "lasted", "for"}, also: []string{"it"}, needs: []string{"bottleneck", "phase", "longest"}},
-	"bottleneck_share": {about: aboutBottleneck, before: []string{"share"}, also: []string{"time"}},
+	"bottleneck_share": {about: aboutBottleneck, before: []string{"share"}, also: []string{"time"}, needs: []string{"{{bottleneck}}", "{{bottleneck_time}}"}},
 
 	"investigator":       {about: aboutInvestigation, before: []string{"by", "investigator"}, after: []string{"took", "investigated", "found", "recommended"}, also: []string{"investigation"}},
 	"investigation_time": {about: aboutInvestigation, before: []string{"took", "lasted", "for", "after", "in"}, also: []string{"investigation"}, needs: []string{"investigation", "{{investigator}}"}},
 	"root_cause":         {about: aboutInvestigation, before: []string{"cause", "found"}, also: []string{"root", "investigation"}},
 	"action":             {about: aboutInvestigation, before: []string{"action", "recommended"}},
-	"confidence":         {about: aboutInvestigation, before: []string{"confidence"}},
-	"no_action_reason":   {about: aboutInvestigation, before: []string{"reason", "because"}, also: []string{"investigation"}},
-	"analysis_failure":   {about: aboutInvestigation, before: []string{"failure", "error"}, also: []string{"investigation"}},
+	"confidence":         {about: aboutInvestigation, before: []string{"confidence"}, follows: []string{"action"}},
+	"no_action_reason":   {about: aboutInvestigation, before: []string{"reason", "because"}, also: []string{"inaction"}, needs: []string{"inaction"}, follows: []string{"", "investigator"}},
+	"analysis_failure":   {about: aboutInvestigation, before: []string{"failure", "error"}, also: []string{"investigation"}, follows: []string{"", "investigator", "investigation_time"}},
 
 	"verdict":        {about: aboutVerdict, before: []string{"verdict", "judged"}, also: []string{"recommendation"}},
-	"verdict_reason": {about: aboutVerdict, before: []string{"reason", "because"}, also: []string{"verdict"}},
+	"verdict_reason": {about: aboutVerdict, before: []string{"reason", "because"}, also: []string{"verdict"}, follows: []string{"verdict"}},
 
 	"approval":      {about: aboutApproval, before: []string{"decision", "approval"}},
 	"decided_by":    {about: aboutApproval, before: []string{"by"}, after: []string{"decided"}, also: []string{"decision", "approval"}},
-	"justification": {about: aboutApproval, before: []string{"justification", "reason", "because"}, also: []string{"decision"}},
+	"justification": {about: aboutApproval, before: []string{"justification", "reason", "because"}, also: []string{"decision"}, follows: []string{"", "approval", "decided_by"}},
 	"wait":          {about: aboutApproval, before: []string{"wait", "waited", "took", "for", "after", "in"}, also: []string{"decision", "approval", "time"}, needs: []string{"decision", "approval", "wait", "waited"}},
 
 	"workflow":          {about: aboutExecution, before: []string{"workflow"}, after: []string{"ran"}},
@@ -70,8 +72,8 @@ var terms = map[string]term{
 	"steps_succeeded":   {about: aboutExecution, before: []string{"successful"}, after: []string{"successful"}, also: []string{"steps"}, with: "steps"},
 	"retries":           {about: aboutExecution, before: []string{"retries"}, after: []string{"retries"}, also: []string{"workflow"}},
 	"rollbacks":         {about: aboutExecution, before: []string{"rollbacks"}, after: []string{"rollbacks"}, also: []string{"workflow"}},
-	"execution_time":    {about: aboutExecution, before: []string{"took", "lasted", "for", "after", "in"}, also: []string{"ran", "workflow", "execution"}, needs: []string{"workflow", "execution"}},
-	"execution_failure": {about: aboutExecution, before: []string{"failure", "error"}, also: []string{"workflow", "execution"}},
+	"execution_time":    {about: aboutExecution, before: []string{"took", "lasted", "for", "in"}, also: []string{"ran", "workflow", "execution"}, needs: []string{"workflow", "execution"}},
+	"execution_failure": {about: aboutExecution, before: []string{"failure", "error"}, also: []string{"workflow", "execution"}, follows: []string{"", "workflow", "acted_as", "execution_time"}},
 
 	"told":     {about: aboutNotification, before: []string{"through"}, also: []string{"delivered", "notification"}, needs: []string{"delivered", "notification"}},
 	"not_told": {about: aboutNotification, before: []string{"undelivered"}, also: []string{"notification"}},
@@ -87,7 +89,7 @@ var terms = map[string]term{
 	"longer":             {about: aboutHistory, after: []string{"longer"}, also: []string{"than", "mean", "comparable", "remediations", "it", "this", "remediation"}},
 
 	"recommendation":       {about: aboutRecommendation, before: []string{"recommendation"}},
-	"recommendation_basis": {about: aboutRecommendation, before: []string{"basis", "because"}, also: []string{"recommendation"}},
+	"recommendation_basis": {about: aboutRecommendation, before: []string{"basis", "because"}, also: []string{"recommendation"}, follows: []string{"", "recommendation"}},
 }
 
 // The words that need no fact. They say nothing by themselves.
@@ -106,7 +108,14 @@ var (
 	beside = set("held", "successful", "judged", "longer", "ended", "undelivered")
 	// doer is what has to stand before by.
 	doer  = set("decision", "approval", "decided", "investigation", "found", "recommended")
-	verbs = map[string]string{"ran": "execution_time", "delivered": "told", "recommended": "action", "found": "root_cause"}
+	verbs = map[string]string{"ran": "execution_time", "delivered": "told", "recommended": "action", "found": "root_cause", "approval": "approval"}
+	// lasting verbs are said of what stands before them, and lasts are the facts that may.
+	lasting = set("took", "lasted")
+	lasts   = set("alert", "target", "outcome", "bottleneck", "investigator", "approval", "decided_by", "workflow")
+	// happens is what happens to a signal: how its remediation ends comes later. one and others are the two sides of a comparison.
+	happens = set("fired", "received")
+	one     = set("it", "this", "remediation")
+	others  = set("mean", "comparable", "remediations")
 )
 
 func set(words ...string) map[string]bool {
