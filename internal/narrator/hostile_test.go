@@ -250,6 +250,9 @@ func TestTrueValuesMakeNoFalseSentence(t *testing.T) {
 			"The root cause was {{root_cause}}, the investigation took {{investigation_time}}.", "The workflow {{workflow}} ran after {{execution_time}}.",
 			"The {{retries}} retries of the workflow took {{execution_time}}.", "The {{rollbacks}} rollbacks of the workflow lasted {{execution_time}}.", "The steps {{steps}} of the execution took {{execution_time}}.",
 		},
+		"what would have been": {
+			"Had it ended as {{outcome}}.", "Was the outcome {{outcome}}.", "Is it the outcome {{outcome}}.", "It took {{total}}, had it ended as {{outcome}}.", "The total was {{total}}: were the outcome {{outcome}}.",
+		},
 		"the other way round": {
 			"The mean {{comparable_mean}} was {{longer}} longer than this.", "The comparable remediations were {{longer}} longer than this.", "The mean was, {{longer}} longer than this.",
 			"{{comparable}} comparable remediations had a mean of {{comparable_mean}} and it was {{longer}} longer than this.", "This was {{longer}} longer than it.", "The comparable mean of this was {{longer}} longer than the remediation.",
@@ -269,6 +272,7 @@ func TestTrueValuesMakeNoFalseSentence(t *testing.T) {
 	for _, text := range []string{
 		"The alert {{alert}} fired; the outcome was {{outcome}} because {{reason}}.", "The outcome was {{outcome}}, because {{reason}}.", "The alert {{alert}} ended as {{outcome}} and lasted {{total}}.",
 		"The decision by {{decided_by}} had a wait of {{wait}}.", "{{decided_by}} decided because {{justification}}.", "The decision was {{approval}} on {{target}} because {{justification}}.", "The approval was {{approval}} after {{wait}}.",
+		"The alert {{alert}}, on {{target}}, was received at {{received}}.",
 		"{{investigator}} took {{investigation_time}} and found {{root_cause}}.", "The recommended action was {{action}} on {{target}} with a confidence of {{confidence}}.",
 		"The inaction of the investigator {{investigator}} was because {{no_action_reason}}.",
 		"The workflow {{workflow}} ran for {{execution_time}}, with {{steps}} steps, {{steps_succeeded}} successful and {{retries}} retries.", "The workflow {{workflow}} had the failure {{execution_failure}}.",

@@ -13,6 +13,9 @@ func inPlace(clause []token) *objection {
 	from := 0
 	for i, t := range clause {
 		if t.fact == nil {
+			if inverted(clause, i) {
+				return object(badOrder, "%q before its subject makes a condition or a question; begin with the subject", t.text)
+			}
 			if bad := lastsLong(clause, i); bad != nil {
 				return bad
 			}
@@ -54,6 +57,20 @@ func comesAfter(fact, before *rar.Fact, between []token) *objection {
 		return object(badOrder, "between the facts named %s and %s has to stand a comma, or one of: and, with", last, fact.Name)
 	}
 	return nil
+}
+
+// inverted reports whether a verb stands before its subject: "had it ended as" says that it did not.
+func inverted(clause []token, at int) bool {
+	switch {
+	case !auxiliary[clause[at].word()]:
+		return false
+	case at == 0:
+		return true
+	case clause[at-1].text != "," && clause[at-1].text != ":" || at+1 == len(clause):
+		return false
+	}
+	next := clause[at+1]
+	return next.fact != nil || articles[next.word()] || one[next.word()]
 }
 
 // lastsLong checks what a verb of duration is said of.

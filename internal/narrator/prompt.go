@@ -90,7 +90,7 @@ Rules. A claim that breaks one is dropped.
 - Words that may be used: ` + words(free) + `; with a fact also its words_before, words_after and words_allowed.
 - In inferences and recommendations also: ` + words(hedging) + `.
 - In recommendations also: ` + words(advising) + `.
-- No other word. No negation.
+- No other word. No negation, no question, no condition: a verb comes after its subject.
 
 Examples of texts, with ids of another remediation: "The alert {{F2}} on {{F4}} ended as {{F1}} after {{F6}}." 
 "The longest phase was {{F7}}: it took {{F8}}, a share of {{F9}}." "{{F12}} comparable remediations had a success rate of {{F14}}."

@@ -109,6 +109,9 @@ var (
 	// doer is what has to stand before by.
 	doer  = set("decision", "approval", "decided", "investigation", "found", "recommended")
 	verbs = map[string]string{"ran": "execution_time", "delivered": "told", "recommended": "action", "found": "root_cause", "approval": "approval"}
+	// auxiliary verbs come after their subject, which may begin with one of articles.
+	auxiliary = set("was", "were", "is", "had", "has", "have")
+	articles  = set("the", "a", "an")
 	// lasting verbs are said of what stands before them, and lasts are the facts that may.
 	lasting = set("took", "lasted")
 	lasts   = set("alert", "target", "outcome", "bottleneck", "investigator", "approval", "decided_by", "workflow")
