@@ -89,7 +89,7 @@ func questions(target, fingerprint, remediation, posted, name string, uids, case
 		"cohort":                    {cohort(nil), []string{"orchestration_final_alert"}},
 		"cohort_cases":              {recent(nil), joined},
 		"cohort_deliveries":         {[]any{slices.Repeat([]int{0}, len(cases)), cases, []int{0}, []string{"console"}, end, 50, readers}, []string{"orchestration_audit_pkey", "notification_audit_remediation_id_idx"}},
-		"trends_outcomes":           {trend, []string{"orchestration_final_completed"}},
+		"trends_outcomes":           {append(slices.Clone(trend), 20), []string{"orchestration_final_completed"}},
 		"trends_days":               {append(slices.Clone(trend), "day"), []string{"orchestration_final_completed"}},
 		"trends_bottlenecks":        {trend, []string{"orchestration_final_completed"}},
 		"trends_alerts":             {append(slices.Clone(trend), 20), []string{"orchestration_final_completed"}},

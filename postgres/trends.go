@@ -25,7 +25,7 @@ type Trend struct {
 	Bucket string
 	// Patience is how long after the window what was received in it may have ended.
 	Patience time.Duration
-	// Groups is how many alerts, targets, workflows, models and channels are read.
+	// Groups is how many outcomes, alerts, targets, workflows, models and channels are read.
 	Groups int
 }
 
@@ -49,10 +49,11 @@ type TrendRows struct {
 	RemediationIDs map[string]string
 }
 
-// TrendOutcome is one row of trends_outcomes.sql. Quantiles are p50 and p90 in seconds; nil without a time.
+// TrendOutcome is one row of trends_outcomes.sql. Total and Backwards are of all outcomes. Quantiles are p50 and p90 in seconds; nil without a time.
 type TrendOutcome struct {
 	Outcome   string    `db:"outcome"`
 	N         int64     `db:"n"`
+	Total     int64     `db:"total"`
 	Backwards int64     `db:"backwards"`
 	Quantiles []float64 `db:"p50_p90"`
 	Example   string    `db:"example"`
@@ -225,7 +226,7 @@ func (q *Snapshot) Trends(ctx context.Context, t Trend) (*TrendRows, error) {
 		}
 	}
 	err := q.twice(ctx, ask(
-		trend(t, &all.Outcomes, "trends_outcomes"),
+		trend(t, &all.Outcomes, "trends_outcomes", t.Groups),
 		trend(t, &all.Received, "trends_received", t.End.Add(t.Patience)),
 		trend(t, &all.Repairs, "trends_repairs", before),
 		trend(t, &all.Spread, "trends_spread", before),

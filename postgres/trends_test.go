@@ -271,7 +271,7 @@ func TestNoTrendReadsATableWhole(t *testing.T) {
 	fillYear(t, c, 20_000)
 	_, err = c.Exec(t.Context(), strings.ReplaceAll(trendSettings, "true", "false")+", set_config('timezone', 'UTC', false), set_config('jit', 'off', false)")
 	g.Expect(err).NotTo(HaveOccurred())
-	more := map[string][]any{"trends_outcomes": nil, "trends_received": {end}, "trends_repairs": {month.AddDate(0, 0, -30)}, "trends_spread": {month.AddDate(0, 0, -30)}, "trends_days": {"day"}, "trends_bottlenecks": nil,
+	more := map[string][]any{"trends_outcomes": {20}, "trends_received": {end}, "trends_repairs": {month.AddDate(0, 0, -30)}, "trends_spread": {month.AddDate(0, 0, -30)}, "trends_days": {"day"}, "trends_bottlenecks": nil,
 		"trends_alerts": {20}, "trends_targets": {20}, "trends_workflows": {20}, "trends_decisions": {end, 20}, "trends_approvals": nil, "trends_deliveries": {20}}
 	for reader, r := range trendReaders() {
 		for filter, of := range map[string]Trend{
@@ -290,6 +290,33 @@ func TestNoTrendReadsATableWhole(t *testing.T) {
 			g.Expect(buffers).To(BeNumerically("<", 30_000), "%s%s: there are 1,640 remediations in the window", reader, filter)
 		}
 	}
+}
+
+// A record may name any outcome, and any moment of its end. However many do, the outcomes that Holdfast gives are told, all are counted, and the work is that of reading them once for each that is told.
+func TestOutcomesWithoutNumber(t *testing.T) {
+	g := NewWithT(t)
+	url := database(t)
+	s := open(t, url)
+	const rows, names = 3000, 1000
+	at := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
+	execute(t, s, fmt.Sprintf(`INSERT INTO orchestration_audit (id, remediation_id, signal_fingerprint, signal_received_at, remediation_created_at, completed_at, outcome, event, phase, final, recorded_at, schema_version, entry)
+		SELECT gen_random_uuid(), 'r' || i, 'f', '%[1]s', '%[1]s', '%[1]s', CASE WHEN i = 0 THEN 'remediated' ELSE 'outcome ' || i %% %[3]d END, 'Completed', '', true, now(), 1, '' FROM generate_series(0, %[2]d) AS i`,
+		at.Format(time.RFC3339), rows-1, names))
+	execute(t, s, "VACUUM (ANALYZE) orchestration_audit")
+	of := Trend{Start: at, End: at.Add(time.Minute), AsOf: end, Bucket: "day", Groups: 20}
+	all := trendsOf(t, s, Readable{Everything: true}, of)
+	g.Expect(all.Outcomes).To(HaveLen(20))
+	g.Expect(all.Outcomes).To(HaveEach(HaveField("Total", BeEquivalentTo(rows))))
+	g.Expect(all.Outcomes).To(ContainElement(And(HaveField("Outcome", "remediated"), HaveField("N", BeEquivalentTo(1)))))
+
+	c, err := pgx.Connect(t.Context(), url)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer c.Close(t.Context())
+	everything := Readable{Everything: true}
+	text, arguments := everything.restrict(query("trends_outcomes"), []any{of.Start, of.End, nil, of.Groups})
+	buffers := explained(t, c, text, arguments).buffers
+	t.Logf("%d buffers", buffers)
+	g.Expect(buffers).To(BeNumerically("<", 5000), "of each name it would be 11,000")
 }
 
 // Nearly every notification has one attempt, which is counted in a way of its own. Each counts as it does beside an attempt in another channel, however it is written.

@@ -23,6 +23,7 @@ const (
 	outcomeCancelled  = "cancelled"
 	outcomeOpen       = "open"
 	outcomeUnknown    = "unknown"
+	outcomeOther      = "other" // of trends: what records named beside the most frequent
 
 	executionSuccess = "success"
 

@@ -97,8 +97,12 @@ func thousandths(milliseconds int64) float64 { return rounded(float64(millisecon
 func (b *trendBuilder) outcomes() {
 	t := &b.trends.Outcomes
 	*t = OutcomeTrend{Basis: basisEnded, Groups: []OutcomeGroup{}, Refs: join(b.asked(models.TableOrchestration, "outcomes", "completed_at"), b.asked(models.TableOrchestration, "received", "signal_received_at"))}
+	var rest int64
 	for _, r := range b.in.Outcomes {
-		t.N += r.N
+		t.N, rest = r.Total, rest-r.N
+	}
+	if rest += t.N; rest > 0 {
+		t.Groups = append(t.Groups, OutcomeGroup{Outcome: outcomeOther, N: rest, Share: share(rest, t.N), Examples: []string{}})
 	}
 	for _, r := range b.in.Outcomes {
 		g := OutcomeGroup{Outcome: cmp.Or(r.Outcome, outcomeUnknown), N: r.N, Share: share(r.N, t.N), Examples: b.examples(r.Example)}
@@ -223,7 +227,7 @@ func (b *trendBuilder) losses() {
 		targets = append(targets, lossRow{LossGroup{Target: &TrendTarget{r.Cluster, r.Namespace, r.Kind, r.Name}, Examples: exampleIDs([]string{r.Example})}, r.TrendLossRow})
 	}
 	b.trends.Alerts = b.loss(alerts, b.asked(models.TableOrchestration, "alerts", "completed_at"))
-	b.trends.Targets = b.loss(targets, b.asked(models.TableOrchestration, "decisions", "completed_at"))
+	b.trends.Targets = b.loss(targets, b.asked(models.TableOrchestration, "targets", "completed_at"))
 }
 
 type lossRow struct {

@@ -23,7 +23,7 @@ func (b *trendBuilder) notes() {
 	}
 	var backwards int64
 	for _, r := range b.in.Outcomes {
-		backwards += r.Backwards
+		backwards = r.Backwards
 	}
 	if backwards > 0 {
 		b.note(t.Outcomes.Refs, "%s before the signal, by their clocks: they have no time, and lose none.", plural(backwards, "remediation ends", "remediations end"))

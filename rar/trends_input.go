@@ -41,10 +41,11 @@ func TrendBucket(start, end time.Time) string {
 	return "month"
 }
 
-// TrendOutcomeRow is one row of trends_outcomes.sql. Backwards counts those that end before their signal. Quantiles, here and below, are p50 and p90 in seconds, or nil.
+// TrendOutcomeRow is one row of trends_outcomes.sql. Total is of all outcomes, and so is Backwards, which counts those that end before their signal. Quantiles, here and below, are p50 and p90 in seconds, or nil.
 type TrendOutcomeRow struct {
 	Outcome   string
 	N         int64
+	Total     int64
 	Backwards int64
 	Quantiles []float64
 	Example   string
@@ -100,7 +101,7 @@ type TrendAlertRow struct {
 	TrendLossRow
 }
 
-// TrendTargetRow is a part target of trends_decisions.sql.
+// TrendTargetRow is one row of trends_targets.sql.
 type TrendTargetRow struct {
 	Cluster   string
 	Namespace string

@@ -26,8 +26,8 @@ func trendsOfAMonth() *rar.TrendsInput {
 	in := &rar.TrendsInput{
 		Start: month(1), End: month(29), AsOf: month(30), Bucket: "day", Everything: true, Filters: rar.TrendFilters{Alert: "PodOOMKilled"}, RemediationIDs: map[string]string{},
 		Outcomes: []rar.TrendOutcomeRow{
-			{Outcome: "remediated", N: 400, Quantiles: []float64{259.5, 419.1}, Example: row(1)}, {Outcome: "failed", N: 80, Backwards: 2, Quantiles: []float64{300, 900}, Example: row(2)},
-			{Outcome: "rejected", N: 50, Quantiles: []float64{2000, 9000}, Example: row(3)}, {N: 3, Example: row(4)},
+			{Outcome: "remediated", N: 400, Total: 533, Backwards: 2, Quantiles: []float64{259.5, 419.1}, Example: row(1)}, {Outcome: "failed", N: 80, Total: 533, Backwards: 2, Quantiles: []float64{300, 900}, Example: row(2)},
+			{Outcome: "rejected", N: 50, Total: 533, Backwards: 2, Quantiles: []float64{2000, 9000}, Example: row(3)}, {N: 3, Total: 533, Backwards: 2, Example: row(4)},
 		},
 		Received: []rar.TrendReceivedRow{{Received: 540, Ended: 532}},
 		Repairs:  []rar.TrendRepairRow{{N: 400, Quantiles: []float64{259.5, 419.1}}, {Before: true, N: 400, Quantiles: []float64{329.5, 489.1}}},
@@ -191,6 +191,16 @@ func TestTrendsAddUp(t *testing.T) {
 		}
 		g.Expect(n).To(Equal(trends.AI.All.Labelled))
 	}
+}
+
+// What the database left out is counted as other, and the groups add up.
+func TestOutcomesBeyondTheFirstAreOther(t *testing.T) {
+	g := NewWithT(t)
+	in := trendsOfAMonth()
+	in.Outcomes = in.Outcomes[:2]
+	outcomes := rar.BuildTrends(in).Outcomes
+	g.Expect(outcomes.N).To(BeEquivalentTo(533))
+	g.Expect(outcomes.Groups).To(HaveExactElements(HaveField("Outcome", "remediated"), HaveField("Outcome", "failed"), And(HaveField("Outcome", "other"), HaveField("N", BeEquivalentTo(53)))))
 }
 
 // Below twenty cases there is no verdict, whatever they show.

@@ -41,7 +41,7 @@ var descriptions = map[string]string{
 	"Narrative":              "The report in sentences.",
 	"Notification":           "A notification on one channel, with its attempts.",
 	"OtherRows":              "Rows under the id that do not belong to the remediation, of one resource or caller. Nothing rests on them.",
-	"OutcomeGroup":           "Remediations with one outcome. p50 and p90 are seconds from signal to completion.",
+	"OutcomeGroup":           "Remediations with one outcome; other are those beyond the first 20. p50 and p90 are seconds from signal to completion.",
 	"OutcomeTrend":           "Remediations by outcome.",
 	"Part":                   "A phase's share of the whole time.",
 	"Provenance":             "Which model wrote the narrative, from what.",
