@@ -259,6 +259,7 @@ func TestTrueValuesMakeNoFalseSentence(t *testing.T) {
 		},
 		"of something else": {
 			"The root cause {{root_cause}} had a confidence of {{confidence}}.", "{{investigator}} had a confidence of {{confidence}}.", "The action {{action}} of investigator {{investigator}} with confidence {{confidence}}.",
+			"The action {{action}} was by the investigator {{investigator}}.", "The confidence by the investigator {{investigator}} of action {{action}}.", "The account {{acted_as}} by the workflow {{workflow}}.",
 			"The approval by {{decided_by}}.", "The approval was by {{decided_by}} because {{justification}}.", "The approval had a wait of {{wait}}.",
 			"The workflow had {{steps_succeeded}} successful retries {{retries}}, {{steps}} steps.", "The workflow had {{steps_succeeded}} successful of {{retries}} retries and {{steps}} steps.", "The share was {{bottleneck_share}}.",
 		},

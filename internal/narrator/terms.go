@@ -96,7 +96,7 @@ var terms = map[string]term{
 var (
 	// passing are those that are passed over between a value and the word that says what it is.
 	passing = set("the", "a", "an", "of", "at", "was", "were", "is", "as", "may", "might", "could", "be", "likely")
-	neutral = set("the", "a", "an", "of", "was", "were", "is", "as", "and", "with", "at", "on", "by", "to", "for", "from", "had", "has", "have")
+	neutral = set("the", "a", "an", "of", "was", "were", "is", "as", "and", "with", "at", "on", "to", "for", "from", "had", "has", "have")
 	// pointing words point at what was said before, which may be another subject.
 	pointing = set("it", "this")
 	// introducing a value is all that these may do: elsewhere they say what came first, or what lies where.
@@ -105,7 +105,7 @@ var (
 	hedging  = set("likely", "possibly", "probably", "perhaps", "may", "might", "could", "be", "suggests", "seems", "appears", "indicates", "points", "worth", "attention", "due", "consistent", "related")
 	advising = set("consider", "review", "check", "discuss", "examine", "revisit", "should", "whether", "look", "into", "shorter", "shorten")
 	// beside are labels that claim something, and so stand directly at their value. verbs need a fact that they are done to.
-	beside = set("held", "successful", "judged", "longer", "ended", "undelivered")
+	beside = set("held", "successful", "judged", "longer", "ended", "undelivered", "by")
 	// doer is what has to stand before by.
 	doer  = set("decision", "approval", "decided", "investigation", "found", "recommended")
 	verbs = map[string]string{"ran": "execution_time", "delivered": "told", "recommended": "action", "found": "root_cause", "approval": "approval"}
