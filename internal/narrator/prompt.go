@@ -41,11 +41,15 @@ func speakable(facts []rar.Fact) []rar.Fact {
 // question is what the model is asked: the rules, and the facts as data. Values are redacted, and cut so that all of it has at most as many bytes.
 func question(facts []rar.Fact, bytes int) ([]openai.ChatCompletionMessage, error) {
 	rules := instructions()
+	values := make([]string, len(facts)) // A long text is redacted once for all limits, and again what is left of it, since half a mark is none.
+	for i, f := range facts {
+		values[i] = redact.Text(rar.Clean(head(f.Value, 64<<10)))
+	}
 	for limit := 1000; ; limit /= 2 {
 		list := make([]prompted, 0, len(facts))
-		for _, f := range facts {
+		for i, f := range facts {
 			t := terms[f.Name]
-			list = append(list, prompted{ID: f.ID, Name: f.Name, Subject: t.about, Value: redacted(f.Value, limit),
+			list = append(list, prompted{ID: f.ID, Name: f.Name, Subject: t.about, Value: redact.Text(head(values[i], limit)),
 				Before: t.before, After: t.after, Also: t.also, Needs: t.needs, With: t.with, Follows: t.follows})
 		}
 		data, err := json.Marshal(map[string]any{"facts": list})
@@ -59,11 +63,6 @@ func question(facts []rar.Fact, bytes int) ([]openai.ChatCompletionMessage, erro
 			return nil, fmt.Errorf("the facts take %d bytes, and %d are allowed", len(rules)+len(data), bytes)
 		}
 	}
-}
-
-// redacted is a value without credentials, of so many bytes. It is cut after it was redacted, and redacted again, since half a mark is none.
-func redacted(value string, limit int) string {
-	return redact.Text(head(redact.Text(rar.Clean(head(value, 64<<10))), limit))
 }
 
 func instructions() string {
