@@ -84,6 +84,7 @@ func newConsole(way *route, host string) (*consolePages, error) {
 // outward makes of a browser's request the one to the service. Of its headers only those go along that choose a form of the answer.
 func outward(r *httputil.ProxyRequest, base *url.URL) {
 	r.SetURL(base)
+	r.Out.URL.RawQuery = r.In.URL.RawQuery // the proxy drops what it cannot read of a query: the service refuses it, and says why
 	r.Out.Host = ""
 	r.Out.Header = http.Header{}
 	for _, name := range []string{"Accept", "If-None-Match"} {
