@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/holdfast-dev/holdfast/models"
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
@@ -205,6 +206,8 @@ var functions = template.FuncMap{
 	"outcome": outcomeTitle,
 	"mood":    mood,
 	"phase":   func(phase string) string { return cmp.Or(phaseNames[phase], line(phase, maxBrief)) },
+	"plural":  plural,
+	"halves":  halves,
 	"momentp": func(t *outboxapi.Time) string { return momentOr(*t) },
 	"verdict": func(v string) string { return cmp.Or(verdictWords[v], v) },
 	"verdictMood": func(v string) string {
@@ -219,6 +222,15 @@ var functions = template.FuncMap{
 	"changes":        changes,
 	"lastError":      lastError,
 	"heldList":       heldList,
+}
+
+// halves lets a hash break in its middle, and nowhere else.
+func halves(hash string) template.HTML {
+	half := len(hash) / 2
+	if !utf8.RuneStart(hash[half]) {
+		half = 0
+	}
+	return template.HTML(template.HTMLEscapeString(hash[:half]) + "<wbr>" + template.HTMLEscapeString(hash[half:])) //nolint:gosec // escaped
 }
 
 func momentOr(t outboxapi.Time) string {

@@ -49,6 +49,11 @@ func (p *plot) line(class string, x1, y1, x2, y2 float64) {
 	p.add(`<line class="%s" x1="%s" y1="%s" x2="%s" y2="%s"/>`, class, number(x1), number(y1), number(x2), number(y2))
 }
 
+// under writes the label of a place on the horizontal axis, within the plot.
+func (p *plot) under(x float64, label string) {
+	p.text(min(x, p.width-20), p.bottom+20, "tick", "middle", label, 60)
+}
+
 // path draws a line through points.
 func (p *plot) path(class string, points [][2]float64) {
 	var d strings.Builder
@@ -69,7 +74,7 @@ func (p *plot) rect(class string, x, y, width, height float64, title string) {
 // inline is the plot within a page.
 func (p *plot) inline(id, class, title, description string) string {
 	d := &drawing{}
-	d.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" role="img" aria-labelledby="%s-title %s-desc" class="chart %s">`, number(p.width), number(p.height), id, id, class)
+	d.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" role="img" aria-labelledby="%s-title" aria-describedby="%s-desc" class="chart plot %s">`, number(p.width), number(p.height), id, id, class)
 	d.add(`<title id="%s-title">%s</title>`, id, html.EscapeString(line(title, maxInline)))
 	d.add(`<desc id="%s-desc">%s</desc>`, id, html.EscapeString(line(description, maxProse)))
 	d.WriteString(p.String())
@@ -124,28 +129,33 @@ func sharesPlot(narrow bool, bars []bar) *plot {
 		}
 		p.text(p.x(tick), 16, "tick", anchor, percent(tick), 60)
 	}
+	middle := func(i int) float64 {
+		if narrow {
+			return 26 + row*float64(i+1) - 14
+		}
+		return 26 + row*(float64(i)+.5)
+	}
 	var line [][2]float64
 	for i, b := range bars {
-		y := 26 + row*float64(i)
-		middle := y + row/2
-		if narrow {
-			p.text(4, y+16, "label", "start", b.label, 200)
-			p.text(336, y+16, "note", "end", b.note, 140)
-			middle = y + row - 14
-		} else {
-			p.text(4, middle+5, "label", "start", b.label, 178)
-			p.text(p.width-4, middle+5, "note", "end", b.note, p.width-p.right-16)
-		}
-		p.bar(&b, middle)
 		if b.cumulative != nil {
-			line = append(line, [2]float64{p.x(*b.cumulative), middle})
+			line = append(line, [2]float64{p.x(*b.cumulative), middle(i)})
 		}
 	}
-	if len(line) > 0 {
-		p.path("sum", line)
-		for i, at := range line {
-			p.dot("sumdot", at[0], at[1], 3.5, percent(*bars[i].cumulative)+" with those before")
+	if len(line) > 1 {
+		p.path("sum", line) // below the texts that it crosses
+	}
+	for i, b := range bars {
+		if narrow {
+			p.text(4, middle(i)-14, "label", "start", b.label, 200)
+			p.text(336, middle(i)-14, "note", "end", b.note, 140)
+		} else {
+			p.text(0, middle(i)+5, "label", "start", b.label, 182)
+			p.text(p.width, middle(i)+5, "note", "end", b.note, p.width-p.right-12)
 		}
+		p.bar(&b, middle(i))
+	}
+	for i, at := range line {
+		p.dot("sumdot", at[0], at[1], 3.5, percent(*bars[i].cumulative)+" with those before")
 	}
 	return p
 }

@@ -102,7 +102,7 @@ var severalText string
 var severalTemplate = template.Must(ParsePage(severalText))
 
 // anchors are the attributes that name an anchor of a document.
-var anchors = regexp.MustCompile(` (id|aria-labelledby)="[^"]*"| href="#[^"]*"`)
+var anchors = regexp.MustCompile(` (id|aria-labelledby|aria-describedby)="[^"]*"| href="#[^"]*"`)
 
 // anchored puts an anchor before each of some ids.
 func anchored(ids, anchor string) string {

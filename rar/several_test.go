@@ -103,7 +103,7 @@ func TestSeveralReportsInOneDocument(t *testing.T) {
 			switch a.Key {
 			case "id":
 				anchors[a.Val]++
-			case "aria-labelledby":
+			case "aria-labelledby", "aria-describedby":
 				for id := range strings.FieldsSeq(a.Val) {
 					links["#"+id] = true
 				}

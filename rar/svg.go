@@ -15,13 +15,16 @@ var chartCSS string
 type layout struct {
 	id                 string
 	width, left, right float64 // the axis runs from left to right
+	margin             float64 // of the labels and notes
 	top, row, bar      float64
 	narrow             bool
 	ticks              int
 }
 
+// wide and narrow are within a page, which shows the one that fits; file is a chart of its own.
 var (
-	wide   = layout{id: "wide", width: 960, left: 190, right: 820, top: 34, row: 26, bar: 14, ticks: 8}
+	wide   = layout{id: "wide", width: 800, left: 164, right: 676, top: 34, row: 26, bar: 14, ticks: 7}
+	file   = layout{width: 960, left: 190, right: 820, margin: 16, top: 34, row: 26, bar: 14, ticks: 8}
 	narrow = layout{id: "narrow", width: 340, left: 0, right: 340, top: 34, row: 42, bar: 14, narrow: true, ticks: 3}
 )
 
@@ -52,7 +55,7 @@ func fit(text string, width float64) string {
 }
 
 func (r *Report) writeSVG(w io.Writer) error {
-	c, l := r.gantt(), wide
+	c, l := r.gantt(), file
 	head := 78.0
 	warning := stateTitle(&r.Complete)
 	if warning != "" {
@@ -60,7 +63,7 @@ func (r *Report) writeSVG(w io.Writer) error {
 	}
 	d := &drawing{}
 	height := head + l.height(c) + 16
-	d.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %s %s" role="img" aria-labelledby="title desc" class="chart">`, number(l.width), number(height), number(l.width), number(height))
+	d.add(`<svg xmlns="http://www.w3.org/2000/svg" width="%s" height="%s" viewBox="0 0 %s %s" role="img" aria-labelledby="title" aria-describedby="desc" class="chart">`, number(l.width), number(height), number(l.width), number(height))
 	d.add(`<title id="title">%s</title>`, html.EscapeString(line(r.Summary.OneLine, maxInline)))
 	d.add(`<desc id="desc">%s</desc>`, html.EscapeString(line(strings.TrimSpace(warning+" "+c.describe()), maxProse)))
 	d.add("<style>%s</style>", chartCSS)
@@ -82,7 +85,7 @@ func (r *Report) writeSVG(w io.Writer) error {
 func (c *gantt) inline(l *layout) string {
 	d := &drawing{}
 	height := l.height(c)
-	d.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" role="img" aria-labelledby="%s-title %s-desc" class="chart %s">`, number(l.width), number(height), l.id, l.id, l.id)
+	d.add(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %s %s" role="img" aria-labelledby="%s-title" aria-describedby="%s-desc" class="chart %s">`, number(l.width), number(height), l.id, l.id, l.id)
 	d.add(`<title id="%s-title">Where the time went</title>`, l.id)
 	d.add(`<desc id="%s-desc">%s</desc>`, l.id, html.EscapeString(line(c.describe(), maxProse)))
 	d.chart(c, l)
@@ -136,8 +139,8 @@ func (d *drawing) row(c *gantt, l *layout, row *ganttRow, y float64) {
 		d.text(indent, y+16, class, "start", row.label, 200-indent)
 		d.text(l.width, y+16, "note", "end", row.note, 130)
 	} else {
-		d.text(16+indent, y+l.row/2+5, class, "start", row.label, l.left-30-indent)
-		d.text(l.width-16, y+l.row/2+5, "note", "end", row.note, l.width-l.right-20)
+		d.text(l.margin+indent, y+l.row/2+5, class, "start", row.label, l.left-l.margin-14-indent)
+		d.text(l.width-l.margin, y+l.row/2+5, "note", "end", row.note, l.width-l.right-l.margin-4)
 	}
 	d.add(`<line class="lane" x1="%s" y1="%s" x2="%s" y2="%s"/>`, number(l.left), number(barY+l.bar/2), number(l.right), number(barY+l.bar/2))
 	for _, b := range row.bars {

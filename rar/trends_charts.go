@@ -96,16 +96,25 @@ func (t *RepairTrend) chart() *chart {
 		p.days(t.Buckets, narrow)
 		p.repairs(t, "p90", func(b *RepairBucket) float64 { return b.P90 })
 		p.repairs(t, "p50", func(b *RepairBucket) float64 { return b.P50 })
-		if !narrow {
-			at := [2]float64{p.y(last.P50) + 4, p.y(last.P90) + 4}
-			if at[0]-at[1] < 14 { // the labels would be on each other
-				at[0] = at[1] + 14
-			}
-			p.text(p.right+12, at[0], "note", "start", "p50 "+duration(last.P50), 80)
-			p.text(p.right+12, at[1], "detail", "start", "p90 "+duration(last.P90), 80)
-		}
+		p.repairsLegend(&last, narrow)
 		return p
 	})
+}
+
+// repairsLegend says which line is which, and what the newest values are: beside them, or above the plot if that is narrow.
+func (p *plot) repairsLegend(last *RepairBucket, narrow bool) {
+	p50, p90 := "p50 "+duration(last.P50), "p90 "+duration(last.P90)
+	if narrow {
+		p.dot("p50dot", p.left+3, 8, 3, p50)
+		p.text(p.left+12, 12, "note", "start", p50, 100)
+		p.dot("p90dot", p.left+123, 8, 3, p90)
+		p.text(p.left+132, 12, "detail", "start", p90, 100)
+		return
+	}
+	const apart = 14 // else the labels would be on each other
+	lower := min(max(p.y(last.P50), p.y(last.P90)+apart), p.bottom) + 4
+	p.text(p.right+12, lower, "note", "start", p50, 80)
+	p.text(p.right+12, min(p.y(last.P90)+4, lower-apart), "detail", "start", p90, 80)
 }
 
 func day(t time.Time) string { return t.UTC().Format("2 Jan") }
@@ -117,9 +126,13 @@ func (p *plot) days(buckets []RepairBucket, narrow bool) {
 		most = 4
 	}
 	every := max(1, (len(buckets)+most-1)/most)
+	free := p.left
 	for i := 0; i < len(buckets); i += every {
 		at := buckets[i].Start
-		p.text(p.x(float64(at.Unix())), p.bottom+20, "tick", "middle", day(at.Time), 60)
+		if x := p.x(float64(at.Unix())); x >= free {
+			p.under(x, day(at.Time))
+			free = x + 56
+		}
 	}
 }
 
@@ -168,7 +181,7 @@ func (t *RecurrenceTrend) chart() *chart {
 		p.grid(max(.05, rounded((1-least)/4, 2)), percent)
 		step := stepFor(float64(end.After), tickSteps)
 		for at := 0.0; at <= float64(end.After); at += step {
-			p.text(p.x(at), p.bottom+20, "tick", "middle", duration(at), 60)
+			p.under(p.x(at), duration(at))
 		}
 		var points [][2]float64
 		for _, s := range t.Curve {
@@ -204,30 +217,32 @@ func (g *AIGroup) chart(id string) *chart {
 		parts = append(parts, fmt.Sprintf("confidence %d to %d %%: %d of %d right", b.From, b.To, b.Success, b.N))
 	}
 	return chartOf(id, "square", "Reliability diagram: confidence, and the share that was right", strings.Join(parts, "; ")+".", func(narrow bool) *plot {
-		p := newPlot(narrow, 460)
+		p := newPlot(narrow, 480)
 		p.width, p.left, p.right, p.bottom = 520, 60, 500, 410
 		if narrow {
-			p.width, p.left, p.right, p.height, p.bottom = 340, 46, 330, 360, 310
+			p.width, p.left, p.right, p.height, p.bottom = 340, 46, 330, 380, 310
 		}
 		p.axes(0, 100, 0, 100)
 		p.grid(20, func(v float64) string { return number(v) + " %" })
 		for v := 0.0; v <= 100; v += 20 {
 			p.line("grid", p.x(v), p.top, p.x(v), p.bottom)
-			p.text(p.x(v), p.bottom+18, "tick", "middle", number(v)+" %", 60)
+			p.under(p.x(v), number(v)+" %")
 		}
-		p.text((p.left+p.right)/2, p.bottom+38, "detail", "middle", "confidence of the recommendation", 300)
+		p.text((p.left+p.right)/2, p.bottom+62, "detail", "middle", "confidence of the recommendation", 300)
+		p.text(p.left-8, p.bottom+39, "tick", "end", "n =", 40)
 		p.text(p.left, p.top-9, "detail", "start", "share that was right", 300)
 		p.line("ideal", p.x(0), p.y(0), p.x(100), p.y(100))
 		p.text(p.x(4), p.y(92), "detail", "start", "less confident than right", 200)
 		p.text(p.x(97), p.y(5), "detail", "end", "more confident than right", 200)
 		for _, b := range shown {
-			p.reliability(&b, most, narrow)
+			p.reliability(&b, most)
 		}
 		return p
 	})
 }
 
-func (p *plot) reliability(b *ReliabilityBin, most int64, narrow bool) {
+// reliability draws a bin: its point, and its number of decisions under the diagram.
+func (p *plot) reliability(b *ReliabilityBin, most int64) {
 	x, y := p.x(*b.Confidence), p.y(*b.Observed*100)
 	class := "dot"
 	if b.Verdict == TooFew {
@@ -238,9 +253,7 @@ func (p *plot) reliability(b *ReliabilityBin, most int64, narrow bool) {
 	}
 	radius := 4 + 6*math.Sqrt(float64(b.N)/float64(most))
 	p.dot(class, x, y, radius, fmt.Sprintf("Confidence %d to %d %%: %d of %d right, %s", b.From, b.To, b.Success, b.N, percent(*b.Observed)))
-	if !narrow {
-		p.text(x+radius+4, y+4, "tick", "start", fmt.Sprintf("n=%d", b.N), 60)
-	}
+	p.text(p.x(float64(b.From+b.To)/2), p.bottom+39, "tick", "middle", fmt.Sprint(b.N), 60)
 }
 
 // chart is the wait for a person, by the hour of the question.
@@ -271,7 +284,7 @@ func (t *ApprovalTrend) chart() *chart {
 				p.rect("approval", x+width*.15, p.y(*h.P50), width*.7, max(1, p.bottom-p.y(*h.P50)), fmt.Sprintf("%s: %s, %s", h.Name, duration(*h.P50), plural(h.Decided, "decision", "decisions")))
 			}
 			if i%6 == 0 {
-				p.text(x+width/2, p.bottom+20, "tick", "middle", h.Name, 60)
+				p.under(x+width/2, h.Name)
 			}
 		}
 		return p

@@ -113,6 +113,11 @@ func (p *trendsPage) Losses(what, label string, groups []LossGroup) losses {
 	return l
 }
 
+// Empty reports whether there is nothing to show.
+func (t *Trends) Empty() bool {
+	return t.Outcomes.N+t.Outcomes.Received+t.Workflows.N+t.AI.All.Decisions+t.Approvals.Asked+t.Approvals.Automatic+t.Deliveries.Notifications == 0
+}
+
 // text says what was asked for, "" if that is everything.
 func (f *TrendFilters) text() string {
 	var parts []string
@@ -135,8 +140,12 @@ func (t *Trends) figures() []figure {
 		}
 		return percent(*p)
 	}
+	remediated := ""
+	if t.Outcomes.Rate != nil {
+		remediated = share(t.Outcomes.Rate) + " remediated"
+	}
 	all := []figure{
-		{"Remediations", number(float64(t.Outcomes.N)), share(t.Outcomes.Rate) + " remediated"},
+		{"Remediations", number(float64(t.Outcomes.N)), remediated},
 		{"Time to repair, p50", optional(t.MTTR.P50), change(t.MTTR.ChangeP50)},
 		{"Time to repair, p90", optional(t.MTTR.P90), change(t.MTTR.ChangeP90)},
 	}

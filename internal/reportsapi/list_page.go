@@ -29,6 +29,9 @@ type listPage struct {
 	Next, First string
 }
 
+// ProblemTitle says what is wrong in words of people.
+func (p *listPage) ProblemTitle() string { return problemTitle(p.Problem) }
+
 // day has the rows of one.
 type day struct {
 	Day  string

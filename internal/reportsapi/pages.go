@@ -45,7 +45,18 @@ type problemPage struct {
 	Problem *httpapi.Problem
 	// Address of the page that was asked for.
 	Address string
+	// Again is the page's own path, if trying again may help.
+	Again string
 }
+
+// problemTitles are those of pages. Others have that of HTTP.
+var problemTitles = map[int]string{
+	http.StatusBadRequest: "The address cannot be read", http.StatusUnauthorized: "A token is needed", http.StatusForbidden: "Not allowed", http.StatusNotFound: "Nothing to show here",
+	http.StatusUnprocessableEntity: "A value in the address is not as expected", http.StatusTooManyRequests: "Too many requests", http.StatusInternalServerError: "The page could not be made",
+	http.StatusServiceUnavailable: "Not available right now",
+}
+
+func problemTitle(p *httpapi.Problem) string { return cmp.Or(problemTitles[p.Status], p.Title) }
 
 func (s *Server) refusePage(x *httpapi.Exchange, r *http.Request, refused *httpapi.Problem) {
 	if !browses(r) {
@@ -60,7 +71,10 @@ func (s *Server) refusePage(x *httpapi.Exchange, r *http.Request, refused *httpa
 	if refused.Status != http.StatusUnauthorized {
 		address = ""
 	}
-	page := problemPage{Shell: rar.Shell{Title: refused.Title, Site: &rar.Site{}}, Problem: refused, Address: address}
+	page := problemPage{Shell: rar.Shell{Title: problemTitle(refused), Site: &rar.Site{}}, Problem: refused, Address: address}
+	if refused.Status == http.StatusTooManyRequests || refused.Status >= http.StatusInternalServerError {
+		page.Again = r.URL.RequestURI()
+	}
 	var text bytes.Buffer
 	if err := problemTemplate.Execute(&text, &page); err != nil {
 		s.log.Error(err, "A page could not be written")
@@ -232,9 +246,12 @@ func (r *request) bad(name string) bool {
 	return slices.ContainsFunc(r.faults, func(f httpapi.Parameter) bool { return f.Name == name })
 }
 
-// choiceField has options, of which the first is the usual one.
+// choiceField has options, of which the first is the usual one. A value that is none of them is one more, so that the form shows what was asked for.
 func (r *request) choiceField(label, name string, options []rar.Link) rar.Field {
 	f := r.field(label, name, "")
+	if !f.Bad && f.Value != "" && !slices.ContainsFunc(options, func(o rar.Link) bool { return o.URL == f.Value }) {
+		options = append(options, rar.Link{Text: rar.Clean(f.Value), URL: f.Value})
+	}
 	f.Options, f.Set = options, f.Value != "" && f.Value != options[0].URL
 	return f
 }

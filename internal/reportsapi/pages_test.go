@@ -66,7 +66,7 @@ func TestRefusalsOfPages(t *testing.T) {
 		"both":    {"/?since=7d&start=2026-11-01T00:00", "all", "since", http.StatusUnprocessableEntity},
 		"since":   {"/?since=forever", "all", "forever", http.StatusUnprocessableEntity},
 		"cursor":  {"/" + november + "&next=bad", "all", "next", http.StatusUnprocessableEntity},
-		"unknown": {"/?tpyo=1", "all", "tpyo", http.StatusUnprocessableEntity},
+		"unknown": {"/?tpyo=1", "all", "expected namespace, start, end, since, time", http.StatusUnprocessableEntity},
 		"markup":  {"/?alert=" + strings.Repeat("%3Cb%3E", 100), "all", "alert", http.StatusUnprocessableEntity},
 		"escape":  {"/?alert=%ZZ", "all", "percent-encoded", http.StatusBadRequest},
 		"id":      {"/remediations/" + url.PathEscape("<script>"), "all", "there is no", http.StatusNotFound},
@@ -85,9 +85,16 @@ func TestRefusalsOfPages(t *testing.T) {
 			if c.status == http.StatusServiceUnavailable {
 				g.Expect(page.header.Get("Retry-After")).NotTo(BeEmpty())
 				g.Expect(page.body).NotTo(ContainSubstring("10.0.0.1"), "the cause is the operator's")
+				g.Expect(page.body).To(ContainSubstring(`<a href="/">Try again</a>`))
 			}
 		})
 	}
+}
+
+// The form shows what was asked for, also where no option has it.
+func TestTheFormShowsAnOutcomeThatItDoesNotOffer(t *testing.T) {
+	s := start(t)
+	NewWithT(t).Expect(s.get("/?outcome=exploded", "all").body).To(ContainSubstring(`<option value="exploded" selected>exploded</option>`))
 }
 
 func TestHeadersOfPages(t *testing.T) {

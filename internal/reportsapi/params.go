@@ -170,7 +170,7 @@ func (p *params) window() (start, end time.Time) {
 func (p *params) refused() *httpapi.Problem {
 	for _, name := range slices.Sorted(maps.Keys(p.values)) {
 		if !slices.Contains(p.known, name) {
-			p.fault(outbox.Bound(name, 80), "is no parameter of this request, expected %s", either(p.known))
+			p.fault(outbox.Bound(name, 80), "is no parameter of this request, expected %s", either(slices.Compact(slices.Clone(p.known))))
 		}
 	}
 	if len(p.faults) == 0 {

@@ -65,7 +65,7 @@ func TestTextsOfOthersStayTexts(t *testing.T) {
 		paths[name] = "/remediations/" + id
 	}
 	for name, path := range paths {
-		for _, l := range []look{{}, {phone: true}} {
+		for _, l := range []look{{}, {phone: true}, {paper: true}} {
 			t.Run(name+" "+l.String(), func(t *testing.T) {
 				b := openTab(t, l, asReader)
 				b.open(hostile.url+path, 200)
@@ -75,6 +75,7 @@ func TestTextsOfOthersStayTexts(t *testing.T) {
 				b.Expect(eval[int](b, `document.querySelectorAll("h1").length`)).To(Equal(1))
 				eval[chromedp.Void](b, `document.querySelectorAll("details").forEach(d => d.open = true)`)
 				b.Expect(eval[int](b, `document.documentElement.scrollWidth - innerWidth`)).To(BeNumerically("<=", 0), "widest: %s", widest(b))
+				b.Expect(eval[[]string](b, broken)).NotTo(ContainElement(BeElementOf("Remediated", "Outcome", "Alert", "Rows", "Channel", "Longest")), "our own words stay whole")
 				b.Expect(eval[bool](b, `/[\u202a-\u202e\u2066-\u2069\u200b\ufeff\u001b\u0007]/.test(document.documentElement.outerHTML)`)).To(BeFalse())
 				b.Expect(eval[int](b, `document.documentElement.scrollHeight`)).To(BeNumerically("<", 150000))
 			})

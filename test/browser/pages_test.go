@@ -61,12 +61,53 @@ func TestWidthAndPaper(t *testing.T) {
 			b.Expect(eval[int](b, `document.documentElement.scrollWidth`)).To(BeNumerically("<=", 360), "widest: %s", widest(b))
 			b = openTab(t, look{paper: true}, asReader)
 			b.open(site.url+path, status)
+			b.Expect(eval[int](b, `document.documentElement.scrollWidth`)).To(BeNumerically("<=", paperWidth), "widest: %s", widest(b))
 			b.Expect(eval[[]string](b, `[...document.querySelectorAll("details > :not(summary)")].filter(e => e.parentElement.checkVisibility() && e.getBoundingClientRect().height == 0).map(e => e.outerHTML.slice(0, 200))`)).To(BeEmpty())
 			paper, err := chromedp.Run(b.ctx, chromedp.PrintToPDF())
 			b.Expect(err).NotTo(HaveOccurred())
 			b.Expect(bytes.HasPrefix(paper, []byte("%PDF-"))).To(BeTrue())
 		})
 	}
+}
+
+// broken are words that break over two lines, in elements whose words all fit.
+const broken = `[...document.querySelectorAll("thead th, .k, .end .badge, .alert, .figures dt, text")].filter(e => e.checkVisibility()).flatMap(e => {
+	const range = document.createRange(), found = [];
+	for (const node of [...e.childNodes].filter(n => n.nodeType == 3)) for (const word of node.data.matchAll(/[^\s-]+/g)) {
+		range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
+		if (new Set([...range.getClientRects()].map(r => Math.round(r.top))).size > 1) found.push(word[0]);
+	}
+	return found;
+})`
+
+// outside are the texts of charts that leave their chart, or lie on each other.
+const outside = `[...document.querySelectorAll("svg")].filter(s => s.checkVisibility()).flatMap(s => {
+	const frame = s.getBoundingClientRect(), texts = [...s.querySelectorAll("text")].map(t => [t.textContent, t.getBoundingClientRect()]);
+	return texts.filter(([, r]) => r.left < frame.left - 1 || r.right > frame.right + 1 || r.top < frame.top - 1 || r.bottom > frame.bottom + 1).map(([t]) => t)
+		.concat(texts.flatMap(([t, a], i) => texts.slice(i + 1).filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3).map(([u]) => t + " on " + u)));
+})`
+
+// Words stay whole, and texts of charts stay within them, in every width and on paper, with many cases and few.
+func TestNothingIsCut(t *testing.T) {
+	for _, path := range []string{"/", "/remediations/" + site.ids["worked"], "/remediations/" + site.ids["open"], "/trends?since=30d", "/trends?since=24h", "/trends?since=7d&alert=KubeImagePull"} {
+		for _, l := range []look{{}, {tablet: true}, {phone: true}, {paper: true}} {
+			t.Run(l.String()+path, func(t *testing.T) {
+				b := openTab(t, l, asReader)
+				b.open(site.url+path, 200)
+				eval[chromedp.Void](b, `document.querySelectorAll("details").forEach(d => d.open = true)`)
+				b.Expect(eval[[]string](b, broken)).To(BeEmpty(), "words that break")
+				b.Expect(eval[[]string](b, outside)).To(BeEmpty(), "texts of charts")
+			})
+		}
+	}
+}
+
+// Without a case there is no table of zeros.
+func TestTrendsOfNothing(t *testing.T) {
+	b := openTab(t, look{}, asReader)
+	b.open(site.url+"/trends?alert=Nothing", 200)
+	b.Expect(eval[[]string](b, `[...document.querySelectorAll("h2")].map(h => h.textContent)`)).To(Equal([]string{"What limits these figures", "Evidence", "The same as JSON"}))
+	b.Expect(eval[string](b, `document.querySelector(".empty").innerText`)).To(ContainSubstring("Choose a longer window"))
 }
 
 func widest(b *tab) string {

@@ -43,7 +43,7 @@ func TestScreenshots(t *testing.T) {
 			case p.look.phone:
 				width = 360
 			case p.look.paper:
-				width = 800
+				width = paperWidth
 			}
 			picture := b.screenshot(p.height, width)
 			b.Expect(len(picture)).To(BeNumerically("<", maxPicture), fmt.Sprintf("bytes of %s", p.name))

@@ -19,9 +19,12 @@ import (
 // patience is for a browser on a busy machine.
 const patience = 2 * time.Minute
 
+// paperWidth is what A4 has between Chromium's margins, in pixels. Letter has more.
+const paperWidth = 718
+
 // look is how a page is looked at.
 type look struct {
-	dark, paper, phone bool
+	dark, paper, phone, tablet bool
 }
 
 func (l look) String() string {
@@ -32,8 +35,11 @@ func (l look) String() string {
 	case l.dark:
 		name = "dark"
 	}
-	if l.phone {
+	switch {
+	case l.phone:
 		name += " phone"
+	case l.tablet:
+		name += " tablet"
 	}
 	return name
 }
@@ -59,10 +65,13 @@ func openTab(t *testing.T, l look, headers network.Headers) *tab {
 		scheme = "dark"
 	}
 	if l.paper {
-		media, width = "print", 800
+		media, width = "print", paperWidth
 	}
-	if l.phone {
+	switch {
+	case l.phone:
 		width, height = 360, 740
+	case l.tablet:
+		width = 768
 	}
 	call(b, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: headers})
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: media, Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})

@@ -114,7 +114,7 @@ func (t *trail) persist(ctx context.Context, store *postgres.Store) error {
 
 func (t *trail) uid() string {
 	t.made++
-	return fmt.Sprintf("7d2a%04x-5c1b-4e0f-8a3d-%012x", t.made>>16, t.made)
+	return fmt.Sprintf("%08x-5c1b-4e0f-8a3d-%012x", uint32(t.made)*2654435761, t.made) // pages show the first eight digits
 }
 
 // around is a duration whose logarithm is normal: most are near the median, few are long.
