@@ -94,7 +94,7 @@ type TrendBottleneck struct {
 	Example string `db:"example"`
 }
 
-// TrendLoss is what alerts and targets have in common. ByCount and ByTime are places, from 1 on; Groups and AllMilliseconds are of all. Example is a row of alerts, a remediation of targets.
+// TrendLoss is what alerts and targets have in common. ByCount and ByTime are places, from 1 on; Groups, Total and AllMilliseconds are of all. Example is a row of alerts, a remediation of targets.
 type TrendLoss struct {
 	N               int64  `db:"n"`
 	Milliseconds    int64  `db:"milliseconds"`
@@ -103,6 +103,7 @@ type TrendLoss struct {
 	ByCount         int64  `db:"by_count"`
 	ByTime          int64  `db:"by_time"`
 	Groups          int64  `db:"groups"`
+	Total           int64  `db:"total"`
 	AllMilliseconds int64  `db:"all_milliseconds"`
 }
 
@@ -188,7 +189,7 @@ type TrendApproval struct {
 	Quantiles []float64 `db:"p50_p90"`
 }
 
-// TrendDelivery is one row of trends_deliveries.sql. Channel is nil for notifications without an attempt. CalledOff are not among the Undelivered.
+// TrendDelivery is one row of trends_deliveries.sql. Channel is nil for notifications without an attempt, and that row is beside the first channels. CalledOff are not among the Undelivered.
 type TrendDelivery struct {
 	Channel     *string  `db:"channel"`
 	N           int64    `db:"n"`

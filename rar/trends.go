@@ -372,10 +372,11 @@ type ThresholdCase struct {
 	Examples  []string    `json:"examples"` // failed ones, the least confident first
 }
 
-// DeliveryTrend is how channels did. Groups counts all channels; Channels has the first MaxTrendGroups, the most failed attempts first.
+// DeliveryTrend is how channels did. Unattempted counts the notifications that ended without an attempt: they are in no channel. Groups counts all channels; Channels has the first MaxTrendGroups, the most failed attempts first.
 type DeliveryTrend struct {
 	Basis         string            `json:"basis"`
 	Notifications int64             `json:"notifications"`
+	Unattempted   int64             `json:"unattempted"`
 	Groups        int64             `json:"groups"`
 	Channels      []DeliveryChannel `json:"channels"`
 	Refs          []string          `json:"refs"`

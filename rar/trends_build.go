@@ -235,12 +235,12 @@ type lossRow struct {
 	row   TrendLossRow
 }
 
-// loss makes both orders of alerts or of targets. The shares are of all remediations, which are those of outcomes.
+// loss makes both orders of alerts or of targets.
 func (b *trendBuilder) loss(all []lossRow, refs []string) LossTrend {
-	t := LossTrend{Basis: basisEnded + " Time lost is from signal to completion, whatever the outcome.", N: b.trends.Outcomes.N, ByCount: []LossGroup{}, ByTime: []LossGroup{}, Refs: refs}
+	t := LossTrend{Basis: basisEnded + " Time lost is from signal to completion, whatever the outcome.", ByCount: []LossGroup{}, ByTime: []LossGroup{}, Refs: refs}
 	for i := range all {
 		g, r := &all[i].group, &all[i].row
-		t.Groups, t.Seconds = r.Groups, thousandths(r.AllMilliseconds)
+		t.Groups, t.N, t.Seconds = r.Groups, r.Total, thousandths(r.AllMilliseconds)
 		g.N, g.Share, g.Seconds, g.TimeShare = r.N, share(r.N, t.N), thousandths(r.Milliseconds), share(r.Milliseconds, r.AllMilliseconds)
 		g.Success, g.Rate, g.Interval = r.Success, rate(r.Success, r.N), wilson(r.Success, r.N)
 	}
@@ -345,6 +345,7 @@ func (b *trendBuilder) deliveries() {
 	for _, r := range b.in.Deliveries {
 		t.Notifications, t.Groups = r.Total, r.Groups
 		if r.Channel == nil {
+			t.Unattempted = r.N
 			continue
 		}
 		t.Channels = append(t.Channels, DeliveryChannel{Channel: *r.Channel, Notifications: r.N, Undelivered: r.Undelivered, CalledOff: r.CalledOff, Attempts: r.Attempts, Failed: r.Failed, Rate: rate(r.Failed, r.Attempts),
@@ -353,4 +354,5 @@ func (b *trendBuilder) deliveries() {
 	slices.SortFunc(t.Channels, func(a, b DeliveryChannel) int {
 		return cmp.Or(cmp.Compare(b.Failed, a.Failed), cmp.Compare(b.Attempts, a.Attempts), cmp.Compare(a.Channel, b.Channel))
 	})
+	t.Channels = t.Channels[:min(len(t.Channels), MaxTrendGroups)]
 }

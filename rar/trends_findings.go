@@ -43,6 +43,9 @@ func (b *trendBuilder) notes() {
 	if a := &t.Approvals; a.Expired+a.Undecided > 0 {
 		b.note(a.Refs, "%s expired, %d ended undecided: their waits are in no percentile.", plural(a.Expired, "question to people", "questions to people"), a.Undecided)
 	}
+	if n := t.Deliveries.Unattempted; n > 0 {
+		b.note(t.Deliveries.Refs, "%s ended without an attempt: no channel counts them.", plural(n, "notification", "notifications"))
+	}
 }
 
 // Bounds of findings.

@@ -83,7 +83,7 @@ type TrendBottleneckRow struct {
 	Example string
 }
 
-// TrendLossRow is what alerts and targets have in common. ByCount and ByTime are places, from 1 on; Groups and AllMilliseconds are of all. Example is a row of alerts, a remediation of targets.
+// TrendLossRow is what alerts and targets have in common. ByCount and ByTime are places, from 1 on; Groups, Total and AllMilliseconds are of all. Example is a row of alerts, a remediation of targets.
 type TrendLossRow struct {
 	N               int64
 	Milliseconds    int64
@@ -92,6 +92,7 @@ type TrendLossRow struct {
 	ByCount         int64
 	ByTime          int64
 	Groups          int64
+	Total           int64
 	AllMilliseconds int64
 }
 

@@ -48,7 +48,7 @@ func trendsOfAMonth() *rar.TrendsInput {
 		in.RemediationIDs[row(n)] = remediationID(n)
 	}
 	for i, alert := range []string{"PodOOMKilled", "PodCrashLooping", "<script>alert(1)</script>"} {
-		loss := rar.TrendLossRow{N: int64(300 - 100*i), Milliseconds: int64(100_000_000 + 900_000*i), Success: 90, Example: row(20 + i), ByCount: int64(i + 1), ByTime: int64(3 - i), Groups: 40, AllMilliseconds: 400_000_000}
+		loss := rar.TrendLossRow{N: int64(300 - 100*i), Milliseconds: int64(100_000_000 + 900_000*i), Success: 90, Example: row(20 + i), ByCount: int64(i + 1), ByTime: int64(3 - i), Groups: 40, Total: 533, AllMilliseconds: 400_000_000}
 		in.Alerts = append(in.Alerts, rar.TrendAlertRow{Alert: alert, TrendLossRow: loss})
 		loss.Example = remediationID(30 + i)
 		in.Targets = append(in.Targets, rar.TrendTargetRow{Namespace: "shop", Kind: "Deployment", Name: fmt.Sprintf("cart-%d", i), TrendLossRow: loss})

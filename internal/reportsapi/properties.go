@@ -274,6 +274,7 @@ var properties = map[string]string{
 	"DeliveryChannel.attempts":      "How many attempts there were.",
 	"DeliveryChannel.notifications": "How many notifications went there.",
 	"DeliveryTrend.notifications":   "How many notifications there are.",
+	"DeliveryTrend.unattempted":     "Notifications that ended without an attempt: they are in no channel.",
 	"ThresholdTrend.items":          "The thresholds.",
 	"Change.share":                  "Change as a share of the window before; null without one.",
 	"brier":                         "Brier score and its parts; null without a label.",

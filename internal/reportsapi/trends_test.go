@@ -11,7 +11,10 @@ import (
 	"github.com/jackc/pgx/v5"
 	. "github.com/onsi/gomega"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 
+	"github.com/holdfast-dev/holdfast/models"
+	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 	"github.com/holdfast-dev/holdfast/outbox/entry"
 	"github.com/holdfast-dev/holdfast/rar"
 )
@@ -125,6 +128,75 @@ func TestStrangersHaveNoShareInTrends(t *testing.T) {
 	all := s.get(trendsOfMonth, "all").trends(t)
 	g.Expect([]int64{all.AI.All.Decisions, all.AI.All.Executed, all.AI.All.Labelled}).To(Equal([]int64{2, 1, 1}))
 	g.Expect(s.get(trendsOfMonth, "bank").trends(t).AI.All.Labelled).To(BeZero())
+}
+
+// postAll posts rows in the order in which they arrive.
+func (s *service) postAll(rows ...models.Row) {
+	s.t.Helper()
+	for _, row := range rows {
+		e := row.Head()
+		e.ID, e.Event, e.RecordedAt, e.RecordedBy, e.SchemaVersion, e.Entry = fmt.Sprintf("4f8e0a52-6a3e-4be0-8f0e-%012x", made.Add(1)), "Posted", outboxapi.NewTime(received), "somebody", 1, "{}"
+		_, err := s.store.Post(s.t.Context(), []models.Row{row})
+		NewWithT(s.t).Expect(err).NotTo(HaveOccurred())
+	}
+}
+
+// Of rows that were posted under one id the first counts that says it: the end, the confidence, the result of the checks. Whoever posts more of them has no share in the figures.
+func TestTrendsOfRowsThatWerePostedAgain(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t)
+	at := outboxapi.NewTime(received)
+	ended := func(name string) *models.OrchestrationRow {
+		return &models.OrchestrationRow{Orchestration: models.Orchestration{RemediationID: "posted", SignalFingerprint: "f", SignalReceivedAt: at, RemediationCreatedAt: at, WorkflowStartedAt: &at, CompletedAt: &at,
+			Outcome: "remediated", Target: &models.Target{Kind: "Deployment", Name: name}}}
+	}
+	decided := func(confidence *float64) *models.AIDecisionRow {
+		return &models.AIDecisionRow{AIDecision: models.AIDecision{RemediationID: "posted", InvestigationStartedAt: at, ActionConfidence: confidence, ApprovalStatus: "approved", ApprovalRequestedAt: &at, ApprovalDurationSeconds: ptr.To(int64(60))}}
+	}
+	executed := func(passed *bool) *models.ExecutionRow {
+		return &models.ExecutionRow{Execution: models.Execution{RemediationID: "posted", WorkflowID: "restart-pods", ExecutionStartedAt: at, PostConditionsPassed: passed}}
+	}
+	s.postAll(decided(nil), executed(nil), ended("cart"), decided(ptr.To(90.0)), executed(ptr.To(true)))
+	s.postAll(ended("web"), decided(ptr.To(10.0)), decided(ptr.To(90.0)), executed(ptr.To(false)))
+
+	all := s.get(trendsOfMonth, "all").trends(t)
+	g.Expect([]int64{all.AI.All.Decisions, all.AI.All.Labelled, all.AI.All.Success}).To(Equal([]int64{1, 1, 1}))
+	g.Expect(all.AI.All.Bins[9].Decisions).To(BeEquivalentTo(1))
+	g.Expect([]float64{float64(all.Thresholds.Items[0].N), all.Thresholds.Items[0].Seconds}).To(Equal([]float64{1, 60}))
+	g.Expect(all.Outcomes.N).To(BeEquivalentTo(2), "each posted row")
+	g.Expect(all.Targets.N).To(BeEquivalentTo(1))
+	g.Expect(all.Targets.ByCount).To(ConsistOf(And(HaveField("Target.Name", "cart"), HaveField("Share", 1.0))), "of the remediations that count here")
+}
+
+// An alert whose name is empty and one without a name are one group.
+func TestTrendsOfAlertsWithoutAName(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t)
+	at := outboxapi.NewTime(received)
+	for i, signal := range []*models.SignalContext{nil, {Severity: "critical"}} {
+		s.postAll(&models.OrchestrationRow{Orchestration: models.Orchestration{RemediationID: fmt.Sprint(i), SignalFingerprint: "f", SignalReceivedAt: at, RemediationCreatedAt: at, CompletedAt: &at, SignalContext: signal}})
+	}
+	alerts := s.get(trendsOfMonth, "all").trends(t).Alerts
+	g.Expect(alerts.Groups).To(BeEquivalentTo(1))
+	g.Expect(alerts.ByCount).To(ConsistOf(And(HaveField("Alert", "(without a name)"), HaveField("N", BeEquivalentTo(2)))))
+}
+
+// A notification that ended without an attempt is in no channel. It is said how many there are, beside as many channels as are listed.
+func TestTrendsOfNotificationsWithoutAnAttempt(t *testing.T) {
+	g := NewWithT(t)
+	s := start(t)
+	id := s.write(remediation{})
+	var attempts []map[string]any
+	for i := range rar.MaxTrendGroups + 2 {
+		attempts = append(attempts, map[string]any{"channel": fmt.Sprintf("channel-%d", i), "attempt": 1, "status": "success"})
+	}
+	for _, attempts := range [][]map[string]any{nil, attempts} {
+		s.child(entry.KindNotification, "shop", received, map[string]any{"remediation_id": id, "notification_requested_at": received, "delivery_attempts": attempts})
+	}
+	deliveries := s.get(trendsOfMonth, "all").trends(t).Deliveries
+	g.Expect([]int64{deliveries.Notifications, deliveries.Unattempted, deliveries.Groups}).To(Equal([]int64{2, 1, int64(rar.MaxTrendGroups + 2)}))
+	g.Expect(deliveries.Channels).To(HaveLen(rar.MaxTrendGroups))
+	g.Expect(s.get(trendsOfMonth+"&format=md", "all").body).To(ContainSubstring("1 notification ended without an attempt"))
 }
 
 func TestBadTrends(t *testing.T) {

@@ -6,9 +6,9 @@ FROM (
     SELECT f.alert_name, count(*) AS n, sum(f.milliseconds)::bigint AS milliseconds, count(*) FILTER (WHERE f.outcome = 'remediated') AS success,
         right(max(lpad(f.milliseconds::text, 19, '0') || f.id), 36) AS example,
         row_number() OVER (ORDER BY count(*) DESC, sum(f.milliseconds) DESC, f.alert_name) AS by_count, row_number() OVER (ORDER BY sum(f.milliseconds) DESC, count(*) DESC, f.alert_name) AS by_time,
-        count(*) OVER () AS groups, (sum(sum(f.milliseconds)) OVER ())::bigint AS all_milliseconds
+        count(*) OVER () AS groups, (sum(count(*)) OVER ())::bigint AS total, (sum(sum(f.milliseconds)) OVER ())::bigint AS all_milliseconds
     FROM (
-        SELECT f.id, f.alert_name, f.outcome, least(1e12, greatest(0, 1000 * date_part('epoch', f.completed_at - f.signal_received_at)))::bigint AS milliseconds
+        SELECT f.id, coalesce(f.alert_name, '') AS alert_name, f.outcome, least(1e12, greatest(0, 1000 * date_part('epoch', f.completed_at - f.signal_received_at)))::bigint AS milliseconds
         FROM orchestration_audit AS f
         WHERE (f.final OR f.sequence IS NULL) AND f.completed_at >= $1 AND f.completed_at < $2 AND f.source_namespace = ANY($3::text[])
     ) AS f

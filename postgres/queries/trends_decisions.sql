@@ -6,7 +6,8 @@
 --   alert: the alerts that came back most often, with those that did so soonest.
 -- The verdict, as in trends_ai: 1 if the remediation succeeded, the post-conditions passed, and the same fingerprint and target did not come back within 24 hours of its end; 0 if one of these is
 -- not so; null, no label, if no step ran (a refusal is not wrong), if somebody cancelled it, if nothing was checked after it, and as long as the 24 hours are not over. Ends later than 7 days
--- after the window are not looked for. Rows count in the analysis' own namespace only: strangers may post some under its id. Of posted ones the first counts.
+-- after the window are not looked for. Rows count in the analysis' own namespace only: strangers may post some under its id. Of posted ones the first with an end, with a
+-- confidence, and with a result of the checks counts.
 -- Of most repairs nothing came back: the newest signal of each fingerprint, from an index alone, says so of nearly all, and a probe of the index of first rows of the others. No row of a signal is read for
 -- them. What is left and the signals of its fingerprints are sorted into one row for each target, newest first: the next signal after an end is the least of those before it in that order. That is linear,
 -- whatever somebody repeats.
@@ -54,12 +55,14 @@ WITH ended AS MATERIALIZED (
     SELECT w.remediation_id, w.source_namespace, w.source_cluster, w.sequence IS NULL AS posted, bool_and(w.post_conditions_passed) AS passed
     FROM workflow_execution_audit AS w
     WHERE (w.final OR w.sequence IS NULL) AND w.execution_started_at >= $1 AND w.execution_started_at < $2::timestamptz + interval '7 days' AND w.source_namespace = ANY($3::text[])
+        AND (w.sequence IS NOT NULL OR NOT EXISTS (SELECT FROM workflow_execution_audit AS o WHERE o.remediation_id = w.remediation_id AND o.sequence IS NULL AND o.post_conditions_passed IS NOT NULL AND o.id < w.id))
     GROUP BY 1, 2, 3, 4
 ), decided AS (
     SELECT a.remediation_id, a.source_namespace, a.source_cluster, a.sequence IS NULL AS posted, a.investigator, a.model, round(a.action_confidence * 10000)::bigint AS confidence,
         CASE WHEN a.approval_requested_at IS NOT NULL THEN a.approval_status END AS answer, greatest(a.approval_duration_seconds, 0) AS waited
     FROM ai_analysis_audit AS a
     WHERE (a.final OR a.sequence IS NULL) AND a.investigation_started_at >= $1 AND a.investigation_started_at < $2 AND a.action_confidence BETWEEN 0 AND 100 AND a.source_namespace = ANY($3::text[])
+        AND (a.sequence IS NOT NULL OR NOT EXISTS (SELECT FROM ai_analysis_audit AS o WHERE o.remediation_id = a.remediation_id AND o.sequence IS NULL AND o.action_confidence IS NOT NULL AND o.id < a.id))
 ), judged AS MATERIALIZED (
     SELECT d.remediation_id, d.investigator, d.model, d.confidence, d.answer, d.waited, least(d.confidence / 100000, 9)::integer AS bin, e.remediation_id IS NOT NULL AS ran,
         CASE WHEN e.outcome = 'remediated' AND w.passed IS NOT FALSE AND (e.again <= e.at + interval '24 hours') IS NOT TRUE THEN CASE WHEN w.passed AND e.at + interval '24 hours' <= $4 THEN 1 END

@@ -1,4 +1,4 @@
--- Deliveries by channel, how many attempts failed, and the newest notifications with one. The row without a channel is of notifications that were not attempted.
+-- Deliveries by channel, how many attempts failed, and the newest notifications with one. The row without a channel is of notifications that were not attempted: it comes first, and takes no channel's place.
 -- Nearly every notification has one attempt, which needs no grouping. Examples are sorted apart, and few: an aggregate with an order would sort all rows.
 -- An attempt without an answer failed. A question is called off when somebody decides: an attempt that this breaks off says nothing of the channel, and is counted apart.
 -- $1, $2: the window, half-open, of the request. $3: the namespaces that the caller may read. $4: how many channels.
@@ -35,4 +35,4 @@ FROM (
         sum(t.attempts)::bigint AS attempts, sum(t.failed)::bigint AS failed
     FROM tried AS t GROUP BY 1
 ) AS c LEFT JOIN newest AS n ON n.channel IS NOT DISTINCT FROM c.channel
-ORDER BY c.failed DESC, c.n DESC, c.channel LIMIT $4::bigint
+ORDER BY c.channel IS NOT NULL, c.failed DESC, c.n DESC, c.channel LIMIT $4::bigint + 1

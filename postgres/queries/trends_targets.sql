@@ -23,5 +23,6 @@ WITH ended AS MATERIALIZED (
         AND e.source_namespace IS NOT DISTINCT FROM t.source_namespace AND e.kind IS NOT DISTINCT FROM t.kind AND e.name IS NOT DISTINCT FROM t.name GROUP BY 1
 )
 SELECT coalesce(t.source_cluster, '') AS source_cluster, coalesce(t.source_namespace, '') AS source_namespace, coalesce(t.kind, '') AS kind, coalesce(t.name, '') AS name,
-    t.n, t.milliseconds, t.success, l.example, t.by_count, t.by_time, (SELECT count(*) FROM lost) AS groups, (SELECT sum(milliseconds)::bigint FROM lost) AS all_milliseconds
+    t.n, t.milliseconds, t.success, l.example, t.by_count, t.by_time, (SELECT count(*) FROM lost) AS groups, (SELECT sum(n)::bigint FROM lost) AS total,
+    (SELECT sum(milliseconds)::bigint FROM lost) AS all_milliseconds
 FROM targets AS t JOIN longest AS l USING (by_count) ORDER BY t.by_count
