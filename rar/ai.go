@@ -142,7 +142,7 @@ func (b *builder) calibration() *Calibration {
 		c.Text = fmt.Sprintf("%s with a confidence of %s %% %s: %s right. That is too few to conclude anything (fewer than %d); trends have it for all alerts.", who, c.Bin, of, counted(c), minComparable)
 	default:
 		verdict := compareConfidence(confidence/float64(c.N), c.Interval)
-		c.Text = fmt.Sprintf("%s with a confidence of %s %% %s: %s right (95 %% interval %s to %s): %s.", who, c.Bin, of, counted(c), percent(c.Interval[0]), percent(c.Interval[1]), confidenceWords[verdict])
+		c.Text = fmt.Sprintf("%s with a confidence of %s %% %s: %s right (95 %% interval %s): %s.", who, c.Bin, of, counted(c), interval(*c.Interval), confidenceWords[verdict])
 	}
 	return c
 }
@@ -206,8 +206,8 @@ func (b *builder) hindsight(alt *models.Alternative, verdict string) Hindsight {
 }
 
 func (h *Hindsight) did() string {
-	return fmt.Sprintf("On the same alert it was executed %s and succeeded %s (%s, 95 %% interval %s to %s).",
-		plural(h.N, "time", "times"), plural(h.Success, "time", "times"), percent(*h.Rate), percent(h.Interval[0]), percent(h.Interval[1]))
+	return fmt.Sprintf("On the same alert it was executed %s and succeeded %s (%s, 95 %% interval %s).",
+		plural(h.N, "time", "times"), plural(h.Success, "time", "times"), percent(*h.Rate), interval(*h.Interval))
 }
 
 // cases are the comparable remediations, before and after, the newest first.

@@ -191,7 +191,7 @@ var functions = template.FuncMap{
 		return v.Slice(0, min(n, v.Len())).Interface()
 	},
 	"beyond":  func(n int, list any) int { return max(0, reflect.ValueOf(list).Len()-n) },
-	"percent": percent, "percentp": func(p *float64) string { return percent(*p) },
+	"percent": percent, "interval": func(i *[2]float64) string { return interval(*i) }, "percentp": func(p *float64) string { return percent(*p) },
 	"duration": duration, "optional": optional, "number": number, "yesNo": yesNo, "confidence": confidence,
 	"excess":  func(s *float64) string { return moreOrLess(*s) },
 	"score":   func(s *float64) string { return number(*s) },
@@ -201,7 +201,7 @@ var functions = template.FuncMap{
 	"clock":   clock,
 	"minute":  func(t outboxapi.Time) string { return t.UTC().Format("2 January 2006 15:04") },
 	"date":    func(t outboxapi.Time) string { return t.UTC().Format("2006-01-02") },
-	"decimal": func(x float64) string { return strconv.FormatFloat(x, 'f', 3, 64) },
+	"decimal": decimal, "decimalp": func(x *float64) string { return decimal(*x) },
 	"judged":  func(verdict string) string { return cmp.Or(judgements[verdict], verdict) },
 	"outcome": outcomeTitle,
 	"mood":    mood,
@@ -275,3 +275,5 @@ func heldList(e *Effectiveness) []figure {
 	}
 	return all
 }
+
+func decimal(x float64) string { return strconv.FormatFloat(x, 'f', 3, 64) }

@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// plot is a drawing with two axes. Places on them are values between zero and their greatest, or between least and most.
+// plot is a drawing with two axes. Places on them are values: see axes.
 type plot struct {
 	drawing
 	width, height            float64
 	left, right, top, bottom float64
-	x0, x1, y0, y1           float64
+	x0, x1, y1               float64
 }
 
 // newPlot makes a plot for a page, as wide as a phone if it is narrow.
@@ -23,10 +23,11 @@ func newPlot(narrow bool, height float64) *plot {
 	return p
 }
 
-func (p *plot) axes(x0, x1, y0, y1 float64) { p.x0, p.x1, p.y0, p.y1 = x0, x1, y0, y1 }
+// axes sets what lies on the axes: from x0 to x1, and from zero to y1, so that no difference looks larger than it is.
+func (p *plot) axes(x0, x1, y1 float64) { p.x0, p.x1, p.y1 = x0, x1, y1 }
 
 func (p *plot) x(v float64) float64 { return place(v, p.x0, p.x1, p.left, p.right) }
-func (p *plot) y(v float64) float64 { return place(v, p.y0, p.y1, p.bottom, p.top) }
+func (p *plot) y(v float64) float64 { return place(v, 0, p.y1, p.bottom, p.top) }
 
 func place(v, least, most, from, to float64) float64 {
 	share := 0.0
@@ -38,7 +39,7 @@ func place(v, least, most, from, to float64) float64 {
 
 // grid draws the lines of the vertical axis, with their labels.
 func (p *plot) grid(step float64, label func(float64) string) {
-	for v := p.y0; v <= p.y1+step/1e6; v += step {
+	for v := 0.0; v <= p.y1+step/1e6; v += step {
 		y := p.y(v)
 		p.line("grid", p.left, y, p.right, y)
 		p.text(p.left-8, y+4, "tick", "end", label(v), p.left)
@@ -119,7 +120,7 @@ func sharesPlot(narrow bool, bars []bar) *plot {
 	if narrow {
 		p.left, p.right = 4, 336
 	}
-	p.axes(0, 1, 0, 1)
+	p.axes(0, 1, 1)
 	bottom := 26 + row*float64(len(bars))
 	for _, tick := range []float64{0, .25, .5, .75, 1} {
 		p.line("grid", p.x(tick), 24, p.x(tick), bottom)

@@ -38,6 +38,14 @@ func TestPercentagesAreCut(t *testing.T) {
 	}
 }
 
+// What is written of an interval is never narrower than the interval.
+func TestIntervalsAreWrittenOutwards(t *testing.T) {
+	g := NewWithT(t)
+	for want, i := range map[string][2]float64{"85 % to 93 %": {0.8599, 0.9201}, "0 % to 14 %": {0, 0.1399}, "<1 % to 1 %": {0.0001, 0.0071}, "20 % to 100 %": {0.2065, 1}, "29 % to 58 %": {0.29, 0.58}, "0 % to 0 %": {0, 0}} {
+		g.Expect(interval(i)).To(Equal(want))
+	}
+}
+
 func TestCleanTextsChangeNothingAroundThem(t *testing.T) {
 	for text, want := range map[string]string{
 		"plain": "plain", "two\nlines\t": "two\nlines\t", "\x1b[31m": "␛[31m", "\x00\x7f": "␀␡", "a\u202eb": "a[U+202E]b", "\u0085": "[U+0085]", "\xff": "\ufffd",

@@ -159,7 +159,7 @@ func historyText(h *History) string {
 	}
 	text := fmt.Sprintf("%s in the 30 days before, %d of them successful", plural(h.N, "comparable remediation", "comparable remediations"), h.Success)
 	if h.Interval != nil {
-		text += fmt.Sprintf(" (%s, 95 %% interval %s to %s)", percent(*h.Rate), percent(h.Interval[0]), percent(h.Interval[1]))
+		text += fmt.Sprintf(" (%s, 95 %% interval %s)", percent(*h.Rate), interval(*h.Interval))
 	}
 	if h.Mean != nil {
 		text += ", with a mean of " + duration(*h.Mean)

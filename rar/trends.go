@@ -199,7 +199,8 @@ type RecurrenceTrend struct {
 	Returned int64             `json:"returned"`
 	Censored int64             `json:"censored"`
 	Windows  []RecurrencePoint `json:"windows"` // 1h, 24h, 7d
-	// Curve is a step function: Held is the share that held up to and at After seconds, until the next step. It begins with 0 seconds.
+	// Curve is a step function: Held is the share that held just after After seconds, until the next step. It begins with 0 seconds. Steps of less than half a percent are left out, but for the last
+	// one of each window.
 	Curve []RecurrenceStep `json:"curve"`
 	// Alerts are those that came back most often.
 	Alerts []RecurrentAlert `json:"alerts"`

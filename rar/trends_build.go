@@ -174,14 +174,17 @@ func changeOf(p, earlier *float64, now, before *spread, q float64) *Change {
 // text says the change and how sure it is.
 func (c *Change) text() string {
 	said := moreSeconds(c.Seconds) + " than in the window before"
-	interval := fmt.Sprintf("95 %%: %s to %s", moreSeconds(c.Interval[0]), moreSeconds(c.Interval[1]))
-	switch c.Verdict {
-	case TooFew:
-		return fmt.Sprintf("%s; fewer than %d cases in one of the two, so nothing is concluded (%s).", said, MinJudged, interval)
-	case ChangeUnclear:
-		return fmt.Sprintf("%s, which may be chance (%s).", said, interval)
+	if c.Seconds == 0 {
+		said = "as long as in the window before"
 	}
-	return fmt.Sprintf("%s (%s).", said, interval)
+	sure := fmt.Sprintf("95 %%: %s to %s", moreSeconds(c.Interval[0]), moreSeconds(c.Interval[1]))
+	switch c.Verdict {
+	case TooFew: // the samples of few cases are all alike, so the interval would be too narrow
+		return fmt.Sprintf("%s; fewer than %d cases in one of the two, so nothing is concluded.", said, MinJudged)
+	case ChangeUnclear:
+		return fmt.Sprintf("%s, which may be chance (%s).", said, sure)
+	}
+	return fmt.Sprintf("%s (%s).", said, sure)
 }
 
 func moreSeconds(seconds float64) string {
@@ -191,7 +194,7 @@ func moreSeconds(seconds float64) string {
 	case seconds < 0:
 		return duration(-seconds) + " shorter"
 	}
-	return "as long"
+	return "0s"
 }
 
 func (b *trendBuilder) bottlenecks() {
@@ -256,14 +259,16 @@ func (b *trendBuilder) loss(all []lossRow, refs []string) LossTrend {
 	return t
 }
 
-// watchedFor are the windows of recurrence that are reported.
-var watchedFor = []struct {
+type watchedWindow struct {
 	name    string
 	minutes int64
-}{{"1h", 60}, {"24h", 24 * 60}, {"7d", 7 * 24 * 60}}
+}
 
-// curveSteps is how many steps the curve has at most.
-const curveSteps = 84 // two hours each
+// watchedFor are the windows of recurrence that are reported.
+var watchedFor = []watchedWindow{{"1h", 60}, {"24h", 24 * 60}, {"7d", 7 * 24 * 60}}
+
+// curveStep is the least that a step of the curve goes down, so that it has few steps.
+const curveStep = 0.005
 
 func (b *trendBuilder) recurrence() {
 	t := &b.trends.Recurrence
@@ -300,26 +305,28 @@ func (b *trendBuilder) recurrence() {
 		}
 		t.Windows = append(t.Windows, p)
 	}
-	t.Curve = curve(steps, week)
+	t.Curve = curve(steps)
 }
 
-// curve keeps the last step of each part of the week.
-func curve(steps []survival, week int64) []RecurrenceStep {
+// curve leaves out small steps, but for the last one of each window: the curve says there what the window says.
+func curve(steps []survival) []RecurrenceStep {
 	all := []RecurrenceStep{{0, 1}}
-	part := int64(0)
-	for _, s := range steps[1:] {
+	for i, s := range steps[1:] {
 		step := RecurrenceStep{s.time * 60, rounded(s.held, 4)}
-		last := &all[len(all)-1]
-		switch p := 1 + s.time*curveSteps/(week+1); {
-		case step.Held == last.Held:
-		case p == part:
-			*last = step
-		default:
-			part = p
+		last := all[len(all)-1]
+		if step.Held < last.Held && (last.Held-step.Held >= curveStep || lastWithin(steps[1:], i)) {
 			all = append(all, step)
 		}
 	}
 	return all
+}
+
+// lastWithin reports whether the step is the last one within one of watchedFor.
+func lastWithin(steps []survival, i int) bool {
+	if i+1 == len(steps) {
+		return true
+	}
+	return slices.ContainsFunc(watchedFor, func(w watchedWindow) bool { return steps[i].time <= w.minutes && steps[i+1].time > w.minutes })
 }
 
 func (b *trendBuilder) workflows() {

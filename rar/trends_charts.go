@@ -10,11 +10,15 @@ import (
 )
 
 // chart is a plot in two widths: a page shows the one that fits.
-type chart struct{ Wide, Narrow template.HTML }
+type chart struct {
+	Title        string
+	Wide, Narrow template.HTML
+}
 
 // chartOf draws a plot in both widths. There is none without anything to draw.
 func chartOf(id, class, title, description string, draw func(narrow bool) *plot) *chart {
 	return &chart{
+		title,
 		template.HTML(draw(false).inline(id, "wide "+class, title, description)),            //nolint:gosec // plot escapes every text
 		template.HTML(draw(true).inline(id+"-narrow", "narrow "+class, title, description)), //nolint:gosec // as above
 	}
@@ -91,7 +95,7 @@ func (t *RepairTrend) chart() *chart {
 	return chartOf("mttr-chart", "", "Time to repair over time, p50 and p90", description, func(narrow bool) *plot {
 		p := newPlot(narrow, 260)
 		step := stepFor(most, tickSteps)
-		p.axes(float64(t.Buckets[0].Start.Unix()), max(float64(last.Start.Unix()), float64(t.Buckets[0].Start.Unix()+1)), 0, upTo(most, step))
+		p.axes(float64(t.Buckets[0].Start.Unix()), max(float64(last.Start.Unix()), float64(t.Buckets[0].Start.Unix()+1)), upTo(most, step))
 		p.grid(step, duration)
 		p.days(t.Buckets, narrow)
 		p.repairs(t, "p90", func(b *RepairBucket) float64 { return b.P90 })
@@ -103,7 +107,7 @@ func (t *RepairTrend) chart() *chart {
 
 // repairsLegend says which line is which, and what the newest values are: beside them, or above the plot if that is narrow.
 func (p *plot) repairsLegend(last *RepairBucket, narrow bool) {
-	p50, p90 := "p50 "+duration(last.P50), "p90 "+duration(last.P90)
+	const p50, p90 = "p50", "p90" // the values are those of one day: whoever reads them here takes them for those of the window
 	if narrow {
 		p.dot("p50dot", p.left+3, 8, 3, p50)
 		p.text(p.left+12, 12, "note", "start", p50, 100)
@@ -165,11 +169,6 @@ func (t *RecurrenceTrend) chart() *chart {
 	if len(t.Curve) < 2 {
 		return nil
 	}
-	least := 1.0
-	for _, s := range t.Curve {
-		least = min(least, s.Held)
-	}
-	least = max(0, math.Floor(least*10-1e-9)/10)
 	end := t.Curve[len(t.Curve)-1]
 	if n := len(t.Windows); n > 0 {
 		end.After = max(end.After, t.Windows[n-1].Seconds)
@@ -177,8 +176,8 @@ func (t *RecurrenceTrend) chart() *chart {
 	description := fmt.Sprintf("A curve that goes down with each repair that did not hold. %s after the end, %s of the repairs are estimated to hold.", duration(float64(end.After)), percent(end.Held))
 	return chartOf("recurrence-chart", "", "Share of repairs that held, by the time since their end (Kaplan–Meier)", description, func(narrow bool) *plot {
 		p := newPlot(narrow, 240)
-		p.axes(0, float64(end.After), least, 1)
-		p.grid(max(.05, rounded((1-least)/4, 2)), percent)
+		p.axes(0, float64(end.After), 1)
+		p.grid(.25, percent)
 		step := stepFor(float64(end.After), tickSteps)
 		for at := 0.0; at <= float64(end.After); at += step {
 			p.under(p.x(at), duration(at))
@@ -222,7 +221,7 @@ func (g *AIGroup) chart(id string) *chart {
 		if narrow {
 			p.width, p.left, p.right, p.height, p.bottom = 340, 46, 330, 380, 310
 		}
-		p.axes(0, 100, 0, 100)
+		p.axes(0, 100, 100)
 		p.grid(20, func(v float64) string { return number(v) + " %" })
 		for v := 0.0; v <= 100; v += 20 {
 			p.line("grid", p.x(v), p.top, p.x(v), p.bottom)
@@ -272,16 +271,20 @@ func (t *ApprovalTrend) chart() *chart {
 		return int(math.Copysign(1, orZero(a.P50)-orZero(b.P50)))
 	})
 	description := fmt.Sprintf("%d questions. The longest wait is that of the hour %s, %s.", asked, slowest.Name, duration(orZero(slowest.P50)))
-	return chartOf("approvals-chart", "", "Median wait for a decision, by the hour of the question (UTC)", description, func(narrow bool) *plot {
+	return chartOf("approvals-chart", "", fmt.Sprintf("Median wait for a decision, by the hour of the question (UTC); hollow: fewer than %d decisions", MinJudged), description, func(narrow bool) *plot {
 		p := newPlot(narrow, 220)
 		step := stepFor(most, tickSteps)
-		p.axes(0, float64(len(t.Hours)), 0, upTo(most, step))
+		p.axes(0, float64(len(t.Hours)), upTo(most, step))
 		p.grid(step, duration)
 		width := (p.right - p.left) / float64(len(t.Hours))
 		for i, h := range t.Hours {
 			x := p.x(float64(i))
 			if h.P50 != nil {
-				p.rect("approval", x+width*.15, p.y(*h.P50), width*.7, max(1, p.bottom-p.y(*h.P50)), fmt.Sprintf("%s: %s, %s", h.Name, duration(*h.P50), plural(h.Decided, "decision", "decisions")))
+				class := "approval"
+				if h.Decided < MinJudged {
+					class += " few"
+				}
+				p.rect(class, x+width*.15, p.y(*h.P50), width*.7, max(1, p.bottom-p.y(*h.P50)), fmt.Sprintf("%s: %s, %s", h.Name, duration(*h.P50), plural(h.Decided, "decision", "decisions")))
 			}
 			if i%6 == 0 {
 				p.under(x+width/2, h.Name)

@@ -116,11 +116,11 @@ func (g *AIGroup) text() string {
 }
 
 // between writes an interval of shares.
-func between(interval *[2]float64) string {
-	if interval == nil {
+func between(i *[2]float64) string {
+	if i == nil {
 		return "no interval"
 	}
-	return fmt.Sprintf("95 %%: %s to %s", percent(interval[0]), percent(interval[1]))
+	return "95 %: " + interval(*i)
 }
 
 // thresholds add up the bands from each threshold on.

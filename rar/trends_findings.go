@@ -32,13 +32,13 @@ func (b *trendBuilder) notes() {
 		b.note(t.Bottlenecks.Refs, "%s no bottleneck.", plural(n, "record names", "records name"))
 	}
 	if t.MTTR.N < MinJudged || t.MTTR.Before.N < MinJudged {
-		b.note(t.MTTR.Refs, "The change of the time to repair rests on %d repairs, and %d in the window before; below %d nothing is concluded.", t.MTTR.N, t.MTTR.Before.N, MinJudged)
+		b.note(t.MTTR.Refs, "The change of the time to repair rests on %s, and %d in the window before; below %d nothing is concluded.", plural(t.MTTR.N, "repair", "repairs"), t.MTTR.Before.N, MinJudged)
 	}
 	if r := &t.Recurrence; r.Censored > 0 {
-		b.note(r.Refs, "%d of %s are not over their 7 days: they count as long as they were watched (censored).", r.Censored, plural(r.N, "repair", "repairs"))
+		b.note(r.Refs, "The 7 days are not over for %d of %s: they count as long as they were watched (censored).", r.Censored, plural(r.N, "repair", "repairs"))
 	}
 	if a := &t.AI.All; a.Decisions > 0 {
-		b.note(t.AI.Refs, "%d of %s have a label (%s); %d were executed. The rest says nothing about the investigator.", a.Labelled, plural(a.Decisions, "decision", "decisions"), percent(*a.Coverage), a.Executed)
+		b.note(t.AI.Refs, "A label is known for %d of %s (%s); %d were executed. The rest says nothing about the investigator.", a.Labelled, plural(a.Decisions, "decision", "decisions"), percent(*a.Coverage), a.Executed)
 	}
 	if a := &t.Approvals; a.Expired+a.Undecided > 0 {
 		b.note(a.Refs, "%s expired, %d ended undecided: their waits are in no percentile.", plural(a.Expired, "question to people", "questions to people"), a.Undecided)
@@ -91,7 +91,7 @@ func (b *trendBuilder) findingsOfAll(t *Trends) {
 func (b *trendBuilder) findingsByName(t *Trends) {
 	for _, a := range t.Recurrence.Alerts {
 		if a.N >= MinJudged && float64(a.Returned) >= notableReturns*float64(a.N) {
-			b.find(t.Recurrence.Refs, "%s came back after %d of %s, within 7 days at most.", line(a.Alert, 80), a.Returned, plural(a.N, "repair", "repairs"))
+			b.find(t.Recurrence.Refs, "%s came back after %d of %s, within 7 days at most%s.", line(a.Alert, 80), a.Returned, plural(a.N, "repair", "repairs"), stillWatched(a.Censored))
 			break
 		}
 	}
@@ -109,6 +109,13 @@ func (b *trendBuilder) findingsByName(t *Trends) {
 	}
 }
 
+func stillWatched(censored int64) string {
+	if censored == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; %d are still watched", censored)
+}
+
 // Brief is a few sentences on the whole: what was repaired, how fast, what took the time, what people and the AI did, and what was delivered.
 func (t *Trends) Brief() []Statement {
 	all := []Statement{}
@@ -120,8 +127,12 @@ func (t *Trends) Brief() []Statement {
 		return all
 	}
 	var parts []string
+	others := t.Outcomes.N
 	for _, g := range t.Outcomes.Groups[:min(len(t.Outcomes.Groups), 6)] {
-		parts = append(parts, fmt.Sprintf("%d %s", g.N, line(g.Outcome, 40)))
+		parts, others = append(parts, fmt.Sprintf("%d %s", g.N, line(g.Outcome, 40))), others-g.N
+	}
+	if others > 0 {
+		parts = append(parts, fmt.Sprintf("%d otherwise", others))
 	}
 	say(t.Outcomes.Refs, "%s ended: %s.", plural(t.Outcomes.N, "remediation", "remediations"), strings.Join(parts, ", "))
 	if r := &t.MTTR; r.P50 != nil && r.P90 != nil {
@@ -131,7 +142,7 @@ func (t *Trends) Brief() []Statement {
 		say(t.Bottlenecks.Refs, "Most of the time that bottlenecks took: %s, %s, %s.", line(groups[0].Name, 60), duration(groups[0].Seconds), percent(groups[0].Share))
 	}
 	if a := &t.Approvals; a.P50 != nil {
-		say(a.Refs, "People were asked %s, refused %d, and decided half of the questions within %s.", plural(a.Asked, "time", "times"), a.Rejected, duration(*a.P50))
+		say(a.Refs, "People were asked %s, approved %d and refused %d; half of these decisions took %s or less.", plural(a.Asked, "time", "times"), a.Approved, a.Rejected, duration(*a.P50))
 	}
 	if a := &t.AI.All; a.Decisions > 0 {
 		say(t.AI.Refs, "%s", a.Text)

@@ -80,7 +80,7 @@ func RenderTrendsPage(w io.Writer, t *Trends, s *Site) error {
 }
 
 func (p *trendsPage) investigator(g *AIGroup, id string) investigator {
-	name := strings.TrimSpace(line(g.Investigator, maxBrief) + " " + line(g.Model, maxBrief))
+	name := cmp.Or(strings.TrimSpace(line(g.Investigator, maxBrief)+" "+line(g.Model, maxBrief)), noName)
 	return investigator{AIGroup: *g, Name: name, Diagram: g.chart(id), Wrong: p.Links(g.Examples)}
 }
 
@@ -106,7 +106,7 @@ func (p *trendsPage) Losses(what, label string, groups []LossGroup) losses {
 	for _, g := range groups {
 		name := line(g.Alert, maxBrief)
 		if t := g.Target; t != nil {
-			name = line(strings.Trim(t.Namespace+"/"+t.Name, "/")+" ("+t.Kind+")", maxBrief)
+			name = line(strings.Trim(t.Cluster+"/"+t.Namespace+"/"+t.Name, "/")+" ("+t.Kind+")", maxBrief)
 		}
 		l.Rows = append(l.Rows, loss{g, cmp.Or(name, "–"), p.Links(g.Examples)})
 	}
@@ -150,14 +150,14 @@ func (t *Trends) figures() []figure {
 		{"Time to repair, p90", optional(t.MTTR.P90), change(t.MTTR.ChangeP90)},
 	}
 	if g := t.AI.All; g.Confidence != nil {
-		all = append(all, figure{"AI's recommendations", share(g.Rate) + " right", "mean confidence " + percent(*g.Confidence/100)})
+		all = append(all, figure{"AI's recommendations", share(g.Rate) + " right", fmt.Sprintf("of %d with a label%s; mean confidence %s", g.Labelled, few(g.Verdict == TooFew), percent(*g.Confidence/100))})
 	}
 	if a := t.Approvals; a.Asked > 0 {
-		all = append(all, figure{"Wait for a person, p50", optional(a.P50), plural(a.Asked, "question", "questions")})
+		all = append(all, figure{"Wait for a person, p50", optional(a.P50), "of " + plural(a.Approved+a.Rejected, "decision", "decisions")})
 	}
 	for _, w := range t.Recurrence.Windows {
 		if w.Window == "24h" {
-			all = append(all, figure{"Came back within 24 h", share(w.Rate), "of " + plural(t.Recurrence.N, "repair", "repairs")})
+			all = append(all, figure{"Came back within 24 h", share(w.Rate), "of " + plural(t.Recurrence.N, "repair", "repairs") + few(t.Recurrence.N < MinJudged)})
 		}
 	}
 	return all

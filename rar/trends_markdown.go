@@ -99,11 +99,10 @@ func (m *markdown) trendOutcomes(t *Trends) {
 	o := &t.Outcomes
 	m.section("Outcomes")
 	m.basis(o.Basis, o.Refs)
+	m.line("Remediated: %s. Received: %d, of these without an end within 7 days after the window: %d.\n", outOf(o.Success, o.N, o.Rate, o.Interval), o.Received, o.Open)
 	if o.N == 0 {
-		m.line("None ended.")
 		return
 	}
-	m.line("Remediated: %s. Received: %d, of these still open: %d.\n", outOf(o.Success, o.N, o.Rate, o.Interval), o.Received, o.Open)
 	m.table("Outcome", "Count", "Share", "Time p50", "Time p90", "Newest")
 	for _, g := range o.Groups {
 		m.row(md(g.Outcome), fmt.Sprint(g.N), md(percent(g.Share)), optional(g.P50), optional(g.P90), examples(g.Examples))
@@ -143,7 +142,7 @@ func (m *markdown) trendLosses(title, of string, l *LossTrend) {
 		groups []LossGroup
 	}{{"By count", l.ByCount}, {"By time lost", l.ByTime}} {
 		m.line("\n%s: %d of %d.\n", order.name, len(order.groups), l.Groups)
-		m.table(of, "Count", "Share", "Time lost", "Share", "Remediated", "Longest")
+		m.table(of, "Count", "Of all", "Time lost", "Of the time", "Remediated", "Longest")
 		for _, g := range order.groups {
 			name := g.Alert
 			if g.Target != nil {
@@ -203,11 +202,14 @@ func few(tooFew bool) string {
 func (m *markdown) trendAI(a *AITrend) {
 	m.section("AI: confidence and truth")
 	m.basis(a.Basis, a.Refs)
-	m.line("%s\n", md(a.Label))
+	m.line("%s\n", a.Label)
 	m.line("%s\n", md(a.All.Text))
 	m.table("Investigator", "Decisions", "Executed", "With a label", "Right", "Mean confidence", "Brier", "Skill", "Verdict", "Confident and wrong")
-	for _, g := range append([]AIGroup{a.All}, a.Groups...) {
-		name := strings.TrimSpace(g.Investigator + " " + g.Model)
+	for i, g := range append([]AIGroup{a.All}, a.Groups...) {
+		name := "All"
+		if i > 0 {
+			name = cmp.Or(strings.TrimSpace(g.Investigator+" "+g.Model), noName)
+		}
 		confidence, score, skill := "–", "–", "–"
 		if g.Confidence != nil {
 			confidence = number(rounded(*g.Confidence, 1)) + " %"
@@ -218,7 +220,7 @@ func (m *markdown) trendAI(a *AITrend) {
 				skill = number(*g.Brier.Skill)
 			}
 		}
-		m.row(md(cmp.Or(name, "All")), fmt.Sprint(g.Decisions), fmt.Sprint(g.Executed), fmt.Sprint(g.Labelled), outOf(g.Success, g.Labelled, g.Rate, g.Interval), md(confidence), md(score), md(skill), g.Verdict, examples(g.Examples))
+		m.row(md(name), fmt.Sprint(g.Decisions), fmt.Sprint(g.Executed), fmt.Sprint(g.Labelled), outOf(g.Success, g.Labelled, g.Rate, g.Interval), md(confidence), md(score), md(skill), g.Verdict, examples(g.Examples))
 	}
 	if b := a.All.Brier; b != nil {
 		m.line("\nBrier score %s = reliability %s − resolution %s + uncertainty %s + within bins %s.\n", number(b.Score), number(b.Reliability), number(b.Resolution), number(b.Uncertainty), md(number(b.WithinBins)))

@@ -1,6 +1,7 @@
 package rar
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -34,6 +35,36 @@ func TestKaplanMeierOfAPublishedExample(t *testing.T) {
 	g.Expect(at.returned).To(BeEquivalentTo(9))
 	_, known := survivalAt(steps, 36)
 	g.Expect(known).To(BeFalse(), "nobody was watched that long")
+}
+
+// At the end of each window the curve says what the window says, and nowhere is it more than half a percent beside the estimate.
+func TestTheCurveIsTheEstimate(t *testing.T) {
+	g := NewWithT(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{1, 19, 300, 5000} {
+		in := &TrendsInput{}
+		var all []watched
+		for range n {
+			minutes := min(int64(random.ExpFloat64()*4000), 10080)
+			back := minutes < 10080 && random.IntN(3) > 0
+			in.Held = append(in.Held, TrendHeldRow{Minutes: minutes, Returned: back, N: 1})
+			all = append(all, map[bool]watched{true: {minutes, 1, 0}, false: {minutes, 0, 1}}[back])
+		}
+		r := BuildTrends(in).Recurrence
+		curve := func(seconds int64) float64 {
+			i, _ := slices.BinarySearchFunc(r.Curve, seconds+1, func(s RecurrenceStep, at int64) int { return cmp.Compare(s.After, at) })
+			return r.Curve[i-1].Held
+		}
+		for _, w := range r.Windows {
+			if w.Rate != nil {
+				g.Expect(curve(w.Seconds)).To(BeNumerically("~", 1-*w.Rate, 1.1e-4), "%d: %s", n, w.Window)
+			}
+		}
+		for _, s := range kaplanMeier(all) {
+			g.Expect(curve(s.time*60)).To(BeNumerically("~", s.held, 0.0051), "%d", n)
+		}
+		g.Expect(len(r.Curve)).To(BeNumerically("<=", 1+200+3))
+	}
 }
 
 // Without censoring the estimate is the share itself.

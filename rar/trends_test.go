@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -216,6 +217,7 @@ func TestFewCasesGiveNoVerdict(t *testing.T) {
 		g.Expect(trends.AI.All.Verdict).To(Equal(want))
 		g.Expect(trends.AI.All.Bins[9].Verdict).To(Equal(want))
 		g.Expect(trends.AI.All.Text).To(ContainSubstring(fmt.Sprintf("0 of %d decisions", labelled)))
+		g.Expect(strings.Contains(trends.MTTR.ChangeP50.Text, "95 %")).To(Equal(want != rar.TooFew), "an interval of few samples is too narrow to be told")
 		g.Expect(trends.MTTR.ChangeP50.Verdict).To(Equal(map[string]string{rar.TooFew: rar.TooFew, rar.ConfidenceOver: rar.ChangeShorter}[want]))
 		if want == rar.TooFew {
 			g.Expect(trends.Findings).To(BeEmpty())
@@ -223,6 +225,22 @@ func TestFewCasesGiveNoVerdict(t *testing.T) {
 			g.Expect(trends.Findings).NotTo(BeEmpty())
 		}
 	}
+}
+
+// What is told in short adds up, and no name is taken for all of them.
+func TestTrendsInShort(t *testing.T) {
+	g := NewWithT(t)
+	in := &rar.TrendsInput{Start: month(1), End: month(29), AsOf: month(30), Bins: []rar.TrendBinRow{{Everyone: true, Bin: 9, N: 3}, {Bin: 9, N: 3}}, Spread: []rar.TrendSpreadRow{{Seconds: 60, N: 1}, {Seconds: 60, N: 1, Before: true}},
+		Repairs: []rar.TrendRepairRow{{N: 1, Quantiles: []float64{60, 60}}, {N: 1, Before: true, Quantiles: []float64{60, 60}}}, Approvals: []rar.TrendApprovalRow{{Asked: 9, Approved: 2, Rejected: 1, Expired: 6, Quantiles: []float64{60, 90}}}}
+	for i := range 8 {
+		in.Outcomes = append(in.Outcomes, rar.TrendOutcomeRow{Outcome: fmt.Sprintf("outcome-%d", i), N: int64(10 - i), Total: 52})
+	}
+	text := renderTrends(t, rar.BuildTrends(in), rar.FormatMarkdown)
+	g.Expect(text).To(ContainSubstring("5 outcome-5, 7 otherwise."))
+	g.Expect(text).To(ContainSubstring("People were asked 9 times, approved 2 and refused 1; half of these decisions took 1m or less."))
+	g.Expect(text).To(ContainSubstring("p50: as long as in the window before;"))
+	g.Expect(text).To(And(MatchRegexp(`\n\| All \| 3 `), MatchRegexp(`\n\| \(without a name\) \| 3 `)))
+	g.Expect(text).To(ContainSubstring("and while the 24 hours are not over.\n"), "the definition of a label is whole")
 }
 
 // Names of alerts, targets, workflows, models and channels are other people's: in Markdown none of them opens a link, a heading or a cell.

@@ -60,6 +60,11 @@ func percent(share float64) string {
 	return strconv.FormatFloat(math.Floor(share*100+1e-9), 'f', 0, 64) + " %"
 }
 
+// interval writes an interval of shares. The lower end is cut as every share is, the upper one is raised to the next percent: what is written is never narrower than the interval.
+func interval(i [2]float64) string {
+	return percent(i[0]) + " to " + strconv.FormatFloat(max(0, math.Ceil(i[1]*100-1e-9)), 'f', 0, 64) + " %"
+}
+
 // number writes a value without needless decimals.
 func number(x float64) string { return strconv.FormatFloat(x, 'f', -1, 64) }
 

@@ -151,7 +151,8 @@ func TestTrendsOfRowsThatWerePostedAgain(t *testing.T) {
 			Outcome: "remediated", Target: &models.Target{Kind: "Deployment", Name: name}}}
 	}
 	decided := func(confidence *float64) *models.AIDecisionRow {
-		return &models.AIDecisionRow{AIDecision: models.AIDecision{RemediationID: "posted", InvestigationStartedAt: at, ActionConfidence: confidence, ApprovalStatus: "approved", ApprovalRequestedAt: &at, ApprovalDurationSeconds: ptr.To(int64(60))}}
+		return &models.AIDecisionRow{AIDecision: models.AIDecision{RemediationID: "posted", InvestigationStartedAt: at, ActionConfidence: confidence,
+			ApprovalStatus: "approved", ApprovalRequestedAt: &at, ApprovalDurationSeconds: ptr.To(int64(60))}}
 	}
 	executed := func(passed *bool) *models.ExecutionRow {
 		return &models.ExecutionRow{Execution: models.Execution{RemediationID: "posted", WorkflowID: "restart-pods", ExecutionStartedAt: at, PostConditionsPassed: passed}}

@@ -35,4 +35,4 @@ FROM (
         sum(t.attempts)::bigint AS attempts, sum(t.failed)::bigint AS failed
     FROM tried AS t GROUP BY 1
 ) AS c LEFT JOIN newest AS n ON n.channel IS NOT DISTINCT FROM c.channel
-ORDER BY c.channel IS NOT NULL, c.failed DESC, c.n DESC, c.channel LIMIT $4::bigint + 1
+ORDER BY c.channel IS NOT NULL, c.failed DESC, c.attempts DESC, c.channel LIMIT $4::bigint + 1
