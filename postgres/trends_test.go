@@ -319,6 +319,41 @@ func TestOutcomesWithoutNumber(t *testing.T) {
 	g.Expect(buffers).To(BeNumerically("<", 5000), "of each name it would be 11,000")
 }
 
+// Any number of rows may be posted under one id, and the first that counts may come after as many that do not. It is looked for once, not once for each row.
+func TestPostedRowsWithoutNumber(t *testing.T) {
+	g := NewWithT(t)
+	url := database(t)
+	s := open(t, url)
+	const rows = 2000
+	at := time.Date(2026, 11, 2, 10, 0, 0, 0, time.UTC)
+	for _, table := range []string{
+		`INSERT INTO orchestration_audit (id, remediation_id, signal_fingerprint, signal_received_at, remediation_created_at, workflow_started_at, completed_at, outcome, event, phase, final, recorded_at, schema_version, entry)
+			SELECT gen_random_uuid(), 'r', 'f', '%[1]s', '%[1]s', '%[1]s', CASE WHEN i >= %[2]d THEN '%[1]s'::timestamptz END, 'remediated', 'Posted', '', false, now(), 1, ''`,
+		`INSERT INTO ai_analysis_audit (id, remediation_id, investigation_started_at, action_confidence, event, phase, final, recorded_at, schema_version, entry)
+			SELECT gen_random_uuid(), 'r', '%[1]s', CASE WHEN i >= %[2]d THEN 80 END, 'Posted', '', false, now(), 1, ''`,
+		`INSERT INTO workflow_execution_audit (id, remediation_id, workflow_id, execution_started_at, post_conditions_passed, event, phase, final, recorded_at, schema_version, entry)
+			SELECT gen_random_uuid(), 'r', 'w', '%[1]s', CASE WHEN i >= %[2]d THEN true END, 'Posted', '', false, now(), 1, ''`,
+	} {
+		execute(t, s, fmt.Sprintf(table+` FROM generate_series(0, 2 * %[2]d - 1) AS i`, at.Format(time.RFC3339), rows))
+	}
+	execute(t, s, "VACUUM (ANALYZE)")
+	of := Trend{Start: at, End: at.Add(time.Minute), AsOf: end, Bucket: "day", Groups: 20}
+	everything := Readable{Everything: true}
+	all := trendsOf(t, s, everything, of)
+	g.Expect(all.Targets).To(HaveExactElements(HaveField("N", BeEquivalentTo(1))))
+	g.Expect(all.Bins).To(HaveEach(HaveField("N", BeEquivalentTo(1))))
+
+	c, err := pgx.Connect(t.Context(), url)
+	g.Expect(err).NotTo(HaveOccurred())
+	defer c.Close(t.Context())
+	for name, more := range map[string][]any{"trends_decisions": {of.AsOf, of.Groups}, "trends_targets": {of.Groups}} {
+		text, arguments := everything.restrict(query(name), append([]any{of.Start, of.End, nil}, more...))
+		buffers := explained(t, c, text, arguments).buffers
+		t.Logf("%s: %d buffers", name, buffers)
+		g.Expect(buffers).To(BeNumerically("<", 4000), "%s: of each row it would be a hundred thousand and more", name)
+	}
+}
+
 // Nearly every notification has one attempt, which is counted in a way of its own. Each counts as it does beside an attempt in another channel, however it is written.
 func TestADeliveryCountsTheSameAloneAndBesideAnother(t *testing.T) {
 	s := open(t, database(t))

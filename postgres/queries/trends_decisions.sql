@@ -7,21 +7,23 @@
 -- The verdict, as in trends_ai: 1 if the remediation succeeded, the post-conditions passed, and the same fingerprint and target did not come back within 24 hours of its end; 0 if one of these is
 -- not so; null, no label, if no step ran (a refusal is not wrong), if somebody cancelled it, if nothing was checked after it, and as long as the 24 hours are not over. Ends later than 7 days
 -- after the window are not looked for. Rows count in the analysis' own namespace only: strangers may post some under its id. Of posted ones the first with an end, with a
--- confidence, and with a result of the checks counts.
+-- confidence, and with a result of the checks counts. It is looked for once for each id, however many rows have it.
 -- Of most repairs nothing came back: the newest signal of each fingerprint, from an index alone, says so of nearly all, and a probe of the index of first rows of the others. No row of a signal is read for
 -- them. What is left and the signals of its fingerprints are sorted into one row for each target, newest first: the next signal after an end is the least of those before it in that order. That is linear,
 -- whatever somebody repeats.
 -- Examples are sorted apart, and few: an aggregate with an order would sort all rows.
 -- Confidences are added in ten-thousandths of a percent, so that the sums are exact in any order.
 -- $1, $2: the window, half-open, of the start of the investigation; of what held, of the end. $3: the namespaces that the caller may read. $4: as_of. $5: how many investigators with models, or alerts.
-WITH ended AS MATERIALIZED (
-    SELECT e.* FROM (
-        SELECT f.id, f.remediation_id, f.signal_fingerprint, f.source_namespace, f.source_cluster, f.sequence IS NULL AS posted, f.outcome, f.alert_name, f.workflow_started_at IS NOT NULL AS ran, f.completed_at AS at,
-            f.target ->> 'name' AS name, f.target ->> 'kind' AS kind, f.target ->> 'apiVersion' AS version
-        FROM orchestration_audit AS f
-        WHERE (f.final OR f.sequence IS NULL) AND f.completed_at >= $1 AND f.completed_at < $2::timestamptz + interval '7 days' AND f.source_namespace = ANY($3::text[]) OFFSET 0
-    ) AS e
-    WHERE NOT e.posted OR NOT EXISTS (SELECT FROM orchestration_audit AS o WHERE o.remediation_id = e.remediation_id AND o.sequence IS NULL AND o.completed_at IS NOT NULL AND o.id < e.id)
+WITH every AS MATERIALIZED (
+    SELECT f.id, f.remediation_id, f.signal_fingerprint, f.source_namespace, f.source_cluster, f.sequence IS NULL AS posted, f.outcome, f.alert_name, f.workflow_started_at IS NOT NULL AS ran, f.completed_at AS at,
+        f.target ->> 'name' AS name, f.target ->> 'kind' AS kind, f.target ->> 'apiVersion' AS version
+    FROM orchestration_audit AS f
+    WHERE (f.final OR f.sequence IS NULL) AND f.completed_at >= $1 AND f.completed_at < $2::timestamptz + interval '7 days' AND f.source_namespace = ANY($3::text[])
+), first AS MATERIALIZED (
+    SELECT (SELECT min(o.id::text COLLATE "C")::uuid FROM orchestration_audit AS o WHERE o.remediation_id = p.remediation_id AND o.sequence IS NULL AND o.completed_at IS NOT NULL) AS id
+    FROM (SELECT DISTINCT e.remediation_id FROM every AS e WHERE e.posted) AS p
+), ended AS MATERIALIZED (
+    SELECT e.* FROM every AS e WHERE NOT e.posted OR e.id IN (SELECT f.id FROM first AS f)
 ), heard AS (
     SELECT o.signal_fingerprint, max(o.signal_received_at) AS newest
     FROM orchestration_audit AS o
@@ -51,18 +53,26 @@ WITH ended AS MATERIALIZED (
     ) AS h
 ), returned AS MATERIALIZED (
     SELECT b.id, b.again FROM followed AS b WHERE b.id IS NOT NULL AND b.again <= b.at + interval '7 days'
-), executed AS (
-    SELECT w.remediation_id, w.source_namespace, w.source_cluster, w.sequence IS NULL AS posted, bool_and(w.post_conditions_passed) AS passed
+), every_execution AS MATERIALIZED (
+    SELECT w.id, w.remediation_id, w.source_namespace, w.source_cluster, w.sequence IS NULL AS posted, w.post_conditions_passed AS passed
     FROM workflow_execution_audit AS w
     WHERE (w.final OR w.sequence IS NULL) AND w.execution_started_at >= $1 AND w.execution_started_at < $2::timestamptz + interval '7 days' AND w.source_namespace = ANY($3::text[])
-        AND (w.sequence IS NOT NULL OR NOT EXISTS (SELECT FROM workflow_execution_audit AS o WHERE o.remediation_id = w.remediation_id AND o.sequence IS NULL AND o.post_conditions_passed IS NOT NULL AND o.id < w.id))
-    GROUP BY 1, 2, 3, 4
-), decided AS (
-    SELECT a.remediation_id, a.source_namespace, a.source_cluster, a.sequence IS NULL AS posted, a.investigator, a.model, round(a.action_confidence * 10000)::bigint AS confidence,
+), first_execution AS MATERIALIZED (
+    SELECT (SELECT min(o.id::text COLLATE "C")::uuid FROM workflow_execution_audit AS o WHERE o.remediation_id = p.remediation_id AND o.sequence IS NULL AND o.post_conditions_passed IS NOT NULL) AS id
+    FROM (SELECT DISTINCT e.remediation_id FROM every_execution AS e WHERE e.posted) AS p
+), executed AS (
+    SELECT e.remediation_id, e.source_namespace, e.source_cluster, e.posted, bool_and(e.passed) AS passed
+    FROM every_execution AS e WHERE NOT e.posted OR e.id IN (SELECT f.id FROM first_execution AS f) GROUP BY 1, 2, 3, 4
+), every_decision AS MATERIALIZED (
+    SELECT a.id, a.remediation_id, a.source_namespace, a.source_cluster, a.sequence IS NULL AS posted, a.investigator, a.model, round(a.action_confidence * 10000)::bigint AS confidence,
         CASE WHEN a.approval_requested_at IS NOT NULL THEN a.approval_status END AS answer, greatest(a.approval_duration_seconds, 0) AS waited
     FROM ai_analysis_audit AS a
     WHERE (a.final OR a.sequence IS NULL) AND a.investigation_started_at >= $1 AND a.investigation_started_at < $2 AND a.action_confidence BETWEEN 0 AND 100 AND a.source_namespace = ANY($3::text[])
-        AND (a.sequence IS NOT NULL OR NOT EXISTS (SELECT FROM ai_analysis_audit AS o WHERE o.remediation_id = a.remediation_id AND o.sequence IS NULL AND o.action_confidence IS NOT NULL AND o.id < a.id))
+), first_decision AS MATERIALIZED (
+    SELECT (SELECT min(o.id::text COLLATE "C")::uuid FROM ai_analysis_audit AS o WHERE o.remediation_id = p.remediation_id AND o.sequence IS NULL AND o.action_confidence IS NOT NULL) AS id
+    FROM (SELECT DISTINCT e.remediation_id FROM every_decision AS e WHERE e.posted) AS p
+), decided AS (
+    SELECT e.* FROM every_decision AS e WHERE NOT e.posted OR e.id IN (SELECT f.id FROM first_decision AS f)
 ), judged AS MATERIALIZED (
     SELECT d.remediation_id, d.investigator, d.model, d.confidence, d.answer, d.waited, least(d.confidence / 100000, 9)::integer AS bin, e.remediation_id IS NOT NULL AS ran,
         CASE WHEN e.outcome = 'remediated' AND w.passed IS NOT FALSE AND (e.again <= e.at + interval '24 hours') IS NOT TRUE THEN CASE WHEN w.passed AND e.at + interval '24 hours' <= $4 THEN 1 END
