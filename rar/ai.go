@@ -86,7 +86,7 @@ func (b *builder) verdict() (verdict, reason string, refs []string) {
 	case outcome == outcomeCancelled:
 		return VerdictUnproven, "Somebody cancelled it: nobody knows how it would have ended.", refs
 	case outcome != outcomeRemediated:
-		return VerdictIncorrect, "The action was executed, and the remediation ended as " + outcome + ".", refs
+		return VerdictIncorrect, "The action was executed, and the remediation ended as " + shownName(outcome) + ".", refs
 	case passed != nil && !*passed:
 		return VerdictIncorrect, "The post-conditions did not pass.", refs
 	case b.cameBack(verdictWindow):
@@ -133,7 +133,7 @@ func (b *builder) calibration() *Calibration {
 		c.Refs = join(c.Refs, b.ledger.place(models.TableAIAnalysis, before.Analysis))
 	}
 	c.Observed, c.Interval = rate(success, c.N), wilson(success, c.N)
-	who := strings.TrimSpace(a.Investigator + " " + a.Model)
+	who := strings.TrimSpace(shownName(a.Investigator) + " " + shownName(a.Model))
 	const of = "in the newest comparable remediations"
 	switch {
 	case c.Interval == nil:

@@ -83,3 +83,38 @@ func cut(text string, limit int) string {
 	}
 	return text
 }
+
+// maxShown is how many characters of a value that other people wrote a sentence shows. The report has all of it elsewhere.
+const maxShown = 300
+
+// Shown is the value in a sentence. What other people wrote is on one line of at most 300 characters, and in quotation marks that it cannot close, unless it is one word.
+func (f *Fact) Shown() string {
+	switch f.Unit {
+	case "text":
+		return quotedText(f.Value)
+	case "name":
+		return shownName(f.Value)
+	}
+	return f.Value
+}
+
+// shownName is a name in a sentence, which anybody may have chosen.
+func shownName(name string) string {
+	name = line(name, maxShown)
+	if strings.ContainsFunc(name, notInNames) || strings.Contains(name, "//") {
+		return quoted(name)
+	}
+	return name
+}
+
+// quotedText is a text of somebody in a sentence.
+func quotedText(text string) string { return quoted(strings.TrimRight(line(text, maxShown), ".!? ")) }
+
+func quoted(text string) string {
+	return "“" + strings.NewReplacer("“", "'", "”", "'", `"`, "'", "„", "'", "‟", "'", "«", "'", "»", "'").Replace(text) + "”"
+}
+
+// notInNames reports whether a character is in no name that Kubernetes, Prometheus or an identity provider gives.
+func notInNames(r rune) bool {
+	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_./@:", r)
+}

@@ -65,7 +65,7 @@ func (t *trail) title() string {
 	if name == "" {
 		return t.service
 	}
-	return t.service + " " + name
+	return t.service + " " + shownName(name)
 }
 
 // trailRefs cite every row that counts.

@@ -36,11 +36,11 @@ func (b *builder) whoAsked() (string, []string) {
 	case b.request == nil:
 		return noRequest, nil
 	case b.posted:
-		return fmt.Sprintf("The record was posted by %s. Nothing in it shows who asked.", b.request.RecordedBy), b.requestRefs()
+		return fmt.Sprintf("The record was posted by %s. Nothing in it shows who asked.", shownName(b.request.RecordedBy)), b.requestRefs()
 	case b.request.RequestedBy == "":
 		return "The record does not say: the admission policy that writes the caller's name was not in force.", b.requestRefs()
 	}
-	return fmt.Sprintf("%s. The admission policy holdfast-identity writes the caller's name as the API server authenticated it.", b.request.RequestedBy), b.requestRefs()
+	return fmt.Sprintf("%s. The admission policy holdfast-identity writes the caller's name as the API server authenticated it.", shownName(b.request.RequestedBy)), b.requestRefs()
 }
 
 // person is who decided, empty where no person did.
@@ -59,12 +59,12 @@ func (b *builder) whoDecided() (string, []string) {
 	}
 	switch p.Status {
 	case approvalApproved, approvalRejected:
-		answer := fmt.Sprintf("%s %s it", cmp.Or(p.By, "Somebody whom the record does not name"), p.Status)
+		answer := fmt.Sprintf("%s %s it", cmp.Or(shownName(p.By), "Somebody whom the record does not name"), p.Status)
 		if p.DecidedAt != nil {
 			answer += " at " + moment(*p.DecidedAt)
 		}
 		if p.Method != "" {
-			answer += " by " + p.Method
+			answer += " by " + shownName(p.Method)
 		}
 		return answer + "." + because(p.Justification), p.Refs
 	case approvalAutoApproved:
@@ -85,7 +85,7 @@ func because(why string) string {
 	if why == "" {
 		return ""
 	}
-	return " Reason given: " + bounded(why)
+	return " Reason given: " + quotedText(why) + "."
 }
 
 func (b *builder) withWhichRight() (string, []string) {
@@ -106,9 +106,9 @@ func (b *builder) samePerson() (string, []string) {
 	case b.request == nil || b.request.RequestedBy == "":
 		return "The record does not say who asked.", refs
 	case b.request.RequestedBy == person:
-		return fmt.Sprintf("Yes: %s asked, and decided.", person), refs
+		return fmt.Sprintf("Yes: %s asked, and decided.", shownName(person)), refs
 	default:
-		return fmt.Sprintf("No: %s asked, %s decided.", b.request.RequestedBy, person), refs
+		return fmt.Sprintf("No: %s asked, %s decided.", shownName(b.request.RequestedBy), shownName(person)), refs
 	}
 }
 
@@ -139,12 +139,12 @@ func (b *builder) actedAs() (string, []string) {
 	}
 	var steps []string
 	for _, s := range e.StepsExecuted[:min(len(e.StepsExecuted), 10)] {
-		steps = append(steps, fmt.Sprintf("%s (%s)", bounded(s.Name), bounded(s.Status)))
+		steps = append(steps, fmt.Sprintf("%s (%s)", shownName(s.Name), shownName(s.Status)))
 	}
 	if more := len(e.StepsExecuted) - len(steps); more > 0 {
 		steps = append(steps, fmt.Sprintf("and %d more", more))
 	}
-	return fmt.Sprintf("%s on %s, as %s.", strings.Join(steps, ", "), cmp.Or(b.report.Summary.Target.String(), "an unknown target"), cmp.Or(e.ActedAs, "an account that the record does not name")), b.executionRefs()
+	return fmt.Sprintf("%s on %s, as %s.", strings.Join(steps, ", "), cmp.Or(shownName(b.report.Summary.Target.String()), "an unknown target"), cmp.Or(shownName(e.ActedAs), "an account that the record does not name")), b.executionRefs()
 }
 
 // sentTwice looks for a channel that took the same notification more than once, or may have: an attempt whose result is unknown was repeated.

@@ -10,9 +10,6 @@ import (
 	outboxapi "github.com/holdfast-dev/holdfast/outbox/api"
 )
 
-// eventText bounds what an event quotes of other people's texts, in characters; the sections have them whole.
-const eventText = 200
-
 // eventRolledBack is the event of a step that was undone. Its step does not say when.
 const eventRolledBack = "StepRolledBack"
 
@@ -88,9 +85,9 @@ func (b *builder) told(t *trail) []happening {
 func rowText(t *trail, h *models.Envelope) string {
 	switch {
 	case h.Final:
-		return fmt.Sprintf("%s ended as %s.", t.service, cmp.Or(h.Phase, "posted"))
+		return fmt.Sprintf("%s ended as %s.", t.service, cmp.Or(shownName(h.Phase), "posted"))
 	case h.Phase != "":
-		return fmt.Sprintf("%s is in phase %s.", t.service, h.Phase)
+		return fmt.Sprintf("%s is in phase %s.", t.service, shownName(h.Phase))
 	}
 	return t.service + " was recorded."
 }
@@ -119,20 +116,16 @@ func (w *teller) recorder() string { return cmp.Or(w.row.Head().RecordedBy, w.t.
 func (w *teller) orchestration(r *models.OrchestrationRow) {
 	alert, severity, source := "An alert", "", ""
 	if c := r.SignalContext; c != nil {
-		alert, severity, source = "Alert "+c.Name, " ("+c.Severity+")", c.Source
+		alert, severity, source = "Alert "+shownName(c.Name), " ("+shownName(c.Severity)+")", c.Source
 	}
-	w.tell(&r.SignalReceivedAt, source, "SignalReceived", "%s%s was received.", bounded(alert), bounded(severity))
+	w.tell(&r.SignalReceivedAt, source, "SignalReceived", "%s%s was received.", alert, severity)
 	target := "an unknown target"
 	if x := r.Target; x != nil {
-		target = x.Kind + " " + Target{Namespace: r.SourceNamespace, Name: x.Name}.String()
+		target = shownName(x.Kind) + " " + shownName(Target{Namespace: r.SourceNamespace, Name: x.Name}.String())
 	}
-	w.tell(&r.RemediationCreatedAt, r.RequestedBy, "RequestCreated", "A remediation of %s was requested.", bounded(target))
+	w.tell(&r.RemediationCreatedAt, r.RequestedBy, "RequestCreated", "A remediation of %s was requested.", target)
 	if r.CompletedAt != nil {
-		text := "The remediation ended: " + cmp.Or(r.Outcome, "no outcome") + "."
-		if r.FailureReason != "" {
-			text += " " + r.FailureReason
-		}
-		w.tell(r.CompletedAt, r.CancelledBy, "RequestCompleted", "%s", bounded(text))
+		w.tell(r.CompletedAt, r.CancelledBy, "RequestCompleted", "The remediation ended: %s.%s", cmp.Or(shownName(r.Outcome), "no outcome"), because(r.FailureReason))
 	}
 }
 
@@ -140,7 +133,7 @@ func (w *teller) decision(r *models.AIDecisionRow) {
 	if r.Investigator != "" || w.t.posted {
 		w.tell(&r.InvestigationStartedAt, r.Investigator, "InvestigationStarted", "The investigation began.")
 	}
-	w.tell(r.InvestigationCompletedAt, r.Investigator, "InvestigationCompleted", "%s", bounded(found(&r.AIDecision)))
+	w.tell(r.InvestigationCompletedAt, r.Investigator, "InvestigationCompleted", "%s", found(&r.AIDecision))
 	deadline := ""
 	if r.ApprovalDeadline != nil {
 		deadline = ", until " + moment(*r.ApprovalDeadline)
@@ -148,11 +141,11 @@ func (w *teller) decision(r *models.AIDecisionRow) {
 	w.tell(r.ApprovalRequestedAt, "", "ApprovalRequested", "A person's approval was asked for%s.", deadline)
 	switch r.ApprovalStatus {
 	case approvalApproved:
-		w.tell(r.ApprovalTime, r.ApprovedBy, "Approved", "%s", bounded(decided("Approved", r.ApprovalMethod, r.ApprovalJustification)))
+		w.tell(r.ApprovalTime, r.ApprovedBy, "Approved", "%s", decided("Approved", r.ApprovalMethod, r.ApprovalJustification))
 	case approvalAutoApproved:
-		w.tell(r.ApprovalTime, r.ApprovedBy, "AutoApproved", "%s", bounded(decided("Approved by the policy", "", r.ApprovalJustification)))
+		w.tell(r.ApprovalTime, r.ApprovedBy, "AutoApproved", "%s", decided("Approved by the policy", "", r.ApprovalJustification))
 	case approvalRejected:
-		w.tell(r.ApprovalTime, r.RejectedBy, "Rejected", "%s", bounded(decided("Rejected", r.ApprovalMethod, r.RejectionReason)))
+		w.tell(r.ApprovalTime, r.RejectedBy, "Rejected", "%s", decided("Rejected", r.ApprovalMethod, r.RejectionReason))
 	case approvalExpired:
 		w.tell(r.ApprovalTime, "", "ApprovalExpired", "Nobody decided in time.")
 	}
@@ -160,9 +153,9 @@ func (w *teller) decision(r *models.AIDecisionRow) {
 
 func found(a *models.AIDecision) string {
 	if a.RecommendedAction == "" {
-		return "Nothing is recommended. " + cmp.Or(a.NoActionReason, a.FailureReason)
+		return "Nothing is recommended." + because(cmp.Or(a.NoActionReason, a.FailureReason))
 	}
-	text := "Recommended: " + a.RecommendedAction
+	text := "Recommended: " + shownName(a.RecommendedAction)
 	if a.ActionConfidence != nil {
 		text += ", confidence " + number(*a.ActionConfidence) + " %"
 	}
@@ -174,39 +167,36 @@ func found(a *models.AIDecision) string {
 
 func decided(what, method, why string) string {
 	if method != "" {
-		what += " by " + method
+		what += " by " + shownName(method)
 	}
-	if why != "" {
-		return what + ": " + why
-	}
-	return what + "."
+	return what + "." + because(why)
 }
 
 func (w *teller) execution(r *models.ExecutionRow) {
 	if len(r.StepsExecuted) > 0 || w.t.posted {
 		as := ""
 		if r.ActedAs != "" {
-			as = " as " + r.ActedAs
+			as = " as " + shownName(r.ActedAs)
 		}
-		w.tell(&r.ExecutionStartedAt, "", "ExecutionStarted", "Workflow %s began%s.", bounded(r.WorkflowID), bounded(as))
+		w.tell(&r.ExecutionStartedAt, "", "ExecutionStarted", "Workflow %s began%s.", shownName(r.WorkflowID), as)
 	}
 	for _, s := range r.StepsExecuted {
 		if s.Status == "running" {
 			continue
 		}
 		if s.Status == "rolled-back" {
-			w.tell(&w.row.Head().RecordedAt, "", eventRolledBack, "Step %d, %s, was rolled back.", s.Step, bounded(s.Name))
+			w.tell(&w.row.Head().RecordedAt, "", eventRolledBack, "Step %d, %s, was rolled back.", s.Step, shownName(s.Name))
 			continue
 		}
 		tries := ""
 		if s.Attempts > 1 {
 			tries = fmt.Sprintf(" at attempt %d", s.Attempts)
 		}
-		w.tell(s.CompletedAt, "", "StepCompleted", "Step %d, %s: %s after %s%s.", s.Step, bounded(s.Name), bounded(s.Status), duration(float64(s.Duration)), tries)
+		w.tell(s.CompletedAt, "", "StepCompleted", "Step %d, %s: %s after %s%s.", s.Step, shownName(s.Name), shownName(s.Status), duration(float64(s.Duration)), tries)
 	}
 	w.validations(r)
 	if r.ExecutionCompletedAt != nil {
-		w.tell(r.ExecutionCompletedAt, "", "ExecutionCompleted", "The workflow ended: %s.", bounded(cmp.Or(r.Outcome, "no outcome")))
+		w.tell(r.ExecutionCompletedAt, "", "ExecutionCompleted", "The workflow ended: %s.", cmp.Or(shownName(r.Outcome), "no outcome"))
 	}
 }
 
@@ -233,25 +223,14 @@ func (w *teller) validations(r *models.ExecutionRow) {
 }
 
 func (w *teller) notification(r *models.NotificationRow) {
-	w.tell(&r.NotificationRequestedAt, "", "NotificationRequested", "A notification was asked for (%s).", bounded(cmp.Or(r.Purpose, purposeOutcome)))
+	w.tell(&r.NotificationRequestedAt, "", "NotificationRequested", "A notification was asked for (%s).", cmp.Or(shownName(r.Purpose), purposeOutcome))
 	for _, a := range r.DeliveryAttempts {
 		if a.Status == "sending" {
 			continue
 		}
-		w.tell(attemptEnd(a), "", "DeliveryAttempted", "Delivery by %s, attempt %d: %s.", bounded(a.Channel), a.Attempt, bounded(a.Status))
+		w.tell(attemptEnd(a), "", "DeliveryAttempted", "Delivery by %s, attempt %d: %s.", shownName(a.Channel), a.Attempt, shownName(a.Status))
 	}
 	if len(r.DeliveryAttempts) == 0 {
 		w.tell(r.NotificationSentAt, "", "NotificationSent", "The notification was sent.")
 	}
-}
-
-// bounded cuts a text for an event.
-func bounded(text string) string {
-	n := 0
-	for i := range text {
-		if n++; n > eventText {
-			return text[:i] + "…"
-		}
-	}
-	return text
 }

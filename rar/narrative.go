@@ -1,6 +1,7 @@
 package rar
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,7 +15,7 @@ const (
 )
 
 // Facts are the values of the report that sentences may cite, numbered from F1. A report has the same facts each time. Names are stable, numbers are not.
-// What a record says, even in the place of a word such as the outcome, has the unit name or text: whoever wrote the record chose it. The other units are of what this package computed.
+// What a record says, even in the place of a word such as the outcome, has the unit name, names or text: whoever wrote the record chose it. The other units are of what this package computed.
 func (r *Report) Facts() []Fact {
 	f := &factList{}
 	f.summary(r)
@@ -32,6 +33,25 @@ func (f *factList) add(name, value, unit string, refs []string) {
 		f.all = append(f.all, Fact{ID: "F" + strconv.Itoa(len(f.all)+1), Name: name, Value: value, Unit: unit, Refs: notEmpty(refs)})
 	}
 }
+
+// names are written as a sentence shows each of them.
+func (f *factList) names(name string, list []string, between string, refs []string) {
+	var all []string
+	for _, one := range list {
+		switch {
+		case one == "":
+		case len(all) == maxNames:
+			f.add(name, fmt.Sprintf("%s and %d more", strings.Join(all, between), len(list)-maxNames), "names", refs)
+			return
+		default:
+			all = append(all, shownName(one))
+		}
+	}
+	f.add(name, strings.Join(all, between), "names", refs)
+}
+
+// maxNames is how many names a sentence shows.
+const maxNames = 10
 
 func (f *factList) seconds(name string, s *float64, refs []string) {
 	if s != nil {
@@ -73,7 +93,7 @@ func (f *factList) summary(r *Report) {
 
 func (f *factList) decision(r *Report) {
 	if a := r.AI; a != nil {
-		f.add("investigator", strings.TrimSpace(a.Investigator+" "+a.Model), "name", a.Refs)
+		f.names("investigator", []string{a.Investigator, a.Model}, " ", a.Refs)
 		f.seconds("investigation_time", a.Seconds, a.Refs)
 		f.add("root_cause", headline(a.RootCause), "text", a.Refs)
 		f.add("action", a.Action, "name", a.Refs)
@@ -118,8 +138,8 @@ func (f *factList) done(r *Report) {
 			missed = append(missed, n.Channel)
 		}
 	}
-	f.add("told", strings.Join(slices.Compact(told), ", "), "name", refs)
-	f.add("not_told", strings.Join(slices.Compact(missed), ", "), "name", refs)
+	f.names("told", slices.Compact(told), ", ", refs)
+	f.names("not_told", slices.Compact(missed), ", ", refs)
 }
 
 func (f *factList) after(r *Report) {
@@ -192,15 +212,18 @@ func (s *sentence) claim(facts []Fact) (c Claim, ok bool) {
 		}
 		c.Facts = join(c.Facts, []string{facts[i].ID})
 		c.Refs = join(c.Refs, facts[i].Refs)
-		value := bounded(facts[i].Value)
-		if facts[i].Unit == "text" {
-			value = strings.TrimRight(value, ".!? ")
+		if slices.Contains(ourSentences, name) {
+			text.WriteString(strings.TrimRight(facts[i].Value, ". "))
+		} else {
+			text.WriteString(facts[i].Shown())
 		}
-		text.WriteString(value)
 	}
 	c.Text = text.String()
 	return c, true
 }
+
+// ourSentences are facts that this package wrote.
+var ourSentences = []string{"verdict_reason", "recommendation", "recommendation_basis"}
 
 // headline is the first line of a text. The report has the whole text elsewhere.
 func headline(text string) string {
@@ -226,7 +249,7 @@ var sentences = []sentence{
 	{"summary", claimObservation, "It ended as {{outcome}} after {{total}}.", nil},
 	{"summary", claimObservation, "It has not ended yet; its outcome is {{outcome}}.", outcomeIs(outcomeOpen)},
 	{"summary", claimObservation, "The reason given: {{reason}}.", nil},
-	{"bottleneck", claimObservation, "Most of the time went to {{bottleneck}}: {{bottleneck_time}}, {{bottleneck_share}} of the total.", nil},
+	{"bottleneck", claimObservation, "The longest phase was {{bottleneck}}: {{bottleneck_time}}, {{bottleneck_share}} of the total.", nil},
 	{"ai", claimObservation, "The investigator {{investigator}} took {{investigation_time}} to find a root cause: {{root_cause}}.", nil},
 	{"ai", claimObservation, "It recommended {{action}} with a confidence of {{confidence}}.", nil},
 	{"ai", claimObservation, "It recommended nothing: {{no_action_reason}}.", nil},

@@ -92,7 +92,7 @@ func (b *builder) approveAutomatically() *Recommendation {
 	saved := *p.WaitSeconds
 	r := &Recommendation{
 		Rule: "approve-automatically", SavingSeconds: &saved,
-		Text: fmt.Sprintf("Approve %s on this alert automatically: it would have saved %s of waiting.", b.analysis.RecommendedAction, duration(saved)),
+		Text: fmt.Sprintf("Approve %s on this alert automatically: it would have saved %s of waiting.", shownName(b.analysis.RecommendedAction), duration(saved)),
 		Refs: join(p.Refs, b.refsOf(asked, models.TableAIAnalysis, analysisOf)),
 	}
 	r.Basis = fmt.Sprintf("People were asked about the same action on the same alert %d times in the 30 days before, and never refused it.", len(asked))
@@ -121,9 +121,9 @@ func (b *builder) doesNotHold() *Recommendation {
 	if back < 2 && len(b.recurrences) == 0 || 4*back < n { // a quarter, and not a single one long ago
 		return nil
 	}
-	text := fmt.Sprintf("Look for the cause of the alert: after %s it came back within 7 days in %d of %d cases, this one included.", b.execution.WorkflowID, back, n)
+	text := fmt.Sprintf("Look for the cause of the alert: after %s it came back within 7 days in %d of %d cases, this one included.", shownName(b.execution.WorkflowID), back, n)
 	if n == 1 {
-		text = fmt.Sprintf("Look for the cause of the alert: it came back %s after %s.", duration(b.recurrences[0].AfterSeconds), b.execution.WorkflowID)
+		text = fmt.Sprintf("Look for the cause of the alert: it came back %s after %s.", duration(b.recurrences[0].AfterSeconds), shownName(b.execution.WorkflowID))
 	}
 	return &Recommendation{
 		Rule: "repair-does-not-hold", Text: text,
@@ -149,7 +149,7 @@ func (b *builder) retryInVain() *Recommendation {
 		}
 	}
 	return &Recommendation{
-		Rule: "retry-never-helped", Text: fmt.Sprintf("Retry the steps of %s less: %s here ended in a failure all the same.", e.WorkflowID, plural(value(e.RetriesPerformed), "retry", "retries")),
+		Rule: "retry-never-helped", Text: fmt.Sprintf("Retry the steps of %s less: %s here ended in a failure all the same.", shownName(e.WorkflowID), plural(value(e.RetriesPerformed), "retry", "retries")),
 		Basis:         fmt.Sprintf("Of %s of the workflow with retries on this alert in the 30 days before, none succeeded. The saving takes each attempt of a step as equally long.", plural(int64(len(before)), "execution", "executions")),
 		SavingSeconds: ptr.To(rounded(lost, 3)), Refs: join(b.executionRefs(), b.refsOf(before, models.TableExecution, executionOf)),
 	}
@@ -263,7 +263,7 @@ func (b *builder) slowInvestigator() *Recommendation {
 	}
 	return &Recommendation{
 		Rule:          "investigator-slower-than-repair",
-		Text:          fmt.Sprintf("Let rules recommend what %s keeps finding on this alert: it took %s to investigate, and %s to repair.", a.Investigator, duration(took), duration(*e.Seconds)),
+		Text:          fmt.Sprintf("Let rules recommend what %s keeps finding on this alert: it took %s to investigate, and %s to repair.", shownName(a.Investigator), duration(took), duration(*e.Seconds)),
 		Basis:         fmt.Sprintf("In %d of %d comparable remediations the investigation took longer than the workflow. The saving is the investigation beyond the workflow's time.", slower, len(known)),
 		SavingSeconds: ptr.To(rounded(took-*e.Seconds, 3)),
 		Refs:          join(b.analysisRefs(), b.executionRefs(), b.refsOf(known, models.TableAIAnalysis, analysisOf)),
@@ -290,7 +290,7 @@ func (b *builder) failingChannel() *Recommendation {
 		if n.DeliveredAt != nil && (!enough || 10*before.Failed < before.N) { // that happens once in a while
 			continue
 		}
-		r := &Recommendation{Rule: "failing-channel", Text: fmt.Sprintf("Look at channel %s: it took nothing after %s.", n.Channel, plural(int64(len(n.Attempts)), "attempt", "attempts")), Refs: n.Refs}
+		r := &Recommendation{Rule: "failing-channel", Text: fmt.Sprintf("Look at channel %s: it took nothing after %s.", shownName(n.Channel), plural(int64(len(n.Attempts)), "attempt", "attempts")), Refs: n.Refs}
 		r.Basis = fmt.Sprintf("%d of %s of this notification failed or had no answer.", failed, plural(int64(len(n.Attempts)), "attempt", "attempts"))
 		if interval := wilson(before.Failed, before.N); enough && interval != nil {
 			r.Basis += fmt.Sprintf(" Of %d deliveries by it in the newest comparable remediations of the 30 days before, %d had a failed attempt (%s, 95 %% interval %s to %s), and %d never arrived.",
@@ -300,7 +300,7 @@ func (b *builder) failingChannel() *Recommendation {
 			r.Basis += fmt.Sprintf(" How the channel does otherwise is not known: %s in the 30 days before, and it takes %d.", plural(before.N, "comparable delivery", "comparable deliveries"), minComparable)
 		}
 		if n.DeliveredAt != nil {
-			r.Text = fmt.Sprintf("Look at channel %s: it took the message only at attempt %d.", n.Channel, len(n.Attempts))
+			r.Text = fmt.Sprintf("Look at channel %s: it took the message only at attempt %d.", shownName(n.Channel), len(n.Attempts))
 			r.SavingSeconds = n.Seconds
 		}
 		return r

@@ -164,11 +164,11 @@ func (p *Approval) fields() []figure {
 
 // line says what ran, as whom, and how it ended.
 func (e *Execution) line() string {
-	text := "Workflow " + cmp.Or(e.WorkflowID, "without a name")
+	text := "Workflow " + cmp.Or(shownName(e.WorkflowID), "without a name")
 	if e.ActedAs != "" {
-		text += ", as " + e.ActedAs
+		text += ", as " + shownName(e.ActedAs)
 	}
-	text += ": " + cmp.Or(e.Outcome, "no outcome yet")
+	text += ": " + cmp.Or(shownName(e.Outcome), "no outcome yet")
 	if e.Seconds != nil {
 		text += " after " + duration(*e.Seconds)
 	}
@@ -216,7 +216,7 @@ func (r *Report) headline() string {
 		parts = append(parts, duration(*s)+" in all")
 	}
 	if n := r.Bottleneck; n != nil {
-		parts = append(parts, "most of it "+phaseInSentence(n.Phase)+" ("+duration(n.Seconds)+", "+percent(n.Share)+")")
+		parts = append(parts, "the longest phase "+phaseInSentence(n.Phase)+" ("+duration(n.Seconds)+", "+percent(n.Share)+")")
 	}
 	if r.Effectiveness != nil {
 		if held, window := heldFor(r.Effectiveness); held != "" {

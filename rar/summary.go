@@ -87,13 +87,13 @@ var outcomeWords = map[string]string{
 
 func (b *builder) oneLine(s *Summary) string {
 	var line strings.Builder
-	line.WriteString(cmp.Or(outcomeWords[s.Outcome], "Ended as "+s.Outcome))
+	line.WriteString(cmp.Or(outcomeWords[s.Outcome], "Ended as "+shownName(s.Outcome)))
 	if s.TotalSeconds != nil {
 		line.WriteString(" in " + duration(*s.TotalSeconds))
 	}
-	fmt.Fprintf(&line, ": %s on %s.", cmp.Or(s.Alert, "an alert without a name"), cmp.Or(s.Target.String(), "an unknown target"))
+	fmt.Fprintf(&line, ": %s on %s.", cmp.Or(shownName(s.Alert), "an alert without a name"), cmp.Or(shownName(s.Target.String()), "an unknown target"))
 	if n := b.report.Bottleneck; n != nil {
-		fmt.Fprintf(&line, " Most of the time went to %s: %s, %s.", phaseInSentence(n.Phase), duration(n.Seconds), percent(n.Share))
+		fmt.Fprintf(&line, " The longest phase was %s: %s, %s.", cmp.Or(inSentence[n.Phase], shownName(n.Phase)), duration(n.Seconds), percent(n.Share))
 	}
 	if e := b.report.Effectiveness; e != nil {
 		switch held, window := heldFor(e); held {

@@ -1,6 +1,7 @@
 package rar
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 )
@@ -73,7 +74,7 @@ func (b *trendBuilder) findingsOfAll(t *Trends) {
 		b.find(t.MTTR.Refs, "The median time to repair is %s: %s", duration(*t.MTTR.P50), c.Text)
 	}
 	if groups := t.Bottlenecks.Groups; len(groups) > 0 && t.Bottlenecks.N >= MinJudged && groups[0].Share >= notableShare {
-		b.find(t.Bottlenecks.Refs, "%s took %s of the time that bottlenecks took: %s in %s.", groups[0].Name, percent(groups[0].Share), duration(groups[0].Seconds), plural(groups[0].N, "remediation", "remediations"))
+		b.find(t.Bottlenecks.Refs, "%s took %s of the time that bottlenecks took: %s in %s.", groups[0].said(), percent(groups[0].Share), duration(groups[0].Seconds), plural(groups[0].N, "remediation", "remediations"))
 	}
 	if a := &t.AI.All; a.Verdict == ConfidenceOver || a.Verdict == ConfidenceUnder {
 		b.find(t.AI.Refs, "%s", a.Text)
@@ -91,19 +92,19 @@ func (b *trendBuilder) findingsOfAll(t *Trends) {
 func (b *trendBuilder) findingsByName(t *Trends) {
 	for _, a := range t.Recurrence.Alerts {
 		if a.N >= MinJudged && float64(a.Returned) >= notableReturns*float64(a.N) {
-			b.find(t.Recurrence.Refs, "%s came back after %d of %s, within 7 days at most%s.", line(a.Alert, 80), a.Returned, plural(a.N, "repair", "repairs"), stillWatched(a.Censored))
+			b.find(t.Recurrence.Refs, "%s came back after %d of %s, within 7 days at most%s.", shownName(line(a.Alert, 80)), a.Returned, plural(a.N, "repair", "repairs"), stillWatched(a.Censored))
 			break
 		}
 	}
 	for _, w := range t.Workflows.Items {
 		if !w.TooFew && w.Interval[1] < 0.5 {
-			b.find(t.Workflows.Refs, "Workflow %s succeeded in %d of %s (%s).", line(w.WorkflowID, 80), w.Success, plural(w.N, "execution", "executions"), between(w.Interval))
+			b.find(t.Workflows.Refs, "Workflow %s succeeded in %d of %s (%s).", shownName(line(w.WorkflowID, 80)), w.Success, plural(w.N, "execution", "executions"), between(w.Interval))
 			break
 		}
 	}
 	for _, c := range t.Deliveries.Channels {
 		if c.Attempts >= MinJudged && *c.Rate >= notableFailures {
-			b.find(t.Deliveries.Refs, "Channel %s failed in %d of %s (%s).", line(c.Channel, 80), c.Failed, plural(c.Attempts, "attempt", "attempts"), between(c.Interval))
+			b.find(t.Deliveries.Refs, "Channel %s failed in %d of %s (%s).", shownName(line(c.Channel, 80)), c.Failed, plural(c.Attempts, "attempt", "attempts"), between(c.Interval))
 			break
 		}
 	}
@@ -114,6 +115,11 @@ func stillWatched(censored int64) string {
 		return ""
 	}
 	return fmt.Sprintf("; %d are still watched", censored)
+}
+
+// said is the phase in a sentence.
+func (g *BottleneckGroup) said() string {
+	return cmp.Or(phaseNames[g.Phase], shownName(line(g.Phase, 60)))
 }
 
 // Brief is a few sentences on the whole: what was repaired, how fast, what took the time, what people and the AI did, and what was delivered.
@@ -129,7 +135,7 @@ func (t *Trends) Brief() []Statement {
 	var parts []string
 	others := t.Outcomes.N
 	for _, g := range t.Outcomes.Groups[:min(len(t.Outcomes.Groups), 6)] {
-		parts, others = append(parts, fmt.Sprintf("%d %s", g.N, line(g.Outcome, 40))), others-g.N
+		parts, others = append(parts, fmt.Sprintf("%d %s", g.N, shownName(line(g.Outcome, 40)))), others-g.N
 	}
 	if others > 0 {
 		parts = append(parts, fmt.Sprintf("%d otherwise", others))
@@ -139,7 +145,7 @@ func (t *Trends) Brief() []Statement {
 		say(r.Refs, "Of the repairs half took %s or less, nine of ten %s or less.", duration(*r.P50), duration(*r.P90))
 	}
 	if groups := t.Bottlenecks.Groups; len(groups) > 0 {
-		say(t.Bottlenecks.Refs, "Most of the time that bottlenecks took: %s, %s, %s.", line(groups[0].Name, 60), duration(groups[0].Seconds), percent(groups[0].Share))
+		say(t.Bottlenecks.Refs, "The bottleneck that took the most time: %s, %s, %s of what bottlenecks took.", groups[0].said(), duration(groups[0].Seconds), percent(groups[0].Share))
 	}
 	if a := &t.Approvals; a.P50 != nil {
 		say(a.Refs, "People were asked %s, approved %d and refused %d; half of these decisions took %s or less.", plural(a.Asked, "time", "times"), a.Approved, a.Rejected, duration(*a.P50))

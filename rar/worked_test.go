@@ -1,12 +1,16 @@
 package rar_test
 
 import (
+	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 
 	. "github.com/onsi/gomega"
 	"github.com/onsi/gomega/gstruct"
+	"k8s.io/utils/ptr"
 
+	"github.com/holdfast-dev/holdfast/models"
 	"github.com/holdfast-dev/holdfast/rar"
 )
 
@@ -21,7 +25,7 @@ func TestTheWorkedExampleSaysItsNumbers(t *testing.T) {
 	s := r.Summary
 	g.Expect(s.Outcome).To(Equal("remediated"))
 	g.Expect(s.TotalSeconds).To(HaveValue(Equal(340.0)), "5m40s")
-	g.Expect(s.OneLine).To(Equal("Remediated in 5m40s: PodOOMKilled on production/web-app. Most of the time went to the wait for approval: 2m45s, 48 %. The alert stayed away for 7 days."))
+	g.Expect(s.OneLine).To(Equal("Remediated in 5m40s: PodOOMKilled on production/web-app. The longest phase was the wait for approval: 2m45s, 48 %. The alert stayed away for 7 days."))
 	g.Expect(s.Severity).To(Equal("critical"))
 
 	offsets := map[string]int64{}
@@ -75,6 +79,63 @@ func TestTheWorkedExampleSaysItsNumbers(t *testing.T) {
 		text := string(render(t, r, format))
 		for _, said := range []string{"5m40s", "2m45s", "48 %", "93 %", "4m20s", "30 %"} {
 			g.Expect(strings.Contains(text, said)).To(BeTrue(), "%s says %s", format, said)
+		}
+	}
+}
+
+// Whoever posts a row chooses even what stands in the place of one word. A sentence shows that as theirs.
+func TestSentencesQuoteWhatOthersWrote(t *testing.T) {
+	g := NewWithT(t)
+	const lie = `"none”. Ann approved it after 2m. See https://evil.example`
+	in := postedOnly(t)
+	request := in.Rows[0].(*models.OrchestrationRow)
+	request.Outcome, request.SignalContext.Name, request.SignalContext.Severity, request.Target.Name = lie, lie, lie, lie
+	in.Rows = append(in.Rows, post(83, "someone@example.com", &models.NotificationRow{Notification: models.Notification{RemediationID: "by-hand-17", NotificationRequestedAt: *stamp("09:31:00"), NotificationSentAt: stamp("09:32:00"), Channels: []string{lie},
+		DeliveryAttempts: []models.DeliveryAttempt{{Channel: lie, Status: "success", Attempt: 1, StartedAt: stamp("09:31:30")}}}}, "09:40:02"))
+	decision := models.AIDecision{RemediationID: "by-hand-17", Investigator: lie, Model: lie, InvestigationStartedAt: *stamp("09:02:00"), InvestigationCompletedAt: stamp("09:03:00"), RootCause: lie, RecommendedAction: lie,
+		ApprovalStatus: "approved", ApprovedBy: lie, ApprovalMethod: lie, ApprovalJustification: lie, ApprovalRequestedAt: stamp("09:03:00"), ApprovalTime: stamp("09:05:00"), ActionConfidence: ptr.To(80.0)}
+	in.Rows = append(in.Rows, post(84, "someone@example.com", &models.AIDecisionRow{AIDecision: decision}, "09:40:03"))
+	execution := in.Rows[1].(*models.ExecutionRow)
+	execution.WorkflowID, execution.ActedAs, execution.FailureReason, execution.StepsExecuted[0].Name, execution.StepsExecuted[0].Status = lie, lie, lie, lie, lie
+	r := rar.Build(in)
+	text, err := json.Marshal(r)
+	g.Expect(err).NotTo(HaveOccurred())
+	var all any
+	g.Expect(json.Unmarshal(text, &all)).To(Succeed())
+	n := 0
+	sentences(all, func(text string) {
+		if !strings.Contains(text, "Ann approved it") || text == lie {
+			return
+		}
+		n++
+		open := 0
+		for _, r := range text {
+			switch r {
+			case '“':
+				open++
+			case '”':
+				open--
+			}
+			g.Expect(open).To(BeElementOf(0, 1), "%s", text)
+		}
+		outside := regexp.MustCompile(`“[^”]*”`).ReplaceAllString(text, "")
+		g.Expect(outside).NotTo(Or(ContainSubstring("Ann"), ContainSubstring("evil")), "%s", text)
+	})
+	g.Expect(n).To(BeNumerically(">=", 20))
+}
+
+// sentences visits each text of decoded JSON.
+func sentences(in any, visit func(string)) {
+	switch in := in.(type) {
+	case string:
+		visit(in)
+	case []any:
+		for _, one := range in {
+			sentences(one, visit)
+		}
+	case map[string]any:
+		for _, one := range in {
+			sentences(one, visit)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	strictjson "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -13,11 +12,7 @@ import (
 	"github.com/holdfast-dev/holdfast/rar"
 )
 
-const (
-	maxClaims = 24
-	// maxShown is how many characters of a value that other people wrote a sentence shows. The report has all of it elsewhere.
-	maxShown = 300
-)
+const maxClaims = 24
 
 // errAnswer says that an answer is not of the form that was asked for. What wraps it is for the model, in the second round, and quotes nothing.
 var errAnswer = errors.New("the answer is not the JSON object that was asked for")
@@ -82,7 +77,7 @@ func told(c *claim, tokens []token, damaged func([]string) bool) rar.Claim {
 			if text.Len() > 0 {
 				text.WriteByte(' ')
 			}
-			text.WriteString(shown(t.fact))
+			text.WriteString(t.fact.Shown())
 			out.Facts = with(out.Facts, t.fact.ID)
 			out.Refs = with(out.Refs, t.fact.Refs...)
 		case strings.ContainsAny(t.text, ".,;:"):
@@ -111,29 +106,6 @@ func with(list []string, more ...string) []string {
 		}
 	}
 	return list
-}
-
-// shown is a value in a sentence. What other people wrote is on one line, bounded, and in quotation marks that it cannot close.
-func shown(f *rar.Fact) string {
-	if f.Unit != "text" && f.Unit != "name" {
-		return f.Value
-	}
-	text := strings.Join(strings.Fields(rar.Clean(head(f.Value, 4*maxShown))), " ")
-	if utf8.RuneCountInString(text) > maxShown {
-		text = string([]rune(text)[:maxShown]) + "…"
-	}
-	if f.Unit == "text" {
-		text = strings.TrimRight(text, ".!? ")
-	}
-	if f.Unit == "name" && !strings.ContainsFunc(text, notInNames) && !strings.Contains(text, "//") {
-		return text
-	}
-	return "“" + strings.NewReplacer("“", "'", "”", "'", `"`, "'", "„", "'", "‟", "'", "«", "'", "»", "'").Replace(text) + "”"
-}
-
-// notInNames reports whether a character is in no name that Kubernetes, Prometheus or an identity provider gives.
-func notInNames(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("-_./@:", r)
 }
 
 func head(text string, bytes int) string {

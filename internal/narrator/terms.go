@@ -46,7 +46,7 @@ var terms = map[string]term{
 	"reason":  {about: aboutOutcome, before: []string{"reason", "because"}, also: whole, follows: []string{"outcome"}},
 	"total":   {about: aboutOutcome, before: []string{"total", "took", "lasted", "after", "in"}, also: append([]string{"time"}, whole...), needs: []string{"total", "remediation", "it", "this", "{{outcome}}"}},
 
-	"bottleneck":       {about: aboutBottleneck, before: []string{"bottleneck", "phase", "to"}, after: []string{"took"}, also: []string{"longest", "most", "time", "went"}, needs: []string{"bottleneck", "phase", "longest", "time"}},
+	"bottleneck":       {about: aboutBottleneck, before: []string{"bottleneck", "phase"}, after: []string{"took"}, also: []string{"longest", "time"}, needs: []string{"bottleneck", "phase", "longest", "time"}},
 	"bottleneck_time":  {about: aboutBottleneck, before: []string{"took", "time", "lasted", "for"}, also: []string{"it"}, needs: []string{"bottleneck", "phase", "longest"}},
 	"bottleneck_share": {about: aboutBottleneck, before: []string{"share"}, also: []string{"time"}, needs: []string{"{{bottleneck}}", "{{bottleneck_time}}"}},
 

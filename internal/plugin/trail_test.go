@@ -109,7 +109,7 @@ func TestBadInputForTheTrail(t *testing.T) {
 }
 
 // ofTheMoment is the begin of a hash that is cut, and what trends say of times.
-var ofTheMoment = regexp.MustCompile(`[0-9a-f]+…|(?m:^Trends from .*\n|^- Most of the time .*\n)`)
+var ofTheMoment = regexp.MustCompile(`[0-9a-f]+…|(?m:^Trends from .*\n|^- The bottleneck that .*\n)`)
 
 // example holds a block of docs/kubectl.md to what its command prints. `make docs-kubectl` writes it anew.
 func (f *fixture) example(command string, s said, code int) {
