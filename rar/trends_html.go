@@ -157,7 +157,7 @@ func (t *Trends) figures() []figure {
 	}
 	for _, w := range t.Recurrence.Windows {
 		if w.Window == "24h" {
-			all = append(all, figure{"Came back within 24 h", share(w.Rate), "of " + plural(t.Recurrence.N, "repair", "repairs") + few(t.Recurrence.N < MinJudged)})
+			all = append(all, figure{"Came back within 24\u00a0h", share(w.Rate), "of " + plural(t.Recurrence.N, "repair", "repairs") + few(t.Recurrence.N < MinJudged)})
 		}
 	}
 	return all
