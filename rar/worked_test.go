@@ -90,7 +90,8 @@ func TestSentencesQuoteWhatOthersWrote(t *testing.T) {
 	in := postedOnly(t)
 	request := in.Rows[0].(*models.OrchestrationRow)
 	request.Outcome, request.SignalContext.Name, request.SignalContext.Severity, request.Target.Name = lie, lie, lie, lie
-	in.Rows = append(in.Rows, post(83, "someone@example.com", &models.NotificationRow{Notification: models.Notification{RemediationID: "by-hand-17", NotificationRequestedAt: *stamp("09:31:00"), NotificationSentAt: stamp("09:32:00"), Channels: []string{lie},
+	in.Rows = append(in.Rows, post(83, "someone@example.com", &models.NotificationRow{Notification: models.Notification{
+		RemediationID: "by-hand-17", NotificationRequestedAt: *stamp("09:31:00"), NotificationSentAt: stamp("09:32:00"), Channels: []string{lie},
 		DeliveryAttempts: []models.DeliveryAttempt{{Channel: lie, Status: "success", Attempt: 1, StartedAt: stamp("09:31:30")}}}}, "09:40:02"))
 	decision := models.AIDecision{RemediationID: "by-hand-17", Investigator: lie, Model: lie, InvestigationStartedAt: *stamp("09:02:00"), InvestigationCompletedAt: stamp("09:03:00"), RootCause: lie, RecommendedAction: lie,
 		ApprovalStatus: "approved", ApprovedBy: lie, ApprovalMethod: lie, ApprovalJustification: lie, ApprovalRequestedAt: stamp("09:03:00"), ApprovalTime: stamp("09:05:00"), ActionConfidence: ptr.To(80.0)}
