@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 
@@ -57,7 +58,7 @@ func (c *client) ask(ctx context.Context, messages []openai.ChatCompletionMessag
 	if c.tokenFile != "" {
 		var err error
 		if token, err = credential.TokenFile(c.tokenFile); err != nil {
-			return nil, &failure{reasonUnavailable, fmt.Errorf("token of the narrator (--narrator-token-file): %w", err)}
+			return nil, &failure{reasonUnavailable, fmt.Errorf("%w: %w", errNoToken, err)}
 		}
 	}
 	config := openai.DefaultConfig(token)
@@ -77,6 +78,19 @@ func (c *client) ask(ctx context.Context, messages []openai.ChatCompletionMessag
 	first := &answer.Choices[0]
 	r.text, r.refused = first.Message.Content, first.Message.Refusal != "" || first.FinishReason == openai.FinishReasonContentFilter
 	return r, nil
+}
+
+// unused reports whether a call that failed cannot have used tokens: there was no token to call with or no connection, or the server refused it with 4xx.
+func unused(err error) bool {
+	var status *statusError
+	var dialled *net.OpError
+	switch {
+	case errors.As(err, &status):
+		return status.code >= 400 && status.code < 500
+	case errors.As(err, &dialled):
+		return dialled.Op == "dial"
+	}
+	return errors.Is(err, errNoToken)
 }
 
 // tokens bounds what a server says that was used: it is somebody else's number.
@@ -107,6 +121,7 @@ func failed(ctx context.Context, err error) error {
 const maxAnswer = 512 << 10
 
 var (
+	errNoToken = errors.New("token of the narrator (--narrator-token-file)")
 	errTooLong = fmt.Errorf("the response has more than %d bytes", maxAnswer)
 	errNotJSON = errors.New("the response is not application/json")
 )

@@ -230,7 +230,10 @@ func (w *writing) ask(ctx context.Context, messages []openai.ChatCompletionMessa
 	r, err := w.client.ask(ctx, messages)
 	w.metrics.call(time.Since(begin), r, err)
 	if err != nil {
-		return nil, err // the reservation stays: who knows what was used
+		if unused(err) { // otherwise the reservation stays: who knows what was used
+			w.budget.add(tenantOf(w.report), -reserved)
+		}
+		return nil, err
 	}
 	if r.input == 0 {
 		r.input = input

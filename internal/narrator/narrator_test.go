@@ -321,6 +321,46 @@ func TestTheDailyLimit(t *testing.T) {
 	g.Expect(n.Generate(t.Context(), "c", r).Status).To(Equal(rar.NarrativeGenerated))
 }
 
+// A server that is away, or refuses each call, takes no tokens of the day: when it is back, there are as many as before. A call that failed after it was taken may have used its own.
+func TestWhatWasNotUsedIsNotCounted(t *testing.T) {
+	r := worked(t)
+	const limit = 1_000_000
+	token := filepath.Join(t.TempDir(), "token")
+	for name, c := range map[string]struct {
+		code  int
+		adapt func(*Options)
+		used  OmegaMatcher
+	}{
+		"no connection":  {0, func(o *Options) { o.URL = "http://127.0.0.1:1/v1" }, BeZero()},
+		"no token file":  {0, func(o *Options) { o.TokenFile = token }, BeZero()},
+		"401":            {http.StatusUnauthorized, nil, BeZero()},
+		"429":            {http.StatusTooManyRequests, nil, BeZero()},
+		"502":            {http.StatusBadGateway, nil, BeNumerically(">", 0)},
+		"a cut response": {0, nil, BeNumerically(">", 0)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := NewWithT(t)
+			s := play(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
+				if c.code == 0 {
+					panic(http.ErrAbortHandler)
+				}
+				w.WriteHeader(c.code)
+			})
+			g.Expect(os.WriteFile(token, []byte("secret"), 0o600)).To(Succeed())
+			n := narrates(t, s, func(o *Options) {
+				o.TokensPerDay = limit
+				if c.adapt != nil {
+					c.adapt(o)
+				}
+			})
+			g.Expect(os.Remove(token)).To(Succeed())
+			g.Expect(n.Generate(t.Context(), "a", r).Status).To(Equal(rar.NarrativeRules))
+			g.Expect(limit-n.budget.left()).To(c.used, "of the day")
+			g.Expect(n.budget.of[tenantOf(r)]).To(c.used, "of the namespace")
+		})
+	}
+}
+
 // The cache has a size in bytes, and forgets what was not used for longest.
 func TestTheCache(t *testing.T) {
 	g := NewWithT(t)

@@ -63,7 +63,7 @@ func (o *Options) validate() error {
 		return nil
 	}
 	if _, err := credential.TokenFile(o.TokenFile); err != nil {
-		return fmt.Errorf("token of the narrator (--narrator-token-file): %w", err)
+		return fmt.Errorf("%w: %w", errNoToken, err)
 	}
 	return nil
 }
