@@ -15,7 +15,7 @@ const (
 )
 
 // Facts are the values of the report that sentences may cite, numbered from F1. A report has the same facts each time. Names are stable, numbers are not.
-// What a record says, even in the place of a word such as the outcome, has the unit name, names or text: whoever wrote the record chose it. The other units are of what this package computed.
+// What a record says, even in the place of a word such as the outcome, has the unit name, names, phase or text: whoever wrote the record may have chosen it. The other units are of what this package computed.
 func (r *Report) Facts() []Fact {
 	f := &factList{}
 	f.summary(r)
@@ -34,20 +34,19 @@ func (f *factList) add(name, value, unit string, refs []string) {
 	}
 }
 
-// names are written as a sentence shows each of them.
+// names are written as a sentence shows each of them. Empty ones are left out.
 func (f *factList) names(name string, list []string, between string, refs []string) {
 	var all []string
 	for _, one := range list {
-		switch {
-		case one == "":
-		case len(all) == maxNames:
-			f.add(name, fmt.Sprintf("%s and %d more", strings.Join(all, between), len(list)-maxNames), "names", refs)
-			return
-		default:
+		if one != "" {
 			all = append(all, shownName(one))
 		}
 	}
-	f.add(name, strings.Join(all, between), "names", refs)
+	text := strings.Join(all[:min(len(all), maxNames)], between)
+	if more := len(all) - maxNames; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	f.add(name, text, "names", refs)
 }
 
 // maxNames is how many names a sentence shows.
@@ -81,11 +80,7 @@ func (f *factList) summary(r *Report) {
 	}
 	f.seconds("total", s.TotalSeconds, s.Refs)
 	if n := r.Bottleneck; n != nil {
-		unit := "phase"
-		if inSentence[n.Phase] == "" {
-			unit = "name"
-		}
-		f.add("bottleneck", phaseInSentence(n.Phase), unit, n.Refs)
+		f.add("bottleneck", phaseInSentence(n.Phase), "phase", n.Refs)
 		f.seconds("bottleneck_time", &n.Seconds, n.Refs)
 		f.percent("bottleneck_share", &n.Share, n.Refs)
 	}

@@ -93,7 +93,7 @@ func (b *builder) oneLine(s *Summary) string {
 	}
 	fmt.Fprintf(&line, ": %s on %s.", cmp.Or(shownName(s.Alert), "an alert without a name"), cmp.Or(shownName(s.Target.String()), "an unknown target"))
 	if n := b.report.Bottleneck; n != nil {
-		fmt.Fprintf(&line, " The longest phase was %s: %s, %s.", cmp.Or(inSentence[n.Phase], shownName(n.Phase)), duration(n.Seconds), percent(n.Share))
+		fmt.Fprintf(&line, " The longest phase was %s: %s, %s.", phaseInSentence(n.Phase), duration(n.Seconds), percent(n.Share))
 	}
 	if e := b.report.Effectiveness; e != nil {
 		switch held, window := heldFor(e); held {
@@ -117,7 +117,7 @@ var inSentence = map[string]string{
 }
 
 // phaseInSentence is a phase within a sentence. Rows that are posted may name others.
-func phaseInSentence(phase string) string { return cmp.Or(inSentence[phase], phase) }
+func phaseInSentence(phase string) string { return cmp.Or(inSentence[phase], shownName(phase)) }
 
 func (b *builder) history() *History {
 	c := b.in.Cohort

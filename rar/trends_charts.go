@@ -105,9 +105,9 @@ func (t *RepairTrend) chart() *chart {
 	})
 }
 
-// repairsLegend says which line is which, and what the newest values are: beside them, or above the plot if that is narrow.
+// repairsLegend says which line is which: beside their ends, or above the plot if that is narrow.
 func (p *plot) repairsLegend(last *RepairBucket, narrow bool) {
-	const p50, p90 = "p50", "p90" // the values are those of one day: whoever reads them here takes them for those of the window
+	const p50, p90 = "p50", "p90" // without values: those of the last day would be taken for those of the window
 	if narrow {
 		p.dot("p50dot", p.left+3, 8, 3, p50)
 		p.text(p.left+12, 12, "note", "start", p50, 100)

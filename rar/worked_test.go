@@ -2,6 +2,7 @@ package rar_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -139,4 +140,14 @@ func sentences(in any, visit func(string)) {
 			sentences(one, visit)
 		}
 	}
+}
+
+func TestManyChannels(t *testing.T) {
+	in := postedOnly(t)
+	var attempts []models.DeliveryAttempt
+	for i := range 13 {
+		attempts = append(attempts, models.DeliveryAttempt{Channel: fmt.Sprintf("c%d", i), Status: "success", Attempt: 1, StartedAt: stamp("09:31:30")})
+	}
+	in.Rows = append(in.Rows, post(83, "someone@example.com", &models.NotificationRow{Notification: models.Notification{RemediationID: "by-hand-17", NotificationRequestedAt: *stamp("09:31:00"), DeliveryAttempts: attempts}}, "09:40:02"))
+	NewWithT(t).Expect(rar.Build(in).Narrative.Claims).To(ContainElement(HaveField("Text", "The outcome was told through c0, c1, c2, c3, c4, c5, c6, c7, c8, c9 and 3 more.")))
 }
