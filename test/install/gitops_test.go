@@ -239,16 +239,14 @@ func TestRestoredResources(t *testing.T) {
 			g.Eventually(func() any { return w.read(t, o).Object["status"] }, timeout, interval).Should(HaveKeyWithValue("conditions",
 				ContainElement(And(HaveKeyWithValue("type", "RemediationRefused"), HaveKeyWithValue("status", "True")))), o.GetName())
 		}
-		w.deleteChildren(t)
+		w.cleared(t)
 	})
 	t.Run("without its status", func(t *testing.T) {
 		g := NewWithT(t)
 		restored := w.restore(t, backup, false)
 		again := w.finished(t, restored) // it has run once more
 		g.Expect(again.Object["status"]).To(HaveKeyWithValue("outbox", HaveKeyWithValue("lastSequence", BeEquivalentTo(4))))
-		g.Expect(w.client.Delete(ctx, restored)).To(Succeed())
-		w.deleteChildren(t)
-		w.gone(t, restored)
+		w.cleared(t, restored)
 		g.Expect(w.letters(t, "restored")).To(HaveLen(4))
 	})
 	stop()
@@ -269,8 +267,8 @@ func TestPrunedResources(t *testing.T) {
 	said := w.run(t, "kubectl-holdfast", "explain", "rr/pruned", "-n", "default")
 	g.Expect(said.Stdout).To(ContainSubstring("manager"))
 	w.startManager(t)
-	w.deleteChildren(t)
 	w.gone(t, request)
+	w.cleared(t)
 }
 
 // children are what requests have made.

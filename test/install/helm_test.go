@@ -126,13 +126,7 @@ func TestTheChartOnAnAPIServer(t *testing.T) {
 	g.Expect(w.check(t, "--wait", "--timeout", "1m")).To(HaveField("Code", 0), "nothing was removed")
 
 	w.finished(t, stranded)
-	for _, o := range []*unstructured.Unstructured{request, pending, stranded} {
-		g.Expect(w.client.Delete(ctx, o, client.PropagationPolicy("Background"))).To(Succeed())
-	}
-	w.deleteChildren(t)
-	for _, o := range []*unstructured.Unstructured{request, pending, stranded} {
-		w.gone(t, o)
-	}
+	w.cleared(t, request, pending, stranded)
 	g.Expect(w.uninstall(t)).To(Succeed())
 	g.Expect(added(atFirst, w.inventory(t))).To(Equal(left))
 	verified := w.runWith(t, []string{"HOLDFAST_DATABASE_URL=" + w.databaseURL}, "holdfast", "verify")
@@ -141,13 +135,18 @@ func TestTheChartOnAnAPIServer(t *testing.T) {
 	g.Eventually(func() []string { return added(atFirst, w.inventory(t)) }, timeout, time.Second).Should(BeEmpty())
 }
 
-// deleteChildren deletes what the requests made: the garbage collector, which does that, is not here.
-func (w *world) deleteChildren(t *testing.T) {
+// cleared deletes requests and what they made, and waits until all of it is gone. The garbage collector, which does the second, is not here.
+func (w *world) cleared(t *testing.T, requests ...*unstructured.Unstructured) {
 	t.Helper()
-	for _, kind := range []string{"AIAnalysis", "WorkflowExecution", "NotificationRequest"} {
-		o := &unstructured.Unstructured{}
-		o.SetAPIVersion("holdfast.dev/v1alpha1")
-		o.SetKind(kind)
-		NewWithT(t).Expect(w.client.DeleteAllOf(ctx, o, client.InNamespace("default"))).To(Succeed())
+	g := NewWithT(t)
+	for _, o := range requests {
+		g.Expect(w.client.Delete(ctx, o, client.PropagationPolicy("Background"))).To(Succeed())
+	}
+	for _, o := range requests {
+		w.gone(t, o)
+	}
+	for _, o := range w.children(t) { // no more come: a request that is gone makes none
+		g.Expect(client.IgnoreNotFound(w.client.Delete(ctx, o))).To(Succeed())
+		w.gone(t, o)
 	}
 }

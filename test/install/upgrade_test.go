@@ -10,8 +10,6 @@ import (
 	. "github.com/onsi/gomega"
 	"helm.sh/helm/v4/pkg/chart/loader"
 	chart "helm.sh/helm/v4/pkg/chart/v2"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/holdfast-dev/holdfast/test/upgrade"
 )
@@ -67,13 +65,7 @@ func TestUpgradeFromTheReleaseBefore(t *testing.T) {
 			stop = w.startManager(t)
 			checked := w.check(t, "--wait", "--timeout", "1m")
 			g.Expect(checked.Code).To(Equal(0), "%s%s", checked.Stdout, checked.Stderr)
-			for _, o := range []*unstructured.Unstructured{stored, pending} {
-				g.Expect(w.client.Delete(ctx, o, client.PropagationPolicy("Background"))).To(Succeed())
-			}
-			w.deleteChildren(t)
-			for _, o := range []*unstructured.Unstructured{stored, pending} {
-				w.gone(t, o)
-			}
+			w.cleared(t, stored, pending)
 			stop()
 			c.uninstall(t)
 			g.Eventually(func() []string { return added(atFirst, w.inventory(t)) }, timeout, time.Second).Should(BeEmpty())
