@@ -315,16 +315,24 @@ func TestADeletionBetweenLookAndCreate(t *testing.T) {
 	ns := tenant(t)
 	deployment(t, ns, "cart")
 	var before func()
+	var tries atomic.Int64
 	late := start(t, intercepted(interceptor.Funcs{Create: func(ctx context.Context, c client.WithWatch, o client.Object, options ...client.CreateOption) error {
+		tries.Add(1)
 		if before != nil {
 			before()
 			before = nil
 		}
 		return c.Create(ctx, o, options...)
 	}}))
-	first := late.one(firing(labelsOf(ns, "deployment", "cart")))
+	old := firing(labelsOf(ns, "deployment", "cart"))
+	first := late.one(old)
 	over := time.Now()
 	finish(t, ns, first.Request, over)
+	g.Eventually(func() int64 { // until the watch has it: before, both would come to the name of the first
+		tries.Store(0)
+		g.Expect(late.one(old).Result).To(Equal("ended"))
+		return tries.Load()
+	}, timeout, interval).Should(BeZero())
 	anew := firing(labelsOf(ns, "deployment", "cart"), func(a map[string]any) { a["startsAt"] = over.Add(time.Minute).Format(time.RFC3339Nano) })
 	var quick gateway.Outcome
 	before = func() {
