@@ -18,7 +18,7 @@ type plot struct {
 func newPlot(narrow bool, height float64) *plot {
 	p := &plot{width: 720, height: height, left: 64, right: 640, top: 24, bottom: height - 34}
 	if narrow {
-		p.width, p.left, p.right = 340, 46, 332
+		p.width, p.left, p.right = 340, 54, 332
 	}
 	return p
 }

@@ -3,6 +3,8 @@
 package newest
 
 import (
+	_ "codeberg.org/go-fonts/dejavu"
+	_ "codeberg.org/go-fonts/liberation"
 	_ "github.com/Shopify/toxiproxy/v2"
 	_ "github.com/chromedp/cdproto/page"
 	_ "github.com/chromedp/chromedp"

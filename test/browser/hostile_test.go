@@ -65,7 +65,7 @@ func TestTextsOfOthersStayTexts(t *testing.T) {
 		paths[name] = "/remediations/" + id
 	}
 	for name, path := range paths {
-		for _, l := range []look{{}, {phone: true}, {paper: true}} {
+		for _, l := range []look{{}, {phone: true}, {paper: true}, {phone: true, wide: true}, {paper: true, wide: true}} {
 			t.Run(name+" "+l.String(), func(t *testing.T) {
 				b := openTab(t, l, asReader)
 				b.open(hostile.url+path, 200)

@@ -19,10 +19,10 @@ import (
 	"github.com/holdfast-dev/holdfast/postgres"
 )
 
-// What all tests share: one browser, and one service with a month of remediations. They only read.
+// What all tests share: a browser with usual fonts and one with wide ones, and one service with a month of remediations. They only read.
 var (
-	chrome context.Context
-	site   *service
+	chrome, wideChrome context.Context
+	site               *service
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -51,20 +51,47 @@ func run(m *testing.M) int {
 	}
 	defer hostile.close()
 
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.DisableGPU, chromedp.Flag("hide-scrollbars", true), chromedp.Flag("font-render-hinting", "none"))
-	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox)
-	}
-	allocator, stop := chromedp.NewExecAllocator(context.Background(), options...)
-	defer stop()
-	var end context.CancelFunc
-	chrome, end = chromedp.NewContext(allocator) //nolint:fatcontext // one browser for all tests
-	defer end()
-	if err := chromedp.Do(chrome); err != nil {
+	var stop, stopWide func()
+	if chrome, stop, err = startBrowser(path, usual); err != nil {
 		fmt.Fprintln(os.Stderr, "start", path, "failed:", err)
 		return 1
 	}
+	defer stop()
+	if wideChrome, stopWide, err = startBrowser(path, wide); err != nil {
+		fmt.Fprintln(os.Stderr, "start", path, "failed:", err)
+		return 1
+	}
+	defer stopWide()
 	return m.Run()
+}
+
+// startBrowser starts one that has these fonts and no other.
+func startBrowser(path string, has fonts) (browser context.Context, stop func(), err error) {
+	dir, err := os.MkdirTemp("", "holdfast-fonts-")
+	if err != nil {
+		return nil, nil, err
+	}
+	config, err := has.write(dir)
+	if err != nil {
+		_ = os.RemoveAll(dir)
+		return nil, nil, err
+	}
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.DisableGPU, chromedp.Env("FONTCONFIG_FILE="+config), chromedp.Flag("hide-scrollbars", true), chromedp.Flag("font-render-hinting", "none"))
+	if os.Geteuid() == 0 {
+		options = append(options, chromedp.NoSandbox)
+	}
+	allocator, stopAll := chromedp.NewExecAllocator(context.Background(), options...)
+	browser, end := chromedp.NewContext(allocator)
+	stop = func() {
+		end()
+		stopAll()
+		_ = os.RemoveAll(dir)
+	}
+	if err := chromedp.Do(browser); err != nil {
+		stop()
+		return nil, nil, err
+	}
+	return browser, stop, nil
 }
 
 func browserPath() string {

@@ -2,11 +2,16 @@ package browser
 
 import (
 	"bytes"
+	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/css"
+	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 	. "github.com/onsi/gomega"
@@ -52,21 +57,41 @@ func TestPagesAreAccessible(t *testing.T) {
 	}
 }
 
+// The browser has our fonts, and no other: what the machine has decides nothing.
+func TestFonts(t *testing.T) {
+	for has, l := range map[*fonts]look{&usual: {}, &wide: {wide: true}} {
+		b := openTab(t, l, asReader)
+		b.open(site.url+"/remediations/"+site.ids["worked"], 200)
+		used := map[string]bool{}
+		call(b, dom.Enable, dom.EnableParams{})
+		call(b, css.Enable, cdp.Empty{})
+		root := call(b, dom.GetDocument, dom.GetDocumentParams{}).Root.NodeID
+		for _, node := range call(b, dom.QuerySelectorAll, dom.QuerySelectorAllParams{NodeID: root, Selector: "h1, p, td, th, code, text"}).NodeIDs {
+			for _, font := range call(b, css.GetPlatformFontsForNode, css.GetPlatformFontsForNodeParams{NodeID: node}).Fonts {
+				used[font.FamilyName] = true
+			}
+		}
+		b.Expect(slices.Collect(maps.Keys(used))).To(ConsistOf(has.mono, has.sans))
+	}
+}
+
 // A phone never scrolls sideways, and paper has what is behind a fold.
 func TestWidthAndPaper(t *testing.T) {
 	for path, status := range pages(site) {
-		t.Run(path, func(t *testing.T) {
-			b := openTab(t, look{phone: true}, asReader)
-			b.open(site.url+path, status)
-			b.Expect(eval[int](b, `document.documentElement.scrollWidth`)).To(BeNumerically("<=", 360), "widest: %s", widest(b))
-			b = openTab(t, look{paper: true}, asReader)
-			b.open(site.url+path, status)
-			b.Expect(eval[int](b, `document.documentElement.scrollWidth`)).To(BeNumerically("<=", paperWidth), "widest: %s", widest(b))
-			b.Expect(eval[[]string](b, `[...document.querySelectorAll("details > :not(summary)")].filter(e => e.parentElement.checkVisibility() && e.getBoundingClientRect().height == 0).map(e => e.outerHTML.slice(0, 200))`)).To(BeEmpty())
-			paper, err := chromedp.Run(b.ctx, chromedp.PrintToPDF())
-			b.Expect(err).NotTo(HaveOccurred())
-			b.Expect(bytes.HasPrefix(paper, []byte("%PDF-"))).To(BeTrue())
-		})
+		for _, wide := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s wide=%t", path, wide), func(t *testing.T) {
+				b := openTab(t, look{phone: true, wide: wide}, asReader)
+				b.open(site.url+path, status)
+				b.Expect(eval[int](b, `document.documentElement.scrollWidth`)).To(BeNumerically("<=", 360), "widest: %s", widest(b))
+				b = openTab(t, look{paper: true, wide: wide}, asReader)
+				b.open(site.url+path, status)
+				b.Expect(eval[int](b, `document.documentElement.scrollWidth`)).To(BeNumerically("<=", paperWidth), "widest: %s", widest(b))
+				b.Expect(eval[[]string](b, `[...document.querySelectorAll("details > :not(summary)")].filter(e => e.parentElement.checkVisibility() && e.getBoundingClientRect().height == 0).map(e => e.outerHTML.slice(0, 200))`)).To(BeEmpty())
+				paper, err := chromedp.Run(b.ctx, chromedp.PrintToPDF())
+				b.Expect(err).NotTo(HaveOccurred())
+				b.Expect(bytes.HasPrefix(paper, []byte("%PDF-"))).To(BeTrue())
+			})
+		}
 	}
 }
 
@@ -90,7 +115,7 @@ const outside = `[...document.querySelectorAll("svg")].filter(s => s.checkVisibi
 // Words stay whole, and texts of charts stay within them, in every width and on paper, with many cases and few.
 func TestNothingIsCut(t *testing.T) {
 	for _, path := range []string{"/", "/remediations/" + site.ids["worked"], "/remediations/" + site.ids["open"], "/trends?since=30d", "/trends?since=24h", "/trends?since=7d&alert=KubeImagePull"} {
-		for _, l := range []look{{}, {tablet: true}, {phone: true}, {paper: true}} {
+		for _, l := range []look{{}, {tablet: true}, {phone: true}, {paper: true}, {wide: true}, {tablet: true, wide: true}, {phone: true, wide: true}, {paper: true, wide: true}} {
 			t.Run(l.String()+path, func(t *testing.T) {
 				b := openTab(t, l, asReader)
 				b.open(site.url+path, 200)

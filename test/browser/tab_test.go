@@ -25,6 +25,7 @@ const paperWidth = 718
 // look is how a page is looked at.
 type look struct {
 	dark, paper, phone, tablet bool
+	wide                       bool // fonts
 }
 
 func (l look) String() string {
@@ -41,6 +42,9 @@ func (l look) String() string {
 	case l.tablet:
 		name += " tablet"
 	}
+	if l.wide {
+		name += " wide"
+	}
 	return name
 }
 
@@ -54,7 +58,11 @@ type tab struct {
 
 func openTab(t *testing.T, l look, headers network.Headers) *tab {
 	t.Helper()
-	ctx, closeTab := chromedp.NewContext(chrome)
+	browser := chrome
+	if l.wide {
+		browser = wideChrome
+	}
+	ctx, closeTab := chromedp.NewContext(browser)
 	t.Cleanup(closeTab)
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	t.Cleanup(cancel)
