@@ -24,8 +24,8 @@ const paperWidth = 718
 
 // look is how a page is looked at.
 type look struct {
-	dark, paper, phone, tablet bool
-	wide                       bool // fonts
+	dark, paper, phone bool
+	wide               bool // fonts
 }
 
 func (l look) String() string {
@@ -36,11 +36,8 @@ func (l look) String() string {
 	case l.dark:
 		name = "dark"
 	}
-	switch {
-	case l.phone:
+	if l.phone {
 		name += " phone"
-	case l.tablet:
-		name += " tablet"
 	}
 	if l.wide {
 		name += " wide"
@@ -68,25 +65,32 @@ func openTab(t *testing.T, l look, headers network.Headers) *tab {
 	t.Cleanup(cancel)
 	b := &tab{WithT: NewWithT(t), t: t, ctx: ctx}
 	b.Expect(chromedp.Do(ctx)).To(Succeed())
-	scheme, media, width, height := "light", "", int64(1200), int64(900)
+	scheme, media, width := "light", "", int64(1200)
 	if l.dark {
 		scheme = "dark"
 	}
 	if l.paper {
 		media, width = "print", paperWidth
 	}
-	switch {
-	case l.phone:
-		width, height = 360, 740
-	case l.tablet:
-		width = 768
+	if l.phone {
+		width = 360
 	}
 	call(b, network.SetExtraHTTPHeaders, network.SetExtraHTTPHeadersParams{Headers: headers})
 	call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: media, Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}})
-	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: l.phone})
+	b.resize(width)
 	call(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
 		Source: `window.violations = []; document.addEventListener("securitypolicyviolation", e => window.violations.push(e.violatedDirective + " " + e.blockedURI + " " + e.sample))`})
 	return b
+}
+
+// resize makes the tab as wide as so many pixels: up to 640 it is that of a phone.
+func (b *tab) resize(width int64) {
+	b.t.Helper()
+	phone, height := width <= 640, int64(900)
+	if phone {
+		height = 740
+	}
+	call(b, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{Width: width, Height: height, DeviceScaleFactor: 1, Mobile: phone})
 }
 
 var asReader = network.Headers{"Authorization": "Bearer " + token}
