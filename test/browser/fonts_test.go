@@ -22,9 +22,9 @@ type fonts struct {
 }
 
 var (
-	// usual are as wide as Arial and Courier, which most systems come near to.
+	// usual are as wide as Arial and Courier New; the fonts of most systems are about as wide.
 	usual = fonts{sans: "Liberation Sans", mono: "Liberation Mono", files: [][]byte{liberationsansregular.TTF, liberationsansbold.TTF, liberationmonoregular.TTF, liberationmonobold.TTF}}
-	// wide are as wide as Verdana, the widest that a system has for its own texts; many Linux systems do.
+	// wide are about as wide as Verdana. Many Linux systems show their own texts in them.
 	wide = fonts{sans: "DejaVu Sans", mono: "DejaVu Sans Mono", files: [][]byte{dejavusans.TTF, dejavusansbold.TTF, dejavusansmono.TTF, dejavusansmonobold.TTF}}
 )
 

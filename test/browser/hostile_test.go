@@ -60,7 +60,7 @@ func head(text string, bytes int) string {
 
 // No text becomes markup, leaves its place, or turns what stands around it.
 func TestTextsOfOthersStayTexts(t *testing.T) {
-	paths := map[string]string{"list": "/", "trends": "/trends"}
+	paths := map[string]string{"list": "/", "trends": "/trends", "trends as a file": trendsFile}
 	for name, id := range hostile.ids {
 		paths[name] = "/remediations/" + id
 	}

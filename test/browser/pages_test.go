@@ -96,7 +96,7 @@ func TestWidthAndPaper(t *testing.T) {
 }
 
 // broken are words that break over two lines, in elements whose words all fit.
-const broken = `[...document.querySelectorAll("thead th, .k, .end .badge, .alert, .figures dt, text")].filter(e => e.checkVisibility()).flatMap(e => {
+const broken = `[...document.querySelectorAll("thead th, .k, .end .badge, .alert, .figures dt, .x a, text")].filter(e => e.checkVisibility()).flatMap(e => {
 	const range = document.createRange(), found = [];
 	for (const node of [...e.childNodes].filter(n => n.nodeType == 3)) for (const word of node.data.matchAll(/[^\s-]+/g)) {
 		range.setStart(node, word.index); range.setEnd(node, word.index + word[0].length);
@@ -112,12 +112,18 @@ const outside = `[...document.querySelectorAll("svg")].filter(s => s.checkVisibi
 		.concat(texts.flatMap(([t, a], i) => texts.slice(i + 1).filter(([, b]) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3).map(([u]) => t + " on " + u)));
 })`
 
-// widths are of screens, in pixels: from the narrowest that WCAG 2.2 (1.4.10) asks for, and both sides of each width at which the pages change.
+// widths are of screens, in pixels: from the narrowest that WCAG 2.2 (1.4.10, reflow) asks for, with both sides of each width at which the pages change.
 var widths = []int64{320, 352, 353, 360, 480, 640, 641, 768, 960, 961, 1200}
 
-// Words stay whole, and texts of charts stay within them, in every width and on paper, with many cases and few, and nothing scrolls sideways.
+// trendsFile is a page of trends as a file, which names remediations in full, and has no links.
+const trendsFile = "/api/v2/trends?format=html&start=2026-10-29T00:00:00Z&end=2026-11-28T00:00:00Z"
+
+// Words stay whole, and texts of charts stay within them, in every width and on paper, with many cases and few, as a page and as a file, and nothing scrolls sideways.
 func TestNothingIsCut(t *testing.T) {
-	for _, path := range []string{"/", "/remediations/" + site.ids["worked"], "/remediations/" + site.ids["open"], "/trends?since=30d", "/trends?since=24h", "/trends?since=7d&alert=KubeImagePull"} {
+	worked, open := site.ids["worked"], site.ids["open"]
+	reports := []string{"/remediations/" + worked, "/remediations/" + open, "/api/v2/rar/" + worked + "?format=html"}
+	trends := []string{"/trends?since=30d", "/trends?since=24h", "/trends?since=7d&alert=KubeImagePull", trendsFile}
+	for _, path := range slices.Concat([]string{"/"}, reports, trends) {
 		for _, l := range []look{{}, {wide: true}, {paper: true}, {paper: true, wide: true}} {
 			t.Run(l.String()+path, func(t *testing.T) {
 				b := openTab(t, l, asReader)

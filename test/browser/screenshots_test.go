@@ -59,7 +59,7 @@ func TestScreenshotsAsFiles(t *testing.T) {
 	}
 	for name, path := range map[string]string{
 		"report": "/api/v2/rar/" + site.ids["worked"] + "?format=html",
-		"trends": "/api/v2/trends?format=html&start=2026-10-29T00:00:00Z&end=2026-11-28T00:00:00Z",
+		"trends": trendsFile,
 	} {
 		g := NewWithT(t)
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, site.url+path, http.NoBody)

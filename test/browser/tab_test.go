@@ -83,7 +83,7 @@ func openTab(t *testing.T, l look, headers network.Headers) *tab {
 	return b
 }
 
-// resize makes the tab as wide as so many pixels: up to 640 it is that of a phone.
+// resize sets the width of the tab in pixels. Up to 640 it is the tab of a phone.
 func (b *tab) resize(width int64) {
 	b.t.Helper()
 	phone, height := width <= 640, int64(900)
